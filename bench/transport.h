@@ -1,0 +1,73 @@
+/* transport.h - what the harness knows of a way to carry messages from one process to another.
+ *
+ * One cell of a table goes: create (still one process) - fork - open in each process, in its role - the loops of an
+ * experiment, one in each process - close in each process - destroy. A round trip uses two links, one for each direction.
+ * Usable from C and C++. */
+#ifndef BENCH_TRANSPORT_H
+#define BENCH_TRANSPORT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define SIZE_MIX 0u       /* as a size: 16 to 2047 bytes, evenly spread */
+#define SIZE_SMALL_MIX 1u /* as a size: 8 to 64 bytes, evenly spread */
+#define SIZE_MIN 8u       /* a message carries its serial number */
+#define SIZE_MAX_FIXED 32768u
+
+enum role { SENDER, RECEIVER };
+
+struct run;
+struct transport;
+
+struct setup {
+    const struct transport *transport;
+    size_t size;        /* of each message, in bytes: SIZE_MIX, SIZE_SMALL_MIX or SIZE_MIN..SIZE_MAX_FIXED */
+    size_t capacity;    /* bytes of queue to have */
+    void *memory;       /* zeroed, shared by both processes, page aligned; each link has its own */
+    size_t memory_size; /* at least 2 * capacity + 64 KiB */
+};
+
+/* What one side of one link counted, as far as its transport does. */
+struct counters {
+    uint64_t messages;
+    uint64_t stalls;    /* calls that found the queue full or empty */
+    uint64_t sleeps;    /* waits that went to sleep */
+    uint64_t doorbells; /* system calls made to wake the other side */
+    uint64_t backoffs;  /* voluntary pauses to let messages gather */
+};
+
+struct transport {
+    const char *name;
+    const char *about;
+    bool sleeps;         /* its calls wait by themselves and may sleep, so little CPU time is no sign of disturbance */
+    const void *context; /* the transport's own */
+
+    /* Before the processes part. NULL when it cannot carry such messages: the cell stays empty. */
+    void *(*create)(const struct setup *setup);
+    /* After they parted. 0, or -1 having said why on standard error. */
+    int (*open)(void *link, enum role role);
+    void (*close)(void *link, enum role role, struct counters *counters);
+    /* In the parent, after close; also when open failed. */
+    void (*destroy)(void *link);
+
+    /* The experiments, see loops.h. 0, or -1 when a message was lost, torn or refused. */
+    int (*rate_send)(struct run *run, void *link);
+    int (*rate_receive)(struct run *run, void *link);
+    int (*trip_ask)(struct run *run, void *to, void *from);
+    int (*trip_answer)(struct run *run, void *from, void *to);
+};
+
+/* Those that more than one program compares with. */
+extern const struct transport transport_pipe;
+extern const struct transport transport_boost;      /* inlined into the loop */
+extern const struct transport transport_boost_call; /* one function call per message */
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,369 @@
+/* transport_leat.c - see transport_leat.h. The loops for batches and for messages in place are here, as no other transport
+ * has such calls; they stamp, check and wait as those of loops.h do. */
+#include "transport_leat.h"
+#include "loops.h"
+
+#include <leat/leat.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+struct leat_link {
+    char name[64];
+    leat_channel_options options;
+    leat_sender *sender;     /* in the process that sends */
+    leat_receiver *receiver; /* in the one that receives */
+};
+
+static void *channel_create(const struct setup *setup)
+{
+    static unsigned serial;
+    if (setup->size > setup->capacity / 2 - 72)
+        return NULL;
+    struct leat_link *link = calloc(1, sizeof *link);
+    if (link == NULL)
+        return NULL;
+    snprintf(link->name, sizeof link->name, "leat_bench-%ld-%u", (long)getpid(), serial++);
+    link->options.capacity = setup->capacity;
+    return link;
+}
+
+static __attribute__((noinline, cold)) int complain(const char *call, int code)
+{
+    fprintf(stderr, "\n%s: %s (%s) %s\n", call, leat_error_name(code), leat_error_cause(code), leat_error_detail());
+    return -1;
+}
+
+static int channel_open(void *handle, enum role role)
+{
+    struct leat_link *link = handle;
+    int code = role == SENDER ? leat_sender_open(&link->sender, link->name, &link->options)
+                              : leat_receiver_open(&link->receiver, link->name, &link->options);
+    return code == LEAT_OK ? 0 : complain("open", code);
+}
+
+static void channel_close(void *handle, enum role role, struct counters *counters)
+{
+    struct leat_link *link = handle;
+    leat_statistics statistics;
+    if (role == SENDER) {
+        leat_sender_statistics(link->sender, &statistics);
+        leat_sender_close(link->sender);
+    } else {
+        leat_receiver_statistics(link->receiver, &statistics);
+        leat_receiver_close(link->receiver);
+    }
+    *counters = (struct counters){ .messages = statistics.messages, .stalls = statistics.stalls,
+                                   .sleeps = statistics.sleeps, .doorbells = statistics.doorbells_rung };
+}
+
+ALWAYS_INLINE int outcome(const char *call, int code)
+{
+    if (__builtin_expect(code == LEAT_OK, 1))
+        return 0;
+    return code == LEAT_EAGAIN ? 1 : complain(call, code);
+}
+
+/* --- One call per message ----------------------------------------------------------------------------------------- */
+
+static int send_now(void *link, const void *message, size_t size)
+{
+    return outcome("leat_send", leat_send(((struct leat_link *)link)->sender, message, size, LEAT_NOW));
+}
+
+static int receive_now(void *link, void *buffer, size_t capacity, size_t *size)
+{
+    return outcome("leat_recv", leat_recv(((struct leat_link *)link)->receiver, buffer, capacity, size, LEAT_NOW));
+}
+
+static int send_wait(void *link, const void *message, size_t size)
+{
+    return outcome("leat_send", leat_send(((struct leat_link *)link)->sender, message, size, LEAT_FOREVER));
+}
+
+static int receive_wait(void *link, void *buffer, size_t capacity, size_t *size)
+{
+    return outcome("leat_recv", leat_recv(((struct leat_link *)link)->receiver, buffer, capacity, size, LEAT_FOREVER));
+}
+
+static const struct calls now_calls = { send_now, receive_now, NULL };
+static const struct calls wait_calls = { send_wait, receive_wait, NULL };
+DEFINE_LOOPS(now, now_calls)
+DEFINE_LOOPS(wait, wait_calls)
+
+/* --- Batches ------------------------------------------------------------------------------------------------------ */
+
+/* Sends all of the batch, in as many calls as it takes. */
+ALWAYS_INLINE int send_batch(const struct run *run, leat_sender *sender, const leat_message *messages, size_t count,
+                             uint64_t deadline_ns)
+{
+    for (size_t done = 0; done < count;) {
+        size_t sent = 0;
+        int result = outcome("leat_send_many", leat_send_many(sender, messages + done, count - done, &sent, deadline_ns));
+        done += sent;
+        if (result < 0 || (result > 0 && wait_a_moment(run) != 0))
+            return -1;
+    }
+    return 0;
+}
+
+ALWAYS_INLINE int receive_batch(const struct run *run, leat_receiver *receiver, leat_message *messages, size_t *count,
+                                uint64_t deadline_ns)
+{
+    int result;
+    while ((result = outcome("leat_recv_many", leat_recv_many(receiver, run->buffer, run->buffer_size, messages, BATCH,
+                                                              count, deadline_ns))) > 0)
+        if (wait_a_moment(run) != 0)
+            return -1;
+    return result;
+}
+
+ALWAYS_INLINE int batch_send_loop(const struct run *run, struct leat_link *link, uint64_t deadline_ns)
+{
+    const struct run r = *run;
+    uint64_t end = now_ns() + r.duration_ns, serial = 0;
+    for (bool last = false; !last;) {
+        leat_message messages[BATCH];
+        unsigned char *at = r.buffer;
+        last = serial % CLOCK_EVERY == 0 && serial != 0 && now_ns() >= end;
+        for (size_t i = 0; i < BATCH; i++, serial++) {
+            size_t size = r.lengths[serial % LENGTHS];
+            stamp(at, size, last && i == BATCH - 1 ? STOP : serial);
+            messages[i] = (leat_message){ at, size };
+            at += (size + 7) & ~(size_t)7;
+        }
+        if (send_batch(&r, link->sender, messages, BATCH, deadline_ns) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+ALWAYS_INLINE int batch_receive_loop(struct run *run, struct leat_link *link, uint64_t deadline_ns)
+{
+    const struct run r = *run;
+    uint64_t serial = 0, first = 0, start = 0;
+    for (;;) {
+        leat_message messages[BATCH];
+        size_t count = 0;
+        if (receive_batch(&r, link->receiver, messages, &count, deadline_ns) != 0)
+            return -1;
+        for (size_t i = 0; i < count; i++, serial++) {
+            if (messages[i].size != r.lengths[serial % LENGTHS])
+                return -1;
+            if (stamped(messages[i].data, messages[i].size, serial))
+                continue;
+            stop_clock(run, serial, first, start);
+            return stamped(messages[i].data, messages[i].size, STOP) ? 0 : -1;
+        }
+        start_clock(&r, serial, &first, &start);
+    }
+}
+
+/* A round trip has one message under way: a batch of one. */
+static int batch_send_now(void *handle, const void *message, size_t size)
+{
+    leat_message one = { message, size };
+    size_t sent;
+    return outcome("leat_send_many", leat_send_many(((struct leat_link *)handle)->sender, &one, 1, &sent, LEAT_NOW));
+}
+
+static int batch_receive_now(void *handle, void *buffer, size_t capacity, size_t *size)
+{
+    leat_message one = { NULL, 0 };
+    size_t count;
+    int result = outcome("leat_recv_many", leat_recv_many(((struct leat_link *)handle)->receiver, buffer, capacity, &one,
+                                                          1, &count, LEAT_NOW));
+    *size = one.size;
+    return result;
+}
+
+static int batch_send_wait(void *handle, const void *message, size_t size)
+{
+    leat_message one = { message, size };
+    size_t sent;
+    return outcome("leat_send_many", leat_send_many(((struct leat_link *)handle)->sender, &one, 1, &sent, LEAT_FOREVER));
+}
+
+static int batch_receive_wait(void *handle, void *buffer, size_t capacity, size_t *size)
+{
+    leat_message one = { NULL, 0 };
+    size_t count;
+    int result = outcome("leat_recv_many", leat_recv_many(((struct leat_link *)handle)->receiver, buffer, capacity, &one,
+                                                          1, &count, LEAT_FOREVER));
+    *size = one.size;
+    return result;
+}
+
+static const struct calls batch_now_calls = { batch_send_now, batch_receive_now, NULL };
+static const struct calls batch_wait_calls = { batch_send_wait, batch_receive_wait, NULL };
+DEFINE_TRIPS(batch_now, batch_now_calls)
+DEFINE_TRIPS(batch_wait, batch_wait_calls)
+static int batch_now_rate_send(struct run *run, void *link) { return batch_send_loop(run, link, LEAT_NOW); }
+static int batch_now_rate_receive(struct run *run, void *link) { return batch_receive_loop(run, link, LEAT_NOW); }
+static int batch_wait_rate_send(struct run *run, void *link) { return batch_send_loop(run, link, LEAT_FOREVER); }
+static int batch_wait_rate_receive(struct run *run, void *link) { return batch_receive_loop(run, link, LEAT_FOREVER); }
+
+/* --- In place ----------------------------------------------------------------------------------------------------- */
+
+/* The sender makes the message where it will stay: every 8 bytes of it are the serial number. */
+ALWAYS_INLINE int place_send(void *handle, size_t size, uint64_t serial, uint64_t deadline_ns)
+{
+    struct leat_link *link = handle;
+    void *data;
+    int result = outcome("leat_reserve", leat_reserve(link->sender, size, &data, deadline_ns));
+    if (result != 0)
+        return result;
+    unsigned char *at = data;
+    for (size_t i = 0; i + 8 <= size; i += 8)
+        memcpy(at + i, &serial, 8);
+    memcpy(at + size - 8, &serial, 8);
+    return outcome("leat_commit", leat_commit(link->sender, size));
+}
+
+/* The receiver reads all of it where it is. *serial is what it carries, or STOP; -1 if it differs within the message. */
+ALWAYS_INLINE int place_receive(void *handle, size_t *size, uint64_t *serial, uint64_t deadline_ns)
+{
+    struct leat_link *link = handle;
+    leat_message message;
+    int result = outcome("leat_peek", leat_peek(link->receiver, &message, deadline_ns));
+    if (result != 0)
+        return result;
+    const unsigned char *at = message.data;
+    uint64_t last, difference = 0;
+    if (message.size < 8)
+        return -1;
+    memcpy(serial, at, 8);
+    memcpy(&last, at + message.size - 8, 8);
+    for (size_t i = 0; i + 16 <= message.size; i += 8) {
+        uint64_t word;
+        memcpy(&word, at + i, 8);
+        difference |= word ^ *serial;
+    }
+    *size = message.size;
+    if (difference != 0 || last != *serial)
+        return -1;
+    return outcome("leat_release", leat_release(link->receiver, 1));
+}
+
+ALWAYS_INLINE int place_send_one(const struct run *run, void *link, size_t size, uint64_t serial, uint64_t deadline_ns)
+{
+    int result;
+    while ((result = place_send(link, size, serial, deadline_ns)) > 0)
+        if (wait_a_moment(run) != 0)
+            return -1;
+    return result;
+}
+
+/* Waits for the message of that serial number. 0; 1 when it is the last one; -1 when it is another. */
+ALWAYS_INLINE int place_receive_one(const struct run *run, void *link, uint64_t serial, uint64_t deadline_ns)
+{
+    size_t size = 0;
+    uint64_t got = 0;
+    int result;
+    while ((result = place_receive(link, &size, &got, deadline_ns)) > 0)
+        if (wait_a_moment(run) != 0)
+            return -1;
+    if (result != 0 || size != run->lengths[serial % LENGTHS])
+        return -1;
+    return got == serial ? 0 : got == STOP ? 1 : -1;
+}
+
+ALWAYS_INLINE int place_send_loop(const struct run *run, void *link, uint64_t deadline_ns)
+{
+    const struct run r = *run;
+    uint64_t end = now_ns() + r.duration_ns;
+    for (uint64_t serial = 0;; serial++) {
+        bool last = serial % CLOCK_EVERY == CLOCK_EVERY - 1 && now_ns() >= end;
+        if (place_send_one(&r, link, r.lengths[serial % LENGTHS], last ? STOP : serial, deadline_ns) != 0)
+            return -1;
+        if (last)
+            return 0;
+    }
+}
+
+ALWAYS_INLINE int place_receive_loop(struct run *run, void *link, uint64_t deadline_ns)
+{
+    const struct run r = *run;
+    uint64_t serial, first = 0, start = 0;
+    int result;
+    for (serial = 0; (result = place_receive_one(&r, link, serial, deadline_ns)) == 0; serial++)
+        start_clock(&r, serial, &first, &start);
+    stop_clock(run, serial, first, start);
+    return result < 0 ? -1 : 0;
+}
+
+ALWAYS_INLINE int place_ask_loop(struct run *run, void *to, void *from, uint64_t deadline_ns)
+{
+    const struct run r = *run;
+    uint64_t end = now_ns() + r.duration_ns, before = 0;
+    size_t count = 0;
+    for (uint64_t serial = 0;; serial++) {
+        bool last = serial % CLOCK_EVERY == CLOCK_EVERY - 1 && now_ns() >= end;
+        if (serial % CLOCK_EVERY == 0)
+            before = ticks();
+        if (place_send_one(&r, to, r.lengths[serial % LENGTHS], last ? STOP : serial, deadline_ns) != 0)
+            return -1;
+        if (last)
+            break;
+        if (place_receive_one(&r, from, serial, deadline_ns) != 0)
+            return -1;
+        uint64_t after = ticks();
+        if (serial >= WARM_UP_TRIPS && count < r.sample_max)
+            r.samples[count++] = (uint32_t)(after - before);
+        before = after;
+    }
+    run->sample_count = count;
+    return 0;
+}
+
+ALWAYS_INLINE int place_answer_loop(const struct run *run, void *from, void *to, uint64_t deadline_ns)
+{
+    const struct run r = *run;
+    int result;
+    for (uint64_t serial = 0; (result = place_receive_one(&r, from, serial, deadline_ns)) == 0; serial++)
+        if (place_send_one(&r, to, r.lengths[serial % LENGTHS], serial, deadline_ns) != 0)
+            return -1;
+    return result < 0 ? -1 : 0;
+}
+
+static int place_now_rate_send(struct run *run, void *link) { return place_send_loop(run, link, LEAT_NOW); }
+static int place_now_rate_receive(struct run *run, void *link) { return place_receive_loop(run, link, LEAT_NOW); }
+static int place_now_trip_ask(struct run *run, void *to, void *from) { return place_ask_loop(run, to, from, LEAT_NOW); }
+static int place_now_trip_answer(struct run *run, void *from, void *to)
+{
+    return place_answer_loop(run, from, to, LEAT_NOW);
+}
+static int place_wait_rate_send(struct run *run, void *link) { return place_send_loop(run, link, LEAT_FOREVER); }
+static int place_wait_rate_receive(struct run *run, void *link) { return place_receive_loop(run, link, LEAT_FOREVER); }
+static int place_wait_trip_ask(struct run *run, void *to, void *from)
+{
+    return place_ask_loop(run, to, from, LEAT_FOREVER);
+}
+static int place_wait_trip_answer(struct run *run, void *from, void *to)
+{
+    return place_answer_loop(run, from, to, LEAT_FOREVER);
+}
+
+/* --- The transports ----------------------------------------------------------------------------------------------- */
+
+#define CHANNEL .create = channel_create, .open = channel_open, .close = channel_close, .destroy = free
+
+const struct transport transport_leat = {
+    .name = "leat", .about = "leat_send, leat_recv, polled", CHANNEL, LOOPS(now)
+};
+const struct transport transport_leat_wait = {
+    .name = "leat_wait", .about = "the same, with leat's own waiting", .sleeps = true, CHANNEL, LOOPS(wait)
+};
+const struct transport transport_leat_many = {
+    .name = "leat_many", .about = "leat_send_many, leat_recv_many in batches of 16, polled", CHANNEL, LOOPS(batch_now)
+};
+const struct transport transport_leat_many_wait = {
+    .name = "leat_many_wait", .about = "the same, with leat's own waiting", .sleeps = true, CHANNEL, LOOPS(batch_wait)
+};
+const struct transport transport_leat_place = {
+    .name = "leat_place", .about = "in place: leat_reserve, leat_commit, leat_peek, leat_release, polled", CHANNEL,
+    LOOPS(place_now)
+};
+const struct transport transport_leat_place_wait = {
+    .name = "leat_place_wait", .about = "the same, with leat's own waiting", .sleeps = true, CHANNEL, LOOPS(place_wait)
+};

@@ -1,0 +1,81 @@
+/* channels/info.c - reading a channel's state from outside (leat_channel_info_read).
+ *
+ * The pages are copied through the file, not mapped: nothing can fault, nothing is locked, nobody is disturbed. The copies are
+ * snapshots whose words may be a few messages apart. */
+#include <stdlib.h>
+
+#include "channels/wire.h"
+#include "channels/side.h"
+#include "leat/channel.h"
+#include "lib/fail.h"
+#include "lib/object.h"
+
+struct pages {
+    struct leat__role_page sender, receiver;
+};
+
+static leat_peer state_of(leat__file file, const struct leat__role_page *page, enum leat__lock_byte role) {
+    uint32_t opened = leat__load_relaxed32(&page->opened), closed = leat__load_relaxed32(&page->closed);
+    if (opened == closed)
+        return opened == 0 ? LEAT_PEER_NONE : LEAT_PEER_CLOSED;
+    return leat__os_locked(file, role) ? LEAT_PEER_PRESENT : LEAT_PEER_DIED;
+}
+
+static int read_pages(leat__file file, uint64_t capacity, struct pages *pages, leat_channel_info *info) {
+    int result = leat__os_file_read(file, LEAT__RECEIVER_PAGE, &pages->receiver, sizeof pages->receiver);
+    if (result == LEAT_OK)
+        result = leat__os_file_read(file, LEAT__SENDER_PAGE, &pages->sender, sizeof pages->sender);
+    if (result != LEAT_OK)
+        return result;
+    *info = (leat_channel_info){.capacity = capacity, .max_message = leat__max_message(capacity)};
+    uint64_t sent = leat__load_relaxed64(&pages->sender.position);
+    uint64_t backlog = sent - leat__load_relaxed64(&pages->receiver.position);
+    info->backlog_bytes = backlog <= capacity ? backlog : 0;
+    info->sender = state_of(file, &pages->sender, LEAT__LOCK_SENDER);
+    info->receiver = state_of(file, &pages->receiver, LEAT__LOCK_RECEIVER);
+    info->many_senders = info->sender == LEAT_PEER_PRESENT && leat__load_relaxed32(&pages->sender.many) != 0;
+    leat__counters_read(&pages->sender.counters, &info->sent);
+    leat__counters_read(&pages->receiver.counters, &info->received);
+    return LEAT_OK;
+}
+
+static int read_file(leat__file file, leat_scope scope, leat_channel_info *info) {
+    struct leat__file_status status;
+    struct leat__header header;
+    leat_kind kind;
+    uint64_t capacity;
+    int result = leat__os_file_status(file, &status);
+    if (result == LEAT_OK)
+        result = leat__object_check_file(&status, scope);
+    if (result == LEAT_OK)
+        result = leat__header_read(file, &status, &kind, &header);
+    if (result == LEAT_OK && kind != LEAT_KIND_CHANNEL)
+        result = leat__fail(LEAT_EKIND, 0, "it is a %s", leat_kind_name(kind));
+    if (result == LEAT_OK)
+        result = leat__wire_validate(&header, &capacity);
+    if (result != LEAT_OK)
+        return result;
+    struct pages *pages = malloc(sizeof *pages);
+    if (pages == NULL)
+        return leat__fail(LEAT_ENOMEM, 0, "no memory for a copy of its pages");
+    result = read_pages(file, capacity, pages, info);
+    free(pages);
+    return result;
+}
+
+int leat_channel_info_read(const char *name, leat_scope scope, leat_channel_info *info) {
+    char file_name[LEAT__FILE_NAME_SIZE];
+    leat__file directory, file;
+    if (info == NULL)
+        return leat__fail_about(leat__fail(LEAT_EINVAL, 0, "info is NULL"), "channel", name);
+    int result = leat__object_locate(&name, &scope, file_name, &directory);
+    if (result == LEAT_OK) {
+        result = leat__os_file_open(directory, file_name, false, &file);
+        leat__os_file_close(directory);
+    }
+    if (result == LEAT_OK) {
+        result = read_file(file, scope, info);
+        leat__os_file_close(file);
+    }
+    return result == LEAT_OK ? result : leat__fail_about(result, "channel", name);
+}

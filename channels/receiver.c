@@ -1,0 +1,306 @@
+/* channels/receiver.c - receiving: leat_recv, leat_recv_many, leat_peek, leat_release (leat/channel.h).
+ *
+ * `ring.position` is the *head*: the oldest thing not released. Pads and marks are dealt with when they are at the head; what a mark
+ * tells is returned before anything behind it. Peeking looks on from the head without moving it.
+ */
+#include "channels/receiver.h"
+
+#include <string.h>
+
+#include "lib/fail.h"
+
+#define RARELY(condition) __builtin_expect((condition) != 0, 0)
+
+/* Of the nap (nap_if_it_pays): figures from docs/decisions/0001-record-layout.md. */
+#define NAP_PAUSES 60
+#define QUICK_FINDS 4
+#define WORTHWHILE_BURST 3
+#define SUSPENSION_MAX 4096
+
+/* --- Letting go ------------------------------------------------------------------------------------------------------- */
+
+/* Now and then, and whenever the ring is empty: bring the counters up to date and wake senders that wait for room. */
+static void check_in(leat_receiver *receiver) {
+    leat__side_flush(&receiver->side);
+    leat__side_ring(&receiver->side);
+    receiver->next_check_in = receiver->ring.position + receiver->side.memory.capacity / 8;
+}
+
+static void release_to(leat_receiver *receiver, uint64_t end) {
+    leat__ring_release(&receiver->ring, end);
+    if (RARELY(end >= receiver->next_check_in))
+        check_in(receiver);
+}
+
+static void count(leat_receiver *receiver, uint64_t bytes) {
+    receiver->side.tally.messages++;
+    receiver->side.tally.bytes += bytes;
+}
+
+/* --- The head of the queue -------------------------------------------------------------------------------------------- */
+
+static void greet(leat_receiver *receiver, uint32_t opened) {
+    receiver->side.peer_state = LEAT_PEER_PRESENT;
+    receiver->side.peer_seen = opened;
+}
+
+static int tell_end(leat_receiver *receiver, bool in_order) {
+    receiver->side.peer_state = in_order ? LEAT_PEER_CLOSED : LEAT_PEER_DIED;
+    return in_order ? LEAT_ECLOSED : LEAT_EPEERDIED;
+}
+
+/* An open mark at the head. One without an end mark before it: the stream before was cut off (or its end mark found no room), and
+ * that is told first. */
+static int pass_open_mark(leat_receiver *receiver, uint64_t payload, uint64_t end) {
+    leat_peer before = receiver->side.peer_state;
+    uint32_t opened = (uint32_t)payload, closed_before = (uint32_t)(payload >> 32);
+    if (before == LEAT_PEER_PRESENT && opened != receiver->side.peer_seen)
+        return tell_end(receiver, closed_before == opened - 1);
+    release_to(receiver, end);
+    greet(receiver, opened);
+    return before == LEAT_PEER_CLOSED || before == LEAT_PEER_DIED ? LEAT_EPEERBACK : LEAT_OK;
+}
+
+static int pass_end_mark(leat_receiver *receiver, uint64_t payload, uint64_t end) {
+    release_to(receiver, end);
+    receiver->side.peer_seen = (uint32_t)payload;
+    return tell_end(receiver, true);
+}
+
+/* A message from a sender whose open mark we have not seen: we came later than it, or its mark found no room. */
+static int meet_sender(leat_receiver *receiver) {
+    leat_peer before = receiver->side.peer_state;
+    greet(receiver, leat__load_acquire32(&receiver->side.peer->opened));
+    return before == LEAT_PEER_NONE ? LEAT_OK : LEAT_EPEERBACK;
+}
+
+/* Goes over pads and marks up to the first message. LEAT_EAGAIN: nothing there. Bounded: each step releases a record, and a
+ * sender that never sends anything else is given up on after a ringful. */
+static int find_message(leat_receiver *receiver, struct leat__record *record) {
+    uint64_t stop = receiver->ring.position + receiver->side.memory.capacity;
+    while (receiver->ring.position < stop) {
+        int result = leat__ring_look(&receiver->ring, receiver->ring.position, record);
+        if (result != LEAT_OK)
+            return result;
+        if (__builtin_expect(record->type == LEAT__MESSAGE, 1))
+            return RARELY(receiver->side.peer_state != LEAT_PEER_PRESENT) ? meet_sender(receiver) : LEAT_OK;
+        uint64_t mark = 0;
+        if (record->type == LEAT__PAD)
+            release_to(receiver, record->end);
+        else
+            memcpy(&mark, record->payload, sizeof mark);
+        if (record->type == LEAT__OPEN_MARK)
+            result = pass_open_mark(receiver, mark, record->end);
+        if (record->type == LEAT__END_MARK)
+            result = pass_end_mark(receiver, mark, record->end);
+        if (result != LEAT_OK)
+            return result;
+    }
+    return LEAT_EAGAIN;
+}
+
+static bool has_record(struct leat__side *side) {
+    const leat_receiver *receiver = (const leat_receiver *)side;
+    return leat__ring_has(&receiver->ring, receiver->ring.position);
+}
+
+/* When message after message is found after a look or two, the two sides move in lock-step, and each message costs the transfer
+ * of a line from one to the other and back. A short nap lets a few messages gather, so that a transfer serves several. It is
+ * taken only where the nap before was followed by a burst; otherwise it is put off for longer and longer, so that
+ * an exchange of single messages is not delayed. */
+static void nap_if_it_pays(leat_receiver *receiver) {
+    uint64_t burst = receiver->side.tally.messages; /* since the last check-in: since it was empty, or long enough */
+    if (receiver->napped && burst < WORTHWHILE_BURST) {
+        receiver->suspension = receiver->suspension < SUSPENSION_MAX ? receiver->suspension * 2 : SUSPENSION_MAX;
+        receiver->quick_finds = -receiver->suspension;
+    } else if (receiver->napped) {
+        receiver->suspension = LEAT__SUSPENSION_MIN;
+    }
+    receiver->napped = receiver->quick_finds >= QUICK_FINDS;
+    for (int pauses = 0; receiver->napped && pauses < NAP_PAUSES; pauses++)
+        leat__pause();
+}
+
+static int wait_for_message(leat_receiver *receiver, struct leat__record *record, uint64_t deadline_ns) {
+    static const struct leat__wait arrival = {has_record, true};
+    if (deadline_ns != LEAT_NOW && receiver->side.spin_ns_max > 0)
+        nap_if_it_pays(receiver);
+    for (;;) {
+        check_in(receiver);
+        receiver->side.looks = 0;
+        int result = leat__side_wait(&receiver->side, &arrival, deadline_ns);
+        if (result != LEAT_OK)
+            return result;
+        bool quick = receiver->side.looks <= 2;
+        receiver->quick_finds = quick || receiver->quick_finds < 0 ? receiver->quick_finds + 1 : 0;
+        result = find_message(receiver, record);
+        if (result != LEAT_EAGAIN)
+            return result;
+        /* It was a pad or a mark without news: wait on. From a hostile sender, that may never end by itself. */
+        if (deadline_ns == LEAT_NOW || leat__os_now() >= deadline_ns)
+            return deadline_ns == LEAT_NOW ? LEAT_EAGAIN : LEAT_ETIMEDOUT;
+    }
+}
+
+/* The oldest message, waiting for it until the deadline. */
+static int first_message(leat_receiver *receiver, struct leat__record *record, uint64_t deadline_ns) {
+    int result = find_message(receiver, record);
+    return RARELY(result == LEAT_EAGAIN) ? wait_for_message(receiver, record, deadline_ns) : result;
+}
+
+/* The message behind a position that has been looked at; anything else ends a batch. */
+static bool next_message(leat_receiver *receiver, uint64_t position, struct leat__record *record) {
+    while (leat__ring_look(&receiver->ring, position, record) == LEAT_OK) {
+        if (record->type != LEAT__PAD)
+            return record->type == LEAT__MESSAGE;
+        position = record->end;
+    }
+    return false;
+}
+
+static int check(const leat_receiver *receiver, bool copying) {
+    if (RARELY(receiver->side.object.resource.forked))
+        return leat__side_fail_forked();
+    if (RARELY(receiver->ring.corrupt))
+        return leat__fail(LEAT_ECORRUPT, 0, "the sender wrote what no correct sender writes");
+    if (RARELY(copying && receiver->peeked > 0))
+        return leat__fail(LEAT_ESTATE, 0, "%zu messages are peeked at and not released", receiver->peeked);
+    return LEAT_OK;
+}
+
+/* --- By copy ---------------------------------------------------------------------------------------------------------- */
+
+int leat_recv(leat_receiver *receiver, void *buffer, size_t capacity, size_t *size, uint64_t deadline_ns) {
+    struct leat__record record;
+    int result = check(receiver, true);
+    if (RARELY(result != LEAT_OK))
+        return result;
+    result = first_message(receiver, &record, deadline_ns);
+    if (RARELY(result != LEAT_OK))
+        return result;
+    *size = (size_t)record.length;
+    if (RARELY(record.length > capacity))
+        return leat__fail(LEAT_EMSGSIZE, 0, "%llu bytes have arrived, the buffer holds %zu",
+                          (unsigned long long)record.length, capacity);
+    if (record.length > 0)
+        memcpy(buffer, record.payload, (size_t)record.length);
+    count(receiver, record.length);
+    release_to(receiver, record.end);
+    return LEAT_OK;
+}
+
+int leat_recv_many(leat_receiver *receiver, void *buffer, size_t capacity, leat_message *messages, size_t max,
+                   size_t *amount, uint64_t deadline_ns) {
+    struct leat__record record;
+    int result = check(receiver, true);
+    if (result == LEAT_OK && max == 0)
+        result = leat__fail(LEAT_EINVAL, 0, "room for no message");
+    if (result == LEAT_OK)
+        result = first_message(receiver, &record, deadline_ns);
+    if (result != LEAT_OK)
+        return result;
+    size_t used = 0, done = 0;
+    uint64_t end = receiver->ring.position;
+    do {
+        if (record.length > capacity - used)
+            break;
+        messages[done++] = (leat_message){(char *)buffer + used, (size_t)record.length};
+        if (record.length > 0)
+            memcpy((char *)buffer + used, record.payload, (size_t)record.length);
+        count(receiver, record.length);
+        size_t taken = ((size_t)record.length + 7) & ~(size_t)7;
+        used += taken < capacity - used ? taken : capacity - used;
+        end = record.end;
+    } while (done < max && next_message(receiver, end, &record));
+    if (done == 0) {
+        messages[0] = (leat_message){NULL, (size_t)record.length};
+        return leat__fail(LEAT_EMSGSIZE, 0, "%llu bytes have arrived, the buffer holds %zu",
+                          (unsigned long long)record.length, capacity);
+    }
+    release_to(receiver, end);
+    *amount = done;
+    return LEAT_OK;
+}
+
+/* --- In place --------------------------------------------------------------------------------------------------------- */
+
+int leat_peek_many(leat_receiver *receiver, leat_message *messages, size_t max, size_t *amount, uint64_t deadline_ns) {
+    struct leat__record record;
+    int result = check(receiver, false);
+    if (result == LEAT_OK && max == 0)
+        result = leat__fail(LEAT_EINVAL, 0, "room for no message");
+    if (RARELY(result != LEAT_OK))
+        return result;
+    result = first_message(receiver, &record, deadline_ns);
+    if (RARELY(result != LEAT_OK))
+        return result;
+    size_t done = 0;
+    do {
+        messages[done++] = (leat_message){record.payload, (size_t)record.length};
+    } while (done < max && next_message(receiver, record.end, &record));
+    receiver->peeked = done;
+    *amount = done;
+    return LEAT_OK;
+}
+
+int leat_peek(leat_receiver *receiver, leat_message *message, uint64_t deadline_ns) {
+    size_t amount;
+    return leat_peek_many(receiver, message, 1, &amount, deadline_ns);
+}
+
+/* Finds the end of the first `amount` of the messages peeked at by walking over them again: their headers are still there. */
+static int end_of(leat_receiver *receiver, size_t amount, uint64_t *end) {
+    *end = receiver->ring.position;
+    for (struct leat__record record; amount > 0; amount--) {
+        if (!next_message(receiver, *end, &record))
+            return leat__fail(LEAT_ECORRUPT, 0, "the sender changed messages that it had sent");
+        *end = record.end;
+        count(receiver, record.length);
+    }
+    return LEAT_OK;
+}
+
+int leat_release(leat_receiver *receiver, size_t amount) {
+    int result = check(receiver, false);
+    if (result == LEAT_OK && amount > receiver->peeked)
+        result = leat__fail(LEAT_ESTATE, 0, "%zu to release, %zu are peeked at", amount, receiver->peeked);
+    uint64_t end;
+    if (result == LEAT_OK)
+        result = end_of(receiver, amount, &end);
+    if (result != LEAT_OK)
+        return result;
+    receiver->peeked -= amount;
+    if (amount > 0)
+        release_to(receiver, end);
+    return LEAT_OK;
+}
+
+/* --- Coming, going, questions ----------------------------------------------------------------------------------------- */
+
+static bool sender_is_there(struct leat__side *side) {
+    return has_record(side) || leat__side_peer(side) == LEAT_PEER_PRESENT;
+}
+
+int leat_receiver_wait_peer(leat_receiver *receiver, uint64_t deadline_ns) {
+    static const struct leat__wait arrival = {sender_is_there, false};
+    int result = check(receiver, false);
+    return result == LEAT_OK ? leat__side_wait(&receiver->side, &arrival, deadline_ns) : result;
+}
+
+leat_peer leat_receiver_peer(const leat_receiver *receiver) {
+    return receiver->side.object.resource.forked ? LEAT_PEER_NONE : leat__side_peer(&receiver->side);
+}
+
+size_t leat_receiver_max_message(const leat_receiver *receiver) {
+    return (size_t)leat__max_message(receiver->side.memory.capacity);
+}
+
+bool leat_receiver_created(const leat_receiver *receiver) {
+    return receiver->side.object.created;
+}
+
+void leat_receiver_statistics(const leat_receiver *receiver, leat_statistics *statistics) {
+    *statistics = (leat_statistics){0};
+    if (!receiver->side.object.resource.forked)
+        leat__side_statistics(&receiver->side, statistics);
+}

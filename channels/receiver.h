@@ -1,0 +1,21 @@
+/* channels/receiver.h - a receiver's handle, shared by receiver.c (receiving) and receiver_open.c (coming and going). */
+#ifndef LEAT_CHANNELS_RECEIVER_H
+#define LEAT_CHANNELS_RECEIVER_H
+
+#include "channels/ring.h"
+#include "channels/side.h"
+
+/* For how many waits naps are put off, at first, after one that was in vain (receiver.c, nap_if_it_pays). */
+#define LEAT__SUSPENSION_MIN 32
+
+struct leat_receiver {
+    struct leat__side side; /* first: the waiting code sees only this */
+    struct leat__ring_receiver ring;
+    uint64_t next_check_in; /* position at which waiting senders are looked after and the tally goes to the page */
+    int quick_finds;        /* waits in a row that ended after a look or two; below zero: naps are suspended */
+    int suspension;         /* how long naps are suspended after one that was in vain */
+    bool napped;            /* before the messages now being received */
+    size_t peeked;          /* messages handed out in place and not released */
+};
+
+#endif

@@ -1,0 +1,48 @@
+/* channels/receiver_open.c - a receiver's coming and going (leat/channel.h). */
+#include <stdlib.h>
+
+#include "channels/receiver.h"
+#include "lib/fail.h"
+
+static int attach(struct leat__side *side) {
+    leat_receiver *receiver = (leat_receiver *)side;
+    int result = leat__os_lock(side->object.resource.file, LEAT__LOCK_RECEIVER, LEAT__EXCLUSIVE);
+    if (result == LEAT_EBUSY)
+        return leat__fail(LEAT_EBUSY, 0, "it has a receiver");
+    if (result == LEAT_OK)
+        result = leat__ring_receiver_recover(&receiver->ring, &side->memory);
+    if (result != LEAT_OK)
+        return result;
+    receiver->suspension = LEAT__SUSPENSION_MIN;
+    leat__store_relaxed32(&side->own->waiting, 0);
+    leat__store_release32(&side->own->opened, leat__load_relaxed32(&side->own->opened) + 1);
+    uint32_t sender = leat__load_acquire32(&side->peer->opened), closed = leat__load_acquire32(&side->peer->closed);
+    side->peer_seen = sender == closed ? sender : sender - 1; /* one that is there, or died there, is news */
+    leat__side_ring(side); /* a sender that waits for a receiver */
+    return LEAT_OK;
+}
+
+int leat_receiver_open(leat_receiver **out, const char *name, const leat_channel_options *options) {
+    leat_receiver *receiver = out != NULL ? calloc(1, sizeof *receiver) : NULL;
+    if (receiver == NULL)
+        return leat__fail_about(leat__fail(out == NULL ? LEAT_EINVAL : LEAT_ENOMEM, 0, "no handle"), "channel", name);
+    int result = leat__side_open(&receiver->side, name, options, LEAT__LOCK_RECEIVER, attach);
+    if (result == LEAT_OK)
+        *out = receiver;
+    else
+        free(receiver);
+    return result;
+}
+
+void leat_receiver_close(leat_receiver *receiver) {
+    if (receiver == NULL)
+        return;
+    struct leat__side *side = &receiver->side;
+    if (!side->object.resource.forked) {
+        leat__side_flush(side);
+        leat__store_release32(&side->own->closed, leat__load_relaxed32(&side->own->opened));
+        leat__side_ring(side);
+    }
+    leat__side_close(side);
+    free(receiver);
+}

@@ -1,0 +1,117 @@
+/* channels/ring.h - the ring: one sender, one receiver, records of any length, no system calls, no allocation, no locks.
+ *
+ * In-band commit. The receiver polls the header word of the record it expects; the sender writes a record's payload first and
+ * its header word last, with one release store. That store is the commit: before it the record does not exist, after it the
+ * record is whole. There is no index that either side must read to see news, and nothing to repair after a crash.
+ *
+ * Invariants, in terms of positions (channels/wire.h):
+ *   I1  the word at the write position is zero, unless the ring is full to the last byte;
+ *   I2  the first word of every free line behind the write position's line is zero;
+ *   I3  what the sender may write ends at released + capacity; the lines between released and the receiver's position are
+ *       consumed and are being wiped; nobody but the receiver touches them.
+ * I1 is kept by the sender within a line (it zeroes the word behind a record before it publishes the record) and by the
+ * receiver between lines (it zeroes the first word of every line that it leaves: I2). That one store per line has a second use:
+ * the line is then in the receiver's cache as modified, and fetching it back for writing pipelines, where a line that was only
+ * read would have to be invalidated first. docs/decisions/0001-record-layout.md has the measurements.
+ *
+ * Order of the receiver's release: note the new position, then wipe, then hand the lines back. So a sender that finds a zero where
+ * it expects a record sees in the receiver's position whether the record is gone or was never there.
+ *
+ * Crash points, sender. While staging: the first header is withheld, nothing exists; payload left behind in line starts breaks
+ * I2, and the next sender wipes free lines when it attaches. Between commit and noting the position: the next sender walks over
+ * the records from the noted position to find the end.
+ * Crash points, receiver. Before its position is noted: the record is delivered again, to its successor. Between that and the
+ * hand-back: the successor wipes [released, position) again.
+ *
+ * Trust. A side never reads back what it has written itself, except when it attaches. Words of the other side are loaded once,
+ * checked, then used; what no correct peer writes makes the handle corrupt for good. Progress: every function is wait-free.
+ */
+#ifndef LEAT_CHANNELS_RING_H
+#define LEAT_CHANNELS_RING_H
+
+#include "channels/wire.h"
+#include "leat/error.h"
+
+/* --- Sender ---------------------------------------------------------------------------------------------------------
+ *
+ * Records are *staged* one behind the other and then *published* together: all but the first header are in place, and storing
+ * the first one makes all of them visible at once. */
+struct leat__ring_sender {
+    struct leat__ring_memory memory;
+    uint64_t position;     /* behind the last published record */
+    uint64_t staged;       /* behind the last staged record; equal to position when there is none */
+    uint64_t dirty;        /* behind the last byte that an unfinished record may have touched */
+    uint64_t first_header; /* of the first staged record: the one that publishing stores */
+    uint64_t released;     /* the receiver's word, as last accepted */
+    uint64_t limit;        /* messages may be written up to here */
+    uint64_t high_water;   /* most bytes seen occupied */
+    bool corrupt;
+};
+
+/* Finds the end of the stream in the ring, whatever a predecessor left, and makes I1 and I2 hold. Only while no other sender is at
+ * work. LEAT_ECORRUPT. */
+int leat__ring_sender_recover(struct leat__ring_sender *ring, const struct leat__ring_memory *memory);
+
+/* Takes over where another sender of the same ring has stopped in order (many senders: after each change of turns). */
+int leat__ring_sender_resume(struct leat__ring_sender *ring);
+
+/* Makes room for a record behind what is staged; *payload has room for length bytes, at most leat__max_message. LEAT_EAGAIN when
+ * there is none, LEAT_ECORRUPT. */
+int leat__ring_reserve(struct leat__ring_sender *ring, uint64_t length, void **payload);
+
+/* Whether a record of that length could be reserved now, having looked how far the receiver has come. Changes nothing in the ring.
+ * True for a corrupt ring too: reserving tells. */
+bool leat__ring_has_room(struct leat__ring_sender *ring, uint64_t length);
+
+/* Stages the reserved record, with a final length of at most what was reserved. */
+void leat__ring_stage(struct leat__ring_sender *ring, uint64_t length);
+
+/* Publishes what is staged. */
+void leat__ring_publish(struct leat__ring_sender *ring);
+
+/* Forgets reservation and staged records, as if they had never been. */
+void leat__ring_forget(struct leat__ring_sender *ring);
+
+/* Publishes a mark, with nothing staged; the last free line is for marks alone. LEAT_EAGAIN, LEAT_ECORRUPT. */
+int leat__ring_mark(struct leat__ring_sender *ring, enum leat__record_type type, uint64_t value);
+
+/* Looks how far the receiver has come. LEAT_ECORRUPT. */
+int leat__ring_refresh(struct leat__ring_sender *ring);
+
+/* --- Receiver ------------------------------------------------------------------------------------------------------- */
+
+struct leat__ring_receiver {
+    struct leat__ring_memory memory;
+    uint64_t position; /* behind the last released record */
+    bool corrupt;
+};
+
+struct leat__record {
+    enum leat__record_type type;
+    const unsigned char *payload; /* in the ring: the sender could still change it */
+    uint64_t length;              /* bytes; read once, checked, safe to use */
+    uint64_t end;                 /* position behind the record */
+};
+
+/* Goes on where a predecessor stopped. LEAT_ECORRUPT. */
+int leat__ring_receiver_recover(struct leat__ring_receiver *ring, const struct leat__ring_memory *memory);
+
+/* The record at a position from ring->position on, all records before it having been looked at. LEAT_EAGAIN when it is not
+ * there yet, LEAT_ECORRUPT. */
+int leat__ring_look(struct leat__ring_receiver *ring, uint64_t position, struct leat__record *record);
+
+/* Whether there is something at the position: cheaper than looking. */
+static inline bool leat__ring_has(const struct leat__ring_receiver *ring, uint64_t position) {
+    return leat__load_relaxed64(leat__word_at(&ring->memory, position)) != 0;
+}
+
+/* Releases everything before `end`, the end of a record. */
+void leat__ring_release(struct leat__ring_receiver *ring, uint64_t end);
+
+/* --- Both ------------------------------------------------------------------------------------------------------------ */
+
+/* Checks a header word that was found at a position against everything it must fulfil. */
+bool leat__record_decode(const struct leat__ring_memory *memory, uint64_t position, uint64_t header,
+                         struct leat__record *record);
+
+#endif

@@ -1,0 +1,84 @@
+/* channels/ring_receiver.c - the receiver's half of the ring; channels/ring.h has the protocol and its invariants. */
+#include "channels/ring.h"
+#include "lib/fail.h"
+
+#define WIPED_WHOLE_MAX ((uint64_t)512)
+
+static int fail_corrupt(struct leat__ring_receiver *ring, const char *what, uint64_t value) {
+    ring->corrupt = true;
+    return leat__fail(LEAT_ECORRUPT, 0, "%s (%llu)", what, (unsigned long long)value);
+}
+
+bool leat__record_decode(const struct leat__ring_memory *memory, uint64_t position, uint64_t header,
+                         struct leat__record *record) {
+    uint64_t length = header & UINT32_MAX, slot = leat__slot_size(length);
+    enum leat__record_type type = (enum leat__record_type)(header >> 56);
+    if (header != leat__record_header(position, type, length))
+        return false;
+    switch (type) {
+    case LEAT__MESSAGE:
+        if (length > leat__max_message(memory->capacity))
+            return false;
+        break;
+    case LEAT__PAD:
+        slot = length + LEAT__RECORD_HEADER;
+        if (slot % LEAT__SMALLEST_SLOT != 0)
+            return false;
+        break;
+    case LEAT__OPEN_MARK:
+    case LEAT__END_MARK:
+        if (length != 8)
+            return false;
+        break;
+    default:
+        return false;
+    }
+    uint64_t place = position & (memory->capacity - 1);
+    if (place + slot > memory->capacity)
+        return false;
+    if (type != LEAT__PAD && position % leat__slot_alignment(slot) != 0)
+        return false;
+    *record = (struct leat__record){
+        .type = type, .payload = memory->ring + place + LEAT__RECORD_HEADER, .length = length, .end = position + slot};
+    return true;
+}
+
+int leat__ring_look(struct leat__ring_receiver *ring, uint64_t position, struct leat__record *record) {
+    uint64_t header = leat__load_acquire64(leat__word_at(&ring->memory, position)); /* [R2] sees what [R1] committed */
+    if (header == 0)
+        return LEAT_EAGAIN;
+    if (__builtin_expect(ring->corrupt, 0))
+        return leat__fail(LEAT_ECORRUPT, 0, "seen before");
+    if (__builtin_expect(!leat__record_decode(&ring->memory, position, header, record), 0))
+        return fail_corrupt(ring, "the sender wrote an impossible record at position", position);
+    if (__builtin_expect(record->end - ring->position > ring->memory.capacity, 0))
+        return fail_corrupt(ring, "the sender overran what was not released, at position", position);
+    return LEAT_OK;
+}
+
+/* I2 asks for the first word of each line. Of short stretches everything is wiped: it costs little, and keeps the receiver from
+ * catching up with the sender line by line, which would be slower for both (docs/decisions/0001-record-layout.md). */
+static void wipe(const struct leat__ring_memory *memory, uint64_t from, uint64_t to) {
+    uint64_t step = to - from <= WIPED_WHOLE_MAX ? sizeof(uint64_t) : LEAT__LINE;
+    for (uint64_t at = (from + step - 1) & ~(step - 1); at < to; at += step)
+        leat__store_release64(leat__word_at(memory, at), 0); /* [R5] */
+}
+
+void leat__ring_release(struct leat__ring_receiver *ring, uint64_t end) {
+    const struct leat__ring_memory *memory = &ring->memory;
+    leat__store_release64(&memory->receiver->position, end); /* [R4] after our reads, before the wiping */
+    wipe(memory, ring->position, end);
+    ring->position = end;
+    leat__store_release64(&memory->receiver->released, end & ~(LEAT__LINE - 1)); /* [R3] hands the lines back */
+}
+
+int leat__ring_receiver_recover(struct leat__ring_receiver *ring, const struct leat__ring_memory *memory) {
+    uint64_t position = leat__load_acquire64(&memory->receiver->position);
+    uint64_t released = leat__load_acquire64(&memory->receiver->released);
+    *ring = (struct leat__ring_receiver){.memory = *memory, .position = released};
+    if (position % LEAT__SMALLEST_SLOT != 0 || released % LEAT__LINE != 0 || position - released > memory->capacity ||
+        position >= LEAT__POSITION_END)
+        return fail_corrupt(ring, "the receiver's positions contradict each other", position);
+    leat__ring_release(ring, position); /* once more: the predecessor may have died in the middle of it */
+    return LEAT_OK;
+}

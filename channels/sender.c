@@ -1,0 +1,230 @@
+/* channels/sender.c - sending: leat_send, leat_send_many, leat_reserve and what follows it (leat/channel.h).
+ *
+ * Each call is: take the turn (many senders only), make room, write, publish, ring if somebody sleeps, end the turn. The ring
+ * (channels/ring.h) does the writing; this file decides when to wait and what to report.
+ */
+#include "channels/sender.h"
+
+#include <string.h>
+
+#include "lib/fail.h"
+
+#define RARELY(condition) __builtin_expect((condition) != 0, 0)
+#define LINGER_LOOKS 64
+#define LINGER_PAUSES 16
+
+void leat__sender_flush(leat_sender *sender) {
+    struct leat__side *side = &sender->side;
+    leat__side_flush(side);
+    if (sender->ring.high_water > leat__load_relaxed64(&side->own->counters.high_water))
+        leat__store_relaxed64(&side->own->counters.high_water, sender->ring.high_water);
+    sender->next_flush = sender->ring.position + side->memory.capacity / 8;
+}
+
+/* --- Turns of many senders -------------------------------------------------------------------------------------------- */
+
+int leat__sender_take_turn(leat_sender *sender, uint64_t deadline_ns) {
+    if (!sender->many || sender->has_turn)
+        return LEAT_OK;
+    struct leat__side *side = &sender->side;
+    int result = leat__lock_acquire(&side->own->lock, side->object.resource.file, sender->slot, deadline_ns,
+                                    side->interruptible);
+    if (result < LEAT_OK)
+        return result;
+    sender->has_turn = side->announces = true;
+    result = result == LEAT__LOCK_INHERITED ? leat__ring_sender_recover(&sender->ring, &side->memory)
+                                            : leat__ring_sender_resume(&sender->ring);
+    if (result != LEAT_OK)
+        leat__sender_end_turn(sender);
+    return result;
+}
+
+void leat__sender_end_turn(leat_sender *sender) {
+    if (!sender->has_turn)
+        return;
+    leat__sender_flush(sender);
+    sender->has_turn = sender->side.announces = false;
+    leat__lock_release(&sender->side.own->lock);
+}
+
+/* --- Room ------------------------------------------------------------------------------------------------------------- */
+
+static bool has_room(struct leat__side *side) {
+    leat_sender *sender = (leat_sender *)side;
+    return leat__ring_has_room(&sender->ring, sender->wanted);
+}
+
+static int wait_for_room(leat_sender *sender, size_t size, uint64_t deadline_ns) {
+    static const struct leat__wait room = {has_room, true};
+    sender->wanted = size;
+    return leat__side_wait(&sender->side, &room, deadline_ns);
+}
+
+/* In a ring that is nearly full the sender would follow the receiver record by record, and each step would cost both of them the
+ * transfer of a line. Letting a quarter of the ring come free first makes that one transfer for many records. Only for as long as
+ * the receiver is seen to make progress, and not longer than a spin. */
+static void linger(leat_sender *sender) {
+    uint64_t enough = sender->side.memory.capacity / 4, seen = sender->ring.released;
+    for (int looks = 0; looks < LINGER_LOOKS && sender->ring.limit - sender->ring.staged < enough; looks++) {
+        for (int pauses = 0; pauses < LINGER_PAUSES; pauses++)
+            leat__pause();
+        if (leat__ring_refresh(&sender->ring) != LEAT_OK || (looks % 8 == 7 && sender->ring.released == seen))
+            return;
+        if (looks % 8 == 7)
+            seen = sender->ring.released;
+    }
+}
+
+/* Reserves, waiting until the deadline. What is staged stays staged. */
+static int reserve(leat_sender *sender, size_t size, void **payload, uint64_t deadline_ns) {
+    if (RARELY(sender->owes_open_mark))
+        (void)leat__sender_open_mark(sender); /* still no room for it: then there is none for a message either */
+    uint64_t released = sender->ring.released;
+    int result = leat__ring_reserve(&sender->ring, size, payload);
+    bool came_to_limit = result != LEAT_OK || sender->ring.released != released;
+    if (RARELY(came_to_limit) && deadline_ns != LEAT_NOW && sender->side.spin_ns_max > 0) {
+        linger(sender);
+        if (result == LEAT_EAGAIN)
+            result = leat__ring_reserve(&sender->ring, size, payload);
+    }
+    if (RARELY(result == LEAT_EAGAIN)) {
+        result = wait_for_room(sender, size, deadline_ns);
+        if (result == LEAT_OK)
+            result = leat__ring_reserve(&sender->ring, size, payload);
+    }
+    return result;
+}
+
+static int fail_too_long(const leat_sender *sender, size_t size) {
+    uint64_t capacity = LEAT_CAPACITY_MIN;
+    while (capacity <= LEAT_CAPACITY_MAX && leat__max_message(capacity) < size)
+        capacity *= 2;
+    if (capacity > LEAT_CAPACITY_MAX)
+        return leat__fail(LEAT_EMSGSIZE, 0, "%zu bytes, more than any channel can carry", size);
+    return leat__fail(LEAT_EMSGSIZE, 0, "%zu bytes, at most %zu; a capacity of %llu would do", size,
+                      leat_sender_max_message(sender), (unsigned long long)capacity);
+}
+
+static int check(const leat_sender *sender, size_t size) {
+    if (RARELY(sender->side.object.resource.forked))
+        return leat__side_fail_forked();
+    if (RARELY(sender->reserving))
+        return leat__fail(LEAT_ESTATE, 0, "a reservation is open: commit or abort it first");
+    if (RARELY(size > leat__max_message(sender->side.memory.capacity)))
+        return fail_too_long(sender, size);
+    return LEAT_OK;
+}
+
+/* --- Sending ---------------------------------------------------------------------------------------------------------- */
+
+static void publish(leat_sender *sender) {
+    leat__ring_publish(&sender->ring);
+    sender->sent_to = sender->ring.position;
+    leat__side_ring(&sender->side);
+    if (RARELY(sender->ring.position >= sender->next_flush))
+        leat__sender_flush(sender);
+}
+
+static void count(leat_sender *sender, uint64_t bytes) {
+    sender->side.tally.messages++;
+    sender->side.tally.bytes += bytes;
+}
+
+int leat_send(leat_sender *sender, const void *data, size_t size, uint64_t deadline_ns) {
+    void *payload;
+    int result = check(sender, size);
+    if (RARELY(result != LEAT_OK))
+        return result;
+    if (RARELY(sender->many) && (result = leat__sender_take_turn(sender, deadline_ns)) != LEAT_OK)
+        return result;
+    result = reserve(sender, size, &payload, deadline_ns);
+    if (result == LEAT_OK) {
+        if (size > 0)
+            memcpy(payload, data, size);
+        leat__ring_stage(&sender->ring, size);
+        count(sender, size);
+        publish(sender);
+    }
+    if (RARELY(sender->many))
+        leat__sender_end_turn(sender);
+    return result;
+}
+
+/* Stages as many of the messages as there is room for without waiting. */
+static size_t stage_many(leat_sender *sender, const leat_message *messages, size_t amount) {
+    size_t done = 0;
+    for (void *payload; done < amount; done++) {
+        size_t size = messages[done].size;
+        if (size > leat__max_message(sender->side.memory.capacity) ||
+            leat__ring_reserve(&sender->ring, size, &payload) != LEAT_OK)
+            break;
+        if (size > 0)
+            memcpy(payload, messages[done].data, size);
+        leat__ring_stage(&sender->ring, size);
+        count(sender, size);
+    }
+    return done;
+}
+
+int leat_send_many(leat_sender *sender, const leat_message *messages, size_t amount, size_t *sent,
+                   uint64_t deadline_ns) {
+    size_t done = 0;
+    int result = check(sender, 0);
+    if (result == LEAT_OK)
+        result = leat__sender_take_turn(sender, deadline_ns);
+    while (result == LEAT_OK && done < amount) {
+        void *payload;
+        result = check(sender, messages[done].size);
+        if (result == LEAT_OK) /* waits for the first; the reservation is made again when it is staged */
+            result = reserve(sender, messages[done].size, &payload, deadline_ns);
+        if (result == LEAT_OK) {
+            done += stage_many(sender, messages + done, amount - done);
+            publish(sender);
+        }
+    }
+    if (sender->many && !sender->reserving)
+        leat__sender_end_turn(sender);
+    if (sent != NULL)
+        *sent = done;
+    return result;
+}
+
+int leat_reserve(leat_sender *sender, size_t size, void **data, uint64_t deadline_ns) {
+    int result = check(sender, size);
+    if (result == LEAT_OK)
+        result = leat__sender_take_turn(sender, deadline_ns);
+    if (result != LEAT_OK)
+        return result;
+    result = reserve(sender, size, data, deadline_ns);
+    if (result != LEAT_OK) {
+        leat__sender_end_turn(sender);
+        return result;
+    }
+    sender->reserving = true;
+    sender->reserved = size;
+    return LEAT_OK;
+}
+
+int leat_commit(leat_sender *sender, size_t size) {
+    if (RARELY(sender->side.object.resource.forked))
+        return leat__side_fail_forked();
+    if (RARELY(!sender->reserving))
+        return leat__fail(LEAT_ESTATE, 0, "nothing is reserved");
+    if (RARELY(size > sender->reserved))
+        return leat__fail(LEAT_EINVAL, 0, "%zu bytes to commit, %llu reserved", size,
+                          (unsigned long long)sender->reserved);
+    leat__ring_stage(&sender->ring, size);
+    count(sender, size);
+    publish(sender);
+    sender->reserving = false;
+    leat__sender_end_turn(sender);
+    return LEAT_OK;
+}
+
+void leat_abort(leat_sender *sender) {
+    if (!sender->reserving || sender->side.object.resource.forked)
+        return;
+    leat__ring_forget(&sender->ring);
+    sender->reserving = false;
+    leat__sender_end_turn(sender);
+}

@@ -1,0 +1,32 @@
+/* channels/sender.h - a sender's handle, shared by sender.c (sending) and sender_peer.c (coming, going, and the receiver). */
+#ifndef LEAT_CHANNELS_SENDER_H
+#define LEAT_CHANNELS_SENDER_H
+
+#include "channels/ring.h"
+#include "channels/side.h"
+
+struct leat_sender {
+    struct leat__side side; /* first: the waiting code sees only this */
+    struct leat__ring_sender ring;
+    uint64_t wanted;      /* while waiting for room: the length of the message that needs it */
+    uint64_t sent_to;     /* behind this sender's last message: what draining waits for */
+    uint64_t reserved;    /* length reserved, while `reserving` */
+    uint64_t next_flush;  /* position at which the tally goes to the page */
+    bool reserving;
+    bool owes_open_mark;  /* the ring was full when this sender came */
+    bool many;
+    bool has_turn;        /* many: holds the lock */
+    unsigned slot;        /* many: this sender's identity in the lock */
+};
+
+/* Tells the channel that a sender is there: writes the mark that was owed, if there is room by now. */
+int leat__sender_open_mark(leat_sender *sender);
+
+/* Brings the page's counters up to date. */
+void leat__sender_flush(leat_sender *sender);
+
+/* Many senders: waits for this one's turn and takes up the ring where the last one left it. No-ops for the only sender. */
+int leat__sender_take_turn(leat_sender *sender, uint64_t deadline_ns);
+void leat__sender_end_turn(leat_sender *sender);
+
+#endif

@@ -1,0 +1,291 @@
+/* channels/side.c - see channels/side.h. */
+#include "channels/side.h"
+
+#include "lib/fail.h"
+
+#define SPIN_NS_MIN UINT64_C(1000)
+#define SPIN_NS_DEFAULT UINT64_C(50000)
+#define UNANNOUNCED_SLICE_NS UINT64_C(2000000)
+#define LOOKS_PER_CLOCK 32 /* reading the clock costs as much as a few looks */
+
+/* --- Opening ---------------------------------------------------------------------------------------------------------- */
+
+static uint64_t capacity_of(const leat_channel_options *options) {
+    uint64_t capacity = LEAT_CAPACITY_MIN, wanted = options->capacity != 0 ? options->capacity : LEAT_CAPACITY_DEFAULT;
+    while (capacity < wanted && capacity < LEAT_CAPACITY_MAX)
+        capacity *= 2;
+    return capacity;
+}
+
+static int check_options(const leat_channel_options *options) {
+    if (options->way > LEAT_OPEN || options->scope > LEAT_GLOBAL || (options->permissions & ~UINT32_C(0777)) != 0)
+        return leat__fail(LEAT_EINVAL, 0, "an option has no meaning");
+    if (options->capacity > LEAT_CAPACITY_MAX)
+        return leat__fail(LEAT_EINVAL, 0, "capacity %llu, at most %llu", (unsigned long long)options->capacity,
+                          (unsigned long long)LEAT_CAPACITY_MAX);
+    return LEAT_OK;
+}
+
+static int map(struct leat__side *side, enum leat__lock_byte role) {
+    int result = leat__wire_validate(&side->object.header, &side->memory.capacity);
+    if (result == LEAT_OK)
+        result = leat__object_map_private(&side->object);
+    if (result != LEAT_OK)
+        return result;
+    unsigned char *base = side->object.resource.memory;
+    bool sends = role == LEAT__LOCK_SENDER;
+    side->memory.sender = (void *)(base + LEAT__SENDER_PAGE);
+    side->memory.receiver = (void *)(base + LEAT__RECEIVER_PAGE);
+    side->memory.ring = base + LEAT__RING;
+    side->own = sends ? side->memory.sender : side->memory.receiver;
+    side->peer = sends ? side->memory.receiver : side->memory.sender;
+    side->peer_lock = sends ? LEAT__LOCK_RECEIVER : LEAT__LOCK_SENDER;
+    leat__os_make_read_only(base, LEAT__PAGE);
+    leat__os_make_read_only(side->peer, LEAT__PAGE);
+    return LEAT_OK;
+}
+
+static int open_object(struct leat__side *side, const char *name, leat_scope scope, const leat_channel_options *options) {
+    int result = check_options(options);
+    if (result != LEAT_OK)
+        return result;
+    uint64_t capacity = capacity_of(options);
+    struct leat__object_request request = {
+        .name = name,
+        .scope = scope,
+        .kind = LEAT_KIND_CHANNEL,
+        .way = options->way,
+        .writable = true,
+        .persistent = options->persistent,
+        .permissions = options->permissions,
+        .size = leat__wire_file_size(capacity),
+        .initialise = leat__wire_initialise,
+        .context = &capacity,
+    };
+    side->interruptible = options->interruptible;
+    side->announces = true;
+    if (options->spin_us >= 0 && leat__os_can_spin())
+        side->spin_ns_max = options->spin_us == 0 ? SPIN_NS_DEFAULT : (uint64_t)options->spin_us * 1000;
+    side->spin_ns = side->spin_ns_max;
+    return leat__object_open(&side->object, &request);
+}
+
+int leat__side_open(struct leat__side *side, const char *name, const leat_channel_options *options,
+                    enum leat__lock_byte role, int (*attach)(struct leat__side *side)) {
+    static const leat_channel_options defaults;
+    options = options != NULL ? options : &defaults;
+    leat_scope scope = options->scope;
+    name = leat__name_scope(name, &scope);
+    int result = open_object(side, name, scope, options);
+    if (result != LEAT_OK)
+        return leat__fail_about(result, "channel", name);
+    result = map(side, role);
+    if (result == LEAT_OK)
+        result = attach(side);
+    if (result != LEAT_OK) {
+        leat__object_close(&side->object);
+        return leat__fail_about(result, "channel", name);
+    }
+    leat__object_settle(&side->object);
+    return LEAT_OK;
+}
+
+void leat__side_close(struct leat__side *side) {
+    leat__object_close(&side->object);
+}
+
+int leat__side_fail_forked(void) {
+    return leat__fail(LEAT_EFORKED, 0, "opened by the parent process");
+}
+
+/* --- Peers ------------------------------------------------------------------------------------------------------------ */
+
+static bool peer_lives(const struct leat__side *side) {
+    return leat__os_locked(side->object.resource.file, side->peer_lock);
+}
+
+leat_peer leat__side_peer(const struct leat__side *side) {
+    uint32_t opened = leat__load_acquire32(&side->peer->opened), closed = leat__load_acquire32(&side->peer->closed);
+    if (opened == closed)
+        return opened == 0 ? LEAT_PEER_NONE : LEAT_PEER_CLOSED;
+    return peer_lives(side) ? LEAT_PEER_PRESENT : LEAT_PEER_DIED;
+}
+
+/* --- Waiting ---------------------------------------------------------------------------------------------------------- */
+
+void leat__side_ring(struct leat__side *side) {
+    leat__fence_full(); /* [S2] what was published before the look */
+    uint32_t ticket = leat__load_relaxed32(&side->peer->waiting);
+    if (__builtin_expect(ticket == 0, 1) || ticket == leat__load_relaxed32(&side->own->rung))
+        return;
+    leat__increment32(&side->own->bell);
+    leat__os_wake(&side->own->bell, false);
+    leat__store_relaxed32(&side->own->rung, ticket); /* after the wake: a successor rings again if we die before */
+    side->tally.doorbells++;
+}
+
+/* LEAT_OK, or what the caller has to be told about the peer, each event once. A peer that came and went unseen is told of in two
+ * steps. What the caller waits for is looked at again after the kernel was asked, because the peer can have provided it and died in
+ * between: that goes first. */
+static int news(struct leat__side *side, const struct leat__wait *wait) {
+    if (!wait->tells)
+        return LEAT_OK;
+    uint32_t opened = leat__load_acquire32(&side->peer->opened);
+    bool lives = opened != leat__load_acquire32(&side->peer->closed) && peer_lives(side);
+    uint32_t closed = leat__load_acquire32(&side->peer->closed); /* after the kernel: it can have closed and left meanwhile */
+    bool came = opened != side->peer_seen;
+    if (wait->ready(side))
+        return LEAT_OK;
+    if (side->peer_state == LEAT_PEER_NONE && came) { /* the first one is no news, but its end is */
+        side->peer_state = LEAT_PEER_PRESENT;
+        side->peer_seen = opened;
+        came = false;
+    }
+    if (side->peer_state == LEAT_PEER_PRESENT) {
+        if (lives && !came)
+            return LEAT_OK;
+        side->peer_seen = came && lives ? opened - 1 : opened; /* of several that came and went, the last */
+        side->peer_state = closed == side->peer_seen ? LEAT_PEER_CLOSED : LEAT_PEER_DIED;
+        return side->peer_state == LEAT_PEER_CLOSED ? LEAT_ECLOSED : LEAT_EPEERDIED;
+    }
+    if (!came)
+        return LEAT_OK;
+    side->peer_state = LEAT_PEER_PRESENT;
+    side->peer_seen = opened;
+    return LEAT_EPEERBACK;
+}
+
+/* For callers that poll and never wait: asking the kernel each time would cost more than the polling. */
+static int news_for_poller(struct leat__side *side, const struct leat__wait *wait) {
+    uint64_t now = leat__os_now(), due = side->next_probe_ns;
+    if (now < due)
+        return LEAT_OK;
+    side->next_probe_ns = now + LEAT__SLICE_NS;
+    return due == 0 ? LEAT_OK : news(side, wait);
+}
+
+/* What waiting teaches about how long to spin: longer after a spin that paid, or a sleep so short that a spin would have; shorter
+ * after a sleep that no spin would have spared. */
+static void adapt_spin(struct leat__side *side, bool paid) {
+    uint64_t next = paid ? side->spin_ns * 4 : side->spin_ns / 2;
+    if (next < SPIN_NS_MIN)
+        next = SPIN_NS_MIN;
+    side->spin_ns = next < side->spin_ns_max ? next : side->spin_ns_max;
+}
+
+static bool spin(struct leat__side *side, const struct leat__wait *wait, uint64_t deadline_ns) {
+    if (side->spin_ns == 0)
+        return false;
+    uint64_t end = leat__os_now() + side->spin_ns;
+    if (end > deadline_ns)
+        end = deadline_ns;
+    side->looks = 0;
+    do {
+        for (int looks = 0; looks < LOOKS_PER_CLOCK; looks++, side->looks++) {
+            leat__pause();
+            if (wait->ready(side)) {
+                adapt_spin(side, true);
+                return true;
+            }
+        }
+    } while (leat__os_now() < end);
+    return false;
+}
+
+/* Tickets are never given twice, not even by a successor: the peer remembers the last one that it rang for. */
+static void announce(struct leat__role_page *own) {
+    uint32_t ticket = leat__load_relaxed32(&own->tickets) + 1;
+    ticket = ticket != 0 ? ticket : 1;
+    leat__store_relaxed32(&own->tickets, ticket);
+    leat__store_relaxed32(&own->waiting, ticket);
+}
+
+static int sleep_once(struct leat__side *side, const struct leat__wait *wait, uint64_t deadline_ns) {
+    uint64_t now = leat__os_now(), slice_end = now + (side->announces ? LEAT__SLICE_NS : UNANNOUNCED_SLICE_NS);
+    if (slice_end > deadline_ns)
+        slice_end = deadline_ns;
+    uint32_t bell = leat__load_acquire32(&side->peer->bell);
+    if (side->announces)
+        announce(side->own);
+    leat__fence_full(); /* [S1] the announcement before the look */
+    int result = LEAT_OK;
+    if (!wait->ready(side)) {
+        result = leat__os_wait(&side->peer->bell, bell, slice_end);
+        side->tally.sleeps++;
+        adapt_spin(side, leat__os_now() - now < 2 * side->spin_ns_max);
+    }
+    if (side->announces)
+        leat__store_relaxed32(&side->own->waiting, 0);
+    return result;
+}
+
+int leat__side_wait(struct leat__side *side, const struct leat__wait *wait, uint64_t deadline_ns) {
+    if (wait->ready(side))
+        return LEAT_OK;
+    side->tally.stalls++;
+    leat__side_flush(side);
+    if (deadline_ns == LEAT_NOW) {
+        int told = news_for_poller(side, wait);
+        return told != LEAT_OK ? told : LEAT_EAGAIN;
+    }
+    if (spin(side, wait, deadline_ns))
+        return LEAT_OK;
+    for (;;) { /* waits: each turn is a sleep of at most a slice */
+        int told = news(side, wait);
+        if (told != LEAT_OK)
+            return told;
+        if (wait->ready(side))
+            return LEAT_OK;
+        if (leat__os_now() >= deadline_ns)
+            return LEAT_ETIMEDOUT;
+        int woken = sleep_once(side, wait, deadline_ns);
+        if (wait->ready(side))
+            return LEAT_OK;
+        if (woken == LEAT_EINTR && side->interruptible)
+            return LEAT_EINTR;
+    }
+}
+
+/* --- Counting --------------------------------------------------------------------------------------------------------- */
+
+static void add(leat__u64 *counter, uint64_t amount) {
+    if (amount != 0)
+        leat__store_relaxed64(counter, leat__load_relaxed64(counter) + amount);
+}
+
+void leat__side_flush(struct leat__side *side) {
+    struct leat__counters *counters = &side->own->counters;
+    add(&counters->messages, side->tally.messages);
+    add(&counters->bytes, side->tally.bytes);
+    add(&counters->stalls, side->tally.stalls);
+    add(&counters->sleeps, side->tally.sleeps);
+    add(&counters->doorbells, side->tally.doorbells);
+    side->tally = (struct leat__tally){0};
+}
+
+static void note_saved(leat_statistics *statistics) {
+    uint64_t messages = statistics->messages, rung = statistics->doorbells_rung;
+    statistics->doorbells_saved = messages > rung ? messages - rung : 0;
+}
+
+void leat__counters_read(const struct leat__counters *counters, leat_statistics *statistics) {
+    *statistics = (leat_statistics){
+        .messages = leat__load_relaxed64(&counters->messages),
+        .bytes = leat__load_relaxed64(&counters->bytes),
+        .stalls = leat__load_relaxed64(&counters->stalls),
+        .sleeps = leat__load_relaxed64(&counters->sleeps),
+        .doorbells_rung = leat__load_relaxed64(&counters->doorbells),
+        .high_water_bytes = leat__load_relaxed64(&counters->high_water),
+    };
+    note_saved(statistics);
+}
+
+void leat__side_statistics(const struct leat__side *side, leat_statistics *statistics) {
+    leat__counters_read(&side->own->counters, statistics);
+    statistics->messages += side->tally.messages;
+    statistics->bytes += side->tally.bytes;
+    statistics->stalls += side->tally.stalls;
+    statistics->sleeps += side->tally.sleeps;
+    statistics->doorbells_rung += side->tally.doorbells;
+    note_saved(statistics);
+}

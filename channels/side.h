@@ -1,0 +1,84 @@
+/* channels/side.h - what a sender and a receiver have in common: a place in a channel, a way to wait, and a peer.
+ *
+ * Sleeping. A side sleeps on the *peer's* bell, a counter that only the peer changes, so that every shared word has one writer:
+ *
+ *     sleeper                                             the other side, after publishing
+ *       bell = peer's bell
+ *       own waiting = new ticket
+ *       full fence                       [S1] pairs [S2]    full fence
+ *       look at the ring; something there? stop             ticket = peer's waiting; 0, or rung for already? done
+ *       sleep while peer's bell == bell                     own bell + 1; wake; note the ticket
+ *
+ * Either the sleeper sees what was published, or the other side sees the ticket; that is the store-buffering pattern, and the two
+ * fences are what forbids the one bad outcome. A ring between the look and the sleep changes the bell, and the kernel
+ * does not put the sleeper to sleep. Nothing is rung for a side that is awake, and a sleep is rung for once.
+ *
+ * A sleep lasts at most a slice of 50 ms: then the sleeper looks at the ring again, which covers a peer that was killed or stopped
+ * between publishing and ringing, and asks the kernel whether the peer lives. A peer is dead when the kernel has dropped
+ * the lock on its role, and for no other reason: one that is stopped keeps it.
+ */
+#ifndef LEAT_CHANNELS_SIDE_H
+#define LEAT_CHANNELS_SIDE_H
+
+#include "channels/wire.h"
+#include "leat/channel.h"
+#include "lib/object.h"
+
+#define LEAT__SLICE_NS UINT64_C(50000000)
+
+/* What has been counted since the last flush into the role's page. */
+struct leat__tally {
+    uint64_t messages, bytes, stalls, sleeps, doorbells;
+};
+
+struct leat__side {
+    struct leat__object object;
+    struct leat__ring_memory memory;
+    struct leat__role_page *own, *peer; /* the peer's is mapped read-only where pages are 4096 bytes */
+    enum leat__lock_byte peer_lock; /* held by whoever is the peer */
+    bool interruptible;
+    bool announces; /* sleeps are announced; false for one of many senders that has not got its turn: it only looks often */
+    uint64_t spin_ns, spin_ns_max; /* the spin before the next sleep adapts between 1 us and the maximum */
+    unsigned looks;                /* of the last wait that ended while spinning: how often it looked in vain */
+    uint64_t next_probe_ns;        /* for callers that never wait: when to ask the kernel about the peer again */
+    leat_peer peer_state;          /* as last reported to the caller */
+    uint32_t peer_seen;            /* the peer's `opened` that this speaks of */
+    struct leat__tally tally;
+};
+
+/* What a call waits for. */
+struct leat__wait {
+    bool (*ready)(struct leat__side *side); /* is it there? Cheap: called in a spin */
+    bool tells;                             /* whether the caller is told when the peer comes or goes meanwhile */
+};
+
+/* Opens or creates the channel (options may be NULL), maps it, and takes the role by `attach`, which runs while nobody else attaches
+ * or detaches. On failure nothing is left and the channel's name is in the detail. */
+int leat__side_open(struct leat__side *side, const char *name, const leat_channel_options *options,
+                    enum leat__lock_byte role, int (*attach)(struct leat__side *side));
+
+/* Unmaps and leaves. */
+void leat__side_close(struct leat__side *side);
+
+/* Waits until `ready`, with news in between. LEAT_OK, LEAT_EAGAIN, LEAT_ETIMEDOUT, LEAT_EINTR, or the news. */
+int leat__side_wait(struct leat__side *side, const struct leat__wait *wait, uint64_t deadline_ns);
+
+/* Wakes the peer if it sleeps. Only after what it waits for was published. */
+void leat__side_ring(struct leat__side *side);
+
+/* The peer's state as its page and the kernel tell it now: a system call if it seems to be there. */
+leat_peer leat__side_peer(const struct leat__side *side);
+
+/* Adds the tally to the page's counters and clears it. */
+void leat__side_flush(struct leat__side *side);
+
+/* A page's counters. */
+void leat__counters_read(const struct leat__counters *counters, leat_statistics *statistics);
+
+/* The own page's counters plus the tally. */
+void leat__side_statistics(const struct leat__side *side, leat_statistics *statistics);
+
+/* LEAT_EFORKED, recorded, for every call on a handle that was inherited. */
+int leat__side_fail_forked(void);
+
+#endif

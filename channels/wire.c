@@ -1,0 +1,26 @@
+/* channels/wire.c - making and checking a channel's header. A new channel is all zeros behind it. */
+#include "channels/wire.h"
+
+#include "leat/channel.h"
+#include "lib/fail.h"
+
+int leat__wire_initialise(leat__file file, const void *capacity) {
+    const uint64_t parameters[4] = {
+        [LEAT__CAPACITY] = *(const uint64_t *)capacity,
+        [LEAT__SENDER_OFFSET] = LEAT__SENDER_PAGE,
+        [LEAT__RECEIVER_OFFSET] = LEAT__RECEIVER_PAGE,
+        [LEAT__RING_OFFSET] = LEAT__RING,
+    };
+    return leat__header_write(file, LEAT_KIND_CHANNEL, parameters);
+}
+
+int leat__wire_validate(const struct leat__header *header, uint64_t *capacity) {
+    uint64_t claimed = header->parameters[LEAT__CAPACITY];
+    if (claimed < LEAT_CAPACITY_MIN || claimed > LEAT_CAPACITY_MAX || (claimed & (claimed - 1)) != 0 ||
+        header->parameters[LEAT__SENDER_OFFSET] != LEAT__SENDER_PAGE ||
+        header->parameters[LEAT__RECEIVER_OFFSET] != LEAT__RECEIVER_PAGE ||
+        header->parameters[LEAT__RING_OFFSET] != LEAT__RING || header->object_size != leat__wire_file_size(claimed))
+        return leat__fail(LEAT_ECORRUPT, 0, "the header describes a ring that cannot be");
+    *capacity = claimed;
+    return LEAT_OK;
+}

@@ -1,0 +1,134 @@
+/* channels/wire.h - what a channel looks like in shared memory. docs/wire-format.md says the same normatively.
+ *
+ *     offset 0        header (lib/header.h), one page, never written after creation
+ *     offset 4096     the senders' page: written by senders only
+ *     offset 8192     the receiver's page: written by the receiver only
+ *     offset 12288    the ring: capacity bytes, a power of two
+ *
+ * Positions count bytes from the channel's creation and only grow; a position's place in the ring is position mod capacity.
+ * Words that different sides write are 128 bytes apart (two lines: the adjacent-line prefetcher pairs them).
+ *
+ * Records. A record is a header word followed by its payload. It occupies a *slot*: 16 or 32 bytes, aligned to its size, or a
+ * whole number of 64-byte lines, aligned to a line. So a record that fits a line never straddles one, and a stream of equal
+ * sizes needs no padding. Where a slot cannot start at the write position (a larger slot after smaller ones, or not enough room
+ * before the end of the ring) a pad record fills the gap.
+ */
+#ifndef LEAT_CHANNELS_WIRE_H
+#define LEAT_CHANNELS_WIRE_H
+
+#include <stddef.h>
+
+#include "lib/header.h"
+#include "lib/lock.h"
+#include "lib/shared.h"
+
+#define LEAT__PAGE ((uint64_t)4096)
+#define LEAT__LINE ((uint64_t)64)
+#define LEAT__SMALLEST_SLOT ((uint64_t)16)
+#define LEAT__RECORD_HEADER ((uint64_t)8)
+
+/* No position ever gets there (a century at 1 GB/s is less than 2^62); sums of those below do not overflow. */
+#define LEAT__POSITION_END ((uint64_t)1 << 62)
+
+/* The last line of free space is kept for marks, so that a sender can end the stream of a ring that is full. */
+#define LEAT__MARK_RESERVE LEAT__LINE
+
+#define LEAT__SENDER_PAGE LEAT__PAGE
+#define LEAT__RECEIVER_PAGE (2 * LEAT__PAGE)
+#define LEAT__RING (3 * LEAT__PAGE)
+
+/* Indices of leat__header.parameters. */
+enum { LEAT__CAPACITY = 0, LEAT__SENDER_OFFSET = 1, LEAT__RECEIVER_OFFSET = 2, LEAT__RING_OFFSET = 3 };
+
+/* Counters of one role since the channel was created; only its page's owner writes them. See leat_statistics. */
+struct leat__counters {
+    leat__u64 messages, bytes, stalls, sleeps, doorbells, high_water;
+};
+
+/* A role's page. Owner: the role; with many senders, whoever holds the lock. The other side reads and validates. */
+struct leat__role_page {
+    /* First: what the other side looks at now and then. */
+    leat__u32 bell;    /* rung by its owner; the *other* side sleeps on it. Counts. */
+    leat__u32 waiting; /* 0: awake. Else a ticket, new for each sleep: ring for it once. */
+    leat__u32 rung;    /* the other side's ticket that was rung for last */
+    leat__u32 opened;  /* how many took the role so far (with many senders: how many times it went from none to some) */
+    leat__u32 closed;  /* the value of `opened` whose holder left in order; equal to it: nobody is there */
+    leat__u32 many;    /* senders: 1 when they share the role */
+    leat__u32 tickets; /* the last ticket given out */
+    unsigned char apart_0[128 - 7 * 4];
+    /* Then positions. */
+    leat__u64 position; /* senders: behind the last record published. Receiver: behind the last record released. */
+    leat__u64 released; /* receiver: what the sender may write again, less the capacity; a multiple of 64 */
+    unsigned char apart_1[128 - 2 * 8];
+    struct leat__lock lock; /* senders: who of many may write */
+    unsigned char apart_2[128 - sizeof(struct leat__lock)];
+    struct leat__counters counters;
+    unsigned char rest[LEAT__PAGE - 3 * 128 - sizeof(struct leat__counters)];
+};
+
+_Static_assert(sizeof(struct leat__role_page) == LEAT__PAGE, "a role has one page");
+_Static_assert(offsetof(struct leat__role_page, position) == 128, "positions have lines of their own");
+_Static_assert(offsetof(struct leat__role_page, lock) == 256, "the lock has lines of its own");
+_Static_assert(offsetof(struct leat__role_page, counters) == 384, "counters have lines of their own");
+
+/* --- The header word of a record -----------------------------------------------------------------------------------
+ *
+ *     bits 0-31    length of the payload in bytes (pad: of everything behind the header)
+ *     bits 32-55   position / 16, low 24 bits: a header that stale or forged bytes form by accident is recognised
+ *     bits 56-63   type; 0 never occurs, so that a word of zero means "not written yet"
+ */
+enum leat__record_type {
+    LEAT__MESSAGE = 1,
+    LEAT__PAD = 2,
+    LEAT__OPEN_MARK = 3, /* a sender came; payload, 8 bytes: its `opened`, and in the upper half the `closed` that it found */
+    LEAT__END_MARK = 4,  /* the sender closed; payload, 8 bytes: its `opened` */
+};
+
+static inline uint64_t leat__record_header(uint64_t position, enum leat__record_type type, uint64_t length) {
+    return length | (position / LEAT__SMALLEST_SLOT & 0xFFFFFF) << 32 | (uint64_t)type << 56;
+}
+
+/* The bytes that a payload of this length occupies in the ring, its header included. */
+static inline uint64_t leat__slot_size(uint64_t length) {
+    uint64_t size = length + LEAT__RECORD_HEADER;
+    if (size <= 16)
+        return 16;
+    if (size <= 32)
+        return 32;
+    return (size + LEAT__LINE - 1) & ~(LEAT__LINE - 1);
+}
+
+/* What a slot's position must be a multiple of. */
+static inline uint64_t leat__slot_alignment(uint64_t slot) {
+    return slot < LEAT__LINE ? slot : LEAT__LINE;
+}
+
+/* The longest message: with a pad in front of it, it must fit an empty ring wherever the write position is. */
+static inline uint64_t leat__max_message(uint64_t capacity) {
+    return capacity / 2 - LEAT__LINE - LEAT__RECORD_HEADER;
+}
+
+/* --- The three parts as one side has them mapped --------------------------------------------------------------------- */
+
+struct leat__ring_memory {
+    struct leat__role_page *sender, *receiver;
+    unsigned char *ring;
+    uint64_t capacity; /* private copy: what the header says may be read once only */
+};
+
+static inline leat__u64 *leat__word_at(const struct leat__ring_memory *memory, uint64_t position) {
+    return (leat__u64 *)(void *)(memory->ring + (position & (memory->capacity - 1)));
+}
+
+/* Fills the file of a new channel. context: a uint64_t, the capacity. */
+int leat__wire_initialise(leat__file file, const void *capacity);
+
+/* Checks the header's parameters. LEAT_ECORRUPT. */
+int leat__wire_validate(const struct leat__header *header, uint64_t *capacity);
+
+/* The size of a channel's file. */
+static inline uint64_t leat__wire_file_size(uint64_t capacity) {
+    return LEAT__RING + capacity;
+}
+
+#endif

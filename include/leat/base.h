@@ -1,0 +1,86 @@
+/* leat/base.h - what every other header of leat rests on: version, linkage, deadlines, scopes.
+ *
+ * Thread safety: everything in this header may be called from any thread at any time, from a signal handler, and in a
+ * forked child. Nothing here blocks, allocates or reads the environment.
+ */
+#ifndef LEAT_BASE_H
+#define LEAT_BASE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Before 1.0 the interface may change with the minor number; from 1.0 on, only with the major number. */
+#define LEAT_VERSION_MAJOR 0
+#define LEAT_VERSION_MINOR 1
+#define LEAT_VERSION_PATCH 0
+#define LEAT_VERSION_STRING "0.1.0"
+
+#if defined(LEAT_STATIC)
+#define LEAT_API
+#elif defined(_WIN32)
+#ifdef LEAT_BUILDING
+#define LEAT_API __declspec(dllexport)
+#else
+#define LEAT_API __declspec(dllimport)
+#endif
+#else
+#define LEAT_API __attribute__((visibility("default")))
+#endif
+
+/* Ignoring the result of a call that can fail is a bug in the caller: the compiler says so. */
+#if defined(__GNUC__)
+#define LEAT_CHECKED __attribute__((warn_unused_result))
+#else
+#define LEAT_CHECKED
+#endif
+
+/* The version of the library that is running (the macros tell which header was compiled against): "0.1.0". */
+LEAT_API const char *leat_version(void);
+
+/* --- Deadlines ---------------------------------------------------------------------------------------------------
+ *
+ * Every call that can wait takes one argument that says until when, in absolute nanoseconds of the system's monotonic
+ * clock. So a loop that retries a call never waits longer than was asked for at its start.
+ *
+ *     leat_recv(rx, buffer, sizeof buffer, &size, LEAT_NOW);           never waits: LEAT_EAGAIN when there is nothing
+ *     leat_recv(rx, buffer, sizeof buffer, &size, leat_in_ms(250));    LEAT_ETIMEDOUT after a quarter of a second
+ *     leat_recv(rx, buffer, sizeof buffer, &size, LEAT_FOREVER);       waits as long as it takes
+ */
+#define LEAT_NOW ((uint64_t)0)
+#define LEAT_FOREVER UINT64_MAX
+
+/* The monotonic clock now, in nanoseconds (CLOCK_MONOTONIC on Linux). */
+LEAT_API uint64_t leat_now(void);
+
+/* The deadline that lies so far ahead of now. Saturates at LEAT_FOREVER. */
+LEAT_API uint64_t leat_in_ns(uint64_t nanoseconds);
+LEAT_API uint64_t leat_in_us(uint64_t microseconds);
+LEAT_API uint64_t leat_in_ms(uint64_t milliseconds);
+
+/* --- Scopes and ways in --------------------------------------------------------------------------------------------
+ *
+ * A name lives in one of two scopes. A name that starts with the seven or six bytes "Global\" or "Local\" chooses its
+ * scope itself, whatever the options say; the prefix is not part of the name. */
+typedef enum leat_scope {
+    LEAT_LOCAL = 0,  /* this user's objects, in a private directory: /dev/shm/leat-<effective uid>, mode 0700 */
+    LEAT_GLOBAL = 1, /* the whole machine: /dev/shm/<name>, which shm_open("/name") and Python see too */
+} leat_scope;
+
+typedef enum leat_way {
+    LEAT_OPEN_OR_CREATE = 0, /* open what is there, create what is not */
+    LEAT_CREATE = 1,         /* LEAT_EEXIST when the name is taken */
+    LEAT_OPEN = 2,           /* LEAT_ENOENT when it is not */
+} leat_way;
+
+/* The longest name, in bytes, after '/' and ambiguous '%' have been written as three bytes each. */
+#define LEAT_NAME_MAX 255
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,18 @@
+/* leat/leat.h - all of leat's core.
+ *
+ *     leat/base.h       version, deadlines, scopes
+ *     leat/error.h      error codes and what they mean
+ *     leat/object.h     named objects: list, look, remove, clean up
+ *     leat/region.h     shared memory
+ *     leat/channel.h    messages: sender and receiver
+ */
+#ifndef LEAT_LEAT_H
+#define LEAT_LEAT_H
+
+#include "leat/base.h"
+#include "leat/channel.h"
+#include "leat/error.h"
+#include "leat/object.h"
+#include "leat/region.h"
+
+#endif

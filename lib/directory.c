@@ -1,0 +1,168 @@
+/* lib/directory.c - looking at objects from outside: stat, list, unlink, gc (leat/object.h). */
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/fail.h"
+#include "lib/object.h"
+
+const char *leat_kind_name(leat_kind kind) {
+    static const char *const names[] = {
+        [LEAT_KIND_REGION] = "region",       [LEAT_KIND_MUTEX] = "mutex",     [LEAT_KIND_EVENT] = "event",
+        [LEAT_KIND_SEMAPHORE] = "semaphore", [LEAT_KIND_CHANNEL] = "channel",
+    };
+    return kind >= LEAT_KIND_REGION && kind <= LEAT_KIND_CHANNEL ? names[kind] : "unknown";
+}
+
+static int describe_file(leat__file file, const char *file_name, leat_scope scope, leat_object_info *info) {
+    struct leat__file_status status;
+    int result = leat__os_file_status(file, &status);
+    if (result == LEAT_OK)
+        result = leat__object_check_file(&status, scope);
+    if (result != LEAT_OK)
+        return result;
+    leat_object_info found = {
+        .scope = scope,
+        .size = status.size,
+        .owner = status.owner,
+        .permissions = status.permissions,
+        .persistent = !status.temporary,
+        .in_use = leat__os_locked(file, LEAT__LOCK_LIVE),
+    };
+    found.damaged = leat__header_read(file, &status, &found.kind, NULL) != LEAT_OK;
+    result = leat__name_decode(file_name, found.name);
+    if (result == LEAT_OK)
+        *info = found;
+    return result;
+}
+
+static int describe(leat__file directory, const char *file_name, leat_scope scope, leat_object_info *info) {
+    leat__file file;
+    int result = leat__os_file_open(directory, file_name, false, &file);
+    if (result != LEAT_OK)
+        return result;
+    result = describe_file(file, file_name, scope, info);
+    leat__os_file_close(file);
+    return result;
+}
+
+int leat_stat(const char *name, leat_scope scope, leat_object_info *info) {
+    if (info == NULL)
+        return leat__fail(LEAT_EINVAL, 0, "info is NULL");
+    char file_name[LEAT__FILE_NAME_SIZE];
+    leat__file directory;
+    int result = leat__object_locate(&name, &scope, file_name, &directory);
+    if (result == LEAT_OK) {
+        result = describe(directory, file_name, scope, info);
+        leat__os_file_close(directory);
+    }
+    return result == LEAT_OK ? result : leat__fail_about(result, "object", name);
+}
+
+/* --- The names of a directory, sorted -------------------------------------------------------------------------------- */
+
+struct entry {
+    char name[LEAT__FILE_NAME_SIZE], file_name[LEAT__FILE_NAME_SIZE];
+};
+
+struct names {
+    struct entry *entries;
+    size_t count, room;
+};
+
+static int collect(const char *file_name, void *context) {
+    struct names *names = context;
+    if (names->count == names->room) {
+        size_t room = names->room == 0 ? 64 : names->room * 2;
+        void *grown = realloc(names->entries, room * sizeof *names->entries);
+        if (grown == NULL)
+            return leat__fail(LEAT_ENOMEM, 0, "listing %zu names", names->count);
+        names->entries = grown;
+        names->room = room;
+    }
+    struct entry *entry = &names->entries[names->count];
+    if (leat__name_decode(file_name, entry->name) == LEAT_OK) {
+        strcpy(entry->file_name, file_name);
+        names->count++;
+    }
+    return 0;
+}
+
+static int by_name(const void *a, const void *b) {
+    return strcmp(((const struct entry *)a)->name, ((const struct entry *)b)->name);
+}
+
+/* Opens the scope's directory and reads its names; LEAT_OK with no directory (LEAT__NO_FILE) when the scope was never used. */
+static int read_names(leat_scope scope, leat__file *directory, struct names *names) {
+    *directory = LEAT__NO_FILE;
+    *names = (struct names){0};
+    int result = leat__os_directory_open(scope, false, directory);
+    if (result != LEAT_OK)
+        return result == LEAT_ENOENT ? LEAT_OK : result;
+    result = leat__os_directory_list(*directory, collect, names);
+    if (result == LEAT_OK && names->count > 1)
+        qsort(names->entries, names->count, sizeof *names->entries, by_name);
+    return result;
+}
+
+static void forget_names(leat__file directory, struct names *names) {
+    free(names->entries);
+    leat__os_file_close(directory);
+}
+
+int leat_list(leat_scope scope, int (*visit)(const leat_object_info *info, void *context), void *context) {
+    leat__file directory;
+    struct names names;
+    if (visit == NULL)
+        return leat__fail(LEAT_EINVAL, 0, "visit is NULL");
+    int result = read_names(scope, &directory, &names);
+    for (size_t i = 0; result == LEAT_OK && i < names.count; i++) {
+        leat_object_info info;
+        if (describe(directory, names.entries[i].file_name, scope, &info) == LEAT_OK)
+            result = visit(&info, context);
+    }
+    forget_names(directory, &names);
+    return result;
+}
+
+int leat_gc(leat_scope scope, void (*visit)(const leat_object_info *info, void *context), void *context) {
+    leat__file directory;
+    struct names names;
+    int result = read_names(scope, &directory, &names);
+    for (size_t i = 0; result == LEAT_OK && i < names.count; i++) {
+        leat_object_info info;
+        bool removed = false;
+        if (describe(directory, names.entries[i].file_name, scope, &info) != LEAT_OK || info.persistent || info.in_use)
+            continue;
+        (void)leat__object_heal(scope, directory, names.entries[i].file_name, &removed); /* looks again, under the lock */
+        if (removed && visit != NULL)
+            visit(&info, context);
+    }
+    forget_names(directory, &names);
+    return result;
+}
+
+/* --- Unlink ---------------------------------------------------------------------------------------------------------- */
+
+/* Holds SETUP while the name goes, if it can be had: then a user that leaves at this moment cannot take a namesake created right
+ * afterwards for the object it has left. */
+static int unlink_in(leat__file directory, const char *file_name) {
+    leat__file file = LEAT__NO_FILE;
+    uint64_t patience_ends = leat__os_now() + LEAT__SETUP_PATIENCE_NS;
+    if (leat__os_file_open(directory, file_name, true, &file) == LEAT_OK)
+        while (leat__os_lock(file, LEAT__LOCK_SETUP, LEAT__EXCLUSIVE) == LEAT_EBUSY && leat__os_now() < patience_ends)
+            leat__os_sleep(leat__os_now() + UINT64_C(500000));
+    int result = leat__os_name_remove(directory, file_name);
+    leat__os_file_close(file);
+    return result;
+}
+
+int leat_unlink(const char *name, leat_scope scope) {
+    char file_name[LEAT__FILE_NAME_SIZE];
+    leat__file directory;
+    int result = leat__object_locate(&name, &scope, file_name, &directory);
+    if (result == LEAT_OK) {
+        result = unlink_in(directory, file_name);
+        leat__os_file_close(directory);
+    }
+    return result == LEAT_OK ? result : leat__fail_about(result, "object", name);
+}

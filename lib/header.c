@@ -1,0 +1,74 @@
+/* lib/header.c - see lib/header.h. */
+#include "lib/header.h"
+
+#include <string.h>
+
+#include "lib/fail.h"
+
+/* FNV-1a, 64 bits (Fowler, Noll, Vo; offset basis and prime from RFC 9923): enough to tell a damaged header, no defence
+ * against one that was forged. */
+static uint64_t checksum(const void *data, size_t size) {
+    uint64_t hash = UINT64_C(0xcbf29ce484222325);
+    for (const unsigned char *byte = data, *end = byte + size; byte < end; byte++)
+        hash = (hash ^ *byte) * UINT64_C(0x100000001b3);
+    return hash;
+}
+
+static uint64_t checksum_of(const struct leat__header *header) {
+    return checksum(header, offsetof(struct leat__header, checksum));
+}
+
+int leat__header_write(leat__file file, leat_kind kind, const uint64_t parameters[4]) {
+    struct leat__file_status status;
+    int result = leat__os_file_status(file, &status);
+    if (result != LEAT_OK)
+        return result;
+    struct leat__header header = {
+        .magic = LEAT__MAGIC,
+        .major = LEAT__FORMAT_MAJOR,
+        .minor = LEAT__FORMAT_MINOR,
+        .header_size = sizeof header,
+        .inode = status.inode,
+        .kind = (uint32_t)kind,
+        .object_size = status.size,
+        .created_unix_ns = leat__os_wall_clock(),
+    };
+    memcpy(header.parameters, parameters, sizeof header.parameters);
+    header.checksum = checksum_of(&header);
+    return leat__os_file_write(file, 0, &header, sizeof header);
+}
+
+/* The order matters: a version we do not know may have its checksum elsewhere, so the version is looked at first. */
+static int validate(const struct leat__header *header, const struct leat__file_status *status) {
+    if (header->major != LEAT__FORMAT_MAJOR)
+        return leat__fail(LEAT_EVERSION, 0, "format %u.%u, this library reads %u", header->major, header->minor,
+                          LEAT__FORMAT_MAJOR);
+    if (header->checksum != checksum_of(header))
+        return leat__fail(LEAT_ECORRUPT, 0, "the header's checksum does not match");
+    if (header->incompatible != 0)
+        return leat__fail(LEAT_EVERSION, 0, "needs features %#x, this library has none of them", header->incompatible);
+    if (header->header_size < sizeof *header || header->object_size < header->header_size)
+        return leat__fail(LEAT_ECORRUPT, 0, "the header's sizes contradict each other");
+    if (header->object_size > status->size)
+        return leat__fail(LEAT_ECORRUPT, 0, "the file has %llu bytes, its header says %llu",
+                          (unsigned long long)status->size, (unsigned long long)header->object_size);
+    return LEAT_OK;
+}
+
+int leat__header_read(leat__file file, const struct leat__file_status *status, leat_kind *kind,
+                      struct leat__header *header_out) {
+    struct leat__header header;
+    *kind = LEAT_KIND_REGION;
+    if (status->size < sizeof header)
+        return LEAT_OK;
+    int result = leat__os_file_read(file, 0, &header, sizeof header);
+    if (result != LEAT_OK)
+        return result;
+    if (header.magic != LEAT__MAGIC || header.inode != status->inode)
+        return LEAT_OK;
+    *kind = (leat_kind)header.kind;
+    result = validate(&header, status);
+    if (result == LEAT_OK && header_out != NULL)
+        *header_out = header;
+    return result;
+}

@@ -1,0 +1,89 @@
+/* lib/lock.c - see lib/lock.h. */
+#include "lib/lock.h"
+
+#include "lib/fail.h"
+
+#define SLOT_BITS 16
+#define SPINS 200 /* a holder is done within a microsecond or has been stopped: about the cost of one sleep */
+
+static unsigned slot_of(uint64_t owner) {
+    return (unsigned)(owner & ((1u << SLOT_BITS) - 1));
+}
+
+static uint64_t next_turn(uint64_t owner, unsigned slot) {
+    return ((owner >> SLOT_BITS) + 1) << SLOT_BITS | slot;
+}
+
+int leat__lock_take_slot(leat__file file, unsigned *slot) {
+    for (unsigned candidate = 1; candidate <= LEAT__SLOTS_MAX; candidate++) {
+        int result = leat__os_lock(file, LEAT__LOCK_SLOTS + candidate, LEAT__EXCLUSIVE);
+        if (result == LEAT_OK)
+            *slot = candidate;
+        if (result != LEAT_EBUSY)
+            return result;
+    }
+    return leat__fail(LEAT_EBUSY, 0, "all %d places are taken", LEAT__SLOTS_MAX);
+}
+
+/* The kernel says whether a slot's holder lives; our own slot is ours alone, so finding it in the lock means a predecessor's. */
+static bool holder_died(leat__file file, unsigned holder, unsigned own_slot) {
+    return holder == own_slot || holder > LEAT__SLOTS_MAX || !leat__os_locked(file, LEAT__LOCK_SLOTS + holder);
+}
+
+/* One look: takes the lock if it is free or, when asked to probe, if its holder is dead. LEAT_EBUSY when neither. */
+static int try_acquire(struct leat__lock *lock, leat__file file, unsigned slot, bool probe) {
+    uint64_t owner = leat__load_acquire64(&lock->owner); /* [L1] what the last holder wrote */
+    unsigned holder = slot_of(owner);
+    if (holder != 0 && !(probe && holder_died(file, holder, slot)))
+        return LEAT_EBUSY;
+    if (!leat__compare_exchange64(&lock->owner, owner, next_turn(owner, slot))) /* [L1] */
+        return LEAT_EBUSY;
+    return holder == 0 ? LEAT_OK : LEAT__LOCK_INHERITED;
+}
+
+/* Announce, look again, sleep. */
+static int sleep_and_try(struct leat__lock *lock, leat__file file, unsigned slot, uint64_t deadline_ns) {
+    uint64_t slice_end = leat__os_now() + LEAT__LOCK_SLICE_NS;
+    if (slice_end > deadline_ns)
+        slice_end = deadline_ns;
+    uint32_t bell = leat__load_acquire32(&lock->bell);
+    leat__store_relaxed32(&lock->contended, 1);
+    leat__fence_full(); /* [L3] announcement before the look, pairs with [L4] */
+    int result = try_acquire(lock, file, slot, false);
+    if (result != LEAT_EBUSY)
+        return result;
+    int slept = leat__os_wait(&lock->bell, bell, slice_end);
+    result = try_acquire(lock, file, slot, slept == LEAT_ETIMEDOUT);
+    if (result != LEAT_EBUSY)
+        leat__store_relaxed32(&lock->contended, 1); /* others may still sleep: our release has to look after them */
+    return result == LEAT_EBUSY && slept == LEAT_EINTR ? LEAT_EINTR : result;
+}
+
+int leat__lock_acquire(struct leat__lock *lock, leat__file file, unsigned slot, uint64_t deadline_ns,
+                       bool interruptible) {
+    int result = try_acquire(lock, file, slot, slot_of(leat__load_relaxed64(&lock->owner)) == slot);
+    for (int spin = 0; result == LEAT_EBUSY && spin < SPINS && deadline_ns != LEAT_NOW; spin++) {
+        leat__pause();
+        result = try_acquire(lock, file, slot, false);
+    }
+    while (result == LEAT_EBUSY) {
+        if (leat__os_now() >= deadline_ns) {
+            result = try_acquire(lock, file, slot, true);
+            return result != LEAT_EBUSY ? result : deadline_ns == LEAT_NOW ? LEAT_EAGAIN : LEAT_ETIMEDOUT;
+        }
+        result = sleep_and_try(lock, file, slot, deadline_ns);
+        if (result == LEAT_EINTR && !interruptible)
+            result = LEAT_EBUSY;
+    }
+    return result;
+}
+
+void leat__lock_release(struct leat__lock *lock) {
+    uint64_t owner = leat__load_relaxed64(&lock->owner); /* ours: nobody else changes it while we live */
+    leat__store_release64(&lock->owner, owner >> SLOT_BITS << SLOT_BITS); /* [L2] everything written under the lock */
+    leat__fence_full();                                                    /* [L4] release before the look */
+    if (leat__load_relaxed32(&lock->contended) == 0 || leat__exchange32(&lock->contended, 0) == 0)
+        return;
+    leat__increment32(&lock->bell); /* another release may ring at the same moment */
+    leat__os_wake(&lock->bell, false);
+}

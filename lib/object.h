@@ -1,0 +1,81 @@
+/* lib/object.h - the life of a named object, whatever its kind.
+ *
+ * Born whole: a new object is made as a file without a name, reserved, initialised and locked before it is linked to its name.
+ * Dies with its last user: every handle holds a shared lock (LIVE) on the file, and whoever closes and finds nobody else removes
+ * the name. After a crash the kernel has dropped the locks, so a temporary object that nobody holds is *stale*: the next open
+ * removes it first, as does leat_gc.
+ *
+ * One lock (SETUP) is held exclusively by whoever attaches, detaches or removes, so that these never overlap:
+ *
+ *     open   open the file, take SETUP, look again whether it still has its name (else start over), take LIVE, attach
+ *     close  detach, give up LIVE, take SETUP, remove the name if nobody holds LIVE
+ *
+ * Two that close at once: each has given up LIVE before it takes SETUP, so the second one at the latest sees nobody. An open
+ * that comes between the two finds the object stale or nameless and makes a new one.
+ *
+ * Crash points. Before the link: the file has no name, the kernel frees it. While holding SETUP: the kernel drops it; what the
+ * kind's own attach left half done, its next attach repairs. After the last LIVE is dropped and before the removal: stale.
+ * A process *stopped* while it holds SETUP delays others for at most one second; then open fails with LEAT_EBUSY and close leaves
+ * the name for the next open to heal.
+ */
+#ifndef LEAT_LIB_OBJECT_H
+#define LEAT_LIB_OBJECT_H
+
+#include "leat/object.h"
+#include "lib/header.h"
+#include "lib/os.h"
+
+#define LEAT__SETUP_PATIENCE_NS UINT64_C(1000000000)
+
+struct leat__object {
+    struct leat__resource resource; /* the file, and memory that a forked child must lose */
+    leat_scope scope;
+    char file_name[LEAT__FILE_NAME_SIZE];
+    uint64_t size;      /* of the file, bytes */
+    bool writable;      /* the file is open for writing, so that exclusive locks are possible */
+    bool temporary;     /* dies with its last user */
+    bool created;       /* by this open */
+    struct leat__header header; /* validated copy; zero for regions */
+};
+
+struct leat__object_request {
+    const char *name;
+    leat_scope scope;
+    leat_kind kind;
+    leat_way way;
+    bool writable;
+    bool persistent;
+    uint32_t permissions; /* 0: 0600 */
+    uint64_t size;        /* of a new object's file, bytes */
+    int (*initialise)(leat__file file, const void *context); /* fills a new object's file; NULL: zeros will do */
+    const void *context;
+};
+
+/* Opens or creates by the request. On LEAT_OK the caller holds SETUP: it attaches and then calls leat__object_settle, or
+ * leat__object_close if attaching failed. */
+int leat__object_open(struct leat__object *object, const struct leat__object_request *request);
+
+/* Ends the opening: others may attach. */
+void leat__object_settle(struct leat__object *object);
+
+/* For those who only look: the scope's directory and the file name that a name stands for there. The caller closes the directory.
+ * The name's scope prefix goes first and is taken off. LEAT_ENAME, LEAT_ENOENT when the scope was never used. */
+int leat__object_locate(const char **name, leat_scope *scope, char file_name[LEAT__FILE_NAME_SIZE], leat__file *directory);
+
+/* What a file must be to be trusted as an object of the scope: regular, and in the local scope this user's. LEAT_EUNTRUSTED. */
+int leat__object_check_file(const struct leat__file_status *status, leat_scope scope);
+
+/* Takes SETUP again, for detaching; false when somebody else kept it for longer than LEAT__SETUP_PATIENCE_NS. */
+bool leat__object_unsettle(struct leat__object *object);
+
+/* Maps the whole file, to be replaced by zeros in a forked child. */
+int leat__object_map_private(struct leat__object *object);
+
+/* Leaves: unmaps what leat__object_map_private mapped, gives up all locks, removes the name if this was the last user. */
+void leat__object_close(struct leat__object *object);
+
+/* Removes the name of a stale object. LEAT_OK when the name is free now or was not stale, LEAT_EBUSY when somebody is attaching or
+ * detaching. `removed` tells which (may be NULL). LEAT_EACCES when the system does not let this user. */
+int leat__object_heal(leat_scope scope, leat__file directory, const char *file_name, bool *removed);
+
+#endif

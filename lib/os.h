@@ -1,0 +1,132 @@
+/* lib/os.h - everything that leat asks of the operating system. A port is one more folder beside os/linux/.
+ *
+ * Conventions. Functions return LEAT_OK or an error code and have then recorded the failure (lib/fail.h); interrupted calls
+ * are resumed. Nothing here knows kinds of objects. No other file of the library includes a system header.
+ */
+#ifndef LEAT_LIB_OS_H
+#define LEAT_LIB_OS_H
+
+#include "leat/base.h"
+#include "lib/name.h"
+#include "lib/shared.h"
+
+/* --- Time and processors ------------------------------------------------------------------------------------------ */
+
+uint64_t leat__os_now(void);              /* the monotonic clock, nanoseconds */
+uint64_t leat__os_wall_clock(void);       /* nanoseconds since 1970 UTC */
+void leat__os_sleep(uint64_t until_ns);   /* until the monotonic clock says so; a signal may end it early */
+bool leat__os_can_spin(void);             /* false with a single processor: spinning would keep the peer from running */
+
+/* --- Sleeping on a shared word ------------------------------------------------------------------------------------- */
+
+/* Sleeps until the word is woken, the deadline passes or a signal handler runs, unless the word no longer has the expected
+ * value. May also return for no reason: look at the condition again. LEAT_OK, LEAT_ETIMEDOUT, LEAT_EINTR. Not a fence. Read
+ * access to the word suffices. */
+int leat__os_wait(const leat__u32 *word, uint32_t expected, uint64_t deadline_ns);
+
+/* Wakes one sleeper, or all. */
+void leat__os_wake(const leat__u32 *word, bool all);
+
+/* --- Directories and files ------------------------------------------------------------------------------------------ */
+
+typedef int leat__file;
+#define LEAT__NO_FILE (-1)
+
+struct leat__file_status {
+    uint64_t inode; /* identifies the file among those that exist on its file system at the same time */
+    uint64_t size;
+    uint32_t owner;
+    uint32_t permissions; /* nine bits */
+    bool regular;
+    bool temporary; /* marked at creation: dies with its last user */
+    bool linked;    /* still has a name */
+};
+
+/* Opens the directory of a scope. Local: $LEAT_DIR if set (and the process has no raised privileges), else
+ * /dev/shm/leat-<euid>; made if `make`; refused as LEAT_EUNTRUSTED unless it is a directory of this user's with mode 0700. */
+int leat__os_directory_open(leat_scope scope, bool make, leat__file *directory);
+
+/* Calls visit with each name in the directory until it returns non-zero; returns that, 0, or an error. */
+int leat__os_directory_list(leat__file directory, int (*visit)(const char *file_name, void *context), void *context);
+
+/* The path of the scope's directory, for messages. */
+void leat__os_directory_path(leat_scope scope, char *path, size_t size);
+
+/* Creates a file that has no name yet, with exactly these permissions and this size, its memory reserved and zero.
+ * LEAT_ENOSPC with the figures when that much cannot be had. */
+int leat__os_file_create(leat__file directory, uint32_t permissions, bool temporary, uint64_t size, leat__file *file);
+
+/* Gives the file its name, all at once. LEAT_EEXIST when the name is taken. */
+int leat__os_file_publish(leat__file directory, leat__file file, const char *file_name);
+
+/* Opens an existing file; follows no symbolic link and cannot be held up by a FIFO. */
+int leat__os_file_open(leat__file directory, const char *file_name, bool writable, leat__file *file);
+
+void leat__os_file_close(leat__file file);
+int leat__os_file_status(leat__file file, struct leat__file_status *status);
+
+/* Removes the name if it still belongs to this file; LEAT_OK also when it no longer does. Needs no further descriptor. */
+int leat__os_file_remove(leat_scope scope, const char *file_name, leat__file file);
+
+/* Removes the name, whatever it belongs to (but a directory). */
+int leat__os_name_remove(leat__file directory, const char *file_name);
+
+/* Reads or writes exactly so many bytes; a file that ends before is LEAT_ECORRUPT. */
+int leat__os_file_read(leat__file file, uint64_t offset, void *buffer, size_t size);
+int leat__os_file_write(leat__file file, uint64_t offset, const void *data, size_t size);
+
+uint32_t leat__os_user(void); /* the effective user id */
+
+/* --- Locks that the kernel drops when their holder dies -------------------------------------------------------------
+ *
+ * Each file has numbered lock bytes, far behind its content. A lock belongs to the open file (a leat__file), not to the
+ * process: two handles of one process conflict like two processes. */
+
+enum leat__lock_byte {
+    LEAT__LOCK_SETUP = 0,    /* exclusive while attaching, detaching and healing; shared by attaching readers */
+    LEAT__LOCK_LIVE = 1,     /* shared by every user */
+    LEAT__LOCK_SENDER = 2,   /* exclusive: the only sender; shared: one of many */
+    LEAT__LOCK_RECEIVER = 3, /* exclusive: the receiver */
+    LEAT__LOCK_SLOTS = 64,   /* one exclusive byte for each participant in a shared lock word (lib/lock.h) */
+};
+
+enum leat__lock_mode { LEAT__UNLOCKED, LEAT__SHARED, LEAT__EXCLUSIVE };
+
+/* Changes this file's hold on the byte, atomically and without waiting. LEAT_EBUSY when others stand against it: then what
+ * was held before is still held. Exclusive needs a writable file. */
+int leat__os_lock(leat__file file, unsigned byte, enum leat__lock_mode mode);
+
+/* Whether anybody else holds the byte in any mode. */
+bool leat__os_locked(leat__file file, unsigned byte);
+
+/* --- Memory -------------------------------------------------------------------------------------------------------- */
+
+size_t leat__os_page_size(void);
+int leat__os_map(leat__file file, uint64_t size, bool writable, void **address);
+void leat__os_unmap(void *address, uint64_t size);
+void leat__os_make_read_only(void *address, uint64_t size); /* best effort: a guard against bugs, not a promise */
+
+/* --- Fork ------------------------------------------------------------------------------------------------------------
+ *
+ * What a handle owns. In a forked child all registered resources are given up before anything else runs: the file is closed
+ * (so that the child does not keep locks alive), private memory is replaced by zeros (so that it cannot be a second
+ * writer), and `forked` says so to the handle. */
+struct leat__resource {
+    leat__file file;
+    void *memory; /* replaced in a child when not NULL */
+    uint64_t memory_size;
+    bool forked;
+    struct leat__resource *previous, *next;
+};
+
+/* Between these two no fork happens in this process, so that no descriptor slips into a child before it is registered. Not
+ * recursive; hold briefly. */
+void leat__os_fork_hold(void);
+void leat__os_fork_release(void);
+
+/* Both while holding. */
+void leat__os_resource_add(struct leat__resource *resource);
+void leat__os_resource_remove(struct leat__resource *resource);
+
+
+#endif

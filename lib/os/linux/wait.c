@@ -1,0 +1,55 @@
+/* lib/os/linux/wait.c - clocks, and sleeping on a word with a futex.
+ *
+ * The futex is a shared one: keyed by file and offset, so it works between processes, containers and bitnesses that map the same
+ * file. Deadlines are absolute (FUTEX_WAIT_BITSET), so that an interrupted wait is not prolonged. */
+#include <errno.h>
+#include <limits.h>
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "leat/error.h"
+#include "lib/os.h"
+
+#define NS_PER_S UINT64_C(1000000000)
+
+static uint64_t clock_ns(clockid_t clock) {
+    struct timespec time;
+    clock_gettime(clock, &time);
+    return (uint64_t)time.tv_sec * NS_PER_S + (uint64_t)time.tv_nsec;
+}
+
+uint64_t leat__os_now(void) {
+    return clock_ns(CLOCK_MONOTONIC);
+}
+
+uint64_t leat__os_wall_clock(void) {
+    return clock_ns(CLOCK_REALTIME);
+}
+
+static struct timespec timespec_of(uint64_t ns) {
+    return (struct timespec){.tv_sec = (time_t)(ns / NS_PER_S), .tv_nsec = (long)(ns % NS_PER_S)};
+}
+
+void leat__os_sleep(uint64_t until_ns) {
+    struct timespec until = timespec_of(until_ns);
+    clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL);
+}
+
+bool leat__os_can_spin(void) {
+    return sysconf(_SC_NPROCESSORS_ONLN) > 1; /* not this thread's own affinity: the peer may be pinned elsewhere */
+}
+
+int leat__os_wait(const leat__u32 *word, uint32_t expected, uint64_t deadline_ns) {
+    struct timespec deadline = timespec_of(deadline_ns);
+    long result = syscall(SYS_futex, &word->word, FUTEX_WAIT_BITSET, expected,
+                          deadline_ns == LEAT_FOREVER ? NULL : &deadline, NULL, FUTEX_BITSET_MATCH_ANY);
+    if (result == 0 || errno == EAGAIN)
+        return LEAT_OK;
+    return errno == ETIMEDOUT ? LEAT_ETIMEDOUT : LEAT_EINTR;
+}
+
+void leat__os_wake(const leat__u32 *word, bool all) {
+    syscall(SYS_futex, &word->word, FUTEX_WAKE, all ? INT_MAX : 1, NULL, NULL, 0);
+}

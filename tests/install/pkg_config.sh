@@ -1,0 +1,49 @@
+#!/bin/sh
+# pkg_config.sh PREFIX WORK-DIR VERSION CC [CXX] - programs built with what pkg-config says and nothing else: shared and
+# static, C and C++; and every installed header compiles on its own in both languages, without a warning.
+#
+# pkg-config quotes blanks for a shell, so its answers go through eval.
+# shellcheck disable=SC2016,SC2034
+set -eu
+prefix=$1 work=$2 version=$3 cc=$4 cxx=${5-}
+c=$(dirname "$0")/consumer/consumer.c
+cpp=$(dirname "$0")/consumer/consumer.cpp
+rm -rf "$work"
+mkdir -p "$work"
+
+PKG_CONFIG_PATH=$(dirname "$(find "$prefix" -name leat.pc)")
+export PKG_CONFIG_PATH
+found=$(pkg-config --modversion leat)
+[ "$found" = "$version" ] || { printf 'leat.pc says version %s, not %s\n' "$found" "$version"; exit 1; }
+libdir=$(dirname "$(find "$prefix" -name libleat.a)")
+includedir=$(dirname "$(find "$prefix" -path '*/leat/leat.h')")/..
+
+# build_and_run shared|static NAME COMMAND
+build_and_run() {
+    program=$work/$2-$1
+    printf '%s: %s\n' "$2-$1" "$3"
+    eval "$3"' -o "$program"'
+    if readelf -d "$program" | grep -F 'NEEDED' | grep -F libleat >/dev/null; then found=shared; else found=static; fi
+    [ $found = "$1" ] || { printf 'it is linked %s\n' $found; exit 1; }
+    LD_LIBRARY_PATH=$libdir "$program" "$version"
+}
+
+# check_headers COMPILER ARGUMENT...
+check_headers() {
+    for header in "$includedir"/leat/*.h; do
+        printf '#include <leat/%s>\n' "${header##*/}" >"$work/header"
+        "$@" -Wall -Wextra -Wpedantic -Werror -fsyntax-only -I"$includedir" "$work/header"
+    done
+}
+
+shared=$(pkg-config --cflags --libs leat)
+static=$(pkg-config --static --cflags --libs leat)
+build_and_run shared c '"$cc" "$c" '"$shared"
+build_and_run static c '"$cc" -static "$c" '"$static"
+check_headers "$cc" -x c -std=c11
+if [ -n "$cxx" ]; then
+    build_and_run shared c++ '"$cxx" "$cpp" '"$shared"
+    build_and_run static c++ '"$cxx" -static "$cpp" '"$static"
+    check_headers "$cxx" -x c++ -std=c++11
+    check_headers "$cxx" -x c++ -std=c++17
+fi

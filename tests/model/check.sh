@@ -1,0 +1,88 @@
+#!/bin/sh
+# check.sh - runs the models of this folder through Spin: the whole ones must hold, and of each -DBUG_... variant Spin must find the
+# fault, else the model proves nothing. Says how many states each search went through. Exit status 77 without Spin (Debian: spin) or a compiler.
+# check.sh MODEL [-D...] runs one and shows what Spin says.
+set -u
+
+models=$(cd "$(dirname "$0")" && pwd)
+cc=${CC:-cc}
+if ! command -v spin >/dev/null || ! command -v "$cc" >/dev/null; then
+    echo "spin or $cc is not installed: skipped"
+    exit 77
+fi
+work=$(mktemp -d "${TMPDIR:-/tmp}/leat-model.XXXXXX")
+trap 'rm -rf "$work"' EXIT INT TERM
+cd "$work" || exit 1
+failures=0 states_in_all=0 optimisation=-O1
+
+# search MODEL -D...: leaves Spin's report in "$work/report".
+search() {
+    model=$1
+    shift
+    cp "$models/$model.pml" . && spin "$@" -a "$model.pml" >report 2>&1 &&
+        "$cc" "$optimisation" -w -DSAFETY -DCOLLAPSE -DMEMLIM=2000 -o pan pan.c >>report 2>&1 &&
+        timeout 100 ./pan -m100000 >report 2>&1
+}
+
+# expect HOLDS-OR-FAILS MODEL -D...
+expect() {
+    wanted=$1
+    shift
+    [ "$wanted" = holds ] && optimisation=-O1 || optimisation=-O0 # most faults are found in less time than -O1 takes
+    search "$@"
+    errors=$(sed -n 's/.*errors: \([0-9]*\).*/\1/p' report)
+    states=$(sed -n 's/^ *\([0-9.e+]*\) states, stored.*/\1/p' report)
+    case $wanted,${errors:-none} in
+    holds,0)
+        if grep -q -e 'max search depth too small' -e 'Search not completed' -e 'out of memory' report; then
+            echo "$*: the search was not completed"
+            failures=$((failures + 1))
+        else
+            echo "$*: holds ($states states)"
+        fi
+        ;;
+    fails,[1-9]*) echo "$*: fault found after $states states: $(sed -n 's/^pan:[0-9]*: \([a-z ]*\).*/\1/p' report | head -n 1)" ;;
+    *)
+        echo "$*: should be found to be one that $wanted, and is not:"
+        cat report
+        failures=$((failures + 1))
+        ;;
+    esac
+    states_in_all=$(awk "BEGIN {printf \"%.0f\", $states_in_all + ${states:-0}}")
+}
+
+if [ $# -gt 0 ]; then
+    search "$@"
+    cat report
+    if [ -f "$1.pml.trail" ]; then
+        shown=$1
+        shift
+        spin "$@" -p -t "$shown.pml" | tail -n 60
+    fi
+    exit
+fi
+
+expect holds sleep
+for bug in NO_FENCE_SLEEPER NO_FENCE_RINGER NO_LOOK BELL_READ_LATE RING_BEFORE_PUBLISH SAME_TICKET TICKETS_RESTART RUNG_BEFORE_WAKE \
+    SUCCESSOR_SILENT; do
+    expect fails sleep -DBUG_$bug
+done
+
+expect holds ring
+for bug in HEADER_FIRST COMMIT_RELAXED WIPE_FIRST WIPE_RELAXED BACK_FIRST BACK_RELAXED NOTE_FIRST NO_ZERO_BEHIND NO_WIPE HEIR_NO_WIPE \
+    HEIR_NO_WALK HEIR_NO_LOOK HEIR_NO_FINISH; do
+    expect fails ring -DBUG_$bug
+done
+
+expect holds lock
+expect holds lock -DKILLS=0 -DPROCESSES=3 -DROUNDS=1
+for bug in NO_TURN NO_PROBE NOT_TOLD; do
+    expect fails lock -DBUG_$bug
+done
+for bug in NO_FENCE_SLEEPER NO_FENCE_RELEASE NO_WAKE; do
+    expect fails lock -DKILLS=0 -DBUG_$bug
+done
+expect fails lock -DKILLS=0 -DPROCESSES=3 -DROUNDS=1 -DBUG_NOT_CONTENDED
+
+echo "$states_in_all states, $failures failures"
+[ $failures -eq 0 ]

@@ -1,0 +1,228 @@
+/* lock.pml - the senders' lock (lib/lock.h) on a machine with store buffers (TSO): who holds it is alone, who takes it over from a dead
+ * one is told so, and nobody sleeps through a release.
+ *
+ * PROCESSES participants take and release it ROUNDS times each. KILLS of them die, at any step; what they had stored reaches memory, the
+ * kernel frees their slots, and they are born again with the lowest free slot: their own or another's. Slices are absent (a sleep that
+ * nobody ends is an invalid end state) until somebody has died: then a sleep can time out, once at any moment and twice more when nothing
+ * else goes on, and a sleeper whose sleep did asks the kernel about the holder.
+ *
+ * -DBUG_... leaves one thing out; Spin must find an assertion violated or a sleeper left:
+ *     BUG_NO_TURN           the lock word is the slot alone
+ *     BUG_NO_FENCE_SLEEPER  [L3] between the announcement and the look
+ *     BUG_NO_FENCE_RELEASE  [L4] between the release and the look for sleepers
+ *     BUG_NOT_CONTENDED     one that slept and got the lock does not say that others may still sleep
+ *     BUG_NO_WAKE           releases only change the bell
+ *     BUG_NO_PROBE          nobody asks whether the holder lives
+ *     BUG_NOT_TOLD          a lock that is taken over looks like a free one */
+
+#ifndef PROCESSES
+#define PROCESSES 2
+#endif
+#ifndef ROUNDS
+#define ROUNDS 2
+#endif
+#ifndef KILLS
+#define KILLS 1
+#endif
+#define SLOTS (PROCESSES + 1)
+#define FREE 0
+
+/* Memory. The lock word is turn * 8 + slot. */
+byte owner, bell, contended;
+
+/* The kernel. */
+bool slot_taken[SLOTS + 1]; /* 1 to SLOTS */
+bool asleep[PROCESSES];
+byte deaths;
+
+/* What the model itself knows. */
+byte inside;     /* live processes that hold the lock */
+bool unrepaired; /* a holder died, and no heir has been told yet */
+
+/* Store buffers: first in, first out. */
+mtype = {OWNER, CONTENDED};
+chan stores[PROCESSES] = [2] of {mtype, byte};
+#define FENCE (empty(stores[me]))
+
+#define SLOT_OF(word) ((word) % 8)
+#ifdef BUG_NO_TURN
+#define NEXT(word) (slot)
+#define WITHOUT_SLOT(word) 0
+#else
+#define NEXT(word) ((((word) / 8 + 1) % 32) * 8 + slot)
+#define WITHOUT_SLOT(word) ((word) / 8 * 8)
+#endif
+
+#define STEP if :: atomic {deaths < KILLS -> deaths++; goto dead} :: skip fi
+
+/* One look. Sets `result`: 0 busy, 1 acquired, 2 inherited. The exchange is a locked instruction: it empties the store buffer. */
+inline try_acquire(probe) {
+    seen = owner;
+    result = 0;
+    if
+    :: SLOT_OF(seen) == FREE -> result = 1
+#ifndef BUG_NO_PROBE
+    :: SLOT_OF(seen) != FREE && (probe) ->
+        if
+        :: SLOT_OF(seen) == slot || !slot_taken[SLOT_OF(seen)] -> result = 2
+        :: else -> skip
+        fi
+    :: SLOT_OF(seen) != FREE && !(probe) -> skip
+#else
+    :: SLOT_OF(seen) != FREE -> skip
+#endif
+    fi;
+    if
+    :: result == 0 -> skip
+    :: else ->
+        STEP;
+        atomic {
+            FENCE;
+            if
+            :: owner == seen ->
+                owner = NEXT(seen);
+                assert(inside == 0);
+                inside++;
+                holds = true
+            :: else -> result = 0
+            fi
+        }
+    fi
+}
+
+inline release() {
+    STEP;
+    atomic {
+        inside--;
+        holds = false;
+        stores[me]!OWNER(WITHOUT_SLOT(seen_own))
+    }
+    STEP;
+#ifndef BUG_NO_FENCE_RELEASE
+    FENCE;
+#endif
+    if
+    :: contended == 0 -> skip
+    :: else ->
+        STEP;
+        atomic {FENCE -> was = contended; contended = 0};
+        if
+        :: was == 0
+        :: else ->
+            STEP;
+            atomic {FENCE -> bell++};
+            STEP;
+#ifndef BUG_NO_WAKE
+            atomic { /* one sleeper, whichever */
+                if
+                :: asleep[0] -> asleep[0] = false
+                :: asleep[1] -> asleep[1] = false
+#if PROCESSES > 2
+                :: asleep[2] -> asleep[2] = false
+#endif
+                :: else -> skip
+                fi
+            }
+#endif
+        fi
+    fi
+}
+
+active proctype Memory() {
+    byte value, who;
+end:
+    do
+    :: atomic {stores[0]?OWNER(value) -> owner = value}
+    :: atomic {stores[0]?CONTENDED(value) -> contended = value}
+    :: atomic {stores[1]?OWNER(value) -> owner = value}
+    :: atomic {stores[1]?CONTENDED(value) -> contended = value}
+#if PROCESSES > 2
+    :: atomic {stores[2]?OWNER(value) -> owner = value}
+    :: atomic {stores[2]?CONTENDED(value) -> contended = value}
+#endif
+    od
+}
+
+active [PROCESSES] proctype Participant() {
+    byte me, slot, seen, seen_own, result, rounds, expected, was, timeouts;
+    bool holds, own, timed_out;
+    me = _pid - 1;
+born:
+    atomic {
+        slot = 1;
+        do
+        :: slot_taken[slot] -> slot++
+        :: else -> break
+        od;
+        slot_taken[slot] = true
+    }
+    do
+    :: rounds == ROUNDS -> break
+    :: else ->
+        own = (SLOT_OF(owner) == slot);
+        try_acquire(own);
+        do
+        :: result != 0 -> break
+        :: else ->
+            expected = bell;
+            STEP;
+            stores[me]!CONTENDED(1);
+#ifndef BUG_NO_FENCE_SLEEPER
+            FENCE;
+#endif
+            try_acquire(false);
+            if
+            :: result != 0 -> skip
+            :: else ->
+                timed_out = false;
+                atomic {asleep[me] = (bell == expected)};
+                if
+                :: !asleep[me]
+                :: atomic {deaths > 0 && asleep[me] && timeouts < 1 -> asleep[me] = false; timed_out = true; timeouts++}
+                :: atomic {timeout && deaths > 0 && asleep[me] && timeouts < 3 -> asleep[me] = false; timed_out = true; timeouts++}
+                :: atomic {deaths < KILLS -> deaths++; goto dead}
+                fi;
+                try_acquire(timed_out);
+#ifndef BUG_NOT_CONTENDED
+                if
+                :: result != 0 -> stores[me]!CONTENDED(1)
+                :: else -> skip
+                fi
+#endif
+            fi
+        od;
+        /* Holding it. An heir repairs what the dead one left. */
+#ifdef BUG_NOT_TOLD
+        result = 1;
+#endif
+        seen_own = owner;
+        atomic {
+            assert(result == 2 || !unrepaired);
+            unrepaired = false
+        }
+        STEP;
+        release();
+        rounds++;
+        seen = 0;
+        seen_own = 0;
+        expected = 0;
+        was = 0;
+        timeouts = 0
+    od;
+    goto over;
+dead:
+    atomic {
+        asleep[me] = false;
+        if
+        :: holds -> inside--; unrepaired = true; holds = false
+        :: else -> skip
+        fi
+    }
+    FENCE; /* what it had stored gets to memory */
+    slot_taken[slot] = false;
+    atomic {seen = 0; seen_own = 0; expected = 0; was = 0; result = 0; own = false; timed_out = false; timeouts = 0; rounds = 0}
+    goto born;
+over:
+    FENCE;
+    slot_taken[slot] = false
+}

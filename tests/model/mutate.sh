@@ -1,0 +1,133 @@
+#!/bin/sh
+# mutate.sh SOURCE BUILD [NAME] - do the crash test and the exhaustive test notice a broken library?
+#
+# For each mutant below: requires that the named test passes, copies one source file, breaks it with one sed expression, links the tests with the broken object in front of the
+# library, and requires that the same test FAILS. A mutant that survives, or an expression that no longer changes anything, is
+# a failure of this script. SOURCE is the project, BUILD its build folder; NAME runs that mutant alone. CC chooses the compiler.
+set -u
+
+source=$(cd "$1" && pwd)
+build=$(cd "$2" && pwd)
+only=${3:-}
+work=$(mktemp -d "${TMPDIR:-/tmp}/leat-mutate.XXXXXX")
+trap 'rm -rf "$work"' EXIT INT TERM
+cc=${CC:-cc}
+flags="-std=c11 -O1 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -DLEAT_STATIC -fvisibility=hidden -I$source/include -I$source -I$source/tests"
+killed=0 failures=0
+
+for test in crash_points crash_round crash_step ring_exhaustive; do
+    file=$source/tests/$test.c
+    [ -f "$file" ] || file=$source/tests/test_$test.c
+    # shellcheck disable=SC2086
+    $cc $flags -c "$file" -o "$work/$test.o" || exit 1
+done
+
+# link TEST OUT BROKEN-OBJECT...
+link() {
+    case $1 in
+    crash) objects="$work/crash_points.o $work/crash_round.o $work/crash_step.o" ;;
+    ring) objects=$work/ring_exhaustive.o ;;
+    esac
+    out=$2
+    shift 2
+    # shellcheck disable=SC2086
+    $cc -o "$out" $objects "$@" "$build/tests/libleat_test_harness.a" "$build/libleat.a" -lcmocka -lpthread
+}
+
+# run TEST PROGRAM FILTER: the test's own status. Short, and without what needs no mutant.
+run() {
+    case $1 in
+    crash) LEAT_CRASH_ONLY=$3 timeout 100 "$2" ;;
+    ring) LEAT_RING_DEPTH=2 LEAT_RING_ONLY=$3 timeout 100 "$2" ;;
+    esac >"$work/log" 2>&1
+}
+
+# The same run must pass when nothing is broken: else noticing means nothing. Once for each test and filter.
+passed="
+"
+passes_unbroken() {
+    case $passed in
+    *"
+$1 $2
+"*) return 0 ;;
+    esac
+    link "$1" "$work/whole" && run "$1" "$work/whole" "$2" || return 1
+    passed="$passed$1 $2
+"
+}
+
+# mutant NAME FILE TEST FILTER SED
+mutant() {
+    [ -z "$only" ] || [ "$only" = "$1" ] || return 0
+    if ! passes_unbroken "$3" "$4"; then
+        cat "$work/log"
+        echo "$1: the $3 test ($4) fails without any mutation"
+        failures=$((failures + 1))
+        return
+    fi
+    sed -e "$5" "$source/$2" >"$work/$1.c"
+    if cmp -s "$source/$2" "$work/$1.c"; then
+        echo "$1: the expression no longer changes $2"
+        failures=$((failures + 1))
+        return
+    fi
+    # shellcheck disable=SC2086
+    if ! $cc $flags -w -c "$work/$1.c" -o "$work/$1.o" || ! link "$3" "$work/$1" "$work/$1.o"; then
+        echo "$1: does not compile"
+        failures=$((failures + 1))
+    elif run "$3" "$work/$1" "$4"; then
+        echo "$1: SURVIVED ($3 test, $4)"
+        failures=$((failures + 1))
+    else
+        echo "$1: noticed ($3 test, $4)"
+        killed=$((killed + 1))
+    fi
+}
+
+sender=channels/ring_sender.c receiver=channels/ring_receiver.c
+
+# The commit.
+mutant payload_behind_header channels/sender.c crash "send lines" \
+    '/^int leat_send(/,/^}/{/memcpy(payload, data, size);/d;s/^        if (size > 0)$//;s/^        publish(sender);/        publish(sender); if (size > 0) memcpy(payload, data, size);/;}'
+mutant first_header_not_withheld $sender crash "send a batch" \
+    '/^static void seal(/,/^}/s/^    if (ring->staged == ring->position)$/    if (ring->staged == ring->position) leat__store_relaxed64(leat__word_at(\&ring->memory, ring->staged), header); if (ring->staged == ring->position)/'
+mutant position_ahead_of_commit $sender crash "send 16" \
+    '/^void leat__ring_publish/,/^}/{s/^    leat__store_release64(leat__word_at(.*ring->first_header);.*/    uint64_t at = ring->position;/;s/^    leat__store_release64(&ring->memory.sender->position.*/    leat__store_release64(\&ring->memory.sender->position, ring->position); leat__store_release64(leat__word_at(\&ring->memory, at), ring->first_header);/;}'
+
+# I1 and I2, kept by the sender.
+mutant word_behind_record_not_zeroed $sender ring "*queue*" 's/^        leat__store_relaxed64(leat__word_at(&ring->memory, end), 0);.*/        (void)0;/'
+mutant no_wipe_on_abort $sender ring "*queue*" '/^void leat__ring_forget/,/^}/{/wipe_lines/d;s/^    if (ring->dirty > ring->position)$//;}'
+mutant no_wipe_when_shorter $sender crash "commit less" '/^void leat__ring_stage/,/^}/s/^        wipe_lines.*/        (void)0;/'
+mutant wipe_ends_early $sender ring "*queue*" '/^static void wipe_lines/,/^}/s/line < to/line + LEAT__LINE < to/'
+
+# A sender that takes over.
+mutant successor_does_not_walk $sender ring "*queue*" 's/^    int result = find_end(ring, &position);/    int result = LEAT_OK;/'
+mutant successor_does_not_wipe $sender crash "open after a crash" '/^int leat__ring_sender_recover/,/^}/{/wipe_lines(memory, position + 1/d;s/^    if (leat__load_relaxed32(&memory->sender->opened) != 0).*//;}'
+mutant successor_forgets_what_was_received $sender crash "send lines" '/^static int find_end/,/^}/s/^            \*position = consumed;/            return LEAT_OK;/;/^int leat__ring_sender_recover/,/^}/s/^        position = consumed;.*/        (void)0;/'
+
+# The receiver's release.
+mutant wipe_before_position $receiver crash "recv" \
+    '/^void leat__ring_release/,/^}/{/leat__store_release64(&memory->receiver->position, end);/d;s/^    ring->position = end;/    leat__store_release64(\&memory->receiver->position, end); ring->position = end;/;}'
+mutant lines_back_before_wiped $receiver crash "recv" \
+    '/^void leat__ring_release/,/^}/{/leat__store_release64(&memory->receiver->released,/d;s/^    leat__store_release64(&memory->receiver->position, end);/    leat__store_release64(\&memory->receiver->released, end \& ~(LEAT__LINE - 1)); leat__store_release64(\&memory->receiver->position, end);/;}'
+mutant no_wipe_on_release $receiver ring "*queue*" '/^static void wipe(/,/^}/s/^        leat__store_release64(.*/        (void)memory;/'
+mutant wipe_leaves_the_first_line $receiver ring "*queue*" '/^static void wipe(/,/^}/s/at = (from + step - 1) & ~(step - 1)/at = ((from + step - 1) \& ~(step - 1)) + step/'
+mutant wipe_goes_on_behind $receiver ring "*queue*" '/^static void wipe(/,/^}/s/at < to;/at <= to;/'
+mutant successor_does_not_finish_release $receiver ring "*queue*" '/^int leat__ring_receiver_recover/,/^}/s/^    leat__ring_release(ring, position);.*/    ring->position = position;/'
+mutant handed_back_too_much $receiver ring "*queue*" '/^void leat__ring_release/,/^}/s/receiver->released, end & ~(LEAT__LINE - 1))/receiver->released, (end \& ~(LEAT__LINE - 1)) + LEAT__LINE)/'
+
+# Many senders.
+mutant holder_never_dead lib/lock.c crash "many: send" '/^static bool holder_died/,/^}/s/^    return .*/    (void)file; return holder == own_slot;/'
+mutant heir_does_not_repair channels/sender.c crash "many: send" 's/result == LEAT__LOCK_INHERITED ? leat__ring_sender_recover/result == 77 ? leat__ring_sender_recover/'
+
+# Being told.
+mutant receiver_not_told channels/side.c crash "send 16" '/^static int news(/,/^}/s/^        if (lives && !came)$/        if (!came)/'
+mutant sender_not_told channels/side.c crash "recv lines" '/^static int news(/,/^}/s/^        if (lives && !came)$/        if (!came)/'
+mutant peer_back_not_told channels/receiver.c crash "send 16" 's/before == LEAT_PEER_CLOSED || before == LEAT_PEER_DIED ? LEAT_EPEERBACK : LEAT_OK/LEAT_OK/'
+
+# Names.
+mutant last_user_leaves_name lib/object.c crash "close as the last" '/^void leat__object_close(/,/^}/s/^            remove_if_last(object);/            (void)0;/'
+mutant stale_object_is_joined lib/object.c crash "create as" 's/^    return status->temporary && !leat__os_locked(file, LEAT__LOCK_LIVE);/    return false;/'
+
+echo "$killed mutants noticed, $failures not"
+[ $failures -eq 0 ]

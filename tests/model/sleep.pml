@@ -1,0 +1,154 @@
+/* sleep.pml - nobody sleeps through a message (channels/side.h), on a machine with store buffers (TSO).
+ *
+ * A sender publishes MESSAGES messages and rings for a receiver that sleeps; the receiver takes all of them. Sleeps have no slices here:
+ * whoever is not woken sleeps for ever, and Spin reports that as an invalid end state. Either side may be killed once, at any step; what
+ * it had stored reaches memory, and a successor takes over. In leat the slice covers a sender that dies with nobody
+ * coming after it; here a successor always comes, and must ring.
+ *
+ * The direction from receiver to sender (room instead of messages) is the same code.
+ *
+ * -DBUG_... leaves one thing out; Spin must find the receiver asleep then:
+ *     BUG_NO_FENCE_SLEEPER       [S1] between the announcement and the look
+ *     BUG_NO_FENCE_RINGER        [S2] between publishing and looking for a sleeper
+ *     BUG_NO_LOOK                the sleeper does not look again after announcing itself
+ *     BUG_BELL_READ_LATE         the bell is read after the look instead of before it
+ *     BUG_RING_BEFORE_PUBLISH    the sender looks for a sleeper first
+ *     BUG_SAME_TICKET            all sleeps have the same ticket
+ *     BUG_TICKETS_RESTART        a successor counts tickets from the beginning again
+ *     BUG_RUNG_BEFORE_WAKE       the ticket is noted as rung for before the bell changes
+ *     BUG_SUCCESSOR_SILENT       a new sender does not ring */
+
+#define MESSAGES 3
+
+/* Memory. */
+byte published, bell, waiting, tickets, rung, got;
+bool asleep;
+
+/* Store buffers: first in, first out. */
+mtype = {PUBLISHED, RUNG, WAITING, TICKETS};
+chan sender_stores = [3] of {mtype, byte};
+chan receiver_stores = [3] of {mtype, byte};
+#define FENCE(buffer) (empty(buffer))
+
+byte sender_deaths, receiver_deaths;
+#define S_STEP if :: atomic {sender_deaths < 1 -> sender_deaths++; goto dead} :: skip fi
+#define R_STEP if :: atomic {receiver_deaths < 1 -> receiver_deaths++; goto dead} :: skip fi
+
+active proctype Memory() {
+    byte value;
+end:
+    do
+    :: atomic {sender_stores?PUBLISHED(value) -> published = value}
+    :: atomic {sender_stores?RUNG(value) -> rung = value}
+    :: atomic {receiver_stores?WAITING(value) -> waiting = value}
+    :: atomic {receiver_stores?TICKETS(value) -> tickets = value}
+    od
+}
+
+/* leat__side_ring. The increment of the bell is a locked instruction: it empties the store buffer. */
+inline ring() {
+#ifndef BUG_NO_FENCE_RINGER
+    FENCE(sender_stores);
+#endif
+    ticket = waiting;
+    if
+    :: ticket == 0 || ticket == last_rung -> skip
+    :: else ->
+        S_STEP;
+#ifdef BUG_RUNG_BEFORE_WAKE
+        last_rung = ticket;
+        sender_stores!RUNG(ticket);
+        S_STEP;
+#endif
+        atomic {FENCE(sender_stores) -> bell++};
+        S_STEP;
+        asleep = false;
+        S_STEP;
+#ifndef BUG_RUNG_BEFORE_WAKE
+        last_rung = ticket;
+        sender_stores!RUNG(ticket);
+#endif
+    fi
+}
+
+active proctype Sender() {
+    byte next, ticket, last_rung;
+life:
+    do
+    :: next < MESSAGES ->
+        S_STEP;
+#ifdef BUG_RING_BEFORE_PUBLISH
+        ring();
+        next++;
+        sender_stores!PUBLISHED(next)
+#else
+        next++;
+        sender_stores!PUBLISHED(next);
+        S_STEP;
+        ring()
+#endif
+    :: else -> goto over
+    od;
+dead: /* what it finds in memory is all that a successor knows */
+    atomic {FENCE(sender_stores) -> next = published; last_rung = rung; ticket = 0};
+#ifndef BUG_SUCCESSOR_SILENT
+    ring();
+#endif
+    goto life;
+over:
+    skip
+}
+
+active proctype Receiver() {
+    byte ticket, expected;
+life:
+    do
+    :: got == MESSAGES -> goto over
+    :: published > got -> got++; R_STEP
+    :: published == got && got < MESSAGES ->
+#ifndef BUG_BELL_READ_LATE
+        expected = bell;
+#endif
+        R_STEP;
+#ifdef BUG_SAME_TICKET
+        ticket = 1;
+#else
+        ticket++;
+#endif
+        receiver_stores!TICKETS(ticket);
+        R_STEP;
+        receiver_stores!WAITING(ticket);
+        R_STEP;
+#ifndef BUG_NO_FENCE_SLEEPER
+        FENCE(receiver_stores);
+#endif
+        if
+#ifndef BUG_NO_LOOK
+        :: published > got -> skip
+        :: published == got ->
+#else
+        :: true ->
+#endif
+#ifdef BUG_BELL_READ_LATE
+            expected = bell;
+#endif
+            R_STEP;
+            atomic {asleep = (bell == expected)}; /* the kernel compares and goes to sleep in one step */
+            if
+            :: !asleep
+            :: atomic {receiver_deaths < 1 -> receiver_deaths++; goto dead}
+            fi
+        fi;
+        receiver_stores!WAITING(0);
+        R_STEP
+    od;
+dead:
+    atomic {FENCE(receiver_stores) -> asleep = false; ticket = tickets; expected = 0};
+#ifdef BUG_TICKETS_RESTART
+    ticket = 0;
+#endif
+    receiver_stores!WAITING(0);
+    goto life;
+over:
+    skip
+}

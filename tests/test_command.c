@@ -1,0 +1,525 @@
+/* test_command.c - `leat` as people and programs use it: what it prints, as text and as JSON, and its exit codes. The real command
+ * runs in processes of its own. Channels from the shell are in test_command_pipe.c. */
+#include "harness.h"
+
+#include <fcntl.h>
+#include <jansson.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+static struct harness_output result;
+
+static const char *leat_program(void) {
+    return harness_program("LEAT_COMMAND", NULL);
+}
+
+#define leat(...) harness_run_command(&result, HARNESS_ARGV(leat_program(), __VA_ARGS__), NULL, 0)
+
+static void expect_at(int line, int exit_code, const char *in_output, const char *in_error) {
+    if (result.exit_code != exit_code || strstr(result.out, in_output) == NULL || strstr(result.err, in_error) == NULL)
+        harness_fail_at(__FILE__, line, "exit code %d (signal %d); wanted %d, output with \"%s\", errors with \"%s\"\n%s%s",
+                        result.exit_code, result.term_signal, exit_code, in_output, in_error, result.out, result.err);
+}
+
+/* Exit code, something that stands in the output, something that stands in the errors. */
+#define expect(exit_code, in_output, in_error) expect_at(__LINE__, exit_code, in_output, in_error)
+
+/* A failure is one line (usage errors: two) that starts with the command, and nothing on standard output. */
+#define expect_failure(exit_code, in_error)                                                                           \
+    do {                                                                                                              \
+        expect(exit_code, "", in_error);                                                                              \
+        assert_string_equal(result.out, "");                                                                          \
+        assert_ptr_equal(strstr(result.err, "leat: "), result.err);                                                   \
+        if (exit_code != 2)                                                                                           \
+            assert_ptr_equal(strchr(result.err, '\n'), result.err + result.err_size - 1);                             \
+    } while (0)
+
+static json_t *parsed(void) {
+    json_error_t error;
+    json_t *value = json_loadb(result.out, result.out_size, 0, &error);
+    if (value == NULL)
+        harness_fail("no JSON: %s\n%s", error.text, result.out);
+    return value;
+}
+
+static const char *text_of(const json_t *object, const char *member) {
+    const json_t *value = json_object_get(object, member);
+    if (!json_is_string(value))
+        harness_fail("no text '%s' in %s", member, result.out);
+    return json_string_value(value);
+}
+
+static long long number_of(const json_t *object, const char *member) {
+    const json_t *value = json_object_get(object, member);
+    if (!json_is_integer(value))
+        harness_fail("no number '%s' in %s", member, result.out);
+    return json_integer_value(value);
+}
+
+static bool truth_of(const json_t *object, const char *member) {
+    const json_t *value = json_object_get(object, member);
+    if (!json_is_boolean(value))
+        harness_fail("no boolean '%s' in %s", member, result.out);
+    return json_is_true(value);
+}
+
+/* --- Help and usage --------------------------------------------------------------------------------------------------- */
+
+static void every_command_explains_itself(void **state) {
+    (void)state;
+    static const char *const names[] = {"ls", "info", "send", "recv", "create", "read", "write", "rm", "gc", "demo"};
+    leat("--help");
+    expect(0, "Usage: leat COMMAND", "");
+    expect(0, "Exit codes:", "");
+    const char *overview = result.out;
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        char usage[40], entry[40];
+        snprintf(usage, sizeof usage, "Usage: leat %s", names[i]);
+        snprintf(entry, sizeof entry, "\n  %-8s ", names[i]);
+        assert_non_null(strstr(overview, entry));
+        leat(names[i], "--help");
+        expect(0, usage, "");
+        const char *help = result.out;
+        leat("help", names[i]);
+        assert_string_equal(result.out, help);
+        for (const char *line = help; *line != 0; line = strchr(line, '\n') + 1)
+            assert_true(strcspn(line, "\n") <= 80);
+    }
+    leat("--version");
+    expect(0, "leat " LEAT_VERSION_STRING "\n", "");
+}
+
+static void wrong_usage_is_told_apart(void **state) {
+    (void)state;
+    leat("frobnicate");
+    expect_failure(2, "no command 'frobnicate'");
+    leat("help", "frobnicate");
+    expect_failure(2, "no command 'frobnicate'");
+    leat("ls", "--frobnicate");
+    expect_failure(2, "leat: ls: unrecognized option '--frobnicate'");
+    leat("ls", "name");
+    expect_failure(2, "leat info NAME");
+    leat("info");
+    expect_failure(2, "NAME");
+    leat("info", "a", "b");
+    expect_failure(2, "'b'");
+    leat("create", "a", "12Q");
+    expect_failure(2, "'12Q'");
+    leat("create", "a", "0");
+    expect_failure(2, "'0'");
+    leat("create", "a", "--permissions", "999");
+    expect_failure(2, "octal");
+    leat("send", "a", "--lines", "--frame", "3");
+    expect_failure(2, "exclude");
+    leat("send", "a", "--frame", "0");
+    expect_failure(2, "--frame");
+    leat("recv", "a", "--wait", "-1");
+    expect_failure(2, "--wait: '-1'");
+    leat("recv", "a", "--count", "many");
+    expect_failure(2, "--count: 'many'");
+    leat("read", "a", "--offset", "x");
+    expect_failure(2, "--offset: 'x'");
+    leat("rm");
+    expect_failure(2, "NAME");
+    leat("demo", "--seconds", "soon");
+    expect_failure(2, "--seconds: 'soon'");
+    harness_run_command(&result, HARNESS_ARGV(leat_program()), NULL, 0);
+    expect(2, "", "Usage: leat COMMAND");
+    assert_int_equal(harness_names_left(), 0);
+}
+
+/* --- Regions ---------------------------------------------------------------------------------------------------------- */
+
+static void a_region_is_created_written_read_and_removed(void **state) {
+    (void)state;
+    leat("create", "board", "64K", "--keep");
+    expect(0, "created persistent local region 'board' of 65,536 bytes\n", "");
+    leat("create", "board", "64K", "--keep");
+    expect_failure(1, "LEAT_EEXIST");
+    harness_run_command(&result, HARNESS_ARGV(leat_program(), "write", "board", "--offset", "10"), "hello\0there", 11);
+    expect(0, "", "");
+    leat("read", "board", "--offset", "8", "--length", "15");
+    assert_int_equal(result.out_size, 15);
+    assert_memory_equal(result.out, "\0\0hello\0there\0\0", 15);
+    leat("read", "board");
+    assert_int_equal(result.out_size, 65536);
+    leat("rm", "board");
+    expect(0, "", "");
+    leat("rm", "board");
+    expect_failure(3, "LEAT_ENOENT");
+    assert_int_equal(harness_names_left(), 0);
+}
+
+static void ranges_are_checked(void **state) {
+    (void)state;
+    leat("create", "r", "100", "--keep");
+    leat("read", "r", "--offset", "100");
+    expect(0, "", "");
+    assert_int_equal(result.out_size, 0);
+    leat("read", "r", "--offset", "101");
+    expect_failure(1, "LEAT_ERANGE");
+    leat("read", "r", "--offset", "50", "--length", "51");
+    expect_failure(1, "51 bytes from offset 50 on");
+    leat("read", "r", "--offset", "18446744073709551615", "--length", "2");
+    expect_failure(1, "LEAT_ERANGE");
+    harness_run_command(&result, HARNESS_ARGV(leat_program(), "write", "r", "--offset", "98"), "abc", 3);
+    expect_failure(1, "longer than the 2 bytes");
+    leat("read", "r", "--offset", "98");
+    assert_string_equal(result.out, "ab");
+    harness_run_command(&result, HARNESS_ARGV(leat_program(), "write", "r", "--length", "2"), "xyz", 3);
+    expect(0, "", "");
+    leat("read", "r", "--length", "3");
+    assert_memory_equal(result.out, "xy\0", 3);
+    leat("rm", "r");
+}
+
+static void write_can_create(void **state) {
+    (void)state;
+    harness_run_command(&result, HARNESS_ARGV(leat_program(), "write", "w"), "abc", 3);
+    expect_failure(3, "--create");
+    harness_run_command(&result, HARNESS_ARGV(leat_program(), "write", "w", "--create", "5"), "abc", 3);
+    expect(0, "", "");
+    harness_run_command(&result, HARNESS_ARGV(leat_program(), "write", "w", "--create", "500"), "A", 1);
+    expect(0, "", "");
+    leat("read", "w");
+    assert_int_equal(result.out_size, 5);
+    assert_memory_equal(result.out, "Abc\0\0", 5);
+    leat("rm", "w");
+}
+
+static void a_region_that_is_not_kept_lives_with_the_command(void **state) {
+    (void)state;
+    int out;
+    pid_t holder = harness_start_command(HARNESS_ARGV(leat_program(), "create", "held", "4K", "--json"), NULL, &out, NULL);
+    harness_read_until(out, "}");
+    leat("info", "held", "--json");
+    json_t *info = parsed();
+    assert_true(truth_of(info, "in_use"));
+    assert_false(truth_of(info, "persistent"));
+    json_decref(info);
+    kill(holder, SIGTERM);
+    harness_wait_exit(holder, 0);
+    close(out);
+    leat("info", "held");
+    expect_failure(3, "LEAT_ENOENT");
+    assert_int_equal(harness_names_left(), 0);
+}
+
+static void a_full_memory_is_told_with_figures(void **state) {
+    (void)state;
+    leat("create", "huge", "1000T");
+    expect_failure(1, "LEAT_ENOSPC");
+    assert_non_null(strstr(result.err, "1099511627776000"));
+}
+
+/* --- Looking ---------------------------------------------------------------------------------------------------------- */
+
+static void ls_shows_objects_and_who_is_there(void **state) {
+    (void)state;
+    leat_sender *sender;
+    leat("ls");
+    expect(0, "", "");
+    assert_string_equal(result.out, ""); /* nothing, and no terminal to say so to */
+    leat("ls", "--json", "--local");
+    json_t *list = parsed();
+    assert_int_equal(json_array_size(list), 0);
+    json_decref(list);
+
+    assert_ok(leat_sender_open(&sender, "telemetry", NULL));
+    leat("create", "board", "100", "--keep", "--permissions", "640");
+    leat("ls", "--local");
+    expect(0, "KIND", "");
+    assert_non_null(strstr(result.out, "rw-r-----  -       -        board\n"));
+    assert_non_null(strstr(result.out, "yes     none     telemetry\n"));
+    assert_true(strstr(result.out, "board\n") < strstr(result.out, "telemetry\n"));
+    leat("ls", "--json", "--local");
+    list = parsed();
+    assert_int_equal(json_array_size(list), 2);
+    const json_t *board = json_array_get(list, 0), *channel = json_array_get(list, 1);
+    assert_string_equal(text_of(board, "name"), "board");
+    assert_string_equal(text_of(board, "kind"), "region");
+    assert_string_equal(text_of(board, "scope"), "local");
+    assert_string_equal(text_of(board, "permissions"), "0640");
+    assert_int_equal(number_of(board, "size_bytes"), 100);
+    assert_int_equal(number_of(board, "owner_id"), geteuid());
+    assert_true(truth_of(board, "persistent"));
+    assert_true(json_is_null(json_object_get(board, "sender")));
+    assert_string_equal(text_of(channel, "kind"), "channel");
+    assert_string_equal(text_of(channel, "sender"), "present");
+    assert_string_equal(text_of(channel, "receiver"), "none");
+    assert_true(truth_of(channel, "in_use"));
+    json_decref(list);
+    leat_sender_close(sender);
+    leat("rm", "board");
+}
+
+static void any_name_is_shown_safely_and_given_exactly(void **state) {
+    (void)state;
+    static const char odd[] = "a/b\n\x1b[31m\xff\\";
+    leat("create", odd, "1", "--keep");
+    expect(0, "'a/b\\x0a\\x1b[31m\\xff\\\\'", "");
+    leat("ls", "--local");
+    expect(0, " a/b\\x0a\\x1b[31m\\xff\\\\\n", "");
+    leat("ls", "--local", "--json");
+    json_t *list = parsed();
+    assert_string_equal(text_of(json_array_get(list, 0), "name_hex"), "612f620a1b5b33316dff5c");
+    json_decref(list);
+    leat("create", odd, "1", "--keep");
+    expect_failure(1, "'a/b\\x0a\\x1b[31m\\xff\\\\'");
+    leat("rm", odd);
+    expect(0, "", "");
+    leat("create", "\xc3\xbc\n", "1", "--keep", "--json");
+    json_t *object = parsed();
+    assert_string_equal(text_of(object, "name"), "\xc3\xbc\n"); /* UTF-8: the name itself */
+    json_decref(object);
+    leat("rm", "\xc3\xbc\n");
+    expect(0, "", "");
+    char name[301];
+    memset(name, 'n', 300);
+    name[300] = 0;
+    leat("create", name);
+    expect_failure(1, "LEAT_ENAME");
+    leat("create", "");
+    expect_failure(1, "LEAT_ENAME");
+    assert_int_equal(harness_names_left(), 0);
+}
+
+static void info_shows_everything_about_a_channel(void **state) {
+    (void)state;
+    leat_sender *sender;
+    leat_receiver *receiver;
+    leat_channel_options options = {.capacity = 65536};
+    assert_ok(leat_sender_open(&sender, "t", &options));
+    assert_ok(leat_receiver_open(&receiver, "t", NULL));
+    assert_ok(leat_send(sender, "hello", 5, LEAT_NOW));
+    leat_receiver_close(receiver);
+    leat("info", "t");
+    expect(0, "local channel 't'\n", "");
+    expect(0, "capacity     65,536 bytes (64.0 KiB)\n", "");
+    expect(0, "sender       present\n", "");
+    expect(0, "receiver     closed\n", "");
+    leat("info", "t", "--json");
+    json_t *info = parsed();
+    const json_t *channel = json_object_get(info, "channel");
+    assert_int_equal(number_of(channel, "capacity_bytes"), 65536);
+    assert_int_equal(number_of(channel, "max_message_bytes"), leat_sender_max_message(sender));
+    assert_true(number_of(channel, "backlog_bytes") > 0);
+    assert_string_equal(text_of(channel, "sender"), "present");
+    assert_string_equal(text_of(channel, "receiver"), "closed");
+    assert_true(json_is_integer(json_object_get(json_object_get(channel, "sent"), "messages")));
+    assert_true(json_is_integer(json_object_get(json_object_get(channel, "received"), "doorbells_rung")));
+    json_decref(info);
+    leat_sender_close(sender);
+}
+
+static void what_is_not_there_is_told_with_its_scope(void **state) {
+    (void)state;
+    const char *global = harness_global("board");
+    leat("info", "nobody");
+    expect_failure(3, "'nobody'");
+    leat("create", global, "1", "--keep", "--global");
+    expect(0, "persistent global region", "");
+    leat("info", global);
+    expect_failure(3, "use --global");
+    leat("info", global, "--global");
+    expect(0, "global region", "");
+    char prefixed[300];
+    snprintf(prefixed, sizeof prefixed, "Global\\%s", global);
+    leat("read", prefixed);
+    expect(0, "", "");
+    assert_int_equal(result.out_size, 1);
+    leat("rm", prefixed, "--json");
+    json_t *removed = parsed();
+    assert_string_equal(text_of(json_array_get(json_object_get(removed, "removed"), 0), "scope"), "global");
+    json_decref(removed);
+    leat("rm", global, "--global");
+    expect_failure(3, "global object");
+}
+
+static void wrong_kinds_are_refused(void **state) {
+    (void)state;
+    leat_sender *sender;
+    assert_ok(leat_sender_open(&sender, "c", NULL));
+    leat("read", "c");
+    expect_failure(1, "LEAT_EKIND");
+    leat_sender_close(sender);
+    leat("create", "r", "--keep");
+    leat("recv", "r");
+    expect_failure(1, "LEAT_EKIND");
+    leat("send", "r", "--wait", "1");
+    expect_failure(1, "LEAT_EKIND");
+    leat("rm", "r");
+}
+
+static void foreign_objects_are_listed_on_request(void **state) {
+    (void)state;
+    const char *name = harness_global("foreign");
+    char path[300];
+    snprintf(path, sizeof path, "/%s", name);
+    int file = shm_open(path, O_CREAT | O_RDWR | O_EXCL, 0600);
+    assert_true(file >= 0);
+    assert_int_equal(ftruncate(file, 12345), 0);
+    close(file);
+    leat("ls", "--global");
+    bool by_default = strstr(result.out, name) != NULL;
+    leat("ls", "--global", "--all");
+    bool on_request = strstr(result.out, name) != NULL;
+    leat("info", name, "--global", "--json");
+    shm_unlink(path);
+    assert_false(by_default);
+    assert_true(on_request);
+    json_t *info = parsed();
+    assert_string_equal(text_of(info, "kind"), "region");
+    assert_int_equal(number_of(info, "size_bytes"), 12345);
+    assert_true(truth_of(info, "persistent"));
+    assert_false(truth_of(info, "in_use"));
+    json_decref(info);
+}
+
+/* --- Cleaning up ------------------------------------------------------------------------------------------------------ */
+
+static void gc_removes_what_the_killed_left_behind(void **state) {
+    (void)state;
+    int out;
+    leat("create", "kept", "--keep");
+    leat("gc", "--local");
+    expect(0, "Nothing was left behind.\n", "");
+    for (int json = 0; json < 2; json++) {
+        pid_t holder = harness_start_command(HARNESS_ARGV(leat_program(), "create", "orphan", "8K"), NULL, &out, NULL);
+        harness_read_until(out, "created");
+        leat("gc", "--local");
+        expect(0, "Nothing was left behind.\n", ""); /* in use */
+        harness_kill(holder);
+        close(out);
+        leat("info", "orphan");
+        expect(0, "'leat gc' removes it", "");
+        leat("gc", "--local", json ? "--json" : "--local");
+        if (json) {
+            json_t *object = parsed();
+            const json_t *removed = json_object_get(object, "removed");
+            assert_int_equal(json_array_size(removed), 1);
+            assert_string_equal(text_of(json_array_get(removed, 0), "name"), "orphan");
+            assert_int_equal(number_of(object, "removed_bytes"), 8192);
+            json_decref(object);
+        } else
+            expect(0, "removed local region 'orphan'\n", "");
+        leat("info", "orphan");
+        expect_failure(3, "LEAT_ENOENT");
+    }
+    leat("rm", "kept", "nothing", "--json");
+    expect(3, "\"kept\"", "'nothing'");
+    assert_int_equal(harness_names_left(), 0);
+}
+
+/* --- Standard streams ------------------------------------------------------------------------------------------------- */
+
+static void run_shell(const char *script) {
+    harness_run_command(&result, HARNESS_ARGV("sh", "-c", script, "sh", leat_program()), NULL, 0);
+}
+
+static void output_that_cannot_be_written_is_a_failure(void **state) {
+    (void)state;
+    leat("create", "r", "1M", "--keep");
+    run_shell("\"$1\" ls --local >/dev/full");
+    expect_failure(1, "leat: ls: standard output: ");
+    run_shell("\"$1\" read r >/dev/full");
+    expect_failure(1, "leat: read: standard output: ");
+    run_shell("\"$1\" ls --local >&-");
+    expect_failure(1, "leat: ls: standard output: ");
+    run_shell("\"$1\" read r >&-; exec \"$1\" read r --length 4"); /* nothing went into the region itself */
+    expect(0, "", "standard output");
+    assert_memory_equal(result.out, "\0\0\0\0", 4);
+    run_shell("\"$1\" write r <&-");
+    expect_failure(1, "leat: write: standard input: ");
+    run_shell("{ \"$1\" read r; echo $? >&2; } | head -c 1");
+    expect(0, "", "141\n");
+    assert_string_equal(result.err, "141\n");
+    leat("rm", "r");
+}
+
+/* --- The demo --------------------------------------------------------------------------------------------------------- */
+
+static void the_demo_works_and_leaves_nothing(void **state) {
+    (void)state;
+    leat("demo", "--seconds", "1", "--speed-seconds", "0.5", "--json");
+    expect(0, "\"left_behind\": 0", "");
+    json_t *summary = parsed();
+    const json_t *live = json_object_get(summary, "live"), *speed = json_object_get(summary, "full_speed");
+    const json_t *latency = json_object_get(live, "latency_ns");
+    assert_int_equal(number_of(summary, "exit_code"), 0);
+    assert_true(truth_of(live, "complete") && truth_of(speed, "complete"));
+    assert_in_range(number_of(live, "messages"), 100, 1001); /* 1000, on a machine that is not too busy */
+    assert_int_equal(number_of(live, "messages"), number_of(live, "sent"));
+    assert_int_equal(number_of(live, "damaged") + number_of(speed, "damaged"), 0);
+    assert_int_equal(number_of(speed, "messages"), number_of(speed, "sent"));
+    assert_true(number_of(speed, "messages") > 10000);
+    assert_true(number_of(latency, "min") <= number_of(latency, "p50"));
+    assert_true(number_of(latency, "p50") <= number_of(latency, "p99.9"));
+    assert_true(number_of(latency, "p99.9") <= number_of(latency, "max"));
+    json_decref(summary);
+    assert_int_equal(harness_names_left(), 0);
+}
+
+static void the_demo_shows_lines_where_there_is_no_terminal(void **state) {
+    (void)state;
+    leat("demo", "--seconds", "1.5", "--speed-seconds", "0.2");
+    expect(0, "frames/s", "");
+    expect(0, "Summary\n", "");
+    expect(0, "every byte of every message was right", "");
+    expect(0, "Left behind nothing\n", "");
+    assert_null(strchr(result.out, '\x1b'));
+}
+
+static void the_interrupted_demo_leaves_nothing(void **state) {
+    (void)state;
+    static const char *const texts[] = {"Live:", "frames/s", "Full speed:"};
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        int out;
+        pid_t demo = harness_start_command(
+            HARNESS_ARGV(leat_program(), "demo", "--seconds", "1.2", "--speed-seconds", "60"), NULL, &out, NULL);
+        harness_read_until(out, texts[i]);
+        kill(demo, SIGINT);
+        harness_read_until(out, "Left behind nothing");
+        harness_wait_signal(demo, SIGINT);
+        close(out);
+        assert_int_equal(harness_names_left(), 0);
+    }
+}
+
+static void demos_can_run_side_by_side(void **state) {
+    (void)state;
+    run_shell("\"$1\" demo --seconds 0.5 --speed-seconds 0.3 --json >/dev/null & first=$!\n"
+              "\"$1\" demo --seconds 0.5 --speed-seconds 0.3 --json >/dev/null & second=$!\n"
+              "wait $first && wait $second && echo both");
+    expect(0, "both\n", "");
+    assert_int_equal(harness_names_left(), 0);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        HARNESS_TEST(every_command_explains_itself),
+        HARNESS_TEST(wrong_usage_is_told_apart),
+        HARNESS_TEST(a_region_is_created_written_read_and_removed),
+        HARNESS_TEST(ranges_are_checked),
+        HARNESS_TEST(write_can_create),
+        HARNESS_TEST(a_region_that_is_not_kept_lives_with_the_command),
+        HARNESS_TEST(a_full_memory_is_told_with_figures),
+        HARNESS_TEST(ls_shows_objects_and_who_is_there),
+        HARNESS_TEST(any_name_is_shown_safely_and_given_exactly),
+        HARNESS_TEST(info_shows_everything_about_a_channel),
+        HARNESS_TEST(what_is_not_there_is_told_with_its_scope),
+        HARNESS_TEST(wrong_kinds_are_refused),
+        HARNESS_TEST(foreign_objects_are_listed_on_request),
+        HARNESS_TEST(gc_removes_what_the_killed_left_behind),
+        HARNESS_TEST(output_that_cannot_be_written_is_a_failure),
+        HARNESS_TEST(the_demo_works_and_leaves_nothing),
+        HARNESS_TEST(the_demo_shows_lines_where_there_is_no_terminal),
+        HARNESS_TEST_WITHIN(the_interrupted_demo_leaves_nothing, 60),
+        HARNESS_TEST(demos_can_run_side_by_side),
+    };
+    return HARNESS_MAIN("command", tests);
+}

@@ -1,0 +1,174 @@
+/* test_hostile_channel.c - a peer that writes what no correct peer writes, and callers that give up at the wrong moment, seen
+ * through the public calls: each gives one of its documented codes, soon, and what follows is right. LEAT_TEST_SEED repeats a run. */
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "channel_pair.h"
+#include "channels/ring.h"
+
+#define CAPACITY ((uint64_t)4096)
+#define MAX_MESSAGE (CAPACITY / 2 - 64 - 8)
+
+static uint64_t random_state;
+
+/* --- Words in the pages ------------------------------------------------------------------------------------------- */
+
+static void require_channel_code(int result, const char *what) {
+    static const int codes[] = {LEAT_OK, LEAT_EAGAIN, LEAT_ETIMEDOUT, LEAT_ECLOSED, LEAT_EPEERDIED, LEAT_EPEERBACK, LEAT_ECORRUPT};
+    for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++)
+        if (codes[i] == result)
+            return;
+    harness_fail("%s gave %s", what, leat_error_name(result));
+}
+
+static void use_pair(struct pair *pair) {
+    static char bytes[MAX_MESSAGE];
+    size_t size;
+    leat_statistics statistics;
+    for (int i = 0; i < 4; i++) {
+        require_channel_code(leat_send(pair->tx, bytes, (size_t)i * 600, i == 0 ? leat_in_ms(1) : LEAT_NOW), "send");
+        require_channel_code(leat_recv(pair->rx, bytes, sizeof bytes, &size, i == 1 ? leat_in_ms(1) : LEAT_NOW), "recv");
+    }
+    require_channel_code(leat_sender_drain(pair->tx, LEAT_NOW), "drain");
+    (void)leat_sender_peer(pair->tx);
+    (void)leat_receiver_peer(pair->rx);
+    leat_sender_statistics(pair->tx, &statistics);
+    leat_receiver_statistics(pair->rx, &statistics);
+    leat_channel_info info;
+    require_channel_code(leat_channel_info_read("words", LEAT_LOCAL, &info), "info");
+}
+
+/* All words of both pages, one after another: who uses the channel gets one of the documented codes, soon, and closing
+ * works. */
+static void hostile_words_in_the_pages_give_documented_codes(void **state) {
+    (void)state;
+    char path[300];
+    snprintf(path, sizeof path, "%s/words", harness_directory());
+    random_state = harness_seed();
+    for (unsigned many = 0; many < 2; many++)
+        for (size_t offset = LEAT__SENDER_PAGE; offset < LEAT__RING; offset += offset % LEAT__PAGE == 32 ? 96 : 4) {
+            if (offset % LEAT__PAGE >= 272)
+                offset = offset / LEAT__PAGE * LEAT__PAGE + LEAT__PAGE;
+            if (offset >= LEAT__RING)
+                break;
+            for (unsigned choice = 0; choice < 7; choice++) {
+                leat_channel_options options = {.capacity = CAPACITY, .many_senders = many, .spin_us = -1};
+                struct pair pair = {open_sender("words", &options), open_receiver("words", &options)};
+                send_text(pair.tx, "one");
+                expect_text(pair.rx, "one");
+                int file = open(path, O_RDWR | O_CLOEXEC);
+                uint32_t word, put;
+                assert_int_equal(pread(file, &word, 4, (off_t)offset), 4);
+                static const uint32_t values[] = {1, 15, 64, INT32_MAX, UINT32_MAX};
+                put = choice < 5 ? word + values[choice] : choice == 5 ? 0 : (uint32_t)harness_random(&random_state);
+                assert_int_equal(pwrite(file, &put, 4, (off_t)offset), 4);
+                close(file);
+                use_pair(&pair);
+                close_pair(&pair);
+            }
+        }
+}
+
+/* A sender that writes its own page as well as the ring could make positions of the end of the 64-bit range agree with each
+ * other. Nothing may loop there: positions wrap. */
+static void positions_at_the_end_of_their_range_do_not_hang(void **state) {
+    (void)state;
+    char path[300];
+    leat_channel_options options = {.capacity = CAPACITY, .persistent = true};
+    snprintf(path, sizeof path, "%s/range", harness_directory());
+    leat_sender_close(open_sender("range", &options));
+    uint64_t position = UINT64_MAX - 15, released = UINT64_MAX - 63;
+    uint64_t header = leat__record_header(position, LEAT__MESSAGE, 1);
+    int file = open(path, O_RDWR | O_CLOEXEC);
+    assert_int_equal(pwrite(file, &position, 8, LEAT__RECEIVER_PAGE + offsetof(struct leat__role_page, position)), 8);
+    assert_int_equal(pwrite(file, &released, 8, LEAT__RECEIVER_PAGE + offsetof(struct leat__role_page, released)), 8);
+    assert_int_equal(pwrite(file, &header, 8, (off_t)(LEAT__RING + CAPACITY - 16)), 8);
+    close(file);
+    leat_receiver *rx_handle = NULL;
+    int result = leat_receiver_open(&rx_handle, "range", &options);
+    require_channel_code(result, "open");
+    char byte;
+    size_t size;
+    if (result == LEAT_OK)
+        require_channel_code(leat_recv(rx_handle, &byte, 1, &size, LEAT_NOW), "recv");
+    leat_receiver_close(rx_handle);
+    assert_ok(leat_unlink("range", LEAT_LOCAL));
+}
+
+/* --- Giving up ---------------------------------------------------------------------------------------------------- */
+
+struct stream_end {
+    leat_receiver *rx;
+    atomic_bool over;
+    uint64_t received;
+    int wrong; /* the first code that should not have come */
+};
+
+/* Receives numbers in order, now fast and now slowly, so that room comes free at any moment. */
+static void *receive_numbers(void *context) {
+    struct stream_end *end = context;
+    uint64_t number, random = 1;
+    unsigned char bytes[256];
+    size_t size;
+    while (end->wrong == LEAT_OK) {
+        int result = leat_recv(end->rx, bytes, sizeof bytes, &size, leat_in_ms(200));
+        memcpy(&number, bytes, 8);
+        if (result == LEAT_OK && number != end->received)
+            end->wrong = LEAT_ECORRUPT;
+        else if (result == LEAT_OK)
+            end->received++;
+        else if (result == LEAT_ETIMEDOUT && atomic_load(&end->over))
+            break;
+        else if (result == LEAT_ECORRUPT)
+            end->wrong = result;
+        for (uint64_t pause = harness_random(&random) % 150; pause > 0; pause--)
+            leat__pause();
+    }
+    return NULL;
+}
+
+/* A send whose deadline passes at the moment when room comes free sends nothing, and leaves nothing staged that what comes
+ * next, the end mark of a close for example, would have to reckon with. */
+static void a_send_that_gives_up_leaves_nothing_behind(void **state) {
+    (void)state;
+    static const size_t lengths[] = {8, 200}; /* the second needs a long pad behind the first */
+    leat_channel_options options = {.capacity = CAPACITY, .spin_us = -1};
+    struct pair pair = {open_sender("giving-up", &options), open_receiver("giving-up", &options)};
+    struct stream_end end = {.rx = pair.rx};
+    unsigned char bytes[256];
+    memset(bytes, 0xAB, sizeof bytes); /* what is left behind shows */
+    uint64_t sent = 0, given_up = 0, stop = harness_now() + 3000000000u;
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, receive_numbers, &end), 0);
+    while (harness_now() < stop) {
+        memcpy(bytes, &sent, 8);
+        int result = leat_send(pair.tx, bytes, lengths[sent % 2], 1); /* a deadline that has passed: looks, asks, gives up */
+        if (result == LEAT_ECORRUPT)
+            assert_ok(result);
+        if (result == LEAT_OK)
+            sent++;
+        else if (++given_up % 4 == 0) {
+            leat_sender_close(pair.tx);
+            pair.tx = open_sender("giving-up", &options);
+        }
+    }
+    leat_sender_close(pair.tx);
+    atomic_store(&end.over, true);
+    pthread_join(thread, NULL);
+    leat_receiver_close(pair.rx);
+    assert_leat(end.wrong, LEAT_OK);
+    assert_int_equal(end.received, sent);
+    print_message("%llu sent, given up %llu times\n", (unsigned long long)sent, (unsigned long long)given_up);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        HARNESS_TEST_WITHIN(hostile_words_in_the_pages_give_documented_codes, 120),
+        HARNESS_TEST_WITHIN(positions_at_the_end_of_their_range_do_not_hang, 10),
+        HARNESS_TEST(a_send_that_gives_up_leaves_nothing_behind),
+    };
+    return HARNESS_MAIN("hostile channel", tests);
+}

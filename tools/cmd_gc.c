@@ -1,0 +1,92 @@
+/* cmd_gc.c - `leat gc`: removes what killed processes left behind.
+ *
+ * Only objects that no process holds, that were not meant to stay, and that this user may remove are touched; kernel locks
+ * decide, never age. So it can be run at any time, any number of times.
+ */
+#include <stdio.h>
+
+#include "common.h"
+#include "figures.h"
+#include "names.h"
+
+static const char help[] =
+    "Usage: leat gc [--local | --global] [--json]\n"
+    "\n"
+    "Removes this user's objects that killed processes left behind (as root: in the\n"
+    "global scope everybody's), and says which. Objects in use, and persistent\n"
+    "ones, are never touched. Without an option: in both scopes.\n"
+    "\n"
+    "  --local   only local objects\n"
+    "  --global  only global objects\n"
+    "  --json    {\"removed\": [objects], \"removed_bytes\": number}\n";
+
+enum { OPTION_LOCAL = 'l' };
+
+struct removal {
+    json_t *objects; /* NULL: text */
+    uint64_t count, bytes;
+};
+
+static void removed(const leat_object_info *info, void *context) {
+    struct removal *removal = context;
+    removal->count++;
+    removal->bytes += info->size;
+    if (removal->objects != NULL) {
+        json_array_append_new(removal->objects, json_of_object(info));
+        return;
+    }
+    struct shown_name name;
+    printf("removed %s %s '%s'\n", scope_name(info->scope), leat_kind_name(info->kind), name_show(&name, info->name));
+}
+
+static int collect(struct removal *removal, leat_scope scope) {
+    int code = leat_gc(scope, removed, removal);
+    struct target directory = {"directory of", scope == LEAT_LOCAL ? "local objects" : "global objects", LEAT_LOCAL};
+    return code == LEAT_OK ? END_OK : fail_leat(&directory, code, NULL);
+}
+
+static void show_sum(const struct removal *removal, bool json) {
+    struct figure count, bytes;
+    if (json) {
+        json_t *object = json_object();
+        json_object_set_new(object, "removed", removal->objects);
+        json_object_set_new(object, "removed_bytes", json_integer((json_int_t)removal->bytes));
+        json_write(object, stdout, false);
+    } else if (removal->count == 0)
+        puts("Nothing was left behind.");
+    else
+        printf("%s object%s removed, %s free.\n", figure_count(&count, removal->count), removal->count == 1 ? "" : "s",
+               figure_bytes(&bytes, removal->bytes));
+}
+
+static int run(int argc, char **argv) {
+    static const struct option options[] = {
+        COMMON_OPTIONS, SCOPE_OPTION, {"local", no_argument, NULL, OPTION_LOCAL}, {0}};
+    bool local = false, global = false, json = false;
+    int option, end = END_OK;
+    while ((option = getopt_long(argc, argv, "hjgl", options, NULL)) != -1) {
+        if (option == OPTION_HELP)
+            return fputs(help, stdout), END_OK;
+        else if (option == OPTION_JSON)
+            json = true;
+        else if (option == OPTION_GLOBAL)
+            global = true;
+        else if (option == OPTION_LOCAL)
+            local = true;
+        else
+            return fail_usage(NULL);
+    }
+    if (optind < argc)
+        return fail_usage("unexpected argument; to remove one object use 'leat rm NAME'");
+    struct removal removal = {json ? json_array() : NULL, 0, 0};
+    if (local || !global)
+        end = collect(&removal, LEAT_LOCAL);
+    if (global || !local) {
+        int second = collect(&removal, LEAT_GLOBAL);
+        end = end == END_OK ? second : end;
+    }
+    show_sum(&removal, json);
+    return end;
+}
+
+const struct command command_gc = {"gc", "remove what killed processes left behind", help, run};

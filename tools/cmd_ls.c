@@ -1,0 +1,141 @@
+/* cmd_ls.c - `leat ls`: what objects there are.
+ *
+ * Looks without taking part: no object's life is changed by being listed. One line for each object in the order of the
+ * names; the name comes last, so that any name leaves the columns before it in place.
+ */
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common.h"
+#include "figures.h"
+#include "names.h"
+
+static const char help[] =
+    "Usage: leat ls [--local | --global] [--all] [--json]\n"
+    "\n"
+    "Lists this user's local objects and leat's own global ones.\n"
+    "\n"
+    "  --local   only local objects\n"
+    "  --global  only global objects\n"
+    "  --all     also global shared memory that nobody uses through leat: what\n"
+    "            shm_open of other programs made, and regions made with --keep\n"
+    "  --json    an array of objects, with exact names in \"name_hex\"\n"
+    "\n"
+    "Columns: kind; scope; size in bytes of memory; whether a process uses it now\n"
+    "(yes, no, or \"kept\": nobody does, and it stays until 'leat rm'); owner;\n"
+    "permissions; for channels whether a sender and a receiver are there; name, with\n"
+    "backslashes and bytes that cannot be shown written as the shell takes them in\n"
+    "$'...': \\\\ and \\x0a. An object with use \"no\" was left behind by killed\n"
+    "processes: 'leat gc' removes it.\n";
+
+enum { OPTION_LOCAL = 'l', OPTION_ALL = 'a' };
+
+struct listing {
+    bool all;
+    json_t *json; /* NULL: text */
+    size_t count;
+};
+
+/* A global region has no header that could say who made it. One that is in use through leat, or dies with its last user,
+ * must be leat's; for the others nobody can tell. */
+static bool perhaps_foreign(const leat_object_info *info) {
+    return info->scope == LEAT_GLOBAL && info->kind == LEAT_KIND_REGION && info->persistent && !info->in_use;
+}
+
+static const char *role(leat_peer peer) {
+    return peer == LEAT_PEER_PRESENT ? "yes" : peer_name(peer);
+}
+
+static const char *use(const leat_object_info *info) {
+    return info->damaged ? "damaged" : info->in_use ? "yes" : info->persistent ? "kept" : "no";
+}
+
+static void show_text(struct listing *listing, const leat_object_info *info, const leat_channel_info *channel) {
+    struct shown_name name;
+    struct figure user;
+    char permissions[10];
+    if (listing->count == 0)
+        printf("%-9s %-6s %12s %-7s %-10s %-9s  %-7s %-8s %s\n", "KIND", "SCOPE", "SIZE", "IN USE", "OWNER",
+               "ACCESS", "SENDER", "RECEIVER", "NAME");
+    printf("%-9s %-6s %12llu %-7s %-10s %-9s  %-7s %-8s %s\n", leat_kind_name(info->kind), scope_name(info->scope),
+           (unsigned long long)info->size, use(info), figure_user(&user, info->owner),
+           figure_permissions(permissions, info->permissions), channel == NULL ? "-" : role(channel->sender),
+           channel == NULL ? "-" : role(channel->receiver), name_show(&name, info->name));
+}
+
+static void show_json(struct listing *listing, const leat_object_info *info, const leat_channel_info *channel) {
+    json_t *object = json_of_object(info);
+    json_object_set_new(object, "sender", channel == NULL ? json_null() : json_string(peer_name(channel->sender)));
+    json_object_set_new(object, "receiver", channel == NULL ? json_null() : json_string(peer_name(channel->receiver)));
+    json_array_append_new(listing->json, object);
+}
+
+static int show(const leat_object_info *info, void *context) {
+    struct listing *listing = context;
+    leat_channel_info channel;
+    if (perhaps_foreign(info) && !listing->all)
+        return 0;
+    /* A channel can have gone, or be closed to us: then its roles are simply not known. */
+    bool known = info->kind == LEAT_KIND_CHANNEL && !info->damaged &&
+                 leat_channel_info_read(info->name, info->scope, &channel) == LEAT_OK;
+    if (listing->json != NULL)
+        show_json(listing, info, known ? &channel : NULL);
+    else
+        show_text(listing, info, known ? &channel : NULL);
+    listing->count++;
+    return 0;
+}
+
+static int list(struct listing *listing, bool local, bool global) {
+    int code = LEAT_OK;
+    leat_scope scope = LEAT_LOCAL;
+    if (local)
+        code = leat_list(LEAT_LOCAL, show, listing);
+    if (code == LEAT_OK && global) {
+        scope = LEAT_GLOBAL;
+        code = leat_list(LEAT_GLOBAL, show, listing);
+    }
+    if (code == LEAT_OK)
+        return END_OK;
+    struct target directory = {"directory of", scope == LEAT_LOCAL ? "local objects" : "global objects", LEAT_LOCAL};
+    return fail_leat(&directory, code, NULL);
+}
+
+static int run(int argc, char **argv) {
+    static const struct option options[] = {COMMON_OPTIONS,
+                                            SCOPE_OPTION,
+                                            {"local", no_argument, NULL, OPTION_LOCAL},
+                                            {"all", no_argument, NULL, OPTION_ALL},
+                                            {0}};
+    bool local = false, global = false, json = false;
+    struct listing listing = {0};
+    int option;
+    while ((option = getopt_long(argc, argv, "hjgla", options, NULL)) != -1) {
+        if (option == OPTION_HELP)
+            return fputs(help, stdout), END_OK;
+        else if (option == OPTION_JSON)
+            json = true;
+        else if (option == OPTION_GLOBAL)
+            global = true;
+        else if (option == OPTION_LOCAL)
+            local = true;
+        else if (option == OPTION_ALL)
+            listing.all = true;
+        else
+            return fail_usage(NULL);
+    }
+    if (optind < argc)
+        return fail_usage("unexpected argument; 'leat info NAME' shows one object");
+    if (!local && !global)
+        local = global = true;
+    listing.json = json ? json_array() : NULL;
+    int end = list(&listing, local, global);
+    if (json)
+        json_write(listing.json, stdout, false);
+    else if (end == END_OK && listing.count == 0 && isatty(STDOUT_FILENO))
+        puts(listing.all ? "There are no objects." : "There are no objects. ('leat ls --all' shows foreign ones too.)");
+    return end;
+}
+
+const struct command command_ls = {"ls", "list objects", help, run};

@@ -1,0 +1,224 @@
+/* cmd_send.c - `leat send`: standard input to messages of a channel.
+ *
+ * Guarantees: the messages one after another are exactly the input (framing.h). It ends with 0 only when a receiver has
+ * released all of them (or, with --keep, when all of them lie in the persistent channel). When it ends otherwise it says how
+ * much was not delivered. Input is read only as fast as the receiver takes it.
+ *
+ * States: waiting for a receiver -> sending -> draining -> over. A receiver that goes leads back to waiting, if the options
+ * say so, else to the end.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "sending.h"
+#include "signals.h"
+
+#define BATCH 4096
+#define PIPE_BYTES (1 << 20) /* fewer switches between us and the program before us */
+
+static const char help[] =
+    "Usage: leat send NAME [--lines | --frame BYTES] [OPTION...]\n"
+    "\n"
+    "Sends standard input through a channel, and ends when the receiver has taken\n"
+    "all of it. Whatever becomes one message, the messages one after another are\n"
+    "exactly the input.\n"
+    "\n"
+    "  --lines           each line is a message, its newline included\n"
+    "  --frame BYTES     each BYTES bytes are a message; the last may be shorter\n"
+    "                    (neither: what each read gives is a message, at most 64\n"
+    "                    KiB)\n"
+    "  --wait SECONDS    create the channel if need be, and wait so long for a\n"
+    "                    receiver ('forever' is possible); if the receiver's process\n"
+    "                    dies, wait so long for its successor, which gets the rest\n"
+    "  --follow          wait without limit for the next receiver, whether the last\n"
+    "                    one died or closed\n"
+    "  --capacity BYTES  of the channel, if this creates it; default 256K. A message\n"
+    "                    is at most half of it less 72 bytes\n"
+    "  --many            share the channel with other senders that say --many too\n"
+    "  --keep            put the messages into a persistent channel, created if need\n"
+    "                    be, for a receiver that comes later; 'leat rm' removes it\n"
+    "  --global          the machine's channel of that name, not this user's\n"
+    "  --json            at the end print figures as one line of JSON, the last one\n"
+    "                    on standard error\n"
+    "\n"
+    "Exit codes: 0 all delivered; 1 failed, or the receiver closed early; 2 wrong\n"
+    "usage; 3 no receiver is there (see --wait); 4 none came in time; 5 the receiver\n"
+    "died, and no successor came in time.\n";
+
+enum { OPTION_LINES = 'l', OPTION_FRAME = 'f', OPTION_WAIT = 'w', OPTION_FOLLOW = 'F', OPTION_CAPACITY = 'c',
+       OPTION_MANY = 'm', OPTION_KEEP = 'k' };
+
+/* --- Sending -------------------------------------------------------------------------------------------------------- */
+
+static int send_batch(struct sending *sending, const leat_message *messages, size_t count) {
+    size_t done = 0;
+    while (done < count) {
+        size_t sent = 0;
+        uint64_t deadline = sending->keep ? leat_in_ms(100) : LEAT_FOREVER;
+        int code = leat_send_many(sending->sender, messages + done, count - done, &sent, deadline);
+        for (size_t end = done + sent; done < end; done++)
+            sending->bytes += messages[done].size;
+        sending->messages += sent;
+        int end = code == LEAT_OK ? END_OK : sending_on_news(sending, code);
+        if (end != END_OK)
+            return end;
+    }
+    return END_OK;
+}
+
+static int fail_long_line(const struct sending *sending) {
+    uint64_t length = sending->framing.scanned - sending->framing.start;
+    return fail_target(&sending->target, END_FAILED,
+                       "line %llu has %llu bytes or more, %llu is the most a message can have in it (%s); it must be created "
+                       "with --capacity %llu or more.",
+                       (unsigned long long)sending->messages + 1, (unsigned long long)length,
+                       (unsigned long long)sending->framing.max_message, leat_error_name(LEAT_EMSGSIZE),
+                       (unsigned long long)sending_capacity_for(length));
+}
+
+static int read_input(struct framing *framing) {
+    struct pollfd input = {STDIN_FILENO, POLLIN, 0};
+    for (;;) {
+        if (signals_seen() != 0)
+            return END_BY_SIGNAL + signals_seen();
+        int error = framing_fill(framing, STDIN_FILENO);
+        if (error == 0)
+            return END_OK;
+        if (error == EAGAIN) /* somebody has made the terminal or pipe non-blocking */
+            poll(&input, 1, -1);
+        else if (error != EINTR)
+            return fail_system("standard input", error);
+    }
+}
+
+static int send_input(struct sending *sending) {
+    static leat_message messages[BATCH];
+    int end = END_OK;
+    while (end == END_OK && !sending->framing.input_ended) {
+        size_t count;
+        end = read_input(&sending->framing);
+        if (end == END_OK)
+            end = sending_look(sending);
+        while (end == END_OK && (count = framing_cut(&sending->framing, messages, BATCH)) > 0)
+            end = send_batch(sending, messages, count);
+        if (end == END_OK && sending->framing.too_long)
+            end = fail_long_line(sending);
+        progress_update(&sending->progress, sending->bytes, sending->messages);
+    }
+    return end;
+}
+
+/* Waits until everything is delivered; a channel that keeps needs nobody to take it. */
+static int drain(struct sending *sending) {
+    int code, end = END_OK;
+    if (sending->keep)
+        return END_OK;
+    while (end == END_OK && (code = leat_sender_drain(sending->sender, LEAT_FOREVER)) != LEAT_OK)
+        end = sending_on_news(sending, code);
+    return end;
+}
+
+static void show_figures(const struct sending *sending, int end) {
+    leat_statistics statistics;
+    json_t *object = json_object();
+    json_add_name(object, sending->target.name);
+    json_object_set_new(object, "command", json_string("send"));
+    json_object_set_new(object, "scope", json_string(scope_name(sending->target.scope)));
+    json_object_set_new(object, "exit_code", json_integer(end));
+    json_object_set_new(object, "messages", json_integer((json_int_t)sending->messages));
+    json_object_set_new(object, "bytes", json_integer((json_int_t)sending->bytes));
+    json_object_set_new(object, "seconds", json_real((double)(leat_now() - sending->start_ns) / 1e9));
+    leat_sender_statistics(sending->sender, &statistics);
+    json_object_set_new(object, "channel", json_of_statistics(&statistics));
+    json_write(object, stderr, true);
+}
+
+static int send_all(struct sending *sending) {
+    signals_catch();
+    int end = sending_open(sending);
+    if (end == END_OK && !framing_open(&sending->framing, sending->mode, sending->frame_size,
+                                       leat_sender_max_message(sending->sender)))
+        end = fail_system("memory for messages", ENOMEM);
+    if (end == END_OK) {
+        fcntl(STDIN_FILENO, F_SETPIPE_SZ, PIPE_BYTES);
+        sending->start_ns = leat_now();
+        progress_start(&sending->progress, STDIN_FILENO);
+        end = send_input(sending);
+        if (end == END_OK)
+            end = drain(sending);
+        progress_finish(&sending->progress, sending->bytes, sending->messages);
+        if (sending->json)
+            show_figures(sending, end);
+    }
+    framing_close(&sending->framing);
+    leat_sender_close(sending->sender);
+    return end;
+}
+
+/* --- Arguments ------------------------------------------------------------------------------------------------------ */
+
+static bool take_option(struct sending *sending, int option) {
+    switch (option) {
+    case OPTION_HELP:
+        return sending->help = true;
+    case OPTION_JSON:
+        return sending->json = true;
+    case OPTION_GLOBAL:
+        sending->options.scope = LEAT_GLOBAL;
+        return true;
+    case OPTION_LINES:
+        return sending->lines = true;
+    case OPTION_FRAME:
+        if (!size_option("frame", optarg, &sending->frame_size))
+            return false;
+        if (sending->frame_size == 0)
+            fail_usage("--frame: a frame has at least one byte");
+        return sending->frame_size != 0;
+    case OPTION_WAIT:
+        return sending->has_wait = seconds_option("wait", optarg, &sending->wait_ns);
+    case OPTION_FOLLOW:
+        return sending->follow = true;
+    case OPTION_CAPACITY:
+        return size_option("capacity", optarg, &sending->options.capacity);
+    case OPTION_MANY:
+        return sending->options.many_senders = true;
+    case OPTION_KEEP:
+        return sending->keep = true;
+    default:
+        fail_usage(NULL);
+        return false;
+    }
+}
+
+static int run(int argc, char **argv) {
+    static const struct option options[] = {COMMON_OPTIONS,
+                                            SCOPE_OPTION,
+                                            {"lines", no_argument, NULL, OPTION_LINES},
+                                            {"frame", required_argument, NULL, OPTION_FRAME},
+                                            {"wait", required_argument, NULL, OPTION_WAIT},
+                                            {"follow", no_argument, NULL, OPTION_FOLLOW},
+                                            {"capacity", required_argument, NULL, OPTION_CAPACITY},
+                                            {"many", no_argument, NULL, OPTION_MANY},
+                                            {"keep", no_argument, NULL, OPTION_KEEP},
+                                            {0}};
+    struct sending sending = {0};
+    int option;
+    while ((option = getopt_long(argc, argv, "hjg", options, NULL)) != -1) {
+        if (!take_option(&sending, option))
+            return END_USAGE;
+        if (sending.help)
+            return fputs(help, stdout), END_OK;
+    }
+    if (sending.lines && sending.frame_size != 0)
+        return fail_usage("--lines and --frame exclude each other");
+    sending.mode = sending.lines ? FRAMING_LINES : sending.frame_size != 0 ? FRAMING_FRAMES : FRAMING_CHUNKS;
+    if (!target_from_arguments(&sending.target, "channel", sending.options.scope == LEAT_GLOBAL, argc, argv))
+        return END_USAGE;
+    sending.options.scope = sending.target.scope;
+    return send_all(&sending);
+}
+
+const struct command command_send = {"send", "send standard input through a channel", help, run};

@@ -1,0 +1,91 @@
+/* common.h - what all commands of `leat` share: exit codes, messages, arguments.
+ *
+ * Guarantees: every failure is one line on standard error that says which command failed, on which object, why and what to
+ * do; bytes of names never reach a terminal unescaped; the exit code says what kind of failure it was.
+ */
+#ifndef LEAT_TOOLS_COMMON_H
+#define LEAT_TOOLS_COMMON_H
+
+#include <getopt.h>
+
+#include "leat/leat.h"
+
+/* How a command ended; the same list stands in `leat --help` and docs/command.md. From END_BY_SIGNAL on: the number of the
+ * signal that ended it is added, and main ends the process by that signal, after everything was put in order. */
+enum {
+    END_OK = 0,
+    END_FAILED = 1,
+    END_USAGE = 2,
+    END_NO_OBJECT = 3,
+    END_TIMED_OUT = 4,
+    END_PEER_DIED = 5,
+    END_BY_SIGNAL = 128,
+};
+
+struct command {
+    const char *name;
+    const char *summary; /* one line; NULL for commands that only leat itself starts */
+    const char *help;
+    int (*run)(int argc, char **argv);
+};
+
+extern const struct command command_ls, command_info, command_send, command_recv, command_create, command_read,
+    command_write, command_rm, command_gc, command_demo, command_demo_producer;
+
+/* What a command works on. */
+struct target {
+    const char *kind; /* "channel", "region", "object" */
+    const char *name; /* as the user typed it */
+    leat_scope scope; /* where it lives: a prefix of the name decides, else the option */
+};
+
+/* --- Messages: each gives the exit code that goes with it ----------------------------------------------------------- */
+
+/* Which command the messages are about. */
+void message_command(const char *name);
+
+/* A leat call on the target gave this code. remedy: what the user should do, NULL for the library's advice. */
+int fail_leat(const struct target *target, int code, const char *remedy);
+
+/* Something else is wrong with the target. */
+int fail_target(const struct target *target, int exit_code, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* A system call failed on something that is no object, for example "standard input". */
+int fail_system(const char *what, int system_error);
+
+/* The arguments make no sense. With a NULL format: getopt has said so already. */
+int fail_usage(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* News that is no failure, on standard error. */
+void note_target(const struct target *target, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* --- Arguments ------------------------------------------------------------------------------------------------------ */
+
+/* The options that most commands have, for the array that getopt_long takes, and their values. */
+enum { OPTION_HELP = 'h', OPTION_JSON = 'j', OPTION_GLOBAL = 'g' };
+#define COMMON_OPTIONS {"help", no_argument, NULL, OPTION_HELP}, {"json", no_argument, NULL, OPTION_JSON}
+#define SCOPE_OPTION {"global", no_argument, NULL, OPTION_GLOBAL}
+
+/* Makes the target from the one argument that is left after the options. False: usage error, already reported. */
+bool target_from_arguments(struct target *target, const char *kind, bool global, int argc, char **argv);
+
+/* The scope in which the library will look for the name. */
+leat_scope scope_of_name(const char *name, leat_scope otherwise);
+const char *scope_name(leat_scope scope);
+
+/* "65536", "64K", "64KiB" (1024) and "64kB" (1000), up to T. */
+bool parse_size(const char *text, uint64_t *bytes);
+
+/* "10", "0.5" or "forever", as a duration in nanoseconds (UINT64_MAX: for ever). */
+bool parse_seconds(const char *text, uint64_t *duration_ns);
+
+/* A whole number. */
+bool parse_count(const char *text, uint64_t *count);
+
+/* The same for an option's argument; reports what is wrong. `option` without its dashes. */
+bool size_option(const char *option, const char *text, uint64_t *bytes);
+bool seconds_option(const char *option, const char *text, uint64_t *duration_ns);
+bool count_option(const char *option, const char *text, uint64_t *count);
+
+#endif
