@@ -5,7 +5,7 @@
  * record is whole. There is no index that either side must read to see news, and nothing to repair after a crash.
  *
  * Invariants, in terms of positions (channels/wire.h):
- *   I1  the word at the write position is zero, unless the ring is full to the last byte;
+ *   I1  the word at the write position is zero; so the ring is never full to the last byte;
  *   I2  the first word of every free line behind the write position's line is zero;
  *   I3  what the sender may write ends at released + capacity; the lines between released and the receiver's position are
  *       consumed and are being wiped; nobody but the receiver touches them.

@@ -100,7 +100,7 @@ int leat__ring_mark(struct leat__ring_sender *ring, enum leat__record_type type,
     int result = leat__ring_refresh(ring);
     if (result != LEAT_OK)
         return result;
-    if (end > ring->released + ring->memory.capacity)
+    if (end >= ring->released + ring->memory.capacity) /* never full to the last byte: I1 */
         return LEAT_EAGAIN;
     leat__store_relaxed64(leat__word_at(&ring->memory, ring->position + LEAT__RECORD_HEADER), value);
     seal(ring, type, sizeof value, end);
@@ -121,9 +121,6 @@ static bool reached(uint64_t a, uint64_t b, uint64_t capacity) {
 static int find_end(struct leat__ring_sender *ring, uint64_t *position) {
     const struct leat__ring_memory *memory = &ring->memory;
     for (uint64_t steps = 0; steps <= 2 * memory->capacity / LEAT__SMALLEST_SLOT; steps++) {
-        uint64_t released = leat__load_acquire64(&memory->receiver->released);
-        if (reached(*position, released + memory->capacity, memory->capacity))
-            return LEAT_OK; /* full to the last byte: the word here belongs to the oldest record */
         uint64_t header = leat__load_acquire64(leat__word_at(memory, *position)); /* [R5] or [R1] */
         if (header == 0) {
             uint64_t consumed = leat__load_acquire64(&memory->receiver->position);
