@@ -6,6 +6,8 @@
 #define SPIN_NS_MIN UINT64_C(1000)
 #define SPIN_NS_DEFAULT UINT64_C(50000)
 #define UNANNOUNCED_SLICE_NS UINT64_C(2000000)
+#define SLICE_NS_MAX UINT64_C(60000000000)
+#define SLICE_GROWTH 8
 #define LOOKS_PER_CLOCK 32 /* reading the clock costs as much as a few looks */
 
 /* --- Opening ---------------------------------------------------------------------------------------------------------- */
@@ -113,13 +115,26 @@ leat_peer leat__side_peer(const struct leat__side *side) {
 
 /* --- Waiting ---------------------------------------------------------------------------------------------------------- */
 
+/* Wakes a peer that sleeps on a watch. Each role watches for what only the other one does, so that nobody wakes itself. */
+static void touch(struct leat__side *side) {
+    unsigned char byte = 0;
+    if (side->peer_lock == LEAT__LOCK_RECEIVER)
+        (void)leat__os_file_read(side->object.resource.file, 0, &byte, 1);
+    else
+        (void)leat__os_file_write(side->object.resource.file, LEAT__RECEIVER_PAGE + offsetof(struct leat__role_page, touched),
+                                  &byte, 1);
+}
+
 void leat__side_ring(struct leat__side *side) {
     leat__fence_full(); /* [S2] what was published before the look */
     uint32_t ticket = leat__load_relaxed32(&side->peer->waiting);
     if (__builtin_expect(ticket == 0, 1) || ticket == leat__load_relaxed32(&side->own->rung))
         return;
     leat__increment32(&side->own->bell);
-    leat__os_wake(&side->own->bell, false);
+    if ((ticket & LEAT__WATCHES) != 0)
+        touch(side);
+    else
+        leat__os_wake(&side->own->bell, false);
     leat__store_relaxed32(&side->own->rung, ticket); /* after the wake: a successor rings again if we die before */
     side->tally.doorbells++;
 }
@@ -193,30 +208,51 @@ static bool spin(struct leat__side *side, const struct leat__wait *wait, uint64_
 }
 
 /* Tickets are never given twice, not even by a successor: the peer remembers the last one that it rang for. */
-static void announce(struct leat__role_page *own) {
-    uint32_t ticket = leat__load_relaxed32(&own->tickets) + 1;
+static void announce(struct leat__role_page *own, bool watches) {
+    uint32_t ticket = (leat__load_relaxed32(&own->tickets) + 1) & ~LEAT__WATCHES;
     ticket = ticket != 0 ? ticket : 1;
     leat__store_relaxed32(&own->tickets, ticket);
-    leat__store_relaxed32(&own->waiting, ticket);
+    leat__store_relaxed32(&own->waiting, watches ? ticket | LEAT__WATCHES : ticket);
 }
 
-static int sleep_once(struct leat__side *side, const struct leat__wait *wait, uint64_t deadline_ns) {
-    uint64_t now = leat__os_now(), slice_end = now + (side->announces ? LEAT__SLICE_NS : UNANNOUNCED_SLICE_NS);
-    if (slice_end > deadline_ns)
-        slice_end = deadline_ns;
+/* A slice longer than the first is slept on the watch, which must be there and clear. */
+static int sleep_once(struct leat__side *side, const struct leat__wait *wait, uint64_t slice_ns, uint64_t deadline_ns) {
+    bool watches = slice_ns > LEAT__SLICE_NS;
+    uint64_t now = leat__os_now(), slice_end = now + slice_ns < deadline_ns ? now + slice_ns : deadline_ns;
     uint32_t bell = leat__load_acquire32(&side->peer->bell);
     if (side->announces)
-        announce(side->own);
+        announce(side->own, watches);
     leat__fence_full(); /* [S1] the announcement before the look */
     int result = LEAT_OK;
     if (!wait->ready(side)) {
-        result = leat__os_wait(&side->peer->bell, bell, slice_end);
+        result = watches ? leat__os_watch_wait(side->object.resource.watch, slice_end)
+                         : leat__os_wait(&side->peer->bell, bell, slice_end);
         side->tally.sleeps++;
         adapt_spin(side, leat__os_now() - now < 2 * side->spin_ns_max);
     }
     if (side->announces)
         leat__store_relaxed32(&side->own->waiting, 0);
     return result;
+}
+
+static void open_watch(struct leat__side *side) {
+    struct leat__resource *resource = &side->object.resource;
+    leat__os_fork_hold();
+    resource->watch = leat__os_watch_open(resource->file,
+                                          side->peer_lock == LEAT__LOCK_SENDER ? LEAT__TOUCH_READ : LEAT__TOUCH_WRITE);
+    leat__os_fork_release();
+}
+
+/* How long to sleep after a sleep in vain: longer and longer, as long as a watch tells of the peer's death. A first slice again when the
+ * watch is new, or told that somebody let go of the object: that somebody's locks may still be about to be dropped. */
+static uint64_t next_slice(struct leat__side *side, uint64_t slice_ns) {
+    leat__file watch = side->object.resource.watch;
+    uint64_t most = LEAT__SLICE_NS;
+    if (side->announces && watch == LEAT__NO_FILE)
+        open_watch(side); /* next time, or never if it cannot be had */
+    else if (side->announces)
+        most = leat__os_watch_clear(watch) ? LEAT__SLICE_NS : SLICE_NS_MAX;
+    return SLICE_GROWTH * slice_ns < most ? SLICE_GROWTH * slice_ns : most;
 }
 
 int leat__side_wait(struct leat__side *side, const struct leat__wait *wait, uint64_t deadline_ns) {
@@ -230,7 +266,8 @@ int leat__side_wait(struct leat__side *side, const struct leat__wait *wait, uint
     }
     if (spin(side, wait, deadline_ns))
         return LEAT_OK;
-    for (;;) { /* waits: each turn is a sleep of at most a slice */
+    uint64_t slice_ns = side->announces ? LEAT__SLICE_NS : UNANNOUNCED_SLICE_NS;
+    for (;; slice_ns = next_slice(side, slice_ns)) { /* waits: each turn is a sleep of at most a slice */
         int told = news(side, wait);
         if (told != LEAT_OK)
             return told;
@@ -238,7 +275,7 @@ int leat__side_wait(struct leat__side *side, const struct leat__wait *wait, uint
             return LEAT_OK;
         if (leat__os_now() >= deadline_ns)
             return LEAT_ETIMEDOUT;
-        int woken = sleep_once(side, wait, deadline_ns);
+        int woken = sleep_once(side, wait, slice_ns, deadline_ns);
         if (wait->ready(side))
             return LEAT_OK;
         if (woken == LEAT_EINTR && side->interruptible)

@@ -13,9 +13,15 @@
  * fences are what forbids the one bad outcome. A ring between the look and the sleep changes the bell, and the kernel
  * does not put the sleeper to sleep. Nothing is rung for a side that is awake, and a sleep is rung for once.
  *
- * A sleep lasts at most a slice of 50 ms: then the sleeper looks at the ring again, which covers a peer that was killed or stopped
- * between publishing and ringing, and asks the kernel whether the peer lives. A peer is dead when the kernel has dropped
- * the lock on its role, and for no other reason: one that is stopped keeps it.
+ * A sleep lasts at most a slice: then the sleeper looks at the ring again, and asks the kernel whether the peer lives. That
+ * covers a peer that was killed or stopped between publishing and ringing. A peer is dead when the kernel has dropped the lock on its
+ * role, and for no other reason: one that is stopped keeps it.
+ *
+ * The first slice, of 50 ms, is slept on the bell, with a futex. Who has slept it in vain sleeps on a *watch* (lib/os.h), which the kernel
+ * itself wakes when the peer dies, and the slices grow to a minute: an idle side soon does nothing at all. The top bit of the ticket says so to the
+ * peer, which then touches the file instead of waking the futex. The watch is cleared before the announcement, so that a touch
+ * between the look and the sleep ends the sleep at once. The kernel wakes the watch shortly *before* it drops a dead peer's lock:
+ * so what is noticed only starts the slices from 50 ms again. Where no watch can be had, all slices are of 50 ms.
  */
 #ifndef LEAT_CHANNELS_SIDE_H
 #define LEAT_CHANNELS_SIDE_H

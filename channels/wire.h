@@ -49,7 +49,7 @@ struct leat__counters {
 struct leat__role_page {
     /* First: what the other side looks at now and then. */
     leat__u32 bell;    /* rung by its owner; the *other* side sleeps on it. Counts. */
-    leat__u32 waiting; /* 0: awake. Else a ticket, new for each sleep: ring for it once. */
+    leat__u32 waiting; /* 0: awake. Else a ticket, new for each sleep: ring for it once. Top bit: sleeps on a watch. */
     leat__u32 rung;    /* the other side's ticket that was rung for last */
     leat__u32 opened;  /* how many took the role so far (with many senders: how many times it went from none to some) */
     leat__u32 closed;  /* the value of `opened` whose holder left in order; equal to it: nobody is there */
@@ -63,10 +63,13 @@ struct leat__role_page {
     struct leat__lock lock; /* senders: who of many may write */
     unsigned char apart_2[128 - sizeof(struct leat__lock)];
     struct leat__counters counters;
-    unsigned char rest[LEAT__PAGE - 3 * 128 - sizeof(struct leat__counters)];
+    unsigned char rest[LEAT__PAGE - 3 * 128 - sizeof(struct leat__counters) - 1];
+    unsigned char touched; /* always 0: written to the file to wake a peer that watches for writes */
 };
 
 _Static_assert(sizeof(struct leat__role_page) == LEAT__PAGE, "a role has one page");
+#define LEAT__WATCHES UINT32_C(0x80000000) /* in a ticket: its side is woken by touching the file */
+
 _Static_assert(offsetof(struct leat__role_page, position) == 128, "positions have lines of their own");
 _Static_assert(offsetof(struct leat__role_page, lock) == 256, "the lock has lines of its own");
 _Static_assert(offsetof(struct leat__role_page, counters) == 384, "counters have lines of their own");

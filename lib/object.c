@@ -158,7 +158,7 @@ static int attempt(struct leat__object *object, const struct leat__object_reques
 
 int leat__object_open(struct leat__object *object, const struct leat__object_request *request) {
     memset(object, 0, sizeof *object);
-    object->resource.file = LEAT__NO_FILE;
+    object->resource.file = object->resource.watch = LEAT__NO_FILE;
     object->scope = request->scope;
     int result = leat__name_encode(request->name, object->file_name);
     if (result != LEAT_OK)
@@ -230,6 +230,7 @@ void leat__object_close(struct leat__object *object) {
     }
     leat__os_fork_hold();
     leat__os_resource_remove(resource);
+    leat__os_file_close(resource->watch);
     leat__os_file_close(resource->file);
     leat__os_fork_release();
 }

@@ -99,6 +99,23 @@ int leat__os_lock(leat__file file, unsigned byte, enum leat__lock_mode mode);
 /* Whether anybody else holds the byte in any mode. */
 bool leat__os_locked(leat__file file, unsigned byte);
 
+/* --- Watches ---------------------------------------------------------------------------------------------------------
+ *
+ * A watch is a descriptor that becomes readable, and stays so until it is cleared, when anybody touches the file in the chosen way
+ * (leat__os_file_read or leat__os_file_write; access through a mapping is no touch) or a descriptor that could write to it is
+ * closed, by whoever and for whatever reason: death too. The kernel tells of the closing *before* it drops that descriptor's locks. */
+
+enum leat__touch { LEAT__TOUCH_READ, LEAT__TOUCH_WRITE };
+
+/* LEAT__NO_FILE when it cannot be had: the user has too many (Linux: fs.inotify.max_user_instances), or there is no /proc. */
+leat__file leat__os_watch_open(leat__file file, enum leat__touch touch);
+
+/* Forgets what was noticed; whether anything was closed. */
+bool leat__os_watch_clear(leat__file watch);
+
+/* Sleeps until something was noticed since the watch was cleared. LEAT_OK, LEAT_ETIMEDOUT, LEAT_EINTR. */
+int leat__os_watch_wait(leat__file watch, uint64_t deadline_ns);
+
 /* --- Memory -------------------------------------------------------------------------------------------------------- */
 
 size_t leat__os_page_size(void);
@@ -113,6 +130,7 @@ void leat__os_make_read_only(void *address, uint64_t size); /* best effort: a gu
  * writer), and `forked` says so to the handle. */
 struct leat__resource {
     leat__file file;
+    leat__file watch; /* LEAT__NO_FILE when there is none */
     void *memory; /* replaced in a child when not NULL */
     uint64_t memory_size;
     bool forked;

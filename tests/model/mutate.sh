@@ -1,8 +1,8 @@
 #!/bin/sh
-# mutate.sh SOURCE BUILD [NAME] - do the crash test and the exhaustive test notice a broken library?
+# mutate.sh SOURCE BUILD [NAME] - do the crash test, the exhaustive test and the watch test notice a broken library?
 #
-# For each mutant below: requires that the named test passes, copies one source file, breaks it with one sed expression, links the tests with the broken object in front of the
-# library, and requires that the same test FAILS. A mutant that survives, or an expression that no longer changes anything, is
+# For each mutant below: requires that the named test passes, copies one source file, breaks it with one sed expression, links the tests
+# with the broken object in front of the library, and requires that the same test FAILS. A mutant that survives, or an expression that no longer changes anything, is
 # a failure of this script. SOURCE is the project, BUILD its build folder; NAME runs that mutant alone. CC chooses the compiler.
 set -u
 
@@ -15,7 +15,7 @@ cc=${CC:-cc}
 flags="-std=c11 -O1 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -DLEAT_STATIC -fvisibility=hidden -I$source/include -I$source -I$source/tests"
 killed=0 failures=0
 
-for test in crash_points crash_round crash_step ring_exhaustive; do
+for test in crash_points crash_round crash_step ring_exhaustive watch; do
     file=$source/tests/$test.c
     [ -f "$file" ] || file=$source/tests/test_$test.c
     # shellcheck disable=SC2086
@@ -27,6 +27,7 @@ link() {
     case $1 in
     crash) objects="$work/crash_points.o $work/crash_round.o $work/crash_step.o" ;;
     ring) objects=$work/ring_exhaustive.o ;;
+    watch) objects=$work/watch.o ;;
     esac
     out=$2
     shift 2
@@ -39,6 +40,7 @@ run() {
     case $1 in
     crash) LEAT_CRASH_ONLY=$3 timeout 100 "$2" ;;
     ring) LEAT_RING_DEPTH=2 LEAT_RING_ONLY=$3 timeout 100 "$2" ;;
+    watch) LEAT_WATCH_ONLY=$3 timeout 100 "$2" ;;
     esac >"$work/log" 2>&1
 }
 
@@ -99,6 +101,7 @@ mutant word_behind_record_not_zeroed $sender ring "*queue*" 's/^        leat__st
 mutant no_wipe_on_abort $sender ring "*queue*" '/^void leat__ring_forget/,/^}/{/wipe_lines/d;s/^    if (ring->dirty > ring->position)$//;}'
 mutant no_wipe_when_shorter $sender crash "commit less" '/^void leat__ring_stage/,/^}/s/^        wipe_lines.*/        (void)0;/'
 mutant wipe_ends_early $sender ring "*queue*" '/^static void wipe_lines/,/^}/s/line < to/line + LEAT__LINE < to/'
+mutant filled_to_the_last_byte $sender ring "*marks*" '/^int leat__ring_mark/,/^}/s/end >= ring->released/end > ring->released/'
 
 # A sender that takes over.
 mutant successor_does_not_walk $sender ring "*queue*" 's/^    int result = find_end(ring, &position);/    int result = LEAT_OK;/'
@@ -124,6 +127,10 @@ mutant heir_does_not_repair channels/sender.c crash "many: send" 's/result == LE
 mutant receiver_not_told channels/side.c crash "send 16" '/^static int news(/,/^}/s/^        if (lives && !came)$/        if (!came)/'
 mutant sender_not_told channels/side.c crash "recv lines" '/^static int news(/,/^}/s/^        if (lives && !came)$/        if (!came)/'
 mutant peer_back_not_told channels/receiver.c crash "send 16" 's/before == LEAT_PEER_CLOSED || before == LEAT_PEER_DIED ? LEAT_EPEERBACK : LEAT_OK/LEAT_OK/'
+
+# Sleeping on a watch.
+mutant watching_peer_not_touched channels/side.c watch "whoever*" 's/^        touch(side);$/        (void)touch;/'
+mutant death_not_watched lib/os/linux/watch.c watch "whoever*" 's/IN_CLOSE_WRITE | (touch/(touch/'
 
 # Names.
 mutant last_user_leaves_name lib/object.c crash "close as the last" '/^void leat__object_close(/,/^}/s/^            remove_if_last(object);/            (void)0;/'

@@ -5,7 +5,6 @@
  * Children made by raw clone() or _Fork() run no handlers: docs/failure-model.md says so. */
 #include <pthread.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
 #include "lib/os.h"
 
@@ -24,9 +23,9 @@ static void after_fork_in_parent(void) {
 static void after_fork_in_child(void) {
     for (struct leat__resource *resource = first; resource != NULL; resource = resource->next) {
         resource->forked = true;
-        if (resource->file != LEAT__NO_FILE)
-            close(resource->file);
-        resource->file = LEAT__NO_FILE;
+        leat__os_file_close(resource->file);
+        leat__os_file_close(resource->watch);
+        resource->file = resource->watch = LEAT__NO_FILE;
         /* Zeros of the child's own in the same place, in one step: a handle finds an empty ring there and no fault. */
         if (resource->memory != NULL)
             (void)mmap(resource->memory, (size_t)resource->memory_size, PROT_READ | PROT_WRITE,

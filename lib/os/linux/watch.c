@@ -1,0 +1,49 @@
+/* lib/os/linux/watch.c - watches: the kernel's word that somebody touched a file or let go of it (inotify).
+ *
+ * The watch is on the inode, so it works across containers that share the file system, and needs no file beside the object. It is
+ * put on through /proc/self/fd, because the name may belong to another object by now. What is noticed stays in the descriptor until
+ * it is cleared: nothing that happens between a look and a sleep is lost. */
+#include <poll.h>
+#include <stdio.h>
+#include <sys/inotify.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "leat/error.h"
+#include "lib/os.h"
+
+#define NS_PER_S UINT64_C(1000000000)
+
+leat__file leat__os_watch_open(leat__file file, enum leat__touch touch) {
+    char self[64];
+    snprintf(self, sizeof self, "/proc/self/fd/%d", file);
+    leat__file watch = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+    uint32_t events = IN_CLOSE_WRITE | (touch == LEAT__TOUCH_READ ? IN_ACCESS : IN_MODIFY);
+    if (watch >= 0 && inotify_add_watch(watch, self, events) < 0) {
+        close(watch);
+        return LEAT__NO_FILE;
+    }
+    return watch;
+}
+
+bool leat__os_watch_clear(leat__file watch) {
+    _Alignas(struct inotify_event) char events[64 * sizeof(struct inotify_event)]; /* an open file's have no names */
+    bool closed = false;
+    for (ssize_t size; (size = read(watch, events, sizeof events)) > 0;)
+        for (ssize_t at = 0; at < size;) {
+            const struct inotify_event *event = (const void *)(events + at);
+            closed = closed || (event->mask & (IN_CLOSE_WRITE | IN_Q_OVERFLOW)) != 0;
+            at += (ssize_t)(sizeof *event + event->len);
+        }
+    return closed;
+}
+
+int leat__os_watch_wait(leat__file watch, uint64_t deadline_ns) {
+    struct pollfd ready = {.fd = watch, .events = POLLIN};
+    uint64_t now = leat__os_now(), left = deadline_ns > now ? deadline_ns - now : 0;
+    struct timespec timeout = {.tv_sec = (time_t)(left / NS_PER_S), .tv_nsec = (long)(left % NS_PER_S)};
+    int count = ppoll(&ready, 1, deadline_ns == LEAT_FOREVER ? NULL : &timeout, NULL);
+    if (count > 0)
+        return LEAT_OK;
+    return count == 0 ? LEAT_ETIMEDOUT : LEAT_EINTR;
+}
