@@ -421,6 +421,47 @@ static void run_shell(const char *script) {
     harness_run_command(&result, HARNESS_ARGV("sh", "-c", script, "sh", leat_program()), NULL, 0);
 }
 
+/* What the creator asks for is what others get; where the command finds the object made already, it changes nothing. */
+static void permissions_are_those_that_the_creator_asks_for(void **state) {
+    (void)state;
+    const char *channel = harness_global("team"), *region = harness_global("board");
+    leat("send", channel, "--global", "--permissions", "666", "--keep");
+    expect(0, "", "");
+    leat("recv", channel, "--global", "--permissions", "600", "--wait", "0");
+    expect(0, "", ""); /* the end of an empty stream */
+    leat("info", channel, "--global", "--json");
+    json_t *info = parsed();
+    assert_string_equal(text_of(info, "permissions"), "0666");
+    json_decref(info);
+    leat("write", region, "--global", "--create", "100", "--permissions", "644");
+    expect(0, "", "");
+    leat("info", region, "--global", "--json");
+    info = parsed();
+    assert_string_equal(text_of(info, "permissions"), "0644");
+    json_decref(info);
+    leat("rm", channel, region, "--global");
+    expect(0, "", "");
+    leat("send", "c", "--keep", "--permissions", "888");
+    expect_failure(2, "octal");
+    leat("recv", "c", "--wait", "0", "--permissions", "1777");
+    expect_failure(2, "octal");
+    assert_int_equal(harness_names_left(), 0);
+}
+
+/* util-linux's script gives the command a terminal. */
+static void read_and_write_show_progress_on_a_terminal(void **state) {
+    (void)state;
+    if (system("command -v script >/dev/null") != 0)
+        skip();
+    leat("create", "r", "100K", "--keep");
+    run_shell("script -qec \"'$1' read r >/dev/null\" /dev/null");
+    expect(0, "100 KiB  ", "");
+    run_shell("script -qec \"head -c 70000 /dev/zero | '$1' write r\" /dev/null");
+    expect(0, "68.4 KiB  ", "");
+    assert_null(strstr(result.out, "messages"));
+    leat("rm", "r");
+}
+
 static void output_that_cannot_be_written_is_a_failure(void **state) {
     (void)state;
     leat("create", "r", "1M", "--keep");
@@ -515,6 +556,8 @@ int main(void) {
         HARNESS_TEST(wrong_kinds_are_refused),
         HARNESS_TEST(foreign_objects_are_listed_on_request),
         HARNESS_TEST(gc_removes_what_the_killed_left_behind),
+        HARNESS_TEST(permissions_are_those_that_the_creator_asks_for),
+        HARNESS_TEST(read_and_write_show_progress_on_a_terminal),
         HARNESS_TEST(output_that_cannot_be_written_is_a_failure),
         HARNESS_TEST(the_demo_works_and_leaves_nothing),
         HARNESS_TEST(the_demo_shows_lines_where_there_is_no_terminal),

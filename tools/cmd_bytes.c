@@ -24,6 +24,7 @@ struct request {
     uint64_t offset, length;
     bool has_length, help;
     uint64_t create_size; /* 0: the region must exist */
+    uint32_t permissions;
     bool global;
 };
 
@@ -43,7 +44,7 @@ static const char read_help[] =
 
 static const char write_help[] =
     "Usage: leat write NAME [--offset BYTES] [--length BYTES] [--create SIZE]\n"
-    "                  [--global]\n"
+    "                  [--permissions OCTAL] [--global]\n"
     "\n"
     "Copies standard input into a region.\n"
     "\n"
@@ -51,6 +52,8 @@ static const char write_help[] =
     "  --length BYTES  how many bytes to take at most; default: all that comes\n"
     "  --create SIZE   create the region if it is not there, persistent as with\n"
     "                  'leat create --keep'\n"
+    "  --permissions OCTAL\n"
+    "                  of the region, if this creates it; default 600\n"
     "  --global        the machine's region of that name\n"
     "\n"
     "Input that is shorter than the range leaves the rest of the region as it was.\n"
@@ -85,9 +88,9 @@ static int fail_copy(const struct request *request, const char *stream, int syst
     return fail_system(stream, system_error);
 }
 
-static int copy_out(const struct request *request, const char *bytes) {
+static int copy_out(const struct request *request, const char *bytes, struct progress *progress) {
     uint64_t done = 0;
-    while (done < request->length) {
+    for (; done < request->length; progress_update(progress, done, 0)) {
         if (signals_seen() != 0)
             return END_BY_SIGNAL + signals_seen();
         uint64_t rest = request->length - done;
@@ -99,6 +102,7 @@ static int copy_out(const struct request *request, const char *bytes) {
         else if (errno != EINTR)
             return fail_copy(request, "standard output", errno);
     }
+    progress_finish(progress, done, 0);
     return END_OK;
 }
 
@@ -122,21 +126,21 @@ static int check_input_ended(const struct request *request) {
     return END_OK;
 }
 
-static int copy_in(const struct request *request, char *bytes) {
+static int copy_in(const struct request *request, char *bytes, struct progress *progress) {
     uint64_t done = 0;
-    while (done < request->length) {
+    for (bool ended = false; !ended && done < request->length; progress_update(progress, done, 0)) {
         if (signals_seen() != 0)
             return END_BY_SIGNAL + signals_seen();
         uint64_t rest = request->length - done;
         ssize_t got = read(STDIN_FILENO, bytes + done, (size_t)(rest < STEP_BYTES ? rest : STEP_BYTES));
-        if (got > 0)
+        if (got >= 0)
             done += (uint64_t)got;
-        else if (got == 0)
-            return END_OK;
         else if (errno != EINTR)
             return fail_copy(request, "standard input", errno);
+        ended = got == 0;
     }
-    return check_input_ended(request);
+    progress_finish(progress, done, 0);
+    return done < request->length ? END_OK : check_input_ended(request);
 }
 
 static int parse(struct request *request, const char *kind, const struct option *options, int argc, char **argv) {
@@ -153,6 +157,8 @@ static int parse(struct request *request, const char *kind, const struct option 
             good = request->has_length = size_option("length", optarg, &request->length);
         else if (option == OPTION_CREATE)
             good = size_option("create", optarg, &request->create_size);
+        else if (option == OPTION_PERMISSIONS)
+            good = permissions_option(optarg, &request->permissions);
         else
             return fail_usage(NULL);
         if (!good)
@@ -171,6 +177,7 @@ static int run_read(int argc, char **argv) {
     static const struct option options[] = {RANGE_OPTIONS, {0}};
     struct request request = {0};
     leat_region *region;
+    struct progress progress;
     int end = parse(&request, "region", options, argc, argv);
     if (end != END_OK)
         return end;
@@ -182,31 +189,34 @@ static int run_read(int argc, char **argv) {
     if (code != LEAT_OK)
         return fail_leat(&request.target, code, "'leat ls' shows what there is");
     end = check_range(&request, leat_region_size(region));
+    progress_start(&progress, STDOUT_FILENO);
     if (end == END_OK)
-        end = copy_out(&request, (const char *)leat_region_data(region) + request.offset);
+        end = copy_out(&request, (const char *)leat_region_data(region) + request.offset, &progress);
     leat_region_close(region);
     return end;
 }
 
 static int run_write(int argc, char **argv) {
-    static const struct option options[] = {RANGE_OPTIONS, {"create", required_argument, NULL, OPTION_CREATE}, {0}};
+    static const struct option options[] = {RANGE_OPTIONS, {"create", required_argument, NULL, OPTION_CREATE}, CREATION_OPTION, {0}};
     struct request request = {0};
     leat_region *region;
+    struct progress progress;
     int end = parse(&request, "region", options, argc, argv);
     if (end != END_OK)
         return end;
     if (request.help)
         return fputs(write_help, stdout), END_OK;
     signals_catch();
-    leat_region_options how = {.scope = request.target.scope, .persistent = true};
+    leat_region_options how = {.scope = request.target.scope, .persistent = true, .permissions = request.permissions};
     int code = request.create_size != 0
                    ? leat_region_open_or_create(&region, request.target.name, request.create_size, &how)
                    : leat_region_open(&region, request.target.name, 0, &how);
     if (code != LEAT_OK)
         return fail_leat(&request.target, code, code == LEAT_ENOENT ? "create it first, or use --create SIZE" : NULL);
     end = check_range(&request, leat_region_size(region));
+    progress_start(&progress, STDIN_FILENO);
     if (end == END_OK)
-        end = copy_in(&request, (char *)leat_region_data(region) + request.offset);
+        end = copy_in(&request, (char *)leat_region_data(region) + request.offset, &progress);
     leat_region_close(region);
     return end;
 }

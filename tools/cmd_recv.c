@@ -42,6 +42,10 @@ static const char help[] =
     "                    sender\n"
     "  --capacity BYTES  of the channel, if this creates it; default 256K\n"
     "  --global          the machine's channel of that name, not this user's\n"
+    "  --permissions OCTAL\n"
+    "                    of the channel, if this creates it: 660, for example, for\n"
+    "                    users of one group, with --global; default 600. Both sides\n"
+    "                    need to read and to write\n"
     "  --json            at the end print figures as one line of JSON, the last one\n"
     "                    on standard error\n"
     "\n"
@@ -297,6 +301,8 @@ static bool take_option(struct receiving *receiving, int option) {
     case OPTION_GLOBAL:
         receiving->options.scope = LEAT_GLOBAL;
         return true;
+    case OPTION_PERMISSIONS:
+        return permissions_option(optarg, &receiving->options.permissions);
     case OPTION_LINES:
         return receiving->lines = true;
     case OPTION_RAW:
@@ -318,6 +324,7 @@ static bool take_option(struct receiving *receiving, int option) {
 static int run(int argc, char **argv) {
     static const struct option options[] = {COMMON_OPTIONS,
                                             SCOPE_OPTION,
+                                            CREATION_OPTION,
                                             {"lines", no_argument, NULL, OPTION_LINES},
                                             {"raw", no_argument, NULL, OPTION_RAW},
                                             {"count", required_argument, NULL, OPTION_COUNT},

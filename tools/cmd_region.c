@@ -33,7 +33,7 @@ static const char create_help[] =
     "                       that use shm_open\n"
     "  --json               print the new object as JSON, as soon as it is there\n";
 
-enum { OPTION_KEEP = 'k', OPTION_PERMISSIONS = 'p' };
+enum { OPTION_KEEP = 'k' };
 
 struct creation {
     struct target target;
@@ -83,24 +83,11 @@ static int create(const struct creation *creation) {
     return end;
 }
 
-static bool permissions_option(const char *text, uint32_t *permissions) {
-    uint32_t value = 0;
-    size_t digits = 0;
-    for (; text[digits] >= '0' && text[digits] <= '7' && digits < 5; digits++)
-        value = value * 8 + (uint32_t)(text[digits] - '0');
-    if (digits == 0 || text[digits] != 0 || value == 0 || value > 0777) {
-        fail_usage("--permissions: wanted is an octal number from 001 to 777, such as 640");
-        return false;
-    }
-    *permissions = value;
-    return true;
-}
-
 static int run_create(int argc, char **argv) {
     static const struct option options[] = {COMMON_OPTIONS,
                                             SCOPE_OPTION,
                                             {"keep", no_argument, NULL, OPTION_KEEP},
-                                            {"permissions", required_argument, NULL, OPTION_PERMISSIONS},
+                                            CREATION_OPTION,
                                             {0}};
     struct creation creation = {0};
     bool global = false;

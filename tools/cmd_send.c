@@ -41,6 +41,10 @@ static const char help[] =
     "  --keep            put the messages into a persistent channel, created if need\n"
     "                    be, for a receiver that comes later; 'leat rm' removes it\n"
     "  --global          the machine's channel of that name, not this user's\n"
+    "  --permissions OCTAL\n"
+    "                    of the channel, if this creates it: 660, for example, for\n"
+    "                    users of one group, with --global; default 600. Both sides\n"
+    "                    need to read and to write\n"
     "  --json            at the end print figures as one line of JSON, the last one\n"
     "                    on standard error\n"
     "\n"
@@ -169,6 +173,8 @@ static bool take_option(struct sending *sending, int option) {
     case OPTION_GLOBAL:
         sending->options.scope = LEAT_GLOBAL;
         return true;
+    case OPTION_PERMISSIONS:
+        return permissions_option(optarg, &sending->options.permissions);
     case OPTION_LINES:
         return sending->lines = true;
     case OPTION_FRAME:
@@ -196,6 +202,7 @@ static bool take_option(struct sending *sending, int option) {
 static int run(int argc, char **argv) {
     static const struct option options[] = {COMMON_OPTIONS,
                                             SCOPE_OPTION,
+                                            CREATION_OPTION,
                                             {"lines", no_argument, NULL, OPTION_LINES},
                                             {"frame", required_argument, NULL, OPTION_FRAME},
                                             {"wait", required_argument, NULL, OPTION_WAIT},

@@ -252,3 +252,16 @@ bool seconds_option(const char *option, const char *text, uint64_t *duration_ns)
 bool count_option(const char *option, const char *text, uint64_t *count) {
     return option_value(parse_count(text, count), option, text, "a whole number");
 }
+
+bool permissions_option(const char *text, uint32_t *permissions) {
+    uint32_t value = 0;
+    size_t digits = 0;
+    for (; text[digits] >= '0' && text[digits] <= '7' && digits < 5; digits++)
+        value = value * 8 + (uint32_t)(text[digits] - '0');
+    if (digits == 0 || text[digits] != 0 || value == 0 || value > 0777) {
+        fail_usage("--permissions: wanted is an octal number from 001 to 777, such as 640");
+        return false;
+    }
+    *permissions = value;
+    return true;
+}

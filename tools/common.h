@@ -63,9 +63,10 @@ void note_target(const struct target *target, const char *format, ...) __attribu
 /* --- Arguments ------------------------------------------------------------------------------------------------------ */
 
 /* The options that most commands have, for the array that getopt_long takes, and their values. */
-enum { OPTION_HELP = 'h', OPTION_JSON = 'j', OPTION_GLOBAL = 'g' };
+enum { OPTION_HELP = 'h', OPTION_JSON = 'j', OPTION_GLOBAL = 'g', OPTION_PERMISSIONS = 'p' };
 #define COMMON_OPTIONS {"help", no_argument, NULL, OPTION_HELP}, {"json", no_argument, NULL, OPTION_JSON}
 #define SCOPE_OPTION {"global", no_argument, NULL, OPTION_GLOBAL}
+#define CREATION_OPTION {"permissions", required_argument, NULL, OPTION_PERMISSIONS}
 
 /* Makes the target from the one argument that is left after the options. False: usage error, already reported. */
 bool target_from_arguments(struct target *target, const char *kind, bool global, int argc, char **argv);
@@ -87,5 +88,8 @@ bool parse_count(const char *text, uint64_t *count);
 bool size_option(const char *option, const char *text, uint64_t *bytes);
 bool seconds_option(const char *option, const char *text, uint64_t *duration_ns);
 bool count_option(const char *option, const char *text, uint64_t *count);
+
+/* The argument of --permissions, in octal. */
+bool permissions_option(const char *text, uint32_t *permissions);
 
 #endif

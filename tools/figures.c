@@ -170,9 +170,11 @@ void progress_start(struct progress *progress, int data) {
 static void progress_line(const struct progress *progress, uint64_t bytes, uint64_t messages, const char *end) {
     struct figure amount, rate, count;
     double seconds = (double)(leat_now() - progress->start_ns) / 1e9;
-    fprintf(stderr, "\r\033[K%s  %s/s  %s messages  %.1f s%s", figure_bytes(&amount, bytes),
-            figure_decimal(&rate, (double)bytes / (seconds > 0 ? seconds : 1), "B"), figure_count(&count, messages), seconds,
-            end);
+    fprintf(stderr, "\r\033[K%s  %s/s  ", figure_bytes(&amount, bytes),
+            figure_decimal(&rate, (double)bytes / (seconds > 0 ? seconds : 1), "B"));
+    if (messages > 0)
+        fprintf(stderr, "%s messages  ", figure_count(&count, messages));
+    fprintf(stderr, "%.1f s%s", seconds, end);
     fflush(stderr);
 }
 

@@ -45,7 +45,7 @@ void json_write(json_t *value, FILE *stream, bool one_line);
 
 /* --- Progress ------------------------------------------------------------------------------------------------------- */
 
-/* A line on standard error that shows bytes and rate four times a second. Nothing when standard error is no terminal, or
+/* A line on standard error that shows bytes, rate and (if there are any) messages four times a second. Nothing when standard error is no terminal, or
  * when the bytes themselves come from or go to one (`data` is the descriptor they take). */
 struct progress {
     bool shown;
