@@ -7,6 +7,7 @@
 
 #include <string.h>
 
+#include "channels/ring_small.h"
 #include "lib/fail.h"
 
 #define RARELY(condition) __builtin_expect((condition) != 0, 0)
@@ -170,12 +171,22 @@ static int check(const leat_receiver *receiver, bool copying) {
 
 /* --- By copy ---------------------------------------------------------------------------------------------------------- */
 
-int leat_recv(leat_receiver *receiver, void *buffer, size_t capacity, size_t *size, uint64_t deadline_ns) {
+/* Lets small messages go the short way (channels/ring_small.h). */
+static void open_window(leat_receiver *receiver) {
+    struct leat__ring_receiver *ring = &receiver->ring;
+    bool shut = receiver->peeked > 0 || receiver->side.peer_state != LEAT_PEER_PRESENT || ring->corrupt;
+    uint64_t limit = leat__ring_lap_end(&ring->memory, ring->position);
+    limit = receiver->next_check_in <= limit ? receiver->next_check_in - 1 : limit;
+    ring->window = shut ? 0 : limit;
+}
+
+static void shut_window(leat_receiver *receiver) {
+    receiver->ring.window = 0;
+}
+
+static int receive(leat_receiver *receiver, void *buffer, size_t capacity, size_t *size, uint64_t deadline_ns) {
     struct leat__record record;
-    int result = check(receiver, true);
-    if (RARELY(result != LEAT_OK))
-        return result;
-    result = first_message(receiver, &record, deadline_ns);
+    int result = first_message(receiver, &record, deadline_ns);
     if (RARELY(result != LEAT_OK))
         return result;
     *size = (size_t)record.length;
@@ -189,36 +200,86 @@ int leat_recv(leat_receiver *receiver, void *buffer, size_t capacity, size_t *si
     return LEAT_OK;
 }
 
+int leat_recv(leat_receiver *receiver, void *buffer, size_t capacity, size_t *size, uint64_t deadline_ns) {
+    if (__builtin_expect(leat__ring_receive_small(&receiver->ring, buffer, capacity, size), 1)) {
+        count(receiver, *size);
+        return LEAT_OK;
+    }
+    int result = check(receiver, true);
+    if (RARELY(result != LEAT_OK))
+        return result;
+    result = receive(receiver, buffer, capacity, size, deadline_ns);
+    open_window(receiver);
+    return result;
+}
+
+/* Room for messages, and how many are in it. */
+struct batch {
+    unsigned char *buffer;
+    size_t capacity; /* what is left of the buffer */
+    leat_message *messages;
+    size_t max, done;
+    uint64_t end; /* position behind them: they are released together */
+};
+
+/* Notes a message whose bytes are in the buffer; what follows is aligned to 8 bytes. */
+static void note(leat_receiver *receiver, struct batch *batch, size_t size) {
+    batch->messages[batch->done++] = (leat_message){batch->buffer, size};
+    count(receiver, size);
+    size_t taken = (size + 7) & ~(size_t)7;
+    taken = taken < batch->capacity ? taken : batch->capacity;
+    batch->buffer += taken;
+    batch->capacity -= taken;
+}
+
+/* Takes what is there from the batch's end on, as far as it fits: small ones the short way while that goes, then any. */
+static void take_small_ones(leat_receiver *receiver, struct batch *batch) {
+    size_t size;
+    for (uint64_t end; batch->done < batch->max; batch->end = end) {
+        end = leat__ring_copy_small(&receiver->ring, batch->end, batch->buffer, batch->capacity, &size);
+        if (end == 0)
+            break;
+        note(receiver, batch, size);
+    }
+}
+
+static void take_all(leat_receiver *receiver, struct batch *batch, struct leat__record *record) {
+    while (batch->done < batch->max && record->length <= batch->capacity) {
+        if (record->length > 0)
+            memcpy(batch->buffer, record->payload, (size_t)record->length);
+        note(receiver, batch, (size_t)record->length);
+        batch->end = record->end;
+        if (!next_message(receiver, batch->end, record))
+            break;
+    }
+}
+
 int leat_recv_many(leat_receiver *receiver, void *buffer, size_t capacity, leat_message *messages, size_t max,
                    size_t *amount, uint64_t deadline_ns) {
+    struct batch batch = {buffer, capacity, messages, max, 0, receiver->ring.position};
     struct leat__record record;
-    int result = check(receiver, true);
-    if (result == LEAT_OK && max == 0)
-        result = leat__fail(LEAT_EINVAL, 0, "room for no message");
-    if (result == LEAT_OK)
-        result = first_message(receiver, &record, deadline_ns);
-    if (result != LEAT_OK)
-        return result;
-    size_t used = 0, done = 0;
-    uint64_t end = receiver->ring.position;
-    do {
-        if (record.length > capacity - used)
-            break;
-        messages[done++] = (leat_message){(char *)buffer + used, (size_t)record.length};
-        if (record.length > 0)
-            memcpy((char *)buffer + used, record.payload, (size_t)record.length);
-        count(receiver, record.length);
-        size_t taken = ((size_t)record.length + 7) & ~(size_t)7;
-        used += taken < capacity - used ? taken : capacity - used;
-        end = record.end;
-    } while (done < max && next_message(receiver, end, &record));
-    if (done == 0) {
+    take_small_ones(receiver, &batch);
+    if (batch.done == 0) {
+        int result = check(receiver, true);
+        if (result == LEAT_OK && max == 0)
+            result = leat__fail(LEAT_EINVAL, 0, "room for no message");
+        if (result == LEAT_OK)
+            result = first_message(receiver, &record, deadline_ns);
+        if (result != LEAT_OK)
+            return shut_window(receiver), result;
+        take_all(receiver, &batch, &record);
+    } else if (batch.done < max && next_message(receiver, batch.end, &record)) {
+        take_all(receiver, &batch, &record);
+    }
+    if (batch.done > 0)
+        release_to(receiver, batch.end);
+    open_window(receiver);
+    if (batch.done == 0) {
         messages[0] = (leat_message){NULL, (size_t)record.length};
         return leat__fail(LEAT_EMSGSIZE, 0, "%llu bytes have arrived, the buffer holds %zu",
                           (unsigned long long)record.length, capacity);
     }
-    release_to(receiver, end);
-    *amount = done;
+    *amount = batch.done;
     return LEAT_OK;
 }
 
@@ -239,6 +300,7 @@ int leat_peek_many(leat_receiver *receiver, leat_message *messages, size_t max, 
         messages[done++] = (leat_message){record.payload, (size_t)record.length};
     } while (done < max && next_message(receiver, record.end, &record));
     receiver->peeked = done;
+    shut_window(receiver);
     *amount = done;
     return LEAT_OK;
 }
@@ -272,6 +334,7 @@ int leat_release(leat_receiver *receiver, size_t amount) {
     receiver->peeked -= amount;
     if (amount > 0)
         release_to(receiver, end);
+    open_window(receiver);
     return LEAT_OK;
 }
 

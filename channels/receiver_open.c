@@ -15,6 +15,7 @@ static int attach(struct leat__side *side) {
         return result;
     receiver->suspension = LEAT__SUSPENSION_MIN;
     leat__store_relaxed32(&side->own->waiting, 0);
+    leat__store_relaxed32(&side->own->plain, !leat__os_barrier_works());
     leat__store_release32(&side->own->opened, leat__load_relaxed32(&side->own->opened) + 1);
     uint32_t sender = leat__load_acquire32(&side->peer->opened), closed = leat__load_acquire32(&side->peer->closed);
     side->peer_seen = sender == closed ? sender : sender - 1; /* one that is there, or died there, is news */
@@ -26,7 +27,7 @@ int leat_receiver_open(leat_receiver **out, const char *name, const leat_channel
     leat_receiver *receiver = out != NULL ? calloc(1, sizeof *receiver) : NULL;
     if (receiver == NULL)
         return leat__fail_about(leat__fail(out == NULL ? LEAT_EINVAL : LEAT_ENOMEM, 0, "no handle"), "channel", name);
-    int result = leat__side_open(&receiver->side, name, options, LEAT__LOCK_RECEIVER, attach);
+    int result = leat__side_open(&receiver->side, &receiver->ring.window, name, options, LEAT__LOCK_RECEIVER, attach);
     if (result == LEAT_OK)
         *out = receiver;
     else

@@ -39,6 +39,7 @@
 struct leat__ring_sender {
     struct leat__ring_memory memory;
     uint64_t position;     /* behind the last published record */
+    uint64_t window;       /* up to here small messages may go the short way (channels/ring_small.h); its users set it */
     uint64_t staged;       /* behind the last staged record; equal to position when there is none */
     uint64_t dirty;        /* behind the last byte that an unfinished record may have touched */
     uint64_t first_header; /* of the first staged record: the one that publishing stores */
@@ -83,6 +84,7 @@ int leat__ring_refresh(struct leat__ring_sender *ring);
 struct leat__ring_receiver {
     struct leat__ring_memory memory;
     uint64_t position; /* behind the last released record */
+    uint64_t window;   /* up to here small messages may be received the short way */
     bool corrupt;
 };
 
@@ -109,6 +111,11 @@ static inline bool leat__ring_has(const struct leat__ring_receiver *ring, uint64
 void leat__ring_release(struct leat__ring_receiver *ring, uint64_t end);
 
 /* --- Both ------------------------------------------------------------------------------------------------------------ */
+
+/* The last position that can be reached from this one in one piece. */
+static inline uint64_t leat__ring_lap_end(const struct leat__ring_memory *memory, uint64_t position) {
+    return (position | (memory->capacity - 1)) + 1;
+}
 
 /* Checks a header word that was found at a position against everything it must fulfil. */
 bool leat__record_decode(const struct leat__ring_memory *memory, uint64_t position, uint64_t header,

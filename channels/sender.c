@@ -7,11 +7,28 @@
 
 #include <string.h>
 
+#include "channels/ring_small.h"
 #include "lib/fail.h"
 
 #define RARELY(condition) __builtin_expect((condition) != 0, 0)
 #define LINGER_LOOKS 64
 #define LINGER_PAUSES 16
+
+void leat__sender_heat_up(leat_sender *sender) {
+    struct leat__side *side = &sender->side;
+    if (sender->hot || !sender->may_be_hot || leat__load_relaxed32(&side->peer->plain) != 0)
+        return;
+    sender->hot = true;
+    leat__store_release32(&side->own->hot, 1);
+    leat__fence_full(); /* [S4] whoever falls asleep from here on sees it; who did before will be seen */
+}
+
+void leat__sender_cool_down(leat_sender *sender) {
+    if (!sender->hot)
+        return;
+    sender->hot = false;
+    leat__store_release32(&sender->side.own->hot, 0);
+}
 
 void leat__sender_flush(leat_sender *sender) {
     struct leat__side *side = &sender->side;
@@ -105,6 +122,16 @@ static int fail_too_long(const leat_sender *sender, size_t size) {
                       leat_sender_max_message(sender), (unsigned long long)capacity);
 }
 
+/* Lets small messages go the short way (channels/ring_small.h). */
+static void open_window(leat_sender *sender) {
+    struct leat__ring_sender *ring = &sender->ring;
+    bool shut = sender->many || sender->reserving || sender->owes_open_mark || ring->corrupt;
+    uint64_t limit = leat__ring_lap_end(&ring->memory, ring->position);
+    limit = ring->limit < limit ? ring->limit : limit;
+    limit = sender->next_flush <= limit ? sender->next_flush - 1 : limit;
+    ring->window = shut ? 0 : limit;
+}
+
 static int check(const leat_sender *sender, size_t size) {
     if (RARELY(sender->side.object.resource.forked))
         return leat__side_fail_forked();
@@ -117,12 +144,34 @@ static int check(const leat_sender *sender, size_t size) {
 
 /* --- Sending ---------------------------------------------------------------------------------------------------------- */
 
+/* Rings, if the receiver sleeps. */
+static inline void tell(leat_sender *sender) {
+    if (!sender->hot) {
+        leat__side_ring(&sender->side);
+        return;
+    }
+    leat__compiler_fence(); /* [S2] the commit before the look: [S3] makes the processor keep it */
+    if (RARELY(leat__load_relaxed32(&sender->side.peer->waiting) != 0)) {
+        leat__sender_cool_down(sender);
+        leat__side_ring(&sender->side);
+    }
+}
+
+/* An eighth of the ring has been sent. */
+static void end_period(leat_sender *sender) {
+    if (leat__load_relaxed32(&sender->side.peer->plain) != 0)
+        leat__sender_cool_down(sender);
+    else if (sender->side.tally.doorbells == 0)
+        leat__sender_heat_up(sender);
+    leat__sender_flush(sender);
+}
+
 static void publish(leat_sender *sender) {
     leat__ring_publish(&sender->ring);
     sender->sent_to = sender->ring.position;
-    leat__side_ring(&sender->side);
+    tell(sender);
     if (RARELY(sender->ring.position >= sender->next_flush))
-        leat__sender_flush(sender);
+        end_period(sender);
 }
 
 static void count(leat_sender *sender, uint64_t bytes) {
@@ -130,7 +179,7 @@ static void count(leat_sender *sender, uint64_t bytes) {
     sender->side.tally.bytes += bytes;
 }
 
-int leat_send(leat_sender *sender, const void *data, size_t size, uint64_t deadline_ns) {
+static int send(leat_sender *sender, const void *data, size_t size, uint64_t deadline_ns) {
     void *payload;
     int result = check(sender, size);
     if (RARELY(result != LEAT_OK))
@@ -147,7 +196,17 @@ int leat_send(leat_sender *sender, const void *data, size_t size, uint64_t deadl
     }
     if (RARELY(sender->many))
         leat__sender_end_turn(sender);
+    open_window(sender);
     return result;
+}
+
+int leat_send(leat_sender *sender, const void *data, size_t size, uint64_t deadline_ns) {
+    if (RARELY(!leat__ring_send_small(&sender->ring, data, size)))
+        return send(sender, data, size, deadline_ns);
+    sender->sent_to = sender->ring.position;
+    count(sender, size);
+    tell(sender);
+    return LEAT_OK;
 }
 
 /* Stages as many of the messages as there is room for without waiting. */
@@ -155,6 +214,10 @@ static size_t stage_many(leat_sender *sender, const leat_message *messages, size
     size_t done = 0;
     for (void *payload; done < amount; done++) {
         size_t size = messages[done].size;
+        if (leat__ring_stage_small(&sender->ring, messages[done].data, size)) {
+            count(sender, size);
+            continue;
+        }
         if (size > leat__max_message(sender->side.memory.capacity) ||
             leat__ring_reserve(&sender->ring, size, &payload) != LEAT_OK)
             break;
@@ -184,6 +247,8 @@ int leat_send_many(leat_sender *sender, const leat_message *messages, size_t amo
     }
     if (sender->many && !sender->reserving)
         leat__sender_end_turn(sender);
+    if (!sender->side.object.resource.forked)
+        open_window(sender);
     if (sent != NULL)
         *sent = done;
     return result;
@@ -196,13 +261,12 @@ int leat_reserve(leat_sender *sender, size_t size, void **data, uint64_t deadlin
     if (result != LEAT_OK)
         return result;
     result = reserve(sender, size, data, deadline_ns);
-    if (result != LEAT_OK) {
-        leat__sender_end_turn(sender);
-        return result;
-    }
-    sender->reserving = true;
+    sender->reserving = result == LEAT_OK;
     sender->reserved = size;
-    return LEAT_OK;
+    if (result != LEAT_OK)
+        leat__sender_end_turn(sender);
+    open_window(sender);
+    return result;
 }
 
 int leat_commit(leat_sender *sender, size_t size) {
@@ -218,6 +282,7 @@ int leat_commit(leat_sender *sender, size_t size) {
     publish(sender);
     sender->reserving = false;
     leat__sender_end_turn(sender);
+    open_window(sender);
     return LEAT_OK;
 }
 
@@ -227,4 +292,5 @@ void leat_abort(leat_sender *sender) {
     leat__ring_forget(&sender->ring);
     sender->reserving = false;
     leat__sender_end_turn(sender);
+    open_window(sender);
 }

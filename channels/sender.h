@@ -12,6 +12,8 @@ struct leat_sender {
     uint64_t sent_to;     /* behind this sender's last message: what draining waits for */
     uint64_t reserved;    /* length reserved, while `reserving` */
     uint64_t next_flush;  /* position at which the tally goes to the page */
+    bool hot;             /* publishes without a fence (channels/side.h) */
+    bool may_be_hot;      /* this process can be sent barriers */
     bool reserving;
     bool owes_open_mark;  /* the ring was full when this sender came */
     bool many;
@@ -24,6 +26,12 @@ int leat__sender_open_mark(leat_sender *sender);
 
 /* Brings the page's counters up to date. */
 void leat__sender_flush(leat_sender *sender);
+
+/* From here on without a fence, if that can be. */
+void leat__sender_heat_up(leat_sender *sender);
+
+/* From here on with a fence again, and every message by a call. */
+void leat__sender_cool_down(leat_sender *sender);
 
 /* Many senders: waits for this one's turn and takes up the ring where the last one left it. No-ops for the only sender. */
 int leat__sender_take_turn(leat_sender *sender, uint64_t deadline_ns);

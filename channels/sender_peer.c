@@ -38,6 +38,7 @@ static int begin_stream(leat_sender *sender) {
     uint64_t turn = leat__load_relaxed64(&own->lock.owner) >> 16;
     leat__store_relaxed64(&own->lock.owner, turn << 16); /* a dead predecessor may still be noted as its holder */
     leat__store_relaxed32(&own->waiting, 0);
+    leat__store_relaxed32(&own->hot, 0);
     int result = leat__ring_sender_recover(&sender->ring, &sender->side.memory);
     if (result != LEAT_OK)
         return result;
@@ -64,6 +65,7 @@ static int attach(struct leat__side *side) {
     if (result != LEAT_OK)
         return result;
     side->announces = !sender->many;
+    sender->may_be_hot = !sender->many && leat__os_barrier_register();
     side->peer_seen = leat__load_acquire32(&side->peer->opened);
     if (side->peer_seen != leat__load_acquire32(&side->peer->closed))
         side->peer_state = LEAT_PEER_PRESENT;
@@ -76,7 +78,7 @@ int leat_sender_open(leat_sender **out, const char *name, const leat_channel_opt
     if (sender == NULL)
         return leat__fail_about(leat__fail(out == NULL ? LEAT_EINVAL : LEAT_ENOMEM, 0, "no handle"), "channel", name);
     sender->many = options != NULL && options->many_senders;
-    int result = leat__side_open(&sender->side, name, options, LEAT__LOCK_SENDER, attach);
+    int result = leat__side_open(&sender->side, &sender->ring.window, name, options, LEAT__LOCK_SENDER, attach);
     if (result == LEAT_OK)
         *out = sender;
     else
@@ -107,6 +109,7 @@ static void end_stream(leat_sender *sender) {
 
 static void leave(leat_sender *sender) {
     leat_abort(sender);
+    leat__sender_cool_down(sender);
     bool settled = leat__object_unsettle(&sender->side.object);
     if (is_last(sender, settled))
         end_stream(sender);

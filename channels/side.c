@@ -28,10 +28,10 @@ static int check_options(const leat_channel_options *options) {
     return LEAT_OK;
 }
 
-static int map(struct leat__side *side, enum leat__lock_byte role) {
+static int map(struct leat__side *side, uint64_t *window, enum leat__lock_byte role) {
     int result = leat__wire_validate(&side->object.header, &side->memory.capacity);
     if (result == LEAT_OK)
-        result = leat__object_map_private(&side->object);
+        result = leat__object_map_private(&side->object, window);
     if (result != LEAT_OK)
         return result;
     unsigned char *base = side->object.resource.memory;
@@ -72,8 +72,8 @@ static int open_object(struct leat__side *side, const char *name, leat_scope sco
     return leat__object_open(&side->object, &request);
 }
 
-int leat__side_open(struct leat__side *side, const char *name, const leat_channel_options *options,
-                    enum leat__lock_byte role, int (*attach)(struct leat__side *side)) {
+int leat__side_open(struct leat__side *side, uint64_t *window, const char *name,
+                    const leat_channel_options *options, enum leat__lock_byte role, int (*attach)(struct leat__side *side)) {
     static const leat_channel_options defaults;
     options = options != NULL ? options : &defaults;
     leat_scope scope = options->scope;
@@ -81,7 +81,7 @@ int leat__side_open(struct leat__side *side, const char *name, const leat_channe
     int result = open_object(side, name, scope, options);
     if (result != LEAT_OK)
         return leat__fail_about(result, "channel", name);
-    result = map(side, role);
+    result = map(side, window, role);
     if (result == LEAT_OK)
         result = attach(side);
     if (result != LEAT_OK) {
@@ -125,10 +125,8 @@ static void touch(struct leat__side *side) {
                                   &byte, 1);
 }
 
-void leat__side_ring(struct leat__side *side) {
-    leat__fence_full(); /* [S2] what was published before the look */
-    uint32_t ticket = leat__load_relaxed32(&side->peer->waiting);
-    if (__builtin_expect(ticket == 0, 1) || ticket == leat__load_relaxed32(&side->own->rung))
+void leat__side_ring_for(struct leat__side *side, uint32_t ticket) {
+    if (ticket == leat__load_relaxed32(&side->own->rung))
         return;
     leat__increment32(&side->own->bell);
     if ((ticket & LEAT__WATCHES) != 0)
@@ -223,6 +221,8 @@ static int sleep_once(struct leat__side *side, const struct leat__wait *wait, ui
     if (side->announces)
         announce(side->own, watches);
     leat__fence_full(); /* [S1] the announcement before the look */
+    if (leat__load_acquire32(&side->peer->hot) != 0 && !leat__os_barrier()) /* [S3] the same in the peer, in the place of [S2] */
+        slice_end = now + LEAT__SLICE_NS < slice_end ? now + LEAT__SLICE_NS : slice_end;
     int result = LEAT_OK;
     if (!wait->ready(side)) {
         result = watches ? leat__os_watch_wait(side->object.resource.watch, slice_end)

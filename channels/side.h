@@ -13,6 +13,10 @@
  * fences are what forbids the one bad outcome. A ring between the look and the sleep changes the bell, and the kernel
  * does not put the sleeper to sleep. Nothing is rung for a side that is awake, and a sleep is rung for once.
  *
+ * A sender that has sent a good deal without having to ring is *hot*: it says so in its page, and leaves the full fence out, which would
+ * cost it as much as all the rest. Then the sleeper makes it execute one, wherever it is just now, with a system call [S3]. Having found
+ * the sleeper, the sender cools down. So a fence is paid for once for each sleep, by the side that has nothing else to do.
+ *
  * A sleep lasts at most a slice: then the sleeper looks at the ring again, and asks the kernel whether the peer lives. That
  * covers a peer that was killed or stopped between publishing and ringing. A peer is dead when the kernel has dropped the lock on its
  * role, and for no other reason: one that is stopped keeps it.
@@ -60,8 +64,8 @@ struct leat__wait {
 
 /* Opens or creates the channel (options may be NULL), maps it, and takes the role by `attach`, which runs while nobody else attaches
  * or detaches. On failure nothing is left and the channel's name is in the detail. */
-int leat__side_open(struct leat__side *side, const char *name, const leat_channel_options *options,
-                    enum leat__lock_byte role, int (*attach)(struct leat__side *side));
+int leat__side_open(struct leat__side *side, uint64_t *window, const char *name,
+                    const leat_channel_options *options, enum leat__lock_byte role, int (*attach)(struct leat__side *side));
 
 /* Unmaps and leaves. */
 void leat__side_close(struct leat__side *side);
@@ -69,8 +73,21 @@ void leat__side_close(struct leat__side *side);
 /* Waits until `ready`, with news in between. LEAT_OK, LEAT_EAGAIN, LEAT_ETIMEDOUT, LEAT_EINTR, or the news. */
 int leat__side_wait(struct leat__side *side, const struct leat__wait *wait, uint64_t deadline_ns);
 
-/* Wakes the peer if it sleeps. Only after what it waits for was published. */
-void leat__side_ring(struct leat__side *side);
+/* Rings for the sleep with this ticket, unless that has been done. */
+void leat__side_ring_for(struct leat__side *side, uint32_t ticket);
+
+/* Wakes the peer if it sleeps. Only after what it waits for was published, and a barrier. */
+static inline void leat__side_look(struct leat__side *side) {
+    uint32_t ticket = leat__load_relaxed32(&side->peer->waiting);
+    if (__builtin_expect(ticket != 0, 0))
+        leat__side_ring_for(side, ticket);
+}
+
+/* The same with the barrier. */
+static inline void leat__side_ring(struct leat__side *side) {
+    leat__fence_full(); /* [S2] what was published before the look */
+    leat__side_look(side);
+}
 
 /* The peer's state as its page and the kernel tell it now: a system call if it seems to be there. */
 leat_peer leat__side_peer(const struct leat__side *side);

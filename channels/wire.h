@@ -55,7 +55,9 @@ struct leat__role_page {
     leat__u32 closed;  /* the value of `opened` whose holder left in order; equal to it: nobody is there */
     leat__u32 many;    /* senders: 1 when they share the role */
     leat__u32 tickets; /* the last ticket given out */
-    unsigned char apart_0[128 - 7 * 4];
+    leat__u32 hot;     /* senders: 1 while they publish without a fence, so that a receiver that falls asleep has to make them one */
+    leat__u32 plain;   /* receiver: 1 when it cannot do that, so that senders have to fence */
+    unsigned char apart_0[128 - 9 * 4];
     /* Then positions. */
     leat__u64 position; /* senders: behind the last record published. Receiver: behind the last record released. */
     leat__u64 released; /* receiver: what the sender may write again, less the capacity; a multiple of 64 */

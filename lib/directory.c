@@ -147,10 +147,8 @@ int leat_gc(leat_scope scope, void (*visit)(const leat_object_info *info, void *
  * afterwards for the object it has left. */
 static int unlink_in(leat__file directory, const char *file_name) {
     leat__file file = LEAT__NO_FILE;
-    uint64_t patience_ends = leat__os_now() + LEAT__SETUP_PATIENCE_NS;
     if (leat__os_file_open(directory, file_name, true, &file) == LEAT_OK)
-        while (leat__os_lock(file, LEAT__LOCK_SETUP, LEAT__EXCLUSIVE) == LEAT_EBUSY && leat__os_now() < patience_ends)
-            leat__os_sleep(leat__os_now() + UINT64_C(500000));
+        (void)leat__object_take_setup(file);
     int result = leat__os_name_remove(directory, file_name);
     leat__os_file_close(file);
     return result;

@@ -5,7 +5,11 @@
 
 #include "lib/fail.h"
 
-#define RETRY_PAUSE_NS UINT64_C(500000)
+/* How often to ask for SETUP, half a millisecond apart: about a second. Counted, not timed, so that a machine that stands still for a
+ * while does not use up the patience of those who wait. */
+#define SETUP_ATTEMPTS 2000
+#define SETUP_PAUSE_NS UINT64_C(500000)
+#define AT_ONCE 10 /* tries without a pause, where names come and go */
 
 /* Not an error code of the interface: the file opened is no longer the one behind the name. */
 #define TRY_AGAIN 1
@@ -163,17 +167,16 @@ int leat__object_open(struct leat__object *object, const struct leat__object_req
     int result = leat__name_encode(request->name, object->file_name);
     if (result != LEAT_OK)
         return result;
-    uint64_t patience_ends = leat__os_now() + LEAT__SETUP_PATIENCE_NS;
-    for (;;) {
+    for (unsigned attempts = 0;; attempts++) {
         leat__os_fork_hold();
         result = attempt(object, request);
         leat__os_fork_release();
         if (result != TRY_AGAIN && result != LEAT_EBUSY)
             return result;
-        if (leat__os_now() > patience_ends)
+        if (attempts == SETUP_ATTEMPTS)
             return leat__fail(LEAT_EBUSY, 0, "another process has been opening or closing it for a second (stopped?)");
-        if (result == LEAT_EBUSY)
-            leat__os_sleep(leat__os_now() + RETRY_PAUSE_NS);
+        if (result == LEAT_EBUSY || attempts > AT_ONCE)
+            leat__os_sleep(leat__os_now() + SETUP_PAUSE_NS);
     }
 }
 
@@ -181,21 +184,20 @@ void leat__object_settle(struct leat__object *object) {
     leat__os_lock(object->resource.file, LEAT__LOCK_SETUP, LEAT__UNLOCKED);
 }
 
-static bool take_setup(leat__file file) {
-    uint64_t patience_ends = leat__os_now() + LEAT__SETUP_PATIENCE_NS;
-    while (leat__os_lock(file, LEAT__LOCK_SETUP, LEAT__EXCLUSIVE) != LEAT_OK) {
-        if (leat__os_now() > patience_ends)
+bool leat__object_take_setup(leat__file file) {
+    for (unsigned attempts = 0; leat__os_lock(file, LEAT__LOCK_SETUP, LEAT__EXCLUSIVE) != LEAT_OK; attempts++) {
+        if (attempts == SETUP_ATTEMPTS)
             return false;
-        leat__os_sleep(leat__os_now() + RETRY_PAUSE_NS);
+        leat__os_sleep(leat__os_now() + SETUP_PAUSE_NS);
     }
     return true;
 }
 
 bool leat__object_unsettle(struct leat__object *object) {
-    return take_setup(object->resource.file);
+    return leat__object_take_setup(object->resource.file);
 }
 
-int leat__object_map_private(struct leat__object *object) {
+int leat__object_map_private(struct leat__object *object, uint64_t *allowance) {
     void *memory;
     int result = leat__os_map(object->resource.file, object->size, true, &memory);
     if (result != LEAT_OK)
@@ -203,6 +205,7 @@ int leat__object_map_private(struct leat__object *object) {
     leat__os_fork_hold();
     object->resource.memory_size = object->size;
     object->resource.memory = memory;
+    object->resource.allowance = allowance;
     leat__os_fork_release();
     return LEAT_OK;
 }
@@ -211,7 +214,7 @@ int leat__object_map_private(struct leat__object *object) {
 static void remove_if_last(struct leat__object *object) {
     leat__file file = object->resource.file, directory;
     if (object->writable) {
-        if (take_setup(file) && !leat__os_locked(file, LEAT__LOCK_LIVE))
+        if (leat__object_take_setup(file) && !leat__os_locked(file, LEAT__LOCK_LIVE))
             (void)leat__os_file_remove(object->scope, object->file_name, file);
     } else if (leat__os_directory_open(object->scope, false, &directory) == LEAT_OK) {
         (void)leat__object_heal(object->scope, directory, object->file_name, NULL);

@@ -25,8 +25,6 @@
 #include "lib/header.h"
 #include "lib/os.h"
 
-#define LEAT__SETUP_PATIENCE_NS UINT64_C(1000000000)
-
 struct leat__object {
     struct leat__resource resource; /* the file, and memory that a forked child must lose */
     leat_scope scope;
@@ -65,11 +63,14 @@ int leat__object_locate(const char **name, leat_scope *scope, char file_name[LEA
 /* What a file must be to be trusted as an object of the scope: regular, and in the local scope this user's. LEAT_EUNTRUSTED. */
 int leat__object_check_file(const struct leat__file_status *status, leat_scope scope);
 
-/* Takes SETUP again, for detaching; false when somebody else kept it for longer than LEAT__SETUP_PATIENCE_NS. */
+/* Takes SETUP exclusively; false when somebody else kept it for about a second. */
+bool leat__object_take_setup(leat__file file);
+
+/* Takes SETUP again, for detaching, in the same way. */
 bool leat__object_unsettle(struct leat__object *object);
 
-/* Maps the whole file, to be replaced by zeros in a forked child. */
-int leat__object_map_private(struct leat__object *object);
+/* Maps the whole file, to be replaced by zeros in a forked child; *allowance becomes 0 there (lib/os.h). */
+int leat__object_map_private(struct leat__object *object, uint64_t *allowance);
 
 /* Leaves: unmaps what leat__object_map_private mapped, gives up all locks, removes the name if this was the last user. */
 void leat__object_close(struct leat__object *object);

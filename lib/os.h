@@ -27,6 +27,20 @@ int leat__os_wait(const leat__u32 *word, uint32_t expected, uint64_t deadline_ns
 /* Wakes one sleeper, or all. */
 void leat__os_wake(const leat__u32 *word, bool all);
 
+/* --- Barriers in other processes ----------------------------------------------------------------------------------------
+ *
+ * A full memory barrier in every running thread of all processes that have registered, while the caller waits: it makes one side's
+ * barrier serve for both. Linux: membarrier(2), the global expedited commands. */
+
+/* Whether this process may be sent barriers from now on. May take milliseconds, the first time, in a process with threads. */
+bool leat__os_barrier_register(void);
+
+/* Whether barriers can be sent. */
+bool leat__os_barrier_works(void);
+
+/* Sends one. Some microseconds; false if it cannot be done. */
+bool leat__os_barrier(void);
+
 /* --- Directories and files ------------------------------------------------------------------------------------------ */
 
 typedef int leat__file;
@@ -133,6 +147,7 @@ struct leat__resource {
     leat__file watch; /* LEAT__NO_FILE when there is none */
     void *memory; /* replaced in a child when not NULL */
     uint64_t memory_size;
+    uint64_t *allowance; /* set to 0 in a child when not NULL: what the handle may do without looking at `forked` */
     bool forked;
     struct leat__resource *previous, *next;
 };

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "channel_pair.h"
+#include "channels/sender.h"
 #include "crash_round.h"
 #include "stream.h"
 
@@ -22,6 +23,16 @@
 
 static void perform_send(struct crash_round *round) {
     crash_send(round, round->tx, round->operation->built);
+}
+
+/* Without a fence, and by the short way (channels/ring_small.h), which a call that goes the long way opens. */
+static void prepare_hot(struct crash_round *round) {
+    void *place;
+    leat__sender_heat_up(round->tx);
+    assert_true(round->tx->hot);
+    assert_ok(leat_reserve(round->tx, 8, &place, LEAT_NOW));
+    leat_abort(round->tx);
+    assert_true(round->tx->ring.window > round->tx->ring.position);
 }
 
 static unsigned char batch_bytes[CRASH_FLYING_MAX][2048];
@@ -218,15 +229,24 @@ static void check_region(struct crash_round *round) {
 
 static const struct crash_operation operations[] = {
     {"send 16", SENDING, .perform = perform_send, .built = 5, .taken = 2, .flying = 1, .sizes = {8}},
+    {"hot: send 16", SENDING, .prepare = prepare_hot, .perform = perform_send,
+     .built = 5, .taken = 2, .flying = 1, .sizes = {8}},
+    {"hot: send lines", SENDING, .prepare = prepare_hot, .perform = perform_send,
+     .built = 70, .taken = 65, .flying = 1, .sizes = {300}},
+    {"hot: send to a sleeper", SENDING, .prepare = prepare_hot, .perform = perform_send,
+     .built = 3, .taken = 3, .flying = 1, .sizes = {24}, .asleep = true},
     {"send 16, seen late", SENDING, .perform = perform_send, .built = 5, .taken = 2, .flying = 1, .sizes = {8}, .late = true},
     {"send 32", SENDING, .perform = perform_send, .built = 5, .taken = 2, .flying = 1, .sizes = {24}},
     {"send lines", SENDING, .perform = perform_send, .built = 5, .taken = 5, .flying = 1, .sizes = {500}},
     {"send lines, seen late", SENDING, .perform = perform_send,
      .built = 5, .taken = 2, .flying = 1, .sizes = {500}, .late = true},
+    {"send long", SENDING, .perform = perform_send, .built = 5, .taken = 2, .flying = 1, .sizes = {900}},
     {"send over used lines", SENDING, .perform = perform_send, .built = 70, .taken = 70, .flying = 1, .sizes = {500}},
     {"send with a pad before the end", SENDING, .perform = perform_send, .built = 59, .taken = 55, .flying = 1, .sizes = {500}},
     {"send a batch", SENDING, BATCH, .built = 60, .taken = 60},
     {"send a batch, seen late", SENDING, BATCH, .built = 20, .taken = 20, .late = true},
+    {"send a long batch", SENDING, .prepare = prepare_batch, .perform = perform_send_many,
+     .built = 60, .taken = 60, .flying = 4, .sizes = {600, 8, 100, 700}},
     {"reserve and commit less", SENDING, .perform = perform_commit_shorter, .built = 5, .taken = 2, .flying = 1, .sizes = {30}},
     {"reserve and abort", SENDING, .perform = perform_abort, .built = 5, .taken = 2},
     {"send to a sleeper", SENDING, .perform = perform_send, .built = 3, .taken = 3, .flying = 1, .sizes = {24}, .asleep = true},

@@ -26,7 +26,7 @@ done
 link() {
     case $1 in
     crash) objects="$work/crash_points.o $work/crash_round.o $work/crash_step.o" ;;
-    ring) objects=$work/ring_exhaustive.o ;;
+    ring) objects=$work/ring_exhaustive.o && [ ! -f "$work/ring_broken.o" ] || objects=$work/ring_broken.o ;;
     watch) objects=$work/watch.o ;;
     esac
     out=$2
@@ -58,6 +58,26 @@ $1 $2
 "
 }
 
+# build NAME FILE TEST: links the test with the broken file, or with all that includes it.
+build() {
+    rm -f "$work"/broken-*.o "$work/ring_broken.o"
+    case $2 in
+    channels/ring_small.h)
+        for user in channels/sender.c channels/receiver.c; do
+            # shellcheck disable=SC2086
+            $cc -I"$work/broken" $flags -w -c "$source/$user" -o "$work/broken-$(basename $user).o" || return
+        done
+        # shellcheck disable=SC2086
+        [ "$3" != ring ] || $cc -I"$work/broken" $flags -w -c "$source/tests/test_ring_exhaustive.c" -o "$work/ring_broken.o" || return
+        ;;
+    *)
+        # shellcheck disable=SC2086
+        $cc $flags -w -c "$work/broken/$2" -o "$work/broken-1.o" || return
+        ;;
+    esac
+    link "$3" "$work/$1" "$work"/broken-*.o
+}
+
 # mutant NAME FILE TEST FILTER SED
 mutant() {
     [ -z "$only" ] || [ "$only" = "$1" ] || return 0
@@ -67,14 +87,14 @@ mutant() {
         failures=$((failures + 1))
         return
     fi
-    sed -e "$5" "$source/$2" >"$work/$1.c"
-    if cmp -s "$source/$2" "$work/$1.c"; then
+    rm -rf "$work/broken" && mkdir -p "$work/broken/$(dirname "$2")"
+    sed -e "$5" "$source/$2" >"$work/broken/$2"
+    if cmp -s "$source/$2" "$work/broken/$2"; then
         echo "$1: the expression no longer changes $2"
         failures=$((failures + 1))
         return
     fi
-    # shellcheck disable=SC2086
-    if ! $cc $flags -w -c "$work/$1.c" -o "$work/$1.o" || ! link "$3" "$work/$1" "$work/$1.o"; then
+    if ! build "$1" "$2" "$3"; then
         echo "$1: does not compile"
         failures=$((failures + 1))
     elif run "$3" "$work/$1" "$4"; then
@@ -86,14 +106,14 @@ mutant() {
     fi
 }
 
-sender=channels/ring_sender.c receiver=channels/ring_receiver.c
+sender=channels/ring_sender.c receiver=channels/ring_receiver.c small=channels/ring_small.h
 
 # The commit.
-mutant payload_behind_header channels/sender.c crash "send lines" \
-    '/^int leat_send(/,/^}/{/memcpy(payload, data, size);/d;s/^        if (size > 0)$//;s/^        publish(sender);/        publish(sender); if (size > 0) memcpy(payload, data, size);/;}'
-mutant first_header_not_withheld $sender crash "send a batch" \
+mutant payload_behind_header channels/sender.c crash "send long" \
+    '/^static int send(/,/^}/{/memcpy(payload, data, size);/d;s/^        if (size > 0)$//;s/^        publish(sender);/        publish(sender); if (size > 0) memcpy(payload, data, size);/;}'
+mutant first_header_not_withheld $sender crash "send a long batch" \
     '/^static void seal(/,/^}/s/^    if (ring->staged == ring->position)$/    if (ring->staged == ring->position) leat__store_relaxed64(leat__word_at(\&ring->memory, ring->staged), header); if (ring->staged == ring->position)/'
-mutant position_ahead_of_commit $sender crash "send 16" \
+mutant position_ahead_of_commit $sender crash "send long" \
     '/^void leat__ring_publish/,/^}/{s/^    leat__store_release64(leat__word_at(.*ring->first_header);.*/    uint64_t at = ring->position;/;s/^    leat__store_release64(&ring->memory.sender->position.*/    leat__store_release64(\&ring->memory.sender->position, ring->position); leat__store_release64(leat__word_at(\&ring->memory, at), ring->first_header);/;}'
 
 # I1 and I2, kept by the sender.
@@ -102,6 +122,19 @@ mutant no_wipe_on_abort $sender ring "*queue*" '/^void leat__ring_forget/,/^}/{/
 mutant no_wipe_when_shorter $sender crash "commit less" '/^void leat__ring_stage/,/^}/s/^        wipe_lines.*/        (void)0;/'
 mutant wipe_ends_early $sender ring "*queue*" '/^static void wipe_lines/,/^}/s/line < to/line + LEAT__LINE < to/'
 mutant filled_to_the_last_byte $sender ring "*marks*" '/^int leat__ring_mark/,/^}/s/end >= ring->released/end > ring->released/'
+
+# The short way.
+mutant small_header_first $small crash "send lines" \
+    's/^    uint64_t start = ring->position, end = leat__ring_write_small/    leat__store_release64(leat__word_at(\&ring->memory, ring->position), leat__record_header(ring->position, LEAT__MESSAGE, size)); uint64_t start = ring->position, end = leat__ring_write_small/'
+mutant small_position_ahead_of_commit $small crash "send 16" \
+    '/^static inline bool leat__ring_send_small/,/^}/{s/^    leat__store_release64(leat__word_at.*/    leat__store_release64(\&ring->memory.sender->position, end);/;t;s/^    leat__store_release64(&ring->memory.sender->position.*/    leat__store_release64(leat__word_at(\&ring->memory, start), leat__record_header(start, LEAT__MESSAGE, size));/;}'
+mutant small_word_behind_not_zeroed $small ring "*queue*" 's/^        leat__store_relaxed64(leat__word_at(&ring->memory, end), 0);.*/        (void)0;/'
+mutant small_first_header_not_withheld $small crash "send a batch" '/^static inline bool leat__ring_stage_small/,/^}/s/^    else$//'
+mutant small_wiped_before_position $small crash "recv" \
+    '/^static inline bool leat__ring_receive_small/,/^}/{/leat__store_release64(&ring->memory.receiver->position, end);/d;s/^    ring->position = end;/    leat__store_release64(\&ring->memory.receiver->position, end); ring->position = end;/;}'
+mutant small_lines_back_before_wiped $small crash "recv" \
+    '/^static inline bool leat__ring_receive_small/,/^}/{/leat__store_release64(&ring->memory.receiver->released,/d;s/^    leat__store_release64(&ring->memory.receiver->position, end);/    leat__store_release64(\&ring->memory.receiver->released, end \& ~(LEAT__LINE - 1)); leat__store_release64(\&ring->memory.receiver->position, end);/;}'
+mutant small_not_wiped $small ring "*queue*" '/^static inline bool leat__ring_receive_small/,/^}/s/^        leat__store_release64(leat__word_at.*/        (void)at;/'
 
 # A sender that takes over.
 mutant successor_does_not_walk $sender ring "*queue*" 's/^    int result = find_end(ring, &position);/    int result = LEAT_OK;/'

@@ -5,7 +5,10 @@
  * it had stored reaches memory, and a successor takes over. In leat the slice covers a sender that dies with nobody
  * coming after it; here a successor always comes, and must ring.
  *
- * The direction from receiver to sender (room instead of messages) is the same code.
+ * The sender may become hot at any time, and cools down when it has to ring: while it is hot it leaves out its fence, and whoever falls
+ * asleep makes it have one, which waits until its stores have reached memory.
+ *
+ * The direction from receiver to sender (room instead of messages) is the same code, and never hot.
  *
  * -DBUG_... leaves one thing out; Spin must find the receiver asleep then:
  *     BUG_NO_FENCE_SLEEPER       [S1] between the announcement and the look
@@ -16,16 +19,19 @@
  *     BUG_SAME_TICKET            all sleeps have the same ticket
  *     BUG_TICKETS_RESTART        a successor counts tickets from the beginning again
  *     BUG_RUNG_BEFORE_WAKE       the ticket is noted as rung for before the bell changes
- *     BUG_SUCCESSOR_SILENT       a new sender does not ring */
+ *     BUG_SUCCESSOR_SILENT       a new sender does not ring
+ *     BUG_NO_BARRIER             [S3] the sleeper sends none to a hot sender
+ *     BUG_BARRIER_FIRST          it sends it before it announces itself
+ *     BUG_HOT_UNSAID             a sender is hot before everybody can see it */
 
 #define MESSAGES 3
 
 /* Memory. */
 byte published, bell, waiting, tickets, rung, got;
-bool asleep;
+bool asleep, hot;
 
 /* Store buffers: first in, first out. */
-mtype = {PUBLISHED, RUNG, WAITING, TICKETS};
+mtype = {PUBLISHED, RUNG, HOT, WAITING, TICKETS};
 chan sender_stores = [3] of {mtype, byte};
 chan receiver_stores = [3] of {mtype, byte};
 #define FENCE(buffer) (empty(buffer))
@@ -40,6 +46,7 @@ end:
     do
     :: atomic {sender_stores?PUBLISHED(value) -> published = value}
     :: atomic {sender_stores?RUNG(value) -> rung = value}
+    :: atomic {sender_stores?HOT(value) -> hot = value}
     :: atomic {receiver_stores?WAITING(value) -> waiting = value}
     :: atomic {receiver_stores?TICKETS(value) -> tickets = value}
     od
@@ -48,12 +55,19 @@ end:
 /* leat__side_ring. The increment of the bell is a locked instruction: it empties the store buffer. */
 inline ring() {
 #ifndef BUG_NO_FENCE_RINGER
-    FENCE(sender_stores);
+    if
+    :: is_hot
+    :: else -> FENCE(sender_stores)
+    fi;
 #endif
     ticket = waiting;
     if
     :: ticket == 0 || ticket == last_rung -> skip
     :: else ->
+        if
+        :: is_hot -> is_hot = false; sender_stores!HOT(false)
+        :: else
+        fi;
         S_STEP;
 #ifdef BUG_RUNG_BEFORE_WAKE
         last_rung = ticket;
@@ -73,8 +87,17 @@ inline ring() {
 
 active proctype Sender() {
     byte next, ticket, last_rung;
+    bool is_hot;
 life:
     do
+    :: !is_hot && next > 0 && next < MESSAGES ->
+        sender_stores!HOT(true);
+#ifdef BUG_HOT_UNSAID
+        is_hot = true
+#else
+        FENCE(sender_stores);
+        is_hot = true
+#endif
     :: next < MESSAGES ->
         S_STEP;
 #ifdef BUG_RING_BEFORE_PUBLISH
@@ -90,7 +113,7 @@ life:
     :: else -> goto over
     od;
 dead: /* what it finds in memory is all that a successor knows */
-    atomic {FENCE(sender_stores) -> next = published; last_rung = rung; ticket = 0};
+    atomic {FENCE(sender_stores) -> next = published; last_rung = rung; ticket = 0; is_hot = false; hot = false};
 #ifndef BUG_SUCCESSOR_SILENT
     ring();
 #endif
@@ -117,10 +140,24 @@ life:
 #endif
         receiver_stores!TICKETS(ticket);
         R_STEP;
+#ifdef BUG_BARRIER_FIRST
+        if
+        :: hot -> FENCE(sender_stores)
+        :: else
+        fi;
+#endif
         receiver_stores!WAITING(ticket);
         R_STEP;
 #ifndef BUG_NO_FENCE_SLEEPER
         FENCE(receiver_stores);
+#endif
+#ifndef BUG_NO_BARRIER
+#ifndef BUG_BARRIER_FIRST
+        if
+        :: hot -> FENCE(sender_stores)
+        :: else
+        fi;
+#endif
 #endif
         if
 #ifndef BUG_NO_LOOK

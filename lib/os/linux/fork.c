@@ -23,6 +23,8 @@ static void after_fork_in_parent(void) {
 static void after_fork_in_child(void) {
     for (struct leat__resource *resource = first; resource != NULL; resource = resource->next) {
         resource->forked = true;
+        if (resource->allowance != NULL)
+            *resource->allowance = 0;
         leat__os_file_close(resource->file);
         leat__os_file_close(resource->watch);
         resource->file = resource->watch = LEAT__NO_FILE;

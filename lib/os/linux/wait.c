@@ -1,10 +1,11 @@
-/* lib/os/linux/wait.c - clocks, and sleeping on a word with a futex.
+/* lib/os/linux/wait.c - clocks, sleeping on a word with a futex, and barriers in other processes.
  *
  * The futex is a shared one: keyed by file and offset, so it works between processes, containers and bitnesses that map the same
  * file. Deadlines are absolute (FUTEX_WAIT_BITSET), so that an interrupted wait is not prolonged. */
 #include <errno.h>
 #include <limits.h>
 #include <linux/futex.h>
+#include <linux/membarrier.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -52,4 +53,17 @@ int leat__os_wait(const leat__u32 *word, uint32_t expected, uint64_t deadline_ns
 
 void leat__os_wake(const leat__u32 *word, bool all) {
     syscall(SYS_futex, &word->word, FUTEX_WAKE, all ? INT_MAX : 1, NULL, NULL, 0);
+}
+
+bool leat__os_barrier_register(void) {
+    return syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED, 0, 0) == 0;
+}
+
+bool leat__os_barrier_works(void) {
+    long commands = syscall(SYS_membarrier, MEMBARRIER_CMD_QUERY, 0, 0);
+    return commands > 0 && (commands & MEMBARRIER_CMD_GLOBAL_EXPEDITED) != 0;
+}
+
+bool leat__os_barrier(void) {
+    return syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL_EXPEDITED, 0, 0) == 0;
 }

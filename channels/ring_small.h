@@ -1,0 +1,100 @@
+/* channels/ring_small.h - the ring's shortest way: one small message, in one piece, where nothing stands against it.
+ *
+ * The same stores in the same order as leat__ring_reserve, _stage and _publish, and as leat__ring_look and _release, but inlined into
+ * leat_send and leat_recv, with one comparison for everything that can stand against it: the *window*, a position up to which records
+ * may go this way. It ends at the end of the room known of, at the end of a lap of the ring, and where statistics are due;
+ * and it is shut (0) while something needs care: a reservation, a peer not met yet, a corrupt ring, a forked child. Whoever
+ * finds the window too small takes the long way, which opens it again. docs/decisions/0006-no-fence-while-streaming.md has what that is worth.
+ */
+#ifndef LEAT_CHANNELS_RING_SMALL_H
+#define LEAT_CHANNELS_RING_SMALL_H
+
+#include <string.h>
+
+#include "channels/ring.h"
+
+/* Payload: with its header a whole number of lines, and not more than the receiver wipes whole. */
+#define LEAT__SMALL_MAX ((uint64_t)504)
+
+/* Copies without a call where two moves that overlap do. */
+static inline void leat__copy_small(void *to, const void *from, size_t size) {
+    unsigned char *target = to;
+    const unsigned char *source = from;
+    if (size >= 8 && size <= 16) {
+        uint64_t head, tail;
+        memcpy(&head, source, 8);
+        memcpy(&tail, source + size - 8, 8);
+        memcpy(target, &head, 8);
+        memcpy(target + size - 8, &tail, 8);
+    } else if (size > 0) {
+        memcpy(target, source, size);
+    }
+}
+
+/* Writes all of a record but its header; gives its end, or 0 if it has to go the long way. */
+static inline uint64_t leat__ring_write_small(struct leat__ring_sender *ring, uint64_t start, const void *data, size_t size) {
+    uint64_t slot = leat__slot_size(size), end = start + slot;
+    if (size > LEAT__SMALL_MAX || end > ring->window || start % leat__slot_alignment(slot) != 0)
+        return 0;
+    leat__copy_small(leat__word_at(&ring->memory, start) + 1, data, size);
+    if (end % LEAT__LINE != 0)
+        leat__store_relaxed64(leat__word_at(&ring->memory, end), 0); /* I1 */
+    return end;
+}
+
+/* Sends, with nothing staged. False, and nothing has happened, if it has to go the long way. */
+static inline bool leat__ring_send_small(struct leat__ring_sender *ring, const void *data, size_t size) {
+    uint64_t start = ring->position, end = leat__ring_write_small(ring, start, data, size);
+    if (end == 0)
+        return false;
+    leat__store_release64(leat__word_at(&ring->memory, start), leat__record_header(start, LEAT__MESSAGE, size)); /* [R1] commit */
+    leat__store_release64(&ring->memory.sender->position, end); /* [R6] never ahead of the commit */
+    ring->position = ring->staged = ring->dirty = end;
+    return true;
+}
+
+/* Stages. False, and nothing has happened, if it has to go the long way. */
+static inline bool leat__ring_stage_small(struct leat__ring_sender *ring, const void *data, size_t size) {
+    uint64_t start = ring->staged, end = leat__ring_write_small(ring, start, data, size);
+    if (end == 0)
+        return false;
+    uint64_t header = leat__record_header(start, LEAT__MESSAGE, size);
+    if (start == ring->position)
+        ring->first_header = header;
+    else
+        leat__store_relaxed64(leat__word_at(&ring->memory, start), header);
+    ring->staged = ring->dirty = end;
+    return true;
+}
+
+/* Copies the message at a position, all before it having been looked at, and gives its end. 0, and nothing has happened, if it is not
+ * there, does not fit, or has to go the long way. */
+static inline uint64_t leat__ring_copy_small(const struct leat__ring_receiver *ring, uint64_t start, void *buffer, size_t capacity,
+                                             size_t *size) {
+    const leat__u64 *record = leat__word_at(&ring->memory, start);
+    uint64_t header = leat__load_acquire64(record);                            /* [R2] */
+    uint64_t length = header ^ leat__record_header(start, LEAT__MESSAGE, 0); /* huge, unless it is a message's header for here */
+    if (length > LEAT__SMALL_MAX || length > capacity)
+        return 0;
+    uint64_t slot = leat__slot_size(length), end = start + slot;
+    if (end > ring->window || start % leat__slot_alignment(slot) != 0)
+        return 0;
+    leat__copy_small(buffer, record + 1, (size_t)length);
+    *size = (size_t)length;
+    return end;
+}
+
+/* Receives and releases the oldest message. False, and nothing has happened, as above. */
+static inline bool leat__ring_receive_small(struct leat__ring_receiver *ring, void *buffer, size_t capacity, size_t *size) {
+    uint64_t start = ring->position, end = leat__ring_copy_small(ring, start, buffer, capacity, size);
+    if (end == 0)
+        return false;
+    leat__store_release64(&ring->memory.receiver->position, end); /* [R4] after our reads, before the wiping */
+    for (uint64_t at = start; at < end; at += sizeof(uint64_t))
+        leat__store_release64(leat__word_at(&ring->memory, at), 0);                   /* [R5] */
+    leat__store_release64(&ring->memory.receiver->released, end & ~(LEAT__LINE - 1)); /* [R3] hands the lines back */
+    ring->position = end;
+    return true;
+}
+
+#endif
