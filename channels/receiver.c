@@ -108,9 +108,12 @@ static bool has_record(struct leat__side *side) {
 /* When message after message is found after a look or two, the two sides move in lock-step, and each message costs the transfer
  * of a line from one to the other and back. A short nap lets a few messages gather, so that a transfer serves several. It is
  * taken only where the nap before was followed by a burst; otherwise it is put off for longer and longer, so that
- * an exchange of single messages is not delayed. */
+ * an exchange of single messages is not delayed. Called when the ring has been emptied. */
 static void nap_if_it_pays(leat_receiver *receiver) {
     uint64_t burst = receiver->side.tally.messages; /* since the last check-in: since it was empty, or long enough */
+    bool quick = receiver->looks <= 2;
+    receiver->looks = 0;
+    receiver->quick_finds = quick || receiver->quick_finds < 0 ? receiver->quick_finds + 1 : 0;
     if (receiver->napped && burst < WORTHWHILE_BURST) {
         receiver->suspension = receiver->suspension < SUSPENSION_MAX ? receiver->suspension * 2 : SUSPENSION_MAX;
         receiver->quick_finds = -receiver->suspension;
@@ -124,16 +127,15 @@ static void nap_if_it_pays(leat_receiver *receiver) {
 
 static int wait_for_message(leat_receiver *receiver, struct leat__record *record, uint64_t deadline_ns) {
     static const struct leat__wait arrival = {has_record, true};
-    if (deadline_ns != LEAT_NOW && receiver->side.spin_ns_max > 0)
+    if (receiver->side.tally.messages > 0 && receiver->side.spin_ns_max > 0)
         nap_if_it_pays(receiver);
     for (;;) {
         check_in(receiver);
-        receiver->side.looks = 0;
+        receiver->side.looks = 1;
         int result = leat__side_wait(&receiver->side, &arrival, deadline_ns);
+        receiver->looks += receiver->side.looks;
         if (result != LEAT_OK)
             return result;
-        bool quick = receiver->side.looks <= 2;
-        receiver->quick_finds = quick || receiver->quick_finds < 0 ? receiver->quick_finds + 1 : 0;
         result = find_message(receiver, record);
         if (result != LEAT_EAGAIN)
             return result;
@@ -285,6 +287,30 @@ int leat_recv_many(leat_receiver *receiver, void *buffer, size_t capacity, leat_
 
 /* --- In place --------------------------------------------------------------------------------------------------------- */
 
+/* What has been handed out, from the head on. */
+static void hand_out(leat_receiver *receiver, leat_message *messages, const void *data, size_t size, uint64_t end) {
+    messages[receiver->peeked++] = (leat_message){data, size};
+    receiver->peeked_bytes += size;
+    receiver->peeked_end = end;
+}
+
+static void hand_out_small_ones(leat_receiver *receiver, leat_message *messages, size_t max) {
+    const void *data;
+    size_t size;
+    for (uint64_t end; receiver->peeked < max;) {
+        end = leat__ring_look_small(&receiver->ring, receiver->peeked_end, &data, &size);
+        if (end == 0)
+            break;
+        hand_out(receiver, messages, data, size, end);
+    }
+}
+
+static void hand_out_from(leat_receiver *receiver, leat_message *messages, size_t max, struct leat__record *record) {
+    do
+        hand_out(receiver, messages, record->payload, (size_t)record->length, record->end);
+    while (receiver->peeked < max && next_message(receiver, record->end, record));
+}
+
 int leat_peek_many(leat_receiver *receiver, leat_message *messages, size_t max, size_t *amount, uint64_t deadline_ns) {
     struct leat__record record;
     int result = check(receiver, false);
@@ -292,17 +318,20 @@ int leat_peek_many(leat_receiver *receiver, leat_message *messages, size_t max, 
         result = leat__fail(LEAT_EINVAL, 0, "room for no message");
     if (RARELY(result != LEAT_OK))
         return result;
-    result = first_message(receiver, &record, deadline_ns);
-    if (RARELY(result != LEAT_OK))
-        return result;
-    size_t done = 0;
-    do {
-        messages[done++] = (leat_message){record.payload, (size_t)record.length};
-    } while (done < max && next_message(receiver, record.end, &record));
-    receiver->peeked = done;
-    shut_window(receiver);
-    *amount = done;
-    return LEAT_OK;
+    receiver->peeked = 0;
+    receiver->peeked_bytes = 0;
+    receiver->peeked_end = receiver->ring.position;
+    hand_out_small_ones(receiver, messages, max);
+    if (receiver->peeked == 0)
+        result = first_message(receiver, &record, deadline_ns);
+    else if (receiver->peeked == max || !next_message(receiver, receiver->peeked_end, &record))
+        max = receiver->peeked;
+    if (result == LEAT_OK && receiver->peeked < max)
+        hand_out_from(receiver, messages, max, &record);
+    open_window(receiver); /* which shuts it while there is something handed out */
+    if (result == LEAT_OK)
+        *amount = receiver->peeked;
+    return result;
 }
 
 int leat_peek(leat_receiver *receiver, leat_message *message, uint64_t deadline_ns) {
@@ -311,13 +340,14 @@ int leat_peek(leat_receiver *receiver, leat_message *message, uint64_t deadline_
 }
 
 /* Finds the end of the first `amount` of the messages peeked at by walking over them again: their headers are still there. */
-static int end_of(leat_receiver *receiver, size_t amount, uint64_t *end) {
+static int end_of(leat_receiver *receiver, size_t amount, uint64_t *end, uint64_t *bytes) {
     *end = receiver->ring.position;
+    *bytes = 0;
     for (struct leat__record record; amount > 0; amount--) {
         if (!next_message(receiver, *end, &record))
             return leat__fail(LEAT_ECORRUPT, 0, "the sender changed messages that it had sent");
         *end = record.end;
-        count(receiver, record.length);
+        *bytes += record.length;
     }
     return LEAT_OK;
 }
@@ -326,14 +356,16 @@ int leat_release(leat_receiver *receiver, size_t amount) {
     int result = check(receiver, false);
     if (result == LEAT_OK && amount > receiver->peeked)
         result = leat__fail(LEAT_ESTATE, 0, "%zu to release, %zu are peeked at", amount, receiver->peeked);
-    uint64_t end;
-    if (result == LEAT_OK)
-        result = end_of(receiver, amount, &end);
-    if (result != LEAT_OK)
+    uint64_t end = receiver->peeked_end, bytes = receiver->peeked_bytes;
+    if (result == LEAT_OK && amount < receiver->peeked)
+        result = end_of(receiver, amount, &end, &bytes);
+    if (result != LEAT_OK || amount == 0)
         return result;
     receiver->peeked -= amount;
-    if (amount > 0)
-        release_to(receiver, end);
+    receiver->peeked_bytes -= bytes;
+    receiver->side.tally.messages += amount;
+    receiver->side.tally.bytes += bytes;
+    release_to(receiver, end);
     open_window(receiver);
     return LEAT_OK;
 }

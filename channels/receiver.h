@@ -14,8 +14,11 @@ struct leat_receiver {
     uint64_t next_check_in; /* position at which waiting senders are looked after and the tally goes to the page */
     int quick_finds;        /* waits in a row that ended after a look or two; below zero: naps are suspended */
     int suspension;         /* how long naps are suspended after one that was in vain */
+    uint64_t looks;         /* in vain, since the ring was emptied */
     bool napped;            /* before the messages now being received */
     size_t peeked;          /* messages handed out in place and not released */
+    uint64_t peeked_end;    /* position behind the last of them */
+    uint64_t peeked_bytes;  /* their payload */
 };
 
 #endif

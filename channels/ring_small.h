@@ -31,33 +31,44 @@ static inline void leat__copy_small(void *to, const void *from, size_t size) {
     }
 }
 
-/* Writes all of a record but its header; gives its end, or 0 if it has to go the long way. */
-static inline uint64_t leat__ring_write_small(struct leat__ring_sender *ring, uint64_t start, const void *data, size_t size) {
+/* The end of a record that starts there; 0 if it has to go the long way. */
+static inline uint64_t leat__ring_room_small(const struct leat__ring_sender *ring, uint64_t start, size_t size) {
     uint64_t slot = leat__slot_size(size), end = start + slot;
-    if (size > LEAT__SMALL_MAX || end > ring->window || start % leat__slot_alignment(slot) != 0)
-        return 0;
-    leat__copy_small(leat__word_at(&ring->memory, start) + 1, data, size);
+    return size > LEAT__SMALL_MAX || end > ring->window || start % leat__slot_alignment(slot) != 0 ? 0 : end;
+}
+
+/* Keeps I1 behind a record that ends there. */
+static inline void leat__ring_zero_behind(struct leat__ring_sender *ring, uint64_t end) {
     if (end % LEAT__LINE != 0)
         leat__store_relaxed64(leat__word_at(&ring->memory, end), 0); /* I1 */
-    return end;
+}
+
+/* Publishes the message that has been written at the position, with nothing staged. */
+static inline void leat__ring_commit_small(struct leat__ring_sender *ring, size_t size, uint64_t end) {
+    uint64_t start = ring->position;
+    leat__ring_zero_behind(ring, end);
+    leat__store_release64(leat__word_at(&ring->memory, start), leat__record_header(start, LEAT__MESSAGE, size)); /* [R1] commit */
+    leat__store_release64(&ring->memory.sender->position, end); /* [R6] never ahead of the commit */
+    ring->position = ring->staged = ring->dirty = end;
 }
 
 /* Sends, with nothing staged. False, and nothing has happened, if it has to go the long way. */
 static inline bool leat__ring_send_small(struct leat__ring_sender *ring, const void *data, size_t size) {
-    uint64_t start = ring->position, end = leat__ring_write_small(ring, start, data, size);
+    uint64_t end = leat__ring_room_small(ring, ring->position, size);
     if (end == 0)
         return false;
-    leat__store_release64(leat__word_at(&ring->memory, start), leat__record_header(start, LEAT__MESSAGE, size)); /* [R1] commit */
-    leat__store_release64(&ring->memory.sender->position, end); /* [R6] never ahead of the commit */
-    ring->position = ring->staged = ring->dirty = end;
+    leat__copy_small(leat__word_at(&ring->memory, ring->position) + 1, data, size);
+    leat__ring_commit_small(ring, size, end);
     return true;
 }
 
 /* Stages. False, and nothing has happened, if it has to go the long way. */
 static inline bool leat__ring_stage_small(struct leat__ring_sender *ring, const void *data, size_t size) {
-    uint64_t start = ring->staged, end = leat__ring_write_small(ring, start, data, size);
+    uint64_t start = ring->staged, end = leat__ring_room_small(ring, start, size);
     if (end == 0)
         return false;
+    leat__copy_small(leat__word_at(&ring->memory, start) + 1, data, size);
+    leat__ring_zero_behind(ring, end);
     uint64_t header = leat__record_header(start, LEAT__MESSAGE, size);
     if (start == ring->position)
         ring->first_header = header;
@@ -67,20 +78,33 @@ static inline bool leat__ring_stage_small(struct leat__ring_sender *ring, const 
     return true;
 }
 
-/* Copies the message at a position, all before it having been looked at, and gives its end. 0, and nothing has happened, if it is not
- * there, does not fit, or has to go the long way. */
-static inline uint64_t leat__ring_copy_small(const struct leat__ring_receiver *ring, uint64_t start, void *buffer, size_t capacity,
+/* The message at a position, all before it having been looked at, and its end. 0, and nothing has happened, if it is not there or
+ * has to go the long way. */
+static inline uint64_t leat__ring_look_small(const struct leat__ring_receiver *ring, uint64_t start, const void **payload,
                                              size_t *size) {
     const leat__u64 *record = leat__word_at(&ring->memory, start);
     uint64_t header = leat__load_acquire64(record);                            /* [R2] */
     uint64_t length = header ^ leat__record_header(start, LEAT__MESSAGE, 0); /* huge, unless it is a message's header for here */
-    if (length > LEAT__SMALL_MAX || length > capacity)
+    if (length > LEAT__SMALL_MAX)
         return 0;
     uint64_t slot = leat__slot_size(length), end = start + slot;
     if (end > ring->window || start % leat__slot_alignment(slot) != 0)
         return 0;
-    leat__copy_small(buffer, record + 1, (size_t)length);
+    *payload = record + 1;
     *size = (size_t)length;
+    return end;
+}
+
+/* Copies it. 0 also if the buffer is too small. */
+static inline uint64_t leat__ring_copy_small(const struct leat__ring_receiver *ring, uint64_t start, void *buffer, size_t capacity,
+                                             size_t *size) {
+    const void *payload;
+    size_t length;
+    uint64_t end = leat__ring_look_small(ring, start, &payload, &length);
+    if (end == 0 || length > capacity)
+        return 0;
+    leat__copy_small(buffer, payload, length);
+    *size = length;
     return end;
 }
 

@@ -166,12 +166,16 @@ static void end_period(leat_sender *sender) {
     leat__sender_flush(sender);
 }
 
-static void publish(leat_sender *sender) {
-    leat__ring_publish(&sender->ring);
+static inline void after_commit(leat_sender *sender) {
     sender->sent_to = sender->ring.position;
     tell(sender);
     if (RARELY(sender->ring.position >= sender->next_flush))
         end_period(sender);
+}
+
+static void publish(leat_sender *sender) {
+    leat__ring_publish(&sender->ring);
+    after_commit(sender);
 }
 
 static void count(leat_sender *sender, uint64_t bytes) {
@@ -254,7 +258,7 @@ int leat_send_many(leat_sender *sender, const leat_message *messages, size_t amo
     return result;
 }
 
-int leat_reserve(leat_sender *sender, size_t size, void **data, uint64_t deadline_ns) {
+static int reserve_long(leat_sender *sender, size_t size, void **data, uint64_t deadline_ns) {
     int result = check(sender, size);
     if (result == LEAT_OK)
         result = leat__sender_take_turn(sender, deadline_ns);
@@ -269,6 +273,25 @@ int leat_reserve(leat_sender *sender, size_t size, void **data, uint64_t deadlin
     return result;
 }
 
+int leat_reserve(leat_sender *sender, size_t size, void **data, uint64_t deadline_ns) {
+    uint64_t end = leat__ring_room_small(&sender->ring, sender->ring.position, size);
+    if (RARELY(end == 0))
+        return reserve_long(sender, size, data, deadline_ns);
+    *data = leat__word_at(&sender->ring.memory, sender->ring.position) + 1;
+    sender->ring.dirty = end;
+    sender->ring.window = 0;
+    sender->reserving = true;
+    sender->reserved = size;
+    return LEAT_OK;
+}
+
+/* Nothing but the reservation is staged, and it fills the slot that it was made for. */
+static bool is_small(const leat_sender *sender, size_t size) {
+    const struct leat__ring_sender *ring = &sender->ring;
+    return size <= LEAT__SMALL_MAX && ring->staged == ring->position &&
+           ring->position + leat__slot_size(size) == ring->dirty && !sender->many;
+}
+
 int leat_commit(leat_sender *sender, size_t size) {
     if (RARELY(sender->side.object.resource.forked))
         return leat__side_fail_forked();
@@ -277,9 +300,14 @@ int leat_commit(leat_sender *sender, size_t size) {
     if (RARELY(size > sender->reserved))
         return leat__fail(LEAT_EINVAL, 0, "%zu bytes to commit, %llu reserved", size,
                           (unsigned long long)sender->reserved);
-    leat__ring_stage(&sender->ring, size);
     count(sender, size);
-    publish(sender);
+    if (is_small(sender, size)) {
+        leat__ring_commit_small(&sender->ring, size, sender->ring.dirty);
+        after_commit(sender);
+    } else {
+        leat__ring_stage(&sender->ring, size);
+        publish(sender);
+    }
     sender->reserving = false;
     leat__sender_end_turn(sender);
     open_window(sender);

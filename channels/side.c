@@ -238,7 +238,7 @@ static int sleep_once(struct leat__side *side, const struct leat__wait *wait, ui
 static void open_watch(struct leat__side *side) {
     struct leat__resource *resource = &side->object.resource;
     leat__os_fork_hold();
-    resource->watch = leat__os_watch_open(resource->file,
+    resource->watch = leat__os_watch_open(&resource->file,
                                           side->peer_lock == LEAT__LOCK_SENDER ? LEAT__TOUCH_READ : LEAT__TOUCH_WRITE);
     leat__os_fork_release();
 }

@@ -49,7 +49,7 @@ struct leat__side {
     bool interruptible;
     bool announces; /* sleeps are announced; false for one of many senders that has not got its turn: it only looks often */
     uint64_t spin_ns, spin_ns_max; /* the spin before the next sleep adapts between 1 us and the maximum */
-    unsigned looks;                /* of the last wait that ended while spinning: how often it looked in vain */
+    uint64_t looks;                /* of the last wait: how often it looked in vain while spinning */
     uint64_t next_probe_ns;        /* for callers that never wait: when to ask the kernel about the peer again */
     leat_peer peer_state;          /* as last reported to the caller */
     uint32_t peer_seen;            /* the peer's `opened` that this speaks of */

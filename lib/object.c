@@ -233,7 +233,7 @@ void leat__object_close(struct leat__object *object) {
     }
     leat__os_fork_hold();
     leat__os_resource_remove(resource);
-    leat__os_file_close(resource->watch);
     leat__os_file_close(resource->file);
     leat__os_fork_release();
+    leat__os_file_close(resource->watch); /* takes its time: nobody else should have to wait for it */
 }

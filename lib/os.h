@@ -121,8 +121,9 @@ bool leat__os_locked(leat__file file, unsigned byte);
 
 enum leat__touch { LEAT__TOUCH_READ, LEAT__TOUCH_WRITE };
 
-/* LEAT__NO_FILE when it cannot be had: the user has too many (Linux: fs.inotify.max_user_instances), or there is no /proc. */
-leat__file leat__os_watch_open(leat__file file, enum leat__touch touch);
+/* LEAT__NO_FILE when it cannot be had: the user has too many (Linux: fs.inotify.max_user_instances), or there is no /proc. May give
+ * the file another number. Close it after the file: that can take 20 ms, in which the file's locks would still be held. */
+leat__file leat__os_watch_open(leat__file *file, enum leat__touch touch);
 
 /* Forgets what was noticed; whether anything was closed. */
 bool leat__os_watch_clear(leat__file watch);

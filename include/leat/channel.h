@@ -34,7 +34,8 @@
  * child cannot use its parent's handles (LEAT_EFORKED) and does not keep them alive; it should close them to free their
  * memory. Signals: nothing here may be called from a handler; waits go on after a signal unless `interruptible` is set.
  * Progress: without waiting, one sender and one receiver are wait-free; many senders take turns under a lock that survives
- * the death of its holder.
+ * the death of its holder. A receive call that finds nothing when messages have been coming one by one at full speed may pause for
+ * about a microsecond, also with LEAT_NOW, so that several gather; not with a negative spin_us.
  */
 #ifndef LEAT_CHANNEL_H
 #define LEAT_CHANNEL_H
