@@ -1,4 +1,4 @@
-/* report.c - see report.h. JSON is printed by hand: nothing in it needs escaping but the machine's name. */
+/* report.c - tables; see report.h. */
 #include "report.h"
 #include "loops.h"
 
@@ -8,7 +8,7 @@
 /* --- The machine -------------------------------------------------------------------------------------------------- */
 
 /* The processor's name, without characters that JSON would have to escape. */
-static void cpu_model(char text[128])
+void cpu_model(char text[128])
 {
     char line[256];
     strcpy(text, "unknown CPU");
@@ -29,44 +29,60 @@ static double load_average(void)
     return getloadavg(&load, 1) == 1 ? load : -1;
 }
 
-void report_machine(FILE *out, const int cpus[2])
+void machine_name(char text[256])
 {
     char model[128];
     struct utsname system;
     cpu_model(model);
     uname(&system);
-    fprintf(out, "%s, %s %s %s, compiler %s; sender on CPU %d, receiver on CPU %d; load average at the start %.2f\n", model,
-            system.sysname, system.release, system.machine, __VERSION__, cpus[0], cpus[1], load_average());
+    snprintf(text, 256, "%s, %.20s %.60s %.30s", model, system.sysname, system.release, system.machine);
+}
+
+void report_machine(FILE *out, const int cpus[2])
+{
+    char name[256];
+    machine_name(name);
+    fprintf(out, "%s, compiler %s; sender on CPU %d, receiver on CPU %d; load average at the start %.2f\n", name,
+            __VERSION__, cpus[0], cpus[1], load_average());
 }
 
 /* --- Numbers of a sample ------------------------------------------------------------------------------------------ */
 
-static double rate_of(const struct sample *sample) { return sample->rate; }
-static double p50_of(const struct sample *sample) { return sample->p50; }
-static double p99_of(const struct sample *sample) { return sample->p99; }
-static double p999_of(const struct sample *sample) { return sample->p999; }
-static double probe_of(const struct sample *sample) { return sample->probe_ns; }
+double sample_rate(const struct sample *sample) { return sample->rate; }
+double sample_probe(const struct sample *sample) { return sample->probe_ns; }
 
-/* What each side of a cell's samples did, added to sum. */
-static void add_cell(struct sample *sum, const struct cell *cell, enum placement placement)
+/* The number that a cell is compared by. */
+static struct spread main_spread(const struct plan *plan, const struct cell *cell, enum placement placement)
 {
+    return plan->experiment == RATE ? cell_spread(cell, placement, sample_rate) : cell_percentile(cell, placement, P50);
+}
+
+static void add_sample(struct sample *sum, const struct sample *more)
+{
+    sum->idle_ns += more->idle_ns;
+    for (int role = SENDER; role <= RECEIVER; role++) {
+        sum->usage[role].wall_ns += more->usage[role].wall_ns;
+        sum->usage[role].cpu_ns += more->usage[role].cpu_ns;
+        sum->usage[role].switches += more->usage[role].switches;
+        counters_add(&sum->side[role], &more->side[role]);
+    }
+}
+
+struct sample cell_sum(const struct cell *cell, enum placement placement)
+{
+    struct sample sum = { 0 };
     for (unsigned i = 0; i < cell->count[placement]; i++)
-        for (int role = SENDER; role <= RECEIVER; role++) {
-            const struct usage *usage = &cell->samples[placement][i].usage[role];
-            sum->usage[role].wall_ns += usage->wall_ns;
-            sum->usage[role].cpu_ns += usage->cpu_ns;
-            sum->usage[role].switches += usage->switches;
-            counters_add(&sum->side[role], &cell->samples[placement][i].side[role]);
-        }
+        add_sample(&sum, &cell->samples[placement][i]);
+    return sum;
 }
 
 /* The mean over the cells of a placement of their median probes: how near "near" was. 0 when there were none. */
-static double probe_mean(const struct plan *plan, const struct results *results, enum placement placement)
+static double probe_mean(const struct results *results, enum placement placement)
 {
     double sum = 0;
     unsigned count = 0;
-    for (size_t i = 0; i < plan->transport_count * plan->size_count; i++) {
-        struct spread spread = cell_spread(&results->cells[i], placement, probe_of);
+    for (size_t i = 0; i < results->cell_count; i++) {
+        struct spread spread = cell_spread(&results->cells[i], placement, sample_probe);
         if (spread.count != 0) {
             sum += spread.median;
             count++;
@@ -77,45 +93,132 @@ static double probe_mean(const struct plan *plan, const struct results *results,
 
 /* --- Tables ------------------------------------------------------------------------------------------------------- */
 
-static void print_cell(FILE *out, const struct plan *plan, const struct cell *cell, enum placement placement)
+/* The first column: as wide as the longest name. */
+static void print_name(FILE *out, const struct plan *plan, const char *name)
 {
-    char text[64] = "-";
-    struct spread rate = cell_spread(cell, placement, plan->experiment == RATE ? rate_of : p50_of);
-    if (rate.count != 0 && plan->experiment == RATE)
-        snprintf(text, sizeof text, "%.3g [%.3g..%.3g] %u", rate.median, rate.min, rate.max, rate.count);
-    else if (rate.count != 0)
-        snprintf(text, sizeof text, "%.0f [%.0f..%.0f] / %.0f / %.0f  %u", rate.median, rate.min, rate.max,
-                 cell_spread(cell, placement, p99_of).median, cell_spread(cell, placement, p999_of).median, rate.count);
-    fprintf(out, plan->experiment == RATE ? " | %-21s" : " | %-34s", text);
+    size_t width = 8;
+    for (size_t t = 0; t < plan->transport_count; t++)
+        if (strlen(plan->transports[t]->name) > width)
+            width = strlen(plan->transports[t]->name);
+    fprintf(out, "%-*s", (int)width, name);
 }
 
 static void print_heading(FILE *out, const struct plan *plan, int width)
 {
-    fprintf(out, "%-15s", "");
-    for (size_t s = 0; s < plan->size_count; s++) {
-        char text[32];
-        fprintf(out, " | %-*s", width, size_name(plan->sizes[s], text));
+    print_name(out, plan, "");
+    for (size_t c = 0; c < plan_columns(plan); c++) {
+        char text[64];
+        fprintf(out, " | %-*s", width, column_name(plan, c, text));
     }
     fprintf(out, "\n");
 }
 
+static void rate_table(FILE *out, const struct plan *plan, const struct results *results, enum placement placement)
+{
+    print_heading(out, plan, 21);
+    for (size_t t = 0; t < plan->transport_count; t++) {
+        print_name(out, plan, plan->transports[t]->name);
+        for (size_t c = 0; c < plan_columns(plan); c++) {
+            char text[64] = "-";
+            struct spread rate = cell_spread(results_cell(plan, results, t, c), placement, sample_rate);
+            if (rate.count != 0)
+                snprintf(text, sizeof text, "%.3g [%.3g..%.3g] %u", rate.median, rate.min, rate.max, rate.count);
+            fprintf(out, " | %-21s", text);
+        }
+        fprintf(out, "\n");
+    }
+}
+
+static double per_message(uint64_t events, uint64_t messages)
+{
+    return messages == 0 ? 0 : (double)events / (double)messages;
+}
+
+/* What a row of percentiles cost, all its cells together. The sender of an open loop has not spent the time it waited
+ * in. */
+static void print_costs(FILE *out, const struct sample *sum)
+{
+    const struct usage *use = sum->usage;
+    uint64_t sending = use[SENDER].cpu_ns > sum->idle_ns ? use[SENDER].cpu_ns - sum->idle_ns : 0;
+    fprintf(out, " | %6.2f | %6.3f + %6.3f | %6llu + %6llu", (double)use[SENDER].wall_ns / 1e9, (double)sending / 1e9,
+            (double)use[RECEIVER].cpu_ns / 1e9, (unsigned long long)use[SENDER].switches,
+            (unsigned long long)use[RECEIVER].switches);
+    const struct counters *tx = &sum->side[SENDER], *rx = &sum->side[RECEIVER];
+    if (rx->messages != 0)
+        fprintf(out, " | %8.3g + %-8.3g", per_message(tx->doorbells, rx->messages),
+                per_message(rx->doorbells, rx->messages));
+}
+
+static void percentile_row(FILE *out, const struct plan *plan, const struct cell *cell, enum placement placement)
+{
+    for (enum percentile which = P50; which < PERCENTILES; which++) {
+        struct spread spread = cell_percentile(cell, placement, which);
+        char text[48] = "-";
+        if (spread.count != 0 && which == P50)
+            snprintf(text, sizeof text, "%.0f [%.0f..%.0f]", spread.median, spread.min, spread.max);
+        else if (spread.count != 0)
+            snprintf(text, sizeof text, "%.0f", spread.median);
+        fprintf(out, which == P50 ? " | %-24s" : " | %8s", text);
+    }
+    fprintf(out, " | %5u", cell->count[placement]);
+    if (plan->experiment == OPEN_LOOP)
+        fprintf(out, " | %10.0f", cell_spread(cell, placement, sample_rate).median);
+    struct sample sum = cell_sum(cell, placement);
+    print_costs(out, &sum);
+    fprintf(out, "\n");
+}
+
+static void percentile_table(FILE *out, const struct plan *plan, const struct results *results,
+                             enum placement placement, size_t column)
+{
+    char text[64];
+    fprintf(out, "\n%s\n", column_name(plan, column, text));
+    print_name(out, plan, "");
+    fprintf(out, " | %-24s", "p50 [min..max]");
+    for (enum percentile which = P90; which < PERCENTILES; which++)
+        fprintf(out, " | %8s", percentile_names[which]);
+    fprintf(out, " | cells%s | wall s | CPU s           | switches        | doorbells/message\n",
+            plan->experiment == OPEN_LOOP ? " | achieved/s" : "");
+    for (size_t t = 0; t < plan->transport_count; t++) {
+        const struct cell *cell = results_cell(plan, results, t, column);
+        print_name(out, plan, plan->transports[t]->name);
+        if (cell->count[placement] != 0)
+            percentile_row(out, plan, cell, placement);
+        else
+            fprintf(out, " | -\n");
+    }
+}
+
+static bool column_seen(const struct plan *plan, const struct results *results, enum placement placement, size_t column)
+{
+    for (size_t t = 0; t < plan->transport_count; t++)
+        if (results_cell(plan, results, t, column)->count[placement] != 0)
+            return true;
+    return false;
+}
+
+static const char *const units[EXPERIMENTS] = {
+    "million messages/s, median [min..max] cells",
+    "round trip in ns, medians of the cells; costs of the side that asks + that answers",
+    "round trip in ns with a pause before each, medians of the cells; costs of the side that asks + that answers",
+    "one way in ns from when a message was due, medians of the cells; costs of sender + receiver",
+    "the sender's ns for a message to all, medians of the cells; costs of sender + all receivers",
+};
+
 void report_table(FILE *out, const struct plan *plan, const struct results *results)
 {
     for (enum placement placement = NEAR; placement <= FAR; placement++) {
-        double probe = probe_mean(plan, results, placement);
+        double probe = probe_mean(results, placement);
         if (probe <= 0)
             continue;
-        fprintf(out, "\n%s (a cache line's round trip: %.0f ns), queue of %zu KiB: %s\n", placement_names[placement], probe,
-                plan->capacity / 1024,
-                plan->experiment == RATE ? "million messages/s, median [min..max] cells"
-                                         : "round trip in ns, p50 [min..max] / p99 / p99.9  cells");
-        print_heading(out, plan, plan->experiment == RATE ? 21 : 34);
-        for (size_t t = 0; t < plan->transport_count; t++) {
-            fprintf(out, "%-15s", plan->transports[t]->name);
-            for (size_t s = 0; s < plan->size_count; s++)
-                print_cell(out, plan, results_cell(plan, results, t, s), placement);
-            fprintf(out, "\n");
-        }
+        fprintf(out, "\n%s, %s (a cache line's round trip: %.0f ns), queue of %zu KiB: %s\n",
+                experiment_names[plan->experiment], placement_names[placement], probe, plan->capacity / 1024,
+                units[plan->experiment]);
+        if (plan->experiment == RATE)
+            rate_table(out, plan, results, placement);
+        for (size_t c = 0; c < plan_columns(plan) && plan->experiment != RATE; c++)
+            if (column_seen(plan, results, placement, c))
+                percentile_table(out, plan, results, placement, c);
     }
 }
 
@@ -131,24 +234,25 @@ static size_t find_row(const struct plan *plan, const char *name)
 void report_ratios(FILE *out, const struct plan *plan, const struct results *results, const char *against)
 {
     size_t base = find_row(plan, against);
-    sample_value value = plan->experiment == RATE ? rate_of : p50_of;
     for (enum placement placement = NEAR; placement <= FAR && base < plan->transport_count; placement++) {
-        if (probe_mean(plan, results, placement) <= 0)
+        if (probe_mean(results, placement) <= 0)
             continue;
-        fprintf(out, "\n%s: %s %s, by medians\n", placement_names[placement],
+        fprintf(out, "\n%s, %s: %s %s, by medians\n", experiment_names[plan->experiment], placement_names[placement],
                 plan->experiment == RATE ? "messages/s, times those of" : "p50, times that of", against);
         print_heading(out, plan, 8);
         for (size_t t = 0; t < plan->transport_count; t++) {
             if (t == base)
                 continue;
-            fprintf(out, "%-15s", plan->transports[t]->name);
-            for (size_t s = 0; s < plan->size_count; s++) {
-                struct spread mine = cell_spread(results_cell(plan, results, t, s), placement, value);
-                struct spread theirs = cell_spread(results_cell(plan, results, base, s), placement, value);
-                char text[32] = "-";
+            print_name(out, plan, plan->transports[t]->name);
+            for (size_t c = 0; c < plan_columns(plan); c++) {
+                struct spread mine = main_spread(plan, results_cell(plan, results, t, c), placement);
+                struct spread theirs = main_spread(plan, results_cell(plan, results, base, c), placement);
+                char text[64] = "-";
                 if (mine.count != 0 && theirs.count != 0)
                     snprintf(text, sizeof text, "%.2f", mine.median / theirs.median);
-                fprintf(out, " | %-8s", text);
+                char heading[64];
+                int width = (int)strlen(column_name(plan, c, heading));
+                fprintf(out, " | %-*s", width < 8 ? 8 : width, text);
             }
             fprintf(out, "\n");
         }
@@ -160,30 +264,38 @@ static double per_million(uint64_t events, uint64_t messages)
     return messages == 0 ? 0 : (double)events * 1e6 / (double)messages;
 }
 
+static void costs_row(FILE *out, const struct sample *sum)
+{
+    const struct usage *use = sum->usage;
+    const struct counters *tx = &sum->side[SENDER], *rx = &sum->side[RECEIVER];
+    fprintf(out, " | %6.2f | %5.2f + %5.2f | %8llu", (double)use[SENDER].wall_ns / 1e9,
+            (double)use[SENDER].cpu_ns / 1e9, (double)use[RECEIVER].cpu_ns / 1e9,
+            (unsigned long long)(use[SENDER].switches + use[RECEIVER].switches));
+    if (rx->messages != 0)
+        fprintf(out, " | %10llu | %5.3g + %5.3g | %5.3g + %5.3g | %5.3g + %5.3g", (unsigned long long)rx->messages,
+                per_million(tx->doorbells, rx->messages), per_million(rx->doorbells, rx->messages),
+                per_million(tx->sleeps, rx->messages), per_million(rx->sleeps, rx->messages),
+                per_million(tx->stalls, rx->messages), per_million(rx->stalls, rx->messages));
+    fprintf(out, "\n");
+}
+
 void report_costs(FILE *out, const struct plan *plan, const struct results *results)
 {
     for (enum placement placement = NEAR; placement <= FAR; placement++) {
-        if (probe_mean(plan, results, placement) <= 0)
+        if (probe_mean(results, placement) <= 0)
             continue;
-        fprintf(out, "\n%s, %s, all sizes: sender + receiver\n", placement_names[placement],
-                plan->experiment == RATE ? "throughput" : "round trips");
-        fprintf(out, "%-15s | wall s | CPU s         | switches | messages   | doorbells/M   | sleeps/M      | stalls/M\n",
-                "");
+        fprintf(out, "\n%s, %s, all sizes: sender + receiver\n", experiment_names[plan->experiment],
+                placement_names[placement]);
+        print_name(out, plan, "");
+        fprintf(out, " | wall s | CPU s         | switches | messages   | doorbells/M   | sleeps/M      | stalls/M\n");
         for (size_t t = 0; t < plan->transport_count; t++) {
             struct sample sum = { 0 };
-            for (size_t s = 0; s < plan->size_count; s++)
-                add_cell(&sum, results_cell(plan, results, t, s), placement);
-            const struct usage *use = sum.usage;
-            const struct counters *tx = &sum.side[SENDER], *rx = &sum.side[RECEIVER];
-            fprintf(out, "%-15s | %6.2f | %5.2f + %5.2f | %8llu", plan->transports[t]->name,
-                    (double)use[SENDER].wall_ns / 1e9, (double)use[SENDER].cpu_ns / 1e9, (double)use[RECEIVER].cpu_ns / 1e9,
-                    (unsigned long long)(use[SENDER].switches + use[RECEIVER].switches));
-            if (rx->messages != 0)
-                fprintf(out, " | %10llu | %5.3g + %5.3g | %5.3g + %5.3g | %5.3g + %5.3g", (unsigned long long)rx->messages,
-                        per_million(tx->doorbells, rx->messages), per_million(rx->doorbells, rx->messages),
-                        per_million(tx->sleeps, rx->messages), per_million(rx->sleeps, rx->messages),
-                        per_million(tx->stalls, rx->messages), per_million(rx->stalls, rx->messages));
-            fprintf(out, "\n");
+            for (size_t c = 0; c < plan_columns(plan); c++) {
+                struct sample one = cell_sum(results_cell(plan, results, t, c), placement);
+                add_sample(&sum, &one);
+            }
+            print_name(out, plan, plan->transports[t]->name);
+            costs_row(out, &sum);
         }
     }
 }
@@ -191,83 +303,30 @@ void report_costs(FILE *out, const struct plan *plan, const struct results *resu
 void report_tally(FILE *out, const struct results *results)
 {
     const unsigned *tally = results->tally;
-    fprintf(out, "\ncells: %u near, %u far; dropped: %u mixed, %u disturbed, %u of the unwanted placement\n", tally[NEAR],
-            tally[FAR], tally[MIXED], tally[DISTURBED], tally[UNWANTED]);
+    fprintf(out, "\ncells: %u near, %u far; dropped: %u mixed, %u disturbed, %u of the unwanted placement\n",
+            tally[NEAR], tally[FAR], tally[MIXED], tally[DISTURBED], tally[UNWANTED]);
+    if (results->not_begun != 0)
+        fprintf(out, harness_signal() != 0 ? "interrupted before %u more cells\n"
+                                           : "the time was up before %u more cells; --full measures them all\n",
+                results->not_begun);
 }
 
-/* --- JSON --------------------------------------------------------------------------------------------------------- */
-
-void json_begin(FILE *out, const int cpus[2])
+void report_limits(FILE *out, const struct limits *limits)
 {
-    char model[128];
-    struct utsname system;
-    cpu_model(model);
-    uname(&system);
-    fprintf(out, "{\n  \"machine\": {\"cpu\": \"%s\", \"system\": \"%s %s\", \"architecture\": \"%s\", "
-                 "\"cpus\": [%d, %d]},\n",
-            model, system.sysname, system.release, system.machine, cpus[0], cpus[1]);
-    fprintf(out, "  \"experiments\": [");
-}
-
-static void json_spread(FILE *out, const char *name, struct spread spread)
-{
-    fprintf(out, ", \"%s\": {\"median\": %.4g, \"min\": %.4g, \"max\": %.4g}", name, spread.median, spread.min, spread.max);
-}
-
-static void json_side(FILE *out, const char *name, const struct usage *usage, const struct counters *counters)
-{
-    fprintf(out, ",\n       \"%s\": {\"wall_s\": %.4f, \"cpu_s\": %.4f, \"switches\": %llu, \"messages\": %llu, "
-                 "\"stalls\": %llu, \"sleeps\": %llu, \"doorbells\": %llu}",
-            name, (double)usage->wall_ns / 1e9, (double)usage->cpu_ns / 1e9, (unsigned long long)usage->switches,
-            (unsigned long long)counters->messages, (unsigned long long)counters->stalls,
-            (unsigned long long)counters->sleeps, (unsigned long long)counters->doorbells);
-}
-
-static void json_cell(FILE *out, const struct plan *plan, const struct cell *cell, size_t t, size_t s,
-                      enum placement placement)
-{
-    char text[32];
-    fprintf(out, "      {\"transport\": \"%s\", \"size\": \"%s\", \"placement\": \"%s\", \"cells\": %u",
-            plan->transports[t]->name, size_name(plan->sizes[s], text), placement_names[placement],
-            cell->count[placement]);
-    if (plan->experiment == RATE) {
-        json_spread(out, "million_per_s", cell_spread(cell, placement, rate_of));
-    } else {
-        json_spread(out, "p50_ns", cell_spread(cell, placement, p50_of));
-        json_spread(out, "p99_ns", cell_spread(cell, placement, p99_of));
-        json_spread(out, "p99.9_ns", cell_spread(cell, placement, p999_of));
+    for (enum placement placement = NEAR; placement <= FAR; placement++) {
+        if (limits->count[placement] == 0)
+            continue;
+        fprintf(out, "\nlimits, %s (a cache line's round trip: %.0f ns), blocks of %zu KiB: "
+                     "median [min..max] of %u rounds\n",
+                placement_names[placement], limit_probe(limits, placement).median, limits->block / 1024,
+                limits->count[placement]);
+        for (enum limit which = 0; which < LIMITS; which++) {
+            struct spread spread = limit_spread(limits, placement, which);
+            fprintf(out, "%-50s | %6.1f [%.1f..%.1f] %s\n", limit_texts[which], spread.median, spread.min, spread.max,
+                    limit_units[which]);
+        }
     }
-    json_spread(out, "probe_ns", cell_spread(cell, placement, probe_of));
-    struct sample sum = { 0 };
-    add_cell(&sum, cell, placement);
-    json_side(out, "sender", &sum.usage[SENDER], &sum.side[SENDER]);
-    json_side(out, "receiver", &sum.usage[RECEIVER], &sum.side[RECEIVER]);
-    fprintf(out, "}");
-}
-
-void json_experiment(FILE *out, const struct plan *plan, const struct results *results, bool first)
-{
-    const unsigned *tally = results->tally;
-    fprintf(out, "%s\n    {\"experiment\": \"%s\", \"capacity\": %zu, \"rounds\": %u, \"cell_s\": %.3f,\n", first ? "" : ",",
-            plan->experiment == RATE ? "throughput" : "round_trip", plan->capacity, plan->rounds,
-            (double)plan->duration_ns / 1e9);
-    fprintf(out, "     \"dropped\": {\"mixed\": %u, \"disturbed\": %u, \"unwanted\": %u},\n     \"results\": [", tally[MIXED],
-            tally[DISTURBED], tally[UNWANTED]);
-    const char *separator = "\n";
-    for (size_t s = 0; s < plan->size_count; s++)
-        for (size_t t = 0; t < plan->transport_count; t++)
-            for (enum placement placement = NEAR; placement <= FAR; placement++) {
-                const struct cell *cell = results_cell(plan, results, t, s);
-                if (cell->count[placement] == 0)
-                    continue;
-                fputs(separator, out);
-                separator = ",\n";
-                json_cell(out, plan, cell, t, s, placement);
-            }
-    fprintf(out, "]}");
-}
-
-void json_end(FILE *out)
-{
-    fprintf(out, "\n  ]\n}\n");
+    const unsigned *tally = limits->tally;
+    fprintf(out, "\nrounds: %u near, %u far; dropped: %u mixed, %u disturbed, %u of the unwanted placement\n",
+            tally[NEAR], tally[FAR], tally[MIXED], tally[DISTURBED], tally[UNWANTED]);
 }

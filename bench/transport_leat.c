@@ -198,10 +198,28 @@ static const struct calls batch_now_calls = { batch_send_now, batch_receive_now,
 static const struct calls batch_wait_calls = { batch_send_wait, batch_receive_wait, NULL };
 DEFINE_TRIPS(batch_now, batch_now_calls)
 DEFINE_TRIPS(batch_wait, batch_wait_calls)
-static int batch_now_rate_send(struct run *run, void *link) { return batch_send_loop(run, link, LEAT_NOW); }
-static int batch_now_rate_receive(struct run *run, void *link) { return batch_receive_loop(run, link, LEAT_NOW); }
-static int batch_wait_rate_send(struct run *run, void *link) { return batch_send_loop(run, link, LEAT_FOREVER); }
-static int batch_wait_rate_receive(struct run *run, void *link) { return batch_receive_loop(run, link, LEAT_FOREVER); }
+DEFINE_FAN(batch_now, batch_now_calls)
+DEFINE_FAN(batch_wait, batch_wait_calls)
+
+/* At a fixed rate, and where several receivers share a CPU, batches of one too. */
+static int batch_now_rate_send(struct run *run, void *link)
+{
+    return run->rate != 0 ? rate_send_loop(run, &batch_now_calls, link) : batch_send_loop(run, link, LEAT_NOW);
+}
+static int batch_now_rate_receive(struct run *run, void *link)
+{
+    bool single = run->rate != 0 || run->progress != NULL;
+    return single ? rate_receive_loop(run, &batch_now_calls, link) : batch_receive_loop(run, link, LEAT_NOW);
+}
+static int batch_wait_rate_send(struct run *run, void *link)
+{
+    return run->rate != 0 ? rate_send_loop(run, &batch_wait_calls, link) : batch_send_loop(run, link, LEAT_FOREVER);
+}
+static int batch_wait_rate_receive(struct run *run, void *link)
+{
+    bool single = run->rate != 0 || run->progress != NULL;
+    return single ? rate_receive_loop(run, &batch_wait_calls, link) : batch_receive_loop(run, link, LEAT_FOREVER);
+}
 
 /* --- In place ----------------------------------------------------------------------------------------------------- */
 
@@ -298,9 +316,8 @@ ALWAYS_INLINE int place_ask_loop(struct run *run, void *to, void *from, uint64_t
     uint64_t end = now_ns() + r.duration_ns, before = 0;
     size_t count = 0;
     for (uint64_t serial = 0;; serial++) {
-        bool last = serial % CLOCK_EVERY == CLOCK_EVERY - 1 && now_ns() >= end;
-        if (serial % CLOCK_EVERY == 0)
-            before = ticks();
+        bool last = trips_end(&r, serial, end);
+        before = trip_start(&r, serial, before);
         if (place_send_one(&r, to, r.lengths[serial % LENGTHS], last ? STOP : serial, deadline_ns) != 0)
             return -1;
         if (last)
@@ -308,7 +325,7 @@ ALWAYS_INLINE int place_ask_loop(struct run *run, void *to, void *from, uint64_t
         if (place_receive_one(&r, from, serial, deadline_ns) != 0)
             return -1;
         uint64_t after = ticks();
-        if (serial >= WARM_UP_TRIPS && count < r.sample_max)
+        if (serial >= warm_up_trips(&r) && count < r.sample_max)
             r.samples[count++] = (uint32_t)(after - before);
         before = after;
     }
@@ -349,16 +366,18 @@ static int place_wait_trip_answer(struct run *run, void *from, void *to)
 #define CHANNEL .create = channel_create, .open = channel_open, .close = channel_close, .destroy = free
 
 const struct transport transport_leat = {
-    .name = "leat", .about = "leat_send, leat_recv, polled", CHANNEL, LOOPS(now)
+    .name = "leat", .about = "leat_send, leat_recv, polled", CHANNEL, LOOPS(now), FAN(now)
 };
 const struct transport transport_leat_wait = {
-    .name = "leat_wait", .about = "the same, with leat's own waiting", .sleeps = true, CHANNEL, LOOPS(wait)
+    .name = "leat_wait", .about = "the same, with leat's own waiting", .sleeps = true, CHANNEL, LOOPS(wait), FAN(wait)
 };
 const struct transport transport_leat_many = {
-    .name = "leat_many", .about = "leat_send_many, leat_recv_many in batches of 16, polled", CHANNEL, LOOPS(batch_now)
+    .name = "leat_many", .about = "leat_send_many, leat_recv_many in batches of 16, polled", CHANNEL,
+    LOOPS(batch_now), FAN(batch_now)
 };
 const struct transport transport_leat_many_wait = {
-    .name = "leat_many_wait", .about = "the same, with leat's own waiting", .sleeps = true, CHANNEL, LOOPS(batch_wait)
+    .name = "leat_many_wait", .about = "the same, with leat's own waiting", .sleeps = true, CHANNEL,
+    LOOPS(batch_wait), FAN(batch_wait)
 };
 const struct transport transport_leat_place = {
     .name = "leat_place", .about = "in place: leat_reserve, leat_commit, leat_peek, leat_release, polled", CHANNEL,

@@ -62,5 +62,6 @@ static const struct calls pipe_calls = { pipe_send, pipe_receive, NULL };
 DEFINE_LOOPS(pipe, pipe_calls)
 
 const struct transport transport_pipe = {
-    .name = "pipe", .about = "a pipe, polled", .create = pipe_create, .destroy = pipe_destroy, LOOPS(pipe)
+    .name = "pipe", .about = "a pipe, polled", .create = pipe_create, .destroy = pipe_destroy, LOOPS(pipe),
+    FAN(pipe)
 };

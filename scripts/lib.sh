@@ -5,7 +5,7 @@
 # says what failed and where its whole output is.
 
 build=${root:?}/build
-missing_packages=
+missing_packages= wanted_packages=
 
 say() {
     printf '%s\n' "$*"
@@ -33,14 +33,24 @@ have_header() {
 
 # need PACKAGE PURPOSE PROBE...: puts the package on the list of missing ones unless the probe succeeds.
 need() {
+    tell_if_missing "$@" || missing_packages="$missing_packages $1"
+}
+
+# The same for a package that the build does without if it cannot be had.
+want() {
+    tell_if_missing "$@" || wanted_packages="$wanted_packages $1"
+}
+
+tell_if_missing() {
     need_package=$1
     need_purpose=$2
     shift 2
-    if ! "$@"; then
-        [ -n "$missing_packages" ] || say "Missing on this machine:"
-        printf '  %-18s %s\n' "$need_package" "$need_purpose"
-        missing_packages="$missing_packages $need_package"
+    if "$@"; then
+        return 0
     fi
+    [ -n "$missing_packages$wanted_packages" ] || say "Missing on this machine:"
+    printf '  %-24s %s\n' "$need_package" "$need_purpose"
+    return 1
 }
 
 # What every build needs: the library and the leat command.
@@ -56,7 +66,7 @@ need_for_building() {
 
 # Installs what `need` found missing. No network is touched when nothing is.
 install_missing() {
-    [ -n "$missing_packages" ] || return 0
+    [ -n "$missing_packages$wanted_packages" ] || return 0
     if ! have_command apt-get; then
         die "there is no apt-get here: install what these Debian packages hold, then try again:$missing_packages"
     elif [ "$(id -u)" -eq 0 ]; then
@@ -74,11 +84,15 @@ install_missing() {
     apt_get update || say "  'apt-get update' failed; trying with the package lists that are here"
     # The list is meant to be split into words.
     # shellcheck disable=SC2086
-    if ! apt_get install -y --no-install-recommends $missing_packages; then
+    if [ -n "$missing_packages" ] && ! apt_get install -y --no-install-recommends $missing_packages; then
         grep -E '^(E|W|Err)' "$install_log" | tail -n 12 >&2 || :
         die "apt-get failed, see above. Needed are the packages:$missing_packages"
     fi
-    missing_packages=
+    # One by one: each may be missing by itself.
+    for wanted in $wanted_packages; do
+        apt_get install -y --no-install-recommends "$wanted" || say "  without $wanted: it cannot be installed here"
+    done
+    missing_packages= wanted_packages=
 }
 
 apt_get() {

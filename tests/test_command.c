@@ -1,9 +1,8 @@
 /* test_command.c - `leat` as people and programs use it: what it prints, as text and as JSON, and its exit codes. The real command
  * runs in processes of its own. Channels from the shell are in test_command_pipe.c. */
-#include "harness.h"
+#include "command.h"
 
 #include <fcntl.h>
-#include <jansson.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,67 +10,11 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-static struct harness_output result;
-
-static const char *leat_program(void) {
-    return harness_program("LEAT_COMMAND", NULL);
-}
-
-#define leat(...) harness_run_command(&result, HARNESS_ARGV(leat_program(), __VA_ARGS__), NULL, 0)
-
-static void expect_at(int line, int exit_code, const char *in_output, const char *in_error) {
-    if (result.exit_code != exit_code || strstr(result.out, in_output) == NULL || strstr(result.err, in_error) == NULL)
-        harness_fail_at(__FILE__, line, "exit code %d (signal %d); wanted %d, output with \"%s\", errors with \"%s\"\n%s%s",
-                        result.exit_code, result.term_signal, exit_code, in_output, in_error, result.out, result.err);
-}
-
-/* Exit code, something that stands in the output, something that stands in the errors. */
-#define expect(exit_code, in_output, in_error) expect_at(__LINE__, exit_code, in_output, in_error)
-
-/* A failure is one line (usage errors: two) that starts with the command, and nothing on standard output. */
-#define expect_failure(exit_code, in_error)                                                                           \
-    do {                                                                                                              \
-        expect(exit_code, "", in_error);                                                                              \
-        assert_string_equal(result.out, "");                                                                          \
-        assert_ptr_equal(strstr(result.err, "leat: "), result.err);                                                   \
-        if (exit_code != 2)                                                                                           \
-            assert_ptr_equal(strchr(result.err, '\n'), result.err + result.err_size - 1);                             \
-    } while (0)
-
-static json_t *parsed(void) {
-    json_error_t error;
-    json_t *value = json_loadb(result.out, result.out_size, 0, &error);
-    if (value == NULL)
-        harness_fail("no JSON: %s\n%s", error.text, result.out);
-    return value;
-}
-
-static const char *text_of(const json_t *object, const char *member) {
-    const json_t *value = json_object_get(object, member);
-    if (!json_is_string(value))
-        harness_fail("no text '%s' in %s", member, result.out);
-    return json_string_value(value);
-}
-
-static long long number_of(const json_t *object, const char *member) {
-    const json_t *value = json_object_get(object, member);
-    if (!json_is_integer(value))
-        harness_fail("no number '%s' in %s", member, result.out);
-    return json_integer_value(value);
-}
-
-static bool truth_of(const json_t *object, const char *member) {
-    const json_t *value = json_object_get(object, member);
-    if (!json_is_boolean(value))
-        harness_fail("no boolean '%s' in %s", member, result.out);
-    return json_is_true(value);
-}
-
 /* --- Help and usage --------------------------------------------------------------------------------------------------- */
 
 static void every_command_explains_itself(void **state) {
     (void)state;
-    static const char *const names[] = {"ls", "info", "send", "recv", "create", "read", "write", "rm", "gc", "demo"};
+    static const char *const names[] = {"ls", "info", "send", "recv", "create", "read", "write", "rm", "gc", "demo", "bench"};
     leat("--help");
     expect(0, "Usage: leat COMMAND", "");
     expect(0, "Exit codes:", "");
@@ -127,6 +70,8 @@ static void wrong_usage_is_told_apart(void **state) {
     expect_failure(2, "NAME");
     leat("demo", "--seconds", "soon");
     expect_failure(2, "--seconds: 'soon'");
+    leat("bench");
+    expect(2, "", "Usage: leat bench WHAT");
     harness_run_command(&result, HARNESS_ARGV(leat_program()), NULL, 0);
     expect(2, "", "Usage: leat COMMAND");
     assert_int_equal(harness_names_left(), 0);
@@ -416,10 +361,6 @@ static void gc_removes_what_the_killed_left_behind(void **state) {
 }
 
 /* --- Standard streams ------------------------------------------------------------------------------------------------- */
-
-static void run_shell(const char *script) {
-    harness_run_command(&result, HARNESS_ARGV("sh", "-c", script, "sh", leat_program()), NULL, 0);
-}
 
 /* What the creator asks for is what others get; where the command finds the object made already, it changes nothing. */
 static void permissions_are_those_that_the_creator_asks_for(void **state) {

@@ -30,7 +30,7 @@ struct command {
 };
 
 extern const struct command command_ls, command_info, command_send, command_recv, command_create, command_read,
-    command_write, command_rm, command_gc, command_demo, command_demo_producer;
+    command_write, command_rm, command_gc, command_demo, command_demo_producer, command_bench;
 
 /* What a command works on. */
 struct target {

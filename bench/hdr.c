@@ -1,0 +1,72 @@
+/* hdr.c - see hdr.h. */
+#include "hdr.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define PATH_SIZE 4096u
+
+static size_t count_distributions(const struct results *results)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < results->cell_count; i++)
+        for (enum placement placement = NEAR; placement <= FAR; placement++)
+            count += results->cells[i].all[placement] != NULL;
+    return count;
+}
+
+static void name_file(char path[PATH_SIZE], const char *given, const struct plan *plan, size_t t, size_t c,
+                      enum placement placement)
+{
+    const char *slash = strrchr(given, '/'), *dot = strrchr(given, '.');
+    if (dot == NULL || (slash != NULL && dot < slash))
+        dot = given + strlen(given);
+    struct column column = plan_column(plan, c);
+    char size[32] = "mix", level[32] = "";
+    if (column.size == SIZE_SMALL_MIX)
+        strcpy(size, "small");
+    else if (column.size != SIZE_MIX)
+        snprintf(size, sizeof size, "%zu", column.size);
+    if (plan->level_count != 0)
+        snprintf(level, sizeof level, "-%llu%s", (unsigned long long)column.level,
+                 plan->experiment == OPEN_LOOP ? "ps" : "rx");
+    snprintf(path, PATH_SIZE, "%.*s-%s-%s%s-%s%s", (int)(dot - given), given, plan->transports[t]->name, size, level,
+             placement_names[placement], dot);
+}
+
+static int write_one(const char *path, const struct histogram *histogram, double unit)
+{
+    FILE *file = fopen(path, "w");
+    if (file != NULL)
+        histogram_write_hdr(histogram, unit, file);
+    bool bad = file != NULL && ferror(file);
+    if (file == NULL || fclose(file) != 0 || bad) {
+        fprintf(stderr, "%s: --hdr: the distribution could not be written to '%s': %s\n", program_invocation_short_name,
+                path, strerror(errno));
+        return -1;
+    }
+    fprintf(stderr, "wrote %s: %llu times, in ns\n", path, (unsigned long long)histogram->count);
+    return 0;
+}
+
+int hdr_write(const char *given, const struct plan *plan, const struct results *results)
+{
+    size_t count = count_distributions(results);
+    if (count == 0) {
+        fprintf(stderr, "%s: --hdr: no cell was measured undisturbed, so there is nothing to write to '%s'\n",
+                program_invocation_short_name, given);
+        return -1;
+    }
+    char path[PATH_SIZE];
+    for (size_t t = 0; t < plan->transport_count; t++)
+        for (size_t c = 0; c < plan_columns(plan); c++)
+            for (enum placement placement = NEAR; placement <= FAR; placement++) {
+                const struct histogram *all = results_cell(plan, results, t, c)->all[placement];
+                if (all == NULL)
+                    continue;
+                name_file(path, given, plan, t, c, placement);
+                if (write_one(count == 1 ? given : path, all, histogram_unit(plan)) != 0)
+                    return -1;
+            }
+    return 0;
+}

@@ -1,0 +1,297 @@
+/* machine.c - see machine.h. */
+#include "machine.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/time.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+struct machine machine;
+
+void message_lost(void)
+{
+    fprintf(stderr, "%s: %s: a message was lost, torn or refused\n", program_invocation_short_name, machine.doing);
+    exit(1);
+}
+
+void die(const char *what)
+{
+    fprintf(stderr, "%s: %s: %s\n", program_invocation_short_name, what, strerror(errno));
+    exit(1);
+}
+
+/* --- CPUs and clocks ---------------------------------------------------------------------------------------------- */
+
+static void calibrate(void)
+{
+    uint64_t t0 = ticks(), n0 = now_ns();
+    while (now_ns() - n0 < 20000000)
+        ;
+    machine.ticks_per_ns = (double)(ticks() - t0) / (double)(now_ns() - n0);
+}
+
+void pin(int cpu)
+{
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    CPU_SET((size_t)cpu, &set);
+    if (sched_setaffinity(0, sizeof set, &set) != 0) {
+        char text[64];
+        snprintf(text, sizeof text, "this process may not run on CPU %d: sched_setaffinity", cpu);
+        die(text);
+    }
+}
+
+static void choose_cpus(int cpus[2])
+{
+    cpu_set_t set;
+    if (sched_getaffinity(0, sizeof set, &set) != 0)
+        die("sched_getaffinity");
+    int found = 0;
+    for (int cpu = 0; cpu < CPU_SETSIZE && found < 2; cpu++)
+        if (CPU_ISSET((size_t)cpu, &set))
+            cpus[found++] = cpu;
+    if (found < 2) {
+        fprintf(stderr, "%s: this needs two CPUs, and the process may use only one; see taskset(1)\n",
+                program_invocation_short_name);
+        exit(EXIT_SKIP);
+    }
+}
+
+/* How long this process was ready to run and did not, since it began; 0 where the kernel does not tell. */
+static uint64_t run_delay_ns(void)
+{
+    unsigned long long run = 0, delay = 0;
+    FILE *file = fopen("/proc/self/schedstat", "r");
+    if (file == NULL)
+        return 0;
+    if (fscanf(file, "%llu %llu", &run, &delay) != 2)
+        delay = 0;
+    fclose(file);
+    return delay;
+}
+
+static uint64_t clock_ns(clockid_t clock)
+{
+    struct timespec time;
+    clock_gettime(clock, &time);
+    return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
+}
+
+void usage_add(struct usage *usage, uint64_t sign)
+{
+    struct rusage self;
+    getrusage(RUSAGE_SELF, &self);
+    uint64_t cpu_ns = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
+    usage->delay_ns += sign * run_delay_ns();
+    usage->switches += sign * (uint64_t)self.ru_nvcsw;
+    usage->cpu_ns += sign * cpu_ns;
+    usage->helpers_ns += sign * (cpu_ns - clock_ns(CLOCK_THREAD_CPUTIME_ID));
+    usage->wall_ns += sign * now_ns();
+}
+
+/* --- Memory ------------------------------------------------------------------------------------------------------- */
+
+void *map_shared(size_t size)
+{
+    void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+    if (p == MAP_FAILED)
+        die("mmap");
+    return p;
+}
+
+void *must_allocate(size_t count, size_t size)
+{
+    void *p = calloc(count, size);
+    if (p == NULL)
+        die("calloc");
+    return p;
+}
+
+void *link_memory(unsigned number)
+{
+    if (machine.memory[number] == NULL)
+        machine.memory[number] = map_shared(machine.memory_size);
+    return memset(machine.memory[number], 0, machine.memory_size);
+}
+
+void fill_lengths(size_t size)
+{
+    uint64_t x = 88172645463325252u;
+    for (size_t i = 0; i < LENGTHS; i++) {
+        x ^= x << 13, x ^= x >> 7, x ^= x << 17;
+        machine.lengths[i] = (uint16_t)(size > SIZE_SMALL_MIX    ? size
+                                        : size == SIZE_SMALL_MIX ? 8 + x % 57
+                                                                 : 16 + x % 2032);
+    }
+}
+
+/* --- The watchdog ------------------------------------------------------------------------------------------------- */
+
+/* A cell that hangs or whose peer crashed must not leave the other process spinning. */
+static void on_alarm(int signal)
+{
+    (void)signal;
+    static const char text[] = " hangs: given up\n";
+    ssize_t ignored = write(STDERR_FILENO, program_invocation_short_name, strlen(program_invocation_short_name));
+    ignored = write(STDERR_FILENO, ": ", 2);
+    ignored = write(STDERR_FILENO, machine.doing, strlen(machine.doing));
+    ignored = write(STDERR_FILENO, text, sizeof text - 1);
+    (void)ignored;
+    _exit(1);
+}
+
+/* Some child has ended. If it did not end well, whoever spins must learn of it. */
+static void on_child(int signal)
+{
+    (void)signal;
+    int saved = errno;
+    for (unsigned i = 0; i < machine.children; i++) {
+        siginfo_t info = { 0 };
+        if (waitid(P_PID, (id_t)machine.child[i], &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid != 0 &&
+            (info.si_code != CLD_EXITED || info.si_status != 0))
+            __atomic_store_n(&machine.control->failed, 1, __ATOMIC_RELAXED);
+    }
+    errno = saved;
+}
+
+static volatile sig_atomic_t asked_to_end;
+
+static void on_end(int signal) { asked_to_end = signal; }
+
+int harness_signal(void) { return asked_to_end; }
+
+void watch_for(uint64_t seconds)
+{
+    struct itimerval timer = { .it_value = { .tv_sec = (time_t)seconds } };
+    setitimer(ITIMER_REAL, &timer, NULL);
+}
+
+/* --- Children ----------------------------------------------------------------------------------------------------- */
+
+bool in_new_child(void)
+{
+    sigset_t child_signal, before;
+    sigemptyset(&child_signal);
+    sigaddset(&child_signal, SIGCHLD);
+    sigprocmask(SIG_BLOCK, &child_signal, &before); /* on_child must find the number of a child that dies at once */
+    pid_t child = fork();
+    if (child < 0)
+        die("fork");
+    if (child > 0)
+        machine.child[machine.children++] = child;
+    sigprocmask(SIG_SETMASK, &before, NULL);
+    if (child > 0)
+        return false;
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    signal(SIGINT, SIG_IGN); /* they go to all of the group, and the parent decides */
+    signal(SIGHUP, SIG_IGN);
+    signal(SIGTERM, SIG_IGN);
+    machine.children = 0;
+    pin(machine.cpus[1]);
+    return true;
+}
+
+void end_child(int result)
+{
+    if (result != 0)
+        __atomic_store_n(&machine.control->failed, 1, __ATOMIC_RELAXED);
+    _exit(result != 0);
+}
+
+int collect_children(bool give_up)
+{
+    int wrong = 0;
+    if (give_up)
+        __atomic_store_n(&machine.control->failed, 1, __ATOMIC_RELAXED);
+    for (unsigned i = 0; i < machine.children; i++) {
+        int status = 0;
+        while (waitpid(machine.child[i], &status, 0) < 0 && errno == EINTR)
+            ;
+        wrong |= status;
+    }
+    machine.children = 0;
+    return wrong;
+}
+
+void harness_start(int cpus[2], size_t capacity)
+{
+    if (cpus[0] < 0)
+        choose_cpus(cpus);
+    machine.cpus[0] = cpus[0];
+    machine.cpus[1] = cpus[1];
+    pin(cpus[1]); /* only to learn now whether that works */
+    pin(cpus[0]);
+    calibrate();
+    machine.control = map_shared(sizeof *machine.control);
+    machine.memory_size = 2 * capacity + ((size_t)64 << 10);
+    /* Shared so that fork leaves them writable: a page fault for every thousand samples would be the p99.9. */
+    machine.samples = map_shared(SAMPLES_MAX * sizeof *machine.samples);
+    machine.probe = map_shared(PROBE_TRIPS * sizeof *machine.probe);
+    machine.buffer = aligned_alloc(4096, BUFFER_SIZE);
+    if (machine.buffer == NULL)
+        die("aligned_alloc");
+    memset(machine.buffer, 0x5a, BUFFER_SIZE);
+    signal(SIGPIPE, SIG_IGN);
+    signal(SIGALRM, on_alarm);
+    struct sigaction action = { .sa_handler = on_child, .sa_flags = SA_RESTART | SA_NOCLDSTOP };
+    sigaction(SIGCHLD, &action, NULL);
+    static const int ends[] = { SIGINT, SIGTERM, SIGHUP };
+    action = (struct sigaction){ .sa_handler = on_end, .sa_flags = (int)(SA_RESTART | SA_RESETHAND) };
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
+        sigaction(ends[i], &action, NULL);
+}
+
+/* --- The probe ---------------------------------------------------------------------------------------------------- */
+
+static int compare_u32(const void *a, const void *b)
+{
+    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+    return (x > y) - (x < y);
+}
+
+double median_ns(uint32_t *ticks_taken, size_t count)
+{
+    qsort(ticks_taken, count, sizeof *ticks_taken, compare_u32);
+    return count == 0 ? 0 : (double)ticks_taken[(count - 1) / 2] / machine.ticks_per_ns;
+}
+
+int probe_wait(const uint64_t *word, uint64_t value)
+{
+    while (__atomic_load_n(word, __ATOMIC_ACQUIRE) != value) {
+        relax();
+        if (__atomic_load_n(&machine.control->failed, __ATOMIC_RELAXED))
+            return -1;
+    }
+    return 0;
+}
+
+double probe_ask(uint64_t *serial)
+{
+    for (size_t i = 0; i < PROBE_TRIPS; i++) {
+        uint64_t t0 = ticks(), value = ++*serial;
+        __atomic_store_n(&machine.control->ping, value, __ATOMIC_RELEASE);
+        if (probe_wait(&machine.control->pong, value) != 0)
+            return 0;
+        machine.probe[i] = (uint32_t)(ticks() - t0);
+    }
+    return median_ns(machine.probe, PROBE_TRIPS);
+}
+
+int probe_answer(uint64_t *serial)
+{
+    for (size_t i = 0; i < PROBE_TRIPS; i++) {
+        uint64_t value = ++*serial;
+        if (probe_wait(&machine.control->ping, value) != 0)
+            return -1;
+        __atomic_store_n(&machine.control->pong, value, __ATOMIC_RELEASE);
+    }
+    return 0;
+}

@@ -1,0 +1,91 @@
+/* machine.h - what the parts of the harness share: the CPUs, clocks, memory, and the probe of the CPUs' distance. */
+#ifndef BENCH_MACHINE_H
+#define BENCH_MACHINE_H
+
+#include "harness.h"
+#include "loops.h"
+
+#define PROBE_TRIPS 20000u
+#define SAMPLES_MAX 4000000u
+#define BUFFER_SIZE (BATCH * SIZE_MAX_FIXED)
+
+/* Shared by the processes of a cell; zeroed before each. Each word that is polled has a page of its own. */
+struct control {
+    _Alignas(4096) uint64_t ping;
+    _Alignas(4096) uint64_t pong;
+    _Alignas(4096) uint64_t go;     /* the probe is over, start */
+    _Alignas(4096) uint64_t failed; /* one side has given up */
+    _Alignas(4096) uint64_t sample_count; /* of those that the child took */
+    uint64_t count, elapsed_ns;
+    struct usage usage;
+    struct counters counters[2]; /* by link */
+    _Alignas(4096) uint64_t ready; /* receivers of a fan-out that have opened their links */
+    uint64_t received;             /* those that have everything */
+    struct usage usages[RECEIVERS_MAX];
+    struct counters each[RECEIVERS_MAX];
+    _Alignas(4096) uint64_t progress[RECEIVERS_MAX * PROGRESS_STRIDE];
+};
+
+struct machine {
+    struct control *control;
+    unsigned char *memory[RECEIVERS_MAX];
+    size_t memory_size; /* of each */
+    int cpus[2];
+    double ticks_per_ns;
+    uint32_t *samples, *probe;
+    unsigned char *buffer;
+    uint16_t lengths[LENGTHS];
+    char doing[128];   /* for messages and the watchdog */
+    int child[RECEIVERS_MAX]; /* process numbers, of the cell at hand */
+    unsigned children;
+};
+extern struct machine machine;
+
+void die(const char *what) __attribute__((noreturn)); /* with what errno says */
+void message_lost(void) __attribute__((noreturn));    /* or torn, or refused, in the cell at hand */
+void pin(int cpu);
+void *map_shared(size_t size);
+void *must_allocate(size_t count, size_t size);
+
+/* Memory for the link of that number, zeroed. */
+void *link_memory(unsigned number);
+
+/* Adds what this process did since the beginning; called with the opposite sign at start and end. */
+void usage_add(struct usage *usage, uint64_t sign);
+
+/* Ends the program if it takes longer; 0: no more. */
+void watch_for(uint64_t seconds);
+
+void fill_lengths(size_t size);
+
+/* Sorts. */
+double median_ns(uint32_t *ticks, size_t count);
+
+/* Waits until the other process stores value. -1: it failed and never will. */
+int probe_wait(const uint64_t *word, uint64_t value);
+
+/* Median round trip of a cache line in ns, 0 when the other process failed. *serial goes on from probe to probe. */
+double probe_ask(uint64_t *serial);
+int probe_answer(uint64_t *serial);
+
+/* Starts a child of a cell, pinned to its CPU: true in the child, which ends with end_child. One that crashes or fails
+ * sets control->failed, which every loop looks at. */
+bool in_new_child(void);
+void end_child(int result) __attribute__((noreturn));
+
+/* Waits for all of them; give_up: tells them to end. 0 when all ended well. */
+int collect_children(bool give_up);
+
+/* One cell, once. -1 when the transport does not carry such messages. */
+int run_cell(const struct plan *plan, const struct transport *transport, struct column column, struct sample *sample,
+             struct histogram *times, enum placement *placement);
+int run_fan_out(const struct plan *plan, const struct transport *transport, struct column column, struct sample *sample,
+                struct histogram *times, enum placement *placement);
+
+/* For both: a struct run as far as it is always the same; percentiles; what the probes and the usage say. */
+struct run new_run(const struct plan *plan);
+void take_percentiles(struct sample *sample, const struct histogram *times, double unit);
+bool was_late(const struct usage *usage, bool sleeps);
+enum placement classify(const double probes[2], bool unwanted, bool disturbed);
+
+#endif

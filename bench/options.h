@@ -1,0 +1,46 @@
+/* options.h - the command line of the benchmark program, made into a plan. What the user got wrong ends the process
+ * with status 2 and a line on standard error that says what. */
+#ifndef BENCH_OPTIONS_H
+#define BENCH_OPTIONS_H
+
+#include "harness.h"
+
+/* A list of transports, ended by NULL. Those with a name can be asked for all together by it. */
+struct group {
+    const char *name;
+    const struct transport *const *transports;
+};
+
+/* What `leat bench WORD` does. */
+struct subcommand {
+    const char *word, *about;
+    bool limits;                /* else: an experiment */
+    enum experiment experiment;
+    const char *transports;     /* the usual ones; a group there stands for those of it that fit */
+    const char *sizes, *levels; /* the usual ones */
+    const char *smoke_levels;   /* few, when it only has to work */
+    const char *level_option;   /* what sets the levels: "rate", "receivers" or NULL */
+    double quick_s, full_s;     /* of each cell: at most, when in a hurry, and when not */
+    bool sleeping;              /* of a group, only transports that sleep */
+};
+
+struct options {
+    const struct subcommand *subcommand;
+    const char *program; /* how messages begin */
+    const char *transports, *sizes, *levels, *against, *hdr, *plot;
+    size_t capacity;
+    double seconds, patience_s, pause_s; /* negative: not given */
+    unsigned rounds, attempts;           /* 0: not given */
+    enum placement wanted;
+    int cpus[2];
+    bool json, list, full, smoke;
+};
+
+/* groups: ended by one without transports. */
+void options_parse(struct options *options, int argc, char **argv, const struct subcommand *subcommands,
+                   const struct group *groups);
+
+/* What they ask for, from now on. */
+void options_plan(const struct options *options, const struct group *groups, struct plan *plan);
+
+#endif
