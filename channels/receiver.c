@@ -186,33 +186,35 @@ static void shut_window(leat_receiver *receiver) {
     receiver->ring.window = 0;
 }
 
-static int receive(leat_receiver *receiver, void *buffer, size_t capacity, size_t *size, uint64_t deadline_ns) {
+/* The long way; out of line, so that the short one needs no stack. */
+static __attribute__((noinline)) int receive(leat_receiver *receiver, void *buffer, size_t capacity, size_t *size,
+                                             uint64_t deadline_ns) {
     struct leat__record record;
-    int result = first_message(receiver, &record, deadline_ns);
-    if (RARELY(result != LEAT_OK))
-        return result;
-    *size = (size_t)record.length;
-    if (RARELY(record.length > capacity))
-        return leat__fail(LEAT_EMSGSIZE, 0, "%llu bytes have arrived, the buffer holds %zu",
-                          (unsigned long long)record.length, capacity);
-    if (record.length > 0)
-        memcpy(buffer, record.payload, (size_t)record.length);
-    count(receiver, record.length);
-    release_to(receiver, record.end);
-    return LEAT_OK;
+    int result = check(receiver, true);
+    if (result == LEAT_OK)
+        result = first_message(receiver, &record, deadline_ns);
+    if (result == LEAT_OK) {
+        *size = (size_t)record.length;
+        if (record.length > capacity)
+            result = leat__fail(LEAT_EMSGSIZE, 0, "%llu bytes have arrived, the buffer holds %zu",
+                                (unsigned long long)record.length, capacity);
+    }
+    if (result == LEAT_OK) {
+        if (record.length > 0)
+            memcpy(buffer, record.payload, (size_t)record.length);
+        count(receiver, record.length);
+        release_to(receiver, record.end);
+    }
+    if (!receiver->side.object.resource.forked)
+        open_window(receiver);
+    return result;
 }
 
 int leat_recv(leat_receiver *receiver, void *buffer, size_t capacity, size_t *size, uint64_t deadline_ns) {
-    if (__builtin_expect(leat__ring_receive_small(&receiver->ring, buffer, capacity, size), 1)) {
-        count(receiver, *size);
-        return LEAT_OK;
-    }
-    int result = check(receiver, true);
-    if (RARELY(result != LEAT_OK))
-        return result;
-    result = receive(receiver, buffer, capacity, size, deadline_ns);
-    open_window(receiver);
-    return result;
+    if (RARELY(!leat__ring_receive_small(&receiver->ring, buffer, capacity, size)))
+        return receive(receiver, buffer, capacity, size, deadline_ns);
+    count(receiver, *size);
+    return LEAT_OK;
 }
 
 /* Room for messages, and how many are in it. */

@@ -36,7 +36,7 @@ bool leat__record_decode(const struct leat__ring_memory *memory, uint64_t positi
     uint64_t place = position & (memory->capacity - 1);
     if (place + slot > memory->capacity)
         return false;
-    if (type != LEAT__PAD && position % leat__slot_alignment(slot) != 0)
+    if (type != LEAT__PAD && !leat__slot_fits(position, slot))
         return false;
     *record = (struct leat__record){
         .type = type, .payload = memory->ring + place + LEAT__RECORD_HEADER, .length = length, .end = position + slot};

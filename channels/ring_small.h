@@ -20,7 +20,7 @@
 static inline void leat__copy_small(void *to, const void *from, size_t size) {
     unsigned char *target = to;
     const unsigned char *source = from;
-    if (size >= 8 && size <= 16) {
+    if (__builtin_expect(size >= 8 && size <= 16, 1)) {
         uint64_t head, tail;
         memcpy(&head, source, 8);
         memcpy(&tail, source + size - 8, 8);
@@ -34,20 +34,20 @@ static inline void leat__copy_small(void *to, const void *from, size_t size) {
 /* The end of a record that starts there; 0 if it has to go the long way. */
 static inline uint64_t leat__ring_room_small(const struct leat__ring_sender *ring, uint64_t start, size_t size) {
     uint64_t slot = leat__slot_size(size), end = start + slot;
-    return size > LEAT__SMALL_MAX || end > ring->window || start % leat__slot_alignment(slot) != 0 ? 0 : end;
+    return size > LEAT__SMALL_MAX || end > ring->window || !leat__slot_fits(start, slot) ? 0 : end;
 }
 
-/* Keeps I1 behind a record that ends there. */
-static inline void leat__ring_zero_behind(struct leat__ring_sender *ring, uint64_t end) {
+/* Keeps I1 behind a record. The word behind one that does not end with its line is in the same line. */
+static inline void leat__ring_zero_behind(leat__u64 *record, uint64_t start, uint64_t end) {
     if (end % LEAT__LINE != 0)
-        leat__store_relaxed64(leat__word_at(&ring->memory, end), 0); /* I1 */
+        leat__store_relaxed64(record + (end - start) / sizeof *record, 0); /* I1 */
 }
 
 /* Publishes the message that has been written at the position, with nothing staged. */
-static inline void leat__ring_commit_small(struct leat__ring_sender *ring, size_t size, uint64_t end) {
+static inline void leat__ring_commit_small(struct leat__ring_sender *ring, leat__u64 *record, size_t size, uint64_t end) {
     uint64_t start = ring->position;
-    leat__ring_zero_behind(ring, end);
-    leat__store_release64(leat__word_at(&ring->memory, start), leat__record_header(start, LEAT__MESSAGE, size)); /* [R1] commit */
+    leat__ring_zero_behind(record, start, end);
+    leat__store_release64(record, leat__record_header(start, LEAT__MESSAGE, size)); /* [R1] the commit */
     leat__store_release64(&ring->memory.sender->position, end); /* [R6] never ahead of the commit */
     ring->position = ring->staged = ring->dirty = end;
 }
@@ -57,8 +57,9 @@ static inline bool leat__ring_send_small(struct leat__ring_sender *ring, const v
     uint64_t end = leat__ring_room_small(ring, ring->position, size);
     if (end == 0)
         return false;
-    leat__copy_small(leat__word_at(&ring->memory, ring->position) + 1, data, size);
-    leat__ring_commit_small(ring, size, end);
+    leat__u64 *record = leat__word_at(&ring->memory, ring->position);
+    leat__copy_small(record + 1, data, size);
+    leat__ring_commit_small(ring, record, size, end);
     return true;
 }
 
@@ -67,13 +68,14 @@ static inline bool leat__ring_stage_small(struct leat__ring_sender *ring, const 
     uint64_t start = ring->staged, end = leat__ring_room_small(ring, start, size);
     if (end == 0)
         return false;
-    leat__copy_small(leat__word_at(&ring->memory, start) + 1, data, size);
-    leat__ring_zero_behind(ring, end);
+    leat__u64 *record = leat__word_at(&ring->memory, start);
     uint64_t header = leat__record_header(start, LEAT__MESSAGE, size);
+    leat__copy_small(record + 1, data, size);
+    leat__ring_zero_behind(record, start, end);
     if (start == ring->position)
         ring->first_header = header;
     else
-        leat__store_relaxed64(leat__word_at(&ring->memory, start), header);
+        leat__store_relaxed64(record, header);
     ring->staged = ring->dirty = end;
     return true;
 }
@@ -88,7 +90,7 @@ static inline uint64_t leat__ring_look_small(const struct leat__ring_receiver *r
     if (length > LEAT__SMALL_MAX)
         return 0;
     uint64_t slot = leat__slot_size(length), end = start + slot;
-    if (end > ring->window || start % leat__slot_alignment(slot) != 0)
+    if (end > ring->window || !leat__slot_fits(start, slot))
         return 0;
     *payload = record + 1;
     *size = (size_t)length;
@@ -114,8 +116,9 @@ static inline bool leat__ring_receive_small(struct leat__ring_receiver *ring, vo
     if (end == 0)
         return false;
     leat__store_release64(&ring->memory.receiver->position, end); /* [R4] after our reads, before the wiping */
-    for (uint64_t at = start; at < end; at += sizeof(uint64_t))
-        leat__store_release64(leat__word_at(&ring->memory, at), 0);                   /* [R5] */
+    leat__u64 *word = leat__word_at(&ring->memory, start);
+    for (uint64_t count = (end - start) / sizeof *word; count > 0; count--)
+        leat__store_release64(word++, 0); /* [R5] */
     leat__store_release64(&ring->memory.receiver->released, end & ~(LEAT__LINE - 1)); /* [R3] hands the lines back */
     ring->position = end;
     return true;

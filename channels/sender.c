@@ -11,6 +11,7 @@
 #include "lib/fail.h"
 
 #define RARELY(condition) __builtin_expect((condition) != 0, 0)
+#define LONG_WAY __attribute__((noinline))
 #define LINGER_LOOKS 64
 #define LINGER_PAUSES 16
 
@@ -158,7 +159,7 @@ static inline void tell(leat_sender *sender) {
 }
 
 /* An eighth of the ring has been sent. */
-static void end_period(leat_sender *sender) {
+static LONG_WAY void end_period(leat_sender *sender) {
     if (leat__load_relaxed32(&sender->side.peer->plain) != 0)
         leat__sender_cool_down(sender);
     else if (sender->side.tally.doorbells == 0)
@@ -183,7 +184,8 @@ static void count(leat_sender *sender, uint64_t bytes) {
     sender->side.tally.bytes += bytes;
 }
 
-static int send(leat_sender *sender, const void *data, size_t size, uint64_t deadline_ns) {
+/* The long way; out of line, so that the short one needs no stack. */
+static LONG_WAY int send(leat_sender *sender, const void *data, size_t size, uint64_t deadline_ns) {
     void *payload;
     int result = check(sender, size);
     if (RARELY(result != LEAT_OK))
@@ -258,7 +260,7 @@ int leat_send_many(leat_sender *sender, const leat_message *messages, size_t amo
     return result;
 }
 
-static int reserve_long(leat_sender *sender, size_t size, void **data, uint64_t deadline_ns) {
+static LONG_WAY int reserve_long(leat_sender *sender, size_t size, void **data, uint64_t deadline_ns) {
     int result = check(sender, size);
     if (result == LEAT_OK)
         result = leat__sender_take_turn(sender, deadline_ns);
@@ -302,7 +304,7 @@ int leat_commit(leat_sender *sender, size_t size) {
                           (unsigned long long)sender->reserved);
     count(sender, size);
     if (is_small(sender, size)) {
-        leat__ring_commit_small(&sender->ring, size, sender->ring.dirty);
+        leat__ring_commit_small(&sender->ring, leat__word_at(&sender->ring.memory, sender->ring.position), size, sender->ring.dirty);
         after_commit(sender);
     } else {
         leat__ring_stage(&sender->ring, size);

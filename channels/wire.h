@@ -108,6 +108,11 @@ static inline uint64_t leat__slot_alignment(uint64_t slot) {
     return slot < LEAT__LINE ? slot : LEAT__LINE;
 }
 
+/* Whether a slot may start there. Alignments are powers of two, which the compiler cannot know: it would divide. */
+static inline bool leat__slot_fits(uint64_t position, uint64_t slot) {
+    return (position & (leat__slot_alignment(slot) - 1)) == 0;
+}
+
 /* The longest message: with a pad in front of it, it must fit an empty ring wherever the write position is. */
 static inline uint64_t leat__max_message(uint64_t capacity) {
     return capacity / 2 - LEAT__LINE - LEAT__RECORD_HEADER;

@@ -110,7 +110,7 @@ sender=channels/ring_sender.c receiver=channels/ring_receiver.c small=channels/r
 
 # The commit.
 mutant payload_behind_header channels/sender.c crash "send long" \
-    '/^static int send(/,/^}/{/memcpy(payload, data, size);/d;s/^        if (size > 0)$//;s/^        publish(sender);/        publish(sender); if (size > 0) memcpy(payload, data, size);/;}'
+    '/^static LONG_WAY int send(/,/^}/{/memcpy(payload, data, size);/d;s/^        if (size > 0)$//;s/^        publish(sender);/        publish(sender); if (size > 0) memcpy(payload, data, size);/;}'
 mutant first_header_not_withheld $sender crash "send a long batch" \
     '/^static void seal(/,/^}/s/^    if (ring->staged == ring->position)$/    if (ring->staged == ring->position) leat__store_relaxed64(leat__word_at(\&ring->memory, ring->staged), header); if (ring->staged == ring->position)/'
 mutant position_ahead_of_commit $sender crash "send long" \
@@ -124,17 +124,17 @@ mutant wipe_ends_early $sender ring "*queue*" '/^static void wipe_lines/,/^}/s/l
 mutant filled_to_the_last_byte $sender ring "*marks*" '/^int leat__ring_mark/,/^}/s/end >= ring->released/end > ring->released/'
 
 # The short way.
-mutant small_header_first $small crash "send lines" \
-    's/^    uint64_t start = ring->position, end = leat__ring_write_small/    leat__store_release64(leat__word_at(\&ring->memory, ring->position), leat__record_header(ring->position, LEAT__MESSAGE, size)); uint64_t start = ring->position, end = leat__ring_write_small/'
+mutant small_header_first $small crash "hot: send lines" \
+    '/^static inline bool leat__ring_send_small/,/^}/s/^    leat__copy_small(record + 1, data, size);/    leat__store_release64(record, leat__record_header(ring->position, LEAT__MESSAGE, size)); leat__copy_small(record + 1, data, size);/'
 mutant small_position_ahead_of_commit $small crash "send 16" \
-    '/^static inline bool leat__ring_send_small/,/^}/{s/^    leat__store_release64(leat__word_at.*/    leat__store_release64(\&ring->memory.sender->position, end);/;t;s/^    leat__store_release64(&ring->memory.sender->position.*/    leat__store_release64(leat__word_at(\&ring->memory, start), leat__record_header(start, LEAT__MESSAGE, size));/;}'
-mutant small_word_behind_not_zeroed $small ring "*queue*" 's/^        leat__store_relaxed64(leat__word_at(&ring->memory, end), 0);.*/        (void)0;/'
+    '/^static inline void leat__ring_commit_small/,/^}/{s/^    leat__store_release64(record, .*/    leat__store_release64(\&ring->memory.sender->position, end);/;t;s/^    leat__store_release64(&ring->memory.sender->position.*/    leat__store_release64(record, leat__record_header(start, LEAT__MESSAGE, size));/;}'
+mutant small_word_behind_not_zeroed $small ring "*queue*" 's/^        leat__store_relaxed64(record + (end.*/        (void)record;/'
 mutant small_first_header_not_withheld $small crash "send a batch" '/^static inline bool leat__ring_stage_small/,/^}/s/^    else$//'
 mutant small_wiped_before_position $small crash "recv" \
     '/^static inline bool leat__ring_receive_small/,/^}/{/leat__store_release64(&ring->memory.receiver->position, end);/d;s/^    ring->position = end;/    leat__store_release64(\&ring->memory.receiver->position, end); ring->position = end;/;}'
 mutant small_lines_back_before_wiped $small crash "recv" \
     '/^static inline bool leat__ring_receive_small/,/^}/{/leat__store_release64(&ring->memory.receiver->released,/d;s/^    leat__store_release64(&ring->memory.receiver->position, end);/    leat__store_release64(\&ring->memory.receiver->released, end \& ~(LEAT__LINE - 1)); leat__store_release64(\&ring->memory.receiver->position, end);/;}'
-mutant small_not_wiped $small ring "*queue*" '/^static inline bool leat__ring_receive_small/,/^}/s/^        leat__store_release64(leat__word_at.*/        (void)at;/'
+mutant small_not_wiped $small ring "*queue*" '/^static inline bool leat__ring_receive_small/,/^}/s/^        leat__store_release64(word++, 0);.*/        word++;/'
 
 # A sender that takes over.
 mutant successor_does_not_walk $sender ring "*queue*" 's/^    int result = find_end(ring, &position);/    int result = LEAT_OK;/'

@@ -1,0 +1,76 @@
+/* instructions.c - sends and receives a number of messages in one thread, for `bench/instructions.sh` to count instructions. */
+#include <leat/leat.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define GROUP 16 /* messages sent before they are received; also a batch */
+
+static leat_sender *tx;
+static leat_receiver *rx;
+static unsigned char bytes[GROUP][4096];
+
+static void require(int code, const char *call)
+{
+    if (code == LEAT_OK)
+        return;
+    fprintf(stderr, "instructions: %s: %s %s\n", call, leat_error_name(code), leat_error_detail());
+    exit(1);
+}
+
+static void by_copy(size_t size)
+{
+    size_t got;
+    for (size_t i = 0; i < GROUP; i++)
+        require(leat_send(tx, bytes[i], size, LEAT_NOW), "leat_send");
+    for (size_t i = 0; i < GROUP; i++)
+        require(leat_recv(rx, bytes[i], sizeof bytes[i], &got, LEAT_NOW), "leat_recv");
+}
+
+static void in_batches(size_t size)
+{
+    leat_message messages[GROUP];
+    size_t amount;
+    for (size_t i = 0; i < GROUP; i++)
+        messages[i] = (leat_message){ bytes[i], size };
+    require(leat_send_many(tx, messages, GROUP, &amount, LEAT_NOW), "leat_send_many");
+    for (size_t left = GROUP; left > 0; left -= amount)
+        require(leat_recv_many(rx, bytes, sizeof bytes, messages, left, &amount, LEAT_NOW), "leat_recv_many");
+}
+
+static void in_place(size_t size)
+{
+    void *place;
+    leat_message message;
+    for (size_t i = 0; i < GROUP; i++) {
+        require(leat_reserve(tx, size, &place, LEAT_NOW), "leat_reserve");
+        memset(place, 1, size);
+        require(leat_commit(tx, size), "leat_commit");
+    }
+    for (size_t i = 0; i < GROUP; i++) {
+        require(leat_peek(rx, &message, LEAT_NOW), "leat_peek");
+        require(leat_release(rx, 1), "leat_release");
+    }
+}
+
+int main(int argc, char **argv)
+{
+    static const struct {
+        const char *name;
+        void (*run)(size_t size);
+    } ways[] = { { "copy", by_copy }, { "many", in_batches }, { "place", in_place } };
+    if (argc != 4) {
+        fprintf(stderr, "usage: instructions copy|many|place SIZE MESSAGES\n");
+        return 2;
+    }
+    require(leat_sender_open(&tx, "instructions", NULL), "leat_sender_open");
+    require(leat_receiver_open(&rx, "instructions", NULL), "leat_receiver_open");
+    size_t size = (size_t)atol(argv[2]);
+    long groups = atol(argv[3]) / GROUP;
+    for (size_t way = 0; way < sizeof ways / sizeof ways[0]; way++)
+        for (long i = 0; i < groups && strcmp(argv[1], ways[way].name) == 0; i++)
+            ways[way].run(size);
+    leat_receiver_close(rx);
+    leat_sender_close(tx);
+    return 0;
+}
