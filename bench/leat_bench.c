@@ -6,6 +6,7 @@
 #include "peers/rings.h"
 #include "hdr.h"
 #include "loops.h"
+#include "opening.h"
 #include "options.h"
 #include "plot.h"
 #include "report.h"
@@ -37,33 +38,8 @@ static const struct group groups[] = {
     { NULL, NULL },
 };
 
-static const struct subcommand subcommands[] = {
-    { .word = "throughput", .experiment = RATE, .quick_s = 0.15, .full_s = 0.15,
-      .about = "messages a second from one process to another, as fast as they can",
-      .transports = "leat,leat_wait,leat_many,leat_place,boost,rings,pipe", .sizes = "8,64,256,1024,4096,mix" },
-    { .word = "latency", .experiment = ROUND_TRIP, .quick_s = 0.3, .full_s = 0.3,
-      .about = "round trips, one message at a time: percentiles",
-      .transports = "leat,leat_wait,leat_place,boost,rings,pipe", .sizes = "8,64,256" },
-    { .word = "wakeup", .experiment = WAKEUP, .quick_s = 0.5, .full_s = 1,
-      .about = "round trips after a pause, when the other side really sleeps: percentiles,\n"
-               "CPU time, system calls to wake, context switches",
-      .transports = "leat_wait,leat_place_wait,rings,kernel", .sizes = "64", .sleeping = true },
-    { .word = "fanout", .experiment = FAN_OUT, .quick_s = 0.3, .full_s = 0.3, .levels = "0,1,4,16",
-      .smoke_levels = "0,3", .level_option = "receivers",
-      .about = "one sender to several receivers: what a message to all costs the sender",
-      .transports = "leat_wait,leat_many_wait,rings,kernel", .sizes = "64", .sleeping = true },
-    { .word = "open", .experiment = OPEN_LOOP, .quick_s = 1, .full_s = 2, .levels = "1000,10000,100000,1000000",
-      .smoke_levels = "1000,100000", .level_option = "rate",
-      .about = "one way at fixed rates: how long after a message was due it arrived\n"
-               "(no coordinated omission), and what each side spends",
-      .transports = "leat,leat_wait,boost,kernel,pipe", .sizes = "64" },
-    { .word = "limits", .limits = true, .experiment = RATE,
-      .about = "what the machine itself can do between two processes: lines there and back,\n"
-               "reading and rewriting each other's lines, memcpy" },
-    { .word = NULL },
-};
-
-static struct json_run json_run = { .library = LEAT_VERSION_STRING };
+#define OPENINGS_QUICK 2000u
+#define OPENINGS_FULL 20000u
 
 static int run_limits(const struct options *o, const struct plan *plan)
 {
@@ -80,6 +56,44 @@ static int run_limits(const struct options *o, const struct plan *plan)
     free(limits);
     return 0;
 }
+
+static int run_opening(const struct options *o, const struct plan *plan)
+{
+    (void)plan; /* no cells, no placement: it is one process */
+    return opening_run(stdout, o->smoke ? 20 : o->full ? OPENINGS_FULL : OPENINGS_QUICK, o->json);
+}
+
+static const struct subcommand subcommands[] = {
+    { .word = "throughput", .experiment = RATE, .quick_s = 0.15, .full_s = 0.15,
+      .about = "messages a second from one process to another, as fast as they can",
+      .transports = "leat,leat_wait,leat_many,leat_place,boost,rings,pipe", .sizes = "8,64,256,1024,4096,mix" },
+    { .word = "latency", .experiment = ROUND_TRIP, .quick_s = 0.3, .full_s = 0.3,
+      .about = "round trips, one message at a time: percentiles",
+      .transports = "leat,leat_wait,leat_place,boost,rings,pipe", .sizes = "8,64,256" },
+    { .word = "wakeup", .experiment = WAKEUP, .quick_s = 0.5, .full_s = 1,
+      .about = "round trips after a pause, when the other side really sleeps: percentiles,\n"
+               "CPU time, system calls to wake, context switches",
+      .transports = "leat_wait,leat_place_wait,rings,kernel", .sizes = "64", .sleeping = true },
+    { .word = "fanout", .experiment = FAN_OUT, .quick_s = 0.3, .full_s = 0.3, .levels = "0,1,4,16",
+      .smoke_levels = "0,3", .level_option = "receivers",
+      .about = "one sender to several receivers: what a message to all costs the sender",
+      .transports = "leat_wait,leat_many_wait,rings,kernel", .sizes = "64", .sleeping = true },
+    { .word = "paced", .experiment = OPEN_LOOP, .quick_s = 1, .full_s = 2, .levels = "1000,10000,100000,1000000",
+      .smoke_levels = "1000,100000", .level_option = "rate",
+      .about = "one way at fixed rates: how long after a message was due it arrived\n"
+               "(no coordinated omission), and what each side spends",
+      .transports = "leat,leat_wait,boost,kernel,pipe", .sizes = "64" },
+    { .word = "open", .special = run_opening, .experiment = RATE,
+      .about = "what creating, attaching to, closing and removing a channel costs, beside a\n"
+               "region, shm_open and a POSIX message queue. It is one process: no cells, no\n"
+               "placement; of the options only --json, --quick, --full and --cpus count" },
+    { .word = "limits", .special = run_limits, .experiment = RATE,
+      .about = "what the machine itself can do between two processes: lines there and back,\n"
+               "reading and rewriting each other's lines, memcpy" },
+    { .word = NULL },
+};
+
+static struct json_run json_run = { .library = LEAT_VERSION_STRING };
 
 static void report_text(const struct options *o, const struct plan *plan, const struct results *results)
 {
@@ -134,7 +148,7 @@ int main(int argc, char **argv)
         json_begin(stdout, &json_run);
     else
         report_machine(stdout, o.cpus);
-    int status = o.subcommand->limits ? run_limits(&o, &plan) : run_experiment(&o, &plan);
+    int status = o.subcommand->special != NULL ? o.subcommand->special(&o, &plan) : run_experiment(&o, &plan);
     if (o.json)
         json_end(stdout);
     free(json_run.argv);

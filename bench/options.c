@@ -28,7 +28,7 @@ static void refuse(const char *what, const char *value)
 
 static void help_options(FILE *out, const struct subcommand *sub)
 {
-    if (!sub->limits)
+    if (sub->special == NULL)
         fprintf(out,
                 "  -t, --transports LIST   of those below, groups, or all\n"
                 "                          (%s)\n"
@@ -40,12 +40,12 @@ static void help_options(FILE *out, const struct subcommand *sub)
                 sub->transports, sub->sizes, sub->quick_s, sub->full_s);
     if (sub->level_option != NULL)
         fprintf(out, "      --%-9s LIST      (%s)\n", sub->level_option, sub->levels);
-    if (sub->experiment == WAKEUP && !sub->limits)
+    if (sub->experiment == WAKEUP && sub->special == NULL)
         fprintf(out, "      --pause SECONDS     before each round trip (0.0002)\n");
     if (sub->experiment != RATE)
         fprintf(out, "      --hdr FILE          all times, in HdrHistogram's text format; with several\n"
                      "                          transports or sizes, each to a file of its own\n");
-    if (!sub->limits)
+    if (sub->special == NULL)
         fprintf(out, "      --plot FILE         a picture, .svg or .png; needs gnuplot\n");
     fprintf(out,
             "  -r, --rounds N          cells of each kind (--quick: %u; --full: %u)\n"
@@ -67,9 +67,9 @@ static void help(FILE *out, const struct subcommand *sub, const struct group *gr
 {
     fprintf(out, "Usage: %s %s [OPTION...]\n\n%s\n\n", usage, sub->word, sub->about);
     help_options(out, sub);
-    if (!sub->limits)
+    if (sub->special == NULL)
         fprintf(out, "\ntransports:\n");
-    for (const struct group *group = groups; group->transports != NULL && !sub->limits; group++)
+    for (const struct group *group = groups; group->transports != NULL && sub->special == NULL; group++)
         for (const struct transport *const *at = group->transports; *at != NULL; at++)
             fprintf(out, "  %-16s %s%s%s%s\n", (*at)->name, (*at)->about, group->name != NULL ? " (group " : "",
                     group->name != NULL ? group->name : "", group->name != NULL ? ")" : "");
@@ -116,7 +116,7 @@ static void set_special(struct options *o, int option, const char *value)
 {
     const struct subcommand *sub = o->subcommand;
     bool fits = option == OPTION_HDR    ? sub->experiment != RATE
-                : option == OPTION_PLOT ? !sub->limits
+                : option == OPTION_PLOT ? sub->special == NULL
                 : option == OPTION_PAUSE ? sub->experiment == WAKEUP
                 : option == OPTION_RATE  ? sub->experiment == OPEN_LOOP
                                          : sub->experiment == FAN_OUT;
@@ -134,7 +134,7 @@ static void set_special(struct options *o, int option, const char *value)
 
 static void set_option(struct options *o, int option, const char *value, const struct group *groups)
 {
-    if (o->subcommand->limits && option < OPTION_QUICK && strchr("tscdb", option) != NULL)
+    if (o->subcommand->special != NULL && option < OPTION_QUICK && strchr("tscdb", option) != NULL)
         refuse("an option that does not go with", o->subcommand->word);
     switch (option) {
     case 't': o->transports = value; break;
@@ -311,7 +311,7 @@ void options_plan(const struct options *o, const struct group *groups, struct pl
     *plan = (struct plan){ .experiment = sub->experiment, .capacity = o->capacity, .wanted = o->wanted,
                            .hang_s = HANG_SECONDS, .list = o->list };
     const char *smoke_sizes = sub->level_option != NULL ? "8,mix" : "8,64,mix";
-    if (!sub->limits) {
+    if (sub->special == NULL) {
         plan_transports(o, groups, plan);
         plan_sizes(plan, o->sizes != NULL ? o->sizes : o->smoke ? smoke_sizes : sub->sizes);
         if (sub->level_option != NULL)

@@ -11,10 +11,12 @@ struct group {
     const struct transport *const *transports;
 };
 
+struct options;
+
 /* What `leat bench WORD` does. */
 struct subcommand {
     const char *word, *about;
-    bool limits;                /* else: an experiment */
+    int (*special)(const struct options *options, const struct plan *plan); /* NULL: an experiment */
     enum experiment experiment;
     const char *transports;     /* the usual ones; a group there stands for those of it that fit */
     const char *sizes, *levels; /* the usual ones */

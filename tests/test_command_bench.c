@@ -18,7 +18,7 @@ static bool bench_runs(void) {
 
 static void benchmarks_run_and_tell_what_they_are_told(void **state) {
     (void)state;
-    static const char *const words[] = {"latency", "wakeup", "open", "fanout", "limits"};
+    static const char *const words[] = {"latency", "wakeup", "paced", "fanout", "open", "limits"};
     if (!bench_runs())
         skip();
     expect(0, "\"experiment\": \"throughput\"", "");
@@ -27,7 +27,7 @@ static void benchmarks_run_and_tell_what_they_are_told(void **state) {
     assert_int_equal(json_array_size(json_object_get(value, "command")), 6);
     json_decref(value);
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
-        if (strcmp(words[i], "limits") == 0)
+        if (strcmp(words[i], "limits") == 0 || strcmp(words[i], "open") == 0)
             leat("bench", words[i], "--smoke", "--json");
         else
             leat("bench", words[i], "--smoke", "--json", "--transports", "leat,leat_wait");
@@ -53,6 +53,8 @@ static void wrong_benchmarks_are_told_apart(void **state) {
     expect_failure(2, "an option that does not go with 'throughput'");
     leat("bench", "limits", "--sizes", "8");
     expect_failure(2, "an option that does not go with 'limits'");
+    leat("bench", "open", "--transports", "leat");
+    expect_failure(2, "an option that does not go with 'open'");
     leat("bench", "latency", "--capacity", "5000");
     expect_failure(2, "5000 bytes is not a power of two");
     leat("bench", "fanout", "--receivers", "65");
