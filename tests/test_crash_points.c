@@ -29,6 +29,7 @@ static void perform_send(struct crash_round *round) {
 static void open_window(struct crash_round *round) {
     void *place;
     leat__sender_flush(round->tx); /* so that the next one is an eighth of the ring away */
+    assert_ok(leat__ring_refresh(&round->tx->ring));
     assert_ok(leat_reserve(round->tx, 8, &place, LEAT_NOW));
     leat_abort(round->tx);
     assert_true(round->tx->ring.window > round->tx->ring.position);
