@@ -131,7 +131,7 @@ static int wait_for_message(leat_receiver *receiver, struct leat__record *record
         nap_if_it_pays(receiver);
     for (;;) {
         check_in(receiver);
-        receiver->side.looks = 1;
+        receiver->side.looks = 1; /* what a wait counts that does not come to spin */
         int result = leat__side_wait(&receiver->side, &arrival, deadline_ns);
         receiver->looks += receiver->side.looks;
         if (result != LEAT_OK)
@@ -180,10 +180,6 @@ static void open_window(leat_receiver *receiver) {
     uint64_t limit = leat__ring_lap_end(&ring->memory, ring->position);
     limit = receiver->next_check_in <= limit ? receiver->next_check_in - 1 : limit;
     ring->window = shut ? 0 : limit;
-}
-
-static void shut_window(leat_receiver *receiver) {
-    receiver->ring.window = 0;
 }
 
 /* The long way; out of line, so that the short one needs no stack. */
@@ -269,8 +265,9 @@ int leat_recv_many(leat_receiver *receiver, void *buffer, size_t capacity, leat_
             result = leat__fail(LEAT_EINVAL, 0, "room for no message");
         if (result == LEAT_OK)
             result = first_message(receiver, &record, deadline_ns);
+        receiver->ring.window = 0; /* what was the case when it was opened may be so no more */
         if (result != LEAT_OK)
-            return shut_window(receiver), result;
+            return result;
         take_all(receiver, &batch, &record);
     } else if (batch.done < max && next_message(receiver, batch.end, &record)) {
         take_all(receiver, &batch, &record);

@@ -16,11 +16,10 @@
 #define LINGER_PAUSES 16
 
 void leat__sender_heat_up(leat_sender *sender) {
-    struct leat__side *side = &sender->side;
-    if (sender->hot || !sender->may_be_hot || leat__load_relaxed32(&side->peer->plain) != 0)
+    if (sender->hot || !sender->may_be_hot)
         return;
     sender->hot = true;
-    leat__store_release32(&side->own->hot, 1);
+    leat__store_release32(&sender->side.own->hot, 1);
     leat__fence_full(); /* [S4] whoever falls asleep from here on sees it; who did before will be seen */
 }
 

@@ -27,10 +27,10 @@ int leat__sender_open_mark(leat_sender *sender);
 /* Brings the page's counters up to date. */
 void leat__sender_flush(leat_sender *sender);
 
-/* From here on without a fence, if that can be. */
+/* From here on without a fence, if this process can be sent barriers. Only while the receiver can send them. */
 void leat__sender_heat_up(leat_sender *sender);
 
-/* From here on with a fence again, and every message by a call. */
+/* From here on with a fence again. */
 void leat__sender_cool_down(leat_sender *sender);
 
 /* Many senders: waits for this one's turn and takes up the ring where the last one left it. No-ops for the only sender. */

@@ -4,16 +4,11 @@
  * put on through /proc/self/fd, because the name may belong to another object by now. What is noticed stays in the descriptor until
  * it is cleared: nothing that happens between a look and a sleep is lost. */
 #include <fcntl.h>
-#include <poll.h>
 #include <stdio.h>
 #include <sys/inotify.h>
-#include <time.h>
 #include <unistd.h>
 
-#include "leat/error.h"
 #include "lib/os.h"
-
-#define NS_PER_S UINT64_C(1000000000)
 
 /* Dissolving a watch takes the kernel 8 to 20 ms, more on a busy machine. When a process is killed its descriptors are let go of one
  * after another, from the highest number down: so that the file's locks, by which others see the death, do not wait for that, the
@@ -50,14 +45,4 @@ bool leat__os_watch_clear(leat__file watch) {
             at += (ssize_t)(sizeof *event + event->len);
         }
     return closed;
-}
-
-int leat__os_watch_wait(leat__file watch, uint64_t deadline_ns) {
-    struct pollfd ready = {.fd = watch, .events = POLLIN};
-    uint64_t now = leat__os_now(), left = deadline_ns > now ? deadline_ns - now : 0;
-    struct timespec timeout = {.tv_sec = (time_t)(left / NS_PER_S), .tv_nsec = (long)(left % NS_PER_S)};
-    int count = ppoll(&ready, 1, deadline_ns == LEAT_FOREVER ? NULL : &timeout, NULL);
-    if (count > 0)
-        return LEAT_OK;
-    return count == 0 ? LEAT_ETIMEDOUT : LEAT_EINTR;
 }
