@@ -1,4 +1,5 @@
 /* instructions.c - sends and receives a number of messages in one thread, for `bench/instructions.sh` to count instructions. */
+#include <leat/inline.h>
 #include <leat/leat.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,6 +26,37 @@ static void by_copy(size_t size)
         require(leat_send(tx, bytes[i], size, LEAT_NOW), "leat_send");
     for (size_t i = 0; i < GROUP; i++)
         require(leat_recv(rx, bytes[i], sizeof bytes[i], &got, LEAT_NOW), "leat_recv");
+}
+
+/* What the loops take by themselves: the same with a call that the compiler cannot see through, and that is none. */
+static void nothing(size_t size)
+{
+    for (size_t way = 0; way < 2; way++)
+        for (size_t i = 0; i < GROUP; i++) {
+            int code = LEAT_OK;
+            __asm__ volatile("" : "+r"(code) : "r"(bytes[i]), "r"(size) : "memory");
+            require(code, "nothing");
+        }
+}
+
+/* With a size that the compiler knows. */
+static inline __attribute__((always_inline)) void of_size(leat_sender *sender, leat_receiver *receiver, size_t size)
+{
+    size_t got;
+    for (size_t i = 0; i < GROUP; i++)
+        require(leat_send_inline(sender, bytes[i], size, LEAT_NOW), "leat_send_inline");
+    for (size_t i = 0; i < GROUP; i++)
+        require(leat_recv_inline(receiver, bytes[i], size, &got, LEAT_NOW), "leat_recv_inline");
+}
+
+static void inlined(size_t size)
+{
+    switch (size) {
+    case 8: of_size(tx, rx, 8); break;
+    case 64: of_size(tx, rx, 64); break;
+    case 1024: of_size(tx, rx, 1024); break;
+    default: of_size(tx, rx, size); break;
+    }
 }
 
 static void in_batches(size_t size)
@@ -58,9 +90,12 @@ int main(int argc, char **argv)
     static const struct {
         const char *name;
         void (*run)(size_t size);
-    } ways[] = { { "copy", by_copy }, { "many", in_batches }, { "place", in_place } };
+    } ways[] = {
+        { "loop", nothing },    { "copy", by_copy },   { "inline", inlined },
+        { "many", in_batches }, { "place", in_place },
+    };
     if (argc != 4) {
-        fprintf(stderr, "usage: instructions copy|many|place SIZE MESSAGES\n");
+        fprintf(stderr, "usage: instructions loop|copy|inline|many|place SIZE MESSAGES\n");
         return 2;
     }
     require(leat_sender_open(&tx, "instructions", NULL), "leat_sender_open");

@@ -1,7 +1,7 @@
 #!/bin/sh
 # instructions.sh BUILD [NAME] - how many instructions one message takes, sent and received, in BUILD (a build folder with
-# benchmarks). Exact and repeatable for one compiler: callgrind counts them, so it does not matter what else the machine does. The loop
-# around the calls is counted too, about 15 instructions. With NAME, adds the line to bench/instructions.txt under that name.
+# benchmarks). Exact and repeatable for one compiler: callgrind counts them, so it does not matter what else the machine does. The loops
+# around the calls are counted too; the first column is what they take by themselves. With NAME, adds the line to bench/instructions.txt under that name.
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -26,7 +26,8 @@ per_message() {
 }
 
 line=$(printf '%-28s' "${2:-$1}")
-for way in copy many place; do
+line="$line $(printf '%8s' "$(per_message loop 8)")"
+for way in copy inline many place; do
     for size in 8 64 1024; do
         line="$line $(printf '%8s' "$(per_message $way $size)")"
     done

@@ -24,6 +24,7 @@ static const struct transport *const usual[] = {
     &transport_leat_many_wait,
     &transport_leat_place,
     &transport_leat_place_wait,
+    &transport_leat_inline,
 #ifdef BENCH_BOOST
     &transport_boost,
     &transport_boost_call,

@@ -1,21 +1,13 @@
 /* transport_leat.c - see transport_leat.h. The loops for batches and for messages in place are here, as no other transport
  * has such calls; they stamp, check and wait as those of loops.h do. */
+#include "leat_link.h"
 #include "transport_leat.h"
-#include "loops.h"
 
-#include <leat/leat.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-struct leat_link {
-    char name[64];
-    leat_channel_options options;
-    leat_sender *sender;     /* in the process that sends */
-    leat_receiver *receiver; /* in the one that receives */
-};
-
-static void *channel_create(const struct setup *setup)
+void *leat_link_create(const struct setup *setup)
 {
     static unsigned serial;
     if (setup->size > setup->capacity / 2 - 72)
@@ -28,21 +20,21 @@ static void *channel_create(const struct setup *setup)
     return link;
 }
 
-static __attribute__((noinline, cold)) int complain(const char *call, int code)
+int leat_link_complain(const char *call, int code)
 {
     fprintf(stderr, "\n%s: %s (%s) %s\n", call, leat_error_name(code), leat_error_cause(code), leat_error_detail());
     return -1;
 }
 
-static int channel_open(void *handle, enum role role)
+int leat_link_open(void *handle, enum role role)
 {
     struct leat_link *link = handle;
     int code = role == SENDER ? leat_sender_open(&link->sender, link->name, &link->options)
                               : leat_receiver_open(&link->receiver, link->name, &link->options);
-    return code == LEAT_OK ? 0 : complain("open", code);
+    return code == LEAT_OK ? 0 : leat_link_complain("open", code);
 }
 
-static void channel_close(void *handle, enum role role, struct counters *counters)
+void leat_link_close(void *handle, enum role role, struct counters *counters)
 {
     struct leat_link *link = handle;
     leat_statistics statistics;
@@ -55,13 +47,6 @@ static void channel_close(void *handle, enum role role, struct counters *counter
     }
     *counters = (struct counters){ .messages = statistics.messages, .stalls = statistics.stalls,
                                    .sleeps = statistics.sleeps, .doorbells = statistics.doorbells_rung };
-}
-
-ALWAYS_INLINE int outcome(const char *call, int code)
-{
-    if (__builtin_expect(code == LEAT_OK, 1))
-        return 0;
-    return code == LEAT_EAGAIN ? 1 : complain(call, code);
 }
 
 /* --- One call per message ----------------------------------------------------------------------------------------- */
@@ -362,8 +347,6 @@ static int place_wait_trip_answer(struct run *run, void *from, void *to)
 }
 
 /* --- The transports ----------------------------------------------------------------------------------------------- */
-
-#define CHANNEL .create = channel_create, .open = channel_open, .close = channel_close, .destroy = free
 
 const struct transport transport_leat = {
     .name = "leat", .about = "leat_send, leat_recv, polled", CHANNEL, LOOPS(now), FAN(now)

@@ -1,15 +1,15 @@
 /* channels/receiver.c - receiving: leat_recv, leat_recv_many, leat_peek, leat_release (leat/channel.h).
  *
- * `ring.position` is the *head*: the oldest thing not released. Pads and marks are dealt with when they are at the head; what a mark
+ * The lane's position is the *head*: the oldest thing not released. Pads and marks are dealt with when they are at the head; what a mark
  * tells is returned before anything behind it. Peeking looks on from the head without moving it.
  */
 #include "channels/receiver.h"
 
 #include <string.h>
 
-#include "channels/ring_small.h"
 #include "lib/fail.h"
 
+#define COPIED_WITHOUT_CALL LEAT__LINE
 #define RARELY(condition) __builtin_expect((condition) != 0, 0)
 
 /* Of the nap (nap_if_it_pays): figures from docs/decisions/0001-record-layout.md. */
@@ -24,7 +24,7 @@
 static void check_in(leat_receiver *receiver) {
     leat__side_flush(&receiver->side);
     leat__side_ring(&receiver->side);
-    receiver->next_check_in = receiver->ring.position + receiver->side.memory.capacity / 8;
+    receiver->next_check_in = receiver->ring.lane.position + receiver->side.memory.capacity / 8;
 }
 
 static void release_to(leat_receiver *receiver, uint64_t end) {
@@ -34,8 +34,8 @@ static void release_to(leat_receiver *receiver, uint64_t end) {
 }
 
 static void count(leat_receiver *receiver, uint64_t bytes) {
-    receiver->side.tally.messages++;
-    receiver->side.tally.bytes += bytes;
+    receiver->ring.lane.messages++;
+    receiver->ring.lane.bytes += bytes;
 }
 
 /* --- The head of the queue -------------------------------------------------------------------------------------------- */
@@ -78,9 +78,9 @@ static int meet_sender(leat_receiver *receiver) {
 /* Goes over pads and marks up to the first message. LEAT_EAGAIN: nothing there. Bounded: each step releases a record, and a
  * sender that never sends anything else is given up on after a ringful. */
 static int find_message(leat_receiver *receiver, struct leat__record *record) {
-    uint64_t stop = receiver->ring.position + receiver->side.memory.capacity;
-    while (receiver->ring.position < stop) {
-        int result = leat__ring_look(&receiver->ring, receiver->ring.position, record);
+    uint64_t stop = receiver->ring.lane.position + receiver->side.memory.capacity;
+    while (receiver->ring.lane.position < stop) {
+        int result = leat__ring_look(&receiver->ring, receiver->ring.lane.position, record);
         if (result != LEAT_OK)
             return result;
         if (__builtin_expect(record->type == LEAT__MESSAGE, 1))
@@ -101,8 +101,8 @@ static int find_message(leat_receiver *receiver, struct leat__record *record) {
 }
 
 static bool has_record(struct leat__side *side) {
-    const leat_receiver *receiver = (const leat_receiver *)side;
-    return leat__ring_has(&receiver->ring, receiver->ring.position);
+    const leat_receiver *receiver = leat__receiver_of(side);
+    return leat__ring_has(&receiver->ring, receiver->ring.lane.position);
 }
 
 /* When message after message is found after a look or two, the two sides move in lock-step, and each message costs the transfer
@@ -110,7 +110,7 @@ static bool has_record(struct leat__side *side) {
  * taken only where the nap before was followed by a burst; otherwise it is put off for longer and longer, so that
  * an exchange of single messages is not delayed. Called when the ring has been emptied. */
 static void nap_if_it_pays(leat_receiver *receiver) {
-    uint64_t burst = receiver->side.tally.messages; /* since the last check-in: since it was empty, or long enough */
+    uint64_t burst = receiver->ring.lane.messages; /* since the last check-in: since it was empty, or long enough */
     bool quick = receiver->looks <= 2;
     receiver->looks = 0;
     receiver->quick_finds = quick || receiver->quick_finds < 0 ? receiver->quick_finds + 1 : 0;
@@ -127,7 +127,7 @@ static void nap_if_it_pays(leat_receiver *receiver) {
 
 static int wait_for_message(leat_receiver *receiver, struct leat__record *record, uint64_t deadline_ns) {
     static const struct leat__wait arrival = {has_record, true};
-    if (receiver->side.tally.messages > 0 && receiver->side.spin_ns_max > 0)
+    if (receiver->ring.lane.messages > 0 && receiver->side.spin_ns_max > 0)
         nap_if_it_pays(receiver);
     for (;;) {
         check_in(receiver);
@@ -173,13 +173,13 @@ static int check(const leat_receiver *receiver, bool copying) {
 
 /* --- By copy ---------------------------------------------------------------------------------------------------------- */
 
-/* Lets small messages go the short way (channels/ring_small.h). */
+/* Lets messages go the short way (leat/inline.h). */
 static void open_window(leat_receiver *receiver) {
     struct leat__ring_receiver *ring = &receiver->ring;
     bool shut = receiver->peeked > 0 || receiver->side.peer_state != LEAT_PEER_PRESENT || ring->corrupt;
-    uint64_t limit = leat__ring_lap_end(&ring->memory, ring->position);
+    uint64_t limit = leat__ring_lap_end(&ring->memory, ring->lane.position);
     limit = receiver->next_check_in <= limit ? receiver->next_check_in - 1 : limit;
-    ring->window = shut ? 0 : limit;
+    ring->lane.window = shut ? 0 : limit;
 }
 
 /* The long way; out of line, so that the short one needs no stack. */
@@ -206,10 +206,18 @@ static __attribute__((noinline)) int receive(leat_receiver *receiver, void *buff
     return result;
 }
 
-int leat_recv(leat_receiver *receiver, void *buffer, size_t capacity, size_t *size, uint64_t deadline_ns) {
-    if (RARELY(!leat__ring_receive_small(&receiver->ring, buffer, capacity, size)))
+/* The short way of what takes more than a line; out of line for the same reason. */
+static __attribute__((noinline)) int receive_lines(leat_receiver *receiver, void *buffer, size_t capacity, size_t *size,
+                                                   uint64_t deadline_ns) {
+    if (RARELY(!leat__lane_receive(&receiver->ring.lane, buffer, capacity, size)))
         return receive(receiver, buffer, capacity, size, deadline_ns);
-    count(receiver, *size);
+    return LEAT_OK;
+}
+
+int leat_recv(leat_receiver *receiver, void *buffer, size_t capacity, size_t *size, uint64_t deadline_ns) {
+    size_t at_once = capacity < COPIED_WITHOUT_CALL ? capacity : COPIED_WITHOUT_CALL;
+    if (RARELY(!leat__lane_receive(&receiver->ring.lane, buffer, at_once, size)))
+        return receive_lines(receiver, buffer, capacity, size, deadline_ns);
     return LEAT_OK;
 }
 
@@ -223,31 +231,42 @@ struct batch {
 };
 
 /* Notes a message whose bytes are in the buffer; what follows is aligned to 8 bytes. */
-static void note(leat_receiver *receiver, struct batch *batch, size_t size) {
+static inline void note(struct batch *batch, size_t size) {
     batch->messages[batch->done++] = (leat_message){batch->buffer, size};
-    count(receiver, size);
     size_t taken = (size + 7) & ~(size_t)7;
     taken = taken < batch->capacity ? taken : batch->capacity;
     batch->buffer += taken;
     batch->capacity -= taken;
 }
 
-/* Takes what is there from the batch's end on, as far as it fits: small ones the short way while that goes, then any. */
-static void take_small_ones(leat_receiver *receiver, struct batch *batch) {
-    size_t size;
-    for (uint64_t end; batch->done < batch->max; batch->end = end) {
-        end = leat__ring_copy_small(&receiver->ring, batch->end, batch->buffer, batch->capacity, &size);
-        if (end == 0)
+/* Takes what is there from the batch's end on and goes the short way, as far as it fits. With copies, so that all stays in
+ * registers. */
+static void take_short(leat_receiver *receiver, struct batch *into) {
+    const leat_lane lane = receiver->ring.lane;
+    struct batch batch = *into;
+    uint64_t bytes = 0;
+    while (batch.done < batch.max) {
+        const uint64_t *record = leat__lane_at(&lane, batch.end);
+        const uint64_t length = leat__lane_look(record, batch.end), slot = leat__slot_size(length);
+        if (length > lane.max || length > batch.capacity || !leat__lane_goes(&lane, batch.end, slot))
             break;
-        note(receiver, batch, size);
+        leat__copy(batch.buffer, record + 1, (size_t)length, SIZE_MAX);
+        note(&batch, (size_t)length);
+        bytes += length;
+        batch.end += slot;
     }
+    receiver->ring.lane.messages += batch.done;
+    receiver->ring.lane.bytes += bytes;
+    *into = batch;
 }
 
+/* Then anything. */
 static void take_all(leat_receiver *receiver, struct batch *batch, struct leat__record *record) {
     while (batch->done < batch->max && record->length <= batch->capacity) {
         if (record->length > 0)
             memcpy(batch->buffer, record->payload, (size_t)record->length);
-        note(receiver, batch, (size_t)record->length);
+        note(batch, (size_t)record->length);
+        count(receiver, record->length);
         batch->end = record->end;
         if (!next_message(receiver, batch->end, record))
             break;
@@ -256,16 +275,16 @@ static void take_all(leat_receiver *receiver, struct batch *batch, struct leat__
 
 int leat_recv_many(leat_receiver *receiver, void *buffer, size_t capacity, leat_message *messages, size_t max,
                    size_t *amount, uint64_t deadline_ns) {
-    struct batch batch = {buffer, capacity, messages, max, 0, receiver->ring.position};
+    struct batch batch = {buffer, capacity, messages, max, 0, receiver->ring.lane.position};
     struct leat__record record;
-    take_small_ones(receiver, &batch);
+    take_short(receiver, &batch);
     if (batch.done == 0) {
         int result = check(receiver, true);
         if (result == LEAT_OK && max == 0)
             result = leat__fail(LEAT_EINVAL, 0, "room for no message");
         if (result == LEAT_OK)
             result = first_message(receiver, &record, deadline_ns);
-        receiver->ring.window = 0; /* what was the case when it was opened may be so no more */
+        receiver->ring.lane.window = 0; /* what was the case when it was opened may be so no more */
         if (result != LEAT_OK)
             return result;
         take_all(receiver, &batch, &record);
@@ -293,14 +312,15 @@ static void hand_out(leat_receiver *receiver, leat_message *messages, const void
     receiver->peeked_end = end;
 }
 
-static void hand_out_small_ones(leat_receiver *receiver, leat_message *messages, size_t max) {
-    const void *data;
-    size_t size;
-    for (uint64_t end; receiver->peeked < max;) {
-        end = leat__ring_look_small(&receiver->ring, receiver->peeked_end, &data, &size);
-        if (end == 0)
+static void hand_out_short(leat_receiver *receiver, leat_message *messages, size_t max) {
+    const leat_lane *lane = &receiver->ring.lane;
+    while (receiver->peeked < max) {
+        uint64_t start = receiver->peeked_end;
+        const uint64_t *record = leat__lane_at(lane, start);
+        uint64_t length = leat__lane_look(record, start), slot = leat__slot_size(length);
+        if (length > lane->max || !leat__lane_goes(lane, start, slot))
             break;
-        hand_out(receiver, messages, data, size, end);
+        hand_out(receiver, messages, record + 1, (size_t)length, start + slot);
     }
 }
 
@@ -319,8 +339,9 @@ int leat_peek_many(leat_receiver *receiver, leat_message *messages, size_t max, 
         return result;
     receiver->peeked = 0;
     receiver->peeked_bytes = 0;
-    receiver->peeked_end = receiver->ring.position;
-    hand_out_small_ones(receiver, messages, max);
+    receiver->peeked_end = receiver->ring.lane.position;
+    receiver->window = 0;
+    hand_out_short(receiver, messages, max);
     if (receiver->peeked == 0)
         result = first_message(receiver, &record, deadline_ns);
     else if (receiver->peeked == max || !next_message(receiver, receiver->peeked_end, &record))
@@ -334,13 +355,24 @@ int leat_peek_many(leat_receiver *receiver, leat_message *messages, size_t max, 
 }
 
 int leat_peek(leat_receiver *receiver, leat_message *message, uint64_t deadline_ns) {
+    leat_lane *lane = &receiver->ring.lane;
+    const uint64_t *record = leat__lane_at(lane, lane->position);
+    const uint64_t length = leat__lane_look(record, lane->position), slot = leat__slot_size(length);
     size_t amount;
-    return leat_peek_many(receiver, message, 1, &amount, deadline_ns);
+    if (RARELY(length > lane->max || !leat__lane_goes(lane, lane->position, slot)))
+        return leat_peek_many(receiver, message, 1, &amount, deadline_ns);
+    *message = (leat_message){record + 1, (size_t)length};
+    receiver->peeked = 1;
+    receiver->peeked_bytes = length;
+    receiver->peeked_end = lane->position + slot;
+    receiver->window = lane->window;
+    lane->window = 0;
+    return LEAT_OK;
 }
 
 /* Finds the end of the first `amount` of the messages peeked at by walking over them again: their headers are still there. */
 static int end_of(leat_receiver *receiver, size_t amount, uint64_t *end, uint64_t *bytes) {
-    *end = receiver->ring.position;
+    *end = receiver->ring.lane.position;
     *bytes = 0;
     for (struct leat__record record; amount > 0; amount--) {
         if (!next_message(receiver, *end, &record))
@@ -351,7 +383,7 @@ static int end_of(leat_receiver *receiver, size_t amount, uint64_t *end, uint64_
     return LEAT_OK;
 }
 
-int leat_release(leat_receiver *receiver, size_t amount) {
+static __attribute__((noinline)) int release_long(leat_receiver *receiver, size_t amount) {
     int result = check(receiver, false);
     if (result == LEAT_OK && amount > receiver->peeked)
         result = leat__fail(LEAT_ESTATE, 0, "%zu to release, %zu are peeked at", amount, receiver->peeked);
@@ -362,10 +394,21 @@ int leat_release(leat_receiver *receiver, size_t amount) {
         return result;
     receiver->peeked -= amount;
     receiver->peeked_bytes -= bytes;
-    receiver->side.tally.messages += amount;
-    receiver->side.tally.bytes += bytes;
+    receiver->ring.lane.messages += amount;
+    receiver->ring.lane.bytes += bytes;
     release_to(receiver, end);
     open_window(receiver);
+    return LEAT_OK;
+}
+
+int leat_release(leat_receiver *receiver, size_t amount) {
+    leat_lane *lane = &receiver->ring.lane;
+    if (RARELY(amount != 1 || receiver->peeked != 1 || receiver->window == 0 || receiver->side.object.resource.forked))
+        return release_long(receiver, amount);
+    leat__lane_release(lane, leat__lane_at(lane, lane->position), (size_t)receiver->peeked_bytes,
+                       receiver->peeked_end - lane->position);
+    receiver->peeked = 0;
+    lane->window = receiver->window;
     return LEAT_OK;
 }
 

@@ -9,8 +9,8 @@
 #define LEAT__SUSPENSION_MIN 32
 
 struct leat_receiver {
-    struct leat__side side; /* first: the waiting code sees only this */
-    struct leat__ring_receiver ring;
+    struct leat__ring_receiver ring; /* first: leat/inline.h sees its lane */
+    struct leat__side side;
     uint64_t next_check_in; /* position at which waiting senders are looked after and the tally goes to the page */
     int quick_finds;        /* waits in a row that ended after a look or two; below zero: naps are suspended */
     int suspension;         /* how long naps are suspended after one that was in vain */
@@ -19,6 +19,12 @@ struct leat_receiver {
     size_t peeked;          /* messages handed out in place and not released */
     uint64_t peeked_end;    /* position behind the last of them */
     uint64_t peeked_bytes;  /* their payload */
+    uint64_t window;        /* the lane's, to be put back when the one message peeked at the short way is released; else 0 */
 };
+
+/* The handle that a side is part of. */
+static inline leat_receiver *leat__receiver_of(struct leat__side *side) {
+    return (leat_receiver *)(void *)((char *)side - offsetof(leat_receiver, side));
+}
 
 #endif

@@ -5,7 +5,7 @@
 #include "lib/fail.h"
 
 static int attach(struct leat__side *side) {
-    leat_receiver *receiver = (leat_receiver *)side;
+    leat_receiver *receiver = leat__receiver_of(side);
     int result = leat__os_lock(side->object.resource.file, LEAT__LOCK_RECEIVER, LEAT__EXCLUSIVE);
     if (result == LEAT_EBUSY)
         return leat__fail(LEAT_EBUSY, 0, "it has a receiver");
@@ -27,7 +27,7 @@ int leat_receiver_open(leat_receiver **out, const char *name, const leat_channel
     leat_receiver *receiver = out != NULL ? calloc(1, sizeof *receiver) : NULL;
     if (receiver == NULL)
         return leat__fail_about(leat__fail(out == NULL ? LEAT_EINVAL : LEAT_ENOMEM, 0, "no handle"), "channel", name);
-    int result = leat__side_open(&receiver->side, &receiver->ring.window, name, options, LEAT__LOCK_RECEIVER, attach);
+    int result = leat__side_open(&receiver->side, &receiver->ring.lane, name, options, LEAT__LOCK_RECEIVER, attach);
     if (result == LEAT_OK)
         *out = receiver;
     else

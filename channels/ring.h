@@ -32,16 +32,29 @@
 #include "channels/wire.h"
 #include "leat/error.h"
 
+/* Not 0, for a lane's `waiting`: a sender that is not hot calls leat_sender_ring after each commit, which fences. */
+extern const uint32_t leat__lane_always[1];
+
+/* The lane of a ring's side whose page is `own` (leat/inline.h), its window shut. */
+static inline leat_lane leat__lane(const struct leat__ring_memory *memory, struct leat__role_page *own) {
+    return (leat_lane){
+        .mask = memory->capacity - 1,
+        .max = leat__max_message(memory->capacity),
+        .ring = memory->ring,
+        .noted = (uint64_t *)(void *)&own->position,
+        .waiting = leat__lane_always,
+    };
+}
+
 /* --- Sender ---------------------------------------------------------------------------------------------------------
  *
  * Records are *staged* one behind the other and then *published* together: all but the first header are in place, and storing
  * the first one makes all of them visible at once. */
 struct leat__ring_sender {
+    leat_lane lane; /* first: position, and the short way's window, which its users set */
     struct leat__ring_memory memory;
-    uint64_t position;     /* behind the last published record */
-    uint64_t window;       /* up to here small messages may go the short way (channels/ring_small.h); its users set it */
-    uint64_t staged;       /* behind the last staged record; equal to position when there is none */
-    uint64_t dirty;        /* behind the last byte that an unfinished record may have touched */
+    uint64_t staged;       /* bytes behind the position */
+    uint64_t touched;      /* bytes behind the position that an unfinished record may have been written to */
     uint64_t first_header; /* of the first staged record: the one that publishing stores */
     uint64_t released;     /* the receiver's word, as last accepted */
     uint64_t limit;        /* messages may be written up to here */
@@ -82,9 +95,8 @@ int leat__ring_refresh(struct leat__ring_sender *ring);
 /* --- Receiver ------------------------------------------------------------------------------------------------------- */
 
 struct leat__ring_receiver {
+    leat_lane lane; /* first, as above */
     struct leat__ring_memory memory;
-    uint64_t position; /* behind the last released record */
-    uint64_t window;   /* up to here small messages may be received the short way */
     bool corrupt;
 };
 
@@ -98,7 +110,7 @@ struct leat__record {
 /* Goes on where a predecessor stopped. LEAT_ECORRUPT. */
 int leat__ring_receiver_recover(struct leat__ring_receiver *ring, const struct leat__ring_memory *memory);
 
-/* The record at a position from ring->position on, all records before it having been looked at. LEAT_EAGAIN when it is not
+/* The record at a position from the lane's on, all records before it having been looked at. LEAT_EAGAIN when it is not
  * there yet, LEAT_ECORRUPT. */
 int leat__ring_look(struct leat__ring_receiver *ring, uint64_t position, struct leat__record *record);
 

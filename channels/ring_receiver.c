@@ -2,8 +2,6 @@
 #include "channels/ring.h"
 #include "lib/fail.h"
 
-#define WIPED_WHOLE_MAX ((uint64_t)512)
-
 static int fail_corrupt(struct leat__ring_receiver *ring, const char *what, uint64_t value) {
     ring->corrupt = true;
     return leat__fail(LEAT_ECORRUPT, 0, "%s (%llu)", what, (unsigned long long)value);
@@ -51,7 +49,7 @@ int leat__ring_look(struct leat__ring_receiver *ring, uint64_t position, struct 
         return leat__fail(LEAT_ECORRUPT, 0, "seen before");
     if (__builtin_expect(!leat__record_decode(&ring->memory, position, header, record), 0))
         return fail_corrupt(ring, "the sender wrote an impossible record at position", position);
-    if (__builtin_expect(record->end - ring->position > ring->memory.capacity, 0))
+    if (__builtin_expect(record->end - ring->lane.position > ring->memory.capacity, 0))
         return fail_corrupt(ring, "the sender overran what was not released, at position", position);
     return LEAT_OK;
 }
@@ -59,23 +57,27 @@ int leat__ring_look(struct leat__ring_receiver *ring, uint64_t position, struct 
 /* I2 asks for the first word of each line. Of short stretches everything is wiped: it costs little, and keeps the receiver from
  * catching up with the sender line by line, which would be slower for both (docs/decisions/0001-record-layout.md). */
 static void wipe(const struct leat__ring_memory *memory, uint64_t from, uint64_t to) {
-    uint64_t step = to - from <= WIPED_WHOLE_MAX ? sizeof(uint64_t) : LEAT__LINE;
-    for (uint64_t at = (from + step - 1) & ~(step - 1); at < to; at += step)
-        leat__store_release64(leat__word_at(memory, at), 0); /* [R5] */
+    if (to - from <= LEAT__WIPED_WHOLE)
+        for (uint64_t at = from; at < to; at += LEAT__SMALLEST_SLOT)
+            leat__lane_wipe_two((uint64_t *)(void *)leat__word_at(memory, at));
+    else
+        for (uint64_t at = (from + LEAT__LINE - 1) & ~(LEAT__LINE - 1); at < to; at += LEAT__LINE)
+            leat__store_release64(leat__word_at(memory, at), 0); /* [R5] */
 }
 
 void leat__ring_release(struct leat__ring_receiver *ring, uint64_t end) {
     const struct leat__ring_memory *memory = &ring->memory;
     leat__store_release64(&memory->receiver->position, end); /* [R4] after our reads, before the wiping */
-    wipe(memory, ring->position, end);
-    ring->position = end;
+    wipe(memory, ring->lane.position, end);
+    ring->lane.position = end;
     leat__store_release64(&memory->receiver->released, end & ~(LEAT__LINE - 1)); /* [R3] hands the lines back */
 }
 
 int leat__ring_receiver_recover(struct leat__ring_receiver *ring, const struct leat__ring_memory *memory) {
     uint64_t position = leat__load_acquire64(&memory->receiver->position);
     uint64_t released = leat__load_acquire64(&memory->receiver->released);
-    *ring = (struct leat__ring_receiver){.memory = *memory, .position = released};
+    *ring = (struct leat__ring_receiver){.lane = leat__lane(memory, memory->receiver), .memory = *memory};
+    ring->lane.position = released;
     if (position % LEAT__SMALLEST_SLOT != 0 || released % LEAT__LINE != 0 || position - released > memory->capacity ||
         position >= LEAT__POSITION_END)
         return fail_corrupt(ring, "the receiver's positions contradict each other", position);

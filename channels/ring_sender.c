@@ -2,6 +2,8 @@
 #include "channels/ring.h"
 #include "lib/fail.h"
 
+const uint32_t leat__lane_always[1] = {1};
+
 static int fail_corrupt(struct leat__ring_sender *ring, const char *what, uint64_t value) {
     ring->corrupt = true;
     return leat__fail(LEAT_ECORRUPT, 0, "%s (%llu)", what, (unsigned long long)value);
@@ -23,33 +25,33 @@ int leat__ring_refresh(struct leat__ring_sender *ring) {
     if (ring->corrupt)
         return leat__fail(LEAT_ECORRUPT, 0, "seen before");
     uint64_t released = leat__load_acquire64(&ring->memory.receiver->released); /* [R3] the wiped lines */
-    if (released - ring->released > ring->position - ring->released || released % LEAT__LINE != 0)
+    if (released - ring->released > ring->lane.position - ring->released || released % LEAT__LINE != 0)
         return fail_corrupt(ring, "the receiver claims to have released up to an impossible position", released);
     ring->released = released;
     ring->limit = released + ring->memory.capacity - LEAT__MARK_RESERVE;
-    if (ring->position - released > ring->high_water)
-        ring->high_water = ring->position - released;
+    if (ring->lane.position - released > ring->high_water)
+        ring->high_water = ring->lane.position - released;
     return LEAT_OK;
 }
 
 /* Where a slot can start at the earliest: aligned, and in one piece. */
 static uint64_t place(const struct leat__ring_sender *ring, uint64_t slot) {
     uint64_t alignment = leat__slot_alignment(slot), capacity = ring->memory.capacity;
-    uint64_t start = (ring->staged + alignment - 1) & ~(alignment - 1);
+    uint64_t start = (ring->lane.position + ring->staged + alignment - 1) & ~(alignment - 1);
     bool crosses = (start & (capacity - 1)) + slot > capacity;
     return crosses ? (start + capacity - 1) & ~(capacity - 1) : start;
 }
 
 /* Finishes a record at the staged end: its header goes into the ring, or is withheld when it is the first of its kind. */
 static void seal(struct leat__ring_sender *ring, enum leat__record_type type, uint64_t length, uint64_t end) {
-    uint64_t header = leat__record_header(ring->staged, type, length);
+    uint64_t start = ring->lane.position + ring->staged, header = leat__record_header(start, type, length);
     if (end % LEAT__LINE != 0)
         leat__store_relaxed64(leat__word_at(&ring->memory, end), 0); /* I1 */
-    if (ring->staged == ring->position)
+    if (ring->staged == 0)
         ring->first_header = header;
     else
-        leat__store_relaxed64(leat__word_at(&ring->memory, ring->staged), header);
-    ring->staged = end;
+        leat__store_relaxed64(leat__word_at(&ring->memory, start), header);
+    ring->staged = end - ring->lane.position;
 }
 
 int leat__ring_reserve(struct leat__ring_sender *ring, uint64_t length, void **payload) {
@@ -61,9 +63,10 @@ int leat__ring_reserve(struct leat__ring_sender *ring, uint64_t length, void **p
         if (start + slot > ring->limit)
             return LEAT_EAGAIN;
     }
-    if (start != ring->staged)
-        seal(ring, LEAT__PAD, start - ring->staged - LEAT__RECORD_HEADER, start);
-    ring->dirty = start + slot;
+    uint64_t end_of_staged = ring->lane.position + ring->staged;
+    if (start != end_of_staged)
+        seal(ring, LEAT__PAD, start - end_of_staged - LEAT__RECORD_HEADER, start);
+    ring->touched = start + slot - ring->lane.position;
     *payload = (char *)leat__word_at(&ring->memory, start) + LEAT__RECORD_HEADER;
     return LEAT_OK;
 }
@@ -74,37 +77,37 @@ bool leat__ring_has_room(struct leat__ring_sender *ring, uint64_t length) {
 }
 
 void leat__ring_stage(struct leat__ring_sender *ring, uint64_t length) {
-    uint64_t end = ring->staged + leat__slot_size(length);
-    if (__builtin_expect(end < ring->dirty, 0)) /* shorter than reserved: payload may have been written behind it */
-        wipe_lines(&ring->memory, end, ring->dirty);
+    uint64_t position = ring->lane.position, end = position + ring->staged + leat__slot_size(length);
+    if (__builtin_expect(end < position + ring->touched, 0)) /* shorter than reserved: payload may have been written behind it */
+        wipe_lines(&ring->memory, end, position + ring->touched);
     seal(ring, LEAT__MESSAGE, length, end);
-    ring->dirty = end;
+    ring->touched = ring->staged;
 }
 
 void leat__ring_publish(struct leat__ring_sender *ring) {
-    if (ring->staged == ring->position)
+    if (ring->staged == 0)
         return;
-    leat__store_release64(leat__word_at(&ring->memory, ring->position), ring->first_header); /* [R1] the commit */
-    ring->position = ring->staged;
-    leat__store_release64(&ring->memory.sender->position, ring->position); /* [R6] never ahead of the commit */
+    leat__store_release64(leat__word_at(&ring->memory, ring->lane.position), ring->first_header); /* [R1] the commit */
+    ring->lane.position += ring->staged;
+    ring->staged = ring->touched = 0;
+    leat__store_release64(&ring->memory.sender->position, ring->lane.position); /* [R6] never ahead of the commit */
 }
 
 void leat__ring_forget(struct leat__ring_sender *ring) {
-    if (ring->dirty > ring->position)
-        wipe_lines(&ring->memory, ring->position + 1, ring->dirty);
-    ring->staged = ring->dirty = ring->position;
+    if (ring->touched > 0)
+        wipe_lines(&ring->memory, ring->lane.position + 1, ring->lane.position + ring->touched);
+    ring->staged = ring->touched = 0;
 }
 
 int leat__ring_mark(struct leat__ring_sender *ring, enum leat__record_type type, uint64_t value) {
-    uint64_t end = ring->position + LEAT__SMALLEST_SLOT;
+    uint64_t end = ring->lane.position + LEAT__SMALLEST_SLOT;
     int result = leat__ring_refresh(ring);
     if (result != LEAT_OK)
         return result;
     if (end >= ring->released + ring->memory.capacity) /* never full to the last byte: I1 */
         return LEAT_EAGAIN;
-    leat__store_relaxed64(leat__word_at(&ring->memory, ring->position + LEAT__RECORD_HEADER), value);
+    leat__store_relaxed64(leat__word_at(&ring->memory, ring->lane.position + LEAT__RECORD_HEADER), value);
     seal(ring, type, sizeof value, end);
-    ring->dirty = end;
     leat__ring_publish(ring);
     return LEAT_OK;
 }
@@ -140,7 +143,7 @@ static int find_end(struct leat__ring_sender *ring, uint64_t *position) {
 }
 
 int leat__ring_sender_recover(struct leat__ring_sender *ring, const struct leat__ring_memory *memory) {
-    *ring = (struct leat__ring_sender){.memory = *memory};
+    *ring = (struct leat__ring_sender){.lane = leat__lane(memory, memory->sender), .memory = *memory};
     uint64_t position = leat__load_acquire64(&memory->sender->position);
     uint64_t released = leat__load_acquire64(&memory->receiver->released);
     uint64_t consumed = leat__load_acquire64(&memory->receiver->position);
@@ -152,7 +155,7 @@ int leat__ring_sender_recover(struct leat__ring_sender *ring, const struct leat_
     int result = find_end(ring, &position);
     if (result != LEAT_OK)
         return result;
-    ring->position = ring->staged = ring->dirty = position;
+    ring->lane.position = position;
     result = leat__ring_refresh(ring);
     if (result != LEAT_OK)
         return result;
@@ -164,8 +167,9 @@ int leat__ring_sender_recover(struct leat__ring_sender *ring, const struct leat_
 
 int leat__ring_sender_resume(struct leat__ring_sender *ring) {
     uint64_t position = leat__load_acquire64(&ring->memory.sender->position); /* [R6] ordered by the senders' lock */
-    if (position < ring->position || position >= LEAT__POSITION_END || position % LEAT__SMALLEST_SLOT != 0)
+    if (position < ring->lane.position || position >= LEAT__POSITION_END || position % LEAT__SMALLEST_SLOT != 0)
         return fail_corrupt(ring, "another sender has left an impossible position", position);
-    ring->position = ring->staged = ring->dirty = position;
-    return ring->position > ring->limit ? leat__ring_refresh(ring) : LEAT_OK;
+    ring->lane.position = position;
+    ring->staged = ring->touched = 0;
+    return ring->lane.position > ring->limit ? leat__ring_refresh(ring) : LEAT_OK;
 }

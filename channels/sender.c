@@ -7,11 +7,11 @@
 
 #include <string.h>
 
-#include "channels/ring_small.h"
 #include "lib/fail.h"
 
 #define RARELY(condition) __builtin_expect((condition) != 0, 0)
 #define LONG_WAY __attribute__((noinline))
+#define COPIED_WITHOUT_CALL LEAT__LINE
 #define LINGER_LOOKS 64
 #define LINGER_PAUSES 16
 
@@ -19,6 +19,7 @@ void leat__sender_heat_up(leat_sender *sender) {
     if (sender->hot || !sender->may_be_hot)
         return;
     sender->hot = true;
+    sender->ring.lane.waiting = (const uint32_t *)(const void *)&sender->side.peer->waiting;
     leat__store_release32(&sender->side.own->hot, 1);
     leat__fence_full(); /* [S4] whoever falls asleep from here on sees it; who did before will be seen */
 }
@@ -27,6 +28,7 @@ void leat__sender_cool_down(leat_sender *sender) {
     if (!sender->hot)
         return;
     sender->hot = false;
+    sender->ring.lane.waiting = leat__lane_always;
     leat__store_release32(&sender->side.own->hot, 0);
 }
 
@@ -35,7 +37,7 @@ void leat__sender_flush(leat_sender *sender) {
     leat__side_flush(side);
     if (sender->ring.high_water > leat__load_relaxed64(&side->own->counters.high_water))
         leat__store_relaxed64(&side->own->counters.high_water, sender->ring.high_water);
-    sender->next_flush = sender->ring.position + side->memory.capacity / 8;
+    sender->next_flush = sender->ring.lane.position + side->memory.capacity / 8;
 }
 
 /* --- Turns of many senders -------------------------------------------------------------------------------------------- */
@@ -67,7 +69,7 @@ void leat__sender_end_turn(leat_sender *sender) {
 /* --- Room ------------------------------------------------------------------------------------------------------------- */
 
 static bool has_room(struct leat__side *side) {
-    leat_sender *sender = (leat_sender *)side;
+    leat_sender *sender = leat__sender_of(side);
     return leat__ring_has_room(&sender->ring, sender->wanted);
 }
 
@@ -82,7 +84,7 @@ static int wait_for_room(leat_sender *sender, size_t size, uint64_t deadline_ns)
  * the receiver is seen to make progress, and not longer than a spin. */
 static void linger(leat_sender *sender) {
     uint64_t enough = sender->side.memory.capacity / 4, seen = sender->ring.released;
-    for (int looks = 0; looks < LINGER_LOOKS && sender->ring.limit - sender->ring.staged < enough; looks++) {
+    for (int looks = 0; looks < LINGER_LOOKS && sender->ring.limit - sender->ring.lane.position - sender->ring.staged < enough; looks++) {
         for (int pauses = 0; pauses < LINGER_PAUSES; pauses++)
             leat__pause();
         if (leat__ring_refresh(&sender->ring) != LEAT_OK || (looks % 8 == 7 && sender->ring.released == seen))
@@ -122,14 +124,14 @@ static int fail_too_long(const leat_sender *sender, size_t size) {
                       leat_sender_max_message(sender), (unsigned long long)capacity);
 }
 
-/* Lets small messages go the short way (channels/ring_small.h). */
+/* Lets messages go the short way (leat/inline.h). */
 static void open_window(leat_sender *sender) {
     struct leat__ring_sender *ring = &sender->ring;
     bool shut = sender->many || sender->reserving || sender->owes_open_mark || ring->corrupt;
-    uint64_t limit = leat__ring_lap_end(&ring->memory, ring->position);
+    uint64_t limit = leat__ring_lap_end(&ring->memory, ring->lane.position);
     limit = ring->limit < limit ? ring->limit : limit;
     limit = sender->next_flush <= limit ? sender->next_flush - 1 : limit;
-    ring->window = shut ? 0 : limit;
+    ring->lane.window = shut ? 0 : limit;
 }
 
 static int check(const leat_sender *sender, size_t size) {
@@ -144,17 +146,16 @@ static int check(const leat_sender *sender, size_t size) {
 
 /* --- Sending ---------------------------------------------------------------------------------------------------------- */
 
-/* Rings, if the receiver sleeps. */
-static inline void tell(leat_sender *sender) {
-    if (!sender->hot) {
-        leat__side_ring(&sender->side);
+void leat_sender_ring(leat_sender *sender) {
+    if (sender->side.object.resource.forked)
         return;
-    }
-    leat__compiler_fence(); /* [S2] the commit before the look: [S3] makes the processor keep it */
-    if (RARELY(leat__load_relaxed32(&sender->side.peer->waiting) != 0)) {
-        leat__sender_cool_down(sender);
-        leat__side_ring(&sender->side);
-    }
+    leat__sender_cool_down(sender);
+    leat__side_ring(&sender->side);
+}
+
+static inline void tell(leat_sender *sender) {
+    if (RARELY(leat__lane_must_ring(&sender->ring.lane)))
+        leat_sender_ring(sender);
 }
 
 /* An eighth of the ring has been sent. */
@@ -167,9 +168,9 @@ static LONG_WAY void end_period(leat_sender *sender) {
 }
 
 static inline void after_commit(leat_sender *sender) {
-    sender->sent_to = sender->ring.position;
+    sender->sent_to = sender->ring.lane.position;
     tell(sender);
-    if (RARELY(sender->ring.position >= sender->next_flush))
+    if (RARELY(sender->ring.lane.position >= sender->next_flush))
         end_period(sender);
 }
 
@@ -179,8 +180,8 @@ static void publish(leat_sender *sender) {
 }
 
 static void count(leat_sender *sender, uint64_t bytes) {
-    sender->side.tally.messages++;
-    sender->side.tally.bytes += bytes;
+    sender->ring.lane.messages++;
+    sender->ring.lane.bytes += bytes;
 }
 
 /* The long way; out of line, so that the short one needs no stack. */
@@ -205,26 +206,57 @@ static LONG_WAY int send(leat_sender *sender, const void *data, size_t size, uin
     return result;
 }
 
-int leat_send(leat_sender *sender, const void *data, size_t size, uint64_t deadline_ns) {
-    if (RARELY(!leat__ring_send_small(&sender->ring, data, size)))
+/* The short way of what takes more than a line; out of line for the same reason. */
+static LONG_WAY int send_lines(leat_sender *sender, const void *data, size_t size, uint64_t deadline_ns) {
+    if (RARELY(!leat__lane_send(&sender->ring.lane, data, size)))
         return send(sender, data, size, deadline_ns);
-    sender->sent_to = sender->ring.position;
-    count(sender, size);
     tell(sender);
     return LEAT_OK;
 }
 
+int leat_send(leat_sender *sender, const void *data, size_t size, uint64_t deadline_ns) {
+    if (size > COPIED_WITHOUT_CALL)
+        return send_lines(sender, data, size, deadline_ns);
+    if (RARELY(!leat__lane_send(&sender->ring.lane, data, size)))
+        return send(sender, data, size, deadline_ns);
+    tell(sender);
+    return LEAT_OK;
+}
+
+/* Stages as many of the messages as go the short way. With copies of what does not change, so that it stays in registers. */
+static size_t stage_short(leat_sender *sender, const leat_message *messages, size_t amount) {
+    struct leat__ring_sender *ring = &sender->ring;
+    const leat_lane lane = ring->lane;
+    uint64_t at = lane.position + ring->staged, bytes = 0, first_header = ring->first_header;
+    size_t done = 0;
+    for (; done < amount; done++) {
+        const size_t size = messages[done].size;
+        const uint64_t slot = leat__slot_size(size), header = leat__record_header(at, LEAT__MESSAGE, size);
+        if (RARELY(size > lane.max || !leat__lane_goes(&lane, at, slot)))
+            break;
+        uint64_t *record = leat__lane_at(&lane, at);
+        leat__copy(record + 1, messages[done].data, size, SIZE_MAX);
+        leat__lane_zero_behind(record, slot, at + slot);
+        if (at == lane.position)
+            first_header = header;
+        else
+            __atomic_store_n(record, header, __ATOMIC_RELAXED);
+        at += slot;
+        bytes += size;
+    }
+    ring->first_header = first_header;
+    ring->staged = ring->touched = at - lane.position;
+    ring->lane.messages += done;
+    ring->lane.bytes += bytes;
+    return done;
+}
+
 /* Stages as many of the messages as there is room for without waiting. */
 static size_t stage_many(leat_sender *sender, const leat_message *messages, size_t amount) {
-    size_t done = 0;
+    size_t done = stage_short(sender, messages, amount);
     for (void *payload; done < amount; done++) {
         size_t size = messages[done].size;
-        if (leat__ring_stage_small(&sender->ring, messages[done].data, size)) {
-            count(sender, size);
-            continue;
-        }
-        if (size > leat__max_message(sender->side.memory.capacity) ||
-            leat__ring_reserve(&sender->ring, size, &payload) != LEAT_OK)
+        if (size > sender->ring.lane.max || leat__ring_reserve(&sender->ring, size, &payload) != LEAT_OK)
             break;
         if (size > 0)
             memcpy(payload, messages[done].data, size);
@@ -234,19 +266,19 @@ static size_t stage_many(leat_sender *sender, const leat_message *messages, size
     return done;
 }
 
-int leat_send_many(leat_sender *sender, const leat_message *messages, size_t amount, size_t *sent,
-                   uint64_t deadline_ns) {
-    size_t done = 0;
+/* The rest of a batch, or all of it, waiting for room. */
+static LONG_WAY int send_rest(leat_sender *sender, const leat_message *messages, size_t amount, size_t *done,
+                              uint64_t deadline_ns) {
     int result = check(sender, 0);
     if (result == LEAT_OK)
         result = leat__sender_take_turn(sender, deadline_ns);
-    while (result == LEAT_OK && done < amount) {
+    while (result == LEAT_OK && *done < amount) {
         void *payload;
-        result = check(sender, messages[done].size);
+        result = check(sender, messages[*done].size);
         if (result == LEAT_OK) /* waits for the first; the reservation is made again when it is staged */
-            result = reserve(sender, messages[done].size, &payload, deadline_ns);
+            result = reserve(sender, messages[*done].size, &payload, deadline_ns);
         if (result == LEAT_OK) {
-            done += stage_many(sender, messages + done, amount - done);
+            *done += stage_many(sender, messages + *done, amount - *done);
             publish(sender);
         }
     }
@@ -254,6 +286,17 @@ int leat_send_many(leat_sender *sender, const leat_message *messages, size_t amo
         leat__sender_end_turn(sender);
     if (!sender->side.object.resource.forked)
         open_window(sender);
+    return result;
+}
+
+int leat_send_many(leat_sender *sender, const leat_message *messages, size_t amount, size_t *sent,
+                   uint64_t deadline_ns) {
+    int result = LEAT_OK;
+    size_t done = 0;
+    if (sender->ring.lane.window != 0 && (done = stage_many(sender, messages, amount)) > 0)
+        publish(sender);
+    if (RARELY(done < amount || sender->ring.lane.position >= sender->ring.lane.window))
+        result = send_rest(sender, messages, amount, &done, deadline_ns);
     if (sent != NULL)
         *sent = done;
     return result;
@@ -268,6 +311,7 @@ static LONG_WAY int reserve_long(leat_sender *sender, size_t size, void **data, 
     result = reserve(sender, size, data, deadline_ns);
     sender->reserving = result == LEAT_OK;
     sender->reserved = size;
+    sender->window = 0;
     if (result != LEAT_OK)
         leat__sender_end_turn(sender);
     open_window(sender);
@@ -275,43 +319,47 @@ static LONG_WAY int reserve_long(leat_sender *sender, size_t size, void **data, 
 }
 
 int leat_reserve(leat_sender *sender, size_t size, void **data, uint64_t deadline_ns) {
-    uint64_t end = leat__ring_room_small(&sender->ring, sender->ring.position, size);
-    if (RARELY(end == 0))
+    struct leat__ring_sender *ring = &sender->ring;
+    uint64_t slot = leat__slot_size(size);
+    if (RARELY(size > ring->lane.max || !leat__lane_goes(&ring->lane, ring->lane.position, slot)))
         return reserve_long(sender, size, data, deadline_ns);
-    *data = leat__word_at(&sender->ring.memory, sender->ring.position) + 1;
-    sender->ring.dirty = end;
-    sender->ring.window = 0;
+    *data = leat__lane_at(&ring->lane, ring->lane.position) + 1;
+    ring->touched = slot;
+    sender->window = ring->lane.window;
+    ring->lane.window = 0;
     sender->reserving = true;
     sender->reserved = size;
     return LEAT_OK;
 }
 
-/* Nothing but the reservation is staged, and it fills the slot that it was made for. */
-static bool is_small(const leat_sender *sender, size_t size) {
-    const struct leat__ring_sender *ring = &sender->ring;
-    return size <= LEAT__SMALL_MAX && ring->staged == ring->position &&
-           ring->position + leat__slot_size(size) == ring->dirty && !sender->many;
-}
-
-int leat_commit(leat_sender *sender, size_t size) {
-    if (RARELY(sender->side.object.resource.forked))
+static LONG_WAY int commit_long(leat_sender *sender, size_t size) {
+    if (sender->side.object.resource.forked)
         return leat__side_fail_forked();
-    if (RARELY(!sender->reserving))
+    if (!sender->reserving)
         return leat__fail(LEAT_ESTATE, 0, "nothing is reserved");
-    if (RARELY(size > sender->reserved))
+    if (size > sender->reserved)
         return leat__fail(LEAT_EINVAL, 0, "%zu bytes to commit, %llu reserved", size,
                           (unsigned long long)sender->reserved);
+    leat__ring_stage(&sender->ring, size);
     count(sender, size);
-    if (is_small(sender, size)) {
-        leat__ring_commit_small(&sender->ring, leat__word_at(&sender->ring.memory, sender->ring.position), size, sender->ring.dirty);
-        after_commit(sender);
-    } else {
-        leat__ring_stage(&sender->ring, size);
-        publish(sender);
-    }
+    publish(sender);
     sender->reserving = false;
     leat__sender_end_turn(sender);
     open_window(sender);
+    return LEAT_OK;
+}
+
+int leat_commit(leat_sender *sender, size_t size) {
+    struct leat__ring_sender *ring = &sender->ring;
+    const uint64_t slot = leat__slot_size(size);
+    if (RARELY(!sender->reserving || sender->window == 0 || size > sender->reserved || slot != ring->touched ||
+               sender->side.object.resource.forked))
+        return commit_long(sender, size);
+    leat__lane_commit(&ring->lane, leat__lane_at(&ring->lane, ring->lane.position), size, slot);
+    ring->touched = 0;
+    ring->lane.window = sender->window;
+    sender->reserving = false;
+    tell(sender);
     return LEAT_OK;
 }
 

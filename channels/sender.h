@@ -6,11 +6,13 @@
 #include "channels/side.h"
 
 struct leat_sender {
-    struct leat__side side; /* first: the waiting code sees only this */
-    struct leat__ring_sender ring;
+    struct leat__ring_sender ring; /* first: leat/inline.h sees its lane */
+    struct leat__side side;
     uint64_t wanted;      /* while waiting for room: the length of the message that needs it */
-    uint64_t sent_to;     /* behind this sender's last message: what draining waits for */
+    uint64_t sent_to;     /* many: behind this sender's last message */
+    uint64_t opened_at;   /* behind the last mark: what is behind it are messages */
     uint64_t reserved;    /* length reserved, while `reserving` */
+    uint64_t window;      /* the lane's, to be put back when the reservation ends; 0 if it was made the long way */
     uint64_t next_flush;  /* position at which the tally goes to the page */
     bool hot;             /* publishes without a fence (channels/side.h) */
     bool may_be_hot;      /* this process can be sent barriers */
@@ -20,6 +22,11 @@ struct leat_sender {
     bool has_turn;        /* many: holds the lock */
     unsigned slot;        /* many: this sender's identity in the lock */
 };
+
+/* The handle that a side is part of. */
+static inline leat_sender *leat__sender_of(struct leat__side *side) {
+    return (leat_sender *)(void *)((char *)side - offsetof(leat_sender, side));
+}
 
 /* Tells the channel that a sender is there: writes the mark that was owed, if there is room by now. */
 int leat__sender_open_mark(leat_sender *sender);

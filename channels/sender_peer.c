@@ -16,6 +16,7 @@ int leat__sender_open_mark(leat_sender *sender) {
     const struct leat__role_page *own = sender->side.own;
     uint64_t opened = leat__load_relaxed32(&own->opened), closed = leat__load_relaxed32(&own->closed);
     int result = leat__ring_mark(&sender->ring, LEAT__OPEN_MARK, opened | closed << 32);
+    sender->opened_at = sender->ring.lane.position;
     sender->owes_open_mark = result == LEAT_EAGAIN;
     return result;
 }
@@ -49,7 +50,7 @@ static int begin_stream(leat_sender *sender) {
 }
 
 static int attach(struct leat__side *side) {
-    leat_sender *sender = (leat_sender *)side;
+    leat_sender *sender = leat__sender_of(side);
     leat__file file = side->object.resource.file;
     bool first = false;
     int result = take_role(sender, &first);
@@ -57,7 +58,7 @@ static int attach(struct leat__side *side) {
         result = leat__lock_take_slot(file, &sender->slot);
     if (result != LEAT_OK)
         return result;
-    sender->ring.memory = side->memory;
+    sender->ring = (struct leat__ring_sender){.lane = leat__lane(&side->memory, side->own), .memory = side->memory};
     if (first)
         result = begin_stream(sender);
     if (result == LEAT_OK && sender->many && first)
@@ -78,7 +79,7 @@ int leat_sender_open(leat_sender **out, const char *name, const leat_channel_opt
     if (sender == NULL)
         return leat__fail_about(leat__fail(out == NULL ? LEAT_EINVAL : LEAT_ENOMEM, 0, "no handle"), "channel", name);
     sender->many = options != NULL && options->many_senders;
-    int result = leat__side_open(&sender->side, &sender->ring.window, name, options, LEAT__LOCK_SENDER, attach);
+    int result = leat__side_open(&sender->side, &sender->ring.lane, name, options, LEAT__LOCK_SENDER, attach);
     if (result == LEAT_OK)
         *out = sender;
     else
@@ -154,9 +155,10 @@ leat_peer leat_sender_peer(const leat_sender *sender) {
 /* --- Draining --------------------------------------------------------------------------------------------------------- */
 
 static bool is_drained(struct leat__side *side) {
-    const leat_sender *sender = (const leat_sender *)side;
-    uint64_t released = leat__load_acquire64(&side->peer->position);
-    return released - sender->sent_to <= UINT64_MAX / 2;
+    const leat_sender *sender = leat__sender_of(side);
+    uint64_t consumed = leat__load_acquire64(&side->peer->position), position = sender->ring.lane.position;
+    uint64_t sent_to = sender->many || position == sender->opened_at ? sender->sent_to : position;
+    return consumed - sent_to <= UINT64_MAX / 2;
 }
 
 int leat_sender_drain(leat_sender *sender, uint64_t deadline_ns) {
@@ -181,7 +183,7 @@ void leat_sender_statistics(const leat_sender *sender, leat_statistics *statisti
     if (sender->side.object.resource.forked)
         return;
     leat__side_statistics(&sender->side, statistics);
-    uint64_t occupied = sender->ring.position - leat__load_relaxed64(&sender->side.peer->released);
+    uint64_t occupied = sender->ring.lane.position - leat__load_relaxed64(&sender->side.peer->released);
     if (statistics->high_water_bytes < sender->ring.high_water)
         statistics->high_water_bytes = sender->ring.high_water;
     if (occupied <= sender->side.memory.capacity && statistics->high_water_bytes < occupied)

@@ -28,10 +28,10 @@ static int check_options(const leat_channel_options *options) {
     return LEAT_OK;
 }
 
-static int map(struct leat__side *side, uint64_t *window, enum leat__lock_byte role) {
+static int map(struct leat__side *side, enum leat__lock_byte role) {
     int result = leat__wire_validate(&side->object.header, &side->memory.capacity);
     if (result == LEAT_OK)
-        result = leat__object_map_private(&side->object, window);
+        result = leat__object_map_private(&side->object, &side->lane->window);
     if (result != LEAT_OK)
         return result;
     unsigned char *base = side->object.resource.memory;
@@ -72,7 +72,7 @@ static int open_object(struct leat__side *side, const char *name, leat_scope sco
     return leat__object_open(&side->object, &request);
 }
 
-int leat__side_open(struct leat__side *side, uint64_t *window, const char *name,
+int leat__side_open(struct leat__side *side, leat_lane *lane, const char *name,
                     const leat_channel_options *options, enum leat__lock_byte role, int (*attach)(struct leat__side *side)) {
     static const leat_channel_options defaults;
     options = options != NULL ? options : &defaults;
@@ -81,7 +81,8 @@ int leat__side_open(struct leat__side *side, uint64_t *window, const char *name,
     int result = open_object(side, name, scope, options);
     if (result != LEAT_OK)
         return leat__fail_about(result, "channel", name);
-    result = map(side, window, role);
+    side->lane = lane;
+    result = map(side, role);
     if (result == LEAT_OK)
         result = attach(side);
     if (result != LEAT_OK) {
@@ -292,12 +293,13 @@ static void add(leat__u64 *counter, uint64_t amount) {
 
 void leat__side_flush(struct leat__side *side) {
     struct leat__counters *counters = &side->own->counters;
-    add(&counters->messages, side->tally.messages);
-    add(&counters->bytes, side->tally.bytes);
+    add(&counters->messages, side->lane->messages);
+    add(&counters->bytes, side->lane->bytes);
     add(&counters->stalls, side->tally.stalls);
     add(&counters->sleeps, side->tally.sleeps);
     add(&counters->doorbells, side->tally.doorbells);
     side->tally = (struct leat__tally){0};
+    side->lane->messages = side->lane->bytes = 0;
 }
 
 static void note_saved(leat_statistics *statistics) {
@@ -319,8 +321,8 @@ void leat__counters_read(const struct leat__counters *counters, leat_statistics 
 
 void leat__side_statistics(const struct leat__side *side, leat_statistics *statistics) {
     leat__counters_read(&side->own->counters, statistics);
-    statistics->messages += side->tally.messages;
-    statistics->bytes += side->tally.bytes;
+    statistics->messages += side->lane->messages;
+    statistics->bytes += side->lane->bytes;
     statistics->stalls += side->tally.stalls;
     statistics->sleeps += side->tally.sleeps;
     statistics->doorbells_rung += side->tally.doorbells;

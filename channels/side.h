@@ -36,14 +36,15 @@
 
 #define LEAT__SLICE_NS UINT64_C(50000000)
 
-/* What has been counted since the last flush into the role's page. */
+/* What has been counted since the last flush into the role's page, besides the lane's messages and bytes. */
 struct leat__tally {
-    uint64_t messages, bytes, stalls, sleeps, doorbells;
+    uint64_t stalls, sleeps, doorbells;
 };
 
 struct leat__side {
     struct leat__object object;
     struct leat__ring_memory memory;
+    leat_lane *lane; /* of the same handle */
     struct leat__role_page *own, *peer; /* the peer's is mapped read-only where pages are 4096 bytes */
     enum leat__lock_byte peer_lock; /* held by whoever is the peer */
     bool interruptible;
@@ -64,7 +65,7 @@ struct leat__wait {
 
 /* Opens or creates the channel (options may be NULL), maps it, and takes the role by `attach`, which runs while nobody else attaches
  * or detaches. On failure nothing is left and the channel's name is in the detail. */
-int leat__side_open(struct leat__side *side, uint64_t *window, const char *name,
+int leat__side_open(struct leat__side *side, leat_lane *lane, const char *name,
                     const leat_channel_options *options, enum leat__lock_byte role, int (*attach)(struct leat__side *side));
 
 /* Unmaps and leaves. */

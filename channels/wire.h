@@ -11,20 +11,19 @@
  * Records. A record is a header word followed by its payload. It occupies a *slot*: 16 or 32 bytes, aligned to its size, or a
  * whole number of 64-byte lines, aligned to a line. So a record that fits a line never straddles one, and a stream of equal
  * sizes needs no padding. Where a slot cannot start at the write position (a larger slot after smaller ones, or not enough room
- * before the end of the ring) a pad record fills the gap.
+ * before the end of the ring) a pad record fills the gap. Slots and headers are defined in leat/inline.h, which callers compile too.
  */
 #ifndef LEAT_CHANNELS_WIRE_H
 #define LEAT_CHANNELS_WIRE_H
 
 #include <stddef.h>
 
+#include "leat/inline.h"
 #include "lib/header.h"
 #include "lib/lock.h"
 #include "lib/shared.h"
 
 #define LEAT__PAGE ((uint64_t)4096)
-#define LEAT__LINE ((uint64_t)64)
-#define LEAT__SMALLEST_SLOT ((uint64_t)16)
 #define LEAT__RECORD_HEADER ((uint64_t)8)
 
 /* No position ever gets there (a century at 1 GB/s is less than 2^62); sums of those below do not overflow. */
@@ -75,43 +74,6 @@ _Static_assert(sizeof(struct leat__role_page) == LEAT__PAGE, "a role has one pag
 _Static_assert(offsetof(struct leat__role_page, position) == 128, "positions have lines of their own");
 _Static_assert(offsetof(struct leat__role_page, lock) == 256, "the lock has lines of its own");
 _Static_assert(offsetof(struct leat__role_page, counters) == 384, "counters have lines of their own");
-
-/* --- The header word of a record -----------------------------------------------------------------------------------
- *
- *     bits 0-31    length of the payload in bytes (pad: of everything behind the header)
- *     bits 32-55   position / 16, low 24 bits: a header that stale or forged bytes form by accident is recognised
- *     bits 56-63   type; 0 never occurs, so that a word of zero means "not written yet"
- */
-enum leat__record_type {
-    LEAT__MESSAGE = 1,
-    LEAT__PAD = 2,
-    LEAT__OPEN_MARK = 3, /* a sender came; payload, 8 bytes: its `opened`, and in the upper half the `closed` that it found */
-    LEAT__END_MARK = 4,  /* the sender closed; payload, 8 bytes: its `opened` */
-};
-
-static inline uint64_t leat__record_header(uint64_t position, enum leat__record_type type, uint64_t length) {
-    return length | (position / LEAT__SMALLEST_SLOT & 0xFFFFFF) << 32 | (uint64_t)type << 56;
-}
-
-/* The bytes that a payload of this length occupies in the ring, its header included. */
-static inline uint64_t leat__slot_size(uint64_t length) {
-    uint64_t size = length + LEAT__RECORD_HEADER;
-    if (size <= 16)
-        return 16;
-    if (size <= 32)
-        return 32;
-    return (size + LEAT__LINE - 1) & ~(LEAT__LINE - 1);
-}
-
-/* What a slot's position must be a multiple of. */
-static inline uint64_t leat__slot_alignment(uint64_t slot) {
-    return slot < LEAT__LINE ? slot : LEAT__LINE;
-}
-
-/* Whether a slot may start there. Alignments are powers of two, which the compiler cannot know: it would divide. */
-static inline bool leat__slot_fits(uint64_t position, uint64_t slot) {
-    return (position & (leat__slot_alignment(slot) - 1)) == 0;
-}
 
 /* The longest message: with a pad in front of it, it must fit an empty ring wherever the write position is. */
 static inline uint64_t leat__max_message(uint64_t capacity) {

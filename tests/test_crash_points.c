@@ -25,14 +25,14 @@ static void perform_send(struct crash_round *round) {
     crash_send(round, round->tx, round->operation->built);
 }
 
-/* Lets what follows go the short way (channels/ring_small.h), which a call that goes the long way opens. */
+/* Lets what follows go the short way (leat/inline.h), which a call that goes the long way opens. */
 static void open_window(struct crash_round *round) {
     void *place;
     leat__sender_flush(round->tx); /* so that the next one is an eighth of the ring away */
     assert_ok(leat__ring_refresh(&round->tx->ring));
     assert_ok(leat_reserve(round->tx, 8, &place, LEAT_NOW));
     leat_abort(round->tx);
-    assert_true(round->tx->ring.window > round->tx->ring.position);
+    assert_true(round->tx->ring.lane.window > round->tx->ring.lane.position);
 }
 
 /* And without a fence. */
@@ -40,7 +40,7 @@ static void prepare_hot(struct crash_round *round) {
     leat__sender_heat_up(round->tx);
     assert_true(round->tx->hot);
     open_window(round);
-    assert_true(round->tx->ring.window >= round->tx->ring.position + leat__slot_size(round->operation->sizes[0]));
+    assert_true(round->tx->ring.lane.window >= round->tx->ring.lane.position + leat__slot_size(round->operation->sizes[0]));
 }
 
 static unsigned char batch_bytes[CRASH_FLYING_MAX][2048];

@@ -35,7 +35,7 @@ static struct leat__ring_receiver receiver_at(const struct leat__ring_memory *me
     leat__store_relaxed64(&memory->receiver->position, position);
     leat__store_relaxed64(&memory->receiver->released, position & ~(LEAT__LINE - 1));
     assert_ok(leat__ring_receiver_recover(&receiver, memory));
-    assert_int_equal(receiver.position, position);
+    assert_int_equal(receiver.lane.position, position);
     return receiver;
 }
 
@@ -169,7 +169,7 @@ static void expect_released(uint64_t released, int code) {
         leat__ring_stage(&sender, 100);
         leat__ring_publish(&sender);
     }
-    assert_int_equal(sender.position, 1280);
+    assert_int_equal(sender.lane.position, 1280);
     leat__store_relaxed64(&memory.receiver->released, released);
     assert_leat(leat__ring_refresh(&sender), code);
     if (code != LEAT_OK) {

@@ -19,7 +19,7 @@
 #include <unistd.h>
 
 #include "channel_pair.h"
-#include "channels/ring_small.h"
+#include "channels/ring.h"
 
 #define CAPACITY ((uint64_t)4096)
 #define MAX_MESSAGE (CAPACITY / 2 - 64 - 8)
@@ -120,7 +120,7 @@ static void start_ring(void) {
 
 /* Whether there must be room behind the staged end, found by trying every place. */
 static bool fits(uint64_t length) {
-    uint64_t slot = leat__slot_size(length), start = tx.staged, alignment = slot < 64 ? slot : 64;
+    uint64_t slot = leat__slot_size(length), start = tx.lane.position + tx.staged, alignment = slot < 64 ? slot : 64;
     while (start % alignment != 0 || start / CAPACITY != (start + slot - 1) / CAPACITY)
         start += 16;
     return start + slot <= leat__load_relaxed64(&memory.receiver->released) + CAPACITY - 64;
@@ -148,11 +148,11 @@ static void send(uint64_t length) {
 
 /* The short way, or the long one where that is closed. */
 static void send_small(uint64_t length) {
-    unsigned char bytes[LEAT__SMALL_MAX];
-    uint64_t lap_end = leat__ring_lap_end(&memory, tx.position);
-    tx.window = tx.limit < lap_end ? tx.limit : lap_end;
+    unsigned char bytes[MAX_MESSAGE];
+    uint64_t lap_end = leat__ring_lap_end(&memory, tx.lane.position);
+    tx.lane.window = tx.limit < lap_end ? tx.limit : lap_end;
     memset(bytes, byte_of(last), length);
-    if (leat__ring_send_small(&tx, bytes, length))
+    if (leat__lane_send(&tx.lane, bytes, length))
         queue[last++ % QUEUE] = (struct entry){LEAT__MESSAGE, length};
     else
         send(length);
@@ -193,9 +193,9 @@ static void mark(void) {
 }
 
 static void replace_sender(void) {
-    uint64_t position = tx.position;
+    uint64_t position = tx.lane.position;
     assert_ok(leat__ring_sender_recover(&tx, &memory));
-    assert_int_equal(tx.position, position);
+    assert_int_equal(tx.lane.position, position);
 }
 
 /* A sender that dies with three messages staged and nothing published. */
@@ -209,16 +209,16 @@ static void die_while_staging(void) {
 
 /* A sender that dies between the commit and noting it. */
 static void die_before_noting(void) {
-    uint64_t noted = tx.position;
+    uint64_t noted = tx.lane.position;
     send(100);
     leat__store_relaxed64(&memory.sender->position, noted);
     replace_sender();
 }
 
 static void replace_receiver(void) {
-    uint64_t position = rx.position;
+    uint64_t position = rx.lane.position;
     assert_ok(leat__ring_receiver_recover(&rx, &memory));
-    assert_int_equal(rx.position, position);
+    assert_int_equal(rx.lane.position, position);
 }
 
 static void check_record(const struct leat__record *record, uint64_t number) {
@@ -232,7 +232,7 @@ static void check_record(const struct leat__record *record, uint64_t number) {
 /* Looks at up to `max` records and releases them together; gives how many there were. */
 static unsigned receive(unsigned max) {
     unsigned count = 0;
-    uint64_t position = rx.position;
+    uint64_t position = rx.lane.position;
     struct leat__record record;
     int result = LEAT_OK;
     while (count < max && (result = leat__ring_look(&rx, position, &record)) == LEAT_OK) {
@@ -254,14 +254,14 @@ static unsigned receive(unsigned max) {
 
 /* The short way: a message is received as it would be by the long one, or nothing happens. */
 static void receive_small(void) {
-    unsigned char bytes[LEAT__SMALL_MAX];
+    unsigned char bytes[MAX_MESSAGE];
     struct leat__record record = {.type = LEAT__MESSAGE, .payload = bytes};
     struct leat__record there;
-    int result = leat__ring_look(&rx, rx.position, &there);
-    bool fits = result == LEAT_OK && there.type == LEAT__MESSAGE && there.length <= LEAT__SMALL_MAX;
+    int result = leat__ring_look(&rx, rx.lane.position, &there);
+    bool fits = result == LEAT_OK && there.type == LEAT__MESSAGE && there.length <= MAX_MESSAGE;
     size_t size = 0;
-    rx.window = leat__ring_lap_end(&memory, rx.position);
-    assert_int_equal(leat__ring_receive_small(&rx, bytes, sizeof bytes, &size), fits);
+    rx.lane.window = leat__ring_lap_end(&memory, rx.lane.position);
+    assert_int_equal(leat__lane_receive(&rx.lane, bytes, sizeof bytes, &size), fits);
     if (!fits)
         return;
     record.length = size;
@@ -271,11 +271,11 @@ static void receive_small(void) {
 /* A receiver that dies after noting its position, in the middle of wiping. */
 static void die_while_releasing(void) {
     struct leat__record record;
-    if (leat__ring_look(&rx, rx.position, &record) != LEAT_OK || record.type != LEAT__MESSAGE)
+    if (leat__ring_look(&rx, rx.lane.position, &record) != LEAT_OK || record.type != LEAT__MESSAGE)
         return;
     uint64_t released = leat__load_relaxed64(&memory.receiver->released), word = 0;
     uint64_t line = (record.end & ~(uint64_t)63) - 64; /* the last line left, if any was */
-    if (record.end / 64 > rx.position / 64)
+    if (record.end / 64 > rx.lane.position / 64)
         word = leat__load_relaxed64(leat__word_at(&memory, line));
     leat__ring_release(&rx, record.end);
     if (word != 0)
@@ -313,12 +313,12 @@ static void operate(size_t operation) {
 
 static void check_invariants(void) {
     uint64_t released = leat__load_relaxed64(&memory.receiver->released), end = released + CAPACITY;
-    assert_int_equal(leat__load_relaxed64(&memory.sender->position), tx.position);
-    assert_int_equal(leat__load_relaxed64(&memory.receiver->position), rx.position);
-    assert_true(released <= rx.position && rx.position <= tx.position && tx.position < end);
-    assert_int_equal(released, rx.position / 64 * 64);
-    assert_int_equal(leat__load_relaxed64(leat__word_at(&memory, tx.position)), 0); /* I1 */
-    for (uint64_t line = tx.position / 64 * 64 + 64; line < end; line += 64)
+    assert_int_equal(leat__load_relaxed64(&memory.sender->position), tx.lane.position);
+    assert_int_equal(leat__load_relaxed64(&memory.receiver->position), rx.lane.position);
+    assert_true(released <= rx.lane.position && rx.lane.position <= tx.lane.position && tx.lane.position < end);
+    assert_int_equal(released, rx.lane.position / 64 * 64);
+    assert_int_equal(leat__load_relaxed64(leat__word_at(&memory, tx.lane.position)), 0); /* I1 */
+    for (uint64_t line = tx.lane.position / 64 * 64 + 64; line < end; line += 64)
         assert_int_equal(leat__load_relaxed64(leat__word_at(&memory, line)), 0); /* I2 */
 }
 
@@ -353,11 +353,11 @@ static void descend(long depth) {
 /* Brings the write position to a place, with everything received, or with as much as fits left in the ring. */
 static void start_at(uint64_t place, bool full) {
     start_ring();
-    while (tx.position < place) {
-        send(tx.position % 64 == 0 && tx.position + 64 <= place ? 56 : 8);
+    while (tx.lane.position < place) {
+        send(tx.lane.position % 64 == 0 && tx.lane.position + 64 <= place ? 56 : 8);
         receive(2);
     }
-    assert_int_equal(tx.position, place);
+    assert_int_equal(tx.lane.position, place);
     while (full && fits(56))
         send(56);
 }
@@ -440,13 +440,13 @@ static void receive_whatever_there_is(void) {
     int result = LEAT_OK;
     for (unsigned steps = 0; result == LEAT_OK; steps++) {
         assert_true(steps <= CAPACITY / 16);
-        result = leat__ring_look(&rx, rx.position, &record);
+        result = leat__ring_look(&rx, rx.lane.position, &record);
         require_one_of(result, "look");
         if (result != LEAT_OK)
             break;
         assert_true(record.payload >= memory.ring && record.length <= CAPACITY &&
                     record.payload + record.length <= memory.ring + CAPACITY);
-        assert_true(record.end > rx.position && record.end - rx.position <= CAPACITY);
+        assert_true(record.end > rx.lane.position && record.end - rx.lane.position <= CAPACITY);
         for (uint64_t i = 0; i < record.length; i++)
             sum = (unsigned char)(sum + record.payload[i]);
         leat__ring_release(&rx, record.end);
@@ -493,9 +493,9 @@ static void hostile_header_words_are_refused(void **state) {
         for (unsigned type = 0; type < 256; type++)
             for (size_t i = 0; i < sizeof lengths / sizeof lengths[0]; i++)
                 for (unsigned tag = 0; tag < 4; tag++) {
-                    uint64_t claimed = rx.position + (tag == 1 ? 16 : tag == 2 ? CAPACITY : 0);
+                    uint64_t claimed = rx.lane.position + (tag == 1 ? 16 : tag == 2 ? CAPACITY : 0);
                     uint64_t word = leat__record_header(claimed, (enum leat__record_type)type, lengths[i]);
-                    leat__store_relaxed64(leat__word_at(&memory, rx.position), word ^ (tag == 3 ? harness_random(&random_state) : 0));
+                    leat__store_relaxed64(leat__word_at(&memory, rx.lane.position), word ^ (tag == 3 ? harness_random(&random_state) : 0));
                     receive_whatever_there_is();
                     restore(&before);
                 }
@@ -510,8 +510,8 @@ static void a_ring_full_of_noise_is_refused(void **state) {
     save(&before);
     for (int round = 0; round < 20000; round++) {
         for (uint64_t position = 0; position < CAPACITY; position += 16) { /* headers that could stand there, most of them */
-            uint64_t random = harness_random(&random_state), at = rx.position / CAPACITY * CAPACITY + position;
-            at += at < rx.position ? CAPACITY : 0;
+            uint64_t random = harness_random(&random_state), at = rx.lane.position / CAPACITY * CAPACITY + position;
+            at += at < rx.lane.position ? CAPACITY : 0;
             uint64_t word = leat__record_header(at, (enum leat__record_type)(random % 5), random >> 32 & 0xff & ~(random >> 8 & 7));
             leat__store_relaxed64(leat__word_at(&memory, position), random % 64 == 63 ? random : word);
         }

@@ -72,7 +72,7 @@ static void *receive_all(void *context) {
     struct leat__record record;
     if (leat__ring_receiver_recover(&receiver, &ring->memory) != LEAT_OK)
         abort();
-    uint64_t at = receiver.position;
+    uint64_t at = receiver.lane.position;
     for (uint64_t sequence = 0; sequence < MESSAGES;) {
         int result = leat__ring_look(&receiver, at, &record);
         if (result == LEAT_EAGAIN) {

@@ -25,14 +25,14 @@ struct ring {
     };                                                                                                                \
     CK_RING_PROTOTYPE(of_##bytes_, message_##bytes_)                                                                  \
                                                                                                                       \
-    static int send_##bytes_(void *queue, const void *message, size_t size)                                           \
+    ALWAYS_INLINE int send_##bytes_(void *queue, const void *message, size_t size)                                           \
     {                                                                                                                 \
         struct ring *ring = queue;                                                                                    \
         (void)size;                                                                                                   \
         return CK_RING_ENQUEUE_SPSC(of_##bytes_, &ring->ck, (void *)ring->slots, writable(message)) ? 0 : 1;          \
     }                                                                                                                 \
                                                                                                                       \
-    static int receive_##bytes_(void *queue, void *buffer, size_t capacity, size_t *size)                             \
+    ALWAYS_INLINE int receive_##bytes_(void *queue, void *buffer, size_t capacity, size_t *size)                             \
     {                                                                                                                 \
         struct ring *ring = queue;                                                                                    \
         (void)capacity;                                                                                               \

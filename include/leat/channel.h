@@ -128,6 +128,9 @@ LEAT_API LEAT_CHECKED int leat_commit(leat_sender *sender, size_t size);
 /* Gives the reservation up: as if it had never been made. Without one, does nothing. */
 LEAT_API void leat_abort(leat_sender *sender);
 
+/* Wakes the receiver if it sleeps. Everything that sends does so by itself; leat/inline.h needs it. */
+LEAT_API void leat_sender_ring(leat_sender *sender);
+
 /* Waits until the receiver has released everything sent so far. LEAT_ECLOSED or LEAT_EPEERDIED when it leaves before (its
  * successor can still take the rest), LEAT_ETIMEDOUT, LEAT_EAGAIN. */
 LEAT_API LEAT_CHECKED int leat_sender_drain(leat_sender *sender, uint64_t deadline_ns);

@@ -5,6 +5,7 @@
  *     leat/object.h     named objects: list, look, remove, clean up
  *     leat/region.h     shared memory
  *     leat/channel.h    messages: sender and receiver
+ *     leat/inline.h     the same for small messages, compiled into the caller; not included here
  */
 #ifndef LEAT_LEAT_H
 #define LEAT_LEAT_H

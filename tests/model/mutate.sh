@@ -62,13 +62,13 @@ $1 $2
 build() {
     rm -f "$work"/broken-*.o "$work/ring_broken.o"
     case $2 in
-    channels/ring_small.h)
+    include/*)
         for user in channels/sender.c channels/receiver.c; do
             # shellcheck disable=SC2086
-            $cc -I"$work/broken" $flags -w -c "$source/$user" -o "$work/broken-$(basename $user).o" || return
+            $cc -I"$work/broken/include" $flags -w -c "$source/$user" -o "$work/broken-$(basename $user).o" || return
         done
         # shellcheck disable=SC2086
-        [ "$3" != ring ] || $cc -I"$work/broken" $flags -w -c "$source/tests/test_ring_exhaustive.c" -o "$work/ring_broken.o" || return
+        [ "$3" != ring ] || $cc -I"$work/broken/include" $flags -w -c "$source/tests/test_ring_exhaustive.c" -o "$work/ring_broken.o" || return
         ;;
     *)
         # shellcheck disable=SC2086
@@ -106,35 +106,36 @@ mutant() {
     fi
 }
 
-sender=channels/ring_sender.c receiver=channels/ring_receiver.c small=channels/ring_small.h
+sender=channels/ring_sender.c receiver=channels/ring_receiver.c inlined=include/leat/inline.h
 
 # The commit.
 mutant payload_behind_header channels/sender.c crash "send long" \
     '/^static LONG_WAY int send(/,/^}/{/memcpy(payload, data, size);/d;s/^        if (size > 0)$//;s/^        publish(sender);/        publish(sender); if (size > 0) memcpy(payload, data, size);/;}'
 mutant first_header_not_withheld $sender crash "send a long batch" \
-    '/^static void seal(/,/^}/s/^    if (ring->staged == ring->position)$/    if (ring->staged == ring->position) leat__store_relaxed64(leat__word_at(\&ring->memory, ring->staged), header); if (ring->staged == ring->position)/'
+    '/^static void seal(/,/^}/s/^    if (ring->staged == 0)$/    if (ring->staged == 0) leat__store_relaxed64(leat__word_at(\&ring->memory, start), header); if (ring->staged == 0)/'
 mutant position_ahead_of_commit $sender crash "send long" \
-    '/^void leat__ring_publish/,/^}/{s/^    leat__store_release64(leat__word_at(.*ring->first_header);.*/    uint64_t at = ring->position;/;s/^    leat__store_release64(&ring->memory.sender->position.*/    leat__store_release64(\&ring->memory.sender->position, ring->position); leat__store_release64(leat__word_at(\&ring->memory, at), ring->first_header);/;}'
+    '/^void leat__ring_publish/,/^}/{s/^    leat__store_release64(leat__word_at(.*ring->first_header);.*/    uint64_t at = ring->lane.position;/;s/^    leat__store_release64(&ring->memory.sender->position.*/    leat__store_release64(\&ring->memory.sender->position, ring->lane.position); leat__store_release64(leat__word_at(\&ring->memory, at), ring->first_header);/;}'
 
 # I1 and I2, kept by the sender.
 mutant word_behind_record_not_zeroed $sender ring "*queue*" 's/^        leat__store_relaxed64(leat__word_at(&ring->memory, end), 0);.*/        (void)0;/'
-mutant no_wipe_on_abort $sender ring "*queue*" '/^void leat__ring_forget/,/^}/{/wipe_lines/d;s/^    if (ring->dirty > ring->position)$//;}'
+mutant no_wipe_on_abort $sender ring "*queue*" '/^void leat__ring_forget/,/^}/{/wipe_lines/d;s/^    if (ring->touched > 0)$//;}'
 mutant no_wipe_when_shorter $sender crash "commit less" '/^void leat__ring_stage/,/^}/s/^        wipe_lines.*/        (void)0;/'
 mutant wipe_ends_early $sender ring "*queue*" '/^static void wipe_lines/,/^}/s/line < to/line + LEAT__LINE < to/'
 mutant filled_to_the_last_byte $sender ring "*marks*" '/^int leat__ring_mark/,/^}/s/end >= ring->released/end > ring->released/'
 
 # The short way.
-mutant small_header_first $small crash "hot: send lines" \
-    '/^static inline bool leat__ring_send_small/,/^}/s/^    leat__copy_small(record + 1, data, size);/    leat__store_release64(record, leat__record_header(ring->position, LEAT__MESSAGE, size)); leat__copy_small(record + 1, data, size);/'
-mutant small_position_ahead_of_commit $small crash "send 16" \
-    '/^static inline void leat__ring_commit_small/,/^}/{s/^    leat__store_release64(record, .*/    leat__store_release64(\&ring->memory.sender->position, end);/;t;s/^    leat__store_release64(&ring->memory.sender->position.*/    leat__store_release64(record, leat__record_header(start, LEAT__MESSAGE, size));/;}'
-mutant small_word_behind_not_zeroed $small ring "*queue*" 's/^        leat__store_relaxed64(record + (end.*/        (void)record;/'
-mutant small_first_header_not_withheld $small crash "send a batch" '/^static inline bool leat__ring_stage_small/,/^}/s/^    else$//'
-mutant small_wiped_before_position $small crash "recv" \
-    '/^static inline bool leat__ring_receive_small/,/^}/{/leat__store_release64(&ring->memory.receiver->position, end);/d;s/^    ring->position = end;/    leat__store_release64(\&ring->memory.receiver->position, end); ring->position = end;/;}'
-mutant small_lines_back_before_wiped $small crash "recv" \
-    '/^static inline bool leat__ring_receive_small/,/^}/{/leat__store_release64(&ring->memory.receiver->released,/d;s/^    leat__store_release64(&ring->memory.receiver->position, end);/    leat__store_release64(\&ring->memory.receiver->released, end \& ~(LEAT__LINE - 1)); leat__store_release64(\&ring->memory.receiver->position, end);/;}'
-mutant small_not_wiped $small ring "*queue*" '/^static inline bool leat__ring_receive_small/,/^}/s/^        leat__store_release64(word++, 0);.*/        word++;/'
+mutant short_header_first $inlined crash "hot: send lines" \
+    '/^LEAT__INLINE bool leat__lane_send_in/,/^}/s/^    leat__copy(.*/    __atomic_store_n(record, leat__record_header(lane->position, LEAT__MESSAGE, size), __ATOMIC_RELEASE); leat__copy(record + 1, data, size, most);/'
+mutant short_position_ahead_of_commit $inlined crash "send 16" \
+    '/^LEAT__INLINE void leat__lane_commit/,/^}/{s/^    __atomic_store_n(record, .*/    __atomic_store_n(lane->noted, end, __ATOMIC_RELEASE);/;t;s/^    __atomic_store_n(lane->noted, .*/    __atomic_store_n(record, leat__record_header(start, LEAT__MESSAGE, size), __ATOMIC_RELEASE);/;}'
+mutant short_word_behind_not_zeroed $inlined ring "*queue*" '/^LEAT__INLINE void leat__lane_zero_behind/,/^}/s/^        __atomic_store_n(.*/        (void)record;/'
+mutant short_first_header_not_withheld channels/sender.c crash "send a batch" '/^static size_t stage_short(/,/^}/s/^        else$//'
+mutant short_wiped_before_position $inlined crash "recv" \
+    '/^LEAT__INLINE void leat__lane_release/,/^}/{/^    __atomic_store_n(lane->noted, end,/d;s/^    lane->position = end;/    __atomic_store_n(lane->noted, end, __ATOMIC_RELEASE); lane->position = end;/;}'
+mutant short_lines_back_before_wiped $inlined crash "recv" \
+    '/^LEAT__INLINE void leat__lane_release/,/^}/{/^    __atomic_store_n(lane->noted + 1,/d;s/^    __atomic_store_n(lane->noted, end,.*/    __atomic_store_n(lane->noted + 1, end \& ~(LEAT__LINE - 1), __ATOMIC_RELEASE); __atomic_store_n(lane->noted, end, __ATOMIC_RELEASE);/;}'
+mutant short_not_wiped $inlined ring "*queue*" '/^LEAT__INLINE void leat__lane_release/,/^}/s/^    leat__lane_wipe(record, slot);/    (void)record;/'
+mutant short_longest_wiped_by_half $inlined ring "*queue*" '/^LEAT__INLINE void leat__lane_wipe(/,/^}/s/^            __atomic_store_n(record, 0, .*/            break;/'
 
 # A sender that takes over.
 mutant successor_does_not_walk $sender ring "*queue*" 's/^    int result = find_end(ring, &position);/    int result = LEAT_OK;/'
@@ -143,13 +144,13 @@ mutant successor_forgets_what_was_received $sender crash "send lines" '/^static 
 
 # The receiver's release.
 mutant wipe_before_position $receiver crash "recv" \
-    '/^void leat__ring_release/,/^}/{/leat__store_release64(&memory->receiver->position, end);/d;s/^    ring->position = end;/    leat__store_release64(\&memory->receiver->position, end); ring->position = end;/;}'
+    '/^void leat__ring_release/,/^}/{/leat__store_release64(&memory->receiver->position, end);/d;s/^    ring->lane.position = end;/    leat__store_release64(\&memory->receiver->position, end); ring->lane.position = end;/;}'
 mutant lines_back_before_wiped $receiver crash "recv" \
     '/^void leat__ring_release/,/^}/{/leat__store_release64(&memory->receiver->released,/d;s/^    leat__store_release64(&memory->receiver->position, end);/    leat__store_release64(\&memory->receiver->released, end \& ~(LEAT__LINE - 1)); leat__store_release64(\&memory->receiver->position, end);/;}'
-mutant no_wipe_on_release $receiver ring "*queue*" '/^static void wipe(/,/^}/s/^        leat__store_release64(.*/        (void)memory;/'
-mutant wipe_leaves_the_first_line $receiver ring "*queue*" '/^static void wipe(/,/^}/s/at = (from + step - 1) & ~(step - 1)/at = ((from + step - 1) \& ~(step - 1)) + step/'
+mutant no_wipe_on_release $receiver ring "*queue*" '/^static void wipe(/,/^}/s/^            leat__.*/            (void)memory;/'
+mutant wipe_leaves_the_first_line $receiver ring "*queue*" '/^static void wipe(/,/^}/s/at = (from + LEAT__LINE - 1) & ~(LEAT__LINE - 1)/at = ((from + LEAT__LINE - 1) \& ~(LEAT__LINE - 1)) + LEAT__LINE/'
 mutant wipe_goes_on_behind $receiver ring "*queue*" '/^static void wipe(/,/^}/s/at < to;/at <= to;/'
-mutant successor_does_not_finish_release $receiver ring "*queue*" '/^int leat__ring_receiver_recover/,/^}/s/^    leat__ring_release(ring, position);.*/    ring->position = position;/'
+mutant successor_does_not_finish_release $receiver ring "*queue*" '/^int leat__ring_receiver_recover/,/^}/s/^    leat__ring_release(ring, position);.*/    ring->lane.position = position;/'
 mutant handed_back_too_much $receiver ring "*queue*" '/^void leat__ring_release/,/^}/s/receiver->released, end & ~(LEAT__LINE - 1))/receiver->released, (end \& ~(LEAT__LINE - 1)) + LEAT__LINE)/'
 
 # Many senders.

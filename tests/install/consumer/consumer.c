@@ -1,4 +1,5 @@
 /* consumer VERSION - a C program that uses the installed leat: a message goes through a channel and comes out. */
+#include <leat/inline.h>
 #include <leat/leat.h>
 
 #include <stdio.h>
@@ -36,6 +37,11 @@ int main(int argc, char **argv)
     code = leat_recv(receiver, text, sizeof text, &size, LEAT_NOW);
     if (code != LEAT_OK)
         return failed("leat_recv", code);
+    char again[6] = "";
+    size_t inlined = 0;
+    if (leat_send_inline(sender, text, 6, LEAT_NOW) != LEAT_OK ||
+        leat_recv_inline(receiver, again, 6, &inlined, LEAT_NOW) != LEAT_OK || inlined != 6 || strcmp(again, text) != 0)
+        return failed("leat/inline.h", code);
     leat_receiver_close(receiver);
     leat_sender_close(sender);
     return size == 6 && strcmp(text, "hello") == 0 ? 0 : 1;

@@ -1,6 +1,8 @@
 // consumer VERSION - a C++ program that uses the installed leat: bytes go into a region and come out.
+#include <leat/inline.h>
 #include <leat/leat.h>
 
+#include <cstdint>
 #include <cstdio>
 #include <cstring>
 #include <string>
@@ -27,5 +29,20 @@ int main(int argc, char **argv)
     if (code == LEAT_OK)
         code = leat_region_read(region, 100, text, sizeof text);
     leat_region_close(region);
+
+    leat_sender *sender = nullptr;
+    leat_receiver *receiver = nullptr;
+    const std::string channel = name + "-channel";
+    std::uint64_t sample = 42, got = 0;
+    std::size_t size = 0;
+    if (leat_sender_open(&sender, channel.c_str(), nullptr) != LEAT_OK ||
+        leat_receiver_open(&receiver, channel.c_str(), nullptr) != LEAT_OK ||
+        leat_send_inline(sender, &sample, sizeof sample, LEAT_NOW) != LEAT_OK ||
+        leat_recv_inline(receiver, &got, sizeof got, &size, LEAT_NOW) != LEAT_OK || got != sample) {
+        std::printf("leat/inline.h: %s\n", leat_error_detail());
+        return 1;
+    }
+    leat_receiver_close(receiver);
+    leat_sender_close(sender);
     return code == LEAT_OK && std::strcmp(text, "hello") == 0 ? 0 : 1;
 }

@@ -1,0 +1,100 @@
+/* transport_leat_inline.c - leat/inline.h: leat_send and leat_recv compiled into the loop, as the other rings are. For the usual sizes the
+ * compiler knows the size, as it does with their slots; otherwise it does not. */
+#include "leat_link.h"
+#include "transport_leat.h"
+
+#include <leat/inline.h>
+#include <stdlib.h>
+
+#define DEFINE_SIZE(name_, size_, capacity_)                                                                          \
+    ALWAYS_INLINE int send_##name_(void *sender, const void *message, size_t size)                                    \
+    {                                                                                                                 \
+        (void)size;                                                                                                   \
+        return outcome("leat_send_inline", leat_send_inline(sender, message, size_, LEAT_FOREVER));                   \
+    }                                                                                                                 \
+                                                                                                                      \
+    ALWAYS_INLINE int receive_##name_(void *receiver, void *buffer, size_t capacity, size_t *size)                    \
+    {                                                                                                                 \
+        (void)capacity;                                                                                               \
+        return outcome("leat_recv_inline", leat_recv_inline(receiver, buffer, capacity_, size, LEAT_FOREVER));        \
+    }                                                                                                                 \
+                                                                                                                      \
+    static const struct calls calls_##name_ = { send_##name_, receive_##name_, NULL };                                \
+    DEFINE_LOOPS(of_##name_, calls_##name_)                                                                           \
+    static const struct transport transport_##name_ = { LOOPS(of_##name_), FAN(of_##name_) };
+
+DEFINE_SIZE(any, size, capacity)
+DEFINE_SIZE(8, 8, 8)
+DEFINE_SIZE(16, 16, 16)
+DEFINE_SIZE(32, 32, 32)
+DEFINE_SIZE(64, 64, 64)
+DEFINE_SIZE(256, 256, 256)
+DEFINE_SIZE(1024, 1024, 1024)
+DEFINE_SIZE(4096, 4096, 4096)
+
+static const struct transport *find_size(size_t size)
+{
+    switch (size) {
+    case 8: return &transport_8;
+    case 16: return &transport_16;
+    case 32: return &transport_32;
+    case 64: return &transport_64;
+    case 256: return &transport_256;
+    case 1024: return &transport_1024;
+    case 4096: return &transport_4096;
+    default: return &transport_any;
+    }
+}
+
+static void *inline_create(const struct setup *setup)
+{
+    struct leat_link *link = leat_link_create(setup);
+    if (link != NULL)
+        link->of_size = find_size(setup->size);
+    return link;
+}
+
+/* The loops of a size are given the handle itself. */
+static int inline_rate_send(struct run *run, void *handle)
+{
+    struct leat_link *link = handle;
+    return link->of_size->rate_send(run, link->sender);
+}
+
+static int inline_rate_receive(struct run *run, void *handle)
+{
+    struct leat_link *link = handle;
+    return link->of_size->rate_receive(run, link->receiver);
+}
+
+static int inline_trip_ask(struct run *run, void *to, void *from)
+{
+    struct leat_link *link = to, *back = from;
+    return link->of_size->trip_ask(run, link->sender, back->receiver);
+}
+
+static int inline_trip_answer(struct run *run, void *from, void *to)
+{
+    struct leat_link *link = from, *back = to;
+    return link->of_size->trip_answer(run, link->receiver, back->sender);
+}
+
+static int inline_fan_send(struct run *run, void *const *links, size_t count)
+{
+    void *senders[RECEIVERS_MAX];
+    for (size_t i = 0; i < count; i++)
+        senders[i] = ((struct leat_link *)links[i])->sender;
+    return ((struct leat_link *)links[0])->of_size->fan_send(run, senders, count);
+}
+
+const struct transport transport_leat_inline = {
+    .name = "leat_inline",
+    .about = "leat_send_inline, leat_recv_inline, with leat's own waiting",
+    .sleeps = true,
+    .create = inline_create,
+    .open = leat_link_open,
+    .close = leat_link_close,
+    .destroy = free,
+    LOOPS(inline),
+    FAN(inline)
+};

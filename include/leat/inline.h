@@ -1,0 +1,281 @@
+/* leat/inline.h - leat_send and leat_recv, compiled into the caller: for small messages at the highest rates.
+ *
+ *     #include <leat/inline.h>
+ *
+ *     leat_send_inline(tx, &sample, sizeof sample, LEAT_FOREVER);
+ *     leat_recv_inline(rx, &sample, sizeof sample, &size, LEAT_FOREVER);
+ *
+ * Same arguments, results, handles and channels as leat_send and leat_recv, and freely mixed with them. What is gained is the call and,
+ * where the compiler knows the size, most of what depends on it. Worth it up to some hundred bytes; whatever this way cannot do is left
+ * to the functions of the library. This is the only header of leat that has code in it. bench/instructions.txt has counts.
+ *
+ * Binary interface. A handle begins with a *lane*, declared here: all that the inlined code touches. Its layout, the wire format's
+ * version and the meaning of `window` are fixed under the name "inline 1". A later library that works differently keeps `window` at its place
+ * and at 0: then programs that were compiled with this header make a call for each message, and still run. The fields are for the
+ * code in this header, and for no other.
+ *
+ * The lane's *window* is a position up to which records may go this way: the end of the room known of, the end of a lap of the ring, or
+ * the place where statistics are due. It is 0 while something needs care: a reservation, a peer not met yet, a corrupt ring, many senders, a
+ * forked child. So one comparison covers all that can stand against it. Who finds the window too small takes the long way, which
+ * opens it again. docs/wire-format.md says what is written, docs/memory-model.md why in this order; labels in brackets are from there.
+ */
+#ifndef LEAT_INLINE_H
+#define LEAT_INLINE_H
+
+#ifndef __GNUC__
+#error "leat/inline.h needs gcc or clang; leat_send and leat_recv of leat/channel.h do the same without"
+#endif
+
+#include <string.h>
+
+#include "leat/channel.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* What a handle begins with. The fields that are written are apart: a compiler that updates two neighbours in one vector register makes
+ * each message wait for the one before (2.7 instead of 1.1 ns, gcc 12 -O3, Zen 5). */
+typedef struct leat_lane {
+    uint64_t position;       /* sender: behind the last record published; receiver: behind the last one released */
+    uint64_t window;         /* records may end here at the latest */
+    uint64_t messages;       /* since the tally was taken */
+    uint64_t mask;           /* capacity - 1 */
+    uint64_t max;            /* the longest message */
+    unsigned char *ring;     /* shared */
+    uint64_t *noted;         /* shared: where the position is noted; behind it, for a receiver, what is handed back */
+    const uint32_t *waiting; /* sender: not 0 when leat_sender_ring has to be called. Shared, the receiver's; or the library's own, for always */
+    uint64_t bytes;          /* of those messages: their payload */
+} leat_lane;
+
+/* --- Records, as docs/wire-format.md has them ------------------------------------------------------------------------- */
+
+#define LEAT__LINE UINT64_C(64)
+#define LEAT__SMALLEST_SLOT UINT64_C(16)
+#define LEAT__WIPED_WHOLE UINT64_C(512) /* the longest slot of which the receiver wipes everything, not only where lines start */
+
+/* A header word:
+ *     bits 0-31    length of the payload in bytes (pad: of everything behind the header)
+ *     bits 32-55   position / 16, low 24 bits: a header that stale or forged bytes form by accident is recognised
+ *     bits 56-63   type; 0 never occurs, so that a word of zero means "not written yet"
+ */
+enum leat__record_type {
+    LEAT__MESSAGE = 1,
+    LEAT__PAD = 2,
+    LEAT__OPEN_MARK = 3, /* a sender came; payload, 8 bytes: its `opened`, and in the upper half the `closed` that it found */
+    LEAT__END_MARK = 4,  /* the sender closed; payload, 8 bytes: its `opened` */
+};
+
+/* Positions are multiples of 16. */
+static inline uint64_t leat__record_header(uint64_t position, enum leat__record_type type, uint64_t length) {
+    return (uint64_t)type << 56 | position << 36 >> 8 | length;
+}
+
+/* The bytes that a payload of this length occupies in the ring, its header included. */
+static inline uint64_t leat__slot_size(uint64_t length) {
+    if (length <= 8)
+        return LEAT__SMALLEST_SLOT;
+    return length <= 24 ? 32 : (length + 8 + LEAT__LINE - 1) & ~(LEAT__LINE - 1);
+}
+
+/* What a slot's position must be a multiple of. */
+static inline uint64_t leat__slot_alignment(uint64_t slot) {
+    return slot < LEAT__LINE ? slot : LEAT__LINE;
+}
+
+/* Whether a slot may start there: the smallest fits wherever a record ends. Alignments are powers of two, which the compiler cannot
+ * know: it would divide. */
+static inline bool leat__slot_fits(uint64_t position, uint64_t slot) {
+    return slot == LEAT__SMALLEST_SLOT || (position & (leat__slot_alignment(slot) - 1)) == 0;
+}
+
+static inline uint64_t *leat__lane_at(const leat_lane *lane, uint64_t position) {
+    return (uint64_t *)(void *)(lane->ring + (position & lane->mask));
+}
+
+#define LEAT__INLINE static inline __attribute__((always_inline))
+
+/* One register's worth. */
+typedef struct leat__unit {
+    unsigned char bytes[16];
+} leat__unit;
+
+/* Copies size bytes, at most `most`, which the compiler knows; a line or less without a call. The last move overlaps the one before, so
+ * that no size needs a remainder. */
+LEAT__INLINE void leat__copy(void *to, const void *from, size_t size, size_t most) {
+    unsigned char *target = (unsigned char *)to;
+    const unsigned char *source = (const unsigned char *)from;
+    if (most > LEAT__LINE && size > LEAT__LINE) {
+        memcpy(target, source, size);
+    } else if (most >= 8 && size == 8) {
+        memcpy(target, source, 8);
+    } else if (most >= sizeof(leat__unit) && size >= sizeof(leat__unit)) {
+        const size_t last = size - sizeof(leat__unit);
+        for (size_t at = 0; at < last; at += sizeof(leat__unit))
+            memcpy(target + at, source + at, sizeof(leat__unit));
+        memcpy(target + last, source + last, sizeof(leat__unit));
+    } else if (most > 8 && size > 8) {
+        memcpy(target, source, 8);
+        memcpy(target + size - 8, source + size - 8, 8);
+    } else if (most >= 4 && size >= 4) {
+        memcpy(target, source, 4);
+        memcpy(target + size - 4, source + size - 4, 4);
+    } else if (most > 0 && size > 0) {
+        target[0] = source[0];
+        target[size / 2] = source[size / 2];
+        target[size - 1] = source[size - 1];
+    }
+}
+
+/* --- The lane by itself ------------------------------------------------------------------------------------------------ */
+
+/* Keeps I1 behind a record. The word behind one that does not end with its line is in the same line. */
+LEAT__INLINE void leat__lane_zero_behind(uint64_t *record, uint64_t slot, uint64_t end) {
+    if (slot < LEAT__LINE && (end & (LEAT__LINE - 1)) != 0)
+        __atomic_store_n(record + slot / sizeof *record, 0, __ATOMIC_RELAXED); /* I1 */
+}
+
+/* Publishes the message that has been written behind the lane's position. */
+LEAT__INLINE void leat__lane_commit(leat_lane *lane, uint64_t *record, size_t size, uint64_t slot) {
+    const uint64_t start = lane->position, end = start + slot;
+    leat__lane_zero_behind(record, slot, end);
+    __atomic_store_n(record, leat__record_header(start, LEAT__MESSAGE, size), __ATOMIC_RELEASE); /* [R1] the commit */
+    __atomic_store_n(lane->noted, end, __ATOMIC_RELEASE); /* [R6] never ahead of the commit */
+    lane->position = end;
+    lane->messages++;
+    lane->bytes += size;
+}
+
+/* Whether a slot that starts there may go the short way. */
+LEAT__INLINE bool leat__lane_goes(const leat_lane *lane, uint64_t start, uint64_t slot) {
+    return __builtin_expect(start + slot <= lane->window && leat__slot_fits(start, slot), 1);
+}
+
+LEAT__INLINE bool leat__lane_send_in(leat_lane *lane, const void *data, size_t size, size_t most, uint64_t slot) {
+    if (!leat__lane_goes(lane, lane->position, slot))
+        return false;
+    uint64_t *record = leat__lane_at(lane, lane->position);
+    leat__copy(record + 1, data, size, most);
+    leat__lane_commit(lane, record, size, slot);
+    return true;
+}
+
+/* Sends. False, and nothing has happened, if it has to go the long way. Each size of slot has code of its own. */
+LEAT__INLINE bool leat__lane_send(leat_lane *lane, const void *data, size_t size) {
+    if (size <= 8)
+        return leat__lane_send_in(lane, data, size, 8, 16);
+    if (size <= 24)
+        return leat__lane_send_in(lane, data, size, 24, 32);
+    return size <= lane->max && leat__lane_send_in(lane, data, size, SIZE_MAX, leat__slot_size(size));
+}
+
+/* Whether leat_sender_ring has to be called. */
+LEAT__INLINE bool leat__lane_must_ring(const leat_lane *lane) {
+    __atomic_signal_fence(__ATOMIC_SEQ_CST); /* [S2] of a hot sender: [S3] makes the processor keep it */
+    return __builtin_expect(__atomic_load_n(lane->waiting, __ATOMIC_RELAXED) != 0, 0);
+}
+
+/* The length of the message at a position; more than any message's if there is none. */
+LEAT__INLINE uint64_t leat__lane_look(const uint64_t *record, uint64_t start) {
+    return __atomic_load_n(record, __ATOMIC_ACQUIRE) ^ leat__record_header(start, LEAT__MESSAGE, 0); /* [R2] */
+}
+
+/* 16 bytes. Compilers do not unroll a loop of atomic stores by themselves. */
+LEAT__INLINE void leat__lane_wipe_two(uint64_t *word) {
+    __atomic_store_n(word, 0, __ATOMIC_RELEASE);     /* [R5] */
+    __atomic_store_n(word + 1, 0, __ATOMIC_RELEASE); /* [R5] */
+}
+
+LEAT__INLINE void leat__lane_wipe_line(uint64_t *word) {
+    leat__lane_wipe_two(word);
+    leat__lane_wipe_two(word + 2);
+    leat__lane_wipe_two(word + 4);
+    leat__lane_wipe_two(word + 6);
+}
+
+/* I2 asks for the first word of each line. Of short slots everything is wiped: it costs little, and keeps the receiver from
+ * catching up with the sender line by line, which would be slower for both. */
+LEAT__INLINE void leat__lane_wipe(uint64_t *record, uint64_t slot) {
+    const uint64_t words = LEAT__LINE / sizeof *record;
+    const uint64_t *const end = record + slot / sizeof *record;
+    if (slot < LEAT__LINE)
+        for (; record != end; record += 2)
+            leat__lane_wipe_two(record);
+    else if (slot <= LEAT__WIPED_WHOLE)
+        for (; record != end; record += words)
+            leat__lane_wipe_line(record);
+    else
+        for (; record != end; record += words)
+            __atomic_store_n(record, 0, __ATOMIC_RELEASE); /* [R5] */
+}
+
+/* Releases the message at the lane's position, the only one looked at. */
+LEAT__INLINE void leat__lane_release(leat_lane *lane, uint64_t *record, size_t size, uint64_t slot) {
+    const uint64_t end = lane->position + slot;
+    __atomic_store_n(lane->noted, end, __ATOMIC_RELEASE); /* [R4] after our reads, before the wiping */
+    leat__lane_wipe(record, slot);
+    __atomic_store_n(lane->noted + 1, end & ~(LEAT__LINE - 1), __ATOMIC_RELEASE); /* [R3] hands the lines back */
+    lane->position = end;
+    lane->messages++;
+    lane->bytes += size;
+}
+
+LEAT__INLINE bool leat__lane_receive_from(leat_lane *lane, uint64_t *record, void *buffer, size_t size, size_t most,
+                                          uint64_t slot) {
+    if (!leat__lane_goes(lane, lane->position, slot))
+        return false;
+    leat__copy(buffer, record + 1, size, most);
+    leat__lane_release(lane, record, size, slot);
+    return true;
+}
+
+/* Receives. False, and nothing has happened, if nothing is there, it does not fit the buffer, or it has to go the long way. */
+LEAT__INLINE bool leat__lane_receive(leat_lane *lane, void *buffer, size_t capacity, size_t *size) {
+    uint64_t *record = leat__lane_at(lane, lane->position);
+    const uint64_t length = leat__lane_look(record, lane->position);
+    const size_t known = __builtin_constant_p(capacity) ? capacity : SIZE_MAX; /* more than a message is never copied */
+    bool done = false;
+    if (length > capacity)
+        done = false;
+    else if (known <= 8 || length <= 8)
+        done = leat__lane_receive_from(lane, record, buffer, (size_t)length, known < 8 ? known : 8, 16);
+    else if (known <= 24 || length <= 24)
+        done = leat__lane_receive_from(lane, record, buffer, (size_t)length, known < 24 ? known : 24, 32);
+    else if (length <= lane->max)
+        done = leat__lane_receive_from(lane, record, buffer, (size_t)length, known, leat__slot_size(length));
+    if (__builtin_expect(done, 1))
+        *size = (size_t)length;
+    return done;
+}
+
+/* --- The calls -------------------------------------------------------------------------------------------------------- */
+
+#if defined(__OPTIMIZE__)
+#define LEAT__INLINES 1
+#else
+#define LEAT__INLINES 0 /* nothing is gained */
+#endif
+
+/* As leat_send. */
+LEAT_CHECKED LEAT__INLINE int leat_send_inline(leat_sender *sender, const void *data, size_t size, uint64_t deadline_ns) {
+    leat_lane *lane = (leat_lane *)(void *)sender;
+    if (!LEAT__INLINES || !leat__lane_send(lane, data, size))
+        return leat_send(sender, data, size, deadline_ns);
+    if (leat__lane_must_ring(lane))
+        leat_sender_ring(sender);
+    return LEAT_OK;
+}
+
+/* As leat_recv. */
+LEAT_CHECKED LEAT__INLINE int leat_recv_inline(leat_receiver *receiver, void *buffer, size_t capacity, size_t *size,
+                                                uint64_t deadline_ns) {
+    leat_lane *lane = (leat_lane *)(void *)receiver;
+    if (!LEAT__INLINES || !leat__lane_receive(lane, buffer, capacity, size))
+        return leat_recv(receiver, buffer, capacity, size, deadline_ns);
+    return LEAT_OK;
+}
+
+#ifdef __cplusplus
+}
+#endif
+#endif

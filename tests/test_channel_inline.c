@@ -1,0 +1,223 @@
+/* test_channel_inline.c - leat/inline.h does what leat_send and leat_recv do: the same messages, results, counts and wake-ups, in
+ * any mixture with them, and the binary interface that it promises. */
+#include <leat/inline.h>
+
+#include "channel_pair.h"
+#include "channels/receiver.h"
+#include "channels/sender.h"
+#include "stream.h"
+
+#define MAX 2000
+
+/* --- The same messages --------------------------------------------------------------------------------------------- */
+
+static int send_one(leat_sender *tx, uint64_t way, const void *data, size_t size) {
+    return way % 2 == 0 ? leat_send_inline(tx, data, size, LEAT_NOW) : leat_send(tx, data, size, LEAT_NOW);
+}
+
+static int receive_one(leat_receiver *rx, uint64_t way, void *buffer, size_t *size) {
+    return way % 2 == 0 ? leat_recv_inline(rx, buffer, MAX, size, LEAT_NOW) : leat_recv(rx, buffer, MAX, size, LEAT_NOW);
+}
+
+static void expect_message(const struct pair *pair, uint64_t seed, uint64_t sequence, uint64_t way) {
+    unsigned char buffer[MAX];
+    size_t size = 0;
+    assert_ok(receive_one(pair->rx, way, buffer, &size));
+    assert_int_equal(size, stream_size(seed, sequence, MAX));
+    assert_true(stream_holds(buffer, sequence, size));
+}
+
+static void any_mixture_of_calls_carries_the_same_messages(void **state) {
+    (void)state;
+    uint64_t seed = harness_seed(), random = seed, sent = 0, received = 0;
+    struct pair pair = open_pair("mixed", 8192);
+    unsigned char bytes[MAX];
+    while (received < 300000) {
+        size_t size = stream_size(seed, sent, MAX);
+        stream_fill(bytes, sent, size);
+        if (harness_random(&random) % 3 != 0) {
+            int result = send_one(pair.tx, harness_random(&random), bytes, size);
+            assert_true(result == LEAT_OK || (result == LEAT_EAGAIN && sent > received));
+            sent += result == LEAT_OK;
+        }
+        if (harness_random(&random) % 3 != 0 && received < sent)
+            expect_message(&pair, seed, received++, harness_random(&random));
+    }
+    leat_statistics of_tx, of_rx;
+    leat_sender_statistics(pair.tx, &of_tx);
+    leat_receiver_statistics(pair.rx, &of_rx);
+    assert_int_equal(of_tx.messages, sent);
+    assert_int_equal(of_rx.messages, received);
+    close_pair(&pair);
+}
+
+/* Sizes that the compiler knows go ways of their own. */
+#define CARRY(bytes_)                                                                                                 \
+    do {                                                                                                              \
+        unsigned char sent_[bytes_ + 1], got_[bytes_ + 1];                                                            \
+        size_t size_ = 0;                                                                                             \
+        stream_fill(sent_, sequence++, bytes_);                                                                       \
+        assert_ok(leat_send_inline(pair.tx, sent_, bytes_, LEAT_NOW));                                                \
+        assert_ok(leat_recv_inline(pair.rx, got_, bytes_, &size_, LEAT_NOW));                                         \
+        assert_int_equal(size_, bytes_);                                                                              \
+        assert_memory_equal(got_, sent_, bytes_);                                                                     \
+    } while (0)
+
+static void sizes_known_to_the_compiler(void **state) {
+    (void)state;
+    struct pair pair = open_pair("constant", 4096);
+    uint64_t sequence = 0;
+    for (int lap = 0; lap < 100; lap++) {
+        CARRY(0); CARRY(1); CARRY(2); CARRY(3); CARRY(4); CARRY(5); CARRY(7); CARRY(8); CARRY(9); CARRY(12);
+        CARRY(15); CARRY(16); CARRY(17); CARRY(24); CARRY(25); CARRY(31); CARRY(32); CARRY(33); CARRY(48); CARRY(56);
+        CARRY(57); CARRY(63); CARRY(64); CARRY(65); CARRY(120); CARRY(504); CARRY(505); CARRY(1000); CARRY(1976);
+    }
+    close_pair(&pair);
+}
+
+/* --- The same results ---------------------------------------------------------------------------------------------- */
+
+static void what_cannot_be_done_is_told_as_by_the_functions(void **state) {
+    (void)state;
+    struct pair pair = open_pair("told", 4096);
+    unsigned char bytes[4096] = {0};
+    size_t size = 12345;
+    assert_leat(leat_recv_inline(pair.rx, bytes, sizeof bytes, &size, LEAT_NOW), LEAT_EAGAIN);
+    assert_leat(leat_recv_inline(pair.rx, bytes, sizeof bytes, &size, SOON), LEAT_ETIMEDOUT);
+    assert_leat(leat_send_inline(pair.tx, bytes, leat_sender_max_message(pair.tx) + 1, LEAT_NOW), LEAT_EMSGSIZE);
+    volatile size_t huge = SIZE_MAX;
+    assert_leat(leat_send_inline(pair.tx, bytes, huge, LEAT_NOW), LEAT_EMSGSIZE);
+    assert_int_equal(size, 12345);
+    assert_ok(leat_send_inline(pair.tx, bytes, 100, LEAT_NOW));
+    assert_leat(leat_recv_inline(pair.rx, bytes, 99, &size, LEAT_NOW), LEAT_EMSGSIZE);
+    assert_int_equal(size, 100);
+    assert_ok(leat_recv_inline(pair.rx, bytes, 100, &size, LEAT_NOW));
+    void *place;
+    assert_ok(leat_reserve(pair.tx, 8, &place, LEAT_NOW));
+    assert_leat(leat_send_inline(pair.tx, bytes, 8, LEAT_NOW), LEAT_ESTATE);
+    assert_ok(leat_commit(pair.tx, 8));
+    leat_message message;
+    assert_ok(leat_peek(pair.rx, &message, LEAT_NOW));
+    assert_leat(leat_recv_inline(pair.rx, bytes, 8, &size, LEAT_NOW), LEAT_ESTATE);
+    assert_ok(leat_release(pair.rx, 1));
+    leat_sender_close(pair.tx);
+    assert_leat(leat_recv_inline(pair.rx, bytes, 8, &size, LEAT_NOW), LEAT_ECLOSED);
+    leat_receiver_close(pair.rx);
+}
+
+static void a_full_ring_refuses_and_loses_nothing(void **state) {
+    (void)state;
+    struct pair pair = open_pair("full", 4096);
+    uint64_t sent = 0, got = 0;
+    size_t size = 0;
+    while (leat_send_inline(pair.tx, &sent, sizeof sent, LEAT_NOW) == LEAT_OK)
+        sent++;
+    assert_in_range(sent, 4096 / 16 - 8, 4096 / 16);
+    for (uint64_t i = 0; i < sent; i++) {
+        assert_ok(leat_recv_inline(pair.rx, &got, sizeof got, &size, LEAT_NOW));
+        assert_int_equal(got, i);
+    }
+    assert_leat(leat_recv_inline(pair.rx, &got, sizeof got, &size, LEAT_NOW), LEAT_EAGAIN);
+    close_pair(&pair);
+}
+
+static int use_in_child(void *context) {
+    struct pair *pair = context;
+    unsigned char bytes[8] = {0};
+    size_t size;
+    assert_leat(leat_send_inline(pair->tx, bytes, 8, LEAT_NOW), LEAT_EFORKED);
+    assert_leat(leat_recv_inline(pair->rx, bytes, 8, &size, LEAT_NOW), LEAT_EFORKED);
+    return 0;
+}
+
+static void a_forked_child_is_refused(void **state) {
+    (void)state;
+    struct pair pair = open_pair("forked", 0);
+    unsigned char bytes[8] = {0};
+    size_t size;
+    for (int i = 0; i < 3; i++) { /* the way is open */
+        assert_ok(leat_send_inline(pair.tx, bytes, 8, LEAT_NOW));
+        assert_ok(leat_recv_inline(pair.rx, bytes, 8, &size, LEAT_NOW));
+    }
+    harness_wait_ok(harness_spawn(use_in_child, &pair));
+    assert_ok(leat_send_inline(pair.tx, bytes, 8, LEAT_NOW));
+    assert_ok(leat_recv_inline(pair.rx, bytes, 8, &size, LEAT_NOW));
+    close_pair(&pair);
+}
+
+/* --- Waking -------------------------------------------------------------------------------------------------------- */
+
+#define EXCHANGES 2000
+
+static int answer(void *context) {
+    leat_receiver *rx = open_receiver("asked", NULL);
+    leat_sender *tx = open_sender("answered", NULL);
+    uint64_t number;
+    size_t size;
+    (void)context;
+    for (int i = 0; i < EXCHANGES; i++) {
+        assert_ok(leat_recv_inline(rx, &number, sizeof number, &size, LATER));
+        assert_ok(leat_send_inline(tx, &number, sizeof number, LATER));
+    }
+    leat_sender_close(tx);
+    leat_receiver_close(rx);
+    return 0;
+}
+
+/* Neither side may sleep for longer than the other is silent: with spinning off, each exchange is two sleeps. */
+static void whoever_sleeps_is_woken(void **state) {
+    (void)state;
+    leat_channel_options no_spin = {.spin_us = -1};
+    pid_t child = harness_spawn(answer, NULL);
+    leat_sender *tx = open_sender("asked", &no_spin);
+    leat_receiver *rx = open_receiver("answered", &no_spin);
+    for (uint64_t i = 0, got = 0; i < EXCHANGES; i++) {
+        size_t size;
+        assert_ok(leat_send_inline(tx, &i, sizeof i, LATER));
+        assert_ok(leat_recv_inline(rx, &got, sizeof got, &size, LATER));
+        assert_int_equal(got, i);
+    }
+    harness_wait_ok(child);
+    leat_sender_close(tx);
+    leat_receiver_close(rx);
+}
+
+/* --- The binary interface "inline 1" ------------------------------------------------------------------------------- */
+
+_Static_assert(offsetof(leat_lane, position) == 0 && offsetof(leat_lane, window) == 8, "inline 1");
+_Static_assert(offsetof(leat_lane, messages) == 16 && offsetof(leat_lane, mask) == 24, "inline 1");
+_Static_assert(offsetof(leat_lane, max) == 32 && offsetof(leat_lane, ring) == 40, "inline 1");
+_Static_assert(offsetof(leat_lane, bytes) == 40 + 3 * sizeof(void *), "inline 1");
+_Static_assert(offsetof(struct leat_sender, ring) == 0 && offsetof(struct leat__ring_sender, lane) == 0, "inline 1");
+_Static_assert(offsetof(struct leat_receiver, ring) == 0 && offsetof(struct leat__ring_receiver, lane) == 0, "inline 1");
+
+/* As a later library would that works differently: the window stays 0, whatever else the first bytes of a handle are. */
+static void with_the_window_shut_each_message_takes_a_call(void **state) {
+    (void)state;
+    struct pair pair = open_pair("shut", 0);
+    for (uint64_t i = 0, got = 0; i < 1000; i++) {
+        size_t size;
+        leat_lane *tx = &pair.tx->ring.lane, *rx = &pair.rx->ring.lane;
+        tx->window = rx->window = 0;
+        assert_false(leat__lane_send(tx, &i, sizeof i));
+        assert_ok(leat_send_inline(pair.tx, &i, sizeof i, LEAT_NOW));
+        tx->window = rx->window = 0;
+        assert_false(leat__lane_receive(rx, &got, sizeof got, &size));
+        assert_ok(leat_recv_inline(pair.rx, &got, sizeof got, &size, LEAT_NOW));
+        assert_int_equal(got, i);
+    }
+    close_pair(&pair);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        HARNESS_TEST(any_mixture_of_calls_carries_the_same_messages),
+        HARNESS_TEST(sizes_known_to_the_compiler),
+        HARNESS_TEST(what_cannot_be_done_is_told_as_by_the_functions),
+        HARNESS_TEST(a_full_ring_refuses_and_loses_nothing),
+        HARNESS_TEST(a_forked_child_is_refused),
+        HARNESS_TEST(whoever_sleeps_is_woken),
+        HARNESS_TEST(with_the_window_shut_each_message_takes_a_call),
+    };
+    return HARNESS_MAIN("channel_inline", tests);
+}
