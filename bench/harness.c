@@ -37,9 +37,7 @@ static int run_once(const struct plan *plan, const struct transport *transport, 
     fill_lengths(plan_column(plan, column).size);
     fflush(NULL);
     watch_for(plan->hang_s + plan->duration_ns / 1000000000u);
-    int (*run)(const struct plan *, const struct transport *, struct column, struct sample *, struct histogram *,
-               enum placement *) = plan->experiment == FAN_OUT ? run_fan_out : run_cell;
-    int result = run(plan, transport, plan_column(plan, column), sample, times, placement);
+    int result = run_cell(plan, transport, plan_column(plan, column), sample, times, placement);
     watch_for(0);
     return result;
 }

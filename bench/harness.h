@@ -10,8 +10,8 @@
  * Figures are compared only within a placement. Transports are interleaved (A B C A B C ...), the result is the median
  * of the rounds with minimum and maximum.
  *
- * harness.c runs all cells, cell.c one of them, fanout.c one with several receivers; machine.c has the CPUs, clocks and
- * the probe, plan.c what is to be measured and what came of it. */
+ * harness.c runs all cells, cell.c one of them; machine.c has the CPUs, clocks and the probe, plan.c what
+ * is to be measured and what came of it. */
 #ifndef BENCH_HARNESS_H
 #define BENCH_HARNESS_H
 
@@ -115,8 +115,9 @@ struct results {
  * what is shared. Exits with EXIT_SKIP when there is only one CPU; exits with 1 when anything else fails. */
 void harness_start(int cpus[2], size_t capacity);
 
-/* The signal that asked to end (SIGINT, SIGTERM or SIGHUP), 0 when none did. The cell at hand is finished, so that
- * nothing is left behind, and no other begins; a second signal ends the process at once. */
+/* The signal that asked to end (SIGINT, SIGTERM or SIGHUP), 0 when none did. The cell at hand is finished, and no
+ * other begins. A second signal breaks it off: its links are destroyed, so that nothing is left behind, and the process
+ * ends by the signal. A third ends it at once. */
 int harness_signal(void);
 
 /* Measures all of it. Exits with 1 when a transport loses, tears or refuses a message, or hangs. */

@@ -14,11 +14,13 @@ struct leat_link {
     leat_receiver *receiver;         /* in the one that receives */
 };
 
-#define CHANNEL .create = leat_link_create, .open = leat_link_open, .close = leat_link_close, .destroy = free
+#define CHANNEL .create = leat_link_create, .open = leat_link_open, .close = leat_link_close, \
+                .destroy = leat_link_destroy
 
 void *leat_link_create(const struct setup *setup);
 int leat_link_open(void *link, enum role role);
 void leat_link_close(void *link, enum role role, struct counters *counters);
+void leat_link_destroy(void *link); /* and its name, which is still there when a process was killed or gave up */
 
 /* Says which call failed and why. -1. */
 int leat_link_complain(const char *call, int code) __attribute__((noinline, cold));

@@ -13,13 +13,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-struct machine machine;
+#define BREAK_OFF_SECONDS 2u /* for a cell that hangs even when its children are dead */
 
-void message_lost(void)
-{
-    fprintf(stderr, "%s: %s: a message was lost, torn or refused\n", program_invocation_short_name, machine.doing);
-    exit(1);
-}
+struct machine machine;
 
 void die(const char *what)
 {
@@ -135,17 +131,33 @@ void fill_lengths(size_t size)
 
 /* --- The watchdog ------------------------------------------------------------------------------------------------- */
 
+/* Breaks off the cell at hand, from a signal handler too: its children are killed, and this process's loops and calls
+ * come to an end because of it. So the cell fails as if a child had crashed, and its links are destroyed. */
+static void break_off(void)
+{
+    for (unsigned i = 0; i < machine.children; i++)
+        if (machine.child[i] > 0)
+            kill(machine.child[i], SIGKILL);
+    __atomic_store_n(&machine.control->failed, 1, __ATOMIC_RELAXED);
+}
+
+static volatile sig_atomic_t given_up;
+
 /* A cell that hangs or whose peer crashed must not leave the other process spinning. */
 static void on_alarm(int signal)
 {
     (void)signal;
+    if (given_up)
+        _exit(1);
     static const char text[] = " hangs: given up\n";
     ssize_t ignored = write(STDERR_FILENO, program_invocation_short_name, strlen(program_invocation_short_name));
     ignored = write(STDERR_FILENO, ": ", 2);
     ignored = write(STDERR_FILENO, machine.doing, strlen(machine.doing));
     ignored = write(STDERR_FILENO, text, sizeof text - 1);
     (void)ignored;
-    _exit(1);
+    given_up = 1;
+    break_off();
+    alarm(BREAK_OFF_SECONDS);
 }
 
 /* Some child has ended. If it did not end well, whoever spins must learn of it. */
@@ -162,11 +174,33 @@ static void on_child(int signal)
     errno = saved;
 }
 
-static volatile sig_atomic_t asked_to_end;
+static volatile sig_atomic_t asked_to_end, times_asked;
+static const int ends[] = { SIGINT, SIGTERM, SIGHUP };
 
-static void on_end(int signal) { asked_to_end = signal; }
+static void on_end(int number)
+{
+    if (asked_to_end == 0)
+        asked_to_end = number;
+    if (++times_asked == 2)
+        break_off();
+    if (times_asked > 2) {
+        signal(number, SIG_DFL);
+        raise(number); /* when this returns */
+    }
+}
 
 int harness_signal(void) { return asked_to_end; }
+
+void message_lost(void)
+{
+    if (times_asked > 1) {
+        signal(asked_to_end, SIG_DFL);
+        raise(asked_to_end);
+    }
+    if (!given_up)
+        fprintf(stderr, "%s: %s: a message was lost, torn or refused\n", program_invocation_short_name, machine.doing);
+    exit(1);
+}
 
 void watch_for(uint64_t seconds)
 {
@@ -178,23 +212,26 @@ void watch_for(uint64_t seconds)
 
 bool in_new_child(void)
 {
-    sigset_t child_signal, before;
-    sigemptyset(&child_signal);
-    sigaddset(&child_signal, SIGCHLD);
-    sigprocmask(SIG_BLOCK, &child_signal, &before); /* on_child must find the number of a child that dies at once */
+    sigset_t handled, before;
+    sigemptyset(&handled);
+    sigaddset(&handled, SIGCHLD);
+    sigaddset(&handled, SIGALRM);
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
+        sigaddset(&handled, ends[i]);
+    sigprocmask(SIG_BLOCK, &handled, &before); /* the handlers must find the number of a child from its first moment */
     pid_t child = fork();
     if (child < 0)
         die("fork");
     if (child > 0)
         machine.child[machine.children++] = child;
+    for (size_t i = 0; child == 0 && i < sizeof ends / sizeof *ends; i++)
+        signal(ends[i], SIG_IGN); /* they go to all of the group, and the parent decides */
+    if (child == 0)
+        machine.children = 0;
     sigprocmask(SIG_SETMASK, &before, NULL);
     if (child > 0)
         return false;
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    signal(SIGINT, SIG_IGN); /* they go to all of the group, and the parent decides */
-    signal(SIGHUP, SIG_IGN);
-    signal(SIGTERM, SIG_IGN);
-    machine.children = 0;
     pin(machine.cpus[1]);
     return true;
 }
@@ -209,12 +246,13 @@ void end_child(int result)
 int collect_children(bool give_up)
 {
     int wrong = 0;
-    if (give_up)
-        __atomic_store_n(&machine.control->failed, 1, __ATOMIC_RELAXED);
+    if (give_up) /* some of them may wait for messages that nobody sends any more */
+        break_off();
     for (unsigned i = 0; i < machine.children; i++) {
         int status = 0;
         while (waitpid(machine.child[i], &status, 0) < 0 && errno == EINTR)
             ;
+        machine.child[i] = 0; /* no longer its number */
         wrong |= status;
     }
     machine.children = 0;
@@ -243,8 +281,7 @@ void harness_start(int cpus[2], size_t capacity)
     signal(SIGALRM, on_alarm);
     struct sigaction action = { .sa_handler = on_child, .sa_flags = SA_RESTART | SA_NOCLDSTOP };
     sigaction(SIGCHLD, &action, NULL);
-    static const int ends[] = { SIGINT, SIGTERM, SIGHUP };
-    action = (struct sigaction){ .sa_handler = on_end, .sa_flags = (int)(SA_RESTART | SA_RESETHAND) };
+    action = (struct sigaction){ .sa_handler = on_end, .sa_flags = SA_RESTART };
     for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
         sigaction(ends[i], &action, NULL);
 }

@@ -15,13 +15,11 @@ struct control {
     _Alignas(4096) uint64_t pong;
     _Alignas(4096) uint64_t go;     /* the probe is over, start */
     _Alignas(4096) uint64_t failed; /* one side has given up */
-    _Alignas(4096) uint64_t sample_count; /* of those that the child took */
+    _Alignas(4096) uint64_t ready; /* children that have opened their links */
+    uint64_t received;             /* those that have everything, and then the parent, who has seen that they have */
+    _Alignas(4096) uint64_t sample_count; /* this and the next two: of the first child */
     uint64_t count, elapsed_ns;
-    struct usage usage;
-    struct counters counters[2]; /* by link */
-    _Alignas(4096) uint64_t ready; /* receivers of a fan-out that have opened their links */
-    uint64_t received;             /* those that have everything */
-    struct usage usages[RECEIVERS_MAX];
+    struct usage usages[RECEIVERS_MAX]; /* by child; the sums over its links in each[] */
     struct counters each[RECEIVERS_MAX];
     _Alignas(4096) uint64_t progress[RECEIVERS_MAX * PROGRESS_STRIDE];
 };
@@ -42,7 +40,7 @@ struct machine {
 extern struct machine machine;
 
 void die(const char *what) __attribute__((noreturn)); /* with what errno says */
-void message_lost(void) __attribute__((noreturn));    /* or torn, or refused, in the cell at hand */
+void message_lost(void) __attribute__((noreturn));    /* or torn, or refused, in the cell at hand, or it was broken off */
 void pin(int cpu);
 void *map_shared(size_t size);
 void *must_allocate(size_t count, size_t size);
@@ -73,18 +71,14 @@ int probe_answer(uint64_t *serial);
 bool in_new_child(void);
 void end_child(int result) __attribute__((noreturn));
 
-/* Waits for all of them; give_up: tells them to end. 0 when all ended well. */
+/* Waits for all of them; give_up: ends them. 0 when all ended well. */
 int collect_children(bool give_up);
 
 /* One cell, once. -1 when the transport does not carry such messages. */
 int run_cell(const struct plan *plan, const struct transport *transport, struct column column, struct sample *sample,
              struct histogram *times, enum placement *placement);
-int run_fan_out(const struct plan *plan, const struct transport *transport, struct column column, struct sample *sample,
-                struct histogram *times, enum placement *placement);
 
-/* For both: a struct run as far as it is always the same; percentiles; what the probes and the usage say. */
-struct run new_run(const struct plan *plan);
-void take_percentiles(struct sample *sample, const struct histogram *times, double unit);
+/* What the probes and the usage say. */
 bool was_late(const struct usage *usage, bool sleeps);
 enum placement classify(const double probes[2], bool unwanted, bool disturbed);
 

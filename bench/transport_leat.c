@@ -1,5 +1,5 @@
-/* transport_leat.c - see transport_leat.h. The loops for batches and for messages in place are here, as no other transport
- * has such calls; they stamp, check and wait as those of loops.h do. */
+/* transport_leat.c - see transport_leat.h. The loops for batches are here, as no other transport has such calls; they stamp,
+ * check and wait as those of loops.h do. */
 #include "leat_link.h"
 #include "transport_leat.h"
 
@@ -47,6 +47,15 @@ void leat_link_close(void *handle, enum role role, struct counters *counters)
     }
     *counters = (struct counters){ .messages = statistics.messages, .stalls = statistics.stalls,
                                    .sleeps = statistics.sleeps, .doorbells = statistics.doorbells_rung };
+}
+
+void leat_link_destroy(void *handle)
+{
+    struct leat_link *link = handle;
+    int code = leat_unlink(link->name, link->options.scope);
+    if (code != LEAT_OK && code != LEAT_ENOENT)
+        leat_link_complain("leat_unlink", code);
+    free(link);
 }
 
 /* --- One call per message ----------------------------------------------------------------------------------------- */
@@ -208,23 +217,25 @@ static int batch_wait_rate_receive(struct run *run, void *link)
 
 /* --- In place ----------------------------------------------------------------------------------------------------- */
 
-/* The sender makes the message where it will stay: every 8 bytes of it are the serial number. */
-ALWAYS_INLINE int place_send(void *handle, size_t size, uint64_t serial, uint64_t deadline_ns)
+/* The sender makes the message where it will stay: every 8 bytes of it are its stamp. */
+ALWAYS_INLINE int place_send(void *handle, const void *message, size_t size, uint64_t deadline_ns)
 {
     struct leat_link *link = handle;
     void *data;
+    uint64_t mark;
     int result = outcome("leat_reserve", leat_reserve(link->sender, size, &data, deadline_ns));
     if (result != 0)
         return result;
     unsigned char *at = data;
+    memcpy(&mark, message, 8);
     for (size_t i = 0; i + 8 <= size; i += 8)
-        memcpy(at + i, &serial, 8);
-    memcpy(at + size - 8, &serial, 8);
+        memcpy(at + i, &mark, 8);
+    memcpy(at + size - 8, &mark, 8);
     return outcome("leat_commit", leat_commit(link->sender, size));
 }
 
-/* The receiver reads all of it where it is. *serial is what it carries, or STOP; -1 if it differs within the message. */
-ALWAYS_INLINE int place_receive(void *handle, size_t *size, uint64_t *serial, uint64_t deadline_ns)
+/* The receiver reads all of it where it is, and hands its stamp on; -1 if any of its words is another. */
+ALWAYS_INLINE int place_receive(void *handle, void *buffer, size_t *size, uint64_t deadline_ns)
 {
     struct leat_link *link = handle;
     leat_message message;
@@ -232,119 +243,39 @@ ALWAYS_INLINE int place_receive(void *handle, size_t *size, uint64_t *serial, ui
     if (result != 0)
         return result;
     const unsigned char *at = message.data;
-    uint64_t last, difference = 0;
+    uint64_t mark, last, difference = 0;
     if (message.size < 8)
         return -1;
-    memcpy(serial, at, 8);
+    memcpy(&mark, at, 8);
     memcpy(&last, at + message.size - 8, 8);
     for (size_t i = 0; i + 16 <= message.size; i += 8) {
         uint64_t word;
         memcpy(&word, at + i, 8);
-        difference |= word ^ *serial;
+        difference |= word ^ mark;
     }
     *size = message.size;
-    if (difference != 0 || last != *serial)
+    if (difference != 0 || last != mark)
         return -1;
-    return outcome("leat_release", leat_release(link->receiver, 1));
-}
-
-ALWAYS_INLINE int place_send_one(const struct run *run, void *link, size_t size, uint64_t serial, uint64_t deadline_ns)
-{
-    int result;
-    while ((result = place_send(link, size, serial, deadline_ns)) > 0)
-        if (wait_a_moment(run) != 0)
-            return -1;
+    result = outcome("leat_release", leat_release(link->receiver, 1));
+    stamp(buffer, message.size, mark);
     return result;
 }
 
-/* Waits for the message of that serial number. 0; 1 when it is the last one; -1 when it is another. */
-ALWAYS_INLINE int place_receive_one(const struct run *run, void *link, uint64_t serial, uint64_t deadline_ns)
-{
-    size_t size = 0;
-    uint64_t got = 0;
-    int result;
-    while ((result = place_receive(link, &size, &got, deadline_ns)) > 0)
-        if (wait_a_moment(run) != 0)
-            return -1;
-    if (result != 0 || size != run->lengths[serial % LENGTHS])
-        return -1;
-    return got == serial ? 0 : got == STOP ? 1 : -1;
-}
+#define DEFINE_PLACE(name, deadline_ns)                                                                               \
+    static int name##_send(void *link, const void *message, size_t size)                                              \
+    {                                                                                                                 \
+        return place_send(link, message, size, deadline_ns);                                                          \
+    }                                                                                                                 \
+    static int name##_receive(void *link, void *buffer, size_t capacity, size_t *size)                                \
+    {                                                                                                                 \
+        (void)capacity; /* as large as the largest message */                                                         \
+        return place_receive(link, buffer, size, deadline_ns);                                                        \
+    }                                                                                                                 \
+    static const struct calls name##_calls = { name##_send, name##_receive, NULL };                                   \
+    DEFINE_LOOPS(name, name##_calls)
 
-ALWAYS_INLINE int place_send_loop(const struct run *run, void *link, uint64_t deadline_ns)
-{
-    const struct run r = *run;
-    uint64_t end = now_ns() + r.duration_ns;
-    for (uint64_t serial = 0;; serial++) {
-        bool last = serial % CLOCK_EVERY == CLOCK_EVERY - 1 && now_ns() >= end;
-        if (place_send_one(&r, link, r.lengths[serial % LENGTHS], last ? STOP : serial, deadline_ns) != 0)
-            return -1;
-        if (last)
-            return 0;
-    }
-}
-
-ALWAYS_INLINE int place_receive_loop(struct run *run, void *link, uint64_t deadline_ns)
-{
-    const struct run r = *run;
-    uint64_t serial, first = 0, start = 0;
-    int result;
-    for (serial = 0; (result = place_receive_one(&r, link, serial, deadline_ns)) == 0; serial++)
-        start_clock(&r, serial, &first, &start);
-    stop_clock(run, serial, first, start);
-    return result < 0 ? -1 : 0;
-}
-
-ALWAYS_INLINE int place_ask_loop(struct run *run, void *to, void *from, uint64_t deadline_ns)
-{
-    const struct run r = *run;
-    uint64_t end = now_ns() + r.duration_ns, before = 0;
-    size_t count = 0;
-    for (uint64_t serial = 0;; serial++) {
-        bool last = trips_end(&r, serial, end);
-        before = trip_start(&r, serial, before);
-        if (place_send_one(&r, to, r.lengths[serial % LENGTHS], last ? STOP : serial, deadline_ns) != 0)
-            return -1;
-        if (last)
-            break;
-        if (place_receive_one(&r, from, serial, deadline_ns) != 0)
-            return -1;
-        uint64_t after = ticks();
-        if (serial >= warm_up_trips(&r) && count < r.sample_max)
-            r.samples[count++] = (uint32_t)(after - before);
-        before = after;
-    }
-    run->sample_count = count;
-    return 0;
-}
-
-ALWAYS_INLINE int place_answer_loop(const struct run *run, void *from, void *to, uint64_t deadline_ns)
-{
-    const struct run r = *run;
-    int result;
-    for (uint64_t serial = 0; (result = place_receive_one(&r, from, serial, deadline_ns)) == 0; serial++)
-        if (place_send_one(&r, to, r.lengths[serial % LENGTHS], serial, deadline_ns) != 0)
-            return -1;
-    return result < 0 ? -1 : 0;
-}
-
-static int place_now_rate_send(struct run *run, void *link) { return place_send_loop(run, link, LEAT_NOW); }
-static int place_now_rate_receive(struct run *run, void *link) { return place_receive_loop(run, link, LEAT_NOW); }
-static int place_now_trip_ask(struct run *run, void *to, void *from) { return place_ask_loop(run, to, from, LEAT_NOW); }
-static int place_now_trip_answer(struct run *run, void *from, void *to)
-{
-    return place_answer_loop(run, from, to, LEAT_NOW);
-}
-static int place_wait_rate_send(struct run *run, void *link) { return place_send_loop(run, link, LEAT_FOREVER); }
-static int place_wait_rate_receive(struct run *run, void *link) { return place_receive_loop(run, link, LEAT_FOREVER); }
-static int place_wait_trip_ask(struct run *run, void *to, void *from)
-{
-    return place_ask_loop(run, to, from, LEAT_FOREVER);
-}
-static int place_wait_trip_answer(struct run *run, void *from, void *to)
-{
-    return place_answer_loop(run, from, to, LEAT_FOREVER);
-}
+DEFINE_PLACE(place_now, LEAT_NOW)
+DEFINE_PLACE(place_wait, LEAT_FOREVER)
 
 /* --- The transports ----------------------------------------------------------------------------------------------- */
 
@@ -364,8 +295,9 @@ const struct transport transport_leat_many_wait = {
 };
 const struct transport transport_leat_place = {
     .name = "leat_place", .about = "in place: leat_reserve, leat_commit, leat_peek, leat_release, polled", CHANNEL,
-    LOOPS(place_now)
+    LOOPS(place_now), FAN(place_now)
 };
 const struct transport transport_leat_place_wait = {
-    .name = "leat_place_wait", .about = "the same, with leat's own waiting", .sleeps = true, CHANNEL, LOOPS(place_wait)
+    .name = "leat_place_wait", .about = "the same, with leat's own waiting", .sleeps = true, CHANNEL,
+    LOOPS(place_wait), FAN(place_wait)
 };

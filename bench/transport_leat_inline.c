@@ -4,7 +4,6 @@
 #include "transport_leat.h"
 
 #include <leat/inline.h>
-#include <stdlib.h>
 
 #define DEFINE_SIZE(name_, size_, capacity_)                                                                          \
     ALWAYS_INLINE int send_##name_(void *sender, const void *message, size_t size)                                    \
@@ -84,7 +83,8 @@ static int inline_fan_send(struct run *run, void *const *links, size_t count)
     void *senders[RECEIVERS_MAX];
     for (size_t i = 0; i < count; i++)
         senders[i] = ((struct leat_link *)links[i])->sender;
-    return ((struct leat_link *)links[0])->of_size->fan_send(run, senders, count);
+    const struct transport *of_size = count > 0 ? ((struct leat_link *)links[0])->of_size : &transport_any;
+    return of_size->fan_send(run, senders, count);
 }
 
 const struct transport transport_leat_inline = {
@@ -94,7 +94,7 @@ const struct transport transport_leat_inline = {
     .create = inline_create,
     .open = leat_link_open,
     .close = leat_link_close,
-    .destroy = free,
+    .destroy = leat_link_destroy,
     LOOPS(inline),
     FAN(inline)
 };

@@ -43,7 +43,7 @@ static int read_file(leat__file file, leat_scope scope, leat_channel_info *info)
     struct leat__file_status status;
     struct leat__header header;
     leat_kind kind;
-    uint64_t capacity;
+    struct leat__channel_setup setup;
     int result = leat__os_file_status(file, &status);
     if (result == LEAT_OK)
         result = leat__object_check_file(&status, scope);
@@ -52,13 +52,14 @@ static int read_file(leat__file file, leat_scope scope, leat_channel_info *info)
     if (result == LEAT_OK && kind != LEAT_KIND_CHANNEL)
         result = leat__fail(LEAT_EKIND, 0, "it is a %s", leat_kind_name(kind));
     if (result == LEAT_OK)
-        result = leat__wire_validate(&header, &capacity);
+        result = leat__wire_validate(&header, &setup);
     if (result != LEAT_OK)
         return result;
     struct pages *pages = malloc(sizeof *pages);
     if (pages == NULL)
         return leat__fail(LEAT_ENOMEM, 0, "no memory for a copy of its pages");
-    result = read_pages(file, capacity, pages, info);
+    result = read_pages(file, setup.capacity, pages, info);
+    info->policy = setup.policy;
     free(pages);
     return result;
 }

@@ -13,7 +13,7 @@
 #define RARELY(condition) __builtin_expect((condition) != 0, 0)
 
 /* Of the nap (nap_if_it_pays): figures from docs/decisions/0001-record-layout.md. */
-#define NAP_PAUSES 60
+#define NAP_PAUSES 4 /* between looks at the clock */
 #define QUICK_FINDS 4
 #define WORTHWHILE_BURST 3
 #define SUSPENSION_MAX 4096
@@ -105,6 +105,14 @@ static bool has_record(struct leat__side *side) {
     return leat__ring_has(&receiver->ring, receiver->ring.lane.position);
 }
 
+static void nap(uint64_t nap_ns) {
+    uint64_t end = leat__os_now() + nap_ns;
+    do
+        for (int pauses = 0; pauses < NAP_PAUSES; pauses++)
+            leat__pause();
+    while (leat__os_now() < end);
+}
+
 /* When message after message is found after a look or two, the two sides move in lock-step, and each message costs the transfer
  * of a line from one to the other and back. A short nap lets a few messages gather, so that a transfer serves several. It is
  * taken only where the nap before was followed by a burst; otherwise it is put off for longer and longer, so that
@@ -121,13 +129,13 @@ static void nap_if_it_pays(leat_receiver *receiver) {
         receiver->suspension = LEAT__SUSPENSION_MIN;
     }
     receiver->napped = receiver->quick_finds >= QUICK_FINDS;
-    for (int pauses = 0; receiver->napped && pauses < NAP_PAUSES; pauses++)
-        leat__pause();
+    if (receiver->napped)
+        nap(receiver->side.policy.nap_ns);
 }
 
 static int wait_for_message(leat_receiver *receiver, struct leat__record *record, uint64_t deadline_ns) {
     static const struct leat__wait arrival = {has_record, true};
-    if (receiver->ring.lane.messages > 0 && receiver->side.spin_ns_max > 0)
+    if (receiver->ring.lane.messages > 0 && receiver->side.spin_ns_max > 0 && receiver->side.policy.nap_ns > 0)
         nap_if_it_pays(receiver);
     for (;;) {
         check_in(receiver);

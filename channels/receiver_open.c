@@ -14,6 +14,7 @@ static int attach(struct leat__side *side) {
     if (result != LEAT_OK)
         return result;
     receiver->suspension = LEAT__SUSPENSION_MIN;
+    receiver->ring.lane.wipe = side->policy.wipe_bytes;
     leat__store_relaxed32(&side->own->waiting, 0);
     leat__store_relaxed32(&side->own->plain, !leat__os_barrier_works());
     leat__store_release32(&side->own->opened, leat__load_relaxed32(&side->own->opened) + 1);

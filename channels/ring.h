@@ -32,6 +32,8 @@
 #include "channels/wire.h"
 #include "leat/error.h"
 
+#define LEAT__WIPE_DEFAULT UINT64_C(512) /* where no policy says otherwise */
+
 /* Not 0, for a lane's `waiting`: a sender that is not hot calls leat_sender_ring after each commit, which fences. */
 extern const uint32_t leat__lane_always[1];
 
@@ -42,6 +44,7 @@ static inline leat_lane leat__lane(const struct leat__ring_memory *memory, struc
         .max = leat__max_message(memory->capacity),
         .ring = memory->ring,
         .noted = (uint64_t *)(void *)&own->position,
+        .wipe = LEAT__WIPE_DEFAULT,
         .waiting = leat__lane_always,
     };
 }

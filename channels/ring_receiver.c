@@ -56,8 +56,9 @@ int leat__ring_look(struct leat__ring_receiver *ring, uint64_t position, struct 
 
 /* I2 asks for the first word of each line. Of short stretches everything is wiped: it costs little, and keeps the receiver from
  * catching up with the sender line by line, which would be slower for both (docs/decisions/0001-record-layout.md). */
-static void wipe(const struct leat__ring_memory *memory, uint64_t from, uint64_t to) {
-    if (to - from <= LEAT__WIPED_WHOLE)
+static void wipe(const struct leat__ring_receiver *ring, uint64_t from, uint64_t to) {
+    const struct leat__ring_memory *memory = &ring->memory;
+    if (to - from <= ring->lane.wipe)
         for (uint64_t at = from; at < to; at += LEAT__SMALLEST_SLOT)
             leat__lane_wipe_two((uint64_t *)(void *)leat__word_at(memory, at));
     else
@@ -68,7 +69,7 @@ static void wipe(const struct leat__ring_memory *memory, uint64_t from, uint64_t
 void leat__ring_release(struct leat__ring_receiver *ring, uint64_t end) {
     const struct leat__ring_memory *memory = &ring->memory;
     leat__store_release64(&memory->receiver->position, end); /* [R4] after our reads, before the wiping */
-    wipe(memory, ring->lane.position, end);
+    wipe(ring, ring->lane.position, end);
     ring->lane.position = end;
     leat__store_release64(&memory->receiver->released, end & ~(LEAT__LINE - 1)); /* [R3] hands the lines back */
 }

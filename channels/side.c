@@ -1,10 +1,10 @@
 /* channels/side.c - see channels/side.h. */
 #include "channels/side.h"
 
+#include "channels/policy.h"
 #include "lib/fail.h"
 
 #define SPIN_NS_MIN UINT64_C(1000)
-#define SPIN_NS_DEFAULT UINT64_C(50000)
 #define UNANNOUNCED_SLICE_NS UINT64_C(2000000)
 #define SLICE_NS_MAX UINT64_C(60000000000)
 #define SLICE_GROWTH 8
@@ -25,15 +25,25 @@ static int check_options(const leat_channel_options *options) {
     if (options->capacity > LEAT_CAPACITY_MAX)
         return leat__fail(LEAT_EINVAL, 0, "capacity %llu, at most %llu", (unsigned long long)options->capacity,
                           (unsigned long long)LEAT_CAPACITY_MAX);
-    return LEAT_OK;
+    return options->policy != NULL ? leat__policy_check(options->policy) : LEAT_OK;
+}
+
+/* The options of this handle go before the channel's policy. */
+static void set_spin(struct leat__side *side, const leat_channel_options *options) {
+    if (options->spin_us >= 0 && leat__os_can_spin())
+        side->spin_ns_max = options->spin_us == 0 ? side->policy.spin_ns : (uint64_t)options->spin_us * 1000;
+    side->spin_ns = side->spin_ns_max;
 }
 
 static int map(struct leat__side *side, enum leat__lock_byte role) {
-    int result = leat__wire_validate(&side->object.header, &side->memory.capacity);
+    struct leat__channel_setup setup;
+    int result = leat__wire_validate(&side->object.header, &setup);
     if (result == LEAT_OK)
         result = leat__object_map_private(&side->object, &side->lane->window);
     if (result != LEAT_OK)
         return result;
+    side->memory.capacity = setup.capacity;
+    side->policy = setup.policy;
     unsigned char *base = side->object.resource.memory;
     bool sends = role == LEAT__LOCK_SENDER;
     side->memory.sender = (void *)(base + LEAT__SENDER_PAGE);
@@ -51,7 +61,11 @@ static int open_object(struct leat__side *side, const char *name, leat_scope sco
     int result = check_options(options);
     if (result != LEAT_OK)
         return result;
-    uint64_t capacity = capacity_of(options);
+    struct leat__channel_setup setup = {.capacity = capacity_of(options)};
+    if (options->policy != NULL)
+        setup.policy = *options->policy;
+    else if ((result = leat_policy_choose(&setup.policy)) != LEAT_OK)
+        return result;
     struct leat__object_request request = {
         .name = name,
         .scope = scope,
@@ -60,15 +74,12 @@ static int open_object(struct leat__side *side, const char *name, leat_scope sco
         .writable = true,
         .persistent = options->persistent,
         .permissions = options->permissions,
-        .size = leat__wire_file_size(capacity),
+        .size = leat__wire_file_size(setup.capacity),
         .initialise = leat__wire_initialise,
-        .context = &capacity,
+        .context = &setup,
     };
     side->interruptible = options->interruptible;
     side->announces = true;
-    if (options->spin_us >= 0 && leat__os_can_spin())
-        side->spin_ns_max = options->spin_us == 0 ? SPIN_NS_DEFAULT : (uint64_t)options->spin_us * 1000;
-    side->spin_ns = side->spin_ns_max;
     return leat__object_open(&side->object, &request);
 }
 
@@ -83,8 +94,10 @@ int leat__side_open(struct leat__side *side, leat_lane *lane, const char *name,
         return leat__fail_about(result, "channel", name);
     side->lane = lane;
     result = map(side, role);
-    if (result == LEAT_OK)
+    if (result == LEAT_OK) {
+        set_spin(side, options);
         result = attach(side);
+    }
     if (result != LEAT_OK) {
         leat__object_close(&side->object);
         return leat__fail_about(result, "channel", name);
@@ -129,6 +142,7 @@ static void touch(struct leat__side *side) {
 void leat__side_ring_for(struct leat__side *side, uint32_t ticket) {
     if (ticket == leat__load_relaxed32(&side->own->rung))
         return;
+    leat__store_relaxed64(&side->own->rung_at, leat__os_now());
     leat__increment32(&side->own->bell);
     if ((ticket & LEAT__WATCHES) != 0)
         touch(side);
@@ -178,8 +192,8 @@ static int news_for_poller(struct leat__side *side, const struct leat__wait *wai
     return due == 0 ? LEAT_OK : news(side, wait);
 }
 
-/* What waiting teaches about how long to spin: longer after a spin that paid, or a sleep so short that a spin would have; shorter
- * after a sleep that no spin would have spared. */
+/* What waiting teaches about how long to spin: longer after a spin that paid, or a sleep that a spin within the limit would have spared;
+ * shorter after one that no spin would have. */
 static void adapt_spin(struct leat__side *side, bool paid) {
     uint64_t next = paid ? side->spin_ns * 4 : side->spin_ns / 2;
     if (next < SPIN_NS_MIN)
@@ -187,10 +201,17 @@ static void adapt_spin(struct leat__side *side, bool paid) {
     side->spin_ns = next < side->spin_ns_max ? next : side->spin_ns_max;
 }
 
+/* How long the wait took that ended with the sleep from slept_ns till now: until the peer rang, for being woken takes as long again.
+ * The peer's word for it is taken only where it can be true. */
+static uint64_t waited_for(const struct leat__side *side, uint64_t slept_ns) {
+    uint64_t now = leat__os_now(), rung = leat__load_relaxed64(&side->peer->rung_at);
+    return (rung >= slept_ns && rung <= now ? rung : now) - side->wait_began_ns;
+}
+
 static bool spin(struct leat__side *side, const struct leat__wait *wait, uint64_t deadline_ns) {
     if (side->spin_ns == 0)
         return false;
-    uint64_t end = leat__os_now() + side->spin_ns;
+    uint64_t end = side->wait_began_ns + side->spin_ns;
     if (end > deadline_ns)
         end = deadline_ns;
     side->looks = 0;
@@ -229,7 +250,7 @@ static int sleep_once(struct leat__side *side, const struct leat__wait *wait, ui
         result = watches ? leat__os_watch_wait(side->object.resource.watch, slice_end)
                          : leat__os_wait(&side->peer->bell, bell, slice_end);
         side->tally.sleeps++;
-        adapt_spin(side, leat__os_now() - now < 2 * side->spin_ns_max);
+        adapt_spin(side, waited_for(side, now) < side->spin_ns_max);
     }
     if (side->announces)
         leat__store_relaxed32(&side->own->waiting, 0);
@@ -265,6 +286,7 @@ int leat__side_wait(struct leat__side *side, const struct leat__wait *wait, uint
         int told = news_for_poller(side, wait);
         return told != LEAT_OK ? told : LEAT_EAGAIN;
     }
+    side->wait_began_ns = leat__os_now();
     if (spin(side, wait, deadline_ns))
         return LEAT_OK;
     uint64_t slice_ns = side->announces ? LEAT__SLICE_NS : UNANNOUNCED_SLICE_NS;

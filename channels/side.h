@@ -45,12 +45,14 @@ struct leat__side {
     struct leat__object object;
     struct leat__ring_memory memory;
     leat_lane *lane; /* of the same handle */
+    leat_policy policy; /* the channel's */
     struct leat__role_page *own, *peer; /* the peer's is mapped read-only where pages are 4096 bytes */
     enum leat__lock_byte peer_lock; /* held by whoever is the peer */
     bool interruptible;
     bool announces; /* sleeps are announced; false for one of many senders that has not got its turn: it only looks often */
     uint64_t spin_ns, spin_ns_max; /* the spin before the next sleep adapts between 1 us and the maximum */
     uint64_t looks;                /* of the last wait: how often it looked in vain while spinning */
+    uint64_t wait_began_ns;
     uint64_t next_probe_ns;        /* for callers that never wait: when to ask the kernel about the peer again */
     leat_peer peer_state;          /* as last reported to the caller */
     uint32_t peer_seen;            /* the peer's `opened` that this speaks of */

@@ -19,6 +19,7 @@
 #include <stddef.h>
 
 #include "leat/inline.h"
+#include "leat/policy.h"
 #include "lib/header.h"
 #include "lib/lock.h"
 #include "lib/shared.h"
@@ -37,7 +38,14 @@
 #define LEAT__RING (3 * LEAT__PAGE)
 
 /* Indices of leat__header.parameters. */
-enum { LEAT__CAPACITY = 0, LEAT__SENDER_OFFSET = 1, LEAT__RECEIVER_OFFSET = 2, LEAT__RING_OFFSET = 3 };
+enum {
+    LEAT__CAPACITY = 0,
+    LEAT__SENDER_OFFSET = 1,
+    LEAT__RECEIVER_OFFSET = 2,
+    LEAT__RING_OFFSET = 3,
+    LEAT__SPIN_AND_NAP = 4,    /* of the policy: spin_ns in the lower half, nap_ns in the upper */
+    LEAT__WIPE_AND_SOURCE = 5, /* wipe_bytes, source */
+};
 
 /* Counters of one role since the channel was created; only its page's owner writes them. See leat_statistics. */
 struct leat__counters {
@@ -56,7 +64,9 @@ struct leat__role_page {
     leat__u32 tickets; /* the last ticket given out */
     leat__u32 hot;     /* senders: 1 while they publish without a fence, so that a receiver that falls asleep has to make them one */
     leat__u32 plain;   /* receiver: 1 when it cannot do that, so that senders have to fence */
-    unsigned char apart_0[128 - 9 * 4];
+    uint32_t reserved;
+    leat__u64 rung_at; /* when its owner rang last, monotonic clock, ns: how long the other side really had to wait */
+    unsigned char apart_0[128 - 10 * 4 - 8];
     /* Then positions. */
     leat__u64 position; /* senders: behind the last record published. Receiver: behind the last record released. */
     leat__u64 released; /* receiver: what the sender may write again, less the capacity; a multiple of 64 */
@@ -71,6 +81,7 @@ struct leat__role_page {
 _Static_assert(sizeof(struct leat__role_page) == LEAT__PAGE, "a role has one page");
 #define LEAT__WATCHES UINT32_C(0x80000000) /* in a ticket: its side is woken by touching the file */
 
+_Static_assert(offsetof(struct leat__role_page, rung_at) == 40, "as docs/wire-format.md says");
 _Static_assert(offsetof(struct leat__role_page, position) == 128, "positions have lines of their own");
 _Static_assert(offsetof(struct leat__role_page, lock) == 256, "the lock has lines of its own");
 _Static_assert(offsetof(struct leat__role_page, counters) == 384, "counters have lines of their own");
@@ -92,11 +103,17 @@ static inline leat__u64 *leat__word_at(const struct leat__ring_memory *memory, u
     return (leat__u64 *)(void *)(memory->ring + (position & (memory->capacity - 1)));
 }
 
-/* Fills the file of a new channel. context: a uint64_t, the capacity. */
-int leat__wire_initialise(leat__file file, const void *capacity);
+/* What is fixed when a channel is created. */
+struct leat__channel_setup {
+    uint64_t capacity;
+    leat_policy policy;
+};
+
+/* Fills the file of a new channel. context: a struct leat__channel_setup. */
+int leat__wire_initialise(leat__file file, const void *setup);
 
 /* Checks the header's parameters. LEAT_ECORRUPT. */
-int leat__wire_validate(const struct leat__header *header, uint64_t *capacity);
+int leat__wire_validate(const struct leat__header *header, struct leat__channel_setup *setup);
 
 /* The size of a channel's file. */
 static inline uint64_t leat__wire_file_size(uint64_t capacity) {

@@ -18,7 +18,7 @@ static uint64_t checksum_of(const struct leat__header *header) {
     return checksum(header, offsetof(struct leat__header, checksum));
 }
 
-int leat__header_write(leat__file file, leat_kind kind, const uint64_t parameters[4]) {
+int leat__header_write(leat__file file, leat_kind kind, const uint64_t parameters[6]) {
     struct leat__file_status status;
     int result = leat__os_file_status(file, &status);
     if (result != LEAT_OK)

@@ -25,15 +25,15 @@ struct leat__header {
     uint32_t reserved_0;       /* zero */
     uint64_t object_size;      /* of the file, bytes; a smaller file: LEAT_ECORRUPT */
     uint64_t created_unix_ns;  /* wall clock at creation; for people */
-    uint64_t parameters[4];    /* by kind; channel: capacity, and offsets of sender page, receiver page, ring */
-    unsigned char reserved[160]; /* zero: room for a type name and a schema */
+    uint64_t parameters[6];    /* by kind; channel: capacity, offsets of sender page, receiver page, ring, and its policy */
+    unsigned char reserved[144]; /* zero: room for a type name and a schema */
     uint64_t checksum;         /* FNV-1a, 64 bits, over all bytes before it */
 };
 
 _Static_assert(sizeof(struct leat__header) == 256, "the header's size is part of the format");
 
 /* Fills in a header for the file and writes it at offset 0. */
-int leat__header_write(leat__file file, leat_kind kind, const uint64_t parameters[4]);
+int leat__header_write(leat__file file, leat_kind kind, const uint64_t parameters[6]);
 
 /* What a file is: LEAT_OK and its kind; header_out (may be NULL) gets the validated copy when it is not a region. LEAT_ECORRUPT or
  * LEAT_EVERSION when it carries leat's mark and cannot be used; *kind is then set all the same. */

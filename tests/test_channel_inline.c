@@ -186,8 +186,8 @@ static void whoever_sleeps_is_woken(void **state) {
 
 _Static_assert(offsetof(leat_lane, position) == 0 && offsetof(leat_lane, window) == 8, "inline 1");
 _Static_assert(offsetof(leat_lane, messages) == 16 && offsetof(leat_lane, mask) == 24, "inline 1");
-_Static_assert(offsetof(leat_lane, max) == 32 && offsetof(leat_lane, ring) == 40, "inline 1");
-_Static_assert(offsetof(leat_lane, bytes) == 40 + 3 * sizeof(void *), "inline 1");
+_Static_assert(offsetof(leat_lane, max) == 32 && offsetof(leat_lane, ring) == 48, "inline 1");
+_Static_assert(offsetof(leat_lane, bytes) == 48 + 3 * sizeof(void *), "inline 1");
 _Static_assert(offsetof(struct leat_sender, ring) == 0 && offsetof(struct leat__ring_sender, lane) == 0, "inline 1");
 _Static_assert(offsetof(struct leat_receiver, ring) == 0 && offsetof(struct leat__ring_receiver, lane) == 0, "inline 1");
 

@@ -1,5 +1,13 @@
-/* test_command_bench.c - `leat bench`, through the real command: that it runs and says what it was told, never how fast. */
+/* test_command_bench.c - `leat bench`, through the real command: that it runs and says what it was told, never how
+ * fast; and that it leaves no channel behind, however it ends. */
 #include "command.h"
+
+#include <dirent.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 /* A copy of the command in a directory without benchmarks. */
 static void a_missing_benchmark_program_is_told(void **state) {
@@ -67,11 +75,99 @@ static void wrong_benchmarks_are_told_apart(void **state) {
     expect_failure(1, "install it (Debian: gnuplot-nox)");
 }
 
+/* Some child of the process, 0 when there is none: the field behind the state in stat is the parent's number. */
+static pid_t child_of(pid_t parent) {
+    DIR *processes = opendir("/proc");
+    struct dirent *entry;
+    pid_t found = 0;
+    while (found == 0 && (entry = readdir(processes)) != NULL) {
+        char path[300], line[512] = "";
+        int its_parent = 0;
+        snprintf(path, sizeof path, "/proc/%s/stat", entry->d_name);
+        FILE *file = entry->d_name[0] >= '1' && entry->d_name[0] <= '9' ? fopen(path, "r") : NULL;
+        if (file == NULL)
+            continue;
+        if (fgets(line, sizeof line, file) != NULL && strrchr(line, ')') != NULL &&
+            sscanf(strrchr(line, ')'), ") %*c %d", &its_parent) == 1 && its_parent == parent)
+            found = atoi(entry->d_name);
+        fclose(file);
+    }
+    closedir(processes);
+    return found;
+}
+
+struct bench {
+    pid_t program, receiver;
+    int out, err;
+};
+
+/* What is measured, and one option more. */
+static const char *const cells[][4] = {
+    {"throughput", "leat", "--sizes", "64"},     {"throughput", "leat_wait", "--sizes", "mix"},
+    {"latency", "leat_wait", "--sizes", "64"},   {"latency", "leat_place", "--sizes", "64"},
+    {"fanout", "leat_wait", "--receivers", "3"}, {"throughput", "leat_many_wait", "--sizes", "8"},
+    {"paced", "leat_inline", "--rate", "10000"},
+};
+#define CELLS (sizeof cells / sizeof cells[0])
+
+/* In the middle of a cell of so many seconds: there are two processes and a channel. */
+static struct bench start_cell(const char *const cell[4], const char *seconds) {
+    struct bench bench;
+    bench.program = harness_start_command(HARNESS_ARGV(leat_program(), "bench", cell[0], "--transports", cell[1], cell[2], cell[3],
+                                                       "--seconds", seconds, "--rounds", "1", "--attempts", "1"),
+                                          NULL, &bench.out, &bench.err);
+    uint64_t limit = harness_now() + UINT64_C(10000000000) * harness_patience();
+    while ((bench.receiver = child_of(bench.program)) == 0 || harness_names_left() == 0) {
+        assert_true(harness_now() < limit);
+        usleep(1000);
+    }
+    usleep(50000); /* messages flow then, more often than not; what follows must hold at any other moment too */
+    return bench;
+}
+
+static void nothing_is_left(const struct bench *bench) {
+    close(bench->out);
+    close(bench->err);
+    assert_int_equal(harness_names_left(), 0);
+}
+
+static void a_benchmark_whose_process_is_killed_leaves_nothing(void **state) {
+    (void)state;
+    if (!bench_runs())
+        skip();
+    for (size_t i = 0; i < CELLS; i++) {
+        struct bench bench = start_cell(cells[i], "20");
+        assert_int_equal(kill(bench.receiver, SIGKILL), 0);
+        harness_wait_exit(bench.program, 1);
+        nothing_is_left(&bench);
+    }
+}
+
+static void an_interrupted_benchmark_leaves_nothing(void **state) {
+    (void)state;
+    if (!bench_runs())
+        skip();
+    struct bench bench = start_cell(cells[0], "1");
+    assert_int_equal(kill(bench.program, SIGINT), 0); /* the cell is finished */
+    harness_wait_signal(bench.program, SIGINT);
+    nothing_is_left(&bench);
+    for (size_t i = 0; i < CELLS; i++) {
+        bench = start_cell(cells[i], "20");
+        assert_int_equal(kill(bench.program, SIGINT), 0);
+        assert_int_equal(kill(bench.program, SIGTERM), 0); /* a second one breaks it off; another, or they might merge */
+        int status = harness_wait(bench.program);
+        assert_true(WIFSIGNALED(status) && (WTERMSIG(status) == SIGINT || WTERMSIG(status) == SIGTERM));
+        nothing_is_left(&bench);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         HARNESS_TEST(a_missing_benchmark_program_is_told),
         HARNESS_TEST_WITHIN(benchmarks_run_and_tell_what_they_are_told, 90),
         HARNESS_TEST_WITHIN(wrong_benchmarks_are_told_apart, 90),
+        HARNESS_TEST_WITHIN(a_benchmark_whose_process_is_killed_leaves_nothing, 60),
+        HARNESS_TEST_WITHIN(an_interrupted_benchmark_leaves_nothing, 60),
     };
     return HARNESS_MAIN("command_bench", tests);
 }

@@ -41,6 +41,7 @@
 #define LEAT_CHANNEL_H
 
 #include "leat/object.h"
+#include "leat/policy.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -64,9 +65,10 @@ typedef struct leat_channel_options {
     bool persistent;      /* when created: stays, with its backlog, until leat_unlink */
     bool interruptible;   /* waits end with LEAT_EINTR when a signal handler interrupts their sleep. A handler that runs in the
                              moment between two sleeps is not noticed: give a deadline too, and look at your flag after it */
-    int32_t spin_us;      /* longest spin before sleeping, in microseconds: 0 = adaptive up to 50, negative = none */
+    int32_t spin_us;      /* longest spin before sleeping, in microseconds; 0 = as the channel's policy says, negative = none */
     uint32_t permissions; /* when created: rwxrwxrwx bits; 0 means 0600. Both roles need read and write permission */
-    uint64_t reserved[4]; /* zero */
+    const leat_policy *policy; /* when created: leat/policy.h; NULL means leat_policy_choose's. Read during the call only */
+    uint64_t reserved[4];      /* zero */
 } leat_channel_options;
 
 /* A message in memory: what leat_send_many takes and the receiving batch calls give. */
@@ -210,6 +212,7 @@ typedef struct leat_channel_info {
     leat_peer receiver;
     leat_statistics sent;
     leat_statistics received;
+    leat_policy policy;     /* since its creation */
 } leat_channel_info;
 
 /* Reads a channel's state without taking a role, without becoming a user and without mapping it; the two sides notice nothing.

@@ -42,6 +42,7 @@ typedef struct leat_lane {
     uint64_t messages;       /* since the tally was taken */
     uint64_t mask;           /* capacity - 1 */
     uint64_t max;            /* the longest message */
+    uint64_t wipe;           /* receiver: the longest slot of which everything is wiped, not only where lines start */
     unsigned char *ring;     /* shared */
     uint64_t *noted;         /* shared: where the position is noted; behind it, for a receiver, what is handed back */
     const uint32_t *waiting; /* sender: not 0 when leat_sender_ring has to be called. Shared, the receiver's; or the library's own, for always */
@@ -52,7 +53,6 @@ typedef struct leat_lane {
 
 #define LEAT__LINE UINT64_C(64)
 #define LEAT__SMALLEST_SLOT UINT64_C(16)
-#define LEAT__WIPED_WHOLE UINT64_C(512) /* the longest slot of which the receiver wipes everything, not only where lines start */
 
 /* A header word:
  *     bits 0-31    length of the payload in bytes (pad: of everything behind the header)
@@ -195,13 +195,13 @@ LEAT__INLINE void leat__lane_wipe_line(uint64_t *word) {
 
 /* I2 asks for the first word of each line. Of short slots everything is wiped: it costs little, and keeps the receiver from
  * catching up with the sender line by line, which would be slower for both. */
-LEAT__INLINE void leat__lane_wipe(uint64_t *record, uint64_t slot) {
+LEAT__INLINE void leat__lane_wipe(const leat_lane *lane, uint64_t *record, uint64_t slot) {
     const uint64_t words = LEAT__LINE / sizeof *record;
     const uint64_t *const end = record + slot / sizeof *record;
     if (slot < LEAT__LINE)
         for (; record != end; record += 2)
             leat__lane_wipe_two(record);
-    else if (slot <= LEAT__WIPED_WHOLE)
+    else if (slot <= lane->wipe)
         for (; record != end; record += words)
             leat__lane_wipe_line(record);
     else
@@ -213,7 +213,7 @@ LEAT__INLINE void leat__lane_wipe(uint64_t *record, uint64_t slot) {
 LEAT__INLINE void leat__lane_release(leat_lane *lane, uint64_t *record, size_t size, uint64_t slot) {
     const uint64_t end = lane->position + slot;
     __atomic_store_n(lane->noted, end, __ATOMIC_RELEASE); /* [R4] after our reads, before the wiping */
-    leat__lane_wipe(record, slot);
+    leat__lane_wipe(lane, record, slot);
     __atomic_store_n(lane->noted + 1, end & ~(LEAT__LINE - 1), __ATOMIC_RELEASE); /* [R3] hands the lines back */
     lane->position = end;
     lane->messages++;

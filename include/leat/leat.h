@@ -4,6 +4,7 @@
  *     leat/error.h      error codes and what they mean
  *     leat/object.h     named objects: list, look, remove, clean up
  *     leat/region.h     shared memory
+ *     leat/policy.h     what depends on the processor, as figures
  *     leat/channel.h    messages: sender and receiver
  *     leat/inline.h     the same for small messages, compiled into the caller; not included here
  */
@@ -14,6 +15,7 @@
 #include "leat/channel.h"
 #include "leat/error.h"
 #include "leat/object.h"
+#include "leat/policy.h"
 #include "leat/region.h"
 
 #endif

@@ -8,6 +8,7 @@
 #include <linux/membarrier.h>
 #include <poll.h>
 #include <sys/syscall.h>
+#include <sched.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -37,6 +38,27 @@ static struct timespec timespec_of(uint64_t ns) {
 void leat__os_sleep(uint64_t until_ns) {
     struct timespec until = timespec_of(until_ns);
     clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL);
+}
+
+bool leat__os_processors(int *first, int *last) {
+    cpu_set_t allowed;
+    *first = *last = -1;
+    if (sched_getaffinity(0, sizeof allowed, &allowed) != 0)
+        return false;
+    for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+        if (!CPU_ISSET((size_t)cpu, &allowed))
+            continue;
+        *first = *first < 0 ? cpu : *first;
+        *last = cpu;
+    }
+    return *first != *last;
+}
+
+void leat__os_keep_on(int processor) {
+    cpu_set_t chosen;
+    CPU_ZERO(&chosen);
+    CPU_SET((size_t)processor, &chosen);
+    (void)sched_setaffinity(0, sizeof chosen, &chosen);
 }
 
 bool leat__os_can_spin(void) {
