@@ -25,6 +25,7 @@ static const struct transport *const usual[] = {
     &transport_leat_place,
     &transport_leat_place_wait,
     &transport_leat_inline,
+    &transport_leat_deaf,
 #ifdef BENCH_BOOST
     &transport_boost,
     &transport_boost_call,

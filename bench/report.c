@@ -7,20 +7,28 @@
 
 /* --- The machine -------------------------------------------------------------------------------------------------- */
 
-/* The processor's name, without characters that JSON would have to escape. */
+/* What a line of /proc/cpuinfo says, if it is that one: without characters that JSON would have to escape. */
+static bool cpu_line(const char *line, const char *key, char text[64])
+{
+    size_t length = strlen(key);
+    const char *value = strstr(line, ": ");
+    if (strncmp(line, key, length) != 0 || (line[length] != '\t' && line[length] != ':') || value == NULL)
+        return false;
+    snprintf(text, 64, "%.63s", value + 2);
+    text[strcspn(text, "\n\"\\")] = '\0';
+    return true;
+}
+
+/* The processor's name, and its family, as marketing gives several the same name. */
 void cpu_model(char text[128])
 {
-    char line[256];
-    strcpy(text, "unknown CPU");
+    char line[256] = "", name[64] = "unknown CPU", family[64] = "", model[64] = "";
     FILE *file = fopen("/proc/cpuinfo", "r");
-    while (file != NULL && fgets(line, sizeof line, file) != NULL)
-        if (strncmp(line, "model name", 10) == 0 && strstr(line, ": ") != NULL) {
-            snprintf(text, 128, "%.127s", strstr(line, ": ") + 2);
-            text[strcspn(text, "\n\"\\")] = '\0';
-            break;
-        }
+    while (file != NULL && line[0] != '\n' && fgets(line, sizeof line, file) != NULL) /* the first processor's part */
+        (void)(cpu_line(line, "model name", name) || cpu_line(line, "cpu family", family) || cpu_line(line, "model", model));
     if (file != NULL)
         fclose(file);
+    snprintf(text, 128, family[0] != '\0' ? "%.60s (family %.10s, model %.10s)" : "%.60s", name, family, model);
 }
 
 static double load_average(void)

@@ -1,6 +1,7 @@
 /* channels/policy.c - which policy a channel gets (leat/policy.h). */
 #include "channels/policy.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -46,14 +47,27 @@ static bool identify(char vendor[13], unsigned *family) {
 #endif
 }
 
-static leat_policy look_up(void) {
+/* The processor's row, or NULL. */
+static const struct row *find_row(void) {
     char vendor[13];
     unsigned family;
     if (identify(vendor, &family))
         for (size_t i = 0; i < sizeof table / sizeof table[0]; i++)
             if (table[i].family == family && strcmp(table[i].vendor, vendor) == 0)
-                return table[i].policy;
-    return otherwise;
+                return &table[i];
+    return NULL;
+}
+
+/* Asks the processor once only: in a virtual machine that takes 20 us. Threads that ask at the same moment get the same answer. */
+static leat_policy look_up(void) {
+    static _Atomic(const struct row *) known;
+    static atomic_bool asked;
+    if (!atomic_load_explicit(&asked, memory_order_acquire)) {
+        atomic_store_explicit(&known, find_row(), memory_order_relaxed);
+        atomic_store_explicit(&asked, true, memory_order_release);
+    }
+    const struct row *row = atomic_load_explicit(&known, memory_order_relaxed);
+    return row != NULL ? row->policy : otherwise;
 }
 
 int leat__policy_check(const leat_policy *policy) {

@@ -110,19 +110,6 @@ struct comparison {
     double rates[CANDIDATES][SIZES][ROUNDS];
 };
 
-static int run_all(struct comparison *comparison, uint64_t budget_ns, int processor) {
-    uint64_t duration_ns = budget_ns / (comparison->count * SIZES * ROUNDS);
-    for (size_t round = 0; round < ROUNDS; round++)
-        for (size_t size = 0; size < SIZES; size++)
-            for (size_t i = 0; i < comparison->count; i++) {
-                int result = measure_rate(&comparison->policies[i], sizes[size], duration_ns, processor,
-                                          &comparison->rates[i][size][round]);
-                if (result != LEAT_OK)
-                    return result;
-            }
-    return LEAT_OK;
-}
-
 /* The mean over the sizes of what a candidate reaches against the first. */
 static double advantage(struct comparison *comparison, size_t candidate) {
     double ratios = 0;
@@ -135,7 +122,7 @@ static double advantage(struct comparison *comparison, size_t candidate) {
 struct task {
     leat_policy *policy;
     uint64_t budget_ns;
-    void (*trial)(void *context, const leat_policy_trial *trial);
+    bool (*trial)(void *context, const leat_policy_trial *trial);
     void *context;
     double progress;           /* of the steps that are over */
     int processors[2];         /* of the two sides */
@@ -143,10 +130,27 @@ struct task {
     char detail[256];
 };
 
-static void report(const struct task *task, const leat_policy *policy, double rate, double part) {
+/* part: of the present step. LEAT_EINTR when the caller has had enough. */
+static int report(const struct task *task, const leat_policy *policy, double rate, double part) {
     const leat_policy_trial trial = {*policy, rate, task->progress + part / STEPS};
-    if (task->trial != NULL)
-        task->trial(task->context, &trial);
+    bool go_on = task->trial == NULL || task->trial(task->context, &trial);
+    return go_on ? LEAT_OK : leat__fail(LEAT_EINTR, 0, "given up after %.0f %%", 100 * trial.progress);
+}
+
+static int run_all(const struct task *task, struct comparison *comparison) {
+    size_t runs = comparison->count * SIZES * ROUNDS, done = 0;
+    uint64_t duration_ns = task->budget_ns / STEPS / runs;
+    for (size_t round = 0; round < ROUNDS; round++)
+        for (size_t size = 0; size < SIZES; size++)
+            for (size_t i = 0; i < comparison->count; i++) {
+                const leat_policy *policy = &comparison->policies[i];
+                int result = measure_rate(policy, sizes[size], duration_ns, task->processors[1], &comparison->rates[i][size][round]);
+                if (result == LEAT_OK)
+                    result = report(task, policy, 0, (double)++done / (double)runs);
+                if (result != LEAT_OK)
+                    return result;
+            }
+    return LEAT_OK;
 }
 
 /* Compares the policy with the others that have these values in one field, and takes over the best. */
@@ -161,11 +165,11 @@ static int choose(struct task *task, leat_policy *policy, size_t field, const ui
         *candidate = *policy;
         memcpy((char *)candidate + field, &values[i], sizeof values[i]);
     }
-    int result = run_all(&comparison, task->budget_ns / STEPS, task->processors[1]);
+    int result = run_all(task, &comparison);
     double best = LEAST_GAIN;
     for (size_t i = 0; i < comparison.count && result == LEAT_OK; i++) {
         double rate = advantage(&comparison, i);
-        report(task, &comparison.policies[i], rate, (double)(i + 1) / (double)comparison.count);
+        result = report(task, &comparison.policies[i], rate, 1);
         if (rate > best) {
             best = rate;
             *policy = comparison.policies[i];
@@ -254,8 +258,9 @@ static int measure(struct task *task, leat_policy *found) {
     double spin_ns = 2 * wake_ns;
     found->spin_ns = spin_ns < SPIN_NS_LEAST ? SPIN_NS_LEAST : spin_ns > SPIN_NS_MOST ? SPIN_NS_MOST : (uint32_t)spin_ns;
     found->source = LEAT_POLICY_MEASURED;
-    report(task, found, 1, 0);
-    result = choose(task, found, offsetof(leat_policy, wipe_bytes), wipes, sizeof wipes / sizeof wipes[0]);
+    result = report(task, found, 1, 0);
+    if (result == LEAT_OK)
+        result = choose(task, found, offsetof(leat_policy, wipe_bytes), wipes, sizeof wipes / sizeof wipes[0]);
     if (result == LEAT_OK)
         result = choose(task, found, offsetof(leat_policy, nap_ns), naps, sizeof naps / sizeof naps[0]);
     return result;
@@ -275,7 +280,7 @@ static void *run_task(void *context) {
 }
 
 int leat_policy_measure(leat_policy *policy, uint64_t budget_ns,
-                        void (*trial)(void *context, const leat_policy_trial *trial), void *context) {
+                        bool (*trial)(void *context, const leat_policy_trial *trial), void *context) {
     struct task task = {.policy = policy, .budget_ns = budget_ns, .trial = trial, .context = context};
     pthread_t thread;
     if (policy == NULL)

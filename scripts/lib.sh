@@ -1,4 +1,4 @@
-# scripts/lib.sh - what scripts/demo and scripts/test share: finding out what is missing, installing it, building.
+# scripts/lib.sh - what scripts/demo, scripts/test and scripts/performance share: finding out what is missing, installing it, building.
 #
 # For any POSIX shell; sourced with $root set to the top of the source tree. Nothing but a shell and apt-get is taken for
 # granted, and not even apt-get when all that is needed is there. Every call that fails ends the script with a message that
@@ -62,6 +62,17 @@ need_for_building() {
     need pkg-config "finds libraries" have_command pkg-config
     need libjansson-dev "JSON for the leat command" have_header jansson.h
     need libncurses-dev "terminal for the leat command" have_header curses.h
+}
+
+# ask_for_peers need|want: what the benchmarks compare with. Boost is needed either way: every comparison has it.
+ask_for_peers() {
+    need libboost-dev "the benchmark's peer boost" have_header boost/lockfree/spsc_queue.hpp
+    "$1" libck-dev "the benchmark's peer ck_ring" have_header ck_ring.h
+    "$1" libreaderwriterqueue-dev "the benchmark's peer rwqueue" have_header readerwriterqueue/readerwriterqueue.h
+    "$1" libqb-dev "the benchmark's peer libqb" have_header qb/qbrb.h
+    "$1" libzmq3-dev "the benchmark's peer ZeroMQ" have_header zmq.h
+    "$1" libnng-dev "the benchmark's peer nng" have_header nng/nng.h
+    "$1" libuv1-dev "the benchmark's peer uv_pipe" have_header uv.h
 }
 
 # Installs what `need` found missing. No network is touched when nothing is.

@@ -48,12 +48,21 @@ static void statistics_row(const char *label, uint64_t sent, uint64_t received) 
     printf("  %-20s %20s %20s\n", label, figure_count(&left, sent), figure_count(&right, received));
 }
 
+static void show_policy(const leat_policy *policy) {
+    static const char *const sources[] = {"default: this processor is in no table", "table: known of this family of processors",
+                                          "environment: LEAT_POLICY", "given by its creator", "measured"};
+    struct figure spin, nap;
+    printf("  %-12s spin %s, nap %s, wipe up to %u bytes (%s)\n", "policy", figure_duration(&spin, policy->spin_ns),
+           figure_duration(&nap, policy->nap_ns), policy->wipe_bytes, sources[policy->source]);
+}
+
 static void show_channel(const leat_channel_info *info) {
     size_line("capacity", info->capacity);
     size_line("max message", info->max_message);
     size_line("backlog", info->backlog_bytes);
     printf("  %-12s %s%s\n", "sender", peer_name(info->sender), info->many_senders ? " (many allowed)" : "");
     line("receiver", peer_name(info->receiver));
+    show_policy(&info->policy);
     printf("  %-20s %20s %20s\n", "since creation", "sent", "received");
     statistics_row("messages", info->sent.messages, info->received.messages);
     statistics_row("bytes", info->sent.bytes, info->received.bytes);

@@ -39,6 +39,7 @@ void json_add_name(json_t *object, const char *name);
 json_t *json_of_object(const leat_object_info *info);
 json_t *json_of_channel(const leat_channel_info *info);
 json_t *json_of_statistics(const leat_statistics *statistics);
+json_t *json_of_policy(const leat_policy *policy);
 
 /* Writes the value and a newline, and frees it. Lines: all in one line, as the last line on standard error is. */
 void json_write(json_t *value, FILE *stream, bool one_line);

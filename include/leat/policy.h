@@ -49,19 +49,20 @@ LEAT_API LEAT_CHECKED int leat_policy_parse(leat_policy *policy, const char *tex
 /* "table" for LEAT_POLICY_TABLE and so on. Never NULL; static storage. */
 LEAT_API const char *leat_policy_source_name(leat_policy_source source);
 
-/* One comparison of leat_policy_measure. */
+/* What leat_policy_measure has come to. */
 typedef struct leat_policy_trial {
     leat_policy policy;
-    double rate;     /* messages a second against those of the policy that was chosen before: mean over several sizes, of medians */
+    double rate;     /* of this policy, messages a second against those of the policy that was chosen before: mean over several
+                        sizes, of medians. 0: not known yet, this only tells of progress */
     double progress; /* 0 to 1 */
 } leat_policy_trial;
 
 /* Measures which policy is best on this machine, between two threads, for about budget_ns: half a second is useful, three are
- * better. Starts from leat_policy_choose, and departs from it only for a gain of 3 %. Calls trial, if not NULL, after each comparison, on
- * another thread while this one waits.
+ * better. Starts from leat_policy_choose, and departs from it only for a gain of 3 %. Calls trial, if not NULL, every few milliseconds, on
+ * another thread while this one waits; it goes on while that gives true, else LEAT_EINTR.
  * LEAT_ENOTSUP on a single processor; LEAT_ENOSPC, LEAT_ELIMIT, LEAT_ENOMEM. Uses the name leat-calibrate-<pid>. */
 LEAT_API LEAT_CHECKED int leat_policy_measure(leat_policy *policy, uint64_t budget_ns,
-                                              void (*trial)(void *context, const leat_policy_trial *trial), void *context);
+                                              bool (*trial)(void *context, const leat_policy_trial *trial), void *context);
 
 #ifdef __cplusplus
 }

@@ -1,0 +1,155 @@
+"""performance_figures.py - what was measured: the figures behind docs/performance.md, for performance.py.
+
+Reads docs/performance/*.json, a run of `leat bench ... --json` each, and the last line of bench/instructions.txt. A run is a dictionary;
+its `figures` are (median, lowest, highest, unit) by (row, column, field). Rows and columns are those that the command line asked
+for, so that a cell which was asked for and not measured (NotSeen) is told from one that nobody asked for (Wrong).
+"""
+import json
+
+NAMES = {"boost": "boost spsc_queue", "rwqueue": "readerwriterqueue", "boost_mq": "boost message_queue", "zeromq": "ZeroMQ",
+         "posix_mq": "POSIX message queue", "unix_stream": "Unix stream socket", "unix_seqpacket": "Unix seqpacket socket"}
+LIMITS = {"ping_pause": "cache line there and back, `pause` in the loop", "ping_bare": "cache line there and back, bare loop",
+          "ping_payload": "64 B payload line and flag line, there and back", "pull": "receiver reads lines that the sender has written",
+          "rewrite_read": "sender rewrites lines that the receiver has only read",
+          "rewrite_dirty": "sender rewrites lines that the receiver has written 8 B of",
+          "memcpy_cache": "memcpy within one process, 64 KiB", "memcpy_memory": "memcpy within one process, 32 MiB"}
+STEPS = ["create", "attach", "close", "close_last"]
+MORE_IS_BETTER = ("M/s", "/s", "GB/s")
+
+
+class Wrong(Exception):
+    """Something in the template, or in what it asks for, is wrong."""
+
+
+class NotSeen(Exception):
+    """A figure that was asked for, but not one undisturbed cell was measured."""
+
+
+# --- Runs: a dictionary each. figures: (row, column, field) -> (median, lowest, highest, unit) ------------------------
+
+
+def spread_of(value, unit):
+    return (value["median"], value["min"], value["max"], unit)
+
+
+def column_of(result):
+    """A column's name: the size as `leat bench -s` has it, and the level."""
+    size = "small" if result["size"] == "mix 8-64 B" else result["size"].split()[0]
+    level = result.get("rate", result.get("receivers"))
+    return size if level is None else "%s@%d" % (size, level)
+
+
+def cell_figures(result):
+    units = {"million_per_s": ("rate", "M/s"), "achieved": ("achieved", "/s"), "probe_ns": ("probe", "ns")}
+    for name, value in result.items():
+        field, unit = units.get(name, (name[:-3], "ns"))
+        if (name in units or name.endswith("_ns")) and value:
+            yield field, spread_of(value, unit)
+    if result["receiver"]["messages"]:
+        for field, side, counter in (("doorbells", "sender", "doorbells"), ("sleeps", "receiver", "sleeps")):
+            value = 1e6 * result[side][counter] / result["receiver"]["messages"]
+            yield field, (value, value, value, "")
+
+
+def asked_for(command):
+    """The rows and columns that the command line has; there may be no cell of some."""
+    def option(*names):
+        return next((command[i + 1].split(",") for i in range(len(command) - 1) if command[i] in names), [])
+    levels = option("--rate", "--receivers")
+    sizes = option("-s", "--sizes")
+    return option("-t", "--transports"), ["%s@%s" % (s, l) for s in sizes for l in levels] if levels else sizes
+
+
+def read_cells(run, results):
+    run["rows"], run["columns"] = asked_for(run["command"])
+    for result in results:
+        for field, value in cell_figures(result):
+            run["figures"][result["transport"], column_of(result), field] = value
+
+
+def read_limits(run, results):
+    run["rows"], run["columns"], run["names"] = list(LIMITS), [""], LIMITS
+    for name in LIMITS if results else []:
+        unit, key = next((unit, name + end) for unit, end in (("ns", "_ns"), ("GB/s", "_gb_s")) if name + end in results[0])
+        run["figures"][name, "", "value"] = spread_of(results[0][key], unit)
+
+
+def read_open(run, results):
+    """Of thousands of calls the longest says nothing: the 99th percentile stands for it."""
+    run["rows"], run["columns"] = [result["way"] for result in results], STEPS
+    for result in results:
+        for step in STEPS:
+            value = result[step + "_us"]
+            run["figures"][result["way"], step, "p50"] = (value["median"], value["min"], value["p99"], "us")
+
+
+def read_run(path):
+    data = json.loads(path.read_text())
+    experiment = data["experiments"][0]
+    kind, results = experiment["experiment"], experiment["results"]
+    run = {"name": path.stem, "kind": kind, "command": data["command"], "date": data["date"][:10], "figures": {}, "names": NAMES,
+           "main": {"throughput": "rate", "limits": "value"}.get(kind, "p50"), "dropped": experiment.get("dropped", {}),
+           "machine": describe_machine(data)}
+    far = sum(r.get("cells", 1) * (1 if r.get("placement") == "far" else -1) for r in results) > 0
+    run["placement"] = "far" if far else "near"
+    run["results"] = [r for r in results if r.get("placement", "near") == run["placement"]]
+    {"limits": read_limits, "open": read_open}.get(kind, read_cells)(run, run["results"])
+    return run
+
+
+def read_instructions(path):
+    lines = path.read_text().splitlines()
+    counts = lines[-1].split()[-13:]
+    run = {"name": "instructions", "kind": "instructions", "rows": ["copy", "inline", "many", "place"], "columns": ["8", "64", "1024"],
+           "figures": {}, "names": {}, "main": "count"}
+    for i, count in enumerate(counts[1:]):
+        if count != "-" and counts[0] != "-":
+            value = float(count) - float(counts[0])
+            run["figures"][run["rows"][i // 3], run["columns"][i % 3], "count"] = (value, value, value, "")
+    return run
+
+
+def describe_machine(data):
+    machine = data["machine"]
+    compiler = machine["compiler"] if not machine["compiler"][0].isdigit() else "gcc " + machine["compiler"]
+    return "%s, %s, %s, %s, leat %s" % (machine["cpu"], machine["architecture"], machine["system"], compiler, data["library"])
+
+
+# --- Figures ----------------------------------------------------------------------------------------------------------
+
+
+def find_run(runs, name):
+    if name not in runs:
+        raise Wrong("there is no run '%s'; there are %s" % (name, ", ".join(sorted(runs))))
+    return runs[name]
+
+
+def look_up(run, row, column, field):
+    """A figure, and the row it is from, which `best:` chooses."""
+    rows = row[5:].split(",") if row.startswith("best:") else [row]
+    for asked, known in [(r, run["rows"]) for r in rows] + [(column, run["columns"])]:
+        if asked not in known:
+            raise Wrong("run '%s' has no '%s'; it has %s" % (run["name"], asked, ", ".join(known)))
+    seen = [(run["figures"][r, column, field], r) for r in rows if (r, column, field) in run["figures"]]
+    if not seen:
+        known = sorted({f for _, _, f in run["figures"]} | {"p50", "p90", "p99", "p99.9", "p99.99", "max"})
+        if field not in known + [run["main"]]:
+            raise Wrong("run '%s' has no field '%s'; it has %s" % (run["name"], field, ", ".join(known)))
+        raise NotSeen
+    better = max if seen[0][0][3] in MORE_IS_BETTER else min
+    return better(seen, key=lambda one: one[0][0])
+
+
+def full_figure(runs, words, given=None):
+    """The words of a FIGURE made complete: RUN, ROW, COLUMN, FIELD. What is left out is taken from `given`, a complete one."""
+    if given and (not words or words[0] not in runs):
+        words = given[:1] + words
+    run = find_run(runs, words[0] if words else "")
+    place = words[:2] + ([""] if run["columns"] == [""] else []) + words[2:]
+    if given and len(place) == 2:
+        place.append(given[2])
+    if len(place) == 3:
+        place.append(given[3] if given and run["main"] == runs[given[0]]["main"] else run["main"])
+    if len(place) != 4:
+        raise Wrong("a figure is RUN ROW COLUMN [FIELD], not '%s'" % " ".join(words))
+    return place
