@@ -134,7 +134,7 @@ mutant short_wiped_before_position $inlined crash "recv" \
     '/^LEAT__INLINE void leat__lane_release/,/^}/{/^    __atomic_store_n(lane->noted, end,/d;s/^    lane->position = end;/    __atomic_store_n(lane->noted, end, __ATOMIC_RELEASE); lane->position = end;/;}'
 mutant short_lines_back_before_wiped $inlined crash "recv" \
     '/^LEAT__INLINE void leat__lane_release/,/^}/{/^    __atomic_store_n(lane->noted + 1,/d;s/^    __atomic_store_n(lane->noted, end,.*/    __atomic_store_n(lane->noted + 1, end \& ~(LEAT__LINE - 1), __ATOMIC_RELEASE); __atomic_store_n(lane->noted, end, __ATOMIC_RELEASE);/;}'
-mutant short_not_wiped $inlined ring "*queue*" '/^LEAT__INLINE void leat__lane_release/,/^}/s/^    leat__lane_wipe(record, slot);/    (void)record;/'
+mutant short_not_wiped $inlined ring "*queue*" '/^LEAT__INLINE void leat__lane_release/,/^}/s/^    leat__lane_wipe(lane, record, slot);/    (void)record;/'
 mutant short_longest_wiped_by_half $inlined ring "*queue*" '/^LEAT__INLINE void leat__lane_wipe(/,/^}/s/^            __atomic_store_n(record, 0, .*/            break;/'
 
 # A sender that takes over.
