@@ -55,7 +55,7 @@ static int attach(struct leat__side *side) {
     bool first = false;
     int result = take_role(sender, &first);
     if (result == LEAT_OK && sender->many)
-        result = leat__lock_take_slot(file, &sender->slot);
+        result = leat__lock_take_slot(&side->own->lock, file, &sender->slot);
     if (result != LEAT_OK)
         return result;
     sender->ring = (struct leat__ring_sender){.lane = leat__lane(&side->memory, side->own), .memory = side->memory};

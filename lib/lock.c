@@ -6,35 +6,33 @@
 #define SLOT_BITS 16
 #define SPINS 200 /* a holder is done within a microsecond or has been stopped: about the cost of one sleep */
 
-static unsigned slot_of(uint64_t owner) {
-    return (unsigned)(owner & ((1u << SLOT_BITS) - 1));
-}
-
 static uint64_t next_turn(uint64_t owner, unsigned slot) {
     return ((owner >> SLOT_BITS) + 1) << SLOT_BITS | slot;
 }
 
-int leat__lock_take_slot(leat__file file, unsigned *slot) {
+int leat__lock_take_slot(const struct leat__lock *lock, leat__file file, unsigned *slot) {
     for (unsigned candidate = 1; candidate <= LEAT__SLOTS_MAX; candidate++) {
         int result = leat__os_lock(file, LEAT__LOCK_SLOTS + candidate, LEAT__EXCLUSIVE);
-        if (result == LEAT_OK)
-            *slot = candidate;
-        if (result != LEAT_EBUSY)
+        if (result == LEAT_EBUSY)
+            continue;
+        if (result != LEAT_OK)
             return result;
+        *slot = candidate;
+        if (leat__lock_slot(leat__load_acquire64(&lock->owner)) != candidate) /* nobody else can change that: the byte is ours */
+            return LEAT_OK;
+        leat__os_lock(file, LEAT__LOCK_SLOTS + candidate, LEAT__UNLOCKED);
     }
     return leat__fail(LEAT_EBUSY, 0, "all %d places are taken", LEAT__SLOTS_MAX);
 }
 
-/* The kernel says whether a slot's holder lives; our own slot is ours alone, so finding it in the lock means a predecessor's. */
-static bool holder_died(leat__file file, unsigned holder, unsigned own_slot) {
+bool leat__lock_holder_died(leat__file file, unsigned holder, unsigned own_slot) {
     return holder == own_slot || holder > LEAT__SLOTS_MAX || !leat__os_locked(file, LEAT__LOCK_SLOTS + holder);
 }
 
-/* One look: takes the lock if it is free or, when asked to probe, if its holder is dead. LEAT_EBUSY when neither. */
-static int try_acquire(struct leat__lock *lock, leat__file file, unsigned slot, bool probe) {
+int leat__lock_try(struct leat__lock *lock, leat__file file, unsigned slot, bool probe) {
     uint64_t owner = leat__load_acquire64(&lock->owner); /* [L1] what the last holder wrote */
-    unsigned holder = slot_of(owner);
-    if (holder != 0 && !(probe && holder_died(file, holder, slot)))
+    unsigned holder = leat__lock_slot(owner);
+    if (holder != 0 && !(probe && leat__lock_holder_died(file, holder, slot)))
         return LEAT_EBUSY;
     if (!leat__compare_exchange64(&lock->owner, owner, next_turn(owner, slot))) /* [L1] */
         return LEAT_EBUSY;
@@ -49,11 +47,11 @@ static int sleep_and_try(struct leat__lock *lock, leat__file file, unsigned slot
     uint32_t bell = leat__load_acquire32(&lock->bell);
     leat__store_relaxed32(&lock->contended, 1);
     leat__fence_full(); /* [L3] announcement before the look, pairs with [L4] */
-    int result = try_acquire(lock, file, slot, false);
+    int result = leat__lock_try(lock, file, slot, false);
     if (result != LEAT_EBUSY)
         return result;
     int slept = leat__os_wait(&lock->bell, bell, slice_end);
-    result = try_acquire(lock, file, slot, slept == LEAT_ETIMEDOUT);
+    result = leat__lock_try(lock, file, slot, slept == LEAT_ETIMEDOUT);
     if (result != LEAT_EBUSY)
         leat__store_relaxed32(&lock->contended, 1); /* others may still sleep: our release has to look after them */
     return result == LEAT_EBUSY && slept == LEAT_EINTR ? LEAT_EINTR : result;
@@ -61,14 +59,14 @@ static int sleep_and_try(struct leat__lock *lock, leat__file file, unsigned slot
 
 int leat__lock_acquire(struct leat__lock *lock, leat__file file, unsigned slot, uint64_t deadline_ns,
                        bool interruptible) {
-    int result = try_acquire(lock, file, slot, slot_of(leat__load_relaxed64(&lock->owner)) == slot);
+    int result = leat__lock_try(lock, file, slot, leat__lock_slot(leat__load_relaxed64(&lock->owner)) == slot);
     for (int spin = 0; result == LEAT_EBUSY && spin < SPINS && deadline_ns != LEAT_NOW; spin++) {
         leat__pause();
-        result = try_acquire(lock, file, slot, false);
+        result = leat__lock_try(lock, file, slot, false);
     }
     while (result == LEAT_EBUSY) {
         if (leat__os_now() >= deadline_ns) {
-            result = try_acquire(lock, file, slot, true);
+            result = leat__lock_try(lock, file, slot, true);
             return result != LEAT_EBUSY ? result : deadline_ns == LEAT_NOW ? LEAT_EAGAIN : LEAT_ETIMEDOUT;
         }
         result = sleep_and_try(lock, file, slot, deadline_ns);
@@ -80,10 +78,13 @@ int leat__lock_acquire(struct leat__lock *lock, leat__file file, unsigned slot, 
 
 void leat__lock_release(struct leat__lock *lock) {
     uint64_t owner = leat__load_relaxed64(&lock->owner); /* ours: nobody else changes it while we live */
-    leat__store_release64(&lock->owner, owner >> SLOT_BITS << SLOT_BITS); /* [L2] everything written under the lock */
-    leat__fence_full();                                                    /* [L4] release before the look */
-    if (leat__load_relaxed32(&lock->contended) == 0 || leat__exchange32(&lock->contended, 0) == 0)
+    (void)leat__exchange64(&lock->owner, owner >> SLOT_BITS << SLOT_BITS); /* [L2] everything written under the lock; [L4] */
+    leat__lock_wake(lock, false);
+}
+
+void leat__lock_wake(struct leat__lock *lock, bool all) {
+    if (leat__load_total32(&lock->contended) == 0 || leat__exchange32(&lock->contended, 0) == 0) /* [L4] */
         return;
     leat__increment32(&lock->bell); /* another release may ring at the same moment */
-    leat__os_wake(&lock->bell, false);
+    leat__os_wake(&lock->bell, all);
 }

@@ -12,7 +12,7 @@
  *          held: announce with `contended`, look again, sleep on `bell`; every slice of 50 ms ask the kernel about the holder. A
  *          dead holder's lock is taken over by the same compare-and-exchange: then the result is LEAT__LOCK_INHERITED and the
  *          caller repairs what the dead one may have left half done.
- * release  store (turn, 0), fence, and wake one if `contended` was set.
+ * release  exchange for (turn, 0), and wake one if `contended` was set.
  *
  * Crash points. Holder killed: taken over, within one slice. Killed between its release and the wake: the sleeper sees the free
  * lock when its slice ends. A sleeper killed: at worst one wake too many. Waiters are not served in order.
@@ -32,8 +32,24 @@ struct leat__lock {
 #define LEAT__LOCK_INHERITED 1 /* acquired, from a holder that died */
 #define LEAT__SLOTS_MAX 4095
 
-/* Takes a free slot of the file: 1 to LEAT__SLOTS_MAX, by locking its byte, until the file is closed. LEAT_EBUSY when all are taken. */
-int leat__lock_take_slot(leat__file file, unsigned *slot);
+/* Takes a free slot of the file: 1 to LEAT__SLOTS_MAX, by locking its byte, until the file is closed. Not one that the lock names as its
+ * holder's: that one died, and must be seen to have. LEAT_EBUSY when all are taken. */
+int leat__lock_take_slot(const struct leat__lock *lock, leat__file file, unsigned *slot);
+
+/* One look: takes the lock if it is free or, when asked to probe, if its holder is dead. LEAT_OK, LEAT__LOCK_INHERITED, LEAT_EBUSY. */
+int leat__lock_try(struct leat__lock *lock, leat__file file, unsigned slot, bool probe);
+
+/* Whether the holder's slot is held by nobody who lives, own_slot's apart, which can only be a predecessor's. */
+bool leat__lock_holder_died(leat__file file, unsigned holder, unsigned own_slot);
+
+/* Wakes one sleeper, or all, if there may be any. After what they wait for was stored by an exchange or a compare-and-exchange: the look
+ * for sleepers is in one order with that, as a full fence between them would make it, at half the price. */
+void leat__lock_wake(struct leat__lock *lock, bool all);
+
+/* The slot in a lock word. */
+static inline unsigned leat__lock_slot(uint64_t owner) {
+    return (unsigned)(owner & 0xFFFF);
+}
 
 /* LEAT_OK, LEAT__LOCK_INHERITED, LEAT_EAGAIN, LEAT_ETIMEDOUT; LEAT_EINTR if interruptible and a signal handler ran. Not recursive. */
 int leat__lock_acquire(struct leat__lock *lock, leat__file file, unsigned slot, uint64_t deadline_ns, bool interruptible);

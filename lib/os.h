@@ -26,6 +26,10 @@ void leat__os_keep_on(int processor);     /* the calling thread, and those that 
  * access to the word suffices. */
 int leat__os_wait(const leat__u32 *word, uint32_t expected, uint64_t deadline_ns);
 
+/* The same on several words at once, at most 64: until one of them is woken. Where the system cannot (Linux before 5.16), it sleeps for at most
+ * two milliseconds. */
+int leat__os_wait_any(const leat__u32 *const words[], const uint32_t expected[], size_t count, uint64_t deadline_ns);
+
 /* Wakes one sleeper, or all. */
 void leat__os_wake(const leat__u32 *word, bool all);
 
@@ -91,7 +95,8 @@ int leat__os_name_remove(leat__file directory, const char *file_name);
 int leat__os_file_read(leat__file file, uint64_t offset, void *buffer, size_t size);
 int leat__os_file_write(leat__file file, uint64_t offset, const void *data, size_t size);
 
-uint32_t leat__os_user(void); /* the effective user id */
+uint32_t leat__os_user(void);    /* the effective user id */
+uint32_t leat__os_process(void); /* this process, as it is numbered in its own namespace */
 
 /* --- Locks that the kernel drops when their holder dies -------------------------------------------------------------
  *

@@ -36,6 +36,9 @@ _Static_assert(sizeof(leat__u32) == 4 && sizeof(leat__u64) == 8, "shared words h
     static inline value_type leat__load_acquire##suffix(const type *shared) {                                         \
         return atomic_load_explicit(&((type *)(uintptr_t)shared)->word, memory_order_acquire);                        \
     }                                                                                                                 \
+    static inline value_type leat__load_total##suffix(const type *shared) { /* in one order with all exchanges and full fences */ \
+        return atomic_load_explicit(&((type *)(uintptr_t)shared)->word, memory_order_seq_cst);                        \
+    }                                                                                                                 \
     static inline void leat__store_relaxed##suffix(type *shared, value_type value) {                                  \
         atomic_store_explicit(&shared->word, value, memory_order_relaxed);                                            \
     }                                                                                                                 \

@@ -38,7 +38,7 @@ static struct {
     void *shared[32];
     size_t shared_size[32];
     size_t shared_count;
-    char *kept[64];
+    char *kept[256];
     size_t kept_count;
 } harness;
 

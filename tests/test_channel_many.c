@@ -168,6 +168,24 @@ static void a_sender_that_is_killed_with_a_reservation_harms_nobody(void **state
     leat_receiver_close(rx);
 }
 
+/* A newcomer that took the dead holder's place, and sends nothing, would pass for the holder, alive. */
+static void a_newcomer_does_not_bring_the_dead_holder_to_life(void **state) {
+    (void)state;
+    struct board *board = harness_shared(sizeof *board);
+    leat_receiver *rx = open_receiver("many", &many);
+    pid_t holder = harness_spawn(reserve_and_stay, board); /* the first to come */
+    harness_await(&board->ready, 1);
+    leat_sender *tx = open_sender("many", &many);
+    harness_kill(holder);
+    leat_sender *newcomer = open_sender("many", &many);
+    assert_ok(leat_send(tx, "on", 2, LATER));
+    expect_text(rx, "on");
+    leat_sender_close(newcomer);
+    leat_sender_close(tx);
+    expect_news(rx, LEAT_ECLOSED, LATER);
+    leat_receiver_close(rx);
+}
+
 static int receive_all_accounts(void *context) {
     struct board *board = context;
     leat_receiver *rx = open_receiver("many", &many);
@@ -222,6 +240,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         HARNESS_TEST_WITHIN(every_senders_messages_arrive_complete_and_in_its_order, 60),
         HARNESS_TEST_WITHIN(a_sender_that_is_killed_with_a_reservation_harms_nobody, 60),
+        HARNESS_TEST_WITHIN(a_newcomer_does_not_bring_the_dead_holder_to_life, 60),
         HARNESS_TEST_WITHIN(senders_killed_at_random_lose_nothing_that_was_committed, 90),
     };
     return HARNESS_MAIN("channel_many", tests);

@@ -14,7 +14,8 @@ static const char help[] =
     "Shows what is known about an object, without taking part in it.\n"
     "\n"
     "  --global  the machine's object of that name, not this user's\n"
-    "  --json    as one JSON object; for channels with a member \"channel\"\n";
+    "  --json    as one JSON object; for a channel with a member \"channel\", and so on\n"
+    "            for mutexes, events and semaphores\n";
 
 static void line(const char *label, const char *value) {
     printf("  %-12s %s\n", label, value);
@@ -73,9 +74,28 @@ static void show_channel(const leat_channel_info *info) {
     statistics_row("high water, bytes", info->sent.high_water_bytes, info->received.high_water_bytes);
 }
 
+static void show_sync(const leat_sync_info *info) {
+    printf("  %-12s %u\n", "handles", info->handles);
+    if (info->kind == LEAT_KIND_MUTEX) {
+        line("state", info->lost ? "lost: until 'leat reset'" : info->held ? "held" : info->abandoned ? "held by one who died" : "free");
+        if (info->held)
+            printf("  %-12s process %u\n", "holder", info->holder);
+    } else if (info->kind == LEAT_KIND_EVENT) {
+        line("state", info->set ? "set" : "not set");
+        line("reset", info->manual_reset ? "manual" : "automatic");
+    } else {
+        printf("  %-12s %u of at most %u\n", "count", info->count, info->maximum);
+    }
+}
+
+static bool is_sync(const leat_object_info *info) {
+    return !info->damaged && (info->kind == LEAT_KIND_MUTEX || info->kind == LEAT_KIND_EVENT || info->kind == LEAT_KIND_SEMAPHORE);
+}
+
 static int show(const struct target *target, bool json) {
     leat_object_info info;
     leat_channel_info channel;
+    leat_sync_info sync;
     int code = leat_stat(target->name, target->scope, &info);
     if (code != LEAT_OK)
         return fail_leat(target, code, "'leat ls' shows what there is");
@@ -83,14 +103,21 @@ static int show(const struct target *target, bool json) {
     /* A channel that cannot be read still has an outside: show that, then fail. */
     code = is_channel ? leat_channel_info_read(target->name, target->scope, &channel) : LEAT_OK;
     bool known = is_channel && code == LEAT_OK;
+    if (is_sync(&info))
+        code = leat_sync_info_read(target->name, target->scope, &sync);
+    bool sync_known = is_sync(&info) && code == LEAT_OK;
     if (json) {
         json_t *object = json_of_object(&info);
         json_object_set_new(object, "channel", known ? json_of_channel(&channel) : json_null());
+        if (sync_known)
+            json_object_set_new(object, leat_kind_name(sync.kind), json_of_sync(&sync));
         json_write(object, stdout, false);
     } else {
         show_object(&info);
         if (known)
             show_channel(&channel);
+        if (sync_known)
+            show_sync(&sync);
     }
     return code == LEAT_OK ? END_OK : fail_leat(target, code, NULL);
 }

@@ -30,7 +30,8 @@ struct command {
 };
 
 extern const struct command command_ls, command_info, command_send, command_recv, command_create, command_read,
-    command_write, command_rm, command_gc, command_calibrate, command_demo, command_demo_producer, command_bench;
+    command_write, command_rm, command_gc, command_calibrate, command_run, command_wait, command_set, command_reset,
+    command_pulse, command_release, command_demo, command_demo_producer, command_bench;
 
 /* What a command works on. */
 struct target {

@@ -147,6 +147,24 @@ json_t *json_of_policy(const leat_policy *policy) {
     return object;
 }
 
+json_t *json_of_sync(const leat_sync_info *info) {
+    json_t *object = json_object();
+    json_object_set_new(object, "handles", json_count(info->handles));
+    if (info->kind == LEAT_KIND_MUTEX) {
+        json_object_set_new(object, "held", json_boolean(info->held));
+        json_object_set_new(object, "abandoned", json_boolean(info->abandoned));
+        json_object_set_new(object, "lost", json_boolean(info->lost));
+        json_object_set_new(object, "holder", info->holder != 0 ? json_count(info->holder) : json_null());
+    } else if (info->kind == LEAT_KIND_EVENT) {
+        json_object_set_new(object, "set", json_boolean(info->set));
+        json_object_set_new(object, "manual_reset", json_boolean(info->manual_reset));
+    } else {
+        json_object_set_new(object, "count", json_count(info->count));
+        json_object_set_new(object, "maximum", json_count(info->maximum));
+    }
+    return object;
+}
+
 json_t *json_of_channel(const leat_channel_info *info) {
     json_t *object = json_object();
     json_object_set_new(object, "capacity_bytes", json_count(info->capacity));

@@ -40,6 +40,7 @@ json_t *json_of_object(const leat_object_info *info);
 json_t *json_of_channel(const leat_channel_info *info);
 json_t *json_of_statistics(const leat_statistics *statistics);
 json_t *json_of_policy(const leat_policy *policy);
+json_t *json_of_sync(const leat_sync_info *info);
 
 /* Writes the value and a newline, and frees it. Lines: all in one line, as the last line on standard error is. */
 void json_write(json_t *value, FILE *stream, bool one_line);

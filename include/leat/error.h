@@ -58,7 +58,12 @@ extern "C" {
       "see the function's description: for example commit without reserve")                                           \
     X(LEAT_ERANGE, -24, "offset and length do not lie inside the object", "ask leat_region_size first")               \
     X(LEAT_ENOTSUP, -25, "this system cannot do it", "see docs/design.md, section Platforms")                         \
-    X(LEAT_ESYSTEM, -26, "an unexpected error of the operating system", "see leat_system_error")
+    X(LEAT_ESYSTEM, -26, "an unexpected error of the operating system", "see leat_system_error")                      \
+    X(LEAT_EOWNERDEAD, -27, "it is locked now, but its last owner died while it held it",                             \
+      "repair what it protects and unlock, or give it up (leat_mutex_give_up)")                                       \
+    X(LEAT_ELOST, -28, "what it protects was given up as lost", "make that anew, then leat_mutex_reset")              \
+    X(LEAT_ENOTOWNER, -29, "it is not held by this handle", "unlock with the handle that locked it")                  \
+    X(LEAT_EOVERFLOW, -30, "the count would pass its maximum", "release less, or later")
 
 enum {
     LEAT_OK = 0,

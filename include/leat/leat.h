@@ -4,6 +4,7 @@
  *     leat/error.h      error codes and what they mean
  *     leat/object.h     named objects: list, look, remove, clean up
  *     leat/region.h     shared memory
+ *     leat/sync.h       mutexes, events, semaphores, waiting for several
  *     leat/policy.h     what depends on the processor, as figures
  *     leat/channel.h    messages: sender and receiver
  *     leat/inline.h     the same for small messages, compiled into the caller; not included here
@@ -17,5 +18,6 @@
 #include "leat/object.h"
 #include "leat/policy.h"
 #include "leat/region.h"
+#include "leat/sync.h"
 
 #endif

@@ -154,7 +154,7 @@ mutant successor_does_not_finish_release $receiver ring "*queue*" '/^int leat__r
 mutant handed_back_too_much $receiver ring "*queue*" '/^void leat__ring_release/,/^}/s/receiver->released, end & ~(LEAT__LINE - 1))/receiver->released, (end \& ~(LEAT__LINE - 1)) + LEAT__LINE)/'
 
 # Many senders.
-mutant holder_never_dead lib/lock.c crash "many: send" '/^static bool holder_died/,/^}/s/^    return .*/    (void)file; return holder == own_slot;/'
+mutant holder_never_dead lib/lock.c crash "many: send" '/^bool leat__lock_holder_died/,/^}/s/^    return .*/    (void)file; return holder == own_slot;/'
 mutant heir_does_not_repair channels/sender.c crash "many: send" 's/result == LEAT__LOCK_INHERITED ? leat__ring_sender_recover/result == 77 ? leat__ring_sender_recover/'
 
 # Being told.

@@ -28,6 +28,10 @@ uint32_t leat__os_user(void) {
     return (uint32_t)geteuid();
 }
 
+uint32_t leat__os_process(void) {
+    return (uint32_t)getpid();
+}
+
 /* --- Directories ---------------------------------------------------------------------------------------------------- */
 
 void leat__os_directory_path(leat_scope scope, char *path, size_t size) {

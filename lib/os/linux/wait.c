@@ -74,6 +74,29 @@ int leat__os_wait(const leat__u32 *word, uint32_t expected, uint64_t deadline_ns
     return errno == ETIMEDOUT ? LEAT_ETIMEDOUT : LEAT_EINTR;
 }
 
+#define WAIT_ANY_MAX 64
+#define POLL_NS UINT64_C(2000000)
+
+int leat__os_wait_any(const leat__u32 *const words[], const uint32_t expected[], size_t count, uint64_t deadline_ns) {
+    if (count == 1)
+        return leat__os_wait(words[0], expected[0], deadline_ns);
+#if defined(SYS_futex_waitv) && defined(FUTEX_32)
+    struct futex_waitv waiters[WAIT_ANY_MAX];
+    struct timespec deadline = timespec_of(deadline_ns);
+    for (size_t i = 0; i < count; i++)
+        waiters[i] = (struct futex_waitv){.val = expected[i], .uaddr = (uintptr_t)&words[i]->word, .flags = FUTEX_32};
+    long result = syscall(SYS_futex_waitv, waiters, (unsigned)count, 0, deadline_ns == LEAT_FOREVER ? NULL : &deadline,
+                          CLOCK_MONOTONIC);
+    if (result >= 0 || errno == EAGAIN)
+        return LEAT_OK;
+    if (errno != ENOSYS)
+        return errno == ETIMEDOUT ? LEAT_ETIMEDOUT : LEAT_EINTR;
+#endif
+    uint64_t end = leat__os_now() + POLL_NS;
+    int slept = leat__os_wait(words[0], expected[0], end < deadline_ns ? end : deadline_ns);
+    return slept == LEAT_ETIMEDOUT && leat__os_now() < deadline_ns ? LEAT_OK : slept;
+}
+
 void leat__os_wake(const leat__u32 *word, bool all) {
     syscall(SYS_futex, &word->word, FUTEX_WAKE, all ? INT_MAX : 1, NULL, NULL, 0);
 }

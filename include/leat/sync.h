@@ -1,0 +1,157 @@
+/* leat/sync.h - named mutexes, events and semaphores, and waiting for one of several or for all of them.
+ *
+ *     leat_mutex *mutex;                                            leat_event *ready;
+ *     if (leat_mutex_open(&mutex, "scoreboard", NULL) != LEAT_OK)   leat_event_open(&ready, "ready", NULL);
+ *         ...                                                       leat_event_set(ready);        one program
+ *     int code = leat_mutex_lock(mutex, LEAT_FOREVER);              leat_wait(leat_event_waitable(ready), LEAT_FOREVER);
+ *     if (code == LEAT_OK || code == LEAT_EOWNERDEAD) {                                           another
+ *         ...
+ *         leat_mutex_unlock(mutex);
+ *     }
+ *
+ * Death. All of them survive the death of any user at any point. A mutex whose owner's process ended, or whose owner closed the handle,
+ * goes to the next one who waits, who is told (LEAT_EOWNERDEAD). Counts and signals are single words: never half changed, never given
+ * back by a death. A waiter that should have been woken by a process that was killed just before it could do so looks by itself, after
+ * 50 ms at first, and at growing intervals up to a second when it has waited for long: that is the longest that any death delays it.
+ *
+ * Order. Waiters are not served in order, and priorities play no part: whoever looks first has it.
+ *
+ * Who. A handle is what owns a mutex and what waits: it belongs to one thread at a time. Threads that share an object open a handle
+ * each. Fork: a child cannot use its parent's handles (LEAT_EFORKED). Signals: nothing here may be called from a handler; waits go on
+ * after one unless `interruptible` is set. Names, scopes and lifetimes are those of all objects (leat/object.h).
+ */
+#ifndef LEAT_SYNC_H
+#define LEAT_SYNC_H
+
+#include "leat/object.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct leat_mutex leat_mutex;
+typedef struct leat_event leat_event;
+typedef struct leat_semaphore leat_semaphore;
+typedef struct leat_waitable leat_waitable; /* any of the three */
+
+/* What all three have in common. All zero is the sensible default: local, open or create, dies with its last user, for this user
+ * alone. */
+typedef struct leat_sync_options {
+    leat_scope scope;
+    leat_way way;
+    bool persistent;      /* when created: stays until leat_unlink */
+    bool interruptible;   /* waits end with LEAT_EINTR when a signal handler ran */
+    bool recursive;       /* mutex: locking what this handle holds counts, instead of LEAT_ESTATE */
+    bool manual_reset;    /* event, when created: stays set until it is reset; otherwise one waiter takes it */
+    bool initially;       /* when created. Mutex: held by this handle; event: set */
+    uint32_t permissions; /* when created: rwxrwxrwx bits; 0 means 0600. All users need read and write permission */
+    uint64_t reserved[4]; /* zero */
+} leat_sync_options;
+
+/* --- Mutex ------------------------------------------------------------------------------------------------------------ */
+
+/* LEAT_ENOENT, LEAT_EEXIST by options->way, LEAT_EKIND when the name belongs to another kind of object, LEAT_ENAME, LEAT_ENOSPC,
+ * LEAT_EACCES, LEAT_EUNTRUSTED, LEAT_EVERSION, LEAT_ECORRUPT, LEAT_EBUSY when it has 4095 handles. options may be NULL. */
+LEAT_API LEAT_CHECKED int leat_mutex_open(leat_mutex **mutex, const char *name, const leat_sync_options *options);
+
+/* Leaves. A mutex that the handle still holds is left as by death: the next one is told. NULL is allowed. */
+LEAT_API void leat_mutex_close(leat_mutex *mutex);
+
+/* Locks. LEAT_OK, or LEAT_EOWNERDEAD: locked all the same, but the last owner died, and what it protected may be half changed: repair it,
+ * then unlock as usual; or leat_mutex_give_up. Not locked: LEAT_EAGAIN (deadline LEAT_NOW), LEAT_ETIMEDOUT, LEAT_EINTR, LEAT_ELOST, LEAT_ESTATE
+ * when this handle holds it and is not recursive. */
+LEAT_API LEAT_CHECKED int leat_mutex_lock(leat_mutex *mutex, uint64_t deadline_ns);
+
+/* Unlocks; as often as it was locked, with a recursive handle. LEAT_ENOTOWNER when this handle does not hold it: nothing changes. */
+LEAT_API LEAT_CHECKED int leat_mutex_unlock(leat_mutex *mutex);
+
+/* Unlocks and declares lost what it protects: every lock is LEAT_ELOST from now on, for those who wait too. LEAT_ENOTOWNER. */
+LEAT_API LEAT_CHECKED int leat_mutex_give_up(leat_mutex *mutex);
+
+/* Makes a lost mutex usable again, once what it protects has been made anew. LEAT_ESTATE when it is not lost. */
+LEAT_API LEAT_CHECKED int leat_mutex_reset(leat_mutex *mutex);
+
+LEAT_API bool leat_mutex_created(const leat_mutex *mutex);
+LEAT_API leat_waitable *leat_mutex_waitable(leat_mutex *mutex);
+
+/* --- Event ------------------------------------------------------------------------------------------------------------ */
+
+/* As leat_mutex_open. An existing event keeps its kind of reset and its state. */
+LEAT_API LEAT_CHECKED int leat_event_open(leat_event **event, const char *name, const leat_sync_options *options);
+LEAT_API void leat_event_close(leat_event *event);
+
+/* Sets it. Manual reset: all who wait go on, and all who come, until it is reset. Automatic: one goes on, now or later, and takes the signal; setting
+ * what is set changes nothing. LEAT_EFORKED. */
+LEAT_API LEAT_CHECKED int leat_event_set(leat_event *event);
+
+/* Takes the signal away. LEAT_EFORKED. */
+LEAT_API LEAT_CHECKED int leat_event_reset(leat_event *event);
+
+/* Lets those go on who wait at this moment (automatic: one of them), and leaves it reset. Pulses that follow each other before the one who was
+ * let go has woken may count as one. Of wait calls for all of several, none. LEAT_EFORKED. */
+LEAT_API LEAT_CHECKED int leat_event_pulse(leat_event *event);
+
+LEAT_API bool leat_event_is_set(const leat_event *event);
+LEAT_API bool leat_event_created(const leat_event *event);
+LEAT_API leat_waitable *leat_event_waitable(leat_event *event);
+
+/* --- Semaphore -------------------------------------------------------------------------------------------------------- */
+
+#define LEAT_SEMAPHORE_MAX UINT32_C(0x7fffffff)
+
+/* As leat_mutex_open. initial from 0 to maximum, maximum from 1 to LEAT_SEMAPHORE_MAX, else LEAT_EINVAL; an existing semaphore keeps its
+ * own. */
+LEAT_API LEAT_CHECKED int leat_semaphore_open(leat_semaphore **semaphore, const char *name, uint32_t initial, uint32_t maximum,
+                                              const leat_sync_options *options);
+LEAT_API void leat_semaphore_close(leat_semaphore *semaphore);
+
+/* Adds `amount`, 1 or more (else LEAT_EINVAL), to the count; *previous (may be NULL) is what it was. LEAT_EOVERFLOW when that would pass the
+ * maximum: nothing changes. LEAT_EFORKED. */
+LEAT_API LEAT_CHECKED int leat_semaphore_release(leat_semaphore *semaphore, uint32_t amount, uint32_t *previous);
+
+LEAT_API uint32_t leat_semaphore_count(const leat_semaphore *semaphore);
+LEAT_API uint32_t leat_semaphore_maximum(const leat_semaphore *semaphore);
+LEAT_API bool leat_semaphore_created(const leat_semaphore *semaphore);
+LEAT_API leat_waitable *leat_semaphore_waitable(leat_semaphore *semaphore);
+
+/* --- Waiting ---------------------------------------------------------------------------------------------------------- */
+
+#define LEAT_WAIT_MAX 64
+
+/* Waits until the object can be taken, and takes it: locks the mutex, takes the automatic event's signal, or one of the semaphore's count. For a
+ * mutex the same as leat_mutex_lock. LEAT_EAGAIN, LEAT_ETIMEDOUT, LEAT_EINTR, LEAT_EFORKED. */
+LEAT_API LEAT_CHECKED int leat_wait(leat_waitable *object, uint64_t deadline_ns);
+
+/* Waits until one of 1 to LEAT_WAIT_MAX different objects can be taken, and takes it: of several the one with the lowest index. *index (may
+ * be NULL) says which, with LEAT_OK, LEAT_EOWNERDEAD (taken) and LEAT_ELOST (not taken). LEAT_EINVAL for other counts, NULL, and handles that are
+ * given twice. A mutex that its handle holds already is LEAT_ESTATE, unless it is recursive. */
+LEAT_API LEAT_CHECKED int leat_wait_any(leat_waitable *const *objects, size_t count, size_t *index, uint64_t deadline_ns);
+
+/* Waits until all of them can be taken, and takes them together: until then none. LEAT_EOWNERDEAD: all were taken, and the owner of at least one
+ * mutex among them had died. Two handles of one object are LEAT_EINVAL here, and so is a mutex that its handle holds. While others commit, a mutex can look held
+ * for a moment that nobody will keep. */
+LEAT_API LEAT_CHECKED int leat_wait_all(leat_waitable *const *objects, size_t count, uint64_t deadline_ns);
+
+/* --- Looking from outside --------------------------------------------------------------------------------------------- */
+
+typedef struct leat_sync_info {
+    leat_kind kind;
+    uint32_t handles;      /* open on it, at most 4095; a snapshot */
+    bool held;             /* mutex: by somebody who lives */
+    bool abandoned;        /* mutex: its holder died, and nobody has taken it since */
+    bool lost;             /* mutex: given up */
+    uint32_t holder;       /* mutex: the process that holds it or held it last, as it is numbered in its own namespace; else 0 */
+    bool manual_reset;     /* event */
+    bool set;              /* event */
+    uint32_t count;        /* semaphore */
+    uint32_t maximum;      /* semaphore */
+} leat_sync_info;
+
+/* Reads the state of a mutex, event or semaphore without becoming a user. LEAT_EKIND when it is something else, LEAT_ENOENT, LEAT_EACCES,
+ * LEAT_EUNTRUSTED, LEAT_EVERSION, LEAT_ECORRUPT. */
+LEAT_API LEAT_CHECKED int leat_sync_info_read(const char *name, leat_scope scope, leat_sync_info *info);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,413 @@
+/* lib/sync.c - mutexes, events and semaphores (leat/sync.h, lib/sync.h); waiting is in lib/sync_wait.c. */
+#include "lib/sync.h"
+
+#include <stdlib.h>
+
+#include "lib/fail.h"
+
+#define COMMIT_SPINS 1000
+#define COMMIT_PAUSE_NS UINT64_C(50000)
+
+/* --- Opening ---------------------------------------------------------------------------------------------------------- */
+
+static int initialise(leat__file file, const void *context) {
+    const struct leat__sync_setup *setup = context;
+    const uint64_t parameters[6] = {setup->parameter};
+    int result = leat__header_write(file, setup->kind, parameters);
+    return result == LEAT_OK
+               ? leat__os_file_write(file, offsetof(struct leat__sync_page, word), &setup->word, sizeof setup->word)
+               : result;
+}
+
+static int validate(const struct leat__header *header, leat_kind kind) {
+    uint64_t parameter = header->parameters[0];
+    bool good = kind == LEAT_KIND_MUTEX       ? parameter == 0
+                : kind == LEAT_KIND_EVENT     ? parameter <= 1
+                                              : parameter >= 1 && parameter <= LEAT_SEMAPHORE_MAX;
+    if (!good || header->object_size != sizeof(struct leat__sync_page))
+        return leat__fail(LEAT_ECORRUPT, 0, "the header describes a %s that cannot be", leat_kind_name(kind));
+    return LEAT_OK;
+}
+
+static int attach(leat_waitable *object) {
+    const struct leat__header *header = &object->object.header;
+    int result = validate(header, object->kind);
+    if (result == LEAT_OK)
+        result = leat__object_map_private(&object->object, NULL);
+    if (result != LEAT_OK)
+        return result;
+    object->page = object->object.resource.memory;
+    object->manual = object->kind == LEAT_KIND_EVENT && header->parameters[LEAT__SYNC_MANUAL] != 0;
+    object->maximum = object->kind == LEAT_KIND_SEMAPHORE ? (uint32_t)header->parameters[LEAT__SYNC_MAXIMUM] : 0;
+    result = leat__lock_take_slot(&object->page->word, object->object.resource.file, &object->slot);
+    if (result == LEAT_OK)
+        leat__store_relaxed32(&object->page->processes[object->slot], leat__os_process());
+    return result;
+}
+
+static int check_options(const leat_sync_options *options) {
+    if (options->way > LEAT_OPEN || options->scope > LEAT_GLOBAL || (options->permissions & ~UINT32_C(0777)) != 0)
+        return leat__fail(LEAT_EINVAL, 0, "an option has no meaning");
+    return LEAT_OK;
+}
+
+static int open_object(leat_waitable *object, const char *name, leat_scope scope, const leat_sync_options *options,
+                       const struct leat__sync_setup *setup) {
+    int result = check_options(options);
+    if (result != LEAT_OK)
+        return result;
+    struct leat__object_request request = {
+        .name = name,
+        .scope = scope,
+        .kind = setup->kind,
+        .way = options->way,
+        .writable = true,
+        .persistent = options->persistent,
+        .permissions = options->permissions,
+        .size = sizeof(struct leat__sync_page),
+        .initialise = initialise,
+        .context = setup,
+    };
+    result = leat__object_open(&object->object, &request);
+    if (result != LEAT_OK)
+        return result;
+    object->kind = setup->kind;
+    object->interruptible = options->interruptible;
+    object->recursive = options->recursive;
+    result = attach(object);
+    if (result != LEAT_OK)
+        leat__object_close(&object->object);
+    return result;
+}
+
+int leat__sync_open(leat_waitable **out, const char *name, const leat_sync_options *options, const struct leat__sync_setup *setup) {
+    static const leat_sync_options defaults;
+    options = options != NULL ? options : &defaults;
+    leat_scope scope = options->scope;
+    const char *kind = leat_kind_name(setup->kind);
+    name = leat__name_scope(name, &scope);
+    leat_waitable *object = out != NULL ? calloc(1, sizeof *object) : NULL;
+    if (object == NULL)
+        return leat__fail_about(leat__fail(out == NULL ? LEAT_EINVAL : LEAT_ENOMEM, 0, "no handle"), kind, name);
+    int result = open_object(object, name, scope, options, setup);
+    if (result == LEAT_OK && object->object.created && setup->kind == LEAT_KIND_MUTEX && options->initially)
+        object->depth = leat__lock_try(&object->page->word, object->object.resource.file, object->slot, false) == LEAT_OK;
+    if (result != LEAT_OK) {
+        free(object);
+        return leat__fail_about(result, kind, name);
+    }
+    leat__object_settle(&object->object);
+    *out = object;
+    return LEAT_OK;
+}
+
+void leat__sync_close(leat_waitable *object) {
+    if (object == NULL)
+        return;
+    if (object->depth > 0 && !object->object.resource.forked) { /* as by death, but told at once */
+        leat__store_relaxed32(&object->page->abandoned, 1);
+        leat__lock_release(&object->page->word);
+    }
+    leat__object_close(&object->object);
+    free(object);
+}
+
+int leat__sync_check(const leat_waitable *object) {
+    if (object == NULL)
+        return leat__fail(LEAT_EINVAL, 0, "no object");
+    return object->object.resource.forked ? leat__fail(LEAT_EFORKED, 0, "opened by the parent process") : LEAT_OK;
+}
+
+/* --- The word ---------------------------------------------------------------------------------------------------------- */
+
+void leat__sync_heal(leat_waitable *object) {
+    uint64_t word = leat__load_acquire64(&object->page->word.owner);
+    if (leat__lock_slot(word) != 0 &&
+        leat__lock_holder_died(object->object.resource.file, leat__lock_slot(word), object->slot) &&
+        leat__compare_exchange64(&object->page->word.owner, word, word & ~UINT64_C(0xFFFF)))
+        leat__sync_wake(object, false); /* others may sleep over it */
+}
+
+uint64_t leat__sync_settled(leat_waitable *object) {
+    for (unsigned spins = 0;; spins++) {
+        uint64_t word = leat__load_acquire64(&object->page->word.owner);
+        if (leat__lock_slot(word) == 0)
+            return word;
+        if (spins < COMMIT_SPINS) {
+            leat__pause();
+            continue;
+        }
+        leat__sync_heal(object);
+        leat__os_sleep(leat__os_now() + COMMIT_PAUSE_NS);
+    }
+}
+
+/* What an event's or semaphore's word becomes when one who waits takes it; false when there is nothing to take. */
+static bool taken(const leat_waitable *object, uint64_t word, uint64_t *next) {
+    uint32_t upper = (uint32_t)(word >> 32);
+    *next = word;
+    if (object->kind == LEAT_KIND_SEMAPHORE) {
+        *next = word - LEAT__SYNC_ONE;
+        return upper > 0;
+    }
+    bool pulsed = upper != object->pulses;
+    if ((word & LEAT__SYNC_SET) != 0) {
+        *next = object->manual ? word : word & ~LEAT__SYNC_SET;
+        return true;
+    }
+    if (object->manual)
+        return pulsed;
+    *next = word & ~LEAT__SYNC_TOKEN;
+    return pulsed && (word & LEAT__SYNC_TOKEN) != 0;
+}
+
+bool leat__sync_available(const leat_waitable *object) {
+    uint64_t word = leat__load_acquire64(&object->page->word.owner), next;
+    if (object->kind == LEAT_KIND_MUTEX)
+        return leat__lock_slot(word) == 0 || leat__load_relaxed32(&object->page->lost) != 0;
+    return leat__lock_slot(word) == 0 && taken(object, word, &next); /* a committer may be dead: that is not seen here */
+}
+
+static int take_mutex(leat_waitable *object, bool probe) {
+    struct leat__sync_page *page = object->page;
+    if (object->depth > 0) {
+        object->depth++;
+        return LEAT_OK;
+    }
+    if (leat__load_acquire32(&page->lost) != 0)
+        return LEAT_ELOST;
+    int result = leat__lock_try(&page->word, object->object.resource.file, object->slot, probe);
+    if (result == LEAT_EBUSY)
+        return result;
+    if (result == LEAT__LOCK_INHERITED)
+        leat__store_relaxed32(&page->abandoned, 1);
+    if (leat__load_acquire32(&page->lost) != 0) { /* given up between the look and the lock */
+        leat__lock_release(&page->word);
+        return LEAT_ELOST;
+    }
+    object->depth = 1;
+    return leat__load_relaxed32(&page->abandoned) == 0 ? LEAT_OK : LEAT_EOWNERDEAD;
+}
+
+int leat__sync_take(leat_waitable *object, bool probe) {
+    if (object->kind == LEAT_KIND_MUTEX)
+        return take_mutex(object, probe);
+    for (;;) { /* each turn: another one was faster, who has got on */
+        uint64_t word = leat__load_acquire64(&object->page->word.owner), next;
+        if (leat__lock_slot(word) != 0) {
+            if (probe)
+                leat__sync_heal(object);
+            return LEAT_EBUSY;
+        }
+        if (!taken(object, word, &next))
+            return LEAT_EBUSY;
+        if (next == word || leat__compare_exchange64(&object->page->word.owner, word, next))
+            return LEAT_OK;
+    }
+}
+
+/* --- Mutex ------------------------------------------------------------------------------------------------------------- */
+
+/* The handles are all the same inside. */
+static leat_waitable *of_mutex(const leat_mutex *mutex) {
+    return (leat_waitable *)(uintptr_t)mutex;
+}
+
+int leat_mutex_open(leat_mutex **mutex, const char *name, const leat_sync_options *options) {
+    static const struct leat__sync_setup setup = {.kind = LEAT_KIND_MUTEX};
+    return leat__sync_open((leat_waitable **)mutex, name, options, &setup);
+}
+
+void leat_mutex_close(leat_mutex *mutex) {
+    leat__sync_close(of_mutex(mutex));
+}
+
+int leat_mutex_lock(leat_mutex *mutex, uint64_t deadline_ns) {
+    leat_waitable *object = of_mutex(mutex);
+    int result = leat__sync_check(object);
+    if (result != LEAT_OK)
+        return result;
+    if (object->depth == 0) {
+        result = take_mutex(object, false);
+        if (result != LEAT_EBUSY)
+            return result;
+    }
+    return leat_wait(object, deadline_ns);
+}
+
+static int check_owner(const leat_waitable *object) {
+    int result = leat__sync_check(object);
+    return result == LEAT_OK && object->depth == 0 ? leat__fail(LEAT_ENOTOWNER, 0, "this handle has not locked it") : result;
+}
+
+int leat_mutex_unlock(leat_mutex *mutex) {
+    leat_waitable *object = of_mutex(mutex);
+    int result = check_owner(object);
+    if (result != LEAT_OK || --object->depth > 0)
+        return result;
+    if (leat__load_relaxed32(&object->page->abandoned) != 0)
+        leat__store_relaxed32(&object->page->abandoned, 0);
+    leat__lock_release(&object->page->word);
+    return LEAT_OK;
+}
+
+int leat_mutex_give_up(leat_mutex *mutex) {
+    leat_waitable *object = of_mutex(mutex);
+    int result = check_owner(object);
+    if (result != LEAT_OK)
+        return result;
+    leat__store_release32(&object->page->lost, 1);
+    leat__store_relaxed32(&object->page->abandoned, 0);
+    object->depth = 0;
+    leat__lock_release(&object->page->word);
+    leat__store_relaxed32(&object->page->word.contended, 1); /* all who sleep have to be told, not one */
+    leat__sync_wake(object, true);
+    return LEAT_OK;
+}
+
+int leat_mutex_reset(leat_mutex *mutex) {
+    leat_waitable *object = of_mutex(mutex);
+    int result = leat__sync_check(object);
+    if (result == LEAT_OK && !leat__compare_exchange32(&object->page->lost, 1, 0))
+        return leat__fail(LEAT_ESTATE, 0, "it is not lost");
+    return result;
+}
+
+bool leat_mutex_created(const leat_mutex *mutex) {
+    return of_mutex(mutex)->object.created;
+}
+
+leat_waitable *leat_mutex_waitable(leat_mutex *mutex) {
+    return of_mutex(mutex);
+}
+
+/* --- Event ------------------------------------------------------------------------------------------------------------- */
+
+static leat_waitable *of_event(const leat_event *event) {
+    return (leat_waitable *)(uintptr_t)event;
+}
+
+int leat_event_open(leat_event **event, const char *name, const leat_sync_options *options) {
+    const struct leat__sync_setup setup = {
+        .kind = LEAT_KIND_EVENT,
+        .parameter = options != NULL && options->manual_reset,
+        .word = options != NULL && options->initially ? LEAT__SYNC_SET : 0,
+    };
+    return leat__sync_open((leat_waitable **)event, name, options, &setup);
+}
+
+void leat_event_close(leat_event *event) {
+    leat__sync_close(of_event(event));
+}
+
+enum change { SET, RESET, PULSE };
+
+static uint64_t changed(const leat_waitable *object, uint64_t word, enum change change) {
+    switch (change) {
+    case SET:
+        return word | LEAT__SYNC_SET;
+    case RESET:
+        return word & ~LEAT__SYNC_SET;
+    default:
+        return ((word & ~LEAT__SYNC_SET) | (object->manual ? 0 : LEAT__SYNC_TOKEN)) + LEAT__SYNC_ONE;
+    }
+}
+
+static int change_event(leat_event *event, enum change change) {
+    leat_waitable *object = of_event(event);
+    int result = leat__sync_check(object);
+    if (result != LEAT_OK)
+        return result;
+    for (;;) { /* each turn: another one was faster */
+        uint64_t word = leat__sync_settled(object), next = changed(object, word, change);
+        if (next == word || leat__compare_exchange64(&object->page->word.owner, word, next))
+            break;
+    }
+    if (change != RESET)
+        leat__sync_wake(object, object->manual);
+    return LEAT_OK;
+}
+
+int leat_event_set(leat_event *event) {
+    return change_event(event, SET);
+}
+
+int leat_event_reset(leat_event *event) {
+    return change_event(event, RESET);
+}
+
+int leat_event_pulse(leat_event *event) {
+    return change_event(event, PULSE);
+}
+
+bool leat_event_is_set(const leat_event *event) {
+    return (leat__load_acquire64(&of_event(event)->page->word.owner) & LEAT__SYNC_SET) != 0;
+}
+
+bool leat_event_created(const leat_event *event) {
+    return of_event(event)->object.created;
+}
+
+leat_waitable *leat_event_waitable(leat_event *event) {
+    return of_event(event);
+}
+
+/* --- Semaphore --------------------------------------------------------------------------------------------------------- */
+
+static leat_waitable *of_semaphore(const leat_semaphore *semaphore) {
+    return (leat_waitable *)(uintptr_t)semaphore;
+}
+
+int leat_semaphore_open(leat_semaphore **semaphore, const char *name, uint32_t initial, uint32_t maximum,
+                        const leat_sync_options *options) {
+    const struct leat__sync_setup setup = {
+        .kind = LEAT_KIND_SEMAPHORE,
+        .parameter = maximum,
+        .word = initial * LEAT__SYNC_ONE,
+    };
+    if (maximum == 0 || maximum > LEAT_SEMAPHORE_MAX || initial > maximum)
+        return leat__fail_about(leat__fail(LEAT_EINVAL, 0, "initially %u of at most %u", initial, maximum), "semaphore", name);
+    return leat__sync_open((leat_waitable **)semaphore, name, options, &setup);
+}
+
+void leat_semaphore_close(leat_semaphore *semaphore) {
+    leat__sync_close(of_semaphore(semaphore));
+}
+
+int leat_semaphore_release(leat_semaphore *semaphore, uint32_t amount, uint32_t *previous) {
+    leat_waitable *object = of_semaphore(semaphore);
+    int result = leat__sync_check(object);
+    if (result == LEAT_OK && amount == 0)
+        result = leat__fail(LEAT_EINVAL, 0, "nothing to release");
+    while (result == LEAT_OK) { /* each turn: another one was faster */
+        uint64_t word = leat__sync_settled(object), count = word >> 32;
+        if (count > object->maximum)
+            return leat__fail(LEAT_ECORRUPT, 0, "a count of %llu, at most %u", (unsigned long long)count, object->maximum);
+        if (amount > object->maximum - count)
+            return leat__fail(LEAT_EOVERFLOW, 0, "%llu and %u more, at most %u", (unsigned long long)count, amount,
+                              object->maximum);
+        if (!leat__compare_exchange64(&object->page->word.owner, word, word + amount * LEAT__SYNC_ONE))
+            continue;
+        if (previous != NULL)
+            *previous = (uint32_t)count;
+        leat__sync_wake(object, amount > 1);
+        break;
+    }
+    return result;
+}
+
+uint32_t leat_semaphore_count(const leat_semaphore *semaphore) {
+    return (uint32_t)(leat__load_acquire64(&of_semaphore(semaphore)->page->word.owner) >> 32);
+}
+
+uint32_t leat_semaphore_maximum(const leat_semaphore *semaphore) {
+    return of_semaphore(semaphore)->maximum;
+}
+
+bool leat_semaphore_created(const leat_semaphore *semaphore) {
+    return of_semaphore(semaphore)->object.created;
+}
+
+leat_waitable *leat_semaphore_waitable(leat_semaphore *semaphore) {
+    return of_semaphore(semaphore);
+}

@@ -1,0 +1,92 @@
+/* lib/sync.h - what mutexes, events and semaphores have in common: one word that says all, and a way to wait for it to change.
+ *
+ * The object is a file of one page and a table: the header, the *word* (a struct leat__lock: 64 bits of state, a bell, whether anybody may
+ * be sleeping), and for each slot the process that took it, for people.
+ *
+ *     mutex       turn << 16 | slot of the holder                                            lib/lock.h
+ *     event       pulses << 32 | token << 17 | set << 16 | slot of a committer
+ *     semaphore   count << 32 | slot of a committer
+ *
+ * Every change is one compare-and-exchange of that word: so there is no moment in which a death can leave it half changed. The *committer* is who
+ * waits for all of several objects, has found all of them to be had, and is taking them: it first puts its slot into each word, which
+ * changes nothing else and keeps others out, looks once more, and then takes them or takes its slot back. If it dies meanwhile, others
+ * find its slot's byte free and take the slot out for it; what it had not taken is as it was. A committer is done within a microsecond
+ * or has been stopped: whoever meets one waits for it, within its deadline.
+ *
+ * Sleeping is as in lib/lock.h: announce with `contended`, fence, look again, sleep on the bell; whoever changes the word looks
+ * at `contended`, and wakes. A waiter on several objects announces at each and sleeps on several bells at once. One wake-up serves one sleeper; so
+ * whoever leaves, or needs something else as well, passes on the wake of what can be had and it does not take. Who waits for all sleeps on those only that
+ * cannot be had: else two such waiters would pass a wake to and fro.
+ */
+#ifndef LEAT_LIB_SYNC_H
+#define LEAT_LIB_SYNC_H
+
+#include "leat/sync.h"
+#include "lib/lock.h"
+#include "lib/object.h"
+
+#define LEAT__SYNC_SET (UINT64_C(1) << 16)
+#define LEAT__SYNC_TOKEN (UINT64_C(1) << 17) /* of a pulse with automatic reset: for one who waited when it was given */
+#define LEAT__SYNC_ONE (UINT64_C(1) << 32)   /* one pulse, one of a semaphore's count */
+
+/* Indices of leat__header.parameters. */
+enum { LEAT__SYNC_MANUAL = 0, LEAT__SYNC_MAXIMUM = 0 };
+
+struct leat__sync_page {
+    unsigned char header[256];
+    struct leat__lock word;
+    leat__u32 lost;      /* mutex: 1 when it was given up */
+    leat__u32 abandoned; /* mutex: 1 from when its owner's death was noticed until an owner who was told of it unlocks */
+    unsigned char rest[4096 - 256 - sizeof(struct leat__lock) - 8];
+    leat__u32 processes[LEAT__SLOTS_MAX + 1]; /* by slot: who took it last; information only */
+};
+
+_Static_assert(sizeof(struct leat__sync_page) == 4096 + 4 * 4096, "a page and a table");
+_Static_assert(offsetof(struct leat__sync_page, word) == 256, "the word has a line of its own");
+
+struct leat_waitable {
+    struct leat__object object;
+    struct leat__sync_page *page;
+    leat_kind kind;
+    unsigned slot;
+    bool interruptible;
+    bool recursive;   /* mutex */
+    bool manual;      /* event */
+    uint32_t maximum; /* semaphore */
+    uint32_t depth;   /* mutex: how often this handle holds it */
+    uint32_t pulses;  /* event, while waiting: how many there had been when the wait began */
+};
+
+/* What a kind of object is when it is created. */
+struct leat__sync_setup {
+    leat_kind kind;
+    uint64_t parameter; /* event: manual; semaphore: maximum */
+    uint64_t word;
+};
+
+/* Opens or creates. */
+int leat__sync_open(leat_waitable **out, const char *name, const leat_sync_options *options, const struct leat__sync_setup *setup);
+void leat__sync_close(leat_waitable *object);
+
+/* LEAT_EINVAL for NULL, LEAT_EFORKED. */
+int leat__sync_check(const leat_waitable *object);
+
+/* The word without a committer: waits until there is none. For changes outside of waits, which have no deadline. */
+uint64_t leat__sync_settled(leat_waitable *object);
+
+/* Whether the object could be taken now. Changes nothing. */
+bool leat__sync_available(const leat_waitable *object);
+
+/* Takes it if it can be taken; asks the kernel about a dead holder or committer if told to probe. LEAT_OK, LEAT_EOWNERDEAD, LEAT_ELOST,
+ * LEAT_EBUSY. */
+int leat__sync_take(leat_waitable *object, bool probe);
+
+/* Takes the slot of a committer that died out of the word of an event or semaphore. */
+void leat__sync_heal(leat_waitable *object);
+
+/* Tells those who wait that the word has changed. */
+static inline void leat__sync_wake(leat_waitable *object, bool all) {
+    leat__lock_wake(&object->page->word, all);
+}
+
+#endif

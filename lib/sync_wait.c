@@ -1,0 +1,229 @@
+/* lib/sync_wait.c - waiting for one or for all of several objects (leat/sync.h); the protocol is in lib/sync.h. */
+#include "lib/fail.h"
+#include "lib/sync.h"
+
+#define SPINS 200                          /* who holds something briefly is done by then */
+#define SLICE_NS_MIN UINT64_C(50000000)    /* how long a death may go unnoticed, at first */
+#define SLICE_NS_MAX UINT64_C(1000000000)  /* and after a long wait */
+
+struct wait {
+    leat_waitable *const *objects;
+    size_t count;
+    bool all;
+    size_t index;               /* any: which */
+    bool told;                  /* objects were announced to: wakes may have been meant for this waiter */
+    uint32_t bells[LEAT_WAIT_MAX];
+};
+
+/* --- All of them ------------------------------------------------------------------------------------------------------- */
+
+/* In which order to commit: the same for everybody, whatever order they were given in, so that no two committers wait for each other. */
+static void sort_by_inode(leat_waitable *sorted[], size_t count) {
+    for (size_t i = 1; i < count; i++)
+        for (size_t j = i; j > 0 && sorted[j]->object.header.inode < sorted[j - 1]->object.header.inode; j--) {
+            leat_waitable *swapped = sorted[j];
+            sorted[j] = sorted[j - 1];
+            sorted[j - 1] = swapped;
+        }
+}
+
+/* Makes it ours without taking anything of it yet; a mutex can only be locked. */
+static int claim(leat_waitable *object, bool probe) {
+    if (object->kind == LEAT_KIND_MUTEX)
+        return leat__sync_take(object, probe);
+    uint64_t word = leat__load_acquire64(&object->page->word.owner);
+    if (leat__lock_slot(word) != 0 || !leat__sync_available(object)) {
+        if (probe)
+            leat__sync_heal(object);
+        return LEAT_EBUSY;
+    }
+    return leat__compare_exchange64(&object->page->word.owner, word, word | object->slot) ? LEAT_OK : LEAT_EBUSY;
+}
+
+/* Ends a claim, having taken the object or not. While our slot is in the word nobody else changes it. */
+static void settle(leat_waitable *object, bool take) {
+    if (object->kind == LEAT_KIND_MUTEX) {
+        if (take)
+            return;
+        object->depth = 0; /* and if its owner died, the next one is to be told */
+        leat__lock_release(&object->page->word);
+        return;
+    }
+    uint64_t word = leat__load_relaxed64(&object->page->word.owner) & ~UINT64_C(0xFFFF);
+    if (take && object->kind == LEAT_KIND_SEMAPHORE)
+        word -= LEAT__SYNC_ONE;
+    else if (take && !object->manual)
+        word &= ~LEAT__SYNC_SET;
+    (void)leat__exchange64(&object->page->word.owner, word);
+    leat__sync_wake(object, false); /* whoever met the claim may have gone to sleep over it */
+}
+
+/* Claims all and takes them, or none. */
+static int take_all(const struct wait *wait, bool probe) {
+    leat_waitable *sorted[LEAT_WAIT_MAX];
+    for (size_t i = 0; i < wait->count; i++)
+        sorted[i] = wait->objects[i];
+    sort_by_inode(sorted, wait->count);
+    int result = LEAT_OK;
+    bool owner_died = false;
+    size_t claimed = 0;
+    for (; claimed < wait->count; claimed++) {
+        result = claim(sorted[claimed], probe);
+        owner_died = owner_died || result == LEAT_EOWNERDEAD;
+        if (result != LEAT_OK && result != LEAT_EOWNERDEAD)
+            break;
+    }
+    bool complete = claimed == wait->count;
+    while (claimed-- > 0)
+        settle(sorted[claimed], complete);
+    if (!complete)
+        return result;
+    return owner_died ? LEAT_EOWNERDEAD : LEAT_OK;
+}
+
+/* --- Any of them -------------------------------------------------------------------------------------------------------- */
+
+static int take_any(struct wait *wait, bool probe) {
+    for (size_t i = 0; i < wait->count; i++) {
+        int result = leat__sync_take(wait->objects[i], probe);
+        if (result == LEAT_EBUSY)
+            continue;
+        wait->index = i;
+        return result;
+    }
+    return LEAT_EBUSY;
+}
+
+/* --- Waiting ------------------------------------------------------------------------------------------------------------ */
+
+static int take(struct wait *wait, bool probe) {
+    if (!wait->all)
+        return take_any(wait, probe);
+    for (size_t i = 0; i < wait->count && !probe; i++)
+        if (!leat__sync_available(wait->objects[i]))
+            return LEAT_EBUSY;
+    return take_all(wait, probe);
+}
+
+/* Reads the bells, then says that somebody may be sleeping. */
+static void announce(struct wait *wait) {
+    for (size_t i = 0; i < wait->count; i++) {
+        struct leat__lock *word = &wait->objects[i]->page->word;
+        wait->bells[i] = leat__load_acquire32(&word->bell);
+        leat__store_relaxed32(&word->contended, 1);
+    }
+    wait->told = true;
+    leat__fence_full(); /* [L3] the announcements before the look, pairs with [L4] */
+}
+
+/* Until one that is waited for changes. The wakes of those that can be had already, and alone are not enough, are passed on. */
+static int sleep_until(const struct wait *wait, uint64_t until_ns) {
+    const leat__u32 *words[LEAT_WAIT_MAX];
+    uint32_t bells[LEAT_WAIT_MAX];
+    size_t count = 0;
+    for (size_t i = 0; i < wait->count; i++) {
+        leat_waitable *object = wait->objects[i];
+        if (wait->all && leat__sync_available(object)) {
+            leat__sync_wake(object, false);
+            continue;
+        }
+        words[count] = &object->page->word.bell;
+        bells[count++] = wait->bells[i];
+    }
+    return count > 0 ? leat__os_wait_any(words, bells, count, until_ns) : LEAT_OK;
+}
+
+/* A wake serves one. Who leaves may have been given one that somebody else needs: of an object that can still be had, or could again. */
+static void pass_on(const struct wait *wait, bool served) {
+    for (size_t i = 0; i < wait->count && wait->told; i++) {
+        leat_waitable *object = wait->objects[i];
+        leat__store_relaxed32(&object->page->word.contended, 1); /* others may still sleep */
+        bool took = served && (wait->all || i == wait->index) && object->kind == LEAT_KIND_MUTEX;
+        if (!took && leat__sync_available(object))
+            leat__sync_wake(object, false);
+    }
+}
+
+static int wait_until_taken(struct wait *wait, uint64_t deadline_ns) {
+    uint64_t slice_ns = SLICE_NS_MIN;
+    bool interruptible = false;
+    for (size_t i = 0; i < wait->count; i++)
+        interruptible = interruptible || wait->objects[i]->interruptible;
+    int result = LEAT_EBUSY;
+    for (int spin = 0; spin < SPINS && result == LEAT_EBUSY; spin++) {
+        leat__pause();
+        result = take(wait, false);
+    }
+    for (bool probe = true; result == LEAT_EBUSY;) { /* each turn is a sleep of at most a slice */
+        uint64_t now = leat__os_now();
+        announce(wait);
+        result = take(wait, probe);
+        if (result != LEAT_EBUSY || now >= deadline_ns)
+            break;
+        uint64_t until = deadline_ns - now > slice_ns ? now + slice_ns : deadline_ns;
+        int slept = sleep_until(wait, until);
+        probe = slept == LEAT_ETIMEDOUT;
+        slice_ns = probe && slice_ns < SLICE_NS_MAX / 2 ? 2 * slice_ns : slice_ns;
+        if (slept == LEAT_EINTR && interruptible) {
+            result = take(wait, true);
+            return result == LEAT_EBUSY ? LEAT_EINTR : result;
+        }
+    }
+    return result == LEAT_EBUSY ? LEAT_ETIMEDOUT : result;
+}
+
+static int check(const struct wait *wait) {
+    if (wait->objects == NULL || wait->count == 0 || wait->count > LEAT_WAIT_MAX)
+        return leat__fail(LEAT_EINVAL, 0, "%zu objects to wait for, from 1 to %d are possible", wait->count, LEAT_WAIT_MAX);
+    for (size_t i = 0; i < wait->count; i++) {
+        const leat_waitable *object = wait->objects[i];
+        int result = leat__sync_check(object);
+        if (result != LEAT_OK)
+            return result;
+        for (size_t j = 0; j < i; j++)
+            if (object == wait->objects[j] ||
+                (wait->all && object->object.header.inode == wait->objects[j]->object.header.inode))
+                return leat__fail(LEAT_EINVAL, 0, "number %zu is number %zu again", i, j);
+        if (object->depth > 0 && wait->all)
+            return leat__fail(LEAT_EINVAL, 0, "number %zu is a mutex that this handle holds already", i);
+        if (object->depth > 0 && !object->recursive)
+            return leat__fail(LEAT_ESTATE, 0, "number %zu is a mutex that this handle holds already", i);
+    }
+    return LEAT_OK;
+}
+
+static int perform(struct wait *wait, uint64_t deadline_ns) {
+    int result = check(wait);
+    if (result != LEAT_OK)
+        return result;
+    for (size_t i = 0; i < wait->count; i++)
+        wait->objects[i]->pulses = (uint32_t)(leat__load_acquire64(&wait->objects[i]->page->word.owner) >> 32);
+    result = take(wait, false);
+    if (result == LEAT_EBUSY && deadline_ns == LEAT_NOW)
+        result = take(wait, true);
+    if (result != LEAT_EBUSY)
+        return result;
+    if (deadline_ns == LEAT_NOW)
+        return LEAT_EAGAIN;
+    result = wait_until_taken(wait, deadline_ns);
+    pass_on(wait, result == LEAT_OK || result == LEAT_EOWNERDEAD);
+    return result;
+}
+
+int leat_wait(leat_waitable *object, uint64_t deadline_ns) {
+    struct wait wait = {.objects = &object, .count = 1};
+    return perform(&wait, deadline_ns);
+}
+
+int leat_wait_any(leat_waitable *const *objects, size_t count, size_t *index, uint64_t deadline_ns) {
+    struct wait wait = {.objects = objects, .count = count};
+    int result = perform(&wait, deadline_ns);
+    if (index != NULL && (result == LEAT_OK || result == LEAT_EOWNERDEAD || result == LEAT_ELOST))
+        *index = wait.index;
+    return result;
+}
+
+int leat_wait_all(leat_waitable *const *objects, size_t count, uint64_t deadline_ns) {
+    struct wait wait = {.objects = objects, .count = count, .all = true};
+    return perform(&wait, deadline_ns);
+}
