@@ -6,6 +6,7 @@
 #include "peers/rings.h"
 #include "hdr.h"
 #include "loops.h"
+#include "locking.h"
 #include "opening.h"
 #include "options.h"
 #include "plot.h"
@@ -65,6 +66,12 @@ static int run_opening(const struct options *o, const struct plan *plan)
     return opening_run(stdout, o->smoke ? 20 : o->full ? OPENINGS_FULL : OPENINGS_QUICK, o->json);
 }
 
+static int run_locking(const struct options *o, const struct plan *plan)
+{
+    (void)plan;
+    return locking_run(stdout, o->cpus, o->smoke ? 2 : o->full ? 300 : 50, o->json);
+}
+
 static const struct subcommand subcommands[] = {
     { .word = "throughput", .experiment = RATE, .quick_s = 0.15, .full_s = 0.15,
       .about = "messages a second from one process to another, as fast as they can",
@@ -89,6 +96,10 @@ static const struct subcommand subcommands[] = {
       .about = "what creating, attaching to, closing and removing a channel costs, beside a\n"
                "region, shm_open and a POSIX message queue. It is one process: no cells, no\n"
                "placement; of the options only --json, --quick, --full and --cpus count" },
+    { .word = "sync", .special = run_locking, .experiment = RATE,
+      .about = "mutexes, events and semaphores: locking when nobody else wants to, and waking\n"
+               "who sleeps, beside pthread mutexes and a bare futex; of the options only\n"
+               "--json, --quick, --full and --cpus count" },
     { .word = "limits", .special = run_limits, .experiment = RATE,
       .about = "what the machine itself can do between two processes: lines there and back,\n"
                "reading and rewriting each other's lines, memcpy" },

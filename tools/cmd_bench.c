@@ -25,6 +25,7 @@ static const char help[] =
     "  fanout      one sender to several receivers: what a message costs the sender\n"
     "  paced       one way at fixed rates, without coordinated omission\n"
     "  open        creating, attaching, closing\n"
+    "  sync        mutexes, events, semaphores: locking, and waking who sleeps\n"
     "  limits      what the machine itself can do between two processes\n"
     "\n"
     "Each takes under 30 seconds; --full takes as long as figures to rely on need.\n"
