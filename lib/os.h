@@ -76,6 +76,60 @@ void leat__os_directory_path(leat_scope scope, char *path, size_t size);
  * LEAT_ENOSPC with the figures when that much cannot be had. */
 int leat__os_file_create(leat__file directory, uint32_t permissions, bool temporary, uint64_t size, leat__file *file);
 
+/* Sets exactly these permissions, and the mark of what dies with its last user. */
+int leat__os_file_permit(leat__file file, uint32_t permissions, bool temporary);
+
+/* Extends a file to this size, the new bytes reserved and zero; a file that is large enough stays as it is. LEAT_ENOSPC with the figures: then
+ * its size has not changed. Nobody else may be growing it. */
+int leat__os_file_grow(leat__file file, uint64_t size);
+
+/* Starts writing what has changed in the range, and does not wait. */
+int leat__os_file_flush_start(leat__file file, uint64_t offset, uint64_t size);
+
+/* Returns when the whole file is on its disk. */
+int leat__os_file_flush(leat__file file);
+
+/* One short text that goes with a file, whatever its name and content. Reading: LEAT_ENOENT when there is none, LEAT_ECORRUPT when it is
+ * longer than size - 1; NUL-terminated. LEAT_ENOTSUP where the file system has no such thing. */
+int leat__os_file_note_write(leat__file file, const char *text);
+int leat__os_file_note_read(leat__file file, char *text, size_t size);
+
+/* --- Files of programs: by path, by descriptor, without a name --------------------------------------------------------- */
+
+/* The directory of a path, opened, and the rest of the path behind it. */
+int leat__os_path_directory(const char *path, leat__file *directory, const char **file_name);
+
+/* Opens an existing file by path; symbolic links are followed. LEAT_EKIND when it is nothing that could be mapped. */
+int leat__os_path_open(const char *path, bool writable, leat__file *file);
+
+/* Where files without a name cannot be made (LEAT_ENOTSUP from leat__os_file_create): makes one under its name, which is visible before it has
+ * its size; if that fails, it is removed again. */
+int leat__os_file_create_visible(leat__file directory, const char *file_name, uint32_t permissions, uint64_t size,
+                                 leat__file *file);
+
+/* A file in memory without a name: reserved, zero, and never to be shortened by anybody. */
+int leat__os_file_create_anonymous(uint32_t permissions, uint64_t size, leat__file *file);
+
+/* Whether the kernel lets nobody shorten the file. */
+bool leat__os_file_sealed(leat__file file);
+
+/* A file of our own for the caller's descriptor: the same file, opened again where the system permits that, else the same open file.
+ * LEAT_EINVAL not open, LEAT_EKIND no regular file, LEAT_EACCES not open for this. */
+int leat__os_descriptor_take(int descriptor, bool writable, leat__file *file);
+
+/* A descriptor to give away, of the file opened again; where the system does not permit that, of our open file, if `may_share`: its locks go with
+ * it. `inherited`: stays open in programs that are started. */
+int leat__os_descriptor_give(leat__file file, bool writable, bool inherited, bool may_share, int *descriptor);
+
+/* Opens the file again, or LEAT__NO_FILE. What it locks is its own. */
+leat__file leat__os_file_reopen(leat__file file, bool writable);
+
+/* A descriptor over a unix socket, with one byte. Codes as leat_region_send and leat_region_receive. */
+int leat__os_descriptor_send(int socket, int descriptor, uint64_t deadline_ns);
+int leat__os_descriptor_receive(int socket, int *descriptor, uint64_t deadline_ns);
+
+/* --- Files of objects -------------------------------------------------------------------------------------------------- */
+
 /* Gives the file its name, all at once. LEAT_EEXIST when the name is taken. */
 int leat__os_file_publish(leat__file directory, leat__file file, const char *file_name);
 
@@ -108,6 +162,7 @@ enum leat__lock_byte {
     LEAT__LOCK_LIVE = 1,     /* shared by every user */
     LEAT__LOCK_SENDER = 2,   /* exclusive: the only sender; shared: one of many */
     LEAT__LOCK_RECEIVER = 3, /* exclusive: the receiver */
+    LEAT__LOCK_USE = 4,      /* files and descriptors as regions: shared by every handle, exclusive by the only one */
     LEAT__LOCK_SLOTS = 64,   /* one exclusive byte for each participant in a shared lock word (lib/lock.h) */
 };
 
@@ -143,6 +198,27 @@ int leat__os_watch_wait(leat__file watch, uint64_t deadline_ns);
 size_t leat__os_page_size(void);
 int leat__os_map(leat__file file, uint64_t size, bool writable, void **address);
 void leat__os_unmap(void *address, uint64_t size);
+
+/* Maps a range of a file, at an address or (NULL) anywhere. Never over what is there: LEAT_EADDRESS. */
+int leat__os_map_view(leat__file file, uint64_t offset, uint64_t size, leat_access access, void *at, void **address);
+
+/* Extends a mapping, moving it if there is no room. LEAT_ESTATE when the system sees more than one mapping in it. */
+int leat__os_remap(void *address, uint64_t size, uint64_t new_size, void **new_address);
+
+/* Writes a mapping's changes to the disk and waits; false when that fails. Whole pages. */
+bool leat__os_flush_view(void *address, uint64_t size);
+
+/* See leat/view.h. All take whole pages of one mapping. */
+int leat__os_prefault(void *address, uint64_t size, bool writable);
+void leat__os_touch(void *address, uint64_t size, bool writable); /* how it is done where the kernel cannot */
+int leat__os_lock_memory(void *address, uint64_t size);
+int leat__os_unlock_memory(void *address, uint64_t size);
+int leat__os_make_huge(void *address, uint64_t size);
+
+struct leat__residency {
+    uint64_t resident, present, locked, huge; /* bytes */
+};
+int leat__os_residency(const void *address, uint64_t size, struct leat__residency *residency);
 void leat__os_make_read_only(void *address, uint64_t size); /* best effort: a guard against bugs, not a promise */
 
 /* --- Fork ------------------------------------------------------------------------------------------------------------

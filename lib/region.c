@@ -1,72 +1,144 @@
-/* lib/region.c - regions: objects whose file is nothing but their bytes (leat/region.h). */
-#include "leat/region.h"
+/* lib/region.c - regions by name and without one, what a handle tells, reading and writing (leat/region.h, lib/region.h). */
+#include "lib/region.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "lib/fail.h"
-#include "lib/object.h"
-#include "lib/view.h"
 
-struct leat_region {
-    struct leat__object object;
-    char *data; /* not the resource's memory: a forked child may keep seeing it */
-    leat_access access;
-};
+/* --- Handles ---------------------------------------------------------------------------------------------------------- */
 
-static int check_size(uint64_t actual, uint64_t wanted, leat_size_policy policy) {
-    if (actual == 0)
-        return leat__fail(LEAT_ESIZE, 0, "it has no bytes; its creator has not given it a size yet");
-    if ((policy == LEAT_SIZE_EXACT && actual != wanted) || (policy == LEAT_SIZE_AT_LEAST && actual < wanted))
-        return leat__fail(LEAT_ESIZE, 0, "it has %llu bytes, %s%llu wanted", (unsigned long long)actual,
-                          policy == LEAT_SIZE_EXACT ? "" : "at least ", (unsigned long long)wanted);
-    return LEAT_OK;
-}
-
-static int attach(leat_region *region, uint64_t size, leat_size_policy policy) {
-    struct leat__object *object = &region->object;
-    int result = object->created ? LEAT_OK : check_size(object->size, size, policy);
-    void *data = NULL;
-    if (result == LEAT_OK)
-        result = leat__os_map(object->resource.file, object->size, region->access == LEAT_READ_WRITE, &data);
-    if (result != LEAT_OK) {
-        leat__object_close(object);
-        return result;
-    }
-    region->data = data;
-    leat__object_settle(object);
-    return LEAT_OK;
-}
-
-static int open_region(leat_region **out, const char *name, uint64_t size, const leat_region_options *options,
-                       leat_way way) {
+int leat__region_options(const leat_region_options **options) {
     static const leat_region_options defaults;
-    if (options == NULL)
-        options = &defaults;
-    leat_scope scope = options->scope;
-    name = leat__name_scope(name, &scope);
-    if (out == NULL || options->access > LEAT_READ_ONLY || options->size_policy > LEAT_SIZE_EXACT ||
-        scope > LEAT_GLOBAL || (options->permissions & ~UINT32_C(0777)) != 0)
-        return leat__fail_about(leat__fail(LEAT_EINVAL, 0, "an option has no meaning"), "region", name);
-    leat_region *region = calloc(1, sizeof *region);
-    if (region == NULL)
-        return leat__fail_about(leat__fail(LEAT_ENOMEM, 0, "no memory for the handle"), "region", name);
+    if (*options == NULL)
+        *options = &defaults;
+    const leat_region_options *given = *options;
+    if ((unsigned)given->access > LEAT_COPY_ON_WRITE || (unsigned)given->size_policy > LEAT_SIZE_FIT ||
+        (unsigned)given->scope > LEAT_GLOBAL || (given->permissions & ~UINT32_C(0777)) != 0)
+        return leat__fail(LEAT_EINVAL, 0, "an option has no meaning");
+    return given->type == NULL ? LEAT_OK : leat__type_check(given->type);
+}
+
+int leat__region_new(leat_region **region, const leat_region_options *options, leat_backing backing, const char *name) {
+    leat_region *made = calloc(1, sizeof *made);
+    char *copy = strdup(name != NULL ? name : "");
+    if (made == NULL || copy == NULL) {
+        free(made);
+        free(copy);
+        return leat__fail(LEAT_ENOMEM, 0, "no memory for the handle");
+    }
+    made->object.resource.file = made->object.resource.watch = LEAT__NO_FILE;
+    made->access = options->access;
+    made->backing = backing;
+    made->name = copy;
+    *region = made;
+    return LEAT_OK;
+}
+
+void leat__region_free(leat_region *region) {
+    free(region->name);
+    free(region);
+}
+
+void leat__region_adopt(leat_region *region, leat__file file, uint64_t size, bool created) {
+    struct leat__object *object = &region->object;
+    object->resource.file = file;
+    object->size = size;
+    object->writable = region->access == LEAT_READ_WRITE;
+    object->created = created;
+    leat__os_resource_add(&object->resource);
+}
+
+int leat__region_attach(leat_region *region, uint64_t size, const leat_region_options *options) {
+    leat__file file = region->object.resource.file;
+    const leat_type *type = region->object.created ? NULL : options->type;
+    int result = type != NULL ? leat__type_compare(file, type) : LEAT_OK;
+    if (result == LEAT_OK)
+        result = leat__region_choose_size(region, size, options->size_policy);
+    if (result == LEAT_OK && type != NULL && region->size < type->size)
+        result = leat__fail(LEAT_ESIZE, 0, "%llu bytes can be seen, the type has %llu", (unsigned long long)region->size,
+                            (unsigned long long)type->size);
+    if (result == LEAT_OK)
+        result = leat__view_make(file, 0, region->size, region->access, NULL, false, &region->view);
+    return result;
+}
+
+int leat__region_new_size(uint64_t *size, const leat_region_options *options) {
+    const leat_type *type = options->type;
+    if (*size == 0)
+        *size = type != NULL && type->size > 0 ? type->size : LEAT_REGION_SIZE_DEFAULT;
+    if (type != NULL && *size < type->size)
+        return leat__fail(LEAT_EINVAL, 0, "a region of %llu bytes, and a type of %llu", (unsigned long long)*size,
+                          (unsigned long long)type->size);
+    return LEAT_OK;
+}
+
+/* --- By name ---------------------------------------------------------------------------------------------------------- */
+
+static int open_named(leat_region *region, leat_scope scope, leat_way way, uint64_t size,
+                      const leat_region_options *options) {
     struct leat__object_request request = {
-        .name = name,
+        .name = region->name,
         .scope = scope,
         .kind = LEAT_KIND_REGION,
         .way = way,
         .writable = options->access == LEAT_READ_WRITE,
         .persistent = options->persistent,
         .permissions = options->permissions,
-        .size = size != 0 ? size : LEAT_REGION_SIZE_DEFAULT,
+        .size = size,
+        .initialise = options->type != NULL ? leat__type_record : NULL,
+        .context = options->type,
     };
-    region->access = options->access;
-    int result = leat__object_open(&region->object, &request);
+    int result = way == LEAT_OPEN ? LEAT_OK : leat__region_new_size(&request.size, options);
     if (result == LEAT_OK)
-        result = attach(region, request.size, options->size_policy);
+        result = leat__object_open(&region->object, &request);
+    if (result != LEAT_OK)
+        return result;
+    result = leat__region_attach(region, size, options);
+    if (result != LEAT_OK)
+        leat__object_close(&region->object);
+    else
+        leat__object_settle(&region->object);
+    return result;
+}
+
+static int create_anonymous(leat_region *region, uint64_t size, const leat_region_options *options) {
+    leat__file file;
+    int result = leat__region_new_size(&size, options);
+    if (result != LEAT_OK)
+        return result;
+    leat__os_fork_hold();
+    result = leat__os_file_create_anonymous(options->permissions != 0 ? options->permissions : 0600, size, &file);
+    if (result == LEAT_OK)
+        leat__region_adopt(region, file, size, true);
+    leat__os_fork_release();
+    if (result == LEAT_OK && options->type != NULL)
+        result = leat__type_record(file, options->type);
+    else if (result != LEAT_OK)
+        return result;
+    if (result == LEAT_OK)
+        result = leat__region_attach(region, size, options);
+    if (result != LEAT_OK)
+        leat__object_close(&region->object);
+    return result;
+}
+
+static int open_region(leat_region **out, const char *name, uint64_t size, const leat_region_options *options,
+                       leat_way way) {
+    leat_region *region = NULL;
+    leat_scope scope = options != NULL ? options->scope : LEAT_LOCAL;
+    bool anonymous = name == NULL && way != LEAT_OPEN;
+    name = leat__name_scope(name, &scope);
+    int result = out != NULL ? leat__region_options(&options) : leat__fail(LEAT_EINVAL, 0, "the place for the handle is NULL");
+    if (result == LEAT_OK && (options->exclusive || (anonymous && options->persistent)))
+        result = leat__fail(LEAT_EINVAL, 0, "exclusive is for files, persistent for names");
+    if (result == LEAT_OK)
+        result = leat__region_new(&region, options, anonymous ? LEAT_BACKING_ANONYMOUS : LEAT_BACKING_NAME, name);
+    if (result != LEAT_OK)
+        return leat__fail_about(result, "region", name);
+    result = anonymous ? create_anonymous(region, size, options) : open_named(region, scope, way, size, options);
     if (result != LEAT_OK) {
-        free(region);
+        leat__region_free(region);
         return leat__fail_about(result, "region", name);
     }
     *out = region;
@@ -89,35 +161,60 @@ int leat_region_open_or_create(leat_region **region, const char *name, uint64_t 
 void leat_region_close(leat_region *region) {
     if (region == NULL)
         return;
-    if (region->data != NULL)
-        leat__os_unmap(region->data, leat_region_mapped_size(region));
+    leat__view_end(region->view);
+    if (region->backing != LEAT_BACKING_NAME && !region->object.resource.forked)
+        leat__os_lock(region->object.resource.file, LEAT__LOCK_USE, LEAT__UNLOCKED); /* the caller may have copies of the descriptor */
     leat__object_close(&region->object);
-    free(region);
+    leat__region_free(region);
 }
 
+/* --- What a handle tells ------------------------------------------------------------------------------------------------ */
+
 void *leat_region_data(const leat_region *region) {
-    return region->data;
+    return region->view != NULL ? region->view->address : NULL;
 }
 
 uint64_t leat_region_size(const leat_region *region) {
-    return region->object.size;
+    return region->size;
 }
 
 uint64_t leat_region_mapped_size(const leat_region *region) {
-    uint64_t page = leat__os_page_size();
-    return (region->object.size + page - 1) / page * page;
+    return leat__view_pages(region->size);
 }
 
 bool leat_region_created(const leat_region *region) {
     return region->object.created;
 }
 
+leat_access leat_region_access(const leat_region *region) {
+    return region->access;
+}
+
+leat_backing leat_region_backing(const leat_region *region) {
+    return region->backing;
+}
+
+const char *leat_region_name(const leat_region *region) {
+    return region->name;
+}
+
+bool leat_region_sealed(const leat_region *region) {
+    return !region->object.resource.forked && leat__os_file_sealed(region->object.resource.file);
+}
+
+/* --- Reading and writing ------------------------------------------------------------------------------------------------ */
+
+int leat__region_check_owner(const leat_region *region) {
+    return region->object.resource.forked ? leat__fail(LEAT_EFORKED, 0, "region of the parent process") : LEAT_OK;
+}
+
 static int check_range(const leat_region *region, uint64_t offset, size_t length) {
-    if (region->object.resource.forked)
-        return leat__fail(LEAT_EFORKED, 0, "region of the parent process");
-    if (region->data == NULL)
+    int result = leat__region_check_owner(region);
+    if (result != LEAT_OK)
+        return result;
+    if (region->view == NULL)
         return leat__fail(LEAT_ESTATE, 0, "the handle's view was detached");
-    uint64_t size = region->object.size;
+    uint64_t size = region->size;
     if (offset > size || length > size - offset)
         return leat__fail(LEAT_ERANGE, 0, "bytes %llu to %llu of %llu", (unsigned long long)offset,
                           (unsigned long long)(offset + length), (unsigned long long)size);
@@ -127,7 +224,7 @@ static int check_range(const leat_region *region, uint64_t offset, size_t length
 int leat_region_read(const leat_region *region, uint64_t offset, void *buffer, size_t length) {
     int result = check_range(region, offset, length);
     if (result == LEAT_OK && length > 0)
-        memcpy(buffer, region->data + offset, length);
+        memcpy(buffer, region->view->address + offset, length);
     return result;
 }
 
@@ -136,14 +233,15 @@ int leat_region_write(leat_region *region, uint64_t offset, const void *data, si
     if (result == LEAT_OK && region->access == LEAT_READ_ONLY)
         result = leat__fail(LEAT_EACCES, 0, "the region was opened read-only");
     if (result == LEAT_OK && length > 0)
-        memcpy(region->data + offset, data, length);
+        memcpy(region->view->address + offset, data, length);
     return result;
 }
 
 void *leat_region_detach_view(leat_region *region) {
-    char *data = region->data;
-    if (region->object.resource.forked || data == NULL || !leat__view_keep(data, leat_region_mapped_size(region)))
+    struct leat__view *view = region->view;
+    if (region->object.resource.forked || view == NULL)
         return NULL;
-    region->data = NULL;
-    return data;
+    leat__view_detach(view);
+    region->view = NULL;
+    return view->address;
 }

@@ -1,48 +1,165 @@
-/* lib/view.c - see lib/view.h. A short list under the process's own lock: views are few and come and go rarely. */
+/* lib/view.c - see lib/view.h, leat/view.h. A short list under the process's own lock: views are few and come and go
+ * rarely. */
 #include "lib/view.h"
 
 #include <stdlib.h>
 
-#include "leat/region.h"
+#include "leat/view.h"
 #include "lib/fail.h"
-#include "lib/os.h"
+#include "lib/region.h"
 
-struct view {
-    char *address;
-    uint64_t size;
-    struct view *next;
-};
+static struct leat__view *views;
 
-static struct view *views; /* guarded by leat__os_fork_hold, so that a child inherits it whole */
-
-bool leat__view_keep(void *address, uint64_t mapped_size) {
-    struct view *view = malloc(sizeof *view);
-    if (view == NULL)
-        return false;
-    leat__os_fork_hold();
-    *view = (struct view){.address = address, .size = mapped_size, .next = views};
-    views = view;
-    leat__os_fork_release();
-    return true;
+uint64_t leat__view_pages(uint64_t size) {
+    uint64_t page = leat__os_page_size();
+    return (size + page - 1) / page * page;
 }
 
-static struct view *take(const char *address) {
+int leat__view_make(leat__file file, uint64_t offset, uint64_t size, leat_access access, void *at, bool detached,
+                    struct leat__view **view) {
+    void *address = NULL;
+    struct leat__view *made = malloc(sizeof *made);
+    if (made == NULL)
+        return leat__fail(LEAT_ENOMEM, 0, "no memory for the view's description");
+    int result = leat__os_map_view(file, offset, size, access, at, &address);
+    if (result != LEAT_OK) {
+        free(made);
+        return result;
+    }
     leat__os_fork_hold();
-    struct view **link = &views, *found;
-    while (*link != NULL && !(address >= (*link)->address && address < (*link)->address + (*link)->size))
+    *made = (struct leat__view){.address = address,
+                                .size = size,
+                                .mapped_size = leat__view_pages(size),
+                                .offset = offset,
+                                .access = access,
+                                .detached = detached,
+                                .next = views};
+    views = made;
+    leat__os_fork_release();
+    *view = made;
+    return LEAT_OK;
+}
+
+/* The system takes a mapping of which parts are locked or advised differently for several, and does not extend those: a
+ * shared one is made anew then. Private copies would be lost. */
+static int move(const struct leat__view *view, leat__file file, uint64_t size, void **address) {
+    int result = leat__os_remap(view->address, view->mapped_size, leat__view_pages(size), address);
+    if (result != LEAT_ESTATE || view->access == LEAT_COPY_ON_WRITE)
+        return result;
+    result = leat__os_map_view(file, view->offset, size, view->access, NULL, address);
+    if (result == LEAT_OK)
+        leat__os_unmap(view->address, view->mapped_size);
+    return result;
+}
+
+int leat__view_extend(struct leat__view *view, leat__file file, uint64_t size) {
+    void *address = view->address;
+    int result = leat__view_pages(size) == view->mapped_size ? LEAT_OK : move(view, file, size, &address);
+    if (result != LEAT_OK)
+        return result;
+    leat__os_fork_hold();
+    view->address = address;
+    view->size = size;
+    view->mapped_size = leat__view_pages(size);
+    leat__os_fork_release();
+    return LEAT_OK;
+}
+
+void leat__view_detach(struct leat__view *view) {
+    leat__os_fork_hold();
+    view->detached = true;
+    leat__os_fork_release();
+}
+
+/* --- Finding ---------------------------------------------------------------------------------------------------------- */
+
+/* While holding. Where the view that holds the address is linked; at the end of the list when there is none. */
+static struct leat__view **link_of(const char *address) {
+    struct leat__view **link = &views;
+    while (*link != NULL && !(address >= (*link)->address && address < (*link)->address + (*link)->mapped_size))
         link = &(*link)->next;
-    found = *link;
-    if (found != NULL)
+    return link;
+}
+
+bool leat__view_at(const void *address, struct leat__view *found) {
+    leat__os_fork_hold();
+    struct leat__view *view = *link_of(address);
+    *found = view != NULL ? *view : (struct leat__view){0};
+    leat__os_fork_release();
+    return view != NULL;
+}
+
+/* Takes the view off the list if it is of this sort. */
+static struct leat__view *take(const char *address, bool detached) {
+    leat__os_fork_hold();
+    struct leat__view **link = link_of(address), *found = *link;
+    if (found != NULL && found->detached == detached)
         *link = found->next;
+    else
+        found = NULL;
     leat__os_fork_release();
     return found;
 }
 
+static void unmap(struct leat__view *view) {
+    leat__os_unmap(view->address, view->mapped_size);
+    free(view);
+}
+
+void leat__view_end(struct leat__view *view) {
+    if (view != NULL && take(view->address, false) == view)
+        unmap(view);
+}
+
 int leat_view_unmap(const void *address) {
-    struct view *view = take(address);
+    struct leat__view *view = take(address, true);
     if (view == NULL)
         return leat__fail(LEAT_EINVAL, 0, "no detached view at %p", (void *)(uintptr_t)address);
-    leat__os_unmap(view->address, view->size);
-    free(view);
+    unmap(view);
+    return LEAT_OK;
+}
+
+int leat_view_find(const void *address, leat_view_info *info) {
+    struct leat__view view;
+    if (info == NULL || !leat__view_at(address, &view))
+        return leat__fail(LEAT_EINVAL, 0, "no view at %p", (void *)(uintptr_t)address);
+    *info = (leat_view_info){
+        .address = view.address,
+        .size = view.size,
+        .mapped_size = view.mapped_size,
+        .offset = view.offset,
+        .access = view.access,
+        .detached = view.detached,
+    };
+    return LEAT_OK;
+}
+
+/* --- Making ----------------------------------------------------------------------------------------------------------- */
+
+static int check_request(const leat_region *region, uint64_t offset, const void *address, leat_access access) {
+    uint64_t page = leat__os_page_size();
+    if ((unsigned)access > LEAT_COPY_ON_WRITE)
+        return leat__fail(LEAT_EINVAL, 0, "access %d has no meaning", (int)access);
+    if (access == LEAT_READ_WRITE && region->access != LEAT_READ_WRITE)
+        return leat__fail(LEAT_EACCES, 0, "the region was not opened for writing");
+    if (offset % page != 0 || (uintptr_t)address % page != 0)
+        return leat__fail(LEAT_EINVAL, 0, "offset %llu and address %p must be multiples of the page size, %llu",
+                          (unsigned long long)offset, (void *)(uintptr_t)address, (unsigned long long)page);
+    return LEAT_OK;
+}
+
+int leat_view_map(const leat_region *region, uint64_t offset, uint64_t length, void *address, leat_access access,
+                  void **view) {
+    struct leat__view *made = NULL;
+    if (region == NULL || view == NULL)
+        return leat__fail(LEAT_EINVAL, 0, "region or view is NULL");
+    int result = check_request(region, offset, address, access);
+    if (result == LEAT_OK)
+        result = leat__region_range(region, offset, &length);
+    if (result == LEAT_OK)
+        result = leat__view_make(region->object.resource.file, offset, length, access, address, true, &made);
+    if (result != LEAT_OK)
+        return leat__fail_about(result, "region", region->name);
+    *view = made->address;
     return LEAT_OK;
 }

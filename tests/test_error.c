@@ -48,7 +48,7 @@ static void a_cause_is_a_sentence_without_a_full_stop(void **state) {
 
 static void a_number_that_is_no_code_is_said_to_be_none(void **state) {
     (void)state;
-    static const int strangers[] = {1, 2, -1000, -31, 1 << 30, INT32_MIN, INT32_MAX};
+    static const int strangers[] = {1, 2, -1000, -33, 1 << 30, INT32_MIN, INT32_MAX};
     for (size_t i = 0; i < sizeof strangers / sizeof strangers[0]; i++) {
         assert_string_equal(leat_error_name(strangers[i]), "LEAT_E?");
         assert_non_null(leat_error_cause(strangers[i]));
@@ -63,6 +63,7 @@ static void the_numbers_have_not_changed(void **state) {
         LEAT_ENOSPC, LEAT_ENOMEM, LEAT_ELIMIT, LEAT_EBUSY, LEAT_EAGAIN, LEAT_ETIMEDOUT, LEAT_ECLOSED, LEAT_EPEERDIED,
         LEAT_EPEERBACK, LEAT_EMSGSIZE, LEAT_ECORRUPT, LEAT_EVERSION, LEAT_EFORKED, LEAT_EINTR, LEAT_ESTATE, LEAT_ERANGE,
         LEAT_ENOTSUP, LEAT_ESYSTEM, LEAT_EOWNERDEAD, LEAT_ELOST, LEAT_ENOTOWNER, LEAT_EOVERFLOW,
+        LEAT_EADDRESS, LEAT_ETYPE,
     };
     assert_int_equal(LEAT_OK, 0);
     assert_int_equal(sizeof numbers / sizeof numbers[0], count);
@@ -70,6 +71,7 @@ static void the_numbers_have_not_changed(void **state) {
         assert_int_equal(numbers[i], -1 - (int)i);
 }
 
+/* RS-04. */
 static void a_failure_leaves_word_of_what_failed_and_of_the_systems_error(void **state) {
     (void)state;
     leat_region *region = NULL;

@@ -157,6 +157,7 @@ static int read_as_nobody(void *context) {
     return 0;
 }
 
+/* W32-N7. */
 static void permissions_decide_what_other_users_may_do(void **state) {
     (void)state;
     if (geteuid() != 0)
@@ -193,6 +194,7 @@ static void expect_directory(const char *path, int code) {
     harness_wait_exit(harness_spawn(use_a_directory, copy), -code);
 }
 
+/* W32-N9. */
 static void a_local_directory_that_others_could_use_is_refused(void **state) {
     (void)state;
     char directory[300], link[300];
@@ -221,6 +223,7 @@ static void a_local_directory_that_others_could_use_is_refused(void **state) {
 
 /* --- Another kind ------------------------------------------------------------------------------------------------- */
 
+/* RT-06, W32-N1. */
 static void a_region_is_no_channel_and_is_unharmed_by_the_try(void **state) {
     (void)state;
     leat_region *region, *too = NULL;
@@ -236,6 +239,7 @@ static void a_region_is_no_channel_and_is_unharmed_by_the_try(void **state) {
     leat_region_close(region);
 }
 
+/* CE-04, RT-06. */
 static void a_channel_is_no_region_and_is_unharmed_by_the_try(void **state) {
     (void)state;
     leat_sender *sender;

@@ -51,6 +51,7 @@ static void let_a_stranger_open(struct stranger stranger) {
     harness_wait_adopted(); /* Python's resource tracker is a process of its own */
 }
 
+/* GD-61. */
 static void python_opens_a_region_of_leat(void **state) {
     (void)state;
     let_a_stranger_open(python());
@@ -90,6 +91,7 @@ static void open_a_strangers(struct stranger stranger) {
     assert_leat(leat_region_open(&region, name, 0, &global), LEAT_ENOENT);
 }
 
+/* GD-61. */
 static void leat_opens_a_segment_of_python(void **state) {
     (void)state;
     open_a_strangers(python());
@@ -100,6 +102,7 @@ static void leat_opens_an_object_of_a_c_program(void **state) {
     open_a_strangers(c_program());
 }
 
+/* GD-33. */
 static void an_object_that_has_no_size_yet_is_said_to_be_unfit(void **state) {
     (void)state;
     char path[100];

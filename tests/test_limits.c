@@ -114,6 +114,7 @@ static void run_or_skip(int (*run)(void *)) {
     assert_int_equal(status, 0);
 }
 
+/* GD-16, GD-18, RT-09, W32-12. */
 static void a_full_tmpfs_is_an_error_with_figures(void **state) {
     (void)state;
     run_or_skip(fill_a_small_tmpfs);
@@ -165,6 +166,7 @@ static int open_with_limited_descriptors(void *context) {
     return 0;
 }
 
+/* GD-16, RS-06. */
 static void running_out_of_descriptors_is_an_error_at_every_step(void **state) {
     (void)state;
     harness_wait_ok(harness_spawn(open_with_limited_descriptors, (char[]){"region"}));

@@ -69,6 +69,7 @@ static void the_two_dots_written_as_escapes_come_back_too(void **state) {
     }
 }
 
+/* CE-08. */
 static void an_ordinary_name_is_its_own_file_name(void **state) {
     (void)state;
     static const char *const names[] = {"telemetry", "a b", "100%", "%", "%%", "%2", "%20", "%2e", "%2f", ".hidden", "a.",
@@ -91,6 +92,7 @@ static void what_cannot_be_a_file_name_is_escaped(void **state) {
     }
 }
 
+/* CE-09, RT-05, W32-N8. */
 static void the_limit_is_255_bytes_after_encoding(void **state) {
     (void)state;
     char name[400], file_name[LEAT__FILE_NAME_SIZE];
@@ -138,6 +140,7 @@ static void an_object_is_listed_under_the_name_it_was_given(void **state) {
     }
 }
 
+/* GD-10, GD-30. */
 static void a_name_that_is_empty_or_too_long_is_refused_everywhere(void **state) {
     (void)state;
     char long_name[301];
@@ -161,6 +164,7 @@ static void a_name_that_is_empty_or_too_long_is_refused_everywhere(void **state)
     }
 }
 
+/* CE-08, W32-N6. */
 static void a_prefix_chooses_the_scope_whatever_the_options_say(void **state) {
     (void)state;
     char name[200], path[200];
@@ -181,6 +185,7 @@ static void a_prefix_chooses_the_scope_whatever_the_options_say(void **state) {
     leat_region_close(region);
 }
 
+/* W32-N6. */
 static void prefixes_are_case_sensitive_and_taken_off_once(void **state) {
     (void)state;
     static const char *const pairs[][2] = {{"local\\x", "local\\x"}, {"Local\\Local\\x", "Local\\x"}, {"Localx", "Localx"}};

@@ -40,6 +40,7 @@ static bool all_zero(const void *data, size_t size) {
 
 /* --- Ways in ------------------------------------------------------------------------------------------------------ */
 
+/* GD-15, RS-02. */
 static void creating_succeeds_once_and_changes_nothing_the_second_time(void **state) {
     (void)state;
     leat_region *first = created("once", 100), *second = NULL;
@@ -53,6 +54,7 @@ static void creating_succeeds_once_and_changes_nothing_the_second_time(void **st
     leat_region_close(created("once", 0)); /* the name is free again */
 }
 
+/* GD-32, RT-11, W32-N5, RS-02. */
 static void opening_needs_something_to_open(void **state) {
     (void)state;
     leat_region *region = NULL;
@@ -66,6 +68,7 @@ static void opening_needs_something_to_open(void **state) {
     leat_region_close(creator);
 }
 
+/* CE-04, CE-18, RT-01, RT-08, W32-N3, W32-N4, RS-02, RS-08. */
 static void open_or_create_says_which_it_did(void **state) {
     (void)state;
     leat_region *first, *second;
@@ -78,6 +81,7 @@ static void open_or_create_says_which_it_did(void **state) {
     leat_region_close(second);
 }
 
+/* RT-05, W32-N2. */
 static void names_are_case_sensitive(void **state) {
     (void)state;
     leat_region *lower = created("case", 0), *upper = created("Case", 0);
@@ -87,6 +91,7 @@ static void names_are_case_sensitive(void **state) {
     leat_region_close(upper);
 }
 
+/* GD-45. */
 static void closing_nothing_is_allowed(void **state) {
     (void)state;
     leat_region_close(NULL);
@@ -94,6 +99,7 @@ static void closing_nothing_is_allowed(void **state) {
 
 /* --- Sizes -------------------------------------------------------------------------------------------------------- */
 
+/* CE-01, CE-23, GD-19, GD-20, RT-14, W32-05, W32-07. */
 static void the_size_is_exact_and_the_mapping_whole_pages_of_zeros(void **state) {
     (void)state;
     static const uint64_t sizes[][3] = {
@@ -111,6 +117,7 @@ static void the_size_is_exact_and_the_mapping_whole_pages_of_zeros(void **state)
     }
 }
 
+/* W32-12. */
 static void memory_is_reserved_when_the_region_is_created(void **state) {
     (void)state;
     leat_region *region = created("reserved", 1 << 20);
@@ -150,6 +157,7 @@ static void the_size_policy_is_compared_with_what_is_there(void **state) {
     leat_region_close(there);
 }
 
+/* CE-21, GD-17. */
 static void an_absurd_size_is_an_error(void **state) {
     (void)state;
     static const uint64_t sizes[] = {UINT64_MAX, UINT64_MAX - 4095, (uint64_t)1 << 63, (uint64_t)1 << 60, (uint64_t)1 << 46};
@@ -165,6 +173,7 @@ static void an_absurd_size_is_an_error(void **state) {
 
 /* --- Access ------------------------------------------------------------------------------------------------------- */
 
+/* RT-12. */
 static void two_handles_see_the_same_bytes_at_two_addresses(void **state) {
     (void)state;
     leat_region *one = created("coherent", 0), *two = opened("coherent");
@@ -178,6 +187,7 @@ static void two_handles_see_the_same_bytes_at_two_addresses(void **state) {
     leat_region_close(two);
 }
 
+/* GD-40, GD-42, GD-43. */
 static void reading_and_writing_stay_inside_the_region(void **state) {
     (void)state;
     leat_region *region = created("bounds", 10);
@@ -206,6 +216,7 @@ static void reading_and_writing_stay_inside_the_region(void **state) {
 
 static const leat_region_options read_only = {.access = LEAT_READ_ONLY};
 
+/* GD-42. */
 static void a_read_only_handle_reads_and_does_not_write(void **state) {
     (void)state;
     leat_region *writer = created("readonly", 0), *reader = NULL;
@@ -238,6 +249,7 @@ static void writing_through_a_read_only_view_is_a_segmentation_fault(void **stat
     leat_region_close(region);
 }
 
+/* GD-18, W32-09. */
 static void permissions_are_exact_whatever_the_umask(void **state) {
     (void)state;
     static const uint32_t wanted[][2] = {{0, 0600}, {0640, 0640}, {0666, 0666}, {0600, 0600}};
@@ -256,6 +268,7 @@ static void permissions_are_exact_whatever_the_umask(void **state) {
 
 /* --- The end of a region ------------------------------------------------------------------------------------------ */
 
+/* CE-17, GD-48, RT-13, W32-N10. */
 static void a_region_dies_with_its_last_handle(void **state) {
     (void)state;
     leat_region *first = created("mortal", 0), *second = opened("mortal"), *third = NULL;
@@ -269,6 +282,7 @@ static void a_region_dies_with_its_last_handle(void **state) {
     assert_int_equal(harness_names_left(), 0);
 }
 
+/* GD-46, GD-47. */
 static void a_persistent_region_stays_until_it_is_unlinked(void **state) {
     (void)state;
     leat_region *region;
@@ -289,6 +303,7 @@ static void a_persistent_region_stays_until_it_is_unlinked(void **state) {
     assert_false(exists("lasting"));
 }
 
+/* GD-47. */
 static void unlinking_frees_the_name_and_disturbs_nobody(void **state) {
     (void)state;
     leat_region *old = created("renewed", 10), *partner = opened("renewed");
@@ -305,6 +320,7 @@ static void unlinking_frees_the_name_and_disturbs_nobody(void **state) {
     assert_false(exists("renewed"));
 }
 
+/* CE-18, W32-27. */
 static void a_detached_view_outlives_its_handle_and_not_the_name(void **state) {
     (void)state;
     leat_region *region = created("viewed", 6000), *other = NULL;
@@ -416,6 +432,7 @@ static void collecting_garbage_touches_nothing_that_is_in_use(void **state) {
     assert_int_equal(removed, 0);
 }
 
+/* CE-07, GD-31, RT-07. */
 static void scopes_do_not_mix(void **state) {
     (void)state;
     const char *name = harness_global("scoped");

@@ -42,6 +42,7 @@ static int hold_until_told(void *context) {
     return 0;
 }
 
+/* CE-07. */
 static void a_region_lives_while_any_process_has_it(void **state) {
     (void)state;
     struct board *board = harness_shared(sizeof *board);
@@ -73,6 +74,7 @@ static void kill_all_users(void) {
     harness_kill(two);
 }
 
+/* CE-17, RT-13. */
 static void when_all_users_were_killed_the_region_is_gone(void **state) {
     (void)state;
     leat_region *region = NULL;
@@ -247,7 +249,7 @@ static void a_child_that_outlives_its_killed_parent_keeps_nothing_alive(void **s
     harness_wait_ok((pid_t)inherited->board.created); /* ours now: the harness adopts orphans */
 }
 
-/* posix_spawn does not run the handlers of pthread_atfork: only close-on-exec protects here. */
+/* posix_spawn does not run the handlers of pthread_atfork: only close-on-exec protects here. W32-09. */
 static void a_started_program_inherits_no_descriptor(void **state) {
     (void)state;
     leat_region *region;

@@ -77,6 +77,13 @@ typedef enum leat_way {
     LEAT_OPEN = 2,           /* LEAT_ENOENT when it is not */
 } leat_way;
 
+/* What a handle or a view may do with the bytes. */
+typedef enum leat_access {
+    LEAT_READ_WRITE = 0,
+    LEAT_READ_ONLY = 1,     /* writing through the view is a segmentation fault; read permission suffices to open */
+    LEAT_COPY_ON_WRITE = 2, /* writing makes a private copy of the page, which nobody else sees; read permission suffices */
+} leat_access;
+
 /* The longest name, in bytes, after '/' and ambiguous '%' have been written as three bytes each. */
 #define LEAT_NAME_MAX 255
 

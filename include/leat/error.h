@@ -25,7 +25,7 @@ extern "C" {
     X(LEAT_ENOENT, -3, "no object of that name is alive in that scope",                                               \
       "start the program that creates it, or check the scope (local or global)")                                      \
     X(LEAT_EEXIST, -4, "the name is taken by a living object", "open it instead, or choose another name")             \
-    X(LEAT_EKIND, -5, "the name belongs to an object of another kind", "choose another name, or see 'leat info'")     \
+    X(LEAT_EKIND, -5, "what is there is an object of another kind", "choose another one, or see 'leat info'")         \
     X(LEAT_ESIZE, -6, "the object's size is not what the caller requires",                                            \
       "open with LEAT_SIZE_ADOPT, or remove the object and create it anew")                                           \
     X(LEAT_EACCES, -7, "the system does not permit this access", "check the object's owner and permissions")          \
@@ -63,7 +63,11 @@ extern "C" {
       "repair what it protects and unlock, or give it up (leat_mutex_give_up)")                                       \
     X(LEAT_ELOST, -28, "what it protects was given up as lost", "make that anew, then leat_mutex_reset")              \
     X(LEAT_ENOTOWNER, -29, "it is not held by this handle", "unlock with the handle that locked it")                  \
-    X(LEAT_EOVERFLOW, -30, "the count would pass its maximum", "release less, or later")
+    X(LEAT_EOVERFLOW, -30, "the count would pass its maximum", "release less, or later")                               \
+    X(LEAT_EADDRESS, -31, "the memory cannot be had at the address that was asked for",                               \
+      "ask for another address, or for any (NULL)")                                                                   \
+    X(LEAT_ETYPE, -32, "the object holds data of another type or version",                                            \
+      "the detail says both: update the older of the two programs, or choose another name")
 
 enum {
     LEAT_OK = 0,

@@ -4,6 +4,7 @@
  *     leat/error.h      error codes and what they mean
  *     leat/object.h     named objects: list, look, remove, clean up
  *     leat/region.h     shared memory
+ *     leat/view.h       further views of it, and the memory behind them
  *     leat/sync.h       mutexes, events, semaphores, waiting for several
  *     leat/policy.h     what depends on the processor, as figures
  *     leat/channel.h    messages: sender and receiver
@@ -19,5 +20,6 @@
 #include "leat/policy.h"
 #include "leat/region.h"
 #include "leat/sync.h"
+#include "leat/view.h"
 
 #endif

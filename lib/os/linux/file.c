@@ -8,18 +8,15 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "lib/fail.h"
 #include "lib/os.h"
+#include "lib/os/linux/space.h"
 
 #define SHARED_MEMORY "/dev/shm"
 #define LOCK_BASE ((off_t)1 << 62) /* beyond any content, so that no lock of another program on the content conflicts */
@@ -96,59 +93,24 @@ int leat__os_directory_list(leat__file directory, int (*visit)(const char *file_
 
 /* --- Files ---------------------------------------------------------------------------------------------------------- */
 
-static int fail_for_space(int error, leat__file file, uint64_t size) {
-    struct statvfs space;
-    if (fstatvfs(file, &space) != 0)
-        return leat__fail_system(error, "%llu bytes wanted", (unsigned long long)size);
-    return leat__fail_system(error, "%llu bytes wanted, %llu of %llu free", (unsigned long long)size,
-                             (unsigned long long)space.f_bavail * space.f_frsize,
-                             (unsigned long long)space.f_blocks * space.f_frsize);
-}
-
-/* The kernel kills a process with SIGXFSZ that grows a file beyond its limit: look before. */
-static int check_file_size_limit(uint64_t size) {
-    struct rlimit limit;
-    if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY && size > limit.rlim_cur)
-        return leat__fail(LEAT_ENOSPC, EFBIG, "%llu bytes wanted, the process may make files of %llu (RLIMIT_FSIZE)",
-                          (unsigned long long)size, (unsigned long long)limit.rlim_cur);
-    return LEAT_OK;
-}
-
-/* tmpfs gives up a reservation at every signal and starts anew, so that a fast timer could keep it from ever ending: from the
- * second attempt on signals wait. */
-static int reserve(leat__file file, uint64_t size) {
-    if (fallocate(file, 0, 0, (off_t)size) == 0)
-        return 0;
-    if (errno != EINTR)
-        return errno == EOPNOTSUPP ? posix_fallocate(file, 0, (off_t)size) : errno;
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int error = fallocate(file, 0, 0, (off_t)size) == 0 ? 0 : errno;
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return error;
-}
-
 int leat__os_file_create(leat__file directory, uint32_t permissions, bool temporary, uint64_t size, leat__file *file) {
-    int result = check_file_size_limit(size);
-    if (result != LEAT_OK)
-        return result;
     leat__file made = openat(directory, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
     if (made < 0)
-        return leat__fail_system(errno, "cannot create a file in the directory of the scope");
-    if (size > INT64_MAX)
-        result = leat__fail(LEAT_ENOSPC, EFBIG, "%llu bytes wanted", (unsigned long long)size);
-    else if (fchmod(made, (mode_t)((permissions & 0777) | (temporary ? S_ISVTX : 0))) != 0)
-        result = leat__fail_system(errno, "cannot set permissions %03o", (unsigned)permissions);
-    else {
-        int error = reserve(made, size);
-        result = error == 0 ? LEAT_OK : fail_for_space(error, made, size);
-    }
+        return leat__fail_system(errno, "cannot create a file in the directory");
+    int result = leat__os_file_permit(made, permissions, temporary);
+    if (result == LEAT_OK)
+        result = leat__linux_reserve(made, size);
     if (result != LEAT_OK)
         close(made);
     else
         *file = made;
     return result;
+}
+
+int leat__os_file_permit(leat__file file, uint32_t permissions, bool temporary) {
+    if (fchmod(file, (mode_t)((permissions & 0777) | (temporary ? S_ISVTX : 0))) != 0)
+        return leat__fail_system(errno, "cannot set permissions %03o", (unsigned)permissions);
+    return LEAT_OK;
 }
 
 int leat__os_file_publish(leat__file directory, leat__file file, const char *file_name) {

@@ -1,0 +1,319 @@
+/* lib/os/linux/descriptor.c - files that programs bring along: by path, by descriptor, over a socket; and memory without
+ * a name.
+ *
+ * A descriptor that a program hands to the library, or gets from it, is never the library's own open file, where the
+ * system lets the file be opened again: locks belong to open files, and would otherwise be shared with everybody who has
+ * a copy of the descriptor. Every descriptor made here is closed on exec, except one that is made to be inherited.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/xattr.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "lib/fail.h"
+#include "lib/os/linux/space.h"
+
+#ifndef MFD_NOEXEC_SEAL
+#define MFD_NOEXEC_SEAL 0x0008U /* Linux 6.3 */
+#endif
+
+#define NOTE "user.leat.type"
+
+/* --- By path -------------------------------------------------------------------------------------------------------- */
+
+int leat__os_path_directory(const char *path, leat__file *directory, const char **file_name) {
+    char parent[4096];
+    const char *slash = strrchr(path, '/');
+    size_t length = slash == NULL ? 0 : (size_t)(slash - path);
+    if (length >= sizeof parent)
+        return leat__fail_system(ENAMETOOLONG, "the path has %zu bytes", strlen(path));
+    memcpy(parent, path, length);
+    parent[length] = 0;
+    leat__file opened = open(slash == NULL ? "." : length == 0 ? "/" : parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (opened < 0)
+        return leat__fail_system(errno, "cannot open the directory of the file");
+    *directory = opened;
+    *file_name = slash == NULL ? path : slash + 1;
+    return LEAT_OK;
+}
+
+static int check_regular(leat__file file) {
+    struct stat status;
+    if (fstat(file, &status) != 0)
+        return leat__fail_system(errno, "cannot get the file's status");
+    if (!S_ISREG(status.st_mode))
+        return leat__fail(LEAT_EKIND, 0, "it is a %s, not a regular file",
+                          S_ISDIR(status.st_mode)    ? "directory"
+                          : S_ISFIFO(status.st_mode) ? "pipe"
+                          : S_ISSOCK(status.st_mode) ? "socket"
+                                                     : "device or the like");
+    return LEAT_OK;
+}
+
+int leat__os_path_open(const char *path, bool writable, leat__file *file) {
+    leat__file opened = open(path, (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    if (opened < 0 && (errno == EISDIR || errno == ENXIO || errno == ENODEV))
+        return leat__fail(LEAT_EKIND, errno, "it is not a regular file");
+    if (opened < 0)
+        return leat__fail_system(errno, writable ? "cannot open for reading and writing" : "cannot open for reading");
+    int result = check_regular(opened);
+    if (result == LEAT_OK)
+        *file = opened;
+    else
+        close(opened);
+    return result;
+}
+
+int leat__os_file_create_visible(leat__file directory, const char *file_name, uint32_t permissions, uint64_t size,
+                                 leat__file *file) {
+    leat__file made = openat(directory, file_name, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0600);
+    if (made < 0)
+        return leat__fail_system(errno, "cannot create the file");
+    int result = leat__os_file_permit(made, permissions, false);
+    if (result == LEAT_OK)
+        result = leat__linux_reserve(made, size);
+    if (result != LEAT_OK) {
+        (void)unlinkat(directory, file_name, 0);
+        close(made);
+    } else
+        *file = made;
+    return result;
+}
+
+/* --- Without a name --------------------------------------------------------------------------------------------------- */
+
+int leat__os_file_create_anonymous(uint32_t permissions, uint64_t size, leat__file *file) {
+    leat__file made = memfd_create("leat", MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL);
+    if (made < 0 && errno == EINVAL)
+        made = memfd_create("leat", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    if (made < 0)
+        return leat__fail_system(errno, "cannot create memory without a name");
+    int result = leat__os_file_permit(made, permissions, false);
+    if (result == LEAT_OK)
+        result = leat__linux_reserve(made, size);
+    if (result == LEAT_OK && fcntl(made, F_ADD_SEALS, F_SEAL_SHRINK) != 0)
+        result = leat__fail_system(errno, "cannot seal the memory");
+    if (result == LEAT_OK)
+        *file = made;
+    else
+        close(made);
+    return result;
+}
+
+bool leat__os_file_sealed(leat__file file) {
+    int seals = fcntl(file, F_GET_SEALS);
+    return seals >= 0 && (seals & F_SEAL_SHRINK) != 0;
+}
+
+/* --- By descriptor ---------------------------------------------------------------------------------------------------- */
+
+static int check_mode(int descriptor, bool writable) {
+    int flags = fcntl(descriptor, F_GETFL);
+    if (flags < 0)
+        return leat__fail(LEAT_EINVAL, errno, "descriptor %d is not open", descriptor);
+    int result = (flags & O_PATH) != 0 ? LEAT_OK : check_regular(descriptor);
+    if (result != LEAT_OK)
+        return result;
+    if ((flags & O_PATH) != 0 || (flags & O_ACCMODE) == O_WRONLY)
+        return leat__fail(LEAT_EACCES, 0, "descriptor %d is not open for reading", descriptor);
+    if (writable && (flags & O_ACCMODE) != O_RDWR)
+        return leat__fail(LEAT_EACCES, 0, "descriptor %d is not open for writing", descriptor);
+    return LEAT_OK;
+}
+
+int leat__os_descriptor_take(int descriptor, bool writable, leat__file *file) {
+    int result = check_mode(descriptor, writable);
+    if (result != LEAT_OK)
+        return result;
+    leat__file own = leat__os_file_reopen(descriptor, writable);
+    if (own == LEAT__NO_FILE)
+        own = fcntl(descriptor, F_DUPFD_CLOEXEC, 3);
+    if (own < 0)
+        return leat__fail_system(errno, "cannot duplicate descriptor %d", descriptor);
+    *file = own;
+    return LEAT_OK;
+}
+
+int leat__os_descriptor_give(leat__file file, bool writable, bool inherited, bool may_share, int *descriptor) {
+    int given = leat__os_file_reopen(file, writable);
+    if (given == LEAT__NO_FILE && errno != EMFILE && errno != ENFILE) {
+        if (!may_share || (fcntl(file, F_GETFL) & O_ACCMODE) != (writable ? O_RDWR : O_RDONLY))
+            return leat__fail(LEAT_EACCES, EACCES, "the system does not let this user open the file again");
+        given = fcntl(file, F_DUPFD_CLOEXEC, 3);
+    }
+    if (given < 0)
+        return leat__fail_system(errno, "no further descriptor");
+    if (inherited && fcntl(given, F_SETFD, 0) != 0) {
+        int error = errno;
+        close(given);
+        return leat__fail_system(error, "cannot make the descriptor inheritable");
+    }
+    *descriptor = given;
+    return LEAT_OK;
+}
+
+/* --- Over a socket ---------------------------------------------------------------------------------------------------- */
+
+/* Other sockets would drop the descriptor without a word. */
+static int check_socket(int descriptor) {
+    int domain = 0;
+    socklen_t size = sizeof domain;
+    if (getsockopt(descriptor, SOL_SOCKET, SO_DOMAIN, &domain, &size) != 0)
+        return leat__fail(LEAT_EINVAL, errno, "descriptor %d is no socket", descriptor);
+    if (domain != AF_UNIX)
+        return leat__fail(LEAT_EINVAL, 0, "descriptor %d is not a unix socket", descriptor);
+    return LEAT_OK;
+}
+
+static int wait_for(int descriptor, short events, uint64_t deadline_ns) {
+    if (deadline_ns == LEAT_NOW)
+        return LEAT_EAGAIN;
+    uint64_t now = leat__os_now();
+    if (now >= deadline_ns)
+        return LEAT_ETIMEDOUT;
+    uint64_t rest = deadline_ns - now;
+    struct timespec limit = {(time_t)(rest / 1000000000u), (long)(rest % 1000000000u)};
+    struct pollfd wait = {.fd = descriptor, .events = events};
+    if (ppoll(&wait, 1, deadline_ns == LEAT_FOREVER ? NULL : &limit, NULL) < 0 && errno != EINTR)
+        return leat__fail_system(errno, "cannot wait for the socket");
+    return LEAT_OK;
+}
+
+/* What an error of the socket means; LEAT_OK: try again. */
+static int after_error(int error, int descriptor, short events, uint64_t deadline_ns) {
+    switch (error) {
+    case EINTR:
+        return LEAT_OK;
+    case EAGAIN:
+        return wait_for(descriptor, events, deadline_ns);
+    case EPIPE:
+    case ECONNRESET:
+    case ECONNREFUSED:
+        return LEAT_ECLOSED;
+    case ENOTCONN:
+    case EDESTADDRREQ:
+    case EINVAL:
+        return leat__fail(LEAT_EINVAL, error, "the socket is not connected");
+    case ETOOMANYREFS:
+    case ENOBUFS:
+        return leat__fail(LEAT_ELIMIT, error, "too many descriptors are under way between processes");
+    default:
+        return leat__fail_system(error, "the socket cannot be used");
+    }
+}
+
+int leat__os_descriptor_send(int socket, int descriptor, uint64_t deadline_ns) {
+    union {
+        struct cmsghdr header;
+        char bytes[CMSG_SPACE(sizeof(int))];
+    } control;
+    memset(&control, 0, sizeof control);
+    char byte = 'R';
+    struct iovec data = {&byte, 1};
+    struct msghdr message = {.msg_iov = &data, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
+    control.header = (struct cmsghdr){.cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS, .cmsg_len = CMSG_LEN(sizeof(int))};
+    memcpy(CMSG_DATA(&control.header), &descriptor, sizeof descriptor);
+    int result = check_socket(socket);
+    while (result == LEAT_OK) {
+        if (sendmsg(socket, &message, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0)
+            return LEAT_OK;
+        result = after_error(errno, socket, POLLOUT, deadline_ns);
+    }
+    return result;
+}
+
+/* Of all descriptors that came, the first; how many there were. Others are closed. */
+static size_t take_first(struct msghdr *message, int *first) {
+    size_t count = 0;
+    for (struct cmsghdr *part = CMSG_FIRSTHDR(message); part != NULL; part = CMSG_NXTHDR(message, part)) {
+        if (part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_RIGHTS)
+            continue;
+        size_t here = (part->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+        for (size_t i = 0; i < here; i++, count++) {
+            int descriptor;
+            memcpy(&descriptor, CMSG_DATA(part) + i * sizeof descriptor, sizeof descriptor);
+            if (count == 0)
+                *first = descriptor;
+            else
+                close(descriptor);
+        }
+    }
+    return count;
+}
+
+static int examine(ssize_t got, struct msghdr *message, int *descriptor) {
+    int first = LEAT__NO_FILE;
+    size_t count = take_first(message, &first);
+    bool more = (message->msg_flags & (MSG_CTRUNC | MSG_TRUNC)) != 0;
+    if (got == 1 && count == 1 && !more) {
+        *descriptor = first;
+        return LEAT_OK;
+    }
+    leat__os_file_close(first);
+    if (got == 0)
+        return LEAT_ECLOSED;
+    if (count == 0 && (message->msg_flags & MSG_CTRUNC) != 0)
+        return leat__fail(LEAT_ELIMIT, EMFILE, "no further descriptor: the one that was sent is lost");
+    if (count == 0 && !more)
+        return leat__fail(LEAT_EKIND, 0, "a message without a descriptor came, not a region");
+    return leat__fail(LEAT_EKIND, 0, "a message with more than one byte and one descriptor came, not a region");
+}
+
+int leat__os_descriptor_receive(int socket, int *descriptor, uint64_t deadline_ns) {
+    int result = check_socket(socket);
+    while (result == LEAT_OK) {
+        union {
+            struct cmsghdr header;
+            char bytes[CMSG_SPACE(4 * sizeof(int)) + CMSG_SPACE(sizeof(struct ucred))];
+        } control;
+        char byte;
+        struct iovec data = {&byte, 1};
+        struct msghdr message = {
+            .msg_iov = &data, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
+        ssize_t got = recvmsg(socket, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+        if (got >= 0)
+            return examine(got, &message, descriptor);
+        result = after_error(errno, socket, POLLIN, deadline_ns);
+    }
+    return result;
+}
+
+/* --- Flushing and notes ----------------------------------------------------------------------------------------------- */
+
+int leat__os_file_flush_start(leat__file file, uint64_t offset, uint64_t size) {
+    if (sync_file_range(file, (off_t)offset, (off_t)size, SYNC_FILE_RANGE_WRITE) != 0)
+        return leat__fail_system(errno, "cannot start writing");
+    return LEAT_OK;
+}
+
+int leat__os_file_flush(leat__file file) {
+    while (fdatasync(file) != 0)
+        if (errno != EINTR)
+            return leat__fail_system(errno, "cannot write to the disk");
+    return LEAT_OK;
+}
+
+int leat__os_file_note_write(leat__file file, const char *text) {
+    if (fsetxattr(file, NOTE, text, strlen(text), 0) == 0)
+        return LEAT_OK;
+    return leat__fail_system(errno, "cannot record the type as an extended attribute");
+}
+
+int leat__os_file_note_read(leat__file file, char *text, size_t size) {
+    ssize_t length = fgetxattr(file, NOTE, text, size - 1);
+    if (length < 0 && errno == ENODATA)
+        return LEAT_ENOENT; /* no failure: there is none */
+    if (length < 0 && errno == ERANGE)
+        return leat__fail(LEAT_ECORRUPT, ERANGE, "the type recorded with the object is too long");
+    if (length < 0)
+        return leat__fail_system(errno, "cannot read the type's extended attribute");
+    text[length] = 0;
+    return LEAT_OK;
+}

@@ -1,0 +1,116 @@
+/* lib/os/linux/space.c - space for files, reserved before it is promised (lib/os/linux/space.h, lib/os.h).
+ *
+ * Growing never shrinks: sizes are only changed by fallocate, which extends a file or leaves its size alone, so that two
+ * that grow a file at once, one of them without a lock, end with the larger size. The new bytes are reserved behind the
+ * end of the file first, and only then does the size change: a full disk leaves it as it was (ext4 would extend the file
+ * as far as there is room).
+ */
+#include "lib/os/linux/space.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include "lib/fail.h"
+
+static int fail_for_space(int error, leat__file file, uint64_t size) {
+    struct statvfs space;
+    if (fstatvfs(file, &space) != 0 || space.f_blocks == 0) /* memfds are on a file system without a limit of its own */
+        return leat__fail_system(error, "%llu bytes wanted", (unsigned long long)size);
+    return leat__fail_system(error, "%llu bytes wanted, %llu of %llu free", (unsigned long long)size,
+                             (unsigned long long)space.f_bavail * space.f_frsize,
+                             (unsigned long long)space.f_blocks * space.f_frsize);
+}
+
+/* The kernel kills a process with SIGXFSZ that grows a file beyond its limit: look before. */
+static int check_limits(uint64_t size) {
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY && size > limit.rlim_cur)
+        return leat__fail(LEAT_ENOSPC, EFBIG, "%llu bytes wanted, the process may make files of %llu (RLIMIT_FSIZE)",
+                          (unsigned long long)size, (unsigned long long)limit.rlim_cur);
+    if (size > INT64_MAX)
+        return leat__fail(LEAT_ENOSPC, EFBIG, "%llu bytes wanted", (unsigned long long)size);
+    return LEAT_OK;
+}
+
+/* Without trying: where a reservation fails half-way, what it got can stay until the file's end. */
+static int check_space(leat__file file, uint64_t size) {
+    struct statvfs space;
+    if (fstatvfs(file, &space) == 0 && space.f_blocks > 0 && size > space.f_bfree * (uint64_t)space.f_frsize)
+        return fail_for_space(ENOSPC, file, size);
+    return LEAT_OK;
+}
+
+/* tmpfs gives up a reservation at every signal and starts anew, so that a fast timer could keep it from ever ending: from
+ * the second attempt on signals wait. */
+static int allocate(leat__file file, int mode, uint64_t offset, uint64_t size) {
+    if (fallocate(file, mode, (off_t)offset, (off_t)size) == 0)
+        return 0;
+    if (errno != EINTR)
+        return errno;
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int error = fallocate(file, mode, (off_t)offset, (off_t)size) == 0 ? 0 : errno;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return error;
+}
+
+/* File systems that cannot reserve have it written. */
+static int extend(leat__file file, uint64_t offset, uint64_t size) {
+    int error = allocate(file, 0, offset, size);
+    return error == EOPNOTSUPP ? posix_fallocate(file, (off_t)offset, (off_t)size) : error;
+}
+
+int leat__linux_reserve(leat__file file, uint64_t size) {
+    int result = check_limits(size);
+    if (result == LEAT_OK)
+        result = check_space(file, size);
+    if (result != LEAT_OK)
+        return result;
+    int error = extend(file, 0, size);
+    return error == 0 ? LEAT_OK : fail_for_space(error, file, size);
+}
+
+/* What stands behind the end of the file in its last page may be anything on tmpfs: views are whole pages. */
+static int clear_behind_end(leat__file file, uint64_t end, uint64_t size) {
+    static const char zeros[4096];
+    uint64_t page = leat__os_page_size(), rest = (page - end % page) % page;
+    if (rest > size - end)
+        rest = size - end;
+    for (int result = LEAT_OK; rest > 0;) {
+        size_t some = rest < sizeof zeros ? (size_t)rest : sizeof zeros;
+        result = leat__os_file_write(file, end, zeros, some);
+        if (result != LEAT_OK)
+            return result;
+        end += some;
+        rest -= some;
+    }
+    return LEAT_OK;
+}
+
+int leat__os_file_grow(leat__file file, uint64_t size) {
+    struct stat status;
+    if (fstat(file, &status) != 0)
+        return leat__fail_system(errno, "cannot get the file's status");
+    uint64_t end = (uint64_t)status.st_size;
+    int result = size <= end ? LEAT_OK : check_limits(size);
+    if (size <= end || result != LEAT_OK)
+        return result;
+    result = check_space(file, size - end);
+    if (result != LEAT_OK)
+        return result;
+    int error = allocate(file, FALLOC_FL_KEEP_SIZE, end, size - end);
+    if (error != 0 && error != EOPNOTSUPP)
+        return fail_for_space(error, file, size - end);
+    result = clear_behind_end(file, end, size);
+    if (result != LEAT_OK)
+        return result;
+    error = extend(file, end, size - end);
+    return error == 0 ? LEAT_OK : fail_for_space(error, file, size - end);
+}

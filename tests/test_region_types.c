@@ -1,0 +1,204 @@
+/* test_region_types.c - the type recorded with a region, in each of the places that a region can be: recorded when it is
+ * created, compared when it is opened, and both said when they differ. */
+#include "harness.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+static const leat_type frame = {"telemetry.frame", 64, 3};
+static const leat_region_options typed = {.type = &frame};
+
+/* Where a kernel or a file system has no attributes, typed regions say so, and there is nothing to test. */
+static void skip_without_attributes(void) {
+    leat_region *region;
+    int result = leat_region_create(&region, "attributes", 0, &typed);
+    if (result == LEAT_ENOTSUP)
+        skip();
+    assert_ok(result);
+    leat_region_close(region);
+}
+
+static int note_of(const char *name, const char *note) {
+    char path[300];
+    snprintf(path, sizeof path, "%s/%s", harness_directory(), name);
+    return setxattr(path, "user.leat.type", note, strlen(note), 0);
+}
+
+/* RS-01, RS-02, RS-08: the size is that of the type; the same type opens it. */
+static void a_type_is_recorded_and_found_again(void **state) {
+    (void)state;
+    skip_without_attributes();
+    leat_region *region, *second, *untyped;
+    leat_type type;
+    assert_ok(leat_region_create(&region, "typed", 0, &typed));
+    assert_int_equal(leat_region_size(region), 64);
+    assert_ok(leat_region_open(&second, "typed", 0, &typed));
+    assert_ok(leat_region_type(second, &type));
+    assert_string_equal(type.name, "telemetry.frame");
+    assert_true(type.size == 64 && type.version == 3);
+    leat_region_close(second);
+    assert_ok(leat_region_open_or_create(&second, "typed", 0, &typed));
+    assert_ok(leat_region_open(&untyped, "typed", 0, NULL)); /* who does not ask is not told */
+    leat_region_close(untyped);
+    leat_region_close(second);
+    leat_region_close(region);
+    assert_int_equal(harness_names_left(), 0); /* nothing beside the region that could stay */
+}
+
+/* RS-04. */
+static void another_type_is_refused_and_both_are_said(void **state) {
+    (void)state;
+    skip_without_attributes();
+    static const leat_type others[] = {{"telemetry.state", 64, 3}, {"telemetry.frame", 32, 3}, {"telemetry.frame", 64, 4},
+                                       {"Telemetry.frame", 64, 3}, {"telemetry", 64, 3},       {"telemetry.frame2", 64, 3}};
+    leat_region *region, *other = NULL;
+    assert_ok(leat_region_create(&region, "typed", 4096, &typed));
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
+        char wanted[100];
+        leat_region_options options = {.type = &others[i]};
+        assert_leat(leat_region_open(&other, "typed", 0, &options), LEAT_ETYPE);
+        snprintf(wanted, sizeof wanted, "'%s' version %u of %u bytes wanted", others[i].name, others[i].version,
+                 (unsigned)others[i].size);
+        assert_non_null(strstr(leat_error_detail(), "it holds 'telemetry.frame' version 3 of 64 bytes"));
+        assert_non_null(strstr(leat_error_detail(), wanted));
+        assert_leat(leat_region_open_or_create(&other, "typed", 0, &options), LEAT_ETYPE);
+    }
+    assert_null(other);
+    leat_region_close(region);
+    assert_ok(leat_region_create(&region, "untyped", 4096, NULL));
+    assert_leat(leat_region_open(&other, "untyped", 0, &typed), LEAT_ETYPE);
+    assert_non_null(strstr(leat_error_detail(), "no type is recorded"));
+    leat_type type = {"x", 1, 1};
+    assert_ok(leat_region_type(region, &type));
+    assert_null(type.name);
+    leat_region_close(region);
+}
+
+static void a_type_travels_with_the_memory(void **state) {
+    (void)state;
+    skip_without_attributes();
+    leat_region *region, *other = NULL;
+    leat_type another = {"other", 64, 3}, type;
+    leat_region_options wrong = {.type = &another};
+    int descriptor;
+    assert_ok(leat_region_create(&region, NULL, 0, &typed)); /* anonymous */
+    assert_ok(leat_region_descriptor(region, LEAT_READ_WRITE, false, &descriptor));
+    leat_region_close(region);
+    assert_leat(leat_region_open_descriptor(&other, descriptor, 0, &wrong), LEAT_ETYPE);
+    assert_ok(leat_region_open_descriptor(&other, descriptor, 0, &typed));
+    assert_ok(leat_region_type(other, &type));
+    assert_string_equal(type.name, "telemetry.frame");
+    close(descriptor);
+    leat_region_close(other);
+
+    char path[] = "/tmp/leat-type-XXXXXX"; /* a file */
+    close(mkstemp(path));
+    unlink(path);
+    int result = leat_region_file(&region, path, LEAT_CREATE, 100, &typed);
+    if (result != LEAT_ENOTSUP) {
+        assert_ok(result);
+        leat_region_close(region);
+        other = NULL;
+        assert_leat(leat_region_file(&other, path, LEAT_OPEN, 0, &wrong), LEAT_ETYPE);
+        assert_ok(leat_region_file(&other, path, LEAT_OPEN, 0, &typed));
+        leat_region_close(other);
+    }
+    unlink(path);
+}
+
+static void a_persistent_region_keeps_its_type(void **state) {
+    (void)state;
+    skip_without_attributes();
+    leat_region *region = NULL;
+    leat_type another = {"other", 64, 3};
+    assert_ok(leat_region_create(&region, "lasting", 0, &(leat_region_options){.type = &frame, .persistent = true}));
+    assert_ok(leat_region_grow(region, 10000));
+    leat_region_close(region);
+    region = NULL;
+    assert_leat(leat_region_open(&region, "lasting", 0, &(leat_region_options){.type = &another}), LEAT_ETYPE);
+    assert_ok(leat_region_open(&region, "lasting", 0, &(leat_region_options){.type = &frame, .access = LEAT_READ_ONLY}));
+    leat_region_close(region);
+    assert_ok(leat_unlink("lasting", LEAT_LOCAL));
+}
+
+/* RS-08: what is smaller than the type is not opened as one. */
+static void a_region_holds_at_least_one_of_its_type(void **state) {
+    (void)state;
+    skip_without_attributes();
+    leat_region *region = NULL, *other = NULL;
+    assert_leat(leat_region_create(&region, "small", 63, &typed), LEAT_EINVAL);
+    assert_leat(leat_region_open_or_create(&region, "small", 63, &typed), LEAT_EINVAL);
+    assert_null(region);
+    assert_ok(leat_region_create(&region, "small", 63, NULL));
+    assert_int_equal(note_of("small", "leat1 3 64 telemetry.frame"), 0); /* by a program that lies */
+    assert_leat(leat_region_open(&other, "small", 0, &typed), LEAT_ESIZE);
+    assert_null(other);
+    leat_region_close(region);
+}
+
+static void a_type_must_have_a_proper_name(void **state) {
+    (void)state;
+    char longest[LEAT_TYPE_NAME_MAX + 2];
+    memset(longest, 'n', sizeof longest);
+    longest[LEAT_TYPE_NAME_MAX + 1] = 0;
+    const char *const names[] = {NULL, "", "new\nline", "\x7f", longest};
+    leat_region *region = NULL;
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        leat_type type = {names[i], 8, 1};
+        assert_leat(leat_region_create(&region, "improper", 0, &(leat_region_options){.type = &type}), LEAT_EINVAL);
+    }
+    assert_null(region);
+    skip_without_attributes();
+    longest[LEAT_TYPE_NAME_MAX] = 0;
+    leat_type type = {longest, UINT64_MAX, UINT32_MAX}; /* the longest note there is; no region is that large */
+    assert_leat(leat_region_create(&region, "long", 4096, &(leat_region_options){.type = &type}), LEAT_EINVAL);
+    type.size = 8;
+    assert_ok(leat_region_create(&region, "long", 4096, &(leat_region_options){.type = &type}));
+    leat_type found;
+    assert_ok(leat_region_type(region, &found));
+    assert_string_equal(found.name, longest);
+    assert_true(found.version == UINT32_MAX);
+    leat_region_close(region);
+}
+
+/* Anybody who may write the file can write the note: it is foreign data. */
+static void a_note_that_leat_did_not_write_is_corrupt(void **state) {
+    (void)state;
+    skip_without_attributes();
+    static const char *const notes[] = {"", "x", "leat1", "leat1 3 64", "leat1 3 64 ", "leat2 3 64 name", "leat1 -3x 64 name",
+                                        "leat1 3 64 na\nme", "leat1 99999999999 64 name"};
+    leat_region *region, *other = NULL;
+    leat_type type = {"untouched", 0, 0};
+    assert_ok(leat_region_create(&region, "noted", 64, NULL));
+    for (size_t i = 0; i < sizeof notes / sizeof notes[0]; i++) {
+        assert_int_equal(note_of("noted", notes[i]), 0);
+        assert_leat(leat_region_open(&other, "noted", 0, &typed), LEAT_ECORRUPT);
+        assert_leat(leat_region_type(region, &type), LEAT_ECORRUPT);
+        assert_string_equal(type.name, "untouched");
+    }
+    char endless[2000];
+    memset(endless, 'e', sizeof endless - 1);
+    endless[sizeof endless - 1] = 0;
+    assert_int_equal(note_of("noted", endless), 0);
+    assert_leat(leat_region_open(&other, "noted", 0, &typed), LEAT_ECORRUPT);
+    assert_null(other);
+    leat_region_close(region);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        HARNESS_TEST(a_type_is_recorded_and_found_again),
+        HARNESS_TEST(another_type_is_refused_and_both_are_said),
+        HARNESS_TEST(a_type_travels_with_the_memory),
+        HARNESS_TEST(a_persistent_region_keeps_its_type),
+        HARNESS_TEST(a_region_holds_at_least_one_of_its_type),
+        HARNESS_TEST(a_type_must_have_a_proper_name),
+        HARNESS_TEST(a_note_that_leat_did_not_write_is_corrupt),
+    };
+    return HARNESS_MAIN("region_types", tests);
+}
