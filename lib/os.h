@@ -221,6 +221,29 @@ struct leat__residency {
 int leat__os_residency(const void *address, uint64_t size, struct leat__residency *residency);
 void leat__os_make_read_only(void *address, uint64_t size); /* best effort: a guard against bugs, not a promise */
 
+/* --- Mapping into another process -------------------------------------------------------------------------------------
+ *
+ * As a debugger would: leat/remote.h has the promises, docs/map-into.md the steps. */
+
+/* One view in another process, with what it takes to know it again. */
+struct leat__remote_view {
+    int process;
+    uint64_t started; /* the process's start: with its number, no other process's. Unit and origin are the system's */
+    uint64_t address;
+    uint64_t size; /* bytes, whole pages */
+    uint64_t device, inode; /* of the mapped file, as the system's list of mappings gives them */
+};
+
+/* Maps the file's first `size` bytes into the process. `here` is a view of the same file in this process. */
+int leat__os_map_into(int process, leat__file file, const void *here, uint64_t size, bool writable,
+                      struct leat__remote_view *view);
+
+/* Takes it out again. LEAT_EINVAL when something else is mapped there by now. */
+int leat__os_unmap_from(const struct leat__remote_view *view);
+
+/* Whether the view's process is gone, so that its number may be another's. */
+bool leat__os_remote_gone(const struct leat__remote_view *view);
+
 /* --- Fork ------------------------------------------------------------------------------------------------------------
  *
  * What a handle owns. In a forked child all registered resources are given up before anything else runs: the file is closed

@@ -6,6 +6,7 @@
  *     leat/region.h     shared memory
  *     leat/view.h       further views of it, and the memory behind them
  *     leat/sync.h       mutexes, events, semaphores, waiting for several
+ *     leat/remote.h     the same, mapped into a process that does not know of it
  *     leat/policy.h     what depends on the processor, as figures
  *     leat/channel.h    messages: sender and receiver
  *     leat/inline.h     the same for small messages, compiled into the caller; not included here
@@ -21,5 +22,6 @@
 #include "leat/region.h"
 #include "leat/sync.h"
 #include "leat/view.h"
+#include "leat/remote.h"
 
 #endif
