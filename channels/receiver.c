@@ -186,6 +186,7 @@ static void open_window(leat_receiver *receiver) {
     struct leat__ring_receiver *ring = &receiver->ring;
     bool shut = receiver->peeked > 0 || receiver->side.peer_state != LEAT_PEER_PRESENT || ring->corrupt;
     uint64_t limit = leat__ring_lap_end(&ring->memory, ring->lane.position);
+    shut = shut || receiver->next_check_in == 0; /* nothing has been released yet */
     limit = receiver->next_check_in <= limit ? receiver->next_check_in - 1 : limit;
     ring->lane.window = shut ? 0 : limit;
 }

@@ -130,6 +130,7 @@ static void open_window(leat_sender *sender) {
     bool shut = sender->many || sender->reserving || sender->owes_open_mark || ring->corrupt;
     uint64_t limit = leat__ring_lap_end(&ring->memory, ring->lane.position);
     limit = ring->limit < limit ? ring->limit : limit;
+    shut = shut || sender->next_flush == 0; /* nothing has been published yet: the long way finds out what there is to know */
     limit = sender->next_flush <= limit ? sender->next_flush - 1 : limit;
     ring->lane.window = shut ? 0 : limit;
 }

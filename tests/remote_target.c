@@ -3,6 +3,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -118,4 +119,40 @@ void target_map_and_unmap(leat_region *region, pid_t pid) {
     assert_int_equal(*(volatile uint32_t *)here, mark);
     assert_ok(leat_region_unmap_from(pid, address));
     assert_string_equal(target_permissions(pid, address), "");
+}
+
+/* --- A program that computes and checks its own results --------------------------------------------------------------- */
+
+double target_sum(uint64_t seed) {
+    double sum = 0, scale = 1;
+    uint64_t x = seed;
+    for (int i = 0; i < 2000; i++) {
+        x = x * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+        scale = scale * 0.999 + (double)(x >> 40) * 1e-6;
+        sum += scale / (double)(i + 1);
+    }
+    return sum;
+}
+
+void *target_work(void *context) {
+    struct target_work *shared = context;
+    harness_increment(&shared->ready);
+    for (uint64_t seed = 1; atomic_load(&shared->stop) == 0; seed++) {
+        volatile double first = target_sum(seed), second = target_sum(seed);
+        if (first != second)
+            harness_increment(&shared->wrong);
+        atomic_fetch_add(&shared->done, 1);
+    }
+    return NULL;
+}
+
+/* The first thread is as busy as the rest, so that whichever is chosen is in the middle of something. */
+int target_compute(void *context) {
+    pthread_t threads[TARGET_THREADS];
+    for (int i = 1; i < TARGET_THREADS; i++)
+        pthread_create(&threads[i], NULL, target_work, context);
+    target_work(context);
+    for (int i = 1; i < TARGET_THREADS; i++)
+        pthread_join(threads[i], NULL);
+    return 0;
 }

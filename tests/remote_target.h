@@ -1,5 +1,5 @@
 /* remote_target.h - processes to map into, and ways to look at them from outside. Used by test_map_into.c and
- * test_map_into_errors.c. */
+ * those beside it. */
 #ifndef LEAT_TESTS_REMOTE_TARGET_H
 #define LEAT_TESTS_REMOTE_TARGET_H
 
@@ -32,5 +32,23 @@ int target_descriptors(pid_t pid);
 
 /* Maps the region in, requires that both see what the other writes, and takes it out again. */
 void target_map_and_unmap(leat_region *region, pid_t pid);
+
+/* --- A program that computes and checks its own results --------------------------------------------------------------- */
+
+#define TARGET_THREADS 4
+
+struct target_work {
+    harness_word ready, stop, wrong; /* ready: threads that run; wrong: results that were */
+    _Atomic uint64_t done;
+};
+
+/* Takes a while, and gives the same for the same seed. */
+double target_sum(uint64_t seed);
+
+/* One thread of it; context: a struct target_work. */
+void *target_work(void *context);
+
+/* A process of it with TARGET_THREADS threads, until `stop`. */
+int target_compute(void *context);
 
 #endif

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 
 #include "channel_pair.h"
+#include "channels/receiver.h"
+#include "channels/sender.h"
 #include "stream.h"
 
 static void *reserve(leat_sender *tx, size_t size) {
@@ -57,6 +59,28 @@ static void an_abort_leaves_no_trace(void **state) {
     leat_statistics statistics;
     leat_sender_statistics(pair.tx, &statistics);
     assert_int_equal(statistics.messages, 1);
+    close_pair(&pair);
+}
+
+/* Whatever comes first, the short way does not lead beyond the room there is. */
+static void what_comes_first_opens_no_more_than_there_is(void **state) {
+    (void)state;
+    struct pair pair = open_pair("first", 4096);
+    char byte;
+    size_t size = 0, sent = 0;
+    reserve(pair.tx, 1000);
+    leat_abort(pair.tx);
+    assert_true(pair.tx->ring.lane.window <= 4096 - 64);
+    for (uint64_t text = 0; leat_send(pair.tx, &text, 8, LEAT_NOW) == LEAT_OK; text++)
+        sent++;
+    assert_true(sent <= 4096 / 16);
+    assert_leat(leat_recv(pair.rx, &byte, 1, &size, LEAT_NOW), LEAT_EMSGSIZE);
+    assert_true(pair.rx->ring.lane.window <= 4096);
+    for (uint64_t i = 0, text = 99; i < sent; i++) {
+        assert_ok(leat_recv(pair.rx, &text, sizeof text, &size, LEAT_NOW));
+        assert_int_equal(text, i);
+    }
+    expect_news(pair.rx, LEAT_EAGAIN, LEAT_NOW);
     close_pair(&pair);
 }
 
@@ -350,6 +374,7 @@ int main(void) {
         HARNESS_TEST(a_reservation_is_sent_with_its_final_size),
         HARNESS_TEST(committing_more_than_was_reserved_is_refused_and_stays_reserved),
         HARNESS_TEST(an_abort_leaves_no_trace),
+        HARNESS_TEST(what_comes_first_opens_no_more_than_there_is),
         HARNESS_TEST(one_reservation_at_a_time),
         HARNESS_TEST(too_large_or_no_room_is_said_at_once),
         HARNESS_TEST(closing_aborts_an_open_reservation),

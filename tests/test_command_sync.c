@@ -59,6 +59,9 @@ static void events_and_semaphores_from_the_shell(void **state) {
     expect(0, "", "");
     leat("info", "e");
     expect(0, "state        set\n", "");
+    leat("ls");
+    expect(0, " set       e\n", "");
+    expect(0, " 1/3       s\n", "");
     leat("wait", "e", "--timeout", "10");
     expect(0, "", "");
     assert_false(leat_event_is_set(event));

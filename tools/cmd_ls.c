@@ -24,7 +24,8 @@ static const char help[] =
     "\n"
     "Columns: kind; scope; size in bytes of memory; whether a process uses it now\n"
     "(yes, no, or \"kept\": nobody does, and it stays until 'leat rm'); owner;\n"
-    "permissions; for channels whether a sender and a receiver are there; name, with\n"
+    "permissions; for channels whether a sender and a receiver are there; state of\n"
+    "mutexes, events and semaphores (their count and its maximum); name, with\n"
     "backslashes and bytes that cannot be shown written as the shell takes them in\n"
     "$'...': \\\\ and \\x0a. An object with use \"no\" was left behind by killed\n"
     "processes: 'leat gc' removes it.\n";
@@ -51,21 +52,40 @@ static const char *use(const leat_object_info *info) {
     return info->damaged ? "damaged" : info->in_use ? "yes" : info->persistent ? "kept" : "no";
 }
 
+/* Of a mutex, event or semaphore, in a word; NULL when it is something else, or cannot be read. */
+static const char *state(const leat_object_info *info, char text[32]) {
+    leat_sync_info sync;
+    if (info->damaged || info->kind == LEAT_KIND_REGION || info->kind == LEAT_KIND_CHANNEL ||
+        leat_sync_info_read(info->name, info->scope, &sync) != LEAT_OK)
+        return NULL;
+    if (sync.kind == LEAT_KIND_MUTEX)
+        return sync.lost ? "lost" : sync.held ? "held" : sync.abandoned ? "abandoned" : "free";
+    if (sync.kind == LEAT_KIND_EVENT)
+        return sync.set ? "set" : "not set";
+    snprintf(text, 32, "%u/%u", sync.count, sync.maximum);
+    return text;
+}
+
 static void show_text(struct listing *listing, const leat_object_info *info, const leat_channel_info *channel) {
     struct shown_name name;
+    char room[32];
+    const char *word = state(info, room);
     struct figure user;
     char permissions[10];
     if (listing->count == 0)
-        printf("%-9s %-6s %12s %-7s %-10s %-9s  %-7s %-8s %s\n", "KIND", "SCOPE", "SIZE", "IN USE", "OWNER",
-               "ACCESS", "SENDER", "RECEIVER", "NAME");
-    printf("%-9s %-6s %12llu %-7s %-10s %-9s  %-7s %-8s %s\n", leat_kind_name(info->kind), scope_name(info->scope),
+        printf("%-9s %-6s %12s %-7s %-10s %-9s  %-7s %-8s %-9s %s\n", "KIND", "SCOPE", "SIZE", "IN USE", "OWNER",
+               "ACCESS", "SENDER", "RECEIVER", "STATE", "NAME");
+    printf("%-9s %-6s %12llu %-7s %-10s %-9s  %-7s %-8s %-9s %s\n", leat_kind_name(info->kind), scope_name(info->scope),
            (unsigned long long)info->size, use(info), figure_user(&user, info->owner),
            figure_permissions(permissions, info->permissions), channel == NULL ? "-" : role(channel->sender),
-           channel == NULL ? "-" : role(channel->receiver), name_show(&name, info->name));
+           channel == NULL ? "-" : role(channel->receiver), word != NULL ? word : "-", name_show(&name, info->name));
 }
 
 static void show_json(struct listing *listing, const leat_object_info *info, const leat_channel_info *channel) {
+    char room[32];
+    const char *word = state(info, room);
     json_t *object = json_of_object(info);
+    json_object_set_new(object, "state", word != NULL ? json_string(word) : json_null());
     json_object_set_new(object, "sender", channel == NULL ? json_null() : json_string(peer_name(channel->sender)));
     json_object_set_new(object, "receiver", channel == NULL ? json_null() : json_string(peer_name(channel->receiver)));
     json_array_append_new(listing->json, object);
