@@ -178,8 +178,8 @@ static void ls_shows_objects_and_who_is_there(void **state) {
     leat("create", "board", "100", "--keep", "--permissions", "640");
     leat("ls", "--local");
     expect(0, "KIND", "");
-    assert_non_null(strstr(result.out, "rw-r-----  -       -        board\n"));
-    assert_non_null(strstr(result.out, "yes     none     telemetry\n"));
+    assert_non_null(strstr(result.out, "rw-r-----  -       -        -         board\n"));
+    assert_non_null(strstr(result.out, "yes     none     -         telemetry\n"));
     assert_true(strstr(result.out, "board\n") < strstr(result.out, "telemetry\n"));
     leat("ls", "--json", "--local");
     list = parsed();
