@@ -332,7 +332,7 @@ static void wrong_arguments_are_refused(void **state) {
     leat_event *events[LEAT_WAIT_MAX + 1];
     leat_waitable *all[LEAT_WAIT_MAX + 1];
     for (int i = 0; i <= LEAT_WAIT_MAX; i++) {
-        char name[16];
+        char name[24];
         snprintf(name, sizeof name, "many-%d", i);
         events[i] = open_event(name, NULL);
         all[i] = E(events[i]);
