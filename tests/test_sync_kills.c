@@ -186,7 +186,7 @@ static void a_semaphore_loses_and_invents_nothing(void **state) {
 static int ask_or_answer(const struct role *role) {
     struct arena *arena = role->arena;
     bool asks = role->number % 2 == 0;
-    char name[2][24];
+    char name[2][40];
     leat_event *events[2] = {NULL, NULL};
     for (int i = 0; i < 2; i++) {
         snprintf(name[i], sizeof name[i], "killed-%u-%d", role->number / 2, i);
@@ -232,7 +232,7 @@ static int dine(const struct role *role) {
     struct arena *arena = role->arena;
     leat_mutex *forks[2] = {NULL, NULL};
     leat_semaphore *seats = NULL;
-    char name[2][24];
+    char name[2][40];
     for (unsigned i = 0; i < 2; i++) {
         snprintf(name[i], sizeof name[i], "fork-%u", (role->number + i) % PROCESSES);
         assert_ok(leat_mutex_open(&forks[i], name[i], NULL));
