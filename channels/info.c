@@ -39,20 +39,12 @@ static int read_pages(leat__file file, uint64_t capacity, struct pages *pages, l
     return LEAT_OK;
 }
 
-static int read_file(leat__file file, leat_scope scope, leat_channel_info *info) {
-    struct leat__file_status status;
-    struct leat__header header;
-    leat_kind kind;
+static int look(leat__file file, leat_kind kind, const struct leat__header *header, void *context) {
+    leat_channel_info *info = context;
     struct leat__channel_setup setup;
-    int result = leat__os_file_status(file, &status);
-    if (result == LEAT_OK)
-        result = leat__object_check_file(&status, scope);
-    if (result == LEAT_OK)
-        result = leat__header_read(file, &status, &kind, &header);
-    if (result == LEAT_OK && kind != LEAT_KIND_CHANNEL)
-        result = leat__fail(LEAT_EKIND, 0, "it is a %s", leat_kind_name(kind));
-    if (result == LEAT_OK)
-        result = leat__wire_validate(&header, &setup);
+    if (kind != LEAT_KIND_CHANNEL)
+        return leat__fail(LEAT_EKIND, 0, "it is a %s", leat_kind_name(kind));
+    int result = leat__wire_validate(header, &setup);
     if (result != LEAT_OK)
         return result;
     struct pages *pages = malloc(sizeof *pages);
@@ -65,18 +57,7 @@ static int read_file(leat__file file, leat_scope scope, leat_channel_info *info)
 }
 
 int leat_channel_info_read(const char *name, leat_scope scope, leat_channel_info *info) {
-    char file_name[LEAT__FILE_NAME_SIZE];
-    leat__file directory, file;
     if (info == NULL)
         return leat__fail_about(leat__fail(LEAT_EINVAL, 0, "info is NULL"), "channel", name);
-    int result = leat__object_locate(&name, &scope, file_name, &directory);
-    if (result == LEAT_OK) {
-        result = leat__os_file_open(directory, file_name, false, &file);
-        leat__os_file_close(directory);
-    }
-    if (result == LEAT_OK) {
-        result = read_file(file, scope, info);
-        leat__os_file_close(file);
-    }
-    return result == LEAT_OK ? result : leat__fail_about(result, "channel", name);
+    return leat__object_look(name, scope, "channel", look, info);
 }

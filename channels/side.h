@@ -79,17 +79,12 @@ int leat__side_wait(struct leat__side *side, const struct leat__wait *wait, uint
 /* Rings for the sleep with this ticket, unless that has been done. */
 void leat__side_ring_for(struct leat__side *side, uint32_t ticket);
 
-/* Wakes the peer if it sleeps. Only after what it waits for was published, and a barrier. */
-static inline void leat__side_look(struct leat__side *side) {
+/* Wakes the peer if it sleeps. After what it waits for was published. */
+static inline void leat__side_ring(struct leat__side *side) {
+    leat__fence_full(); /* [S2] what was published before the look */
     uint32_t ticket = leat__load_relaxed32(&side->peer->waiting);
     if (__builtin_expect(ticket != 0, 0))
         leat__side_ring_for(side, ticket);
-}
-
-/* The same with the barrier. */
-static inline void leat__side_ring(struct leat__side *side) {
-    leat__fence_full(); /* [S2] what was published before the look */
-    leat__side_look(side);
 }
 
 /* The peer's state as its page and the kernel tell it now: a system call if it seems to be there. */

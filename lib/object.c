@@ -33,6 +33,36 @@ int leat__object_locate(const char **name, leat_scope *scope, char file_name[LEA
     return result == LEAT_OK ? leat__os_directory_open(*scope, false, directory) : result;
 }
 
+static int look_at(leat__file file, leat_scope scope,
+                   int (*look)(leat__file file, leat_kind kind, const struct leat__header *header, void *context), void *context) {
+    struct leat__file_status status;
+    struct leat__header header = {0};
+    leat_kind kind;
+    int result = leat__os_file_status(file, &status);
+    if (result == LEAT_OK)
+        result = leat__object_check_file(&status, scope);
+    if (result == LEAT_OK)
+        result = leat__header_read(file, &status, &kind, &header);
+    return result == LEAT_OK ? look(file, kind, &header, context) : result;
+}
+
+int leat__object_look(const char *name, leat_scope scope, const char *label,
+                      int (*look)(leat__file file, leat_kind kind, const struct leat__header *header, void *context),
+                      void *context) {
+    char file_name[LEAT__FILE_NAME_SIZE];
+    leat__file directory, file;
+    int result = leat__object_locate(&name, &scope, file_name, &directory);
+    if (result == LEAT_OK) {
+        result = leat__os_file_open(directory, file_name, false, &file);
+        leat__os_file_close(directory);
+    }
+    if (result == LEAT_OK) {
+        result = look_at(file, scope, look, context);
+        leat__os_file_close(file);
+    }
+    return result == LEAT_OK ? result : leat__fail_about(result, label, name);
+}
+
 int leat__object_heal(leat_scope scope, leat__file directory, const char *file_name, bool *removed) {
     leat__file file;
     struct leat__file_status status;

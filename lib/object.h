@@ -60,6 +60,12 @@ void leat__object_settle(struct leat__object *object);
  * The name's scope prefix goes first and is taken off. LEAT_ENAME, LEAT_ENOENT when the scope was never used. */
 int leat__object_locate(const char **name, leat_scope *scope, char file_name[LEAT__FILE_NAME_SIZE], leat__file *directory);
 
+/* Opens the object's file for reading only, and has `look` read what it wants of it; header is all zero for a region. Nobody notices. label: what
+ * failures are about, "channel" for example. LEAT_ENOENT, LEAT_EACCES, LEAT_EUNTRUSTED, LEAT_EVERSION, LEAT_ECORRUPT, or look's. */
+int leat__object_look(const char *name, leat_scope scope, const char *label,
+                      int (*look)(leat__file file, leat_kind kind, const struct leat__header *header, void *context),
+                      void *context);
+
 /* What a file must be to be trusted as an object of the scope: regular, and in the local scope this user's. LEAT_EUNTRUSTED. */
 int leat__object_check_file(const struct leat__file_status *status, leat_scope scope);
 

@@ -64,11 +64,6 @@ static inline void leat__fence_full(void) {
     atomic_thread_fence(memory_order_seq_cst);
 }
 
-/* The same for the compiler alone: where another process makes the processor do its part. */
-static inline void leat__compiler_fence(void) {
-    atomic_signal_fence(memory_order_seq_cst);
-}
-
 /* Tells the processor that this is a spin. */
 static inline void leat__pause(void) {
 #if defined(__x86_64__) || defined(__i386__)

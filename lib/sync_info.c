@@ -35,36 +35,16 @@ static int read_page(leat__file file, const struct leat__header *header, leat_sy
     return result;
 }
 
-static int read_file(leat__file file, leat_scope scope, leat_sync_info *info) {
-    struct leat__file_status status;
-    struct leat__header header;
-    leat_kind kind;
-    int result = leat__os_file_status(file, &status);
-    if (result == LEAT_OK)
-        result = leat__object_check_file(&status, scope);
-    if (result == LEAT_OK)
-        result = leat__header_read(file, &status, &kind, &header);
-    if (result == LEAT_OK && kind != LEAT_KIND_MUTEX && kind != LEAT_KIND_EVENT && kind != LEAT_KIND_SEMAPHORE)
-        result = leat__fail(LEAT_EKIND, 0, "it is a %s", leat_kind_name(kind));
-    if (result != LEAT_OK)
-        return result;
+static int look(leat__file file, leat_kind kind, const struct leat__header *header, void *context) {
+    leat_sync_info *info = context;
+    if (kind != LEAT_KIND_MUTEX && kind != LEAT_KIND_EVENT && kind != LEAT_KIND_SEMAPHORE)
+        return leat__fail(LEAT_EKIND, 0, "it is a %s", leat_kind_name(kind));
     *info = (leat_sync_info){.kind = kind, .handles = count_handles(file)};
-    return read_page(file, &header, info);
+    return read_page(file, header, info);
 }
 
 int leat_sync_info_read(const char *name, leat_scope scope, leat_sync_info *info) {
-    char file_name[LEAT__FILE_NAME_SIZE];
-    leat__file directory, file;
     if (info == NULL)
         return leat__fail_about(leat__fail(LEAT_EINVAL, 0, "info is NULL"), "object", name);
-    int result = leat__object_locate(&name, &scope, file_name, &directory);
-    if (result == LEAT_OK) {
-        result = leat__os_file_open(directory, file_name, false, &file);
-        leat__os_file_close(directory);
-    }
-    if (result == LEAT_OK) {
-        result = read_file(file, scope, info);
-        leat__os_file_close(file);
-    }
-    return result == LEAT_OK ? result : leat__fail_about(result, "object", name);
+    return leat__object_look(name, scope, "object", look, info);
 }
