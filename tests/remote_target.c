@@ -121,6 +121,20 @@ void target_map_and_unmap(leat_region *region, pid_t pid) {
     assert_string_equal(target_permissions(pid, address), "");
 }
 
+leat_region *target_region(uint64_t size) {
+    leat_region *region;
+    assert_ok(leat_region_create(&region, "remote", size, NULL));
+    return region;
+}
+
+void target_assert_refused(leat_region *region, pid_t pid, int code, const char *words) {
+    uint64_t address = 4711;
+    assert_leat(leat_region_map_into(region, pid, &address), code);
+    assert_int_equal(address, 4711);
+    if (strstr(leat_error_detail(), words) == NULL)
+        harness_fail("\"%s\" is not in: %s", words, leat_error_detail());
+}
+
 /* --- A program that computes and checks its own results --------------------------------------------------------------- */
 
 double target_sum(uint64_t seed) {

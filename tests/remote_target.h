@@ -33,6 +33,12 @@ int target_descriptors(pid_t pid);
 /* Maps the region in, requires that both see what the other writes, and takes it out again. */
 void target_map_and_unmap(leat_region *region, pid_t pid);
 
+/* A new region named "remote", to be mapped into them. */
+leat_region *target_region(uint64_t size);
+
+/* Requires that mapping fails with the code, with these words in the detail, and leaves the address alone. */
+void target_assert_refused(leat_region *region, pid_t pid, int code, const char *words);
+
 /* --- A program that computes and checks its own results --------------------------------------------------------------- */
 
 #define TARGET_THREADS 4

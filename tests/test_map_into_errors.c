@@ -26,21 +26,6 @@
 
 #define NOBODY 65534
 
-static leat_region *region_of(uint64_t size) {
-    leat_region *region;
-    assert_ok(leat_region_create(&region, "remote", size, NULL));
-    return region;
-}
-
-/* Requires that mapping fails with the code, with these words in the detail, and leaves the address alone. */
-static void assert_refused(leat_region *region, pid_t pid, int code, const char *words) {
-    uint64_t address = 4711;
-    assert_leat(leat_region_map_into(region, pid, &address), code);
-    assert_int_equal(address, 4711);
-    if (strstr(leat_error_detail(), words) == NULL)
-        harness_fail("\"%s\" is not in: %s", words, leat_error_detail());
-}
-
 /* --- No targets ---------------------------------------------------------------------------------------------------------- */
 
 static int end_at_once(void *context) {
@@ -50,17 +35,17 @@ static int end_at_once(void *context) {
 
 static void what_is_no_living_process_is_said_to_be_none(void **state) {
     (void)state;
-    leat_region *region = region_of(0), *none = NULL;
+    leat_region *region = target_region(0), *none = NULL;
     uint64_t address;
-    assert_refused(region, 0, LEAT_EINVAL, "0");
-    assert_refused(region, -1, LEAT_EINVAL, "-1");
-    assert_refused(region, 0x7fffffff, LEAT_ENOENT, "no process");
+    target_assert_refused(region, 0, LEAT_EINVAL, "0");
+    target_assert_refused(region, -1, LEAT_EINVAL, "-1");
+    target_assert_refused(region, 0x7fffffff, LEAT_ENOENT, "no process");
     pid_t pid = harness_spawn(end_at_once, NULL);
     while (target_state(pid) != 'Z')
         sched_yield();
-    assert_refused(region, pid, LEAT_ENOENT, "zombie");
+    target_assert_refused(region, pid, LEAT_ENOENT, "zombie");
     harness_wait_exit(pid, 3);
-    assert_refused(region, pid, LEAT_ENOENT, "no process");
+    target_assert_refused(region, pid, LEAT_ENOENT, "no process");
     assert_leat(leat_region_open_or_create_into(&none, "another", 0, NULL, pid, &address), LEAT_ENOENT);
     assert_null(none);
     assert_non_null(strstr(leat_error_detail(), "'another'"));
@@ -80,8 +65,8 @@ static void a_thread_of_the_kernel_is_no_target(void **state) {
         fclose(file);
     if (strcmp(name, "kthreadd\n") != 0)
         skip();
-    leat_region *region = region_of(0);
-    assert_refused(region, 2, LEAT_ENOTSUP, "thread of the kernel");
+    leat_region *region = target_region(0);
+    target_assert_refused(region, 2, LEAT_ENOTSUP, "thread of the kernel");
     leat_region_close(region);
 }
 
@@ -103,12 +88,12 @@ static int start_a_thread(void *context) {
 static void a_thread_is_not_its_process(void **state) {
     (void)state;
     harness_word *thread = harness_shared(sizeof *thread);
-    leat_region *region = region_of(0);
+    leat_region *region = target_region(0);
     pid_t pid = harness_spawn(start_a_thread, thread);
     harness_await(thread, 1);
     char words[64];
     snprintf(words, sizeof words, "thread of process %d", (int)pid);
-    assert_refused(region, (pid_t)atomic_load(thread), LEAT_EINVAL, words);
+    target_assert_refused(region, (pid_t)atomic_load(thread), LEAT_EINVAL, words);
     harness_kill(pid);
     leat_region_close(region);
 }
@@ -148,14 +133,14 @@ static void a_32_bit_program_is_refused_and_goes_on(void **state) {
 #ifndef __x86_64__
     skip();
 #endif
-    leat_region *region = region_of(0);
+    leat_region *region = target_region(0);
     pid_t pid = start_32_bit_program();
     if (pid < 0) {
         leat_region_close(region);
         print_message("this system runs no 32-bit programs: skipped\n");
         skip();
     }
-    assert_refused(region, pid, LEAT_ENOTSUP, "32-bit");
+    target_assert_refused(region, pid, LEAT_ENOTSUP, "32-bit");
     harness_await_asleep(pid);
     harness_kill(pid);
     leat_region_close(region);
@@ -180,7 +165,7 @@ static int trace(void *context) {
 static void a_process_with_a_debugger_is_refused_and_says_which(void **state) {
     (void)state;
     target_need_ptrace();
-    leat_region *region = region_of(0);
+    leat_region *region = target_region(0);
     struct tracer *tracer = harness_shared(sizeof *tracer);
     char words[64];
     tracer->target = target_pausing();
@@ -189,7 +174,7 @@ static void a_process_with_a_debugger_is_refused_and_says_which(void **state) {
     bool may = atomic_load(&tracer->ready) == 1;
     snprintf(words, sizeof words, "by process %d (", (int)debugger);
     if (may)
-        assert_refused(region, tracer->target, LEAT_EBUSY, words);
+        target_assert_refused(region, tracer->target, LEAT_EBUSY, words);
     harness_kill(debugger);
     if (may)
         target_map_and_unmap(region, tracer->target); /* as soon as it has gone */
@@ -226,8 +211,8 @@ static int map_as_nobody(void *context) {
     become_nobody();
     assert_non_null(mkdtemp(directory));
     setenv("LEAT_DIR", directory, 1);
-    leat_region *region = region_of(0);
-    assert_refused(region, stranger->target, LEAT_EACCES, stranger->words);
+    leat_region *region = target_region(0);
+    target_assert_refused(region, stranger->target, LEAT_EACCES, stranger->words);
     leat_region_close(region);
     assert_int_equal(rmdir(directory), 0);
     return 0;
@@ -292,7 +277,7 @@ static void another_users_process_gets_the_file_handed_over(void **state) {
     need_root();
     target_need_ptrace();
     harness_word *ready = harness_shared(sizeof *ready);
-    leat_region *region = region_of(0);
+    leat_region *region = target_region(0);
     pid_t pid = harness_spawn(pause_as_nobody, ready);
     harness_await(ready, 1);
     harness_await_asleep(pid);
@@ -326,7 +311,7 @@ static void limits_of_the_target_are_reported(void **state) {
     (void)state;
     target_need_ptrace();
     static const int cases[][2] = {{RLIMIT_NOFILE, LEAT_ELIMIT}, {RLIMIT_AS, LEAT_ENOMEM}};
-    leat_region *region = region_of(0);
+    leat_region *region = target_region(0);
     for (size_t i = 0; i < 2; i++) {
         struct limited *limited = harness_shared(sizeof *limited);
         limited->resource = cases[i][0];
@@ -334,7 +319,7 @@ static void limits_of_the_target_are_reported(void **state) {
         harness_await(&limited->ready, 1);
         harness_await_asleep(pid);
         char *before = target_maps(pid);
-        assert_refused(region, pid, cases[i][1], "failed there");
+        target_assert_refused(region, pid, cases[i][1], "failed there");
         assert_string_equal(target_maps(pid), before);
         harness_await_asleep(pid);
         harness_kill(pid);
@@ -378,7 +363,7 @@ static void a_target_that_is_killed_meanwhile_is_reported_gone(void **state) {
     (void)state;
     target_need_ptrace();
     uint64_t random = harness_seed();
-    leat_region *region = region_of(0);
+    leat_region *region = target_region(0);
     struct killer *killer = harness_shared(sizeof *killer);
     for (int i = 0; i < 200; i++) {
         harness_set(&killer->ready, 0);
@@ -404,7 +389,7 @@ static void a_target_that_is_killed_meanwhile_is_reported_gone(void **state) {
 static void a_target_that_executes_other_programs_meanwhile_comes_to_no_harm(void **state) {
     (void)state;
     target_need_ptrace();
-    leat_region *region = region_of(0);
+    leat_region *region = target_region(0);
     pid_t pid = harness_start_command(
         HARNESS_ARGV("sh", "-c", "test $1 = 0 || exec sh -c \"$0\" \"$0\" $(($1 - 1)); exit 7",
                      "test $1 = 0 || exec sh -c \"$0\" \"$0\" $(($1 - 1)); exit 7", "300"),
@@ -443,7 +428,7 @@ static void what_the_target_put_in_its_place_is_not_unmapped(void **state) {
     (void)state;
     target_need_ptrace();
     harness_word *words = harness_shared(4 * sizeof *words);
-    leat_region *region = region_of(0);
+    leat_region *region = target_region(0);
     uint64_t address;
     pid_t pid = harness_spawn(replace_and_pause, words);
     harness_await(&words[0], 1);
@@ -476,12 +461,12 @@ static int sleep_in_the_child(void *context) {
 static void a_process_in_uninterruptible_sleep_is_not_waited_for(void **state) {
     (void)state;
     harness_word *ready = harness_shared(sizeof *ready);
-    leat_region *region = region_of(0);
+    leat_region *region = target_region(0);
     pid_t pid = harness_spawn(sleep_in_the_child, ready);
     harness_await(ready, 1);
     while (target_state(pid) != 'D')
         sched_yield();
-    assert_refused(region, pid, LEAT_EAGAIN, "uninterruptible sleep");
+    target_assert_refused(region, pid, LEAT_EAGAIN, "uninterruptible sleep");
     harness_kill(pid);
     harness_wait_adopted();
     leat_region_close(region);
@@ -495,7 +480,7 @@ static int use_the_parents_handle(void *context) {
 
 static void handles_that_have_no_view_of_their_own_map_nothing(void **state) {
     (void)state;
-    leat_region *region = region_of(0);
+    leat_region *region = target_region(0);
     uint64_t address;
     harness_wait_ok(harness_spawn(use_the_parents_handle, region));
     void *view = leat_region_detach_view(region);

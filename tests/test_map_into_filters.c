@@ -26,21 +26,6 @@
 
 #define NOBODY 65534
 
-static leat_region *region_of(uint64_t size) {
-    leat_region *region;
-    assert_ok(leat_region_create(&region, "remote", size, NULL));
-    return region;
-}
-
-/* Requires that mapping fails with the code, with these words in the detail, and leaves the address alone. */
-static void assert_refused(leat_region *region, pid_t pid, int code, const char *words) {
-    uint64_t address = 4711;
-    assert_leat(leat_region_map_into(region, pid, &address), code);
-    assert_int_equal(address, 4711);
-    if (strstr(leat_error_detail(), words) == NULL)
-        harness_fail("\"%s\" is not in: %s", words, leat_error_detail());
-}
-
 struct filtered {
     harness_word ready, handled, stop;
     uint32_t action;
@@ -101,7 +86,7 @@ static void a_filter_that_refuses_is_reported_and_the_target_goes_on(void **stat
         {SECCOMP_RET_TRAP, {SYS_mmap, SYS_mmap}, LEAT_ENOTSUP, "SIGSYS"},
         {SECCOMP_RET_TRAP, {SYS_socketpair, SYS_openat}, LEAT_ENOTSUP, "SIGSYS"},
     };
-    leat_region *region = region_of(0);
+    leat_region *region = target_region(0);
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct filtered *shared = harness_shared(sizeof *shared);
         shared->action = cases[i].action;
@@ -113,7 +98,7 @@ static void a_filter_that_refuses_is_reported_and_the_target_goes_on(void **stat
             if (cases[i].result == LEAT_OK)
                 target_map_and_unmap(region, pid);
             else
-                assert_refused(region, pid, cases[i].result, cases[i].words);
+                target_assert_refused(region, pid, cases[i].result, cases[i].words);
         }
         assert_string_equal(target_maps(pid), before);
         harness_set(&shared->stop, 1);
@@ -125,13 +110,13 @@ static void a_filter_that_refuses_is_reported_and_the_target_goes_on(void **stat
 static void a_filter_that_kills_is_reported_as_the_likely_cause(void **state) {
     (void)state;
     target_need_ptrace();
-    leat_region *region = region_of(0);
+    leat_region *region = target_region(0);
     struct filtered *shared = harness_shared(sizeof *shared);
     shared->action = SECCOMP_RET_KILL_PROCESS;
     shared->calls[0] = shared->calls[1] = SYS_mmap;
     pid_t pid = harness_spawn(work_under_a_filter, shared);
     harness_await(&shared->ready, 1);
-    assert_refused(region, pid, LEAT_ENOENT, "seccomp");
+    target_assert_refused(region, pid, LEAT_ENOENT, "seccomp");
     harness_wait_signal(pid, SIGSYS);
     leat_region_close(region);
 }
@@ -148,13 +133,13 @@ static int read_strictly(void *context) {
 static void strict_mode_is_refused_and_the_target_goes_on(void **state) {
     (void)state;
     harness_word *ready = harness_shared(sizeof *ready);
-    leat_region *region = region_of(0);
+    leat_region *region = target_region(0);
     pid_t pid = harness_spawn(read_strictly, ready);
     harness_await(ready, 1);
     while (!target_status_says(pid, "\nSeccomp:\t1"))
         sched_yield();
     for (int i = 0; i < 20; i++)
-        assert_refused(region, pid, LEAT_ENOTSUP, "strict");
+        target_assert_refused(region, pid, LEAT_ENOTSUP, "strict");
     assert_int_not_equal(target_state(pid), 'Z');
     harness_kill(pid);
     leat_region_close(region);

@@ -19,12 +19,6 @@
 
 #define MS UINT64_C(1000000)
 
-static leat_region *region_of(uint64_t size) {
-    leat_region *region;
-    assert_ok(leat_region_create(&region, "remote", size, NULL));
-    return region;
-}
-
 /* A restartable sequence that does nothing but look whether the kernel still knows of it. When it is left for anything else the kernel
  * makes it start over (`aborted`); what must not happen is that it goes on and the kernel has forgotten it (`forgotten`): a program's
  * per-processor data would be written from the wrong processor. */
@@ -88,7 +82,7 @@ static void a_restartable_sequence_is_restarted_as_after_any_other_preemption(vo
     }
     target_need_ptrace();
     struct sequence *shared = harness_shared(sizeof *shared);
-    leat_region *region = region_of(0);
+    leat_region *region = target_region(0);
     pid_t pid = harness_spawn(run_sequences, shared);
     harness_await(&shared->ready, 1);
     for (int i = 0; i < 300; i++)
@@ -152,7 +146,7 @@ static void every_signal_arrives_once_in_order_with_its_value(void **state) {
     (void)state;
     target_need_ptrace();
     struct queue *shared = harness_shared(sizeof *shared);
-    leat_region *region = region_of(0);
+    leat_region *region = target_region(0);
     shared->target = harness_spawn(receive_queued, shared);
     harness_await(&shared->ready, 1);
     pid_t sender = harness_spawn(send_queued, shared);
@@ -195,7 +189,7 @@ static void a_process_that_is_stopped_and_continued_meanwhile_comes_to_no_harm(v
     (void)state;
     target_need_ptrace();
     struct storm *storm = harness_shared(sizeof *storm);
-    leat_region *region = region_of(0);
+    leat_region *region = target_region(0);
     storm->target = harness_spawn(target_compute, &storm->work);
     harness_await(&storm->work.ready, TARGET_THREADS);
     pid_t stopper = harness_spawn(stop_and_continue, storm);
@@ -228,7 +222,7 @@ static void a_thread_that_waits_for_any_child_cannot_hang_it(void **state) {
     (void)state;
     target_need_ptrace();
     pthread_t thief;
-    leat_region *region = region_of(0);
+    leat_region *region = target_region(0);
     pid_t pid = target_pausing();
     atomic_store(&thief_stop, false);
     assert_int_equal(pthread_create(&thief, NULL, wait_for_any, NULL), 0);
