@@ -14,23 +14,36 @@ static uint32_t count_handles(leat__file file) {
     return handles;
 }
 
+static void describe(leat__file file, const struct leat__header *header, const struct leat__sync_page *page,
+                     leat_sync_info *info) {
+    uint64_t word = leat__load_relaxed64(&page->word.owner);
+    unsigned slot = leat__lock_slot(word);
+    switch (info->kind) {
+    case LEAT_KIND_MUTEX:
+        info->lost = leat__load_relaxed32(&page->lost) != 0;
+        if (slot == 0 || slot > LEAT__SLOTS_MAX)
+            return;
+        info->held = leat__os_locked(file, LEAT__LOCK_SLOTS + slot);
+        info->abandoned = !info->held;
+        info->holder = leat__load_relaxed32(&page->processes[slot]);
+        return;
+    case LEAT_KIND_EVENT:
+        info->manual_reset = header->parameters[LEAT__SYNC_MANUAL] != 0;
+        info->set = (word & LEAT__SYNC_SET) != 0;
+        return;
+    default:
+        info->count = (uint32_t)(word >> 32);
+        info->maximum = (uint32_t)header->parameters[LEAT__SYNC_MAXIMUM];
+    }
+}
+
 static int read_page(leat__file file, const struct leat__header *header, leat_sync_info *info) {
     struct leat__sync_page *page = malloc(sizeof *page);
     if (page == NULL)
         return leat__fail(LEAT_ENOMEM, 0, "no memory for a copy of its page");
     int result = leat__os_file_read(file, 0, page, sizeof *page);
-    uint64_t word = result == LEAT_OK ? leat__load_relaxed64(&page->word.owner) : 0;
-    unsigned slot = leat__lock_slot(word);
-    if (info->kind == LEAT_KIND_MUTEX && slot != 0 && slot <= LEAT__SLOTS_MAX) {
-        info->held = leat__os_locked(file, LEAT__LOCK_SLOTS + slot);
-        info->abandoned = !info->held;
-        info->holder = leat__load_relaxed32(&page->processes[slot]);
-    }
-    info->lost = info->kind == LEAT_KIND_MUTEX && leat__load_relaxed32(&page->lost) != 0;
-    info->manual_reset = info->kind == LEAT_KIND_EVENT && header->parameters[LEAT__SYNC_MANUAL] != 0;
-    info->set = info->kind == LEAT_KIND_EVENT && (word & LEAT__SYNC_SET) != 0;
-    info->count = info->kind == LEAT_KIND_SEMAPHORE ? (uint32_t)(word >> 32) : 0;
-    info->maximum = info->kind == LEAT_KIND_SEMAPHORE ? (uint32_t)header->parameters[LEAT__SYNC_MAXIMUM] : 0;
+    if (result == LEAT_OK)
+        describe(file, header, page, info);
     free(page);
     return result;
 }

@@ -3,7 +3,7 @@
 #include "lib/sync.h"
 
 #define SPINS 200                          /* who holds something briefly is done by then */
-#define SLICE_NS_MIN UINT64_C(50000000)    /* how long a death may go unnoticed, at first */
+#define SLICE_NS_MIN LEAT__LOCK_SLICE_NS   /* how long a death may go unnoticed, at first */
 #define SLICE_NS_MAX UINT64_C(1000000000)  /* and after a long wait */
 
 struct wait {
