@@ -150,10 +150,13 @@ static int run_command(char **command) {
         close(told[0]);
         return fail_system("a process for the command", errno);
     }
-    bool failed = read(told[0], &error, sizeof error) == sizeof error;
+    ssize_t heard;
+    do
+        heard = read(told[0], &error, sizeof error);
+    while (heard < 0 && errno == EINTR); /* a signal in between is the business of await */
     close(told[0]);
     int end = await(child);
-    if (failed)
+    if (heard == sizeof error)
         fail_system(command[0], error);
     return end;
 }
