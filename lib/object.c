@@ -123,6 +123,7 @@ static int join(struct leat__object *object, const struct leat__object_request *
     result = check_kind(file, &status, request->kind, &object->header);
     if (result == LEAT_OK)
         result = leat__os_lock(file, LEAT__LOCK_LIVE, LEAT__SHARED);
+    object->device = status.device;
     object->size = status.size;
     object->temporary = status.temporary;
     object->writable = request->writable;
@@ -143,25 +144,41 @@ static int open_existing(struct leat__object *object, const struct leat__object_
     return result;
 }
 
-static int create_new(struct leat__object *object, const struct leat__object_request *request, leat__file directory) {
-    leat__file file;
+/* Makes the file of a new object, with what it is from the start; nobody else can see it yet. */
+static int make_file(struct leat__object *object, const struct leat__object_request *request, leat__file directory,
+                     leat__file *file) {
     uint32_t permissions = request->permissions != 0 ? request->permissions : 0600;
-    int result = leat__os_file_create(directory, permissions, !request->persistent, request->size, &file);
+    int result = request->name == NULL
+                     ? leat__os_file_create_anonymous(permissions, request->size, file)
+                     : leat__os_file_create(directory, permissions, !request->persistent, request->size, file);
     if (result != LEAT_OK)
         return result;
     struct leat__file_status status;
     leat_kind kind;
     if (request->initialise != NULL)
-        result = request->initialise(file, request->context);
+        result = request->initialise(*file, request->context);
     if (result == LEAT_OK)
-        result = leat__os_file_status(file, &status);
+        result = leat__os_file_status(*file, &status);
     if (result == LEAT_OK)
-        result = leat__header_read(file, &status, &kind, &object->header);
-    if (result == LEAT_OK)
-        result = leat__os_lock(file, LEAT__LOCK_SETUP, LEAT__EXCLUSIVE);
+        result = leat__header_read(*file, &status, &kind, &object->header);
+    if (result == LEAT_OK) {
+        object->device = status.device;
+        return LEAT_OK;
+    }
+    leat__os_file_close(*file);
+    return result;
+}
+
+/* Without a directory: without a name. */
+static int create_new(struct leat__object *object, const struct leat__object_request *request, leat__file directory) {
+    leat__file file;
+    int result = make_file(object, request, directory, &file);
+    if (result != LEAT_OK)
+        return result;
+    result = leat__os_lock(file, LEAT__LOCK_SETUP, LEAT__EXCLUSIVE);
     if (result == LEAT_OK)
         result = leat__os_lock(file, LEAT__LOCK_LIVE, LEAT__SHARED);
-    if (result == LEAT_OK)
+    if (result == LEAT_OK && request->name != NULL)
         result = leat__os_file_publish(directory, file, object->file_name);
     if (result != LEAT_OK) {
         leat__os_file_close(file);
@@ -169,7 +186,7 @@ static int create_new(struct leat__object *object, const struct leat__object_req
     }
     object->resource.file = file;
     object->size = request->size;
-    object->temporary = !request->persistent;
+    object->temporary = request->name != NULL && !request->persistent;
     object->writable = true;
     object->created = true;
     return LEAT_OK;
@@ -177,11 +194,12 @@ static int create_new(struct leat__object *object, const struct leat__object_req
 
 /* One try. TRY_AGAIN: somebody was faster, at once; LEAT_EBUSY: somebody is in the middle of it, soon. */
 static int attempt(struct leat__object *object, const struct leat__object_request *request) {
-    leat__file directory;
-    int result = leat__os_directory_open(request->scope, request->way != LEAT_OPEN, &directory);
-    if (result != LEAT_OK)
-        return result;
-    result = open_existing(object, request, directory);
+    leat__file directory = LEAT__NO_FILE;
+    int result = LEAT_ENOENT;
+    if (request->name != NULL)
+        result = leat__os_directory_open(request->scope, request->way != LEAT_OPEN, &directory);
+    if (result == LEAT_OK)
+        result = open_existing(object, request, directory);
     if (result == LEAT_ENOENT && request->way != LEAT_OPEN)
         result = create_new(object, request, directory);
     if (result == LEAT_OK)
@@ -190,11 +208,16 @@ static int attempt(struct leat__object *object, const struct leat__object_reques
     return result;
 }
 
-int leat__object_open(struct leat__object *object, const struct leat__object_request *request) {
+static void begin(struct leat__object *object, leat_scope scope) {
     memset(object, 0, sizeof *object);
     object->resource.file = object->resource.watch = LEAT__NO_FILE;
-    object->scope = request->scope;
-    int result = leat__name_encode(request->name, object->file_name);
+    object->scope = scope;
+}
+
+int leat__object_open(struct leat__object *object, const struct leat__object_request *request) {
+    begin(object, request->scope);
+    bool anonymous = request->name == NULL && request->way != LEAT_OPEN;
+    int result = anonymous ? LEAT_OK : leat__name_encode(request->name, object->file_name);
     if (result != LEAT_OK)
         return result;
     for (unsigned attempts = 0;; attempts++) {
@@ -208,6 +231,35 @@ int leat__object_open(struct leat__object *object, const struct leat__object_req
         if (result == LEAT_EBUSY || attempts > AT_ONCE)
             leat__os_sleep(leat__os_now() + SETUP_PAUSE_NS);
     }
+}
+
+static int adopt(struct leat__object *object, leat__file file, leat_kind kind) {
+    struct leat__file_status status;
+    int result = leat__os_file_status(file, &status);
+    if (result == LEAT_OK)
+        result = check_kind(file, &status, kind, &object->header);
+    if (result != LEAT_OK)
+        return result;
+    object->resource.file = file;
+    object->device = status.device;
+    object->size = status.size;
+    object->writable = true;
+    leat__os_resource_add(&object->resource);
+    return LEAT_OK;
+}
+
+int leat__object_open_descriptor(struct leat__object *object, int descriptor, leat_kind kind) {
+    leat__file file;
+    begin(object, LEAT_LOCAL);
+    leat__os_fork_hold();
+    int result = leat__os_descriptor_take(descriptor, true, false, &file);
+    if (result == LEAT_OK) {
+        result = adopt(object, file, kind);
+        if (result != LEAT_OK)
+            leat__os_file_close(file);
+    }
+    leat__os_fork_release();
+    return result;
 }
 
 void leat__object_settle(struct leat__object *object) {

@@ -29,6 +29,7 @@ struct leat__object {
     struct leat__resource resource; /* the file, and memory that a forked child must lose */
     leat_scope scope;
     char file_name[LEAT__FILE_NAME_SIZE];
+    uint64_t device;    /* of the file; with header.inode, no other's */
     uint64_t size;      /* of the file, bytes */
     bool writable;      /* the file is open for writing, so that exclusive locks are possible */
     bool temporary;     /* dies with its last user */
@@ -37,7 +38,7 @@ struct leat__object {
 };
 
 struct leat__object_request {
-    const char *name;
+    const char *name; /* NULL: an object without a name is created, which others get by its descriptor */
     leat_scope scope;
     leat_kind kind;
     leat_way way;
@@ -52,6 +53,10 @@ struct leat__object_request {
 /* Opens or creates by the request. On LEAT_OK the caller holds SETUP: it attaches and then calls leat__object_settle, or
  * leat__object_close if attaching failed. */
 int leat__object_open(struct leat__object *object, const struct leat__object_request *request);
+
+/* Opens the object behind the caller's descriptor, by a file of its own: locks tell handles apart. It is no user of a name. LEAT_EACCES where
+ * the system does not let this user open the file again, LEAT_EKIND, LEAT_EINVAL. The caller attaches. */
+int leat__object_open_descriptor(struct leat__object *object, int descriptor, leat_kind kind);
 
 /* Ends the opening: others may attach. */
 void leat__object_settle(struct leat__object *object);

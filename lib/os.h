@@ -33,6 +33,31 @@ int leat__os_wait_any(const leat__u32 *const words[], const uint32_t expected[],
 /* Wakes one sleeper, or all. */
 void leat__os_wake(const leat__u32 *word, bool all);
 
+/* --- Locks with priority inheritance -----------------------------------------------------------------------------------
+ *
+ * A word that the kernel reads and writes too: 0 is free, else it holds the number of the thread that has the lock, and flags. Who waits in
+ * the kernel lends its priority to that thread; unlocking hands the lock to the waiter of the highest priority. When the thread
+ * ends, the kernel hands over too, to those that wait in it at that moment, and says so by LEAT__PI_OWNER_DIED. */
+#define LEAT__PI_THREAD UINT32_C(0x3fffffff)
+#define LEAT__PI_WAITERS UINT32_C(0x80000000)
+#define LEAT__PI_OWNER_DIED UINT32_C(0x40000000)
+
+/* LEAT_OK: the calling thread has it. LEAT_ESTATE: its number is in the word already; LEAT_ENOENT: no such thread as the word names;
+ * LEAT_EAGAIN: not now, for a reason that passes. Signals do not end the wait. LEAT_ETIMEDOUT. */
+int leat__os_pi_lock(leat__u32 *word, uint64_t deadline_ns);
+
+/* The same without waiting: LEAT_EBUSY when a thread of that number lives. The word may say LEAT__PI_WAITERS from then on. */
+int leat__os_pi_try(leat__u32 *word);
+
+/* By the thread that the word names. */
+int leat__os_pi_unlock(leat__u32 *word);
+
+/* Whether the kernel has such locks. */
+bool leat__os_pi_works(void);
+
+uint32_t leat__os_thread(void);       /* the calling thread's number */
+uint64_t leat__os_thread_space(void); /* where such numbers mean the same; 0: not known. Linux: the pid namespace */
+
 /* --- Barriers in other processes ----------------------------------------------------------------------------------------
  *
  * A full memory barrier in every running thread of all processes that have registered, while the caller waits: it makes one side's
@@ -53,7 +78,8 @@ typedef int leat__file;
 #define LEAT__NO_FILE (-1)
 
 struct leat__file_status {
-    uint64_t inode; /* identifies the file among those that exist on its file system at the same time */
+    uint64_t device; /* identifies its file system */
+    uint64_t inode;  /* identifies the file among those that exist there at the same time */
     uint64_t size;
     uint32_t owner;
     uint32_t permissions; /* nine bits */
@@ -113,9 +139,9 @@ int leat__os_file_create_anonymous(uint32_t permissions, uint64_t size, leat__fi
 /* Whether the kernel lets nobody shorten the file. */
 bool leat__os_file_sealed(leat__file file);
 
-/* A file of our own for the caller's descriptor: the same file, opened again where the system permits that, else the same open file.
- * LEAT_EINVAL not open, LEAT_EKIND no regular file, LEAT_EACCES not open for this. */
-int leat__os_descriptor_take(int descriptor, bool writable, leat__file *file);
+/* A file of our own for the caller's descriptor: the same file, opened again; where the system does not permit that, the same open file, if
+ * `may_share`: its locks are then those of all who have it. LEAT_EINVAL not open, LEAT_EKIND no regular file, LEAT_EACCES not open for this. */
+int leat__os_descriptor_take(int descriptor, bool writable, bool may_share, leat__file *file);
 
 /* A descriptor to give away, of the file opened again; where the system does not permit that, of our open file, if `may_share`: its locks go with
  * it. `inherited`: stays open in programs that are started. */

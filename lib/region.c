@@ -73,12 +73,12 @@ int leat__region_new_size(uint64_t *size, const leat_region_options *options) {
     return LEAT_OK;
 }
 
-/* --- By name ---------------------------------------------------------------------------------------------------------- */
+/* --- By name, or without one ---------------------------------------------------------------------------------------------------------- */
 
-static int open_named(leat_region *region, leat_scope scope, leat_way way, uint64_t size,
+static int open_object(leat_region *region, leat_scope scope, leat_way way, uint64_t size,
                       const leat_region_options *options) {
     struct leat__object_request request = {
-        .name = region->name,
+        .name = region->backing == LEAT_BACKING_ANONYMOUS ? NULL : region->name,
         .scope = scope,
         .kind = LEAT_KIND_REGION,
         .way = way,
@@ -102,27 +102,6 @@ static int open_named(leat_region *region, leat_scope scope, leat_way way, uint6
     return result;
 }
 
-static int create_anonymous(leat_region *region, uint64_t size, const leat_region_options *options) {
-    leat__file file;
-    int result = leat__region_new_size(&size, options);
-    if (result != LEAT_OK)
-        return result;
-    leat__os_fork_hold();
-    result = leat__os_file_create_anonymous(options->permissions != 0 ? options->permissions : 0600, size, &file);
-    if (result == LEAT_OK)
-        leat__region_adopt(region, file, size, true);
-    leat__os_fork_release();
-    if (result == LEAT_OK && options->type != NULL)
-        result = leat__type_record(file, options->type);
-    else if (result != LEAT_OK)
-        return result;
-    if (result == LEAT_OK)
-        result = leat__region_attach(region, size, options);
-    if (result != LEAT_OK)
-        leat__object_close(&region->object);
-    return result;
-}
-
 static int open_region(leat_region **out, const char *name, uint64_t size, const leat_region_options *options,
                        leat_way way) {
     leat_region *region = NULL;
@@ -136,7 +115,7 @@ static int open_region(leat_region **out, const char *name, uint64_t size, const
         result = leat__region_new(&region, options, anonymous ? LEAT_BACKING_ANONYMOUS : LEAT_BACKING_NAME, name);
     if (result != LEAT_OK)
         return leat__fail_about(result, "region", name);
-    result = anonymous ? create_anonymous(region, size, options) : open_named(region, scope, way, size, options);
+    result = open_object(region, scope, way, size, options);
     if (result != LEAT_OK) {
         leat__region_free(region);
         return leat__fail_about(result, "region", name);

@@ -157,7 +157,7 @@ int leat_region_open_descriptor(leat_region **out, int descriptor, uint64_t size
     if (result != LEAT_OK)
         return result;
     leat__os_fork_hold();
-    result = leat__os_descriptor_take(descriptor, options->access == LEAT_READ_WRITE, &file);
+    result = leat__os_descriptor_take(descriptor, options->access == LEAT_READ_WRITE, true, &file);
     if (result == LEAT_OK) {
         result = examine(file, options, &actual);
         if (result == LEAT_OK)

@@ -1,116 +1,9 @@
-/* lib/sync.c - mutexes, events and semaphores (leat/sync.h, lib/sync.h); waiting is in lib/sync_wait.c. */
-#include "lib/sync.h"
-
-#include <stdlib.h>
-
+/* lib/sync.c - what mutexes, events and semaphores do (leat/sync.h, lib/sync.h); opening is in lib/sync_open.c, waiting in lib/sync_wait.c. */
 #include "lib/fail.h"
+#include "lib/sync.h"
 
 #define COMMIT_SPINS 1000
 #define COMMIT_PAUSE_NS UINT64_C(50000)
-
-/* --- Opening ---------------------------------------------------------------------------------------------------------- */
-
-static int initialise(leat__file file, const void *context) {
-    const struct leat__sync_setup *setup = context;
-    const uint64_t parameters[6] = {setup->parameter};
-    int result = leat__header_write(file, setup->kind, parameters);
-    return result == LEAT_OK
-               ? leat__os_file_write(file, offsetof(struct leat__sync_page, word), &setup->word, sizeof setup->word)
-               : result;
-}
-
-static int validate(const struct leat__header *header, leat_kind kind) {
-    uint64_t parameter = header->parameters[0];
-    bool good = kind == LEAT_KIND_MUTEX       ? parameter == 0
-                : kind == LEAT_KIND_EVENT     ? parameter <= 1
-                                              : parameter >= 1 && parameter <= LEAT_SEMAPHORE_MAX;
-    if (!good || header->object_size != sizeof(struct leat__sync_page))
-        return leat__fail(LEAT_ECORRUPT, 0, "the header describes a %s that cannot be", leat_kind_name(kind));
-    return LEAT_OK;
-}
-
-static int attach(leat_waitable *object) {
-    const struct leat__header *header = &object->object.header;
-    int result = validate(header, object->kind);
-    if (result == LEAT_OK)
-        result = leat__object_map_private(&object->object, NULL);
-    if (result != LEAT_OK)
-        return result;
-    object->page = object->object.resource.memory;
-    object->manual = object->kind == LEAT_KIND_EVENT && header->parameters[LEAT__SYNC_MANUAL] != 0;
-    object->maximum = object->kind == LEAT_KIND_SEMAPHORE ? (uint32_t)header->parameters[LEAT__SYNC_MAXIMUM] : 0;
-    result = leat__lock_take_slot(&object->page->word, object->object.resource.file, &object->slot);
-    if (result == LEAT_OK)
-        leat__store_relaxed32(&object->page->processes[object->slot], leat__os_process());
-    return result;
-}
-
-static int check_options(const leat_sync_options *options) {
-    if (options->way > LEAT_OPEN || options->scope > LEAT_GLOBAL || (options->permissions & ~UINT32_C(0777)) != 0)
-        return leat__fail(LEAT_EINVAL, 0, "an option has no meaning");
-    return LEAT_OK;
-}
-
-static int open_object(leat_waitable *object, const char *name, leat_scope scope, const leat_sync_options *options,
-                       const struct leat__sync_setup *setup) {
-    int result = check_options(options);
-    if (result != LEAT_OK)
-        return result;
-    struct leat__object_request request = {
-        .name = name,
-        .scope = scope,
-        .kind = setup->kind,
-        .way = options->way,
-        .writable = true,
-        .persistent = options->persistent,
-        .permissions = options->permissions,
-        .size = sizeof(struct leat__sync_page),
-        .initialise = initialise,
-        .context = setup,
-    };
-    result = leat__object_open(&object->object, &request);
-    if (result != LEAT_OK)
-        return result;
-    object->kind = setup->kind;
-    object->interruptible = options->interruptible;
-    object->recursive = options->recursive;
-    result = attach(object);
-    if (result != LEAT_OK)
-        leat__object_close(&object->object);
-    return result;
-}
-
-int leat__sync_open(leat_waitable **out, const char *name, const leat_sync_options *options, const struct leat__sync_setup *setup) {
-    static const leat_sync_options defaults;
-    options = options != NULL ? options : &defaults;
-    leat_scope scope = options->scope;
-    const char *kind = leat_kind_name(setup->kind);
-    name = leat__name_scope(name, &scope);
-    leat_waitable *object = out != NULL ? calloc(1, sizeof *object) : NULL;
-    if (object == NULL)
-        return leat__fail_about(leat__fail(out == NULL ? LEAT_EINVAL : LEAT_ENOMEM, 0, "no handle"), kind, name);
-    int result = open_object(object, name, scope, options, setup);
-    if (result == LEAT_OK && object->object.created && setup->kind == LEAT_KIND_MUTEX && options->initially)
-        object->depth = leat__lock_try(&object->page->word, object->object.resource.file, object->slot, false) == LEAT_OK;
-    if (result != LEAT_OK) {
-        free(object);
-        return leat__fail_about(result, kind, name);
-    }
-    leat__object_settle(&object->object);
-    *out = object;
-    return LEAT_OK;
-}
-
-void leat__sync_close(leat_waitable *object) {
-    if (object == NULL)
-        return;
-    if (object->depth > 0 && !object->object.resource.forked) { /* as by death, but told at once */
-        leat__store_relaxed32(&object->page->abandoned, 1);
-        leat__lock_release(&object->page->word);
-    }
-    leat__object_close(&object->object);
-    free(object);
-}
 
 int leat__sync_check(const leat_waitable *object) {
     if (object == NULL)
@@ -164,8 +57,29 @@ static bool taken(const leat_waitable *object, uint64_t word, uint64_t *next) {
 bool leat__sync_available(const leat_waitable *object) {
     uint64_t word = leat__load_acquire64(&object->page->word.owner), next;
     if (object->kind == LEAT_KIND_MUTEX)
-        return leat__lock_slot(word) == 0 || leat__load_relaxed32(&object->page->lost) != 0;
+        return (object->pi ? leat__pi_available(object) : leat__lock_slot(word) == 0) ||
+               leat__load_relaxed32(&object->page->lost) != 0;
     return leat__lock_slot(word) == 0 && taken(object, word, &next); /* a committer may be dead: that is not seen here */
+}
+
+int leat__sync_locked(leat_waitable *object, int result) {
+    struct leat__sync_page *page = object->page;
+    if (result == LEAT__LOCK_INHERITED)
+        leat__store_relaxed32(&page->abandoned, 1);
+    if (leat__load_acquire32(&page->lost) != 0) { /* given up between the look and the lock */
+        leat__sync_unlock(object);
+        return LEAT_ELOST;
+    }
+    object->depth = 1;
+    return leat__load_relaxed32(&page->abandoned) == 0 ? LEAT_OK : LEAT_EOWNERDEAD;
+}
+
+void leat__sync_unlock(leat_waitable *object) {
+    object->depth = 0;
+    if (object->pi)
+        leat__pi_release(object);
+    else
+        leat__lock_release(&object->page->word);
 }
 
 static int take_mutex(leat_waitable *object, bool probe) {
@@ -176,17 +90,9 @@ static int take_mutex(leat_waitable *object, bool probe) {
     }
     if (leat__load_acquire32(&page->lost) != 0)
         return LEAT_ELOST;
-    int result = leat__lock_try(&page->word, object->object.resource.file, object->slot, probe);
-    if (result == LEAT_EBUSY)
-        return result;
-    if (result == LEAT__LOCK_INHERITED)
-        leat__store_relaxed32(&page->abandoned, 1);
-    if (leat__load_acquire32(&page->lost) != 0) { /* given up between the look and the lock */
-        leat__lock_release(&page->word);
-        return LEAT_ELOST;
-    }
-    object->depth = 1;
-    return leat__load_relaxed32(&page->abandoned) == 0 ? LEAT_OK : LEAT_EOWNERDEAD;
+    int result = object->pi ? leat__pi_try(object, probe)
+                            : leat__lock_try(&page->word, object->object.resource.file, object->slot, probe);
+    return result == LEAT_EBUSY ? result : leat__sync_locked(object, result);
 }
 
 int leat__sync_take(leat_waitable *object, bool probe) {
@@ -214,8 +120,20 @@ static leat_waitable *of_mutex(const leat_mutex *mutex) {
 }
 
 int leat_mutex_open(leat_mutex **mutex, const char *name, const leat_sync_options *options) {
-    static const struct leat__sync_setup setup = {.kind = LEAT_KIND_MUTEX};
+    bool pi = options != NULL && options->inherit_priority;
+    const struct leat__sync_setup setup = {
+        .kind = LEAT_KIND_MUTEX,
+        .parameters = {pi, pi ? leat__os_thread_space() : 0},
+    };
     return leat__sync_open((leat_waitable **)mutex, name, options, &setup);
+}
+
+int leat_mutex_open_descriptor(leat_mutex **mutex, int descriptor, const leat_sync_options *options) {
+    return leat__sync_open_descriptor((leat_waitable **)mutex, descriptor, options, LEAT_KIND_MUTEX);
+}
+
+int leat_mutex_receive(leat_mutex **mutex, int socket, const leat_sync_options *options, uint64_t deadline_ns) {
+    return leat__sync_receive((leat_waitable **)mutex, socket, options, LEAT_KIND_MUTEX, deadline_ns);
 }
 
 void leat_mutex_close(leat_mutex *mutex) {
@@ -235,8 +153,10 @@ int leat_mutex_lock(leat_mutex *mutex, uint64_t deadline_ns) {
     return leat_wait(object, deadline_ns);
 }
 
-static int check_owner(const leat_waitable *object) {
+static int check_owner(leat_waitable *object) {
     int result = leat__sync_check(object);
+    if (result == LEAT_OK && object->pi && leat__pi_elsewhere(object))
+        return leat__fail(LEAT_ENOTOWNER, 0, "thread %u has locked it, and has to unlock it", object->thread);
     return result == LEAT_OK && object->depth == 0 ? leat__fail(LEAT_ENOTOWNER, 0, "this handle has not locked it") : result;
 }
 
@@ -247,7 +167,7 @@ int leat_mutex_unlock(leat_mutex *mutex) {
         return result;
     if (leat__load_relaxed32(&object->page->abandoned) != 0)
         leat__store_relaxed32(&object->page->abandoned, 0);
-    leat__lock_release(&object->page->word);
+    leat__sync_unlock(object);
     return LEAT_OK;
 }
 
@@ -258,8 +178,7 @@ int leat_mutex_give_up(leat_mutex *mutex) {
         return result;
     leat__store_release32(&object->page->lost, 1);
     leat__store_relaxed32(&object->page->abandoned, 0);
-    object->depth = 0;
-    leat__lock_release(&object->page->word);
+    leat__sync_unlock(object);
     leat__store_relaxed32(&object->page->word.contended, 1); /* all who sleep have to be told, not one */
     leat__sync_wake(object, true);
     return LEAT_OK;
@@ -290,10 +209,18 @@ static leat_waitable *of_event(const leat_event *event) {
 int leat_event_open(leat_event **event, const char *name, const leat_sync_options *options) {
     const struct leat__sync_setup setup = {
         .kind = LEAT_KIND_EVENT,
-        .parameter = options != NULL && options->manual_reset,
+        .parameters = {options != NULL && options->manual_reset},
         .word = options != NULL && options->initially ? LEAT__SYNC_SET : 0,
     };
     return leat__sync_open((leat_waitable **)event, name, options, &setup);
+}
+
+int leat_event_open_descriptor(leat_event **event, int descriptor, const leat_sync_options *options) {
+    return leat__sync_open_descriptor((leat_waitable **)event, descriptor, options, LEAT_KIND_EVENT);
+}
+
+int leat_event_receive(leat_event **event, int socket, const leat_sync_options *options, uint64_t deadline_ns) {
+    return leat__sync_receive((leat_waitable **)event, socket, options, LEAT_KIND_EVENT, deadline_ns);
 }
 
 void leat_event_close(leat_event *event) {
@@ -362,12 +289,20 @@ int leat_semaphore_open(leat_semaphore **semaphore, const char *name, uint32_t i
                         const leat_sync_options *options) {
     const struct leat__sync_setup setup = {
         .kind = LEAT_KIND_SEMAPHORE,
-        .parameter = maximum,
+        .parameters = {maximum},
         .word = initial * LEAT__SYNC_ONE,
     };
     if (maximum == 0 || maximum > LEAT_SEMAPHORE_MAX || initial > maximum)
         return leat__fail_about(leat__fail(LEAT_EINVAL, 0, "initially %u of at most %u", initial, maximum), "semaphore", name);
     return leat__sync_open((leat_waitable **)semaphore, name, options, &setup);
+}
+
+int leat_semaphore_open_descriptor(leat_semaphore **semaphore, int descriptor, const leat_sync_options *options) {
+    return leat__sync_open_descriptor((leat_waitable **)semaphore, descriptor, options, LEAT_KIND_SEMAPHORE);
+}
+
+int leat_semaphore_receive(leat_semaphore **semaphore, int socket, const leat_sync_options *options, uint64_t deadline_ns) {
+    return leat__sync_receive((leat_waitable **)semaphore, socket, options, LEAT_KIND_SEMAPHORE, deadline_ns);
 }
 
 void leat_semaphore_close(leat_semaphore *semaphore) {

@@ -4,6 +4,7 @@
  * be sleeping), and for each slot the process that took it, for people.
  *
  *     mutex       turn << 16 | slot of the holder                                            lib/lock.h
+ *                 with priority inheritance: nothing; the kernel has a word of its own for it    lib/sync_pi.c
  *     event       pulses << 32 | token << 17 | set << 16 | slot of a committer
  *     semaphore   count << 32 | slot of a committer
  *
@@ -30,15 +31,16 @@
 #define LEAT__SYNC_ONE (UINT64_C(1) << 32)   /* one pulse, one of a semaphore's count */
 
 /* Indices of leat__header.parameters. */
-enum { LEAT__SYNC_MANUAL = 0, LEAT__SYNC_MAXIMUM = 0 };
+enum { LEAT__SYNC_MANUAL = 0, LEAT__SYNC_MAXIMUM = 0, LEAT__SYNC_PI = 0, LEAT__SYNC_THREAD_SPACE = 1 };
 
 struct leat__sync_page {
     unsigned char header[256];
     struct leat__lock word;
     leat__u32 lost;      /* mutex: 1 when it was given up */
     leat__u32 abandoned; /* mutex: 1 from when its owner's death was noticed until an owner who was told of it unlocks */
-    unsigned char rest[4096 - 256 - sizeof(struct leat__lock) - 8];
-    leat__u32 processes[LEAT__SLOTS_MAX + 1]; /* by slot: who took it last; information only */
+    leat__u32 pi;        /* mutex with priority inheritance: the kernel's word (lib/os.h) */
+    unsigned char rest[4096 - 256 - sizeof(struct leat__lock) - 12];
+    leat__u32 processes[LEAT__SLOTS_MAX + 1]; /* by slot: who took it last, for people; with priority inheritance: the thread that tries or holds */
 };
 
 _Static_assert(sizeof(struct leat__sync_page) == 4096 + 4 * 4096, "a page and a table");
@@ -51,21 +53,25 @@ struct leat_waitable {
     unsigned slot;
     bool interruptible;
     bool recursive;   /* mutex */
+    bool pi;          /* mutex */
     bool manual;      /* event */
     uint32_t maximum; /* semaphore */
     uint32_t depth;   /* mutex: how often this handle holds it */
+    uint32_t thread;  /* mutex with priority inheritance: which thread locked it */
     uint32_t pulses;  /* event, while waiting: how many there had been when the wait began */
 };
 
 /* What a kind of object is when it is created. */
 struct leat__sync_setup {
     leat_kind kind;
-    uint64_t parameter; /* event: manual; semaphore: maximum */
+    uint64_t parameters[2];
     uint64_t word;
 };
 
-/* Opens or creates. */
+/* Opens or creates by name, or opens what is behind a descriptor. */
 int leat__sync_open(leat_waitable **out, const char *name, const leat_sync_options *options, const struct leat__sync_setup *setup);
+int leat__sync_open_descriptor(leat_waitable **out, int descriptor, const leat_sync_options *options, leat_kind kind);
+int leat__sync_receive(leat_waitable **out, int socket, const leat_sync_options *options, leat_kind kind, uint64_t deadline_ns);
 void leat__sync_close(leat_waitable *object);
 
 /* LEAT_EINVAL for NULL, LEAT_EFORKED. */
@@ -81,6 +87,12 @@ bool leat__sync_available(const leat_waitable *object);
  * LEAT_EBUSY. */
 int leat__sync_take(leat_waitable *object, bool probe);
 
+/* What there is to do once a mutex's lock is ours: LEAT_OK, LEAT_EOWNERDEAD; LEAT_ELOST, and it is released. */
+int leat__sync_locked(leat_waitable *object, int result);
+
+/* Gives up a mutex's lock. */
+void leat__sync_unlock(leat_waitable *object);
+
 /* Takes the slot of a committer that died out of the word of an event or semaphore. */
 void leat__sync_heal(leat_waitable *object);
 
@@ -88,5 +100,22 @@ void leat__sync_heal(leat_waitable *object);
 static inline void leat__sync_wake(leat_waitable *object, bool all) {
     leat__lock_wake(&object->page->word, all);
 }
+
+/* --- Mutexes with priority inheritance: lib/sync_pi.c ----------------------------------------------------------------- */
+
+/* As leat__lock_try, leat__lock_release. */
+int leat__pi_try(leat_waitable *object, bool probe);
+void leat__pi_release(leat_waitable *object);
+
+bool leat__pi_available(const leat_waitable *object);
+
+/* Waits for one such mutex and nothing else, lending it this thread's priority. What leat_mutex_lock returns. */
+int leat__pi_wait(leat_waitable *object, uint64_t deadline_ns);
+
+/* Whether another thread, which lives, has locked it through this handle. */
+bool leat__pi_elsewhere(leat_waitable *object);
+
+/* LEAT_ENOTSUP where such a mutex cannot be used. */
+int leat__pi_check(const struct leat__header *header);
 
 #endif

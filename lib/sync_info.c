@@ -4,28 +4,51 @@
 #include "lib/fail.h"
 #include "lib/sync.h"
 
-static uint32_t count_handles(leat__file file) {
+/* own: the slot of the handle whose file it is, or 0. Its lock is none that the file would show. */
+static bool lives(leat__file file, unsigned slot, unsigned own) {
+    return slot == own || leat__os_locked(file, LEAT__LOCK_SLOTS + slot);
+}
+
+static uint32_t count_handles(leat__file file, unsigned own) {
     uint32_t handles = 0, unused = 0;
     for (unsigned slot = 1; slot <= LEAT__SLOTS_MAX && unused < 64; slot++) { /* they are taken from the first on */
-        bool taken = leat__os_locked(file, LEAT__LOCK_SLOTS + slot);
+        bool taken = lives(file, slot, own);
         handles += taken;
         unused = taken ? 0 : unused + 1;
     }
     return handles;
 }
 
-static void describe(leat__file file, const struct leat__header *header, const struct leat__sync_page *page,
-                     leat_sync_info *info) {
-    uint64_t word = leat__load_relaxed64(&page->word.owner);
-    unsigned slot = leat__lock_slot(word);
-    switch (info->kind) {
-    case LEAT_KIND_MUTEX:
-        info->lost = leat__load_relaxed32(&page->lost) != 0;
-        if (slot == 0 || slot > LEAT__SLOTS_MAX)
-            return;
-        info->held = leat__os_locked(file, LEAT__LOCK_SLOTS + slot);
+static void describe_pi(leat__file file, unsigned own, const struct leat__sync_page *page, leat_sync_info *info) {
+    info->inherits_priority = true;
+    info->holder = leat__load_relaxed32(&page->pi) & LEAT__PI_THREAD;
+    if (info->holder == 0)
+        return;
+    for (unsigned slot = 1; slot <= LEAT__SLOTS_MAX && !info->held; slot++)
+        info->held = leat__load_relaxed32(&page->processes[slot]) == info->holder && lives(file, slot, own);
+    info->abandoned = !info->held;
+}
+
+static void describe_mutex(leat__file file, unsigned own, const struct leat__header *header, const struct leat__sync_page *page,
+                           leat_sync_info *info) {
+    unsigned slot = leat__lock_slot(leat__load_relaxed64(&page->word.owner));
+    info->lost = leat__load_relaxed32(&page->lost) != 0;
+    if (header->parameters[LEAT__SYNC_PI] != 0) {
+        describe_pi(file, own, page, info);
+    } else if (slot != 0 && slot <= LEAT__SLOTS_MAX) {
+        info->held = lives(file, slot, own);
         info->abandoned = !info->held;
         info->holder = leat__load_relaxed32(&page->processes[slot]);
+    }
+}
+
+static void describe(leat__file file, unsigned own, leat_kind kind, const struct leat__header *header,
+                     const struct leat__sync_page *page, leat_sync_info *info) {
+    uint64_t word = leat__load_relaxed64(&page->word.owner);
+    *info = (leat_sync_info){.kind = kind, .handles = count_handles(file, own)};
+    switch (kind) {
+    case LEAT_KIND_MUTEX:
+        describe_mutex(file, own, header, page, info);
         return;
     case LEAT_KIND_EVENT:
         info->manual_reset = header->parameters[LEAT__SYNC_MANUAL] != 0;
@@ -37,27 +60,31 @@ static void describe(leat__file file, const struct leat__header *header, const s
     }
 }
 
-static int read_page(leat__file file, const struct leat__header *header, leat_sync_info *info) {
+static int look(leat__file file, leat_kind kind, const struct leat__header *header, void *context) {
+    leat_sync_info *info = context;
+    if (kind != LEAT_KIND_MUTEX && kind != LEAT_KIND_EVENT && kind != LEAT_KIND_SEMAPHORE)
+        return leat__fail(LEAT_EKIND, 0, "it is a %s", leat_kind_name(kind));
     struct leat__sync_page *page = malloc(sizeof *page);
     if (page == NULL)
         return leat__fail(LEAT_ENOMEM, 0, "no memory for a copy of its page");
     int result = leat__os_file_read(file, 0, page, sizeof *page);
     if (result == LEAT_OK)
-        describe(file, header, page, info);
+        describe(file, 0, kind, header, page, info);
     free(page);
     return result;
-}
-
-static int look(leat__file file, leat_kind kind, const struct leat__header *header, void *context) {
-    leat_sync_info *info = context;
-    if (kind != LEAT_KIND_MUTEX && kind != LEAT_KIND_EVENT && kind != LEAT_KIND_SEMAPHORE)
-        return leat__fail(LEAT_EKIND, 0, "it is a %s", leat_kind_name(kind));
-    *info = (leat_sync_info){.kind = kind, .handles = count_handles(file)};
-    return read_page(file, header, info);
 }
 
 int leat_sync_info_read(const char *name, leat_scope scope, leat_sync_info *info) {
     if (info == NULL)
         return leat__fail_about(leat__fail(LEAT_EINVAL, 0, "info is NULL"), "object", name);
     return leat__object_look(name, scope, "object", look, info);
+}
+
+int leat_sync_info_get(const leat_waitable *object, leat_sync_info *info) {
+    int result = leat__sync_check(object);
+    if (result == LEAT_OK && info == NULL)
+        result = leat__fail(LEAT_EINVAL, 0, "info is NULL");
+    if (result == LEAT_OK)
+        describe(object->object.resource.file, object->slot, object->kind, &object->object.header, object->page, info);
+    return result;
 }

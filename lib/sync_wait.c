@@ -17,10 +17,19 @@ struct wait {
 
 /* --- All of them ------------------------------------------------------------------------------------------------------- */
 
+static bool is_before(const leat_waitable *one, const leat_waitable *other) {
+    const struct leat__object *left = &one->object, *right = &other->object;
+    return left->device != right->device ? left->device < right->device : left->header.inode < right->header.inode;
+}
+
+static bool is_same(const leat_waitable *one, const leat_waitable *other) {
+    return !is_before(one, other) && !is_before(other, one);
+}
+
 /* In which order to commit: the same for everybody, whatever order they were given in, so that no two committers wait for each other. */
-static void sort_by_inode(leat_waitable *sorted[], size_t count) {
+static void sort_by_file(leat_waitable *sorted[], size_t count) {
     for (size_t i = 1; i < count; i++)
-        for (size_t j = i; j > 0 && sorted[j]->object.header.inode < sorted[j - 1]->object.header.inode; j--) {
+        for (size_t j = i; j > 0 && is_before(sorted[j], sorted[j - 1]); j--) {
             leat_waitable *swapped = sorted[j];
             sorted[j] = sorted[j - 1];
             sorted[j - 1] = swapped;
@@ -43,10 +52,8 @@ static int claim(leat_waitable *object, bool probe) {
 /* Ends a claim, having taken the object or not. While our slot is in the word nobody else changes it. */
 static void settle(leat_waitable *object, bool take) {
     if (object->kind == LEAT_KIND_MUTEX) {
-        if (take)
-            return;
-        object->depth = 0; /* and if its owner died, the next one is to be told */
-        leat__lock_release(&object->page->word);
+        if (!take)
+            leat__sync_unlock(object); /* and if its owner died, the next one is to be told */
         return;
     }
     uint64_t word = leat__load_relaxed64(&object->page->word.owner) & ~UINT64_C(0xFFFF);
@@ -63,7 +70,7 @@ static int take_all(const struct wait *wait, bool probe) {
     leat_waitable *sorted[LEAT_WAIT_MAX];
     for (size_t i = 0; i < wait->count; i++)
         sorted[i] = wait->objects[i];
-    sort_by_inode(sorted, wait->count);
+    sort_by_file(sorted, wait->count);
     int result = LEAT_OK;
     bool owner_died = false;
     size_t claimed = 0;
@@ -176,13 +183,14 @@ static int check(const struct wait *wait) {
     if (wait->objects == NULL || wait->count == 0 || wait->count > LEAT_WAIT_MAX)
         return leat__fail(LEAT_EINVAL, 0, "%zu objects to wait for, from 1 to %d are possible", wait->count, LEAT_WAIT_MAX);
     for (size_t i = 0; i < wait->count; i++) {
-        const leat_waitable *object = wait->objects[i];
+        leat_waitable *object = wait->objects[i];
         int result = leat__sync_check(object);
         if (result != LEAT_OK)
             return result;
+        if (object->pi && leat__pi_elsewhere(object))
+            return leat__fail(LEAT_ESTATE, 0, "number %zu is a mutex that thread %u holds through this handle", i, object->thread);
         for (size_t j = 0; j < i; j++)
-            if (object == wait->objects[j] ||
-                (wait->all && object->object.header.inode == wait->objects[j]->object.header.inode))
+            if (object == wait->objects[j] || (wait->all && is_same(object, wait->objects[j])))
                 return leat__fail(LEAT_EINVAL, 0, "number %zu is number %zu again", i, j);
         if (object->depth > 0 && wait->all)
             return leat__fail(LEAT_EINVAL, 0, "number %zu is a mutex that this handle holds already", i);
@@ -205,6 +213,8 @@ static int perform(struct wait *wait, uint64_t deadline_ns) {
         return result;
     if (deadline_ns == LEAT_NOW)
         return LEAT_EAGAIN;
+    if (wait->count == 1 && wait->objects[0]->pi && !wait->objects[0]->interruptible)
+        return leat__pi_wait(wait->objects[0], deadline_ns);
     result = wait_until_taken(wait, deadline_ns);
     pass_on(wait, result == LEAT_OK || result == LEAT_EOWNERDEAD);
     return result;

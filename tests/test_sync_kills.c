@@ -26,6 +26,7 @@ struct role {
     struct arena *arena;
     unsigned number;
     uint64_t seed;
+    bool inherit_priority; /* the mutex does */
     int (*run)(const struct role *role);
 };
 
@@ -94,7 +95,8 @@ static int hold_and_let_go(const struct role *role) {
     struct arena *arena = role->arena;
     leat_mutex *mutex = NULL;
     uint64_t random = role->seed;
-    assert_ok(leat_mutex_open(&mutex, "killed-m", NULL));
+    leat_sync_options options = {.inherit_priority = role->inherit_priority};
+    assert_ok(leat_mutex_open(&mutex, "killed-m", &options));
     while (arena->stop == 0) {
         int result = leat_mutex_lock(mutex, leat_in_ms(PATIENCE_MS));
         if (result == LEAT_EOWNERDEAD)
@@ -109,14 +111,14 @@ static int hold_and_let_go(const struct role *role) {
     return 0;
 }
 
-static void a_mutex_has_one_holder_whoever_is_killed(void **state) {
-    (void)state;
+static void kill_holders(bool inherit_priority) {
     struct arena *arena = harness_shared(sizeof *arena);
     struct role roles[PROCESSES];
     leat_mutex *mutex = NULL;
-    assert_ok(leat_mutex_open(&mutex, "killed-m", NULL)); /* so that it lives on when all are killed */
+    leat_sync_options options = {.inherit_priority = inherit_priority};
+    assert_ok(leat_mutex_open(&mutex, "killed-m", &options)); /* so that it lives on when all are killed */
     for (unsigned i = 0; i < PROCESSES; i++)
-        roles[i] = (struct role){arena, i, i, hold_and_let_go};
+        roles[i] = (struct role){arena, i, i, inherit_priority, hold_and_let_go};
     kill_and_replace(arena, roles, NULL);
     print_message("%u kills, %llu of them while holding, %llu rounds\n", arena->kills, (unsigned long long)arena->recovered,
                   (unsigned long long)arena->rounds);
@@ -126,6 +128,16 @@ static void a_mutex_has_one_holder_whoever_is_killed(void **state) {
     assert_ok(leat_mutex_unlock(mutex));
     leat_mutex_close(mutex);
     assert_int_equal(harness_names_left(), 0);
+}
+
+static void a_mutex_has_one_holder_whoever_is_killed(void **state) {
+    (void)state;
+    kill_holders(false);
+}
+
+static void a_mutex_with_priority_inheritance_has_one_holder_whoever_is_killed(void **state) {
+    (void)state;
+    kill_holders(true);
 }
 
 /* --- Semaphore -------------------------------------------------------------------------------------------------------- */
@@ -166,7 +178,7 @@ static void a_semaphore_loses_and_invents_nothing(void **state) {
     assert_ok(leat_semaphore_open(&semaphore, "killed-s", 0, 1000, NULL));
     maybe_posted = maybe_taken = 0;
     for (unsigned i = 0; i < PROCESSES; i++)
-        roles[i] = (struct role){arena, i, i, post_or_take};
+        roles[i] = (struct role){arena, i, i, false, post_or_take};
     kill_and_replace(arena, roles, count_lost);
     uint64_t count = leat_semaphore_count(semaphore), posted = arena->posted, taken = arena->taken;
     print_message("%u kills, %llu posted (+ %u?), %llu taken (+ %u?), %llu left\n", arena->kills, (unsigned long long)posted,
@@ -219,7 +231,7 @@ static void events_forget_nobody(void **state) {
     struct arena *arena = harness_shared(sizeof *arena);
     struct role roles[PROCESSES];
     for (unsigned i = 0; i < PROCESSES; i++)
-        roles[i] = (struct role){arena, i, i, ask_or_answer};
+        roles[i] = (struct role){arena, i, i, false, ask_or_answer};
     kill_and_replace(arena, roles, NULL);
     print_message("%u kills, %llu rounds\n", arena->kills, (unsigned long long)arena->rounds);
     harness_wait_adopted();
@@ -260,7 +272,7 @@ static void who_waits_for_all_gets_on_whoever_is_killed(void **state) {
     leat_semaphore *seats = NULL;
     assert_ok(leat_semaphore_open(&seats, "seats", LEAT_SEMAPHORE_MAX, LEAT_SEMAPHORE_MAX, NULL));
     for (unsigned i = 0; i < PROCESSES; i++)
-        roles[i] = (struct role){arena, i, i, dine};
+        roles[i] = (struct role){arena, i, i, false, dine};
     kill_and_replace(arena, roles, NULL);
     print_message("%u kills, %llu meals\n", arena->kills, (unsigned long long)arena->rounds);
     uint64_t eaten = LEAT_SEMAPHORE_MAX - leat_semaphore_count(seats); /* who was killed may have taken a seat and not said so */
@@ -273,6 +285,7 @@ static void who_waits_for_all_gets_on_whoever_is_killed(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         HARNESS_TEST_WITHIN(a_mutex_has_one_holder_whoever_is_killed, 1200),
+        HARNESS_TEST_WITHIN(a_mutex_with_priority_inheritance_has_one_holder_whoever_is_killed, 1200),
         HARNESS_TEST_WITHIN(a_semaphore_loses_and_invents_nothing, 600),
         HARNESS_TEST_WITHIN(events_forget_nobody, 600),
         HARNESS_TEST_WITHIN(who_waits_for_all_gets_on_whoever_is_killed, 1200),

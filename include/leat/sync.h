@@ -1,4 +1,5 @@
-/* leat/sync.h - named mutexes, events and semaphores, and waiting for one of several or for all of them.
+/* leat/sync.h - mutexes, events and semaphores between processes, by name or without one, and waiting for one of several or for all of
+ * them.
  *
  *     leat_mutex *mutex;                                            leat_event *ready;
  *     if (leat_mutex_open(&mutex, "scoreboard", NULL) != LEAT_OK)   leat_event_open(&ready, "ready", NULL);
@@ -14,11 +15,14 @@
  * back by a death. A waiter that should have been woken by a process that was killed just before it could do so looks by itself, after
  * 50 ms at first, and at growing intervals up to a second when it has waited for long: that is the longest that any death delays it.
  *
- * Order. Waiters are not served in order, and priorities play no part: whoever looks first has it.
+ * Order. Whoever looks first has it: newcomers may overtake those who wait. Of several who sleep the one with the highest real-time
+ * priority is woken first; among those without, no order is promised. A mutex with priority inheritance is handed over in order of priority
+ * and then of arrival, and nobody overtakes.
  *
  * Who. A handle is what owns a mutex and what waits: it belongs to one thread at a time. Threads that share an object open a handle
  * each. Fork: a child cannot use its parent's handles (LEAT_EFORKED). Signals: nothing here may be called from a handler; waits go on
- * after one unless `interruptible` is set. Names, scopes and lifetimes are those of all objects (leat/object.h).
+ * after one unless `interruptible` is set. Names, scopes and lifetimes are those of all objects (leat/object.h); what has no name lives as
+ * long as a handle or a descriptor of it.
  */
 #ifndef LEAT_SYNC_H
 #define LEAT_SYNC_H
@@ -44,17 +48,34 @@ typedef struct leat_sync_options {
     bool recursive;       /* mutex: locking what this handle holds counts, instead of LEAT_ESTATE */
     bool manual_reset;    /* event, when created: stays set until it is reset; otherwise one waiter takes it */
     bool initially;       /* when created. Mutex: held by this handle; event: set */
+    bool inherit_priority; /* mutex, when created: see below */
     uint32_t permissions; /* when created: rwxrwxrwx bits; 0 means 0600. All users need read and write permission */
     uint64_t reserved[4]; /* zero */
 } leat_sync_options;
 
+/* What all three `open` functions do: with a name they open or create, as options->way says (NULL: the defaults); without one (NULL)
+ * they create. LEAT_ENOENT, LEAT_EEXIST, LEAT_EKIND when the name belongs to another kind of object, LEAT_ENAME, LEAT_ENOSPC, LEAT_EACCES,
+ * LEAT_EUNTRUSTED, LEAT_EVERSION, LEAT_ECORRUPT, LEAT_EINVAL, LEAT_EBUSY when it has 4095 handles, LEAT_ELIMIT, LEAT_ENOMEM.
+ *
+ * `open_descriptor` opens what is behind a descriptor that leat_sync_descriptor gave; the descriptor stays the caller's and may be closed.
+ * `receive` takes one out of a connected unix socket, as leat_region_receive does, with the same errors. Of the options,
+ * `interruptible` and `recursive` count. LEAT_EKIND when it is something else, LEAT_EACCES where this user may not open the file again
+ * (`permissions` decide that), or there is no /proc. Such a handle is no user of a name: the name goes when those who opened by it have
+ * gone. */
+
 /* --- Mutex ------------------------------------------------------------------------------------------------------------ */
 
-/* LEAT_ENOENT, LEAT_EEXIST by options->way, LEAT_EKIND when the name belongs to another kind of object, LEAT_ENAME, LEAT_ENOSPC,
- * LEAT_EACCES, LEAT_EUNTRUSTED, LEAT_EVERSION, LEAT_ECORRUPT, LEAT_EBUSY when it has 4095 handles. options may be NULL. */
+/* With `inherit_priority` a waiter lends its priority to the thread that holds the mutex, so that a thread of middling priority
+ * cannot keep both from running. Then a mutex belongs to the *thread* that locked it, which alone can unlock it (others: LEAT_ENOTOWNER) and
+ * whose end is a death like a process's. Priority is lent by leat_mutex_lock and leat_wait, not while waiting for several, nor by an
+ * interruptible handle. Locking what another handle of the same thread holds is LEAT_ESTATE. All users must be in one pid namespace. LEAT_ENOTSUP
+ * where that is not so, or the system has no such locks. */
 LEAT_API LEAT_CHECKED int leat_mutex_open(leat_mutex **mutex, const char *name, const leat_sync_options *options);
+LEAT_API LEAT_CHECKED int leat_mutex_open_descriptor(leat_mutex **mutex, int descriptor, const leat_sync_options *options);
+LEAT_API LEAT_CHECKED int leat_mutex_receive(leat_mutex **mutex, int socket, const leat_sync_options *options, uint64_t deadline_ns);
 
-/* Leaves. A mutex that the handle still holds is left as by death: the next one is told. NULL is allowed. */
+/* Leaves. A mutex that the handle still holds is left as by death: the next one is told. NULL is allowed. (One with priority inheritance that another
+ * thread holds through this handle stays that thread's, and the handle open.) */
 LEAT_API void leat_mutex_close(leat_mutex *mutex);
 
 /* Locks. LEAT_OK, or LEAT_EOWNERDEAD: locked all the same, but the last owner died, and what it protected may be half changed: repair it,
@@ -76,8 +97,10 @@ LEAT_API leat_waitable *leat_mutex_waitable(leat_mutex *mutex);
 
 /* --- Event ------------------------------------------------------------------------------------------------------------ */
 
-/* As leat_mutex_open. An existing event keeps its kind of reset and its state. */
+/* An existing event keeps its kind of reset and its state. */
 LEAT_API LEAT_CHECKED int leat_event_open(leat_event **event, const char *name, const leat_sync_options *options);
+LEAT_API LEAT_CHECKED int leat_event_open_descriptor(leat_event **event, int descriptor, const leat_sync_options *options);
+LEAT_API LEAT_CHECKED int leat_event_receive(leat_event **event, int socket, const leat_sync_options *options, uint64_t deadline_ns);
 LEAT_API void leat_event_close(leat_event *event);
 
 /* Sets it. Manual reset: all who wait go on, and all who come, until it is reset. Automatic: one goes on, now or later, and takes the signal; setting
@@ -99,10 +122,12 @@ LEAT_API leat_waitable *leat_event_waitable(leat_event *event);
 
 #define LEAT_SEMAPHORE_MAX UINT32_C(0x7fffffff)
 
-/* As leat_mutex_open. initial from 0 to maximum, maximum from 1 to LEAT_SEMAPHORE_MAX, else LEAT_EINVAL; an existing semaphore keeps its
- * own. */
+/* initial from 0 to maximum, maximum from 1 to LEAT_SEMAPHORE_MAX, else LEAT_EINVAL; an existing semaphore keeps its own. */
 LEAT_API LEAT_CHECKED int leat_semaphore_open(leat_semaphore **semaphore, const char *name, uint32_t initial, uint32_t maximum,
                                               const leat_sync_options *options);
+LEAT_API LEAT_CHECKED int leat_semaphore_open_descriptor(leat_semaphore **semaphore, int descriptor, const leat_sync_options *options);
+LEAT_API LEAT_CHECKED int leat_semaphore_receive(leat_semaphore **semaphore, int socket, const leat_sync_options *options,
+                                                 uint64_t deadline_ns);
 LEAT_API void leat_semaphore_close(leat_semaphore *semaphore);
 
 /* Adds `amount`, 1 or more (else LEAT_EINVAL), to the count; *previous (may be NULL) is what it was. LEAT_EOVERFLOW when that would pass the
@@ -132,6 +157,15 @@ LEAT_API LEAT_CHECKED int leat_wait_any(leat_waitable *const *objects, size_t co
  * for a moment that nobody will keep. */
 LEAT_API LEAT_CHECKED int leat_wait_all(leat_waitable *const *objects, size_t count, uint64_t deadline_ns);
 
+/* --- Handing over ------------------------------------------------------------------------------------------------------- */
+
+/* A new descriptor of the object, to be closed by the caller. It is closed when the process starts another program, unless `inherited`: then
+ * programs started while it is open have it under its number. LEAT_EFORKED, LEAT_ELIMIT, LEAT_EACCES where there is no /proc. */
+LEAT_API LEAT_CHECKED int leat_sync_descriptor(const leat_waitable *object, bool inherited, int *descriptor);
+
+/* Sends such a descriptor over a connected unix socket, with one byte of data; errors as leat_region_send. */
+LEAT_API LEAT_CHECKED int leat_sync_send(const leat_waitable *object, int socket, uint64_t deadline_ns);
+
 /* --- Looking from outside --------------------------------------------------------------------------------------------- */
 
 typedef struct leat_sync_info {
@@ -140,7 +174,9 @@ typedef struct leat_sync_info {
     bool held;             /* mutex: by somebody who lives */
     bool abandoned;        /* mutex: its holder died, and nobody has taken it since */
     bool lost;             /* mutex: given up */
-    uint32_t holder;       /* mutex: the process that holds it or held it last, as it is numbered in its own namespace; else 0 */
+    uint32_t holder;       /* mutex: the process that holds it or held it last, as it is numbered in its own namespace; else 0. With
+                            * priority inheritance the thread */
+    bool inherits_priority; /* mutex */
     bool manual_reset;     /* event */
     bool set;              /* event */
     uint32_t count;        /* semaphore */
@@ -150,6 +186,9 @@ typedef struct leat_sync_info {
 /* Reads the state of a mutex, event or semaphore without becoming a user. LEAT_EKIND when it is something else, LEAT_ENOENT, LEAT_EACCES,
  * LEAT_EUNTRUSTED, LEAT_EVERSION, LEAT_ECORRUPT. */
 LEAT_API LEAT_CHECKED int leat_sync_info_read(const char *name, leat_scope scope, leat_sync_info *info);
+
+/* The same of an object that is open. LEAT_EFORKED. */
+LEAT_API LEAT_CHECKED int leat_sync_info_get(const leat_waitable *object, leat_sync_info *info);
 
 #ifdef __cplusplus
 }

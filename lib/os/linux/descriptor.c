@@ -128,11 +128,13 @@ static int check_mode(int descriptor, bool writable) {
     return LEAT_OK;
 }
 
-int leat__os_descriptor_take(int descriptor, bool writable, leat__file *file) {
+int leat__os_descriptor_take(int descriptor, bool writable, bool may_share, leat__file *file) {
     int result = check_mode(descriptor, writable);
     if (result != LEAT_OK)
         return result;
     leat__file own = leat__os_file_reopen(descriptor, writable);
+    if (own == LEAT__NO_FILE && errno != EMFILE && errno != ENFILE && !may_share)
+        return leat__fail(LEAT_EACCES, errno, "the system does not let this user open the file again");
     if (own == LEAT__NO_FILE)
         own = fcntl(descriptor, F_DUPFD_CLOEXEC, 3);
     if (own < 0)

@@ -144,6 +144,7 @@ int leat__os_file_status(leat__file file, struct leat__file_status *status) {
     if (fstat(file, &raw) != 0)
         return leat__fail_system(errno, "cannot get the file's status");
     *status = (struct leat__file_status){
+        .device = raw.st_dev,
         .inode = raw.st_ino,
         .size = (uint64_t)raw.st_size,
         .owner = (uint32_t)raw.st_uid,

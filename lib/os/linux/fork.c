@@ -5,12 +5,15 @@
  * Children made by raw clone() or _Fork() run no handlers: docs/failure-model.md says so. */
 #include <pthread.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "lib/os.h"
 
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static struct leat__resource *first;
+static _Thread_local uint32_t thread; /* its number, or 0: not asked yet. Asking takes longer than locking a mutex */
 
 static void before_fork(void) {
     pthread_mutex_lock(&mutex);
@@ -21,6 +24,7 @@ static void after_fork_in_parent(void) {
 }
 
 static void after_fork_in_child(void) {
+    thread = 0;
     for (struct leat__resource *resource = first; resource != NULL; resource = resource->next) {
         resource->forked = true;
         if (resource->allowance != NULL)
@@ -38,6 +42,12 @@ static void after_fork_in_child(void) {
 
 static void install(void) {
     pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
+}
+
+uint32_t leat__os_thread(void) {
+    if (thread == 0)
+        thread = (uint32_t)syscall(SYS_gettid);
+    return thread;
 }
 
 void leat__os_fork_hold(void) {

@@ -1,0 +1,162 @@
+/* lib/sync_pi.c - mutexes with priority inheritance (leat/sync.h, lib/sync.h).
+ *
+ * Their lock is the kernel's (lib/os.h): a word that names the *thread* that holds it. Whether that thread is alive the kernel knows better
+ * than we do, but for one case: its number can have been given to another thread since, which knows nothing of the mutex, and
+ * for which everybody would wait for ever. So each handle *vouches* for its thread while that tries or holds: in its place of the table. A word whose
+ * thread no living handle vouches for is a dead one's.
+ *
+ * What makes it sound that a waiter takes a dead one's word over, by compare-and-exchange, behind the kernel's back:
+ *
+ *   - Nobody sleeps in the kernel for a thread that is not vouched for at that moment (leat__pi_wait looks first).
+ *   - Those that slept for a thread that ended are served by the kernel, before the dead process's handles stop vouching: a process gives
+ *     up its memory, and with it these locks, before its files. As long as that is under way, asking the kernel says so (LEAT_EAGAIN).
+ *
+ * Crash points. Killed between vouching and locking: nothing was locked. Between unlocking and withdrawing: the slot goes with the
+ * process. Waiting in the kernel: the kernel takes it out of its queue.
+ */
+#include "lib/fail.h"
+#include "lib/sync.h"
+
+#define SLICE_NS_MAX UINT64_C(1000000000)
+#define HAND_OVER_NS UINT64_C(50000)
+
+static uint32_t thread_in(uint32_t word) {
+    return word & LEAT__PI_THREAD;
+}
+
+static void vouch(leat_waitable *object, uint32_t thread) {
+    leat__store_relaxed32(&object->page->processes[object->slot], thread); /* [P1] before the word names it */
+}
+
+/* By another handle than ours. */
+static bool vouched_for(const leat_waitable *object, uint32_t thread) {
+    const struct leat__sync_page *page = object->page;
+    for (unsigned slot = 1; slot <= LEAT__SLOTS_MAX && thread != 0; slot++)
+        if (leat__load_relaxed32(&page->processes[slot]) == thread &&
+            leat__os_locked(object->object.resource.file, LEAT__LOCK_SLOTS + slot))
+            return true;
+    return false;
+}
+
+/* What the kernel gave us: whether it was a dead one's. */
+static int given(leat_waitable *object) {
+    leat__u32 *word = &object->page->pi;
+    uint32_t seen = leat__load_acquire32(word);
+    bool died = (seen & LEAT__PI_OWNER_DIED) != 0;
+    while ((seen & LEAT__PI_OWNER_DIED) != 0) { /* each turn: a waiter has said that it waits */
+        (void)leat__compare_exchange32(word, seen, seen & ~LEAT__PI_OWNER_DIED);
+        seen = leat__load_acquire32(word);
+    }
+    return died ? LEAT__LOCK_INHERITED : LEAT_OK;
+}
+
+/* From a thread that is gone, if it is. */
+static int inherit(leat_waitable *object, uint32_t own) {
+    leat__u32 *word = &object->page->pi;
+    uint32_t thread = thread_in(leat__load_acquire32(word));
+    int result = leat__os_pi_try(word);
+    if (result == LEAT_OK)
+        return given(object);
+    bool dead = result == LEAT_ENOENT || ((result == LEAT_EBUSY || result == LEAT_ESTATE) && !vouched_for(object, thread));
+    uint32_t seen = leat__load_acquire32(word); /* asking may have set a flag */
+    if (!dead || thread_in(seen) != thread || !leat__compare_exchange32(word, seen, own | (seen & LEAT__PI_WAITERS))) /* [P2] */
+        return LEAT_EBUSY;
+    return LEAT__LOCK_INHERITED;
+}
+
+bool leat__pi_available(const leat_waitable *object) {
+    return leat__load_acquire32(&object->page->pi) == 0;
+}
+
+int leat__pi_try(leat_waitable *object, bool probe) {
+    uint32_t own = leat__os_thread();
+    int result = LEAT_EBUSY;
+    if (!probe && !leat__pi_available(object))
+        return result;
+    vouch(object, own);
+    if (leat__compare_exchange32(&object->page->pi, 0, own)) /* [P2] */
+        result = LEAT_OK;
+    else if (probe)
+        result = inherit(object, own);
+    if (result == LEAT_EBUSY)
+        vouch(object, 0);
+    else
+        object->thread = own;
+    return result;
+}
+
+/* Until it has the lock, or a slice is over. LEAT_OK, LEAT__LOCK_INHERITED, or what leat__os_pi_lock said. */
+static int sleep_for(leat_waitable *object, uint64_t until_ns) {
+    uint32_t own = leat__os_thread();
+    vouch(object, own);
+    int result = leat__os_pi_lock(&object->page->pi, until_ns);
+    if (result == LEAT_OK) {
+        object->thread = own;
+        return given(object);
+    }
+    bool twice = result == LEAT_ESTATE && vouched_for(object, own);
+    vouch(object, 0);
+    if (result == LEAT_ESTATE)
+        return twice ? leat__fail(LEAT_ESTATE, 0, "another handle of this thread holds it") : LEAT_ENOENT;
+    return result;
+}
+
+int leat__pi_wait(leat_waitable *object, uint64_t deadline_ns) {
+    uint64_t slice_ns = LEAT__LOCK_SLICE_NS;
+    for (bool gone = false;;) { /* each turn is a sleep of at most a slice, or somebody was faster */
+        uint32_t word = leat__load_acquire32(&object->page->pi);
+        bool dead = gone || (word != 0 && !vouched_for(object, thread_in(word)));
+        int result = leat__sync_take(object, dead);
+        uint64_t now = leat__os_now();
+        if (result != LEAT_EBUSY)
+            return result;
+        if (now >= deadline_ns)
+            return LEAT_ETIMEDOUT;
+        if (word == 0)
+            continue;
+        result = dead ? LEAT_EAGAIN : sleep_for(object, deadline_ns - now > slice_ns ? now + slice_ns : deadline_ns);
+        if (result == LEAT_OK || result == LEAT__LOCK_INHERITED)
+            return leat__sync_locked(object, result);
+        if (result == LEAT_ESTATE)
+            return result;
+        if (result == LEAT_EAGAIN)
+            leat__os_sleep(now + HAND_OVER_NS);
+        gone = result == LEAT_ENOENT;
+        slice_ns = result == LEAT_ETIMEDOUT && slice_ns < SLICE_NS_MAX / 2 ? 2 * slice_ns : slice_ns;
+    }
+}
+
+void leat__pi_release(leat_waitable *object) {
+    leat__u32 *word = &object->page->pi;
+    if (!leat__compare_exchange32(word, object->thread, 0)) /* [P2] */
+        (void)leat__os_pi_unlock(word); /* somebody sleeps in the kernel */
+    vouch(object, 0);
+    leat__lock_wake(&object->page->word, false); /* those who wait for several */
+}
+
+/* Only the kernel knows: a thread that has been joined can still be found by its number. */
+static bool lives(leat_waitable *object) {
+    if (thread_in(leat__load_acquire32(&object->page->pi)) != object->thread)
+        return false;
+    int result = leat__os_pi_try(&object->page->pi);
+    if (result == LEAT_OK) /* it became free at this moment */
+        (void)leat__os_pi_unlock(&object->page->pi);
+    return result == LEAT_EBUSY;
+}
+
+bool leat__pi_elsewhere(leat_waitable *object) {
+    if (object->depth == 0 || object->thread == leat__os_thread())
+        return false;
+    if (lives(object))
+        return true;
+    object->depth = 0; /* it ended, and the mutex goes to the next who asks */
+    return false;
+}
+
+int leat__pi_check(const struct leat__header *header) {
+    if (!leat__os_pi_works())
+        return leat__fail(LEAT_ENOTSUP, 0, "this system has no locks with priority inheritance");
+    if (header->parameters[LEAT__SYNC_THREAD_SPACE] != leat__os_thread_space())
+        return leat__fail(LEAT_ENOTSUP, 0, "it inherits priorities, and was made in another pid namespace");
+    return LEAT_OK;
+}
