@@ -1,8 +1,9 @@
 /* locking.c - see locking.h.
  *
  * Alone: one process, a hundred thousand times lock and unlock; the median of the rounds. Waking: the one process holds, the other says
- * that it is about to take, and has time to fall asleep; then the first lets go, and the clock runs until the second has it. All
- * ways go through the same two loops. */
+ * that it is about to take, and has time to fall asleep; then the first lets go, and the clock runs until the second has it. Together: for
+ * some milliseconds both lock, change a word that they share, unlock, and begin again, as fast as they can. All ways go through the same
+ * three loops. */
 #include "locking.h"
 #include "machine.h"
 
@@ -20,17 +21,20 @@
 #define TURNS 100000u         /* of a round alone */
 #define WAKES 20u             /* of a round of waking */
 #define FALL_ASLEEP_NS 200000 /* longer than any side spins */
+#define TOGETHER_NS 20000000 /* of a round together */
 #define ROUNDS_MOST 1000u
 
 /* What the two processes share. */
 struct meeting {
-    pthread_mutex_t normal, robust;
+    pthread_mutex_t normal, robust, inheriting;
     uint32_t word; /* of the bare futex: 1 when it may be taken */
     uint64_t asking, taken, let_go_ns, had_ns;
+    uint64_t ready, until_ns, turns[2]; /* together */
+    _Alignas(64) volatile uint64_t guarded;
 };
 
 static struct meeting *meeting;
-static leat_mutex *mutex;
+static leat_mutex *mutex, *inheriting;
 static leat_event *event;
 static leat_semaphore *semaphore;
 static char name[64];
@@ -46,6 +50,8 @@ static int told(const char *call, int code)
 
 static int leat_lock(void) { return told("leat_mutex_lock", leat_mutex_lock(mutex, LEAT_FOREVER)); }
 static int leat_unlock(void) { return told("leat_mutex_unlock", leat_mutex_unlock(mutex)); }
+static int leat_pi_lock(void) { return told("leat_mutex_lock", leat_mutex_lock(inheriting, LEAT_FOREVER)); }
+static int leat_pi_unlock(void) { return told("leat_mutex_unlock", leat_mutex_unlock(inheriting)); }
 static int event_take(void) { return told("leat_wait", leat_wait(leat_event_waitable(event), LEAT_FOREVER)); }
 static int event_give(void) { return told("leat_event_set", leat_event_set(event)); }
 static int semaphore_take(void) { return told("leat_wait", leat_wait(leat_semaphore_waitable(semaphore), LEAT_FOREVER)); }
@@ -54,6 +60,8 @@ static int normal_lock(void) { return pthread_mutex_lock(&meeting->normal); }
 static int normal_unlock(void) { return pthread_mutex_unlock(&meeting->normal); }
 static int robust_lock(void) { return pthread_mutex_lock(&meeting->robust); }
 static int robust_unlock(void) { return pthread_mutex_unlock(&meeting->robust); }
+static int pi_lock(void) { return pthread_mutex_lock(&meeting->inheriting); }
+static int pi_unlock(void) { return pthread_mutex_unlock(&meeting->inheriting); }
 
 static int futex_take(void)
 {
@@ -74,27 +82,33 @@ static int futex_give(void)
 static const struct way {
     const char *name, *about;
     int (*take)(void), (*give)(void);
-    bool mutex; /* who took it gives it back; else the other side gives */
-    bool alone; /* measured alone too */
+    bool mutex; /* who took it gives it back, and it is measured in all ways; else the other side gives */
 } ways[] = {
-    { "leat_mutex", "leat_mutex_lock, leat_mutex_unlock", leat_lock, leat_unlock, true, true },
-    { "pthread", "a process-shared pthread mutex", normal_lock, normal_unlock, true, true },
-    { "pthread_robust", "a robust one", robust_lock, robust_unlock, true, true },
-    { "leat_semaphore", "leat_semaphore_release, leat_wait", semaphore_take, semaphore_give, false, false },
-    { "leat_event", "leat_event_set, leat_wait, automatic reset", event_take, event_give, false, false },
-    { "raw_futex", "a word, FUTEX_WAKE and FUTEX_WAIT", futex_take, futex_give, false, false },
+    { "leat_mutex", "leat_mutex_lock, leat_mutex_unlock", leat_lock, leat_unlock, true },
+    { "pthread", "a process-shared pthread mutex", normal_lock, normal_unlock, true },
+    { "pthread_robust", "a robust one", robust_lock, robust_unlock, true },
+    { "leat_mutex_pi", "leat_mutex with inherit_priority", leat_pi_lock, leat_pi_unlock, true },
+    { "pthread_pi", "a robust pthread mutex with PTHREAD_PRIO_INHERIT", pi_lock, pi_unlock, true },
+    { "leat_semaphore", "leat_semaphore_release, leat_wait", semaphore_take, semaphore_give, false },
+    { "leat_event", "leat_event_set, leat_wait, automatic reset", event_take, event_give, false },
+    { "raw_futex", "a word, FUTEX_WAKE and FUTEX_WAIT", futex_take, futex_give, false },
 };
 #define WAYS (sizeof ways / sizeof *ways)
 
-static double alone[WAYS][ROUNDS_MOST], waking[WAYS][ROUNDS_MOST * WAKES];
+/* Nanoseconds; nanoseconds; millions of turns a second. */
+static double alone[WAYS][ROUNDS_MOST], waking[WAYS][ROUNDS_MOST * WAKES], together[WAYS][ROUNDS_MOST];
 
 /* --- Measuring ----------------------------------------------------------------------------------------------------- */
 
 static int open_all(void)
 {
+    const leat_sync_options inherit = { .inherit_priority = true };
     int code = leat_mutex_open(&mutex, name, NULL);
     char other[sizeof name + 2];
-    snprintf(other, sizeof other, "%s-e", name);
+    snprintf(other, sizeof other, "%s-p", name);
+    if (code == LEAT_OK)
+        code = leat_mutex_open(&inheriting, other, &inherit);
+    other[strlen(other) - 1] = 'e';
     if (code == LEAT_OK)
         code = leat_event_open(&event, other, NULL);
     other[strlen(other) - 1] = 's';
@@ -106,6 +120,7 @@ static int open_all(void)
 static void close_all(void)
 {
     leat_mutex_close(mutex);
+    leat_mutex_close(inheriting);
     leat_event_close(event);
     leat_semaphore_close(semaphore);
 }
@@ -120,7 +135,42 @@ static int measure_alone(size_t way, unsigned round)
     return 0;
 }
 
-/* The process that sleeps. */
+/* What each of the two does together, until the other has done it for the same time. */
+static int take_turns(const struct way *way, unsigned side)
+{
+    uint64_t turns = 0, until = __atomic_load_n(&meeting->until_ns, __ATOMIC_RELAXED);
+    for (; now_ns() < until; turns++) {
+        if (way->take() != 0)
+            return -1;
+        meeting->guarded = meeting->guarded + 1;
+        if (way->give() != 0)
+            return -1;
+    }
+    __atomic_store_n(&meeting->turns[side], turns + 1, __ATOMIC_RELEASE); /* + 1: 0 is not yet */
+    return 0;
+}
+
+static int measure_together(size_t way, unsigned round)
+{
+    uint64_t before = meeting->guarded;
+    meeting->turns[0] = meeting->turns[1] = 0;
+    __atomic_store_n(&meeting->until_ns, now_ns() + TOGETHER_NS, __ATOMIC_RELAXED);
+    __atomic_store_n(&meeting->ready, round * WAYS + way + 1, __ATOMIC_RELEASE);
+    if (take_turns(&ways[way], 0) != 0)
+        return -1;
+    while (__atomic_load_n(&meeting->turns[1], __ATOMIC_ACQUIRE) == 0)
+        if (now_ns() > meeting->until_ns + 10 * UINT64_C(1000000000))
+            return -1;
+    uint64_t turns = meeting->turns[0] + meeting->turns[1] - 2;
+    if (meeting->guarded - before != turns) {
+        fprintf(stderr, "%s let both in at once\n", ways[way].name);
+        return -1;
+    }
+    together[way][round] = (double)turns * 1e3 / TOGETHER_NS;
+    return 0;
+}
+
+/* The process that sleeps, and then takes turns. */
 static int sleeper(unsigned rounds)
 {
     if (open_all() != 0)
@@ -139,6 +189,9 @@ static int sleeper(unsigned rounds)
             return -1;
         __atomic_store_n(&meeting->taken, serial, __ATOMIC_RELEASE);
     }
+    for (unsigned cell = 0; cell < rounds * WAYS; cell++)
+        if (ways[cell % WAYS].mutex && (probe_wait(&meeting->ready, cell + 1) != 0 || take_turns(&ways[cell % WAYS], 1) != 0))
+            return -1;
     close_all();
     return 0;
 }
@@ -169,6 +222,10 @@ static int waker(unsigned rounds)
                 if (wake_once(&ways[way], ++serial, &waking[way][round * WAKES + wake]) != 0)
                     return -1;
         }
+    for (unsigned round = 0; round < rounds; round++)
+        for (size_t way = 0; way < WAYS; way++)
+            if (ways[way].mutex && measure_together(way, round) != 0)
+                return -1;
     return 0;
 }
 
@@ -181,6 +238,8 @@ static int prepare(void)
     wrong |= pthread_mutex_init(&meeting->normal, &attributes);
     wrong |= pthread_mutexattr_setrobust(&attributes, PTHREAD_MUTEX_ROBUST);
     wrong |= pthread_mutex_init(&meeting->robust, &attributes);
+    wrong |= pthread_mutexattr_setprotocol(&attributes, PTHREAD_PRIO_INHERIT);
+    wrong |= pthread_mutex_init(&meeting->inheriting, &attributes);
     snprintf(name, sizeof name, "leat_bench_sync-%ld", (long)getpid());
     return wrong != 0 ? -1 : open_all();
 }
@@ -196,15 +255,16 @@ static int compare(const void *a, const void *b)
 static void show_text(FILE *out, unsigned rounds)
 {
     unsigned wakes = rounds * WAKES;
-    fprintf(out, "\nsync, %u rounds, taking turns\n%-14s | %-24s | %-30s\n", rounds, "", "alone, ns [min..max]",
-            "waking a sleeper, us: p50 p99");
+    fprintf(out, "\nsync, %u rounds, taking turns\n%-14s | %-24s | %-29s | %s\n", rounds, "", "alone, ns [min..max]",
+            "waking a sleeper, us: p50 p99", "together, M/s [min..max]");
     for (size_t way = 0; way < WAYS; way++) {
         fprintf(out, "%-14s | ", ways[way].name);
-        if (ways[way].alone)
-            fprintf(out, "%8.1f [%.1f..%.1f]", alone[way][rounds / 2], alone[way][0], alone[way][rounds - 1]);
-        else
-            fprintf(out, "%24s", "");
-        fprintf(out, "   %8.1f %8.1f\n", waking[way][wakes / 2] / 1e3, waking[way][wakes * 99 / 100] / 1e3);
+        char lock[40] = "", both[40] = "";
+        if (ways[way].mutex) {
+            snprintf(lock, sizeof lock, "%8.1f [%.1f..%.1f]", alone[way][rounds / 2], alone[way][0], alone[way][rounds - 1]);
+            snprintf(both, sizeof both, "%8.2f [%.2f..%.2f]", together[way][rounds / 2], together[way][0], together[way][rounds - 1]);
+        }
+        fprintf(out, "%-24s   %8.1f %8.1f %12s %s\n", lock, waking[way][wakes / 2] / 1e3, waking[way][wakes * 99 / 100] / 1e3, "", both);
     }
     fprintf(out, "\n");
     for (size_t way = 0; way < WAYS; way++)
@@ -217,9 +277,11 @@ static void show_json(FILE *out, unsigned rounds)
     fprintf(out, "\n    {\"experiment\": \"sync\", \"rounds\": %u,\n     \"results\": [", rounds);
     for (size_t way = 0; way < WAYS; way++) {
         fprintf(out, "%s\n      {\"way\": \"%s\"", way == 0 ? "" : ",", ways[way].name);
-        if (ways[way].alone)
-            fprintf(out, ", \"alone_ns\": {\"median\": %.2f, \"min\": %.2f, \"max\": %.2f}", alone[way][rounds / 2], alone[way][0],
-                    alone[way][rounds - 1]);
+        if (ways[way].mutex)
+            fprintf(out, ", \"alone_ns\": {\"median\": %.2f, \"min\": %.2f, \"max\": %.2f}"
+                         ", \"together_per_us\": {\"median\": %.3f, \"min\": %.3f, \"max\": %.3f}",
+                    alone[way][rounds / 2], alone[way][0], alone[way][rounds - 1], together[way][rounds / 2], together[way][0],
+                    together[way][rounds - 1]);
         fprintf(out, ", \"waking_us\": {\"median\": %.3f, \"min\": %.3f, \"p99\": %.3f, \"max\": %.3f}}",
                 waking[way][wakes / 2] / 1e3, waking[way][0] / 1e3, waking[way][wakes * 99 / 100] / 1e3,
                 waking[way][wakes - 1] / 1e3);
@@ -239,10 +301,11 @@ int locking_run(FILE *out, const int cpus[2], unsigned rounds, bool json)
     wrong |= collect_children(wrong != 0);
     for (unsigned round = 0; wrong == 0 && round < rounds; round++)
         for (size_t way = 0; wrong == 0 && way < WAYS; way++)
-            wrong = ways[way].alone ? measure_alone(way, round) : 0;
+            wrong = ways[way].mutex ? measure_alone(way, round) : 0;
     close_all();
     for (size_t way = 0; wrong == 0 && way < WAYS; way++) {
         qsort(alone[way], rounds, sizeof(double), compare);
+        qsort(together[way], rounds, sizeof(double), compare);
         qsort(waking[way], rounds * WAKES, sizeof(double), compare);
     }
     if (wrong == 0)

@@ -1,5 +1,6 @@
 /* locking.h - what it costs to lock and unlock a mutex that nobody else wants, to hand one over to a process that sleeps over it, and
- * to wake a process that waits for an event; beside pthread mutexes and a bare futex, all in one run. */
+ * to wake a process that waits for an event, and how often two that want it all the time have it; beside pthread mutexes and a bare futex, all in
+ * one run. */
 #ifndef BENCH_LOCKING_H
 #define BENCH_LOCKING_H
 

@@ -38,8 +38,8 @@ struct leat__sync_page {
     struct leat__lock word;
     leat__u32 lost;      /* mutex: 1 when it was given up */
     leat__u32 abandoned; /* mutex: 1 from when its owner's death was noticed until an owner who was told of it unlocks */
-    leat__u32 pi;        /* mutex with priority inheritance: the kernel's word (lib/os.h) */
-    unsigned char rest[4096 - 256 - sizeof(struct leat__lock) - 12];
+    leat__u64 pi;        /* mutex with priority inheritance: the kernel's word, and a turn (lib/sync_pi.c) */
+    unsigned char rest[4096 - 256 - sizeof(struct leat__lock) - 16];
     leat__u32 processes[LEAT__SLOTS_MAX + 1]; /* by slot: who took it last, for people; with priority inheritance: the thread that tries or holds */
 };
 

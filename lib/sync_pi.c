@@ -5,8 +5,12 @@
  * for which everybody would wait for ever. So each handle *vouches* for its thread while that tries or holds: in its place of the table. A word whose
  * thread no living handle vouches for is a dead one's.
  *
+ *     pi = turn << 32 | the kernel's word      `turn` grows with every release and every taking over
+ *
  * What makes it sound that a waiter takes a dead one's word over, by compare-and-exchange, behind the kernel's back:
  *
+ *   - Between reading the word and exchanging it nobody has released it, or `turn` would be another: so the owner that nobody vouched
+ *     for in between is the owner still. Without `turn`, one that released, withdrew, vouched and locked again would be robbed.
  *   - Nobody sleeps in the kernel for a thread that is not vouched for at that moment (leat__pi_wait looks first).
  *   - Those that slept for a thread that ended are served by the kernel, before the dead process's handles stop vouching: a process gives
  *     up its memory, and with it these locks, before its files. As long as that is under way, asking the kernel says so (LEAT_EAGAIN).
@@ -20,8 +24,23 @@
 #define SLICE_NS_MAX UINT64_C(1000000000)
 #define HAND_OVER_NS UINT64_C(50000)
 
-static uint32_t thread_in(uint32_t word) {
-    return word & LEAT__PI_THREAD;
+#define TURN (UINT64_C(1) << 32)
+
+static uint64_t load(const leat_waitable *object) {
+    return leat__load_acquire64(&object->page->pi);
+}
+
+static uint32_t thread_in(uint64_t word) {
+    return (uint32_t)word & LEAT__PI_THREAD;
+}
+
+static bool is_free(uint64_t word) {
+    return (uint32_t)word == 0;
+}
+
+/* The half that the kernel knows. */
+static leat__u32 *kernels(leat_waitable *object) {
+    return (leat__u32 *)&object->page->pi;
 }
 
 static void vouch(leat_waitable *object, uint32_t thread) {
@@ -40,41 +59,42 @@ static bool vouched_for(const leat_waitable *object, uint32_t thread) {
 
 /* What the kernel gave us: whether it was a dead one's. */
 static int given(leat_waitable *object) {
-    leat__u32 *word = &object->page->pi;
-    uint32_t seen = leat__load_acquire32(word);
-    bool died = (seen & LEAT__PI_OWNER_DIED) != 0;
-    while ((seen & LEAT__PI_OWNER_DIED) != 0) { /* each turn: a waiter has said that it waits */
-        (void)leat__compare_exchange32(word, seen, seen & ~LEAT__PI_OWNER_DIED);
-        seen = leat__load_acquire32(word);
+    uint64_t word = load(object);
+    bool died = (word & LEAT__PI_OWNER_DIED) != 0;
+    while ((word & LEAT__PI_OWNER_DIED) != 0) { /* each turn: a waiter has said that it waits */
+        (void)leat__compare_exchange64(&object->page->pi, word, word & ~(uint64_t)LEAT__PI_OWNER_DIED);
+        word = load(object);
     }
     return died ? LEAT__LOCK_INHERITED : LEAT_OK;
 }
 
 /* From a thread that is gone, if it is. */
 static int inherit(leat_waitable *object, uint32_t own) {
-    leat__u32 *word = &object->page->pi;
-    uint32_t thread = thread_in(leat__load_acquire32(word));
-    int result = leat__os_pi_try(word);
+    uint64_t word = load(object);
+    int result = leat__os_pi_try(kernels(object));
     if (result == LEAT_OK)
         return given(object);
-    bool dead = result == LEAT_ENOENT || ((result == LEAT_EBUSY || result == LEAT_ESTATE) && !vouched_for(object, thread));
-    uint32_t seen = leat__load_acquire32(word); /* asking may have set a flag */
-    if (!dead || thread_in(seen) != thread || !leat__compare_exchange32(word, seen, own | (seen & LEAT__PI_WAITERS))) /* [P2] */
+    bool dead = result == LEAT_ENOENT ||
+                ((result == LEAT_EBUSY || result == LEAT_ESTATE) && !vouched_for(object, thread_in(word)));
+    uint64_t seen = load(object); /* asking may have set a flag */
+    if (!dead || thread_in(seen) != thread_in(word) || seen / TURN != word / TURN)
         return LEAT_EBUSY;
-    return LEAT__LOCK_INHERITED;
+    uint64_t next = (seen / TURN + 1) * TURN | (seen & LEAT__PI_WAITERS) | own;
+    return leat__compare_exchange64(&object->page->pi, seen, next) ? LEAT__LOCK_INHERITED : LEAT_EBUSY; /* [P2] */
 }
 
 bool leat__pi_available(const leat_waitable *object) {
-    return leat__load_acquire32(&object->page->pi) == 0;
+    return is_free(load(object));
 }
 
 int leat__pi_try(leat_waitable *object, bool probe) {
     uint32_t own = leat__os_thread();
+    uint64_t word = load(object);
     int result = LEAT_EBUSY;
-    if (!probe && !leat__pi_available(object))
+    if (!probe && !is_free(word))
         return result;
     vouch(object, own);
-    if (leat__compare_exchange32(&object->page->pi, 0, own)) /* [P2] */
+    if (is_free(word) && leat__compare_exchange64(&object->page->pi, word, word | own)) /* [P2] */
         result = LEAT_OK;
     else if (probe)
         result = inherit(object, own);
@@ -89,7 +109,7 @@ int leat__pi_try(leat_waitable *object, bool probe) {
 static int sleep_for(leat_waitable *object, uint64_t until_ns) {
     uint32_t own = leat__os_thread();
     vouch(object, own);
-    int result = leat__os_pi_lock(&object->page->pi, until_ns);
+    int result = leat__os_pi_lock(kernels(object), until_ns);
     if (result == LEAT_OK) {
         object->thread = own;
         return given(object);
@@ -104,15 +124,15 @@ static int sleep_for(leat_waitable *object, uint64_t until_ns) {
 int leat__pi_wait(leat_waitable *object, uint64_t deadline_ns) {
     uint64_t slice_ns = LEAT__LOCK_SLICE_NS;
     for (bool gone = false;;) { /* each turn is a sleep of at most a slice, or somebody was faster */
-        uint32_t word = leat__load_acquire32(&object->page->pi);
-        bool dead = gone || (word != 0 && !vouched_for(object, thread_in(word)));
+        uint64_t word = load(object);
+        bool dead = gone || (!is_free(word) && !vouched_for(object, thread_in(word)));
         int result = leat__sync_take(object, dead);
         uint64_t now = leat__os_now();
         if (result != LEAT_EBUSY)
             return result;
         if (now >= deadline_ns)
             return LEAT_ETIMEDOUT;
-        if (word == 0)
+        if (is_free(word))
             continue;
         result = dead ? LEAT_EAGAIN : sleep_for(object, deadline_ns - now > slice_ns ? now + slice_ns : deadline_ns);
         if (result == LEAT_OK || result == LEAT__LOCK_INHERITED)
@@ -126,21 +146,33 @@ int leat__pi_wait(leat_waitable *object, uint64_t deadline_ns) {
     }
 }
 
+/* In two steps where somebody sleeps in the kernel: the turn ends before the lock is handed over. */
+static void let_go(leat_waitable *object) {
+    leat__u64 *shared = &object->page->pi;
+    uint64_t word = load(object);
+    if ((uint32_t)word == object->thread && leat__compare_exchange64(shared, word, (word / TURN + 1) * TURN)) /* [P2] */
+        return;
+    do
+        word = load(object);
+    while (!leat__compare_exchange64(shared, word, word + TURN));
+    (void)leat__os_pi_unlock(kernels(object));
+}
+
 void leat__pi_release(leat_waitable *object) {
-    leat__u32 *word = &object->page->pi;
-    if (!leat__compare_exchange32(word, object->thread, 0)) /* [P2] */
-        (void)leat__os_pi_unlock(word); /* somebody sleeps in the kernel */
+    let_go(object);
     vouch(object, 0);
     leat__lock_wake(&object->page->word, false); /* those who wait for several */
 }
 
 /* Only the kernel knows: a thread that has been joined can still be found by its number. */
 static bool lives(leat_waitable *object) {
-    if (thread_in(leat__load_acquire32(&object->page->pi)) != object->thread)
+    if (thread_in(load(object)) != object->thread)
         return false;
-    int result = leat__os_pi_try(&object->page->pi);
-    if (result == LEAT_OK) /* it became free at this moment */
-        (void)leat__os_pi_unlock(&object->page->pi);
+    int result = leat__os_pi_try(kernels(object));
+    if (result == LEAT_OK) { /* it became free at this moment */
+        object->thread = leat__os_thread();
+        let_go(object);
+    }
     return result == LEAT_EBUSY;
 }
 

@@ -388,10 +388,10 @@ static void a_number_that_is_anothers_by_now_deceives_nobody(void **state) {
     const uint32_t words[] = {(uint32_t)stranger, (uint32_t)stranger | LEAT__PI_WAITERS, (uint32_t)getpid(),
                               (uint32_t)getpid() | LEAT__PI_WAITERS, LEAT__PI_OWNER_DIED, LEAT__PI_OWNER_DIED | LEAT__PI_WAITERS};
     for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
-        leat__store_relaxed32(&inside->page->pi, words[i]);
+        leat__store_relaxed64(&inside->page->pi, words[i]);
         assert_leat(leat_mutex_lock(mutex, LATER), LEAT_EOWNERDEAD);
         assert_ok(leat_mutex_unlock(mutex));
-        assert_int_equal(leat__load_relaxed32(&inside->page->pi), 0);
+        assert_int_equal((uint32_t)leat__load_relaxed64(&inside->page->pi), 0);
     }
     harness_kill(stranger);
     leat_mutex_close(mutex);
