@@ -148,6 +148,18 @@ int leat_sender_wait_peer(leat_sender *sender, uint64_t deadline_ns) {
     return result;
 }
 
+static bool never(struct leat__side *side) {
+    (void)side;
+    return false;
+}
+
+int leat_sender_news(leat_sender *sender) {
+    static const struct leat__wait nothing = {never, true};
+    if (sender->side.object.resource.forked)
+        return leat__side_fail_forked();
+    return leat__side_tell_news(&sender->side, &nothing);
+}
+
 leat_peer leat_sender_peer(const leat_sender *sender) {
     return sender->side.object.resource.forked ? LEAT_PEER_NONE : leat__side_peer(&sender->side);
 }

@@ -1,6 +1,7 @@
 /* channels/side.c - see channels/side.h. */
 #include "channels/side.h"
 
+#include "channels/doorbell.h"
 #include "channels/policy.h"
 #include "lib/fail.h"
 
@@ -107,6 +108,8 @@ int leat__side_open(struct leat__side *side, leat_lane *lane, const char *name,
 }
 
 void leat__side_close(struct leat__side *side) {
+    if (side->item != NULL)
+        leat__doorbell_forget(side->item);
     leat__object_close(&side->object);
 }
 
@@ -139,48 +142,83 @@ static void touch(struct leat__side *side) {
                                   &byte, 1);
 }
 
+/* Drops the token of a peer that waits in an event loop. False when that cannot be done from here: the loop is another user's, or in another
+ * container. */
+static bool ring_doorbell(struct leat__side *side) {
+    struct leat__resource *resource = &side->object.resource;
+    (void)leat__load_acquire32(&side->peer->waiting); /* [D2] */
+    uint64_t number = leat__load_relaxed64(&side->peer->doorbell);
+    if (number != side->peer_doorbell) {
+        leat__file directory;
+        leat__os_fork_hold();
+        leat__os_file_close(resource->bell);
+        resource->bell = LEAT__NO_FILE;
+        if (leat__os_directory_open(LEAT_LOCAL, false, &directory) == LEAT_OK) {
+            resource->bell = leat__os_bell_open(directory, number);
+            leat__os_file_close(directory);
+        }
+        leat__os_fork_release();
+        side->peer_doorbell = number;
+    }
+    return resource->bell != LEAT__NO_FILE && leat__os_bell_ring(resource->bell, leat__load_relaxed64(&side->peer->token));
+}
+
 void leat__side_ring_for(struct leat__side *side, uint32_t ticket) {
     if (ticket == leat__load_relaxed32(&side->own->rung))
         return;
     leat__store_relaxed64(&side->own->rung_at, leat__os_now());
     leat__increment32(&side->own->bell);
-    if ((ticket & LEAT__WATCHES) != 0)
-        touch(side);
-    else
+    if ((ticket & (LEAT__WATCHES | LEAT__LOOPS)) == 0)
         leat__os_wake(&side->own->bell, false);
+    else if ((ticket & LEAT__LOOPS) == 0 || !ring_doorbell(side))
+        touch(side);
     leat__store_relaxed32(&side->own->rung, ticket); /* after the wake: a successor rings again if we die before */
     side->tally.doorbells++;
 }
 
-/* LEAT_OK, or what the caller has to be told about the peer, each event once. A peer that came and went unseen is told of in two
- * steps. What the caller waits for is looked at again after the kernel was asked, because the peer can have provided it and died in
- * between: that goes first. */
-static int news(struct leat__side *side, const struct leat__wait *wait) {
-    if (!wait->tells)
-        return LEAT_OK;
+/* What there is to tell about the peer, and what it is known as once that is told. */
+struct news {
+    int code; /* LEAT_OK: nothing */
+    leat_peer state;
+    uint32_t seen;
+};
+
+/* Each event once. A peer that came and went unseen is told of in two steps. */
+static struct news consider(const struct leat__side *side) {
+    struct news news = {LEAT_OK, side->peer_state, side->peer_seen};
     uint32_t opened = leat__load_acquire32(&side->peer->opened);
     bool lives = opened != leat__load_acquire32(&side->peer->closed) && peer_lives(side);
     uint32_t closed = leat__load_acquire32(&side->peer->closed); /* after the kernel: it can have closed and left meanwhile */
-    bool came = opened != side->peer_seen;
+    if (news.state == LEAT_PEER_NONE && opened != news.seen) { /* the first one is no news, but its end is */
+        news.state = LEAT_PEER_PRESENT;
+        news.seen = opened;
+    }
+    bool came = opened != news.seen;
+    if (news.state == LEAT_PEER_PRESENT && (came || !lives)) {
+        news.seen = came && lives ? opened - 1 : opened; /* of several that came and went, the last */
+        news.state = closed == news.seen ? LEAT_PEER_CLOSED : LEAT_PEER_DIED;
+        news.code = news.state == LEAT_PEER_CLOSED ? LEAT_ECLOSED : LEAT_EPEERDIED;
+    } else if (news.state != LEAT_PEER_PRESENT && came) {
+        news = (struct news){LEAT_EPEERBACK, LEAT_PEER_PRESENT, opened};
+    }
+    return news;
+}
+
+bool leat__side_has_news(const struct leat__side *side) {
+    return consider(side).code != LEAT_OK;
+}
+
+/* LEAT_OK, or what the caller has to be told. What it waits for is looked at again after the kernel was asked, because the peer can have
+ * provided it and died in between: that goes first. */
+int leat__side_tell_news(struct leat__side *side, const struct leat__wait *wait) {
+    if (!wait->tells)
+        return LEAT_OK;
+    struct news news = consider(side);
     if (wait->ready(side))
         return LEAT_OK;
-    if (side->peer_state == LEAT_PEER_NONE && came) { /* the first one is no news, but its end is */
-        side->peer_state = LEAT_PEER_PRESENT;
-        side->peer_seen = opened;
-        came = false;
-    }
-    if (side->peer_state == LEAT_PEER_PRESENT) {
-        if (lives && !came)
-            return LEAT_OK;
-        side->peer_seen = came && lives ? opened - 1 : opened; /* of several that came and went, the last */
-        side->peer_state = closed == side->peer_seen ? LEAT_PEER_CLOSED : LEAT_PEER_DIED;
-        return side->peer_state == LEAT_PEER_CLOSED ? LEAT_ECLOSED : LEAT_EPEERDIED;
-    }
-    if (!came)
-        return LEAT_OK;
-    side->peer_state = LEAT_PEER_PRESENT;
-    side->peer_seen = opened;
-    return LEAT_EPEERBACK;
+    side->peer_state = news.state;
+    side->peer_seen = news.seen;
+    return news.code;
 }
 
 /* For callers that poll and never wait: asking the kernel each time would cost more than the polling. */
@@ -189,7 +227,7 @@ static int news_for_poller(struct leat__side *side, const struct leat__wait *wai
     if (now < due)
         return LEAT_OK;
     side->next_probe_ns = now + LEAT__SLICE_NS;
-    return due == 0 ? LEAT_OK : news(side, wait);
+    return due == 0 ? LEAT_OK : leat__side_tell_news(side, wait);
 }
 
 /* What waiting teaches about how long to spin: longer after a spin that paid, or a sleep that a spin within the limit would have spared;
@@ -228,11 +266,20 @@ static bool spin(struct leat__side *side, const struct leat__wait *wait, uint64_
 }
 
 /* Tickets are never given twice, not even by a successor: the peer remembers the last one that it rang for. */
-static void announce(struct leat__role_page *own, bool watches) {
-    uint32_t ticket = (leat__load_relaxed32(&own->tickets) + 1) & ~LEAT__WATCHES;
+void leat__side_announce(struct leat__side *side, uint32_t how) {
+    struct leat__role_page *own = side->own;
+    uint32_t ticket = (leat__load_relaxed32(&own->tickets) + 1) & LEAT__TICKETS;
     ticket = ticket != 0 ? ticket : 1;
     leat__store_relaxed32(&own->tickets, ticket);
-    leat__store_relaxed32(&own->waiting, watches ? ticket | LEAT__WATCHES : ticket);
+    leat__store_release32(&own->waiting, ticket | how); /* [D1] */
+}
+
+void leat__side_awake(struct leat__side *side) {
+    leat__store_relaxed32(&side->own->waiting, 0);
+}
+
+bool leat__side_cool_peer(const struct leat__side *side) {
+    return leat__load_acquire32(&side->peer->hot) == 0 || leat__os_barrier(); /* [S3] the same in the peer, in the place of [S2] */
 }
 
 /* A slice longer than the first is slept on the watch, which must be there and clear. */
@@ -241,9 +288,9 @@ static int sleep_once(struct leat__side *side, const struct leat__wait *wait, ui
     uint64_t now = leat__os_now(), slice_end = now + slice_ns < deadline_ns ? now + slice_ns : deadline_ns;
     uint32_t bell = leat__load_acquire32(&side->peer->bell);
     if (side->announces)
-        announce(side->own, watches);
+        leat__side_announce(side, watches ? LEAT__WATCHES : 0);
     leat__fence_full(); /* [S1] the announcement before the look */
-    if (leat__load_acquire32(&side->peer->hot) != 0 && !leat__os_barrier()) /* [S3] the same in the peer, in the place of [S2] */
+    if (!leat__side_cool_peer(side))
         slice_end = now + LEAT__SLICE_NS < slice_end ? now + LEAT__SLICE_NS : slice_end;
     int result = LEAT_OK;
     if (!wait->ready(side)) {
@@ -253,7 +300,7 @@ static int sleep_once(struct leat__side *side, const struct leat__wait *wait, ui
         adapt_spin(side, waited_for(side, now) < side->spin_ns_max);
     }
     if (side->announces)
-        leat__store_relaxed32(&side->own->waiting, 0);
+        leat__side_awake(side);
     return result;
 }
 
@@ -277,21 +324,11 @@ static uint64_t next_slice(struct leat__side *side, uint64_t slice_ns) {
     return SLICE_GROWTH * slice_ns < most ? SLICE_GROWTH * slice_ns : most;
 }
 
-int leat__side_wait(struct leat__side *side, const struct leat__wait *wait, uint64_t deadline_ns) {
-    if (wait->ready(side))
-        return LEAT_OK;
-    side->tally.stalls++;
-    leat__side_flush(side);
-    if (deadline_ns == LEAT_NOW) {
-        int told = news_for_poller(side, wait);
-        return told != LEAT_OK ? told : LEAT_EAGAIN;
-    }
-    side->wait_began_ns = leat__os_now();
-    if (spin(side, wait, deadline_ns))
-        return LEAT_OK;
+/* The waiting itself, after the first look. */
+static int wait_in_slices(struct leat__side *side, const struct leat__wait *wait, uint64_t deadline_ns) {
     uint64_t slice_ns = side->announces ? LEAT__SLICE_NS : UNANNOUNCED_SLICE_NS;
     for (;; slice_ns = next_slice(side, slice_ns)) { /* waits: each turn is a sleep of at most a slice */
-        int told = news(side, wait);
+        int told = leat__side_tell_news(side, wait);
         if (told != LEAT_OK)
             return told;
         if (wait->ready(side))
@@ -304,6 +341,24 @@ int leat__side_wait(struct leat__side *side, const struct leat__wait *wait, uint
         if (woken == LEAT_EINTR && side->interruptible)
             return LEAT_EINTR;
     }
+}
+
+int leat__side_wait(struct leat__side *side, const struct leat__wait *wait, uint64_t deadline_ns) {
+    if (wait->ready(side))
+        return LEAT_OK;
+    side->tally.stalls++;
+    leat__side_flush(side);
+    if (deadline_ns == LEAT_NOW) {
+        int told = news_for_poller(side, wait);
+        return told != LEAT_OK ? told : LEAT_EAGAIN;
+    }
+    side->wait_began_ns = leat__os_now();
+    if (spin(side, wait, deadline_ns))
+        return LEAT_OK;
+    int result = wait_in_slices(side, wait, deadline_ns);
+    if (side->item != NULL)
+        leat__doorbell_disturb(side->item); /* what it had announced was overwritten */
+    return result;
 }
 
 /* --- Counting --------------------------------------------------------------------------------------------------------- */

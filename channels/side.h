@@ -21,6 +21,8 @@
  * covers a peer that was killed or stopped between publishing and ringing. A peer is dead when the kernel has dropped the lock on its
  * role, and for no other reason: one that is stopped keeps it.
  *
+ * A side that waits in an event loop announces itself in the same way, with a third kind of ticket; channels/doorbell.h.
+ *
  * The first slice, of 50 ms, is slept on the bell, with a futex. Who has slept it in vain sleeps on a *watch* (lib/os.h), which the kernel
  * itself wakes when the peer dies, and the slices grow to a minute: an idle side soon does nothing at all. The top bit of the ticket says so to the
  * peer, which then touches the file instead of waking the futex. The watch is cleared before the announcement, so that a touch
@@ -57,6 +59,8 @@ struct leat__side {
     leat_peer peer_state;          /* as last reported to the caller */
     uint32_t peer_seen;            /* the peer's `opened` that this speaks of */
     struct leat__tally tally;
+    struct leat__item *item;       /* its place in a doorbell (channels/doorbell.h), or NULL */
+    uint64_t peer_doorbell;        /* the bell that object.resource.bell is, or was looked for in vain; 0: none yet */
 };
 
 /* What a call waits for. */
@@ -86,6 +90,21 @@ static inline void leat__side_ring(struct leat__side *side) {
     if (__builtin_expect(ticket != 0, 0))
         leat__side_ring_for(side, ticket);
 }
+
+/* Says that this side sleeps; `how`: 0 (on the bell), LEAT__WATCHES, or both flags. Followed by a full fence and a look. */
+void leat__side_announce(struct leat__side *side, uint32_t how);
+
+/* After an announcement and its fence: the same fence in a peer that does without [S3]. False: a short sleep has to make up for it. */
+bool leat__side_cool_peer(const struct leat__side *side);
+
+/* Awake again. */
+void leat__side_awake(struct leat__side *side);
+
+/* News of the peer, if the wait is one that is told: once each. Not waiting. */
+int leat__side_tell_news(struct leat__side *side, const struct leat__wait *wait);
+
+/* Whether a call that waits would be told something about the peer. Asks the kernel. */
+bool leat__side_has_news(const struct leat__side *side);
 
 /* The peer's state as its page and the kernel tell it now: a system call if it seems to be there. */
 leat_peer leat__side_peer(const struct leat__side *side);

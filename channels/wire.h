@@ -56,7 +56,7 @@ struct leat__counters {
 struct leat__role_page {
     /* First: what the other side looks at now and then. */
     leat__u32 bell;    /* rung by its owner; the *other* side sleeps on it. Counts. */
-    leat__u32 waiting; /* 0: awake. Else a ticket, new for each sleep: ring for it once. Top bit: sleeps on a watch. */
+    leat__u32 waiting; /* 0: awake. Else a ticket, new for each sleep: ring for it once. Top bits: how it sleeps. */
     leat__u32 rung;    /* the other side's ticket that was rung for last */
     leat__u32 opened;  /* how many took the role so far (with many senders: how many times it went from none to some) */
     leat__u32 closed;  /* the value of `opened` whose holder left in order; equal to it: nobody is there */
@@ -66,7 +66,9 @@ struct leat__role_page {
     leat__u32 plain;   /* receiver: 1 when it cannot do that, so that senders have to fence */
     uint32_t reserved;
     leat__u64 rung_at; /* when its owner rang last, monotonic clock, ns: how long the other side really had to wait */
-    unsigned char apart_0[128 - 10 * 4 - 8];
+    leat__u64 doorbell; /* while its owner waits in an event loop: the number of the bell to be rung, and what to drop into it */
+    leat__u64 token;
+    unsigned char apart_0[128 - 10 * 4 - 3 * 8];
     /* Then positions. */
     leat__u64 position; /* senders: behind the last record published. Receiver: behind the last record released. */
     leat__u64 released; /* receiver: what the sender may write again, less the capacity; a multiple of 64 */
@@ -79,9 +81,13 @@ struct leat__role_page {
 };
 
 _Static_assert(sizeof(struct leat__role_page) == LEAT__PAGE, "a role has one page");
-#define LEAT__WATCHES UINT32_C(0x80000000) /* in a ticket: its side is woken by touching the file */
+/* In a ticket: its side is woken by touching the file; by dropping its token into its doorbell, or, if that cannot be done, by touching. */
+#define LEAT__WATCHES UINT32_C(0x80000000)
+#define LEAT__LOOPS UINT32_C(0x40000000)
+#define LEAT__TICKETS UINT32_C(0x3fffffff)
 
 _Static_assert(offsetof(struct leat__role_page, rung_at) == 40, "as docs/wire-format.md says");
+_Static_assert(offsetof(struct leat__role_page, token) == 56, "as docs/wire-format.md says");
 _Static_assert(offsetof(struct leat__role_page, position) == 128, "positions have lines of their own");
 _Static_assert(offsetof(struct leat__role_page, lock) == 256, "the lock has lines of its own");
 _Static_assert(offsetof(struct leat__role_page, counters) == 384, "counters have lines of their own");

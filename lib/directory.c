@@ -131,7 +131,8 @@ int leat_gc(leat_scope scope, void (*visit)(const leat_object_info *info, void *
     for (size_t i = 0; result == LEAT_OK && i < names.count; i++) {
         leat_object_info info;
         bool removed = false;
-        if (describe(directory, names.entries[i].file_name, scope, &info) != LEAT_OK || info.persistent || info.in_use)
+        if (leat__os_bell_sweep(directory, names.entries[i].file_name) ||
+            describe(directory, names.entries[i].file_name, scope, &info) != LEAT_OK || info.persistent || info.in_use)
             continue;
         (void)leat__object_heal(scope, directory, names.entries[i].file_name, &removed); /* looks again, under the lock */
         if (removed && visit != NULL)

@@ -210,7 +210,7 @@ static int attempt(struct leat__object *object, const struct leat__object_reques
 
 static void begin(struct leat__object *object, leat_scope scope) {
     memset(object, 0, sizeof *object);
-    object->resource.file = object->resource.watch = LEAT__NO_FILE;
+    leat__os_resource_init(&object->resource);
     object->scope = scope;
 }
 
@@ -317,5 +317,6 @@ void leat__object_close(struct leat__object *object) {
     leat__os_resource_remove(resource);
     leat__os_file_close(resource->file);
     leat__os_fork_release();
+    leat__os_file_close(resource->bell);
     leat__os_file_close(resource->watch); /* takes its time: nobody else should have to wait for it */
 }

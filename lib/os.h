@@ -219,6 +219,52 @@ bool leat__os_watch_clear(leat__file watch);
 /* Sleeps until something was noticed since the watch was cleared. LEAT_OK, LEAT_ETIMEDOUT, LEAT_EINTR. */
 int leat__os_watch_wait(leat__file watch, uint64_t deadline_ns);
 
+/* Several files watched through one descriptor. LEAT__NO_FILE as above. */
+leat__file leat__os_watch_open_many(void);
+
+/* Also notices touches and closings of this file; gives the number that stands for it, the same for every open file of the same inode. May
+ * give the file another number, as above. */
+bool leat__os_watch_add(leat__file watch, leat__file *file, enum leat__touch touch, int *number);
+void leat__os_watch_remove(leat__file watch, int number);
+
+struct leat__notice {
+    int number;  /* -1: so much was noticed that some of it was lost */
+    bool closed; /* else: touched */
+};
+
+/* What was noticed and not taken yet; 0: nothing more. */
+size_t leat__os_watch_take(leat__file watch, struct leat__notice notices[], size_t max);
+
+/* --- Bells -----------------------------------------------------------------------------------------------------------
+ *
+ * A bell is a descriptor that becomes readable when another process drops a token into it, and stays so until the tokens are taken. It has a
+ * number, by which others in the same directory find it. */
+
+/* The caller owns it: another process's leat__os_bell_sweep leaves it alone until it is closed, by whatever reason. */
+int leat__os_bell_create(leat__file directory, uint64_t *number, leat__file *bell);
+void leat__os_bell_remove(leat__file directory, uint64_t number);
+
+/* LEAT__NO_FILE when there is none of that number. */
+leat__file leat__os_bell_open(leat__file directory, uint64_t number);
+
+/* Never waits; false when it is full. */
+bool leat__os_bell_ring(leat__file bell, uint64_t token);
+
+/* Takes tokens; fewer than max: no more were there. */
+size_t leat__os_bell_take(leat__file bell, uint64_t tokens[], size_t max);
+
+/* Removes a bell whose owner is dead. False when the name is no bell's, or it has an owner. */
+bool leat__os_bell_sweep(leat__file directory, const char *file_name);
+
+/* --- Polling ---------------------------------------------------------------------------------------------------------- */
+
+/* A descriptor that is readable when one of these is. */
+int leat__os_poll_open(const leat__file files[], size_t count, leat__file *poll);
+
+/* A descriptor that is readable from a time on; 0: never. */
+int leat__os_timer_open(leat__file *timer);
+void leat__os_timer_set(leat__file timer, uint64_t at_ns);
+
 /* --- Memory -------------------------------------------------------------------------------------------------------- */
 
 size_t leat__os_page_size(void);
@@ -277,7 +323,8 @@ bool leat__os_remote_gone(const struct leat__remote_view *view);
  * writer), and `forked` says so to the handle. */
 struct leat__resource {
     leat__file file;
-    leat__file watch; /* LEAT__NO_FILE when there is none */
+    leat__file watch; /* LEAT__NO_FILE when there is none; as are the others */
+    leat__file bell, poll, timer;
     void *memory; /* replaced in a child when not NULL */
     uint64_t memory_size;
     uint64_t *allowance; /* set to 0 in a child when not NULL: what the handle may do without looking at `forked` */
@@ -289,6 +336,9 @@ struct leat__resource {
  * recursive; hold briefly. */
 void leat__os_fork_hold(void);
 void leat__os_fork_release(void);
+
+/* Nothing owned yet. */
+void leat__os_resource_init(struct leat__resource *resource);
 
 /* Both while holding. */
 void leat__os_resource_add(struct leat__resource *resource);

@@ -27,7 +27,7 @@ int leat__region_new(leat_region **region, const leat_region_options *options, l
         free(copy);
         return leat__fail(LEAT_ENOMEM, 0, "no memory for the handle");
     }
-    made->object.resource.file = made->object.resource.watch = LEAT__NO_FILE;
+    leat__os_resource_init(&made->object.resource);
     made->access = options->access;
     made->backing = backing;
     made->name = copy;

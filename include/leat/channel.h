@@ -140,6 +140,10 @@ LEAT_API LEAT_CHECKED int leat_sender_drain(leat_sender *sender, uint64_t deadli
 /* Waits until a receiver is there; LEAT_OK at once if one is. LEAT_ETIMEDOUT, LEAT_EAGAIN. */
 LEAT_API LEAT_CHECKED int leat_sender_wait_peer(leat_sender *sender, uint64_t deadline_ns);
 
+/* What leat_send would tell of the receiver if it had to wait: LEAT_ECLOSED, LEAT_EPEERDIED, LEAT_EPEERBACK, each once; LEAT_OK when there is no
+ * news. Never waits; a system call. */
+LEAT_API LEAT_CHECKED int leat_sender_news(leat_sender *sender);
+
 /* Whether a receiver is there, as the kernel knows it: a system call. */
 LEAT_API leat_peer leat_sender_peer(const leat_sender *sender);
 

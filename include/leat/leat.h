@@ -16,6 +16,7 @@
 
 #include "leat/base.h"
 #include "leat/channel.h"
+#include "leat/doorbell.h"
 #include "leat/error.h"
 #include "leat/object.h"
 #include "leat/policy.h"

@@ -23,15 +23,26 @@ static void after_fork_in_parent(void) {
     pthread_mutex_unlock(&mutex);
 }
 
+void leat__os_resource_init(struct leat__resource *resource) {
+    *resource = (struct leat__resource){.file = LEAT__NO_FILE, .watch = LEAT__NO_FILE, .bell = LEAT__NO_FILE,
+                                        .poll = LEAT__NO_FILE, .timer = LEAT__NO_FILE};
+}
+
+static void close_all(struct leat__resource *resource) {
+    leat__file *const files[] = {&resource->file, &resource->watch, &resource->bell, &resource->poll, &resource->timer};
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        leat__os_file_close(*files[i]);
+        *files[i] = LEAT__NO_FILE;
+    }
+}
+
 static void after_fork_in_child(void) {
     thread = 0;
     for (struct leat__resource *resource = first; resource != NULL; resource = resource->next) {
         resource->forked = true;
         if (resource->allowance != NULL)
             *resource->allowance = 0;
-        leat__os_file_close(resource->file);
-        leat__os_file_close(resource->watch);
-        resource->file = resource->watch = LEAT__NO_FILE;
+        close_all(resource);
         /* Zeros of the child's own in the same place, in one step: a handle finds an empty ring there and no fault. */
         if (resource->memory != NULL)
             (void)mmap(resource->memory, (size_t)resource->memory_size, PROT_READ | PROT_WRITE,

@@ -21,28 +21,54 @@ static void raise_above(leat__file *file, leat__file watch) {
     }
 }
 
-leat__file leat__os_watch_open(leat__file *file, enum leat__touch touch) {
+leat__file leat__os_watch_open_many(void) {
+    leat__file watch = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+    return watch >= 0 ? watch : LEAT__NO_FILE;
+}
+
+bool leat__os_watch_add(leat__file watch, leat__file *file, enum leat__touch touch, int *number) {
     char self[64];
     snprintf(self, sizeof self, "/proc/self/fd/%d", *file);
-    leat__file watch = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
     uint32_t events = IN_CLOSE_WRITE | (touch == LEAT__TOUCH_READ ? IN_ACCESS : IN_MODIFY);
-    if (watch >= 0 && inotify_add_watch(watch, self, events) < 0) {
-        close(watch);
-        return LEAT__NO_FILE;
-    }
-    if (watch >= 0)
-        raise_above(file, watch);
-    return watch;
+    *number = inotify_add_watch(watch, self, events | IN_MASK_ADD);
+    if (*number < 0)
+        return false;
+    raise_above(file, watch);
+    return true;
+}
+
+void leat__os_watch_remove(leat__file watch, int number) {
+    (void)inotify_rm_watch(watch, number);
+}
+
+leat__file leat__os_watch_open(leat__file *file, enum leat__touch touch) {
+    int number;
+    leat__file watch = leat__os_watch_open_many();
+    if (watch == LEAT__NO_FILE || leat__os_watch_add(watch, file, touch, &number))
+        return watch;
+    close(watch);
+    return LEAT__NO_FILE;
+}
+
+size_t leat__os_watch_take(leat__file watch, struct leat__notice notices[], size_t max) {
+    _Alignas(struct inotify_event) char events[64 * sizeof(struct inotify_event)]; /* an open file's have no names */
+    size_t count = 0, room = max < 64 ? max : 64;
+    for (ssize_t size; count == 0 && (size = read(watch, events, room * sizeof(struct inotify_event))) > 0;)
+        for (ssize_t at = 0; at < size;) {
+            const struct inotify_event *event = (const void *)(events + at);
+            bool lost = (event->mask & IN_Q_OVERFLOW) != 0;
+            if ((event->mask & IN_IGNORED) == 0) /* a file was removed from the watch */
+                notices[count++] = (struct leat__notice){lost ? -1 : event->wd, (event->mask & IN_CLOSE_WRITE) != 0 || lost};
+            at += (ssize_t)(sizeof *event + event->len);
+        }
+    return count;
 }
 
 bool leat__os_watch_clear(leat__file watch) {
-    _Alignas(struct inotify_event) char events[64 * sizeof(struct inotify_event)]; /* an open file's have no names */
+    struct leat__notice notices[64];
     bool closed = false;
-    for (ssize_t size; (size = read(watch, events, sizeof events)) > 0;)
-        for (ssize_t at = 0; at < size;) {
-            const struct inotify_event *event = (const void *)(events + at);
-            closed = closed || (event->mask & (IN_CLOSE_WRITE | IN_Q_OVERFLOW)) != 0;
-            at += (ssize_t)(sizeof *event + event->len);
-        }
+    for (size_t count; (count = leat__os_watch_take(watch, notices, 64)) > 0;)
+        for (size_t i = 0; i < count; i++)
+            closed = closed || notices[i].closed;
     return closed;
 }

@@ -1,0 +1,511 @@
+/* channels/doorbell.c - see channels/doorbell.h. */
+#include "channels/doorbell.h"
+
+#include <stdlib.h>
+
+#include "channels/receiver.h"
+#include "channels/sender.h"
+#include "lib/fail.h"
+
+#define PLACES_MIN 16
+#define AT_ONCE 64             /* tokens or notices taken from the kernel by one call */
+#define TOKENS_LOST 8000       /* so many at once: the pipe can have been full, and others dropped nothing */
+#define TURNS_BETWEEN_RINGS 64 /* channels that were named before the kernel is asked whether others rang */
+#define TURNS_BETWEEN_NOTICES 16
+
+/* How long after a file was closed its channel's peer is looked at again, nanoseconds. */
+static const uint64_t look_after_ns[] = {1000000, 10000000, 50000000};
+#define LOOKS (sizeof look_after_ns / sizeof *look_after_ns)
+
+struct leat__item {
+    struct leat_doorbell *doorbell;
+    struct leat__side *side;
+    void *data;
+    bool sends;
+    bool wants_room; /* a sender: for so many bytes */
+    size_t room;
+    bool armed;
+    bool asks;       /* the next look asks the kernel about the peer */
+    unsigned looks;  /* how many of look_after_ns are still to come */
+    uint64_t look_at_ns;
+    int watch_number;
+    uint32_t place;
+    struct leat__item *next, *previous;                   /* in the list of the ready; both NULL and not the first: not in it */
+    struct leat__item *next_watched;                      /* in the same bucket */
+    struct leat__item *next_suspect;                      /* in the list of those to be looked at again */
+    bool suspect;
+};
+
+struct place {
+    struct leat__item *item; /* NULL: free */
+    uint32_t generation;
+};
+
+struct leat_doorbell {
+    struct leat__resource resource; /* bell, watch, poll (everything), timer, file (everything but the bell) */
+    uint64_t number;                /* of the bell */
+    struct place *places;
+    struct leat__item **buckets; /* by watch number; as many as places */
+    uint32_t room;               /* places, a power of two */
+    struct leat__item *first, *last; /* ready */
+    struct leat__item *suspects;
+    uint64_t timer_at_ns; /* 0: not set */
+    bool again;           /* our own token is in the bell */
+    uint64_t turns, collections;
+    leat_doorbell_statistics statistics;
+};
+
+/* --- The list of the ready ---------------------------------------------------------------------------------------------- */
+
+static bool is_ready(const struct leat__item *item) {
+    return item->previous != NULL || item->doorbell->first == item;
+}
+
+static void append(struct leat__item *item) {
+    leat_doorbell *doorbell = item->doorbell;
+    item->previous = doorbell->last;
+    item->next = NULL;
+    if (doorbell->last != NULL)
+        doorbell->last->next = item;
+    else
+        doorbell->first = item;
+    doorbell->last = item;
+}
+
+static void take_out(struct leat__item *item) {
+    leat_doorbell *doorbell = item->doorbell;
+    if (item->previous != NULL)
+        item->previous->next = item->next;
+    else
+        doorbell->first = item->next;
+    if (item->next != NULL)
+        item->next->previous = item->previous;
+    else
+        doorbell->last = item->previous;
+    item->next = item->previous = NULL;
+}
+
+static void make_ready(struct leat__item *item) {
+    if (item->armed)
+        leat__side_awake(item->side);
+    item->armed = false;
+    if (!is_ready(item))
+        append(item);
+}
+
+/* --- Looking again, later ----------------------------------------------------------------------------------------------- */
+
+static void suspect(struct leat__item *item) {
+    item->asks = true;
+    item->looks = LOOKS;
+}
+
+static void schedule(struct leat__item *item, uint64_t at_ns) {
+    leat_doorbell *doorbell = item->doorbell;
+    item->look_at_ns = at_ns;
+    if (!item->suspect) {
+        item->suspect = true;
+        item->next_suspect = doorbell->suspects;
+        doorbell->suspects = item;
+    }
+    if (doorbell->timer_at_ns == 0 || at_ns < doorbell->timer_at_ns) {
+        doorbell->timer_at_ns = at_ns;
+        leat__os_timer_set(doorbell->resource.timer, at_ns);
+    }
+}
+
+/* Those whose time has come are to be looked at; the timer is set for the others. */
+static void look_at_suspects(leat_doorbell *doorbell) {
+    uint64_t now = leat__os_now(), next = 0;
+    if (doorbell->timer_at_ns == 0 || doorbell->timer_at_ns > now)
+        return;
+    for (struct leat__item **link = &doorbell->suspects, *item; (item = *link) != NULL;) {
+        if (item->look_at_ns > now) {
+            next = next == 0 || item->look_at_ns < next ? item->look_at_ns : next;
+            link = &item->next_suspect;
+            continue;
+        }
+        *link = item->next_suspect;
+        item->suspect = false;
+        item->asks = true;
+        make_ready(item);
+    }
+    doorbell->timer_at_ns = next;
+    leat__os_timer_set(doorbell->resource.timer, next);
+}
+
+/* --- Announcing --------------------------------------------------------------------------------------------------------- */
+
+static bool has_something(struct leat__item *item) {
+    struct leat__side *side = item->side;
+    if (item->sends && item->wants_room && leat__ring_has_room(&leat__sender_of(side)->ring, item->room))
+        return true;
+    if (!item->sends && leat__ring_has(&leat__receiver_of(side)->ring, leat__receiver_of(side)->ring.lane.position))
+        return true;
+    /* A peer that came or left in order has said so in its page; a death only the kernel knows. */
+    bool told = leat__load_acquire32(&side->peer->opened) != side->peer_seen ||
+                (leat__load_acquire32(&side->peer->closed) == side->peer_seen && side->peer_state == LEAT_PEER_PRESENT);
+    if ((!told && !item->asks) || !leat__side_has_news(side))
+        return false;
+    side->next_probe_ns = 1; /* the next call tells of it, even with LEAT_NOW */
+    return true;
+}
+
+/* Announces and looks again; false when there is something after all. */
+static bool arm(struct leat__item *item) {
+    struct leat__side *side = item->side;
+    item->doorbell->statistics.announced++;
+    leat__side_announce(side, LEAT__WATCHES | LEAT__LOOPS);
+    leat__fence_full(); /* [S1] the announcement before the look */
+    if (!leat__side_cool_peer(side) && item->looks == 0)
+        item->looks = 1;
+    if (has_something(item)) {
+        leat__side_awake(side);
+        return false;
+    }
+    item->armed = true;
+    item->asks = false;
+    if (item->looks > 0)
+        schedule(item, leat__os_now() + look_after_ns[LOOKS - item->looks--]);
+    return true;
+}
+
+/* --- What the kernel has to tell ------------------------------------------------------------------------------------------ */
+
+static void take_token(leat_doorbell *doorbell, uint64_t token) {
+    uint32_t place = (uint32_t)token - 1; /* 0 is our own */
+    if (place < doorbell->room && doorbell->places[place].item != NULL && doorbell->places[place].generation == token >> 32)
+        make_ready(doorbell->places[place].item);
+}
+
+static void make_all_ready(leat_doorbell *doorbell) {
+    for (uint32_t place = 0; place < doorbell->room; place++)
+        if (doorbell->places[place].item != NULL) {
+            suspect(doorbell->places[place].item);
+            make_ready(doorbell->places[place].item);
+        }
+}
+
+static size_t take_tokens(leat_doorbell *doorbell) {
+    uint64_t tokens[AT_ONCE];
+    size_t taken = 0, count;
+    do {
+        count = leat__os_bell_take(doorbell->resource.bell, tokens, AT_ONCE);
+        for (size_t i = 0; i < count; i++)
+            take_token(doorbell, tokens[i]);
+        taken += count;
+    } while (count == AT_ONCE && taken < 2 * TOKENS_LOST);
+    doorbell->again = false;
+    if (taken >= TOKENS_LOST)
+        make_all_ready(doorbell);
+    doorbell->statistics.rings += taken;
+    return taken;
+}
+
+static struct leat__item **bucket_of(const leat_doorbell *doorbell, int watch_number) {
+    return &doorbell->buckets[(uint32_t)watch_number & (doorbell->room - 1)];
+}
+
+static void take_notices(leat_doorbell *doorbell) {
+    struct leat__notice notices[AT_ONCE];
+    size_t count = leat__os_watch_take(doorbell->resource.watch, notices, AT_ONCE);
+    for (size_t i = 0; i < count; i++) {
+        if (notices[i].number < 0)
+            make_all_ready(doorbell);
+        for (struct leat__item *item = *bucket_of(doorbell, notices[i].number); item != NULL; item = item->next_watched) {
+            if (item->watch_number != notices[i].number)
+                continue;
+            if (notices[i].closed)
+                suspect(item);
+            make_ready(item);
+        }
+    }
+    doorbell->statistics.rings += count;
+}
+
+/* Rings come through the bell; the rest is asked for when it was not the bell that woke us, and now and then. */
+static void collect(leat_doorbell *doorbell) {
+    if (take_tokens(doorbell) > 0 && ++doorbell->collections % TURNS_BETWEEN_NOTICES != 0)
+        return;
+    take_notices(doorbell);
+    look_at_suspects(doorbell);
+}
+
+int leat_doorbell_next(leat_doorbell *doorbell, void **data) {
+    if (doorbell == NULL || data == NULL)
+        return leat__fail(LEAT_EINVAL, 0, "no doorbell, or no place for what is named");
+    if (doorbell->resource.forked)
+        return leat__side_fail_forked();
+    if (doorbell->first == NULL || doorbell->again || ++doorbell->turns % TURNS_BETWEEN_RINGS == 0)
+        collect(doorbell);
+    for (struct leat__item *item; (item = doorbell->first) != NULL;) {
+        take_out(item);
+        if (!has_something(item) && arm(item))
+            continue;
+        append(item);
+        item->wants_room = false;
+        doorbell->statistics.named++;
+        *data = item->data;
+        return LEAT_OK;
+    }
+    return LEAT_EAGAIN;
+}
+
+void leat_doorbell_again(leat_doorbell *doorbell) {
+    if (doorbell == NULL || doorbell->resource.forked || doorbell->again)
+        return;
+    doorbell->again = true;
+    (void)leat__os_bell_ring(doorbell->resource.bell, 0); /* if it is full, the descriptor is readable */
+}
+
+/* --- Adding and removing ---------------------------------------------------------------------------------------------------- */
+
+static void put_into_bucket(struct leat__item *item) {
+    struct leat__item **bucket = bucket_of(item->doorbell, item->watch_number);
+    item->next_watched = *bucket;
+    *bucket = item;
+}
+
+static int make_room(leat_doorbell *doorbell) {
+    uint32_t room = doorbell->room == 0 ? PLACES_MIN : 2 * doorbell->room;
+    struct place *places = calloc(room, sizeof *places);
+    struct leat__item **buckets = calloc(room, sizeof *buckets);
+    if (places == NULL || buckets == NULL) {
+        free(places);
+        free(buckets);
+        return leat__fail(LEAT_ENOMEM, 0, "no memory for %u channels", room);
+    }
+    struct place *old = doorbell->places;
+    uint32_t count = doorbell->room;
+    free(doorbell->buckets);
+    doorbell->places = places;
+    doorbell->buckets = buckets;
+    doorbell->room = room;
+    for (uint32_t i = 0; i < count; i++) { /* all of them are in use */
+        places[i] = old[i];
+        put_into_bucket(places[i].item);
+    }
+    free(old);
+    return LEAT_OK;
+}
+
+static int find_place(leat_doorbell *doorbell, uint32_t *place) {
+    if (doorbell->statistics.channels == doorbell->room) {
+        int result = make_room(doorbell);
+        if (result != LEAT_OK)
+            return result;
+    }
+    *place = 0;
+    while (doorbell->places[*place].item != NULL)
+        ++*place;
+    return LEAT_OK;
+}
+
+static int watch_file(leat_doorbell *doorbell, struct leat__item *item) {
+    leat__os_fork_hold();
+    bool watched = leat__os_watch_add(doorbell->resource.watch, &item->side->object.resource.file,
+                                      item->sends ? LEAT__TOUCH_WRITE : LEAT__TOUCH_READ, &item->watch_number);
+    leat__os_fork_release();
+    return watched ? LEAT_OK : leat__fail(LEAT_ELIMIT, 0, "the system watches no further file for this user (or there is no /proc)");
+}
+
+static int add(leat_doorbell *doorbell, struct leat__side *side, bool sends, void *data) {
+    if (doorbell->resource.forked || side->object.resource.forked)
+        return leat__side_fail_forked();
+    if (side->item != NULL)
+        return leat__fail(LEAT_ESTATE, 0, "it is in a doorbell already");
+    uint32_t place;
+    int result = find_place(doorbell, &place);
+    struct leat__item *item = result == LEAT_OK ? calloc(1, sizeof *item) : NULL;
+    if (item == NULL)
+        return result != LEAT_OK ? result : leat__fail(LEAT_ENOMEM, 0, "no memory for another channel");
+    *item = (struct leat__item){.doorbell = doorbell, .side = side, .data = data, .sends = sends, .place = place};
+    result = watch_file(doorbell, item);
+    if (result != LEAT_OK) {
+        free(item);
+        return result;
+    }
+    struct place *taken = &doorbell->places[place];
+    *taken = (struct place){item, taken->generation + 1};
+    leat__store_relaxed64(&side->own->doorbell, doorbell->number);
+    leat__store_relaxed64(&side->own->token, (uint64_t)taken->generation << 32 | (place + 1));
+    put_into_bucket(item);
+    side->item = item;
+    item->asks = true;
+    doorbell->statistics.channels++;
+    append(item);
+    leat_doorbell_again(doorbell);
+    return LEAT_OK;
+}
+
+int leat_doorbell_add_receiver(leat_doorbell *doorbell, leat_receiver *receiver, void *data) {
+    if (doorbell == NULL || receiver == NULL)
+        return leat__fail(LEAT_EINVAL, 0, "no doorbell or no receiver");
+    return add(doorbell, &receiver->side, false, data);
+}
+
+int leat_doorbell_add_sender(leat_doorbell *doorbell, leat_sender *sender, void *data) {
+    if (doorbell == NULL || sender == NULL)
+        return leat__fail(LEAT_EINVAL, 0, "no doorbell or no sender");
+    if (sender->many)
+        return leat__fail(LEAT_ENOTSUP, 0, "one of many senders cannot wait in a doorbell");
+    return add(doorbell, &sender->side, true, data);
+}
+
+int leat_doorbell_want_room(leat_sender *sender, size_t size) {
+    struct leat__item *item = sender != NULL ? sender->side.item : NULL;
+    if (item == NULL)
+        return leat__fail(LEAT_ESTATE, 0, "it is in no doorbell");
+    if (size > leat_sender_max_message(sender))
+        return leat__fail(LEAT_EMSGSIZE, 0, "%zu bytes, at most %zu", size, leat_sender_max_message(sender));
+    item->wants_room = true;
+    item->room = size;
+    leat__doorbell_disturb(item);
+    return LEAT_OK;
+}
+
+static void unlink_watched(struct leat__item *item) {
+    struct leat__item **link = bucket_of(item->doorbell, item->watch_number);
+    bool shared = false;
+    for (struct leat__item *other = *link; other != NULL; other = other->next_watched)
+        shared = shared || (other != item && other->watch_number == item->watch_number);
+    while (*link != item)
+        link = &(*link)->next_watched;
+    *link = item->next_watched;
+    if (!shared && !item->doorbell->resource.forked)
+        leat__os_watch_remove(item->doorbell->resource.watch, item->watch_number);
+}
+
+static void unlink_suspect(struct leat__item *item) {
+    struct leat__item **link = &item->doorbell->suspects;
+    while (item->suspect && *link != item)
+        link = &(*link)->next_suspect;
+    if (item->suspect)
+        *link = item->next_suspect;
+}
+
+void leat__doorbell_forget(struct leat__item *item) {
+    leat_doorbell *doorbell = item->doorbell;
+    if (item->armed)
+        leat__side_awake(item->side);
+    if (is_ready(item))
+        take_out(item);
+    unlink_watched(item);
+    unlink_suspect(item);
+    doorbell->places[item->place].item = NULL;
+    doorbell->statistics.channels--;
+    item->side->item = NULL;
+    free(item);
+}
+
+void leat_doorbell_remove_receiver(leat_receiver *receiver) {
+    if (receiver != NULL && receiver->side.item != NULL)
+        leat__doorbell_forget(receiver->side.item);
+}
+
+void leat_doorbell_remove_sender(leat_sender *sender) {
+    if (sender != NULL && sender->side.item != NULL)
+        leat__doorbell_forget(sender->side.item);
+}
+
+void leat__doorbell_disturb(struct leat__item *item) {
+    if (!item->armed)
+        return;
+    make_ready(item);
+    leat_doorbell_again(item->doorbell);
+}
+
+/* --- Opening and closing ------------------------------------------------------------------------------------------------- */
+
+static int open_bell(leat_doorbell *doorbell) {
+    leat__file directory;
+    int result = leat__os_directory_open(LEAT_LOCAL, true, &directory);
+    if (result != LEAT_OK)
+        return result;
+    result = leat__os_bell_create(directory, &doorbell->number, &doorbell->resource.bell);
+    leat__os_file_close(directory);
+    return result;
+}
+
+static void remove_bell(const leat_doorbell *doorbell) {
+    leat__file directory;
+    if (leat__os_directory_open(LEAT_LOCAL, false, &directory) != LEAT_OK)
+        return;
+    leat__os_bell_remove(directory, doorbell->number);
+    leat__os_file_close(directory);
+}
+
+/* The watch first: files that are added get higher numbers than it has (leat__os_watch_add). */
+static int open_descriptors(leat_doorbell *doorbell) {
+    struct leat__resource *own = &doorbell->resource;
+    own->watch = leat__os_watch_open_many();
+    if (own->watch == LEAT__NO_FILE)
+        return leat__fail(LEAT_ELIMIT, 0, "the system has no further watch for this user (Linux: fs.inotify.max_user_instances)");
+    int result = open_bell(doorbell);
+    if (result == LEAT_OK)
+        result = leat__os_timer_open(&own->timer);
+    if (result == LEAT_OK)
+        result = leat__os_poll_open((leat__file[]){own->watch, own->timer}, 2, &own->file);
+    if (result == LEAT_OK)
+        result = leat__os_poll_open((leat__file[]){own->bell, own->watch, own->timer}, 3, &own->poll);
+    return result;
+}
+
+static void close_descriptors(leat_doorbell *doorbell) {
+    struct leat__resource *own = &doorbell->resource;
+    const leat__file files[] = {own->poll, own->file, own->timer, own->bell, own->watch};
+    if (own->bell != LEAT__NO_FILE)
+        remove_bell(doorbell);
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++)
+        leat__os_file_close(files[i]);
+}
+
+int leat_doorbell_open(leat_doorbell **out) {
+    leat_doorbell *doorbell = out != NULL ? calloc(1, sizeof *doorbell) : NULL;
+    if (doorbell == NULL)
+        return leat__fail(out == NULL ? LEAT_EINVAL : LEAT_ENOMEM, 0, "no doorbell");
+    leat__os_resource_init(&doorbell->resource);
+    leat__os_fork_hold();
+    int result = open_descriptors(doorbell);
+    if (result == LEAT_OK)
+        leat__os_resource_add(&doorbell->resource);
+    leat__os_fork_release();
+    if (result != LEAT_OK) {
+        close_descriptors(doorbell);
+        free(doorbell);
+        return result;
+    }
+    *out = doorbell;
+    return LEAT_OK;
+}
+
+void leat_doorbell_close(leat_doorbell *doorbell) {
+    if (doorbell == NULL)
+        return;
+    for (uint32_t place = 0; place < doorbell->room; place++)
+        if (doorbell->places[place].item != NULL)
+            leat__doorbell_forget(doorbell->places[place].item);
+    leat__os_fork_hold();
+    leat__os_resource_remove(&doorbell->resource);
+    if (!doorbell->resource.forked)
+        close_descriptors(doorbell);
+    leat__os_fork_release();
+    free(doorbell->places);
+    free(doorbell->buckets);
+    free(doorbell);
+}
+
+/* --- Questions ------------------------------------------------------------------------------------------------------------ */
+
+int leat_doorbell_descriptor(const leat_doorbell *doorbell) {
+    return doorbell->resource.poll;
+}
+
+void leat_doorbell_descriptors(const leat_doorbell *doorbell, int descriptors[2]) {
+    descriptors[0] = doorbell->resource.bell;
+    descriptors[1] = doorbell->resource.file;
+}
+
+void leat_doorbell_statistics_read(const leat_doorbell *doorbell, leat_doorbell_statistics *statistics) {
+    *statistics = doorbell->statistics;
+}

@@ -1,0 +1,91 @@
+/* leat/doorbell.h - many channels in one event loop: a descriptor that becomes readable when there is something to do.
+ *
+ *     leat_doorbell *doorbell;                          a descriptor for poll, epoll, select or any loop: level-triggered, one for
+ *     leat_doorbell_open(&doorbell);                    however many channels
+ *     leat_doorbell_add_receiver(doorbell, rx, rx);
+ *     epoll_ctl(loop, EPOLL_CTL_ADD, leat_doorbell_descriptor(doorbell), &event);
+ *     ...
+ *     void *channel;                                    whenever it is readable, and before the loop sleeps for the first time
+ *     while (leat_doorbell_next(doorbell, &channel) == LEAT_OK)
+ *         leat_recv(channel, buffer, sizeof buffer, &size, LEAT_NOW) ...
+ *
+ * leat_doorbell_next names channels at which something waits, in turn, as long as there are any. When it says LEAT_EAGAIN, every channel has been
+ * looked at and its peer knows that it will have to ring: then, and only then, the loop may sleep. Who leaves off before, so that
+ * other parts of the loop get their turn, calls leat_doorbell_again: then the descriptor stays readable.
+ *
+ * What it costs. Nothing while the loop has something to do: peers ring only for a channel that was announced, and once. Neither memory nor time
+ * depends on channels that are idle. Ringing is a write into a pipe, found in the user's local directory; where the peer
+ * cannot find it (another user's, another container's) it is a read or a write of the object's file, which the kernel reports, and takes 10 %
+ * longer.
+ *
+ * Peers. A channel is also named when its peer came, closed or died: the next call on it with LEAT_NOW says so. Deaths are noticed by
+ * the kernel's report of a closed file, with no timer running meanwhile. A peer that is *stopped* between publishing and ringing rings when it
+ * goes on.
+ *
+ * Blocking calls on a channel that is in a doorbell are allowed, also from elsewhere in the program, as long as one thread at a time uses the
+ * handle and the doorbell: the receiver decides each time how it waits, and the sender does not know.
+ *
+ * Thread safety: a doorbell and what was added to it belong to one thread at a time. Fork: a child cannot use its parent's (LEAT_EFORKED); it
+ * should close it, after the handles in it. Signals: nothing here may be called from a handler. Blocking: nothing here waits, but
+ * leat_doorbell_close and the first add can take some milliseconds in the kernel.
+ */
+#ifndef LEAT_DOORBELL_H
+#define LEAT_DOORBELL_H
+
+#include "leat/channel.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct leat_doorbell leat_doorbell;
+
+/* A doorbell without channels. LEAT_ENOMEM, LEAT_ELIMIT (it takes five descriptors and one inotify instance), LEAT_EACCES and LEAT_EUNTRUSTED when the
+ * local directory cannot be used. */
+LEAT_API LEAT_CHECKED int leat_doorbell_open(leat_doorbell **doorbell);
+
+/* Forgets all that was added, and leaves. NULL is allowed. */
+LEAT_API void leat_doorbell_close(leat_doorbell *doorbell);
+
+/* The descriptor. It stays the doorbell's: poll it for reading, and do nothing else with it. -1 in a forked child. */
+LEAT_API int leat_doorbell_descriptor(const leat_doorbell *doorbell);
+
+/* The same as two, which a loop that can poll both is told of a microsecond earlier: [0] rings, [1] everything else. */
+LEAT_API void leat_doorbell_descriptors(const leat_doorbell *doorbell, int descriptors[2]);
+
+/* Adds a channel; leat_doorbell_next gives `data` back. It will be named when there is a message or news of the sender. Closing the
+ * receiver removes it. LEAT_ESTATE when it is in a doorbell already, LEAT_EFORKED, LEAT_ENOMEM, LEAT_ELIMIT (fs.inotify.max_user_watches),
+ * LEAT_EINVAL. */
+LEAT_API LEAT_CHECKED int leat_doorbell_add_receiver(leat_doorbell *doorbell, leat_receiver *receiver, void *data);
+
+/* The same for a sender. It will be named when there is news of the receiver, and, once for each leat_doorbell_want_room, when there is
+ * room. LEAT_ENOTSUP for one of many senders: they share one place in the channel to wait at. */
+LEAT_API LEAT_CHECKED int leat_doorbell_add_sender(leat_doorbell *doorbell, leat_sender *sender, void *data);
+
+/* The sender will be named when a message of so many bytes could be sent. LEAT_ESTATE when it is in no doorbell, LEAT_EMSGSIZE. */
+LEAT_API LEAT_CHECKED int leat_doorbell_want_room(leat_sender *sender, size_t size);
+
+/* Out of whatever doorbell they are in; nothing if in none. Also while leat_doorbell_next is giving out channels. */
+LEAT_API void leat_doorbell_remove_receiver(leat_receiver *receiver);
+LEAT_API void leat_doorbell_remove_sender(leat_sender *sender);
+
+/* The next channel at which something waits. LEAT_EAGAIN: none; all have been announced, and the descriptor tells of the next one.
+ * LEAT_EFORKED. */
+LEAT_API LEAT_CHECKED int leat_doorbell_next(leat_doorbell *doorbell, void **data);
+
+/* Makes the descriptor readable: there is more to do, later. */
+LEAT_API void leat_doorbell_again(leat_doorbell *doorbell);
+
+typedef struct leat_doorbell_statistics {
+    uint64_t channels; /* in it at the moment */
+    uint64_t rings;    /* tokens and touches taken from the kernel */
+    uint64_t named;    /* times that leat_doorbell_next named a channel */
+    uint64_t announced; /* times that a channel was announced */
+} leat_doorbell_statistics;
+
+LEAT_API void leat_doorbell_statistics_read(const leat_doorbell *doorbell, leat_doorbell_statistics *statistics);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,480 @@
+/* test_doorbell.c - channels in an event loop, with plain poll: one descriptor, level-triggered, silent while nothing waits; named are those at
+ * which something waits, and nothing is lost between looking and sleeping. Each test sleeps in the kernel for real. */
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <leat/doorbell.h>
+
+#include "channel_pair.h"
+
+static leat_doorbell *open_doorbell(void) {
+    leat_doorbell *doorbell = NULL;
+    assert_ok(leat_doorbell_open(&doorbell));
+    return doorbell;
+}
+
+static bool is_readable(int descriptor, int milliseconds) {
+    struct pollfd ready = {.fd = descriptor, .events = POLLIN};
+    int count;
+    while ((count = poll(&ready, 1, milliseconds)) < 0)
+        ;
+    return count == 1 && (ready.revents & POLLIN) != 0;
+}
+
+static bool rings(const leat_doorbell *doorbell, int milliseconds) {
+    return is_readable(leat_doorbell_descriptor(doorbell), milliseconds * (int)harness_patience());
+}
+
+/* What is named next, or NULL. */
+static void *named(leat_doorbell *doorbell) {
+    void *data = NULL;
+    int result = leat_doorbell_next(doorbell, &data);
+    if (result != LEAT_OK)
+        assert_leat(result, LEAT_EAGAIN);
+    return result == LEAT_OK ? data : NULL;
+}
+
+/* Takes what a sender's coming leaves in the channel; then nothing waits. */
+static void settle(leat_doorbell *doorbell, leat_receiver *receiver) {
+    char byte;
+    size_t size;
+    while (named(doorbell) != NULL)
+        assert_leat(leat_recv(receiver, &byte, 1, &size, LEAT_NOW), LEAT_EAGAIN);
+    assert_false(rings(doorbell, 0));
+}
+
+static leat_doorbell_statistics statistics_of(const leat_doorbell *doorbell) {
+    leat_doorbell_statistics statistics;
+    leat_doorbell_statistics_read(doorbell, &statistics);
+    return statistics;
+}
+
+static uint64_t doorbells_rung(leat_sender *sender) {
+    leat_statistics statistics;
+    leat_sender_statistics(sender, &statistics);
+    return statistics.doorbells_rung;
+}
+
+static void receive_all(leat_receiver *receiver, uint32_t *next) {
+    uint32_t value;
+    size_t size;
+    int result;
+    while ((result = leat_recv(receiver, &value, sizeof value, &size, LEAT_NOW)) == LEAT_OK) {
+        assert_int_equal(size, sizeof value);
+        assert_int_equal(value, (*next)++);
+    }
+    assert_leat(result, LEAT_EAGAIN);
+}
+
+/* --- One channel ---------------------------------------------------------------------------------------------------------- */
+
+static void it_rings_once_for_many_messages(void **state) {
+    (void)state;
+    leat_doorbell *doorbell = open_doorbell();
+    leat_receiver *receiver = open_receiver("one", NULL);
+    leat_sender *sender = open_sender("one", NULL);
+    uint32_t received = 0;
+    assert_ok(leat_doorbell_add_receiver(doorbell, receiver, receiver));
+    assert_true(rings(doorbell, 0)); /* it has to be looked at once */
+    settle(doorbell, receiver);
+    for (uint32_t value = 0; value < 100; value++)
+        assert_ok(leat_send(sender, &value, sizeof value, LEAT_NOW));
+    assert_true(rings(doorbell, 5000));
+    assert_int_equal(doorbells_rung(sender), 1);
+    assert_true(rings(doorbell, 0)); /* level-triggered: until somebody looks */
+    assert_ptr_equal(named(doorbell), receiver);
+    assert_ptr_equal(named(doorbell), receiver); /* it was not received yet */
+    for (uint32_t value = 100; value < 200; value++) /* the receiver is awake: nobody rings */
+        assert_ok(leat_send(sender, &value, sizeof value, LEAT_NOW));
+    assert_int_equal(doorbells_rung(sender), 1);
+    receive_all(receiver, &received);
+    assert_int_equal(received, 200);
+    assert_ptr_equal(named(doorbell), NULL);
+    assert_false(rings(doorbell, 0));
+    assert_int_equal(statistics_of(doorbell).announced, 2);
+    leat_sender_close(sender);
+    leat_receiver_close(receiver);
+    assert_int_equal(statistics_of(doorbell).channels, 0);
+    leat_doorbell_close(doorbell);
+    assert_int_equal(harness_names_left(), 0);
+}
+
+static void who_leaves_off_is_rung_again(void **state) {
+    (void)state;
+    leat_doorbell *doorbell = open_doorbell();
+    struct pair pair = {open_sender("again", NULL), open_receiver("again", NULL)};
+    assert_ok(leat_doorbell_add_receiver(doorbell, pair.rx, pair.rx));
+    settle(doorbell, pair.rx);
+    assert_ok(leat_send(pair.tx, "x", 1, LEAT_NOW));
+    assert_true(rings(doorbell, 5000));
+    assert_ptr_equal(named(doorbell), pair.rx);
+    leat_doorbell_again(doorbell); /* the message stays where it is */
+    leat_doorbell_again(doorbell);
+    assert_true(rings(doorbell, 0));
+    assert_ptr_equal(named(doorbell), pair.rx);
+    char byte;
+    size_t size;
+    assert_ok(leat_recv(pair.rx, &byte, 1, &size, LEAT_NOW));
+    assert_ptr_equal(named(doorbell), NULL);
+    assert_false(rings(doorbell, 0));
+    leat_sender_close(pair.tx);
+    leat_receiver_close(pair.rx);
+    leat_doorbell_close(doorbell);
+}
+
+/* The receiver decides each time how it waits. */
+static int send_when_asleep(void *context) {
+    pid_t parent = *(pid_t *)context;
+    leat_sender *sender = open_sender("both-ways", NULL);
+    for (uint32_t value = 0; value < 6; value++) {
+        harness_await_asleep(parent);
+        assert_ok(leat_send(sender, &value, sizeof value, LEAT_NOW));
+        while (leat_sender_drain(sender, LEAT_FOREVER) != LEAT_OK)
+            ;
+    }
+    leat_sender_close(sender);
+    return 0;
+}
+
+static void a_channel_in_a_doorbell_can_be_waited_for_too(void **state) {
+    (void)state;
+    leat_doorbell *doorbell = open_doorbell();
+    leat_receiver *receiver = open_receiver("both-ways", NULL);
+    assert_ok(leat_doorbell_add_receiver(doorbell, receiver, receiver));
+    pid_t parent = getpid(), child = harness_spawn(send_when_asleep, &parent);
+    for (uint32_t expected = 0; expected < 6; expected++) {
+        uint32_t value = 99;
+        size_t size;
+        int result = LEAT_EAGAIN;
+        if (expected % 2 == 0) {
+            while (result == LEAT_EAGAIN) {
+                if (named(doorbell) == NULL)
+                    assert_true(rings(doorbell, 5000));
+                result = leat_recv(receiver, &value, sizeof value, &size, LEAT_NOW);
+            }
+        } else {
+            result = leat_recv(receiver, &value, sizeof value, &size, LATER);
+        }
+        assert_ok(result);
+        assert_int_equal(value, expected);
+    }
+    harness_wait_ok(child);
+    leat_receiver_close(receiver);
+    leat_doorbell_close(doorbell);
+}
+
+/* --- Many ------------------------------------------------------------------------------------------------------------------ */
+
+enum { CHANNELS = 100 };
+
+static void of_many_those_with_messages_are_named_in_turn(void **state) {
+    (void)state;
+    leat_doorbell *doorbell = open_doorbell();
+    leat_channel_options small = {.capacity = LEAT_CAPACITY_MIN};
+    struct pair pairs[CHANNELS];
+    char name[16];
+    for (int i = 0; i < CHANNELS; i++) {
+        snprintf(name, sizeof name, "many-%d", i);
+        pairs[i] = (struct pair){open_sender(name, &small), open_receiver(name, &small)};
+        assert_ok(leat_doorbell_add_receiver(doorbell, pairs[i].rx, &pairs[i]));
+        settle(doorbell, pairs[i].rx);
+    }
+    assert_int_equal(statistics_of(doorbell).announced, CHANNELS);
+    for (int i = 0; i < 3; i++)
+        for (int which = 7; which < CHANNELS; which += 31)
+            assert_ok(leat_send(pairs[which].tx, "x", 1, LEAT_NOW));
+    assert_true(rings(doorbell, 5000));
+    char byte;
+    size_t size;
+    for (int i = 0; i < 3; i++)
+        for (int which = 7; which < CHANNELS; which += 31) {
+            struct pair *pair = named(doorbell);
+            assert_ptr_equal(pair, &pairs[which]);
+            assert_ok(leat_recv(pair->rx, &byte, 1, &size, LEAT_NOW));
+        }
+    assert_ptr_equal(named(doorbell), NULL);
+    assert_int_equal(statistics_of(doorbell).announced, CHANNELS + 3); /* idle ones are not touched */
+    leat_doorbell_remove_receiver(pairs[3].rx);
+    assert_ptr_equal(named(doorbell), NULL); /* the kernel's word that it is watched no more is taken */
+    assert_ok(leat_send(pairs[3].tx, "x", 1, LEAT_NOW));
+    assert_false(rings(doorbell, 20));
+    assert_ok(leat_doorbell_add_receiver(doorbell, pairs[3].rx, &pairs[3]));
+    assert_ptr_equal(named(doorbell), &pairs[3]);
+    leat_doorbell_close(doorbell); /* with all of them in it */
+    for (int i = 0; i < CHANNELS; i++) {
+        leat_sender_close(pairs[i].tx);
+        leat_receiver_close(pairs[i].rx);
+    }
+    assert_int_equal(harness_names_left(), 0);
+}
+
+/* --- Peers ----------------------------------------------------------------------------------------------------------------- */
+
+static int send_and_wait(void *context) {
+    harness_word *ready = context;
+    leat_sender *sender = open_sender("peers", NULL);
+    assert_ok(leat_send(sender, "x", 1, LEAT_NOW));
+    harness_set(ready, 1);
+    pause();
+    return 1;
+}
+
+static int send_and_close(void *context) {
+    (void)context;
+    leat_sender *sender = open_sender("peers", NULL);
+    assert_ok(leat_send(sender, "y", 1, LEAT_NOW));
+    leat_sender_close(sender);
+    return 0;
+}
+
+/* The next thing that the receiver is told, having slept until the doorbell rang. */
+static int next_told(leat_doorbell *doorbell, leat_receiver *receiver, char *byte) {
+    size_t size;
+    for (;;) {
+        while (named(doorbell) != NULL) {
+            int result = leat_recv(receiver, byte, 1, &size, LEAT_NOW);
+            if (result != LEAT_EAGAIN)
+                return result;
+        }
+        if (!rings(doorbell, 5000))
+            return LEAT_ETIMEDOUT;
+    }
+}
+
+static void what_becomes_of_the_sender_is_told(void **state) {
+    (void)state;
+    harness_word *ready = harness_shared(sizeof *ready);
+    leat_doorbell *doorbell = open_doorbell();
+    leat_receiver *receiver = open_receiver("peers", NULL);
+    char byte = 0;
+    assert_ok(leat_doorbell_add_receiver(doorbell, receiver, receiver));
+    assert_ptr_equal(named(doorbell), NULL);
+    for (int round = 0; round < 10; round++) {
+        pid_t killed = harness_spawn(send_and_wait, ready);
+        if (round > 0)
+            assert_leat(next_told(doorbell, receiver, &byte), LEAT_EPEERBACK);
+        assert_ok(next_told(doorbell, receiver, &byte));
+        assert_int_equal(byte, 'x');
+        assert_ptr_equal(named(doorbell), NULL);
+        uint64_t before = harness_now();
+        harness_kill(killed);
+        assert_leat(next_told(doorbell, receiver, &byte), LEAT_EPEERDIED);
+        if (round == 0)
+            print_message("told of the death after %.1f ms\n", (double)(harness_now() - before) / 1e6);
+        pid_t closes = harness_spawn(send_and_close, NULL);
+        assert_leat(next_told(doorbell, receiver, &byte), LEAT_EPEERBACK);
+        assert_ok(next_told(doorbell, receiver, &byte));
+        assert_leat(next_told(doorbell, receiver, &byte), LEAT_ECLOSED);
+        harness_wait_ok(closes);
+    }
+    assert_ptr_equal(named(doorbell), NULL);
+    leat_receiver_close(receiver);
+    leat_doorbell_close(doorbell);
+}
+
+static int receive_slowly(void *context) {
+    harness_word *words = context;
+    leat_receiver *receiver = open_receiver("room", NULL);
+    harness_set(&words[0], 1);
+    harness_await(&words[1], 1);
+    uint64_t value, size_sum = 0;
+    for (int i = 0; i < 1000; i++) {
+        size_t size;
+        assert_ok(leat_recv(receiver, &value, sizeof value, &size, LATER));
+        assert_int_equal(value, (uint64_t)i);
+        size_sum += size;
+    }
+    assert_int_equal(size_sum, 8000);
+    pause();
+    return 1;
+}
+
+static void a_sender_is_told_of_room_and_of_the_receiver(void **state) {
+    (void)state;
+    harness_word *words = harness_shared(2 * sizeof *words);
+    leat_channel_options small = {.capacity = LEAT_CAPACITY_MIN};
+    leat_doorbell *doorbell = open_doorbell();
+    leat_sender *sender = open_sender("room", &small);
+    assert_leat(leat_doorbell_want_room(sender, 8), LEAT_ESTATE);
+    assert_ok(leat_doorbell_add_sender(doorbell, sender, sender));
+    assert_leat(leat_doorbell_want_room(sender, 1 << 20), LEAT_EMSGSIZE);
+    assert_ptr_equal(named(doorbell), NULL); /* there is room, but nobody wants it */
+    pid_t child = harness_spawn(receive_slowly, words);
+    harness_await(&words[0], 1);
+    assert_ok(leat_sender_news(sender)); /* the first one is no news */
+    unsigned stalls = 0;
+    for (uint64_t value = 0; value < 1000;) {
+        int result = leat_send(sender, &value, sizeof value, LEAT_NOW);
+        value += result == LEAT_OK;
+        if (result == LEAT_OK)
+            continue;
+        assert_leat(result, LEAT_EAGAIN);
+        stalls++;
+        assert_ok(leat_doorbell_want_room(sender, sizeof value));
+        harness_set(&words[1], 1);
+        while (named(doorbell) == NULL)
+            assert_true(rings(doorbell, 5000));
+    }
+    assert_true(stalls > 0);
+    assert_ok(leat_sender_drain(sender, LATER));
+    assert_ptr_equal(named(doorbell), NULL);
+    harness_kill(child);
+    while (named(doorbell) == NULL)
+        assert_true(rings(doorbell, 5000));
+    assert_leat(leat_sender_news(sender), LEAT_EPEERDIED);
+    assert_ok(leat_sender_news(sender));
+    assert_ptr_equal(named(doorbell), NULL);
+    leat_sender_close(sender);
+    leat_doorbell_close(doorbell);
+}
+
+/* --- Nothing is lost ----------------------------------------------------------------------------------------------------------- */
+
+static int send_at_the_edge(void *context) {
+    leat_sender *sender = open_sender("edge", NULL);
+    uint32_t messages = *(uint32_t *)context;
+    uint64_t random = 7;
+    for (uint32_t value = 0; value < messages; value++) {
+        for (uint64_t pause = harness_random(&random) % 400; pause > 0; pause--)
+            __asm__ volatile("");
+        assert_ok(leat_send(sender, &value, sizeof value, LATER));
+    }
+    assert_ok(leat_sender_drain(sender, LATER));
+    leat_sender_close(sender);
+    return 0;
+}
+
+/* The sender's pauses are about as long as it takes to announce and look: a ring that is forgotten would be a poll without end. */
+static void no_ring_is_lost_at_the_edge_of_sleep(void **state) {
+    (void)state;
+    uint32_t messages = (uint32_t)harness_setting("LEAT_MESSAGES", 300000), next = 0;
+    leat_doorbell *doorbell = open_doorbell();
+    leat_receiver *receiver = open_receiver("edge", NULL);
+    assert_ok(leat_doorbell_add_receiver(doorbell, receiver, receiver));
+    pid_t child = harness_spawn(send_at_the_edge, &messages);
+    while (next < messages) {
+        while (named(doorbell) != NULL && next < messages)
+            receive_all(receiver, &next);
+        if (next < messages && !rings(doorbell, 5000))
+            harness_fail("message %u does not come", next);
+    }
+    harness_wait_ok(child);
+    leat_doorbell_statistics statistics = statistics_of(doorbell);
+    print_message("%u messages, %llu rings, announced %llu times\n", messages, (unsigned long long)statistics.rings,
+                  (unsigned long long)statistics.announced);
+    leat_receiver_close(receiver);
+    leat_doorbell_close(doorbell);
+}
+
+/* Another user's sender, or one in another container, does not find the bell: it touches the file. */
+static int send_from_elsewhere(void *context) {
+    (void)context;
+    char other[] = "/tmp/leat-elsewhere-XXXXXX";
+    assert_non_null(mkdtemp(other));
+    leat_sender *sender = open_sender(harness_global("elsewhere"), &(leat_channel_options){.scope = LEAT_GLOBAL});
+    assert_int_equal(setenv("LEAT_DIR", other, 1), 0);
+    for (uint32_t value = 0; value < 100; value++) {
+        assert_ok(leat_send(sender, &value, sizeof value, LATER));
+        assert_ok(leat_sender_drain(sender, LATER));
+    }
+    leat_sender_close(sender);
+    rmdir(other);
+    return 0;
+}
+
+static void who_does_not_find_the_bell_touches_the_file(void **state) {
+    (void)state;
+    leat_doorbell *doorbell = open_doorbell();
+    leat_receiver *receiver = open_receiver(harness_global("elsewhere"), &(leat_channel_options){.scope = LEAT_GLOBAL});
+    uint32_t next = 0;
+    assert_ok(leat_doorbell_add_receiver(doorbell, receiver, receiver));
+    pid_t child = harness_spawn(send_from_elsewhere, NULL);
+    while (next < 100) {
+        while (named(doorbell) != NULL && next < 100)
+            receive_all(receiver, &next);
+        if (next < 100)
+            assert_true(rings(doorbell, 5000));
+    }
+    harness_wait_ok(child);
+    leat_receiver_close(receiver);
+    leat_doorbell_close(doorbell);
+}
+
+/* --- Mistakes and ends --------------------------------------------------------------------------------------------------------- */
+
+static int leave_a_bell(void *context) {
+    (void)context;
+    (void)open_doorbell();
+    raise(SIGKILL);
+    return 1;
+}
+
+static void what_killed_processes_leave_is_removed(void **state) {
+    (void)state;
+    leat_doorbell *alive = open_doorbell();
+    harness_wait_signal(harness_spawn(leave_a_bell, NULL), SIGKILL);
+    assert_int_equal(harness_names_left(), 2);
+    assert_ok(leat_gc(LEAT_LOCAL, NULL, NULL));
+    assert_int_equal(harness_names_left(), 1);
+    leat_doorbell_close(alive);
+    assert_int_equal(harness_names_left(), 0);
+}
+
+static int use_in_child(void *context) {
+    leat_doorbell *doorbell = context;
+    void *data;
+    assert_leat(leat_doorbell_next(doorbell, &data), LEAT_EFORKED);
+    assert_int_equal(leat_doorbell_descriptor(doorbell), -1);
+    leat_doorbell_again(doorbell);
+    leat_doorbell_close(doorbell);
+    return 0;
+}
+
+static void wrong_use_is_refused(void **state) {
+    (void)state;
+    leat_doorbell *doorbell = open_doorbell(), *other = open_doorbell();
+    struct pair pair = {open_sender("wrong", NULL), open_receiver("wrong", NULL)};
+    leat_sender *many = open_sender("wrong-many", &(leat_channel_options){.many_senders = true});
+    void *data;
+    assert_leat(leat_doorbell_open(NULL), LEAT_EINVAL);
+    assert_leat(leat_doorbell_next(NULL, &data), LEAT_EINVAL);
+    assert_leat(leat_doorbell_next(doorbell, NULL), LEAT_EINVAL);
+    assert_leat(leat_doorbell_add_receiver(doorbell, NULL, NULL), LEAT_EINVAL);
+    assert_leat(leat_doorbell_add_sender(NULL, pair.tx, NULL), LEAT_EINVAL);
+    assert_leat(leat_doorbell_add_sender(doorbell, many, NULL), LEAT_ENOTSUP);
+    assert_ok(leat_doorbell_add_receiver(doorbell, pair.rx, pair.rx));
+    assert_leat(leat_doorbell_add_receiver(other, pair.rx, pair.rx), LEAT_ESTATE);
+    assert_ok(leat_doorbell_add_sender(doorbell, pair.tx, pair.tx)); /* both ends of one channel */
+    settle(doorbell, pair.rx);
+    assert_ok(leat_send(pair.tx, "x", 1, LEAT_NOW));
+    assert_ptr_equal(named(doorbell), pair.rx);
+    harness_wait_ok(harness_spawn(use_in_child, doorbell));
+    assert_ptr_equal(named(doorbell), pair.rx);
+    leat_sender_close(many);
+    leat_sender_close(pair.tx);
+    leat_receiver_close(pair.rx);
+    leat_doorbell_close(doorbell);
+    leat_doorbell_close(other);
+    leat_doorbell_close(NULL);
+    assert_int_equal(harness_names_left(), 0);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        HARNESS_TEST(it_rings_once_for_many_messages),
+        HARNESS_TEST(who_leaves_off_is_rung_again),
+        HARNESS_TEST(a_channel_in_a_doorbell_can_be_waited_for_too),
+        HARNESS_TEST(of_many_those_with_messages_are_named_in_turn),
+        HARNESS_TEST(what_becomes_of_the_sender_is_told),
+        HARNESS_TEST(a_sender_is_told_of_room_and_of_the_receiver),
+        HARNESS_TEST_WITHIN(no_ring_is_lost_at_the_edge_of_sleep, 1200),
+        HARNESS_TEST(who_does_not_find_the_bell_touches_the_file),
+        HARNESS_TEST(what_killed_processes_leave_is_removed),
+        HARNESS_TEST(wrong_use_is_refused),
+    };
+    return HARNESS_MAIN("doorbell", tests);
+}
