@@ -43,7 +43,7 @@ static bool taken(const leat_waitable *object, uint64_t word, uint64_t *next) {
         *next = word - LEAT__SYNC_ONE;
         return upper > 0;
     }
-    bool pulsed = upper != object->pulses;
+    bool pulsed = upper != object->pulses && !object->unpulsed;
     if ((word & LEAT__SYNC_SET) != 0) {
         *next = object->manual ? word : word & ~LEAT__SYNC_SET;
         return true;
@@ -60,6 +60,14 @@ bool leat__sync_available(const leat_waitable *object) {
         return (object->pi ? leat__pi_available(object) : leat__lock_slot(word) == 0) ||
                leat__load_relaxed32(&object->page->lost) != 0;
     return leat__lock_slot(word) == 0 && taken(object, word, &next); /* a committer may be dead: that is not seen here */
+}
+
+int leat__sync_claim(leat_waitable *object) {
+    uint64_t word = leat__load_acquire64(&object->page->word.owner), next;
+    if (leat__lock_slot(word) != 0 || !taken(object, word, &next)) /* the word that is exchanged, and no other look at it */
+        return LEAT_EBUSY;
+    next = (word & ~LEAT__SYNC_CLAIMS) | ((word + LEAT__SYNC_CLAIM) & LEAT__SYNC_CLAIMS) | object->slot;
+    return leat__compare_exchange64(&object->page->word.owner, word, next) ? LEAT_OK : LEAT_EBUSY;
 }
 
 int leat__sync_locked(leat_waitable *object, int result) {
@@ -247,7 +255,7 @@ static int change_event(leat_event *event, enum change change) {
         return result;
     for (;;) { /* each turn: another one was faster */
         uint64_t word = leat__sync_settled(object), next = changed(object, word, change);
-        if (next == word || leat__compare_exchange64(&object->page->word.owner, word, next))
+        if (leat__compare_exchange64(&object->page->word.owner, word, next)) /* [L5] also when nothing changes */
             break;
     }
     if (change != RESET)

@@ -5,13 +5,14 @@
  *
  *     mutex       turn << 16 | slot of the holder                                            lib/lock.h
  *                 with priority inheritance: nothing; the kernel has a word of its own for it    lib/sync_pi.c
- *     event       pulses << 32 | token << 17 | set << 16 | slot of a committer
- *     semaphore   count << 32 | slot of a committer
+ *     event       pulses << 32 | claims << 18 | token << 17 | set << 16 | slot of a committer
+ *     semaphore   count << 32 | claims << 18 | slot of a committer
  *
  * Every change is one compare-and-exchange of that word: so there is no moment in which a death can leave it half changed. The *committer* is who
  * waits for all of several objects, has found all of them to be had, and is taking them: it first puts its slot into each word, which
  * changes nothing else and keeps others out, looks once more, and then takes them or takes its slot back. If it dies meanwhile, others
- * find its slot's byte free and take the slot out for it; what it had not taken is as it was. A committer is done within a microsecond
+ * find its slot's byte free and take the slot out for it; what it had not taken is as it was. `claims` counts the claims, so that one who
+ * found a committer dead cannot take out the claim of a later one that was given the same slot. A committer is done within a microsecond
  * or has been stopped: whoever meets one waits for it, within its deadline.
  *
  * Sleeping is as in lib/lock.h: announce with `contended`, fence, look again, sleep on the bell; whoever changes the word looks
@@ -29,6 +30,8 @@
 #define LEAT__SYNC_SET (UINT64_C(1) << 16)
 #define LEAT__SYNC_TOKEN (UINT64_C(1) << 17) /* of a pulse with automatic reset: for one who waited when it was given */
 #define LEAT__SYNC_ONE (UINT64_C(1) << 32)   /* one pulse, one of a semaphore's count */
+#define LEAT__SYNC_CLAIM (UINT64_C(1) << 18) /* one claim; they begin again at 2^14 */
+#define LEAT__SYNC_CLAIMS (LEAT__SYNC_ONE - LEAT__SYNC_CLAIM)
 
 /* Indices of leat__header.parameters. */
 enum { LEAT__SYNC_MANUAL = 0, LEAT__SYNC_MAXIMUM = 0, LEAT__SYNC_PI = 0, LEAT__SYNC_THREAD_SPACE = 1 };
@@ -59,6 +62,7 @@ struct leat_waitable {
     uint32_t depth;   /* mutex: how often this handle holds it */
     uint32_t thread;  /* mutex with priority inheritance: which thread locked it */
     uint32_t pulses;  /* event, while waiting: how many there had been when the wait began */
+    bool unpulsed;    /* event, while waiting: pulses are not for this wait, which is for all of several */
 };
 
 /* What a kind of object is when it is created. */
@@ -82,6 +86,9 @@ uint64_t leat__sync_settled(leat_waitable *object);
 
 /* Whether the object could be taken now. Changes nothing. */
 bool leat__sync_available(const leat_waitable *object);
+
+/* Puts the caller's slot into the word of an event or semaphore that can be taken, which keeps all others out. LEAT_OK, LEAT_EBUSY. */
+int leat__sync_claim(leat_waitable *object);
 
 /* Takes it if it can be taken; asks the kernel about a dead holder or committer if told to probe. LEAT_OK, LEAT_EOWNERDEAD, LEAT_ELOST,
  * LEAT_EBUSY. */

@@ -40,13 +40,10 @@ static void sort_by_file(leat_waitable *sorted[], size_t count) {
 static int claim(leat_waitable *object, bool probe) {
     if (object->kind == LEAT_KIND_MUTEX)
         return leat__sync_take(object, probe);
-    uint64_t word = leat__load_acquire64(&object->page->word.owner);
-    if (leat__lock_slot(word) != 0 || !leat__sync_available(object)) {
-        if (probe)
-            leat__sync_heal(object);
-        return LEAT_EBUSY;
-    }
-    return leat__compare_exchange64(&object->page->word.owner, word, word | object->slot) ? LEAT_OK : LEAT_EBUSY;
+    int result = leat__sync_claim(object);
+    if (result == LEAT_EBUSY && probe)
+        leat__sync_heal(object);
+    return result;
 }
 
 /* Ends a claim, having taken the object or not. While our slot is in the word nobody else changes it. */
@@ -161,16 +158,19 @@ static int wait_until_taken(struct wait *wait, uint64_t deadline_ns) {
         leat__pause();
         result = take(wait, false);
     }
-    for (bool probe = true; result == LEAT_EBUSY;) { /* each turn is a sleep of at most a slice */
+    uint64_t probe_at = 0; /* by the clock: one who is woken often, by an object that others are faster to take, probes too */
+    while (result == LEAT_EBUSY) { /* each turn is a sleep of at most a slice */
         uint64_t now = leat__os_now();
+        bool probe = now >= probe_at;
         announce(wait);
         result = take(wait, probe);
         if (result != LEAT_EBUSY || now >= deadline_ns)
             break;
-        uint64_t until = deadline_ns - now > slice_ns ? now + slice_ns : deadline_ns;
-        int slept = sleep_until(wait, until);
-        probe = slept == LEAT_ETIMEDOUT;
-        slice_ns = probe && slice_ns < SLICE_NS_MAX / 2 ? 2 * slice_ns : slice_ns;
+        if (probe) {
+            probe_at = now + slice_ns;
+            slice_ns = slice_ns < SLICE_NS_MAX / 2 ? 2 * slice_ns : slice_ns;
+        }
+        int slept = sleep_until(wait, probe_at < deadline_ns ? probe_at : deadline_ns);
         if (slept == LEAT_EINTR && interruptible) {
             result = take(wait, true);
             return result == LEAT_EBUSY ? LEAT_EINTR : result;
@@ -204,8 +204,10 @@ static int perform(struct wait *wait, uint64_t deadline_ns) {
     int result = check(wait);
     if (result != LEAT_OK)
         return result;
-    for (size_t i = 0; i < wait->count; i++)
+    for (size_t i = 0; i < wait->count; i++) {
         wait->objects[i]->pulses = (uint32_t)(leat__load_acquire64(&wait->objects[i]->page->word.owner) >> 32);
+        wait->objects[i]->unpulsed = wait->all;
+    }
     result = take(wait, false);
     if (result == LEAT_EBUSY && deadline_ns == LEAT_NOW)
         result = take(wait, true);

@@ -2,6 +2,7 @@
  * process or a child that waits. Deaths are in test_sync_kills.c. Identifiers such as W32-46 are those of docs/conformance.md. */
 #include <leat/sync.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "channel_pair.h"
@@ -199,6 +200,36 @@ static void a_pulse_lets_go_on_who_waits(void **state) { /* RT-30 */
     assert_ok(leat_event_pulse(event)); /* leaves it reset */
     assert_leat(leat_wait(E(event), LEAT_NOW), LEAT_EAGAIN);
     leat_event_close(event);
+}
+
+static int wait_for_pulse_and_more(void *context) {
+    struct waiters *waiters = context;
+    leat_event *event = open_event("pulsed-all", NULL);
+    leat_semaphore *semaphore = open_semaphore("pulsed-s", 1, 1);
+    leat_waitable *all[] = {E(event), S(semaphore)};
+    harness_increment(&waiters->ready);
+    assert_leat(leat_wait_all(all, 2, leat_in_ms(600)), LEAT_ETIMEDOUT);
+    leat_event_close(event);
+    leat_semaphore_close(semaphore);
+    return 0;
+}
+
+static void a_pulse_lets_nobody_go_on_who_waits_for_all(void **state) {
+    (void)state;
+    for (int manual = 0; manual < 2; manual++) {
+        struct waiters *waiters = harness_shared(sizeof *waiters);
+        leat_sync_options options = {.manual_reset = manual != 0};
+        leat_event *event = open_event("pulsed-all", &options);
+        leat_semaphore *semaphore = open_semaphore("pulsed-s", 1, 1);
+        pid_t child = harness_spawn(wait_for_pulse_and_more, waiters);
+        harness_await(&waiters->ready, 1);
+        harness_await_asleep(child);
+        assert_ok(leat_event_pulse(event));
+        harness_wait_ok(child);
+        assert_int_equal(leat_semaphore_count(semaphore), 1);
+        leat_event_close(event);
+        leat_semaphore_close(semaphore);
+    }
 }
 
 /* --- Semaphore -------------------------------------------------------------------------------------------------------- */
@@ -439,6 +470,7 @@ static void a_forked_child_is_refused_and_harms_nothing(void **state) {
 }
 
 int main(void) {
+    cmocka_set_test_filter(getenv("LEAT_SYNC_ONLY"));
     const struct CMUnitTest tests[] = {
         HARNESS_TEST(one_handle_holds_a_mutex_at_a_time),
         HARNESS_TEST(a_recursive_handle_unlocks_as_often_as_it_locked),
@@ -448,6 +480,7 @@ int main(void) {
         HARNESS_TEST(an_automatic_event_lets_one_go_on_for_each_set),
         HARNESS_TEST(a_manual_event_stays_set_until_it_is_reset),
         HARNESS_TEST(a_pulse_lets_go_on_who_waits),
+        HARNESS_TEST(a_pulse_lets_nobody_go_on_who_waits_for_all),
         HARNESS_TEST(a_semaphore_counts_within_its_bounds),
         HARNESS_TEST(of_any_the_first_that_can_be_had_is_taken),
         HARNESS_TEST(of_all_none_is_taken_before_the_last_can_be),

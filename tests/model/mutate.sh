@@ -1,5 +1,5 @@
 #!/bin/sh
-# mutate.sh SOURCE BUILD [NAME] - do the crash test, the exhaustive test and the watch test notice a broken library?
+# mutate.sh SOURCE BUILD [NAME] - do the crash test, the exhaustive test, the watch test and the sync test notice a broken library?
 #
 # For each mutant below: requires that the named test passes, copies one source file, breaks it with one sed expression, links the tests
 # with the broken object in front of the library, and requires that the same test FAILS. A mutant that survives, or an expression that no longer changes anything, is
@@ -15,7 +15,7 @@ cc=${CC:-cc}
 flags="-std=c11 -O1 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -DLEAT_STATIC -fvisibility=hidden -I$source/include -I$source -I$source/tests"
 killed=0 failures=0
 
-for test in crash_points crash_round crash_step ring_exhaustive watch; do
+for test in crash_points crash_round crash_step ring_exhaustive watch sync; do
     file=$source/tests/$test.c
     [ -f "$file" ] || file=$source/tests/test_$test.c
     # shellcheck disable=SC2086
@@ -28,6 +28,7 @@ link() {
     crash) objects="$work/crash_points.o $work/crash_round.o $work/crash_step.o" ;;
     ring) objects=$work/ring_exhaustive.o && [ ! -f "$work/ring_broken.o" ] || objects=$work/ring_broken.o ;;
     watch) objects=$work/watch.o ;;
+    sync) objects=$work/sync.o ;;
     esac
     out=$2
     shift 2
@@ -41,6 +42,7 @@ run() {
     crash) LEAT_CRASH_ONLY=$3 timeout 100 "$2" ;;
     ring) LEAT_RING_DEPTH=2 LEAT_RING_ONLY=$3 timeout 100 "$2" ;;
     watch) LEAT_WATCH_ONLY=$3 timeout 100 "$2" ;;
+    sync) LEAT_SYNC_ONLY=$3 timeout 100 "$2" ;;
     esac >"$work/log" 2>&1
 }
 
@@ -169,6 +171,12 @@ mutant death_not_watched lib/os/linux/watch.c watch "whoever*" 's/IN_CLOSE_WRITE
 # Names.
 mutant last_user_leaves_name lib/object.c crash "close as the last" '/^void leat__object_close(/,/^}/s/^            remove_if_last(object);/            (void)0;/'
 mutant stale_object_is_joined lib/object.c crash "create as" 's/^    return status->temporary && !leat__os_locked(file, LEAT__LOCK_LIVE);/    return false;/'
+
+# Waiting for all of several.
+mutant withdrawn_is_taken lib/sync_wait.c sync "of_all*" '/^static int take_all/,/^}/s/settle(sorted\[claimed\], complete)/settle(sorted[claimed], true)/'
+mutant settled_is_not_taken lib/sync_wait.c sync "of_all*" '/^static int take_all/,/^}/s/settle(sorted\[claimed\], complete)/settle(sorted[claimed], false)/'
+mutant owners_death_used_up lib/sync.c sync "of_all*" '/^static int take_mutex/,/^}/s/^        leat__store_relaxed32(&page->abandoned, 1);/        (void)page;/;/^void leat__sync_close/,/^}/s/^        leat__store_relaxed32(&object->page->abandoned, 1);/        (void)object;/'
+mutant pulse_counts_for_all lib/sync_wait.c sync "a_pulse_lets_nobody*" 's/->unpulsed = wait->all;/->unpulsed = false;/'
 
 echo "$killed mutants noticed, $failures not"
 [ $failures -eq 0 ]
