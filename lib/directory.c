@@ -26,8 +26,11 @@ static int describe_file(leat__file file, const char *file_name, leat_scope scop
         .owner = status.owner,
         .permissions = status.permissions,
         .persistent = !status.temporary,
-        .in_use = leat__os_locked(file, LEAT__LOCK_LIVE),
+        .users = leat__os_count_users(file),
+        .device = status.device,
+        .inode = status.inode,
     };
+    found.in_use = found.users > 0;
     found.damaged = leat__header_read(file, &status, &found.kind, NULL) != LEAT_OK;
     result = leat__name_decode(file_name, found.name);
     if (result == LEAT_OK)

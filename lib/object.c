@@ -24,7 +24,7 @@ int leat__object_check_file(const struct leat__file_status *status, leat_scope s
 }
 
 static bool is_stale(leat__file file, const struct leat__file_status *status) {
-    return status->temporary && !leat__os_locked(file, LEAT__LOCK_LIVE);
+    return status->temporary && !leat__os_has_users(file);
 }
 
 int leat__object_locate(const char **name, leat_scope *scope, char file_name[LEAT__FILE_NAME_SIZE], leat__file *directory) {
@@ -122,7 +122,7 @@ static int join(struct leat__object *object, const struct leat__object_request *
         return leat__fail(LEAT_EEXIST, 0, "it exists");
     result = check_kind(file, &status, request->kind, &object->header);
     if (result == LEAT_OK)
-        result = leat__os_lock(file, LEAT__LOCK_LIVE, LEAT__SHARED);
+        result = leat__os_user_begin(file);
     object->device = status.device;
     object->size = status.size;
     object->temporary = status.temporary;
@@ -177,7 +177,7 @@ static int create_new(struct leat__object *object, const struct leat__object_req
         return result;
     result = leat__os_lock(file, LEAT__LOCK_SETUP, LEAT__EXCLUSIVE);
     if (result == LEAT_OK)
-        result = leat__os_lock(file, LEAT__LOCK_LIVE, LEAT__SHARED);
+        result = leat__os_user_begin(file);
     if (result == LEAT_OK && request->name != NULL)
         result = leat__os_file_publish(directory, file, object->file_name);
     if (result != LEAT_OK) {
@@ -296,7 +296,7 @@ int leat__object_map_private(struct leat__object *object, uint64_t *allowance) {
 static void remove_if_last(struct leat__object *object) {
     leat__file file = object->resource.file, directory;
     if (object->writable) {
-        if (leat__object_take_setup(file) && !leat__os_locked(file, LEAT__LOCK_LIVE))
+        if (leat__object_take_setup(file) && !leat__os_has_users(file))
             (void)leat__os_file_remove(object->scope, object->file_name, file);
     } else if (leat__os_directory_open(object->scope, false, &directory) == LEAT_OK) {
         (void)leat__object_heal(object->scope, directory, object->file_name, NULL);
@@ -309,7 +309,7 @@ void leat__object_close(struct leat__object *object) {
     if (resource->memory != NULL)
         leat__os_unmap(resource->memory, resource->memory_size);
     if (!resource->forked) {
-        leat__os_lock(resource->file, LEAT__LOCK_LIVE, LEAT__UNLOCKED);
+        leat__os_user_end(resource->file);
         if (object->temporary)
             remove_if_last(object);
     }

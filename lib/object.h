@@ -1,7 +1,7 @@
 /* lib/object.h - the life of a named object, whatever its kind.
  *
  * Born whole: a new object is made as a file without a name, reserved, initialised and locked before it is linked to its name.
- * Dies with its last user: every handle holds a shared lock (LIVE) on the file, and whoever closes and finds nobody else removes
+ * Dies with its last user: every handle holds a lock (LIVE: a byte of its own) on the file, and whoever closes and finds nobody else removes
  * the name. After a crash the kernel has dropped the locks, so a temporary object that nobody holds is *stale*: the next open
  * removes it first, as does leat_gc.
  *

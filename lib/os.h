@@ -185,7 +185,6 @@ uint32_t leat__os_process(void); /* this process, as it is numbered in its own n
 
 enum leat__lock_byte {
     LEAT__LOCK_SETUP = 0,    /* exclusive while attaching, detaching and healing; shared by attaching readers */
-    LEAT__LOCK_LIVE = 1,     /* shared by every user */
     LEAT__LOCK_SENDER = 2,   /* exclusive: the only sender; shared: one of many */
     LEAT__LOCK_RECEIVER = 3, /* exclusive: the receiver */
     LEAT__LOCK_USE = 4,      /* files and descriptors as regions: shared by every handle, exclusive by the only one */
@@ -200,6 +199,14 @@ int leat__os_lock(leat__file file, unsigned byte, enum leat__lock_mode mode);
 
 /* Whether anybody else holds the byte in any mode. */
 bool leat__os_locked(leat__file file, unsigned byte);
+
+/* Makes this open file a user's, until that is ended or the file is closed, by whatever end of the process. */
+int leat__os_user_begin(leat__file file);
+void leat__os_user_end(leat__file file);
+
+/* Whether anybody else is a user, and how many are. */
+bool leat__os_has_users(leat__file file);
+uint32_t leat__os_count_users(leat__file file);
 
 /* --- Watches ---------------------------------------------------------------------------------------------------------
  *

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "common.h"
@@ -17,6 +18,7 @@
 #include "names.h"
 #include "output.h"
 #include "proc_counters.h"
+#include "users.h"
 
 /* --- Arguments -------------------------------------------------------------------------------------------------------- */
 
@@ -360,6 +362,29 @@ static void every_wrong_byte_is_noticed(void **state) {
     assert_true(smallest && largest);
 }
 
+/* --- Who has a file ------------------------------------------------------------------------------------------------------ */
+
+static void lines_of_mappings_are_understood(void **state) {
+    (void)state;
+    static const char *const good[] = {
+        "7f0c9a2b4000-7f0c9a2b5000 rw-s 00000000 00:1b 1366991                    /dev/shm/leat-0/board\n",
+        "7f0c9a2b4000-7f0c9a2b5000 r--s 00010000 00:1b 1366991 /dev/shm/x (deleted)\n",
+        "0-1 ---s 0 0:1b 1366991"};
+    static const char *const bad[] = {"",
+                                      "\n",
+                                      "7f0c9a2b4000-7f0c9a2b5000 rw-s 00000000 00:1c 1366991 /dev/shm/board\n", /* another device */
+                                      "7f0c9a2b4000-7f0c9a2b5000 rw-s 00000000 1b:00 1366991 /dev/shm/board\n",
+                                      "7f0c9a2b4000-7f0c9a2b5000 rw-s 00000000 00:1b 13669910 /dev/shm/board\n",
+                                      "7f0c9a2b4000-7f0c9a2b5000 rw-p 00000000 00:00 0 [heap]\n",
+                                      "7f0c9a2b4000-7f0c9a2b5000 rw-s 00000000 00:1b",
+                                      "00:1b 1366991"};
+    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++)
+        assert_true(users_maps_line(good[i], makedev(0, 0x1b), 1366991));
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        assert_false(users_maps_line(bad[i], makedev(0, 0x1b), 1366991));
+    assert_true(users_maps_line("0-1 rw-s 0 103:fffff 18446744073709551615 /x\n", makedev(0x103, 0xfffff), UINT64_MAX));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         HARNESS_TEST(sizes_are_understood_with_their_units),
@@ -377,6 +402,7 @@ int main(void) {
         HARNESS_TEST(odd_texts_of_proc_do_no_harm),
         HARNESS_TEST(this_machine_has_counters),
         HARNESS_TEST(every_wrong_byte_is_noticed),
+        HARNESS_TEST(lines_of_mappings_are_understood),
     };
     return HARNESS_MAIN("command parts", tests);
 }

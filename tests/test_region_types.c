@@ -162,8 +162,35 @@ static void a_type_must_have_a_proper_name(void **state) {
     leat_type found;
     assert_ok(leat_region_type(region, &found));
     assert_string_equal(found.name, longest);
+    assert_ok(leat_region_type_read("long", LEAT_LOCAL, &found));
+    assert_string_equal(found.name, longest);
     assert_true(found.version == UINT32_MAX);
     leat_region_close(region);
+}
+
+/* Opening what killed processes left behind would remove it. */
+static void a_type_is_read_without_opening_the_region(void **state) {
+    (void)state;
+    skip_without_attributes();
+    leat_region *region;
+    leat_sender *sender;
+    leat_type type;
+    leat_region_options kept = {.type = &frame, .persistent = true};
+    assert_leat(leat_region_type_read("kept", LEAT_LOCAL, &type), LEAT_ENOENT);
+    assert_ok(leat_region_create(&region, "kept", 0, &kept));
+    leat_region_close(region);
+    assert_ok(leat_region_type_read("kept", LEAT_LOCAL, &type));
+    assert_string_equal(type.name, frame.name);
+    assert_true(type.size == frame.size && type.version == frame.version);
+    assert_leat(leat_region_type_read("kept", LEAT_LOCAL, NULL), LEAT_EINVAL);
+    assert_ok(leat_unlink("kept", LEAT_LOCAL));
+    assert_ok(leat_region_create(&region, "plain", 0, NULL));
+    assert_ok(leat_region_type_read("plain", LEAT_LOCAL, &type));
+    assert_null(type.name);
+    leat_region_close(region);
+    assert_ok(leat_sender_open(&sender, "channel", NULL));
+    assert_leat(leat_region_type_read("channel", LEAT_LOCAL, &type), LEAT_EKIND);
+    leat_sender_close(sender);
 }
 
 /* Anybody who may write the file can write the note: it is foreign data. */
@@ -179,6 +206,7 @@ static void a_note_that_leat_did_not_write_is_corrupt(void **state) {
         assert_int_equal(note_of("noted", notes[i]), 0);
         assert_leat(leat_region_open(&other, "noted", 0, &typed), LEAT_ECORRUPT);
         assert_leat(leat_region_type(region, &type), LEAT_ECORRUPT);
+        assert_leat(leat_region_type_read("noted", LEAT_LOCAL, &type), LEAT_ECORRUPT);
         assert_string_equal(type.name, "untouched");
     }
     char endless[2000];
@@ -198,6 +226,7 @@ int main(void) {
         HARNESS_TEST(a_persistent_region_keeps_its_type),
         HARNESS_TEST(a_region_holds_at_least_one_of_its_type),
         HARNESS_TEST(a_type_must_have_a_proper_name),
+        HARNESS_TEST(a_type_is_read_without_opening_the_region),
         HARNESS_TEST(a_note_that_leat_did_not_write_is_corrupt),
     };
     return HARNESS_MAIN("region_types", tests);

@@ -1,4 +1,5 @@
-/* cmd_bytes.c - `leat read` and `leat write`: the bytes of a region to standard output, and from standard input.
+/* cmd_bytes.c - `leat read` and `leat write`: the bytes of a region, or of a file as one, to standard output, and from standard
+ * input.
  *
  * The system copies straight between the shared memory and the file or pipe. If another process shortens the object's file
  * meanwhile, the copy fails with a message; it never ends in SIGBUS. Bytes that other processes write at the same time
@@ -17,7 +18,7 @@
 
 #define STEP_BYTES ((uint64_t)1 << 20) /* small enough that Ctrl-C is noticed soon */
 
-enum { OPTION_OFFSET = 'o', OPTION_LENGTH = 'n', OPTION_CREATE = 'c' };
+enum { OPTION_OFFSET = 'o', OPTION_LENGTH = 'n', OPTION_CREATE = 'c', OPTION_GROW = 'G', OPTION_FILE = 'f' };
 
 struct request {
     struct target target;
@@ -25,11 +26,11 @@ struct request {
     bool has_length, help;
     uint64_t create_size; /* 0: the region must exist */
     uint32_t permissions;
-    bool global;
+    bool global, file, grow;
 };
 
 static const char read_help[] =
-    "Usage: leat read NAME [--offset BYTES] [--length BYTES] [--global]\n"
+    "Usage: leat read NAME [--offset BYTES] [--length BYTES] [--global | --file]\n"
     "\n"
     "Writes the bytes of a region to standard output, as they are. Opens it\n"
     "read-only.\n"
@@ -38,23 +39,27 @@ static const char read_help[] =
     "  --length BYTES  how many; default: up to the end\n"
     "  --global        the machine's region of that name, also one that another\n"
     "                  program made with shm_open\n"
+    "  --file          NAME is the path of a file\n"
     "\n"
     "It is an error (and nothing is written) if the range does not lie inside the\n"
     "region.\n";
 
 static const char write_help[] =
-    "Usage: leat write NAME [--offset BYTES] [--length BYTES] [--create SIZE]\n"
-    "                  [--permissions OCTAL] [--global]\n"
+    "Usage: leat write NAME [--offset BYTES] [--length BYTES]\n"
+    "                  [--create SIZE [--grow]] [--permissions OCTAL]\n"
+    "                  [--global | --file]\n"
     "\n"
     "Copies standard input into a region.\n"
     "\n"
     "  --offset BYTES  where to begin; default 0\n"
     "  --length BYTES  how many bytes to take at most; default: all that comes\n"
     "  --create SIZE   create the region if it is not there, persistent as with\n"
-    "                  'leat create --keep'\n"
+    "                  'leat create --keep'; one that is there stays as it is\n"
+    "  --grow          then a smaller one grows to SIZE\n"
     "  --permissions OCTAL\n"
     "                  of the region, if this creates it; default 600\n"
     "  --global        the machine's region of that name\n"
+    "  --file          NAME is the path of a file\n"
     "\n"
     "Input that is shorter than the range leaves the rest of the region as it was.\n"
     "Input that is longer than the region's rest is an error: what fits has been\n"
@@ -143,7 +148,7 @@ static int copy_in(const struct request *request, char *bytes, struct progress *
     return done < request->length ? END_OK : check_input_ended(request);
 }
 
-static int parse(struct request *request, const char *kind, const struct option *options, int argc, char **argv) {
+static int parse(struct request *request, const struct option *options, int argc, char **argv) {
     int option;
     while ((option = getopt_long(argc, argv, "hgo:n:", options, NULL)) != -1) {
         bool good = true;
@@ -151,6 +156,10 @@ static int parse(struct request *request, const char *kind, const struct option 
             return request->help = true, END_OK;
         else if (option == OPTION_GLOBAL)
             request->global = true;
+        else if (option == OPTION_FILE)
+            request->file = true;
+        else if (option == OPTION_GROW)
+            request->grow = true;
         else if (option == OPTION_OFFSET)
             good = size_option("offset", optarg, &request->offset);
         else if (option == OPTION_LENGTH)
@@ -166,28 +175,62 @@ static int parse(struct request *request, const char *kind, const struct option 
         if (option == OPTION_CREATE && request->create_size == 0)
             return fail_usage("--create: a region has at least one byte");
     }
-    return target_from_arguments(&request->target, kind, request->global, argc, argv) ? END_OK : END_USAGE;
+    if (request->grow && request->create_size == 0)
+        return fail_usage("--grow: to what size? --create SIZE");
+    if (!target_from_arguments(&request->target, "region", request->global, argc, argv) ||
+        (request->file && !target_is_file(&request->target, request->global)))
+        return END_USAGE;
+    return END_OK;
 }
 
 #define RANGE_OPTIONS                                                                                                 \
     {"help", no_argument, NULL, OPTION_HELP}, SCOPE_OPTION, {"offset", required_argument, NULL, OPTION_OFFSET},       \
-        {"length", required_argument, NULL, OPTION_LENGTH}
+        {"length", required_argument, NULL, OPTION_LENGTH}, {"file", no_argument, NULL, OPTION_FILE}
+
+/* What there is to do when it could not be opened; NULL: the library's advice. */
+static const char *remedy(const struct request *request, int code, const char *when_absent) {
+    if (code == LEAT_ENOENT)
+        return request->file ? "check the path, or create the file with 'leat write --file --create SIZE'" : when_absent;
+    return code == LEAT_ESIZE && request->file ? "an empty file has nothing to map: 'leat grow --file' makes it larger" : NULL;
+}
+
+static int open_to_read(const struct request *request, leat_region **region) {
+    leat_region_options how = {.scope = request->file ? LEAT_LOCAL : request->target.scope, .access = LEAT_READ_ONLY};
+    int code = request->file ? leat_region_file(region, request->target.name, LEAT_OPEN, 0, &how)
+                             : leat_region_open(region, request->target.name, 0, &how);
+    return code == LEAT_OK ? END_OK : fail_leat(&request->target, code, remedy(request, code, "'leat ls' shows what there is"));
+}
+
+static int open_to_write(const struct request *request, leat_region **region) {
+    leat_region_options how = {.scope = request->file ? LEAT_LOCAL : request->target.scope,
+                               .size_policy = request->grow ? LEAT_SIZE_GROW : LEAT_SIZE_ADOPT,
+                               .persistent = !request->file, /* every file is */
+                               .permissions = request->permissions};
+    const char *name = request->target.name;
+    int code;
+    if (request->file)
+        code = leat_region_file(region, name, request->create_size != 0 ? LEAT_OPEN_OR_CREATE : LEAT_OPEN, request->create_size, &how);
+    else if (request->create_size != 0)
+        code = leat_region_open_or_create(region, name, request->create_size, &how);
+    else
+        code = leat_region_open(region, name, 0, &how);
+    return code == LEAT_OK ? END_OK : fail_leat(&request->target, code, remedy(request, code, "create it first, or use --create SIZE"));
+}
 
 static int run_read(int argc, char **argv) {
     static const struct option options[] = {RANGE_OPTIONS, {0}};
     struct request request = {0};
     leat_region *region;
     struct progress progress;
-    int end = parse(&request, "region", options, argc, argv);
+    int end = parse(&request, options, argc, argv);
     if (end != END_OK)
         return end;
     if (request.help)
         return fputs(read_help, stdout), END_OK;
     signals_catch();
-    leat_region_options how = {.scope = request.target.scope, .access = LEAT_READ_ONLY};
-    int code = leat_region_open(&region, request.target.name, 0, &how);
-    if (code != LEAT_OK)
-        return fail_leat(&request.target, code, "'leat ls' shows what there is");
+    end = open_to_read(&request, &region);
+    if (end != END_OK)
+        return end;
     end = check_range(&request, leat_region_size(region));
     progress_start(&progress, STDOUT_FILENO);
     if (end == END_OK)
@@ -197,22 +240,23 @@ static int run_read(int argc, char **argv) {
 }
 
 static int run_write(int argc, char **argv) {
-    static const struct option options[] = {RANGE_OPTIONS, {"create", required_argument, NULL, OPTION_CREATE}, CREATION_OPTION, {0}};
+    static const struct option options[] = {RANGE_OPTIONS,
+                                            {"create", required_argument, NULL, OPTION_CREATE},
+                                            {"grow", no_argument, NULL, OPTION_GROW},
+                                            CREATION_OPTION,
+                                            {0}};
     struct request request = {0};
     leat_region *region;
     struct progress progress;
-    int end = parse(&request, "region", options, argc, argv);
+    int end = parse(&request, options, argc, argv);
     if (end != END_OK)
         return end;
     if (request.help)
         return fputs(write_help, stdout), END_OK;
     signals_catch();
-    leat_region_options how = {.scope = request.target.scope, .persistent = true, .permissions = request.permissions};
-    int code = request.create_size != 0
-                   ? leat_region_open_or_create(&region, request.target.name, request.create_size, &how)
-                   : leat_region_open(&region, request.target.name, 0, &how);
-    if (code != LEAT_OK)
-        return fail_leat(&request.target, code, code == LEAT_ENOENT ? "create it first, or use --create SIZE" : NULL);
+    end = open_to_write(&request, &region);
+    if (end != END_OK)
+        return end;
     end = check_range(&request, leat_region_size(region));
     progress_start(&progress, STDIN_FILENO);
     if (end == END_OK)

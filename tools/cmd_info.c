@@ -1,21 +1,25 @@
 /* cmd_info.c - `leat info`: everything that can be known about one object from outside.
  *
- * Looks without taking part; the figures of a busy channel are a snapshot, and behind by at most an eighth of its ring.
+ * Looks without taking part; the figures of a busy channel are a snapshot, and behind by at most an eighth of its ring. Which
+ * processes have it is a matter of /proc: of those that this user may look at.
  */
 #include <stdio.h>
 
 #include "common.h"
 #include "figures.h"
 #include "names.h"
+#include "users.h"
 
 static const char help[] =
     "Usage: leat info NAME [--global] [--json]\n"
     "\n"
-    "Shows what is known about an object, without taking part in it.\n"
+    "Shows what is known about an object, without taking part in it: also how many\n"
+    "handles are open, and which processes have its file open or mapped, as far as\n"
+    "this user may look at them.\n"
     "\n"
     "  --global  the machine's object of that name, not this user's\n"
     "  --json    as one JSON object; for a channel with a member \"channel\", and so on\n"
-    "            for mutexes, events and semaphores\n";
+    "            for mutexes, events and semaphores; for a typed region with \"type\"\n";
 
 static void line(const char *label, const char *value) {
     printf("  %-12s %s\n", label, value);
@@ -29,6 +33,11 @@ static void size_line(const char *label, uint64_t bytes) {
     putchar('\n');
 }
 
+static void show_users(const leat_object_info *info) {
+    struct figure count;
+    line("users", info->users == 0 ? "none" : figure_count(&count, info->users));
+}
+
 static void show_object(const leat_object_info *info) {
     struct shown_name name;
     struct figure user;
@@ -38,10 +47,17 @@ static void show_object(const leat_object_info *info) {
     size_line("size", info->size);
     printf("  %-12s %s (%u)\n", "owner", figure_user(&user, info->owner), info->owner);
     printf("  %-12s %s (%04o)\n", "access", figure_permissions(permissions, info->permissions), info->permissions & 0777);
-    line("in use", info->in_use ? "yes" : "no");
+    show_users(info);
     line("lifetime", info->persistent ? "persistent: stays until 'leat rm'"
          : info->in_use               ? "ends with its last user"
                                       : "over: its users were killed, 'leat gc' removes it");
+}
+
+static void show_type(const leat_type *type) {
+    struct shown_text name;
+    if (type->name != NULL)
+        printf("  %-12s '%s', version %u, of %llu bytes\n", "type", text_show(&name, type->name), type->version,
+               (unsigned long long)type->size);
 }
 
 static void statistics_row(const char *label, uint64_t sent, uint64_t received) {
@@ -88,37 +104,72 @@ static void show_sync(const leat_sync_info *info) {
     }
 }
 
-static bool is_sync(const leat_object_info *info) {
-    return !info->damaged && (info->kind == LEAT_KIND_MUTEX || info->kind == LEAT_KIND_EVENT || info->kind == LEAT_KIND_SEMAPHORE);
+/* What an object of its kind has besides. Nothing of it is known of a damaged one, and of one that cannot be read: that still has an
+ * outside. */
+struct inside {
+    leat_kind kind; /* 0: not known */
+    leat_channel_info channel;
+    leat_sync_info sync;
+    leat_type type;
+};
+
+static int look_inside(const struct target *target, const leat_object_info *info, struct inside *inside) {
+    int code = LEAT_OK;
+    *inside = (struct inside){0};
+    if (info->damaged)
+        return LEAT_OK;
+    if (info->kind == LEAT_KIND_CHANNEL)
+        code = leat_channel_info_read(target->name, target->scope, &inside->channel);
+    else if (info->kind == LEAT_KIND_REGION)
+        code = leat_region_type_read(target->name, target->scope, &inside->type);
+    else
+        code = leat_sync_info_read(target->name, target->scope, &inside->sync);
+    inside->kind = code == LEAT_OK ? info->kind : 0;
+    return code;
+}
+
+static bool is_sync(leat_kind kind) {
+    return kind == LEAT_KIND_MUTEX || kind == LEAT_KIND_EVENT || kind == LEAT_KIND_SEMAPHORE;
+}
+
+static void show_text(const leat_object_info *info, const struct users *users, const struct inside *inside) {
+    show_object(info);
+    users_show(users, info);
+    if (inside->kind == LEAT_KIND_CHANNEL)
+        show_channel(&inside->channel);
+    else if (inside->kind == LEAT_KIND_REGION)
+        show_type(&inside->type);
+    else if (is_sync(inside->kind))
+        show_sync(&inside->sync);
+}
+
+static void show_json(const leat_object_info *info, const struct users *users, const struct inside *inside) {
+    json_t *object = json_of_object(info);
+    json_object_set_new(object, "processes", json_of_users(users));
+    json_object_set_new(object, "processes_denied", users->known ? json_integer(users->denied) : json_null());
+    json_object_set_new(object, "type", inside->kind == LEAT_KIND_REGION ? json_of_type(&inside->type) : json_null());
+    json_object_set_new(object, "channel", inside->kind == LEAT_KIND_CHANNEL ? json_of_channel(&inside->channel) : json_null());
+    if (is_sync(inside->kind))
+        json_object_set_new(object, leat_kind_name(inside->kind), json_of_sync(&inside->sync));
+    json_write(object, stdout, false);
 }
 
 static int show(const struct target *target, bool json) {
-    leat_object_info info;
-    leat_channel_info channel;
-    leat_sync_info sync;
+    leat_object_info info, later;
+    struct users users;
+    struct inside inside;
     int code = leat_stat(target->name, target->scope, &info);
     if (code != LEAT_OK)
         return fail_leat(target, code, "'leat ls' shows what there is");
-    bool is_channel = info.kind == LEAT_KIND_CHANNEL && !info.damaged;
-    /* A channel that cannot be read still has an outside: show that, then fail. */
-    code = is_channel ? leat_channel_info_read(target->name, target->scope, &channel) : LEAT_OK;
-    bool known = is_channel && code == LEAT_OK;
-    if (is_sync(&info))
-        code = leat_sync_info_read(target->name, target->scope, &sync);
-    bool sync_known = is_sync(&info) && code == LEAT_OK;
-    if (json) {
-        json_t *object = json_of_object(&info);
-        json_object_set_new(object, "channel", known ? json_of_channel(&channel) : json_null());
-        if (sync_known)
-            json_object_set_new(object, leat_kind_name(sync.kind), json_of_sync(&sync));
-        json_write(object, stdout, false);
-    } else {
-        show_object(&info);
-        if (known)
-            show_channel(&channel);
-        if (sync_known)
-            show_sync(&sync);
-    }
+    users_find(&users, &info);
+    if (users_out_of_sight(&users, &info) && leat_stat(target->name, target->scope, &later) == LEAT_OK && later.users < info.users)
+        info = later; /* one has left meanwhile, and is not out of sight but gone */
+    code = look_inside(target, &info, &inside);
+    if (json)
+        show_json(&info, &users, &inside);
+    else
+        show_text(&info, &users, &inside);
+    users_forget(&users);
     return code == LEAT_OK ? END_OK : fail_leat(target, code, NULL);
 }
 

@@ -22,13 +22,14 @@ static const char help[] =
     "            shm_open of other programs made, and regions made with --keep\n"
     "  --json    an array of objects, with exact names in \"name_hex\"\n"
     "\n"
-    "Columns: kind; scope; size in bytes of memory; whether a process uses it now\n"
-    "(yes, no, or \"kept\": nobody does, and it stays until 'leat rm'); owner;\n"
-    "permissions; for channels whether a sender and a receiver are there; state of\n"
-    "mutexes, events and semaphores (their count and its maximum); name, with\n"
-    "backslashes and bytes that cannot be shown written as the shell takes them in\n"
-    "$'...': \\\\ and \\x0a. An object with use \"no\" was left behind by killed\n"
-    "processes: 'leat gc' removes it.\n";
+    "Columns: kind; scope; size in bytes of memory; how many handles are open, in all\n"
+    "processes (\"some\" where that cannot be counted); life; owner; permissions; for\n"
+    "channels whether a sender and a receiver are there; state of mutexes, events and\n"
+    "semaphores (their count and its maximum); name, with backslashes and bytes that\n"
+    "cannot be shown written as the shell takes them in $'...': \\\\ and \\x0a.\n"
+    "\n"
+    "Life: \"used\" ends with its last user; \"kept\" stays until 'leat rm'; \"over\" was\n"
+    "left behind by killed processes, 'leat gc' removes it; or \"damaged\".\n";
 
 enum { OPTION_LOCAL = 'l', OPTION_ALL = 'a' };
 
@@ -48,8 +49,13 @@ static const char *role(leat_peer peer) {
     return peer == LEAT_PEER_PRESENT ? "yes" : peer_name(peer);
 }
 
-static const char *use(const leat_object_info *info) {
-    return info->damaged ? "damaged" : info->in_use ? "yes" : info->persistent ? "kept" : "no";
+static const char *life(const leat_object_info *info) {
+    return info->damaged ? "damaged" : info->persistent ? "kept" : info->in_use ? "used" : "over";
+}
+
+static const char *users(const leat_object_info *info, char text[32]) {
+    snprintf(text, 32, "%u", info->users);
+    return text;
 }
 
 /* Of a mutex, event or semaphore, in a word; NULL when it is something else, or cannot be read. */
@@ -68,15 +74,15 @@ static const char *state(const leat_object_info *info, char text[32]) {
 
 static void show_text(struct listing *listing, const leat_object_info *info, const leat_channel_info *channel) {
     struct shown_name name;
-    char room[32];
+    char room[32], count[32];
     const char *word = state(info, room);
     struct figure user;
     char permissions[10];
     if (listing->count == 0)
-        printf("%-9s %-6s %12s %-7s %-10s %-9s  %-7s %-8s %-9s %s\n", "KIND", "SCOPE", "SIZE", "IN USE", "OWNER",
+        printf("%-9s %-6s %12s %5s %-7s %-10s %-9s  %-7s %-8s %-9s %s\n", "KIND", "SCOPE", "SIZE", "USERS", "LIFE", "OWNER",
                "ACCESS", "SENDER", "RECEIVER", "STATE", "NAME");
-    printf("%-9s %-6s %12llu %-7s %-10s %-9s  %-7s %-8s %-9s %s\n", leat_kind_name(info->kind), scope_name(info->scope),
-           (unsigned long long)info->size, use(info), figure_user(&user, info->owner),
+    printf("%-9s %-6s %12llu %5s %-7s %-10s %-9s  %-7s %-8s %-9s %s\n", leat_kind_name(info->kind), scope_name(info->scope),
+           (unsigned long long)info->size, users(info, count), life(info), figure_user(&user, info->owner),
            figure_permissions(permissions, info->permissions), channel == NULL ? "-" : role(channel->sender),
            channel == NULL ? "-" : role(channel->receiver), word != NULL ? word : "-", name_show(&name, info->name));
 }

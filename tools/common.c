@@ -48,7 +48,7 @@ static int exit_code_of(int code) {
 
 /* The library's details can start with the object's name, which the message has said already. */
 static const char *detail_without_object(const char *detail) {
-    static const char *const kinds[] = {"channel '", "region '", "object '", "mutex '", "event '", "semaphore '"};
+    static const char *const kinds[] = {"channel '", "region '", "object '", "mutex '", "event '", "semaphore '", "file '"};
     for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
         if (strncmp(detail, kinds[i], strlen(kinds[i])) == 0) {
             const char *end = strstr(detail, "': ");
@@ -61,7 +61,7 @@ static const char *detail_without_object(const char *detail) {
 static const char *other_scope_remedy(const struct target *target) {
     leat_object_info info;
     leat_scope other = target->scope == LEAT_GLOBAL ? LEAT_LOCAL : LEAT_GLOBAL;
-    if (scope_of_name(target->name, other) != other || leat_stat(target->name, other, &info) != LEAT_OK)
+    if (target->scope == SCOPE_OF_FILES || scope_of_name(target->name, other) != other || leat_stat(target->name, other, &info) != LEAT_OK)
         return NULL;
     return other == LEAT_GLOBAL ? "a global object of that name exists: use --global"
                                 : "a local object of that name exists: leave out --global";
@@ -173,6 +173,15 @@ bool target_from_arguments(struct target *target, const char *kind, bool global,
         return false;
     }
     *target = (struct target){kind, argv[optind], scope_of_name(argv[optind], global ? LEAT_GLOBAL : LEAT_LOCAL)};
+    return true;
+}
+
+bool target_is_file(struct target *target, bool global) {
+    if (global) {
+        fail_usage("--file and --global exclude each other: a file's name is its path");
+        return false;
+    }
+    *target = (struct target){"file", target->name, SCOPE_OF_FILES};
     return true;
 }
 

@@ -30,8 +30,8 @@ struct command {
 };
 
 extern const struct command command_ls, command_info, command_send, command_recv, command_create, command_read,
-    command_write, command_rm, command_gc, command_calibrate, command_run, command_wait, command_set, command_reset,
-    command_pulse, command_release, command_demo, command_demo_producer, command_bench;
+    command_write, command_grow, command_map_into, command_rm, command_gc, command_calibrate, command_run, command_wait,
+    command_set, command_reset, command_pulse, command_release, command_demo, command_demo_producer, command_bench;
 
 /* What a command works on. */
 struct target {
@@ -39,6 +39,9 @@ struct target {
     const char *name; /* as the user typed it */
     leat_scope scope; /* where it lives: a prefix of the name decides, else the option */
 };
+
+/* The scope of a file, whose name is a path. The library knows no such scope. */
+#define SCOPE_OF_FILES ((leat_scope)(LEAT_GLOBAL + 1))
 
 /* --- Messages: each gives the exit code that goes with it ----------------------------------------------------------- */
 
@@ -72,6 +75,9 @@ enum { OPTION_HELP = 'h', OPTION_JSON = 'j', OPTION_GLOBAL = 'g', OPTION_PERMISS
 
 /* Makes the target from the one argument that is left after the options. False: usage error, already reported. */
 bool target_from_arguments(struct target *target, const char *kind, bool global, int argc, char **argv);
+
+/* Makes it the path of a file instead: --file, which --global contradicts. False as above. */
+bool target_is_file(struct target *target, bool global);
 
 /* The scope in which the library will look for the name. */
 leat_scope scope_of_name(const char *name, leat_scope otherwise);

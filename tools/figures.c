@@ -122,7 +122,19 @@ json_t *json_of_object(const leat_object_info *info) {
     json_object_set_new(object, "permissions", json_string(permissions));
     json_object_set_new(object, "persistent", json_boolean(info->persistent));
     json_object_set_new(object, "in_use", json_boolean(info->in_use));
+    json_object_set_new(object, "users", json_count(info->users));
     json_object_set_new(object, "damaged", json_boolean(info->damaged));
+    return object;
+}
+
+json_t *json_of_type(const leat_type *type) {
+    struct shown_text shown;
+    if (type->name == NULL)
+        return json_null();
+    json_t *object = json_object();
+    json_object_set_new(object, "name", json_string(utf8_valid(type->name) ? type->name : text_show(&shown, type->name)));
+    json_object_set_new(object, "size_bytes", json_count(type->size));
+    json_object_set_new(object, "version", json_count(type->version));
     return object;
 }
 

@@ -41,6 +41,8 @@ json_t *json_of_channel(const leat_channel_info *info);
 json_t *json_of_statistics(const leat_statistics *statistics);
 json_t *json_of_policy(const leat_policy *policy);
 json_t *json_of_sync(const leat_sync_info *info);
+/* null for a type without a name: none is recorded. */
+json_t *json_of_type(const leat_type *type);
 
 /* Writes the value and a newline, and frees it. Lines: all in one line, as the last line on standard error is. */
 void json_write(json_t *value, FILE *stream, bool one_line);

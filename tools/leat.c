@@ -14,10 +14,10 @@
 #include "signals.h"
 
 static const struct command *const commands[] = {
-    &command_ls,   &command_info,  &command_send, &command_recv, &command_create, &command_read,
-    &command_write, &command_rm, &command_gc,   &command_run, &command_wait, &command_set,
-    &command_reset, &command_pulse, &command_release, &command_demo, &command_bench, &command_calibrate,
-    &command_demo_producer,
+    &command_ls,    &command_info,  &command_send,     &command_recv,    &command_create, &command_read,
+    &command_write, &command_grow,  &command_map_into, &command_rm,      &command_gc,     &command_run,
+    &command_wait,  &command_set,   &command_reset,    &command_pulse,   &command_release, &command_demo,
+    &command_bench, &command_calibrate, &command_demo_producer,
 };
 #define COMMAND_COUNT (sizeof commands / sizeof commands[0])
 

@@ -181,6 +181,10 @@ LEAT_API bool leat_region_sealed(const leat_region *region);
  * call of this. LEAT_ECORRUPT when what is recorded is in no form that leat writes, LEAT_EFORKED. */
 LEAT_API LEAT_CHECKED int leat_region_type(const leat_region *region, leat_type *type);
 
+/* The same of a region by its name, without opening it: nobody notices. The name of the type is valid as above. LEAT_ENOENT, LEAT_EKIND,
+ * LEAT_EACCES, LEAT_EUNTRUSTED, LEAT_ECORRUPT. */
+LEAT_API LEAT_CHECKED int leat_region_type_read(const char *name, leat_scope scope, leat_type *type);
+
 /* Copies bytes out of or into the region. LEAT_ERANGE when [offset, offset + length) is not inside it (nothing is copied),
  * LEAT_EACCES when writing to a read-only region, LEAT_EFORKED. Not atomic against other writers. */
 LEAT_API LEAT_CHECKED int leat_region_read(const leat_region *region, uint64_t offset, void *buffer, size_t length);

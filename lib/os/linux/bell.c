@@ -36,7 +36,7 @@ static leat__file open_pipe(leat__file directory, const char *name) {
 /* Whether it is ours for good: leat__os_bell_sweep can have taken it for a dead one's before it was locked. */
 static bool lock_pipe(leat__file file) {
     struct stat status;
-    return leat__os_lock(file, LEAT__LOCK_LIVE, LEAT__EXCLUSIVE) == LEAT_OK && fstat(file, &status) == 0 && status.st_nlink > 0;
+    return leat__os_lock(file, LEAT__LOCK_USE, LEAT__EXCLUSIVE) == LEAT_OK && fstat(file, &status) == 0 && status.st_nlink > 0;
 }
 
 int leat__os_bell_create(leat__file directory, uint64_t *number, leat__file *bell) {

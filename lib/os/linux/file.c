@@ -19,7 +19,6 @@
 #include "lib/os/linux/space.h"
 
 #define SHARED_MEMORY "/dev/shm"
-#define LOCK_BASE ((off_t)1 << 62) /* beyond any content, so that no lock of another program on the content conflicts */
 
 uint32_t leat__os_user(void) {
     return (uint32_t)geteuid();
@@ -197,23 +196,4 @@ int leat__os_file_write(leat__file file, uint64_t offset, const void *data, size
         done += (size_t)put;
     }
     return LEAT_OK;
-}
-
-/* --- Locks ---------------------------------------------------------------------------------------------------------- */
-
-int leat__os_lock(leat__file file, unsigned byte, enum leat__lock_mode mode) {
-    static const short types[] = {[LEAT__UNLOCKED] = F_UNLCK, [LEAT__SHARED] = F_RDLCK, [LEAT__EXCLUSIVE] = F_WRLCK};
-    struct flock lock = {.l_type = types[mode], .l_whence = SEEK_SET, .l_start = LOCK_BASE + (off_t)byte, .l_len = 1};
-    while (fcntl(file, F_OFD_SETLK, &lock) != 0) {
-        if (errno == EAGAIN || errno == EACCES)
-            return LEAT_EBUSY;
-        if (errno != EINTR)
-            return leat__fail_system(errno, "cannot lock byte %u of the object", byte);
-    }
-    return LEAT_OK;
-}
-
-bool leat__os_locked(leat__file file, unsigned byte) {
-    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = LOCK_BASE + (off_t)byte, .l_len = 1};
-    return fcntl(file, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
 }
