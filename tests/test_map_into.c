@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/epoll.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -215,6 +216,7 @@ static long wait_in_sigsuspend(struct waiting *waiting) {
     return plain(sigsuspend(&open));
 }
 
+#ifdef __x86_64__ /* elsewhere they fail with EINTR at any stop, a debugger's too: inject_arm64.c */
 static long wait_in_epoll(struct waiting *waiting) {
     int set = epoll_create1(0);
     struct epoll_event event = {.events = EPOLLIN};
@@ -230,6 +232,7 @@ static long wait_in_sigwaitinfo(struct waiting *waiting) {
     harness_set(&waiting->ready, 1);
     return plain(sigwaitinfo(&set, NULL));
 }
+#endif
 
 static void feed(struct waiting *waiting, pid_t pid) {
     (void)pid;
@@ -260,7 +263,7 @@ static const struct way {
     {"poll with a limit", wait_in_poll_for_a_time, NULL, 0},
     {"ppoll for a signal", wait_in_ppoll_for_a_signal, send_signal, -EINTR},
     {"sigsuspend", wait_in_sigsuspend, send_signal, -EINTR},
-#ifdef __x86_64__ /* elsewhere they fail with EINTR at any stop, a debugger's too: inject_arm64.c */
+#ifdef __x86_64__
     {"epoll_wait", wait_in_epoll, feed, 1},
     {"sigwaitinfo", wait_in_sigwaitinfo, send_signal, SIGUSR1},
 #endif
@@ -367,6 +370,59 @@ static void a_busy_process_with_threads_computes_on_correctly(void **state) {
     leat_region_close(region);
 }
 
+/* System calls drop what these registers hold beyond 128 bits. */
+#ifdef __aarch64__
+static bool vectors_differ(uint64_t seed) {
+    uint64_t left = 1 << 16;
+    bool differ;
+    __asm__ volatile(".arch_extension sve\n\t"
+                     "index z0.d, %[seed], #1\n"
+                     "1:\tsubs %[left], %[left], #1\n\t"
+                     "b.ne 1b\n\t"
+                     "index z1.d, %[seed], #1\n\t"
+                     "ptrue p0.d\n\t"
+                     "cmpne p1.d, p0/z, z0.d, z1.d\n\t"
+                     "cset %w[differ], ne"
+                     : [differ] "=r"(differ), [left] "+r"(left)
+                     : [seed] "r"(seed)
+                     : "v0", "v1", "cc");
+    return differ;
+}
+
+static int keep_long_vectors(void *context) {
+    struct target_work *shared = context;
+    harness_set(&shared->ready, 1);
+    for (uint64_t seed = 1; atomic_load(&shared->stop) == 0; seed++)
+        if (vectors_differ(seed))
+            harness_increment(&shared->wrong);
+    return 0;
+}
+#endif
+
+static void long_vector_registers_are_kept(void **state) {
+    (void)state;
+#ifdef __aarch64__
+    if ((getauxval(AT_HWCAP) & HWCAP_SVE) == 0) {
+        print_message("this processor has no vector registers longer than 128 bits: skipped\n");
+        skip();
+    }
+    target_need_ptrace();
+    struct target_work *shared = harness_shared(sizeof *shared);
+    leat_region *region = target_region(0);
+    pid_t pid = harness_spawn(keep_long_vectors, shared);
+    harness_await(&shared->ready, 1);
+    for (int i = 0; i < 300; i++)
+        target_map_and_unmap(region, pid);
+    harness_set(&shared->stop, 1);
+    harness_wait_ok(pid);
+    assert_int_equal(atomic_load(&shared->wrong), 0);
+    leat_region_close(region);
+#else
+    print_message("written for arm64, whose system calls spoil them: skipped\n");
+    skip();
+#endif
+}
+
 static void a_sleeping_process_stands_it_a_thousand_times(void **state) {
     (void)state;
     target_need_ptrace();
@@ -445,6 +501,7 @@ int main(void) {
         HARNESS_TEST(the_own_process_is_a_target_like_any_other),
         HARNESS_TEST(a_waiting_process_goes_on_waiting_and_sees_no_interruption),
         HARNESS_TEST_WITHIN(a_busy_process_with_threads_computes_on_correctly, 180),
+        HARNESS_TEST(long_vector_registers_are_kept),
         HARNESS_TEST_WITHIN(a_sleeping_process_stands_it_a_thousand_times, 60),
         HARNESS_TEST(a_process_whose_first_thread_has_ended_is_a_target),
         HARNESS_TEST(a_stopped_process_stays_stopped),

@@ -98,16 +98,26 @@ static void a_thread_is_not_its_process(void **state) {
     leat_region_close(region);
 }
 
-/* A program of two instructions, "mov $29, %eax; int $0x80" (pause), over and over. */
+/* A program that calls pause over and over. */
+#ifdef __aarch64__ /* mov r7, #29; svc #0; b */
+#define MACHINE_32 EM_ARM
+#define MACHINE_32_FLAGS 0x05000000 /* EABI version 5 */
+#define CODE_32 {0x1d, 0x70, 0xa0, 0xe3, 0, 0, 0, 0xef, 0xfc, 0xff, 0xff, 0xea}
+#else /* mov $29, %eax; int $0x80; jmp */
+#define MACHINE_32 EM_386
+#define MACHINE_32_FLAGS 0
+#define CODE_32 {0xb8, 0x1d, 0, 0, 0, 0xcd, 0x80, 0xeb, 0xf7}
+#endif
+
 static pid_t start_32_bit_program(void) {
-    static const unsigned char code[] = {0xb8, 0x1d, 0, 0, 0, 0xcd, 0x80, 0xeb, 0xf7};
+    static const unsigned char code[] = CODE_32;
     struct {
         Elf32_Ehdr head;
         Elf32_Phdr segment;
         unsigned char code[sizeof code];
     } program = {
         .head = {.e_ident = {ELFMAG0, ELFMAG1, ELFMAG2, ELFMAG3, ELFCLASS32, ELFDATA2LSB, EV_CURRENT}, .e_type = ET_EXEC,
-                 .e_machine = EM_386, .e_version = EV_CURRENT, .e_phoff = sizeof(Elf32_Ehdr), .e_ehsize = sizeof(Elf32_Ehdr),
+                 .e_machine = MACHINE_32, .e_flags = MACHINE_32_FLAGS, .e_version = EV_CURRENT, .e_phoff = sizeof(Elf32_Ehdr), .e_ehsize = sizeof(Elf32_Ehdr),
                  .e_phentsize = sizeof(Elf32_Phdr), .e_phnum = 1,
                  .e_entry = 0x8048000 + sizeof(Elf32_Ehdr) + sizeof(Elf32_Phdr)},
         .segment = {.p_type = PT_LOAD, .p_vaddr = 0x8048000, .p_filesz = sizeof program, .p_memsz = sizeof program,
@@ -130,7 +140,7 @@ static pid_t start_32_bit_program(void) {
 
 static void a_32_bit_program_is_refused_and_goes_on(void **state) {
     (void)state;
-#ifndef __x86_64__
+#if !defined(__x86_64__) && !defined(__aarch64__)
     skip();
 #endif
     leat_region *region = target_region(0);

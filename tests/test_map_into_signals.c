@@ -17,12 +17,14 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "lib/os/linux/inject.h"
+
 #define MS UINT64_C(1000000)
 
 /* A restartable sequence that does nothing but look whether the kernel still knows of it. When it is left for anything else the kernel
  * makes it start over (`aborted`); what must not happen is that it goes on and the kernel has forgotten it (`forgotten`): a program's
  * per-processor data would be written from the wrong processor. */
-#if defined(__x86_64__) && defined(__has_include)
+#if (defined(__x86_64__) || defined(__aarch64__)) && defined(__has_include)
 #if __has_include(<sys/rseq.h>)
 #include <sys/rseq.h>
 #define HAVE_RSEQ 1
@@ -34,6 +36,7 @@ struct sequence {
 static int run_sequence(struct rseq *area) {
     uint64_t left = 1 << 16;
     int outcome;
+#ifdef __x86_64__
     __asm__ volatile(".pushsection .data.test_rseq, \"aw\"\n\t"
                      ".balign 32\n"
                      "3:\t.long 0, 0\n\t"
@@ -55,13 +58,41 @@ static int run_sequence(struct rseq *area) {
                      : [outcome] "=&r"(outcome), [left] "+r"(left), [known] "+m"(area->rseq_cs)
                      : [signature] "i"(RSEQ_SIG)
                      : "rax", "memory", "cc");
+#else
+    __asm__ volatile(".pushsection .data.test_rseq, \"aw\"\n\t"
+                     ".balign 32\n"
+                     "3:\t.long 0, 0\n\t"
+                     ".quad 1f, 2f - 1f, 4f\n\t"
+                     ".popsection\n\t"
+                     "adrp x9, 3b\n\t"
+                     "add x9, x9, :lo12:3b\n\t"
+                     "str x9, %[known]\n"
+                     "1:\tldr x9, %[known]\n\t"
+                     "cbz x9, 5f\n\t"
+                     "subs %[left], %[left], #1\n\t"
+                     "b.ne 1b\n"
+                     "2:\tmov %w[outcome], #0\n\t"
+                     "b 6f\n\t"
+                     ".inst %c[signature]\n"
+                     "4:\tmov %w[outcome], #1\n\t"
+                     "b 6f\n"
+                     "5:\tmov %w[outcome], #2\n"
+                     "6:"
+                     : [outcome] "=&r"(outcome), [left] "+r"(left), [known] "+Q"(area->rseq_cs)
+                     : [signature] "i"(RSEQ_SIG)
+                     : "x9", "memory", "cc");
+#endif
     return outcome;
 }
 
 static int run_sequences(void *context) {
     struct sequence *shared = context;
     char *thread;
+#ifdef __x86_64__
     __asm__("movq %%fs:0, %0" : "=r"(thread));
+#else
+    __asm__("mrs %0, tpidr_el0" : "=r"(thread));
+#endif
     harness_set(&shared->ready, 1);
     while (atomic_load(&shared->stop) == 0) {
         int outcome = run_sequence((struct rseq *)(void *)(thread + __rseq_offset));
@@ -95,7 +126,7 @@ static void a_restartable_sequence_is_restarted_as_after_any_other_preemption(vo
     assert_true(atomic_load(&shared->aborted) >= 500);
     leat_region_close(region);
 #else
-    print_message("written for x86-64 and a C library that registers restartable sequences: skipped\n");
+    print_message("written for x86-64, arm64 and a C library that registers restartable sequences: skipped\n");
     skip();
 #endif
 }
@@ -185,24 +216,172 @@ static int stop_and_continue(void *context) {
     return 0;
 }
 
-static void a_process_that_is_stopped_and_continued_meanwhile_comes_to_no_harm(void **state) {
-    (void)state;
-    target_need_ptrace();
-    struct storm *storm = harness_shared(sizeof *storm);
+static void map_in_a_storm(struct storm *storm) {
     leat_region *region = target_region(0);
-    storm->target = harness_spawn(target_compute, &storm->work);
-    harness_await(&storm->work.ready, TARGET_THREADS);
     pid_t stopper = harness_spawn(stop_and_continue, storm);
     for (int i = 0; i < 300; i++)
         target_map_and_unmap(region, storm->target);
     harness_set(&storm->stop, 1);
     harness_wait_ok(stopper);
+    leat_region_close(region);
+}
+
+static void a_process_that_is_stopped_and_continued_meanwhile_comes_to_no_harm(void **state) {
+    (void)state;
+    target_need_ptrace();
+    struct storm *storm = harness_shared(sizeof *storm);
+    storm->target = harness_spawn(target_compute, &storm->work);
+    harness_await(&storm->work.ready, TARGET_THREADS);
+    map_in_a_storm(storm);
     uint64_t done = atomic_load(&storm->work.done);
     while (atomic_load(&storm->work.done) == done)
         sched_yield(); /* it runs: the test's time limit says so if not */
     harness_set(&storm->work.stop, 1);
     harness_wait_ok(storm->target);
     assert_int_equal(atomic_load(&storm->work.wrong), 0);
+}
+
+static int read_one_byte(void *context) {
+    const int *end = context;
+    char byte;
+    return read(*end, &byte, 1) == 1 ? 0 : 1;
+}
+
+static void a_waiting_process_that_is_stopped_and_continued_meanwhile_goes_on_waiting(void **state) {
+    (void)state;
+    target_need_ptrace();
+    struct storm *storm = harness_shared(sizeof *storm);
+    int ends[2];
+    assert_int_equal(pipe(ends), 0);
+    storm->target = harness_spawn(read_one_byte, &ends[0]);
+    map_in_a_storm(storm);
+    harness_await_asleep(storm->target);
+    assert_int_equal(write(ends[1], "x", 1), 1);
+    harness_wait_ok(storm->target);
+    close(ends[0]);
+    close(ends[1]);
+}
+
+/* A signal that comes during a call of ours ends the wait that we interrupted, or does not, as it would have without us. */
+struct interrupted {
+    harness_word sent, handled, ended, leave, ready;
+    pid_t target;
+    int pipe[2];
+    long result;
+};
+
+static struct interrupted *interrupted; /* of the child whose handler it is */
+
+static void note_interruption(int signal_number) {
+    (void)signal_number;
+    harness_increment(&interrupted->handled);
+}
+
+static long wait_in_pause(void) {
+    return pause() == -1 ? -errno : 0;
+}
+
+static long wait_in_read(void) {
+    char byte;
+    ssize_t got = read(interrupted->pipe[0], &byte, 1);
+    return got < 0 ? -errno : got;
+}
+
+static long wait_in_nanosleep(void) {
+    return nanosleep(&(struct timespec){.tv_sec = 1000}, NULL) == -1 ? -errno : 0;
+}
+
+static long wait_in_futex_for_a_time(void) {
+    struct timespec limit = {.tv_sec = 1000};
+    return syscall(SYS_futex, &interrupted->leave, FUTEX_WAIT, 0, &limit, NULL, 0) == -1 ? -errno : 0;
+}
+
+static const struct interruption {
+    const char *name;
+    int flags; /* of the handler */
+    long (*wait)(void);
+    long result;
+} interruptions[] = {
+    {"pause", SA_RESTART, wait_in_pause, -EINTR},
+    {"read", 0, wait_in_read, -EINTR},
+    {"read with SA_RESTART", SA_RESTART, wait_in_read, 1},
+    {"nanosleep", SA_RESTART, wait_in_nanosleep, -EINTR},
+    {"futex with a limit", SA_RESTART, wait_in_futex_for_a_time, -EINTR},
+};
+
+static const struct interruption *interruption; /* of the child to come */
+
+static int wait_for_an_interruption(void *context) {
+    interrupted = context;
+    struct sigaction action = {.sa_handler = note_interruption, .sa_flags = interruption->flags};
+    sigaction(SIGUSR1, &action, NULL);
+    harness_set(&interrupted->ready, 1);
+    interrupted->result = interruption->wait();
+    harness_set(&interrupted->ended, 1);
+    harness_await(&interrupted->leave, 1);
+    return 0;
+}
+
+/* `sent` says whether the signal found the target stopped (1) or came too late (2). */
+static int send_during_a_call(void *context) {
+    struct interrupted *shared = context;
+    const uint64_t bit = UINT64_C(1) << (SIGUSR1 - 1);
+    while ((leat__target_signals(shared->target, shared->target, "SigBlk:") & bit) == 0)
+        ;
+    kill(shared->target, SIGUSR1);
+    bool waits = (leat__target_signals(shared->target, shared->target, "ShdPnd:") & bit) != 0 &&
+                 (leat__target_signals(shared->target, shared->target, "SigBlk:") & bit) != 0;
+    harness_set(&shared->sent, waits ? 1 : 2);
+    return 0;
+}
+
+static bool interrupt_once(leat_region *region) {
+    struct interrupted *shared = harness_shared(sizeof *shared);
+    assert_int_equal(pipe(shared->pipe), 0);
+    shared->target = harness_spawn(wait_for_an_interruption, shared);
+    harness_await(&shared->ready, 1);
+    harness_await_asleep(shared->target);
+    pid_t sender = harness_spawn(send_during_a_call, shared);
+    while (atomic_load(&shared->sent) == 0) {
+        uint64_t address;
+        assert_ok(leat_region_map_into(region, shared->target, &address));
+        harness_await_asleep(shared->target); /* in its call again, where the next stop finds it */
+        assert_ok(leat_region_unmap_from(shared->target, address));
+        harness_await_asleep(shared->target);
+    }
+    bool during = atomic_load(&shared->sent) == 1;
+    harness_wait_ok(sender);
+    if (during) {
+        harness_await(&shared->handled, 1);
+        if (interruption->result == 1) {
+            harness_await_asleep(shared->target);
+            assert_int_equal(atomic_load(&shared->ended), 0);
+            assert_int_equal(write(shared->pipe[1], "x", 1), 1);
+        }
+        harness_await(&shared->ended, 1);
+        harness_set(&shared->leave, 1);
+        harness_wait_ok(shared->target);
+        if (shared->result != interruption->result)
+            harness_fail("%s gave %ld instead of %ld", interruption->name, shared->result, interruption->result);
+    } else
+        harness_kill(shared->target);
+    close(shared->pipe[0]);
+    close(shared->pipe[1]);
+    return during;
+}
+
+static void a_signal_meanwhile_ends_a_wait_as_it_would_have(void **state) {
+    (void)state;
+    target_need_ptrace();
+    leat_region *region = target_region(0);
+    for (size_t i = 0; i < sizeof interruptions / sizeof interruptions[0]; i++) {
+        interruption = &interruptions[i];
+        print_message("%s\n", interruption->name);
+        unsigned during = 0;
+        for (int tries = 0; tries < 5; tries++)
+            during += interrupt_once(region);
+        assert_true(during > 0);
+    }
     leat_region_close(region);
 }
 
@@ -239,6 +418,8 @@ int main(void) {
         HARNESS_TEST(a_restartable_sequence_is_restarted_as_after_any_other_preemption),
         HARNESS_TEST_WITHIN(every_signal_arrives_once_in_order_with_its_value, 60),
         HARNESS_TEST_WITHIN(a_process_that_is_stopped_and_continued_meanwhile_comes_to_no_harm, 60),
+        HARNESS_TEST_WITHIN(a_waiting_process_that_is_stopped_and_continued_meanwhile_goes_on_waiting, 60),
+        HARNESS_TEST_WITHIN(a_signal_meanwhile_ends_a_wait_as_it_would_have, 60),
         HARNESS_TEST(a_thread_that_waits_for_any_child_cannot_hang_it),
     };
     return HARNESS_MAIN("map_into_signals", tests);

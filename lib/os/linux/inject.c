@@ -14,7 +14,8 @@
  *     2  for each call: registers that say "in no system call, about to make this one" at an instruction found in the target,
  *        PTRACE_SYSCALL to the call's entry, PTRACE_SYSCALL to its exit.
  *     3  PTRACE_INTERRUPT again before the thread can leave the kernel: another stop in delivery. Registers and mask are put back
- *        there, and the kernel is let go on: it restarts what was interrupted, and delivers what has queued up.
+ *        there, and the kernel is let go on: it restarts what was interrupted, and delivers what has queued up. (Where registers do
+ *        not tell of the interrupted call, the thread has entered that again before: inject_arm64.c.)
  *
  * What comes in between. SIGSTOP cannot be blocked: it is passed on, the process's other threads stop, this one runs our calls all the same
  * and stops when it is let go, because the kernel remembers. SIGKILL, or another thread's execve, ends the thread: every request may
@@ -51,6 +52,7 @@
 
 /* Of the kernel's interface; older system headers do not have them. */
 #define REQUEST_RSEQ 0x420f
+#define REQUEST_SYSEMU 31
 struct rseq_configuration {
     uint64_t address;
     uint32_t size, signature, flags, padding;
@@ -313,11 +315,11 @@ static int meet_refusal(struct leat__session *session) {
     }
 }
 
-/* At the call's exit. A filter's SIGSYS leaves the number where the result should be, which few calls could have as one. */
-static int finish(struct leat__session *session, long number, int64_t *result) {
+/* At the call's exit. What a filter's SIGSYS leaves where the result should be, few calls could have as one. */
+static int finish(struct leat__session *session, long number, const uint64_t arguments[6], int64_t *result) {
     if (leat__registers_result(session->thread, result) != LEAT_OK)
         return fail_for_end(session);
-    if (*result == number &&
+    if (*result == leat__registers_refusal(number, arguments) &&
         (leat__target_signals(session->process, session->thread, "SigPnd:") & SIGNAL_BIT(SIGSYS)) != 0)
         return meet_refusal(session);
     return LEAT_OK;
@@ -336,7 +338,7 @@ int leat__session_call(struct leat__session *session, int64_t *result, long numb
         switch (await(session, entered || late ? LEAT_FOREVER : deadline_ns, &signal_number)) {
         case STOP_CALL:
             if (entered)
-                return finish(session, number, result);
+                return finish(session, number, arguments, result);
             entered = true;
             late = false;
             break;
@@ -347,6 +349,7 @@ int leat__session_call(struct leat__session *session, int64_t *result, long numb
             late = false;
             break;
         case STOP_EVENT: /* the process was stopped or continued; or we have lost patience */
+            session->frozen = late;
             if (late)
                 return leat__fail(LEAT_ETIMEDOUT, 0, "process %d does not get to run: it is frozen, or the machine is overloaded",
                                   session->process);
@@ -361,6 +364,25 @@ int leat__session_call(struct leat__session *session, int64_t *result, long numb
 }
 
 /* --- Ending ---------------------------------------------------------------------------------------------------------- */
+
+/* Where registers do not tell the kernel of the interrupted call, the thread enters and leaves it again; without making it, for
+ * PTRACE_SYSEMU has the kernel skip it, before filters see it. */
+static void enter_again(struct leat__session *session) {
+    if (!leat__registers_stand_before(session->thread, &session->registers, session->interrupted) ||
+        leat__registers_restore(session->thread, &session->registers, false) != LEAT_OK)
+        return;
+    for (int calls = 0, pass = 0; calls < 2;) {
+        int signal_number;
+        if (resume(session, calls == 0 ? REQUEST_SYSEMU : PTRACE_SYSCALL, pass) != LEAT_OK)
+            return;
+        enum stop stop = await(session, LEAT_FOREVER, &signal_number);
+        if (stop == STOP_GONE)
+            return;
+        pass = stop == STOP_SIGNAL ? pass_on(session, signal_number) : 0;
+        calls += stop == STOP_CALL;
+    }
+    session->entered = leat__registers_interrupt(session->thread, &session->registers) == LEAT_OK;
+}
 
 /* From the exit of a call to a stop in delivery; a signal met there goes out, to be delivered when the thread is let go. */
 static void return_to_delivery(struct leat__session *session, int *signal_number) {
@@ -383,7 +405,8 @@ static bool undisturbed(const struct leat__session *session) {
 static void put_back(struct leat__session *session) {
     if (session->critical_at != 0 && session->critical != 0)
         (void)leat__target_write(session->thread, session->critical_at, &session->critical, sizeof session->critical);
-    (void)leat__registers_restore(session->thread, &session->registers, session->interrupted, undisturbed(session));
+    if (!session->entered)
+        (void)leat__registers_restore(session->thread, &session->registers, undisturbed(session));
     request(PTRACE_SETSIGMASK, session->thread, MASK_SIZE, &session->target_mask);
 }
 
@@ -402,6 +425,8 @@ static void take_note_of_end(const struct leat__session *session) {
 
 void leat__session_end(struct leat__session *session) {
     int signal_number = 0;
+    if (!session->gone && session->altered && !session->frozen)
+        enter_again(session);
     if (!session->gone && !session->in_delivery)
         return_to_delivery(session, &signal_number);
     if (!session->gone && session->altered)

@@ -92,9 +92,16 @@ int leat__registers_call(pid_t thread, const struct leat__registers *saved, uint
 /* The call's result, once it is done: -errno or a value. */
 int leat__registers_result(pid_t thread, int64_t *result);
 
-/* Puts back what was saved. `call` is the system call that the thread was seen in before the stop, or -1. Where the kernel does
- * not restart it by itself, that is arranged for here as far as can be; one that the kernel never restarts, only if `undisturbed`. */
-int leat__registers_restore(pid_t thread, const struct leat__registers *saved, long call, bool undisturbed);
+/* What stands there instead when a filter has raised SIGSYS: the kernel puts back what the register held before the call. */
+int64_t leat__registers_refusal(long number, const uint64_t arguments[6]);
+
+/* Puts back what was saved. An interrupted call that the kernel never restarts is made again, if `undisturbed` and if that can be had. */
+int leat__registers_restore(pid_t thread, const struct leat__registers *saved, bool undisturbed);
+
+/* Whether what was saved stands before the call that the thread was seen in before the stop (or -1), and tells the kernel nothing of
+ * its having been interrupted; then, at the exit when the thread has entered that call again: says that it was interrupted. */
+bool leat__registers_stand_before(pid_t thread, const struct leat__registers *saved, long call);
+int leat__registers_interrupt(pid_t thread, const struct leat__registers *saved);
 
 /* Frees what saving allocated. */
 void leat__registers_free(struct leat__registers *saved);
@@ -110,6 +117,8 @@ struct leat__session {
     uint64_t critical_at; /* where that stands, or 0 */
     int held;             /* a signal to be sent again at the end, or 0 */
     bool altered;         /* registers and mask are ours */
+    bool frozen;          /* does not get to run: nothing more can be asked of it */
+    bool entered;         /* its own call again: its registers are the kernel's to put right */
     bool in_delivery;     /* stopped where signals are delivered, so that calls are restarted from here */
     bool gone;            /* ended, executed another program, or was never stopped: there is nothing to let go of */
     bool filtered;        /* by seccomp */

@@ -1,9 +1,10 @@
-/* lib/os/linux/inject_arm64.c - registers on arm64. See inject.h. Compiled, but never run so far: docs/map-into.md says so.
+/* lib/os/linux/inject_arm64.c - registers on arm64. See inject.h.
  *
  * Differences from x86-64. The kernel winds an interrupted system call back *before* it looks for signals: in a stop in delivery the
- * program counter stands at the svc instruction and x0 is the first argument again, so that putting the registers back makes the call
- * again. What it would have done besides, for calls with a relative time limit, is lost when the thread leaves the kernel in between:
- * to write restart_syscall's number into x8. That is done here, by the call that the thread was seen in.
+ * program counter stands at the svc instruction and x0 is the first argument again. Only the kernel remembers, as long as the thread
+ * stays in that stop, that the call was interrupted: what a signal does to it, and how much of a time limit is left. So the thread
+ * is made to enter the call that it was seen in once more, and its result is set to that of an interrupted one. (At the exit: some
+ * kernels take what x0 is set to at the entry for the first argument.)
  * Calls that fail with EINTR at any stop do so here: their first argument is not to be had any more.
  * A system call ends streaming mode and drops what the vector registers hold beyond 128 bits: these are saved and put back. */
 #include "lib/os/linux/inject.h"
@@ -37,6 +38,12 @@ struct vectors_header {
     uint16_t length, max_length, flags, reserved;
 };
 #define VECTORS_LIVE 1 /* in flags: there is more than 128 bits of each */
+
+/* Results of interrupted calls, which no program sees. A signal without a handler restarts them all. */
+#define RESTART_AS_HANDLER_SAYS 512 /* ERESTARTSYS: SA_RESTART, or EINTR */
+#define RESTART_ALWAYS 513          /* ERESTARTNOINTR */
+#define RESTART_WITHOUT_HANDLER 514 /* ERESTARTNOHAND: otherwise EINTR */
+#define RESTART_COUNTING 516        /* ERESTART_RESTARTBLOCK: the same, and goes on with its time limit */
 
 _Static_assert(sizeof(struct user_pt_regs) <= sizeof((struct leat__registers){0}.bytes), "registers fit");
 
@@ -116,40 +123,62 @@ int leat__registers_result(pid_t thread, int64_t *result) {
     return error;
 }
 
-/* Whether the call counts its time from its first start, which the kernel remembers for restart_syscall. */
-static bool goes_on_counting(long call, const struct user_pt_regs *registers) {
-    int operation;
-    switch (call) {
-    case SYS_nanosleep:
-        return true;
-    case SYS_clock_nanosleep:
-        return (registers->regs[1] & TIMER_ABSTIME) == 0;
-    case SYS_futex:
-        operation = (int)registers->regs[1] & FUTEX_CMD_MASK;
-        return registers->regs[3] != 0 && (operation == FUTEX_WAIT || operation == FUTEX_WAIT_BITSET);
-    default:
-        return false;
-    }
+int64_t leat__registers_refusal(long number, const uint64_t arguments[6]) {
+    (void)number;
+    return (int64_t)arguments[0];
 }
 
-/* Whether the thread stands, wound back, before the call that it was seen in. */
-static bool stands_before(pid_t thread, long call, const struct user_pt_regs *registers) {
-    unsigned char code[sizeof leat__instruction];
-    return call >= 0 && registers->regs[8] == (uint64_t)call &&
-           leat__target_read(thread, registers->pc, code, sizeof code) == LEAT_OK &&
-           memcmp(code, leat__instruction, sizeof code) == 0;
-}
-
-int leat__registers_restore(pid_t thread, const struct leat__registers *saved, long call, bool undisturbed) {
+int leat__registers_restore(pid_t thread, const struct leat__registers *saved, bool undisturbed) {
     struct user_pt_regs registers;
     (void)undisturbed;
     memcpy(&registers, saved->bytes, sizeof registers);
-    if (stands_before(thread, call, &registers) && goes_on_counting(call, &registers))
-        registers.regs[8] = SYS_restart_syscall;
     int result = set(thread, &registers);
     if (result == LEAT_OK && saved->vectors != NULL)
         result = set_set(thread, saved->vectors_kind, saved->vectors, saved->vectors_size);
     return result;
+}
+
+bool leat__registers_stand_before(pid_t thread, const struct leat__registers *saved, long call) {
+    struct user_pt_regs registers;
+    unsigned char code[sizeof leat__instruction];
+    memcpy(&registers, saved->bytes, sizeof registers);
+    return call >= 0 && registers.regs[8] == (uint64_t)call &&
+           leat__target_read(thread, registers.pc, code, sizeof code) == LEAT_OK &&
+           memcmp(code, leat__instruction, sizeof code) == 0;
+}
+
+/* The kernel's internal result of the call when a signal interrupts it: what differs is what follows a signal that has a handler. */
+static int result_when_interrupted(const struct user_pt_regs *registers) {
+    int operation;
+    switch (registers->regs[8]) {
+    case SYS_nanosleep:
+    case SYS_restart_syscall: /* one of these, interrupted before */
+        return RESTART_COUNTING;
+    case SYS_clock_nanosleep:
+        return (registers->regs[1] & TIMER_ABSTIME) == 0 ? RESTART_COUNTING : RESTART_WITHOUT_HANDLER;
+    case SYS_futex:
+        operation = (int)registers->regs[1] & FUTEX_CMD_MASK;
+        if (operation != FUTEX_WAIT && operation != FUTEX_WAIT_BITSET)
+            return RESTART_ALWAYS;
+        return registers->regs[3] != 0 ? RESTART_COUNTING : RESTART_AS_HANDLER_SAYS;
+    case SYS_ppoll:
+    case SYS_pselect6:
+    case SYS_rt_sigsuspend:
+    case SYS_msgrcv:
+    case SYS_msgsnd:
+        return RESTART_WITHOUT_HANDLER;
+    default:
+        return RESTART_AS_HANDLER_SAYS;
+    }
+}
+
+int leat__registers_interrupt(pid_t thread, const struct leat__registers *saved) {
+    struct user_pt_regs before, registers;
+    size_t size = sizeof registers;
+    memcpy(&before, saved->bytes, sizeof before);
+    int result = get_set(thread, NT_PRSTATUS, &registers, &size);
+    registers.regs[0] = (uint64_t)-(int64_t)result_when_interrupted(&before);
+    return result == LEAT_OK ? set_set(thread, NT_PRSTATUS, &registers, sizeof registers) : result;
 }
 
 void leat__registers_free(struct leat__registers *saved) {

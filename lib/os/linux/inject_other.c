@@ -23,8 +23,23 @@ int leat__registers_result(pid_t thread, int64_t *result) {
     return LEAT_ENOTSUP;
 }
 
-int leat__registers_restore(pid_t thread, const struct leat__registers *saved, long call, bool undisturbed) {
-    (void)thread, (void)saved, (void)call, (void)undisturbed;
+int64_t leat__registers_refusal(long number, const uint64_t arguments[6]) {
+    (void)number, (void)arguments;
+    return 0;
+}
+
+int leat__registers_restore(pid_t thread, const struct leat__registers *saved, bool undisturbed) {
+    (void)thread, (void)saved, (void)undisturbed;
+    return LEAT_ENOTSUP;
+}
+
+bool leat__registers_stand_before(pid_t thread, const struct leat__registers *saved, long call) {
+    (void)thread, (void)saved, (void)call;
+    return false;
+}
+
+int leat__registers_interrupt(pid_t thread, const struct leat__registers *saved) {
+    (void)thread, (void)saved;
     return LEAT_ENOTSUP;
 }
 

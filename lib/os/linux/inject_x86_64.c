@@ -75,6 +75,11 @@ int leat__registers_result(pid_t thread, int64_t *result) {
     return error;
 }
 
+int64_t leat__registers_refusal(long number, const uint64_t arguments[6]) {
+    (void)arguments;
+    return number;
+}
+
 /* Calls that fail with EINTR at any stop, although nobody has sent a signal, and lose nothing by being made again: those without
  * a time limit. */
 static bool can_be_made_again(const struct user_regs_struct *registers) {
@@ -96,9 +101,8 @@ static bool can_be_made_again(const struct user_regs_struct *registers) {
     }
 }
 
-int leat__registers_restore(pid_t thread, const struct leat__registers *saved, long call, bool undisturbed) {
+int leat__registers_restore(pid_t thread, const struct leat__registers *saved, bool undisturbed) {
     struct user_regs_struct registers;
-    (void)call; /* orig_rax tells for certain */
     memcpy(&registers, saved->bytes, sizeof registers);
     if (undisturbed && (int64_t)registers.rax == -EINTR && can_be_made_again(&registers)) {
         registers.rax = registers.orig_rax;
@@ -106,6 +110,17 @@ int leat__registers_restore(pid_t thread, const struct leat__registers *saved, l
         registers.rip -= leat__instruction_size;
     }
     return set(thread, &registers);
+}
+
+/* orig_rax and rax tell of it. */
+bool leat__registers_stand_before(pid_t thread, const struct leat__registers *saved, long call) {
+    (void)thread, (void)saved, (void)call;
+    return false;
+}
+
+int leat__registers_interrupt(pid_t thread, const struct leat__registers *saved) {
+    (void)thread, (void)saved;
+    return LEAT_OK;
 }
 
 void leat__registers_free(struct leat__registers *saved) {
