@@ -95,7 +95,8 @@ static void show_sync(const leat_sync_info *info) {
     if (info->kind == LEAT_KIND_MUTEX) {
         line("state", info->lost ? "lost: until 'leat reset'" : info->held ? "held" : info->abandoned ? "held by one who died" : "free");
         if (info->held)
-            printf("  %-12s process %u\n", "holder", info->holder);
+            printf("  %-12s %s %u\n", "holder", info->inherits_priority ? "thread" : "process", info->holder);
+        line("priority", info->inherits_priority ? "inherited by its holder" : "not inherited");
     } else if (info->kind == LEAT_KIND_EVENT) {
         line("state", info->set ? "set" : "not set");
         line("reset", info->manual_reset ? "manual" : "automatic");

@@ -167,6 +167,7 @@ json_t *json_of_sync(const leat_sync_info *info) {
         json_object_set_new(object, "abandoned", json_boolean(info->abandoned));
         json_object_set_new(object, "lost", json_boolean(info->lost));
         json_object_set_new(object, "holder", info->holder != 0 ? json_count(info->holder) : json_null());
+        json_object_set_new(object, "inherits_priority", json_boolean(info->inherits_priority));
     } else if (info->kind == LEAT_KIND_EVENT) {
         json_object_set_new(object, "set", json_boolean(info->set));
         json_object_set_new(object, "manual_reset", json_boolean(info->manual_reset));
