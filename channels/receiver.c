@@ -421,6 +421,14 @@ int leat_release(leat_receiver *receiver, size_t amount) {
     return LEAT_OK;
 }
 
+void leat_unpeek(leat_receiver *receiver) {
+    if (receiver->side.object.resource.forked || receiver->peeked == 0)
+        return;
+    receiver->peeked = 0;
+    receiver->peeked_bytes = 0;
+    open_window(receiver);
+}
+
 /* --- Coming, going, questions ----------------------------------------------------------------------------------------- */
 
 static bool sender_is_there(struct leat__side *side) {

@@ -6,12 +6,25 @@ install(TARGETS leat leat_static EXPORT leat-targets
     LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}
     ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR}
     RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+if(LEAT_BUILD_UV)
+    install(TARGETS leat_uv leat_uv_static EXPORT leat-uv-targets
+        LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}
+        ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR}
+        RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+    set(leat_not_installed "")
+else()
+    set(leat_not_installed PATTERN uv.h EXCLUDE)
+endif()
 install(DIRECTORY ${CMAKE_CURRENT_SOURCE_DIR}/include/leat DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}
-    FILES_MATCHING PATTERN "*.h")
+    FILES_MATCHING PATTERN "*.h" ${leat_not_installed})
 
-# find_package(leat) gives leat::leat and leat::leat_static, the names that a build which includes leat's tree uses too.
+# find_package(leat) gives leat::leat and leat::leat_static, the names that a build which includes leat's tree uses too;
+# find_package(leat COMPONENTS uv) leat::leat_uv and leat::leat_uv_static besides.
 set(leat_package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/leat)
 install(EXPORT leat-targets NAMESPACE leat:: DESTINATION ${leat_package_dir})
+if(LEAT_BUILD_UV)
+    install(EXPORT leat-uv-targets NAMESPACE leat:: DESTINATION ${leat_package_dir})
+endif()
 configure_package_config_file(${CMAKE_CURRENT_LIST_DIR}/leat-config.cmake.in
     ${CMAKE_CURRENT_BINARY_DIR}/leat-config.cmake
     INSTALL_DESTINATION ${leat_package_dir}
@@ -40,6 +53,10 @@ endif()
 set(LEAT_PC_LIBS_PRIVATE "${CMAKE_THREAD_LIBS_INIT}")
 configure_file(${CMAKE_CURRENT_LIST_DIR}/leat.pc.in ${CMAKE_CURRENT_BINARY_DIR}/leat.pc @ONLY)
 install(FILES ${CMAKE_CURRENT_BINARY_DIR}/leat.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+if(LEAT_BUILD_UV)
+    configure_file(${CMAKE_CURRENT_LIST_DIR}/leat_uv.pc.in ${CMAKE_CURRENT_BINARY_DIR}/leat_uv.pc @ONLY)
+    install(FILES ${CMAKE_CURRENT_BINARY_DIR}/leat_uv.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+endif()
 
 # The command (tools/ installs it) finds the library next to it, wherever the two are. Packagers who forbid that give
 # CMAKE_SKIP_INSTALL_RPATH.

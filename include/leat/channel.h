@@ -190,6 +190,9 @@ LEAT_API LEAT_CHECKED int leat_peek_many(leat_receiver *receiver, leat_message *
  * sender. LEAT_ESTATE when fewer are peeked at (none is released). */
 LEAT_API LEAT_CHECKED int leat_release(leat_receiver *receiver, size_t count);
 
+/* As if nothing had been peeked at: what was handed out and not released stays in the channel and may be received in any way. */
+LEAT_API void leat_unpeek(leat_receiver *receiver);
+
 /* Waits until a sender is there, or messages are; LEAT_OK at once if so. LEAT_ETIMEDOUT, LEAT_EAGAIN. */
 LEAT_API LEAT_CHECKED int leat_receiver_wait_peer(leat_receiver *receiver, uint64_t deadline_ns);
 

@@ -31,14 +31,18 @@ build_and_run() {
 # check_headers COMPILER ARGUMENT...
 check_headers() {
     for header in "$includedir"/leat/*.h; do
-        printf '#include <leat/%s>\n' "${header##*/}" >"$work/header"
+        : >"$work/header"
+        [ "${header##*/}" != uv.h ] || printf '#define _GNU_SOURCE 1\n' >"$work/header" # libuv's own headers do not do without
+        printf '#include <leat/%s>\n' "${header##*/}" >>"$work/header"
         "$@" -Wall -Wextra -Wpedantic -Werror -fsyntax-only -I"$includedir" "$work/header"
     done
 }
 
 shared=$(pkg-config --cflags --libs leat)
 static=$(pkg-config --static --cflags --libs leat)
+uv=$(pkg-config --cflags --libs leat_uv)
 build_and_run shared c '"$cc" "$c" '"$shared"
+build_and_run shared uv '"$cc" "$(dirname "$c")/uv.c" '"$uv"
 build_and_run static c '"$cc" -static "$c" '"$static"
 check_headers "$cc" -x c -std=c11
 if [ -n "$cxx" ]; then

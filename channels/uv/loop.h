@@ -1,0 +1,50 @@
+/* channels/uv/loop.h - what the channels of one libuv loop share (leat/uv.h).
+ *
+ * A doorbell, and three handles of libuv's: two that poll its descriptors, and one that is busy: an idle handle, which keeps the loop from
+ * sleeping as long as there is more to do than one turn allows. They are unreferenced, made with the first channel of a loop and
+ * closed with its last.
+ *
+ * An *item* is a receiver or a sender in the doorbell. `work` does what its doorbell says there is to do, within its budget. It may close
+ * any handle, itself and the last one included: so nothing here is freed before libuv calls back that it is closed.
+ */
+#ifndef LEAT_CHANNELS_UV_LOOP_H
+#define LEAT_CHANNELS_UV_LOOP_H
+
+#include "leat/doorbell.h"
+#include "leat/uv.h"
+
+struct leat_uv_loop {
+    uv_loop_t *loop;
+    leat_doorbell *doorbell;
+    uv_poll_t rings, rest;
+    uv_idle_t busy;
+    unsigned channels;   /* that are not closed */
+    unsigned open;       /* of the three handles */
+    leat_uv_sender_t *telling; /* senders that have something to tell */
+    struct leat_uv_loop *next;
+};
+
+/* What the loop's channels share, made if this is the first one; given back if nobody joins. */
+int leat__uv_share(uv_loop_t *loop, struct leat_uv_loop **shared);
+void leat__uv_give_back(struct leat_uv_loop *shared);
+
+/* Makes the handle part of its loop, item->shared. Cannot fail. `mark` is a callback that is never called: by it the handle is known. */
+void leat__uv_join(uv_timer_t *uv, struct leat_uv_item *item, uv_timer_cb mark);
+
+/* Out of the loop: `closed` is called when libuv is done with the handle. The channel is closed by the caller. */
+void leat__uv_leave(uv_timer_t *uv, struct leat_uv_item *item, uv_close_cb closed);
+
+/* Active, and referenced as the caller has it; or not. */
+void leat__uv_set_active(uv_timer_t *uv, bool active);
+
+/* Has the loop look at its channels in its next turn. */
+void leat__uv_hurry(struct leat_uv_loop *shared);
+
+/* What a handle is. */
+bool leat__uv_receiver_is(const uv_handle_t *handle);
+bool leat__uv_sender_is(const uv_handle_t *handle);
+
+/* Tells of the sender's requests that are done, and of news. */
+void leat__uv_tell_done(leat_uv_sender_t *sender);
+
+#endif

@@ -1,0 +1,192 @@
+/* channels/uv/receiver.c - receivers as libuv handles (leat/uv.h). */
+#include <string.h>
+
+#include "channels/uv/loop.h"
+
+#define BATCH 64
+
+static leat_uv_receiver_t *of_item(struct leat_uv_item *item) {
+    return (leat_uv_receiver_t *)((char *)item - offsetof(leat_uv_receiver_t, item));
+}
+
+static void mark(uv_timer_t *uv) {
+    (void)uv;
+}
+
+bool leat__uv_receiver_is(const uv_handle_t *handle) {
+    return handle->type == UV_TIMER && ((const uv_timer_t *)handle)->timer_cb == mark;
+}
+
+static bool is_closing(const leat_uv_receiver_t *receiver) {
+    return uv_is_closing((const uv_handle_t *)&receiver->uv) != 0;
+}
+
+/* --- Handing over ---------------------------------------------------------------------------------------------------------- */
+
+/* Whether the message was handed over. */
+static bool hand_over(leat_uv_receiver_t *receiver, const leat_message *message) {
+    if (receiver->on_message != NULL) {
+        receiver->on_message(receiver, message);
+        return true;
+    }
+    uv_buf_t buffer = {0};
+    receiver->on_alloc(receiver, message->size, &buffer);
+    if (!receiver->started)
+        return false;
+    if (buffer.base == NULL || buffer.len < message->size) {
+        leat_uv_receiver_stop(receiver);
+        receiver->on_copy(receiver, UV_ENOBUFS, &buffer);
+        return false;
+    }
+    if (message->size > 0)
+        memcpy(buffer.base, message->data, message->size);
+    receiver->on_copy(receiver, (ssize_t)message->size, &buffer);
+    return true;
+}
+
+static void tell(leat_uv_receiver_t *receiver, leat_peer peer, int status) {
+    if (receiver->on_peer != NULL && receiver->started)
+        receiver->on_peer(receiver, peer, status);
+}
+
+/* That the first sender has come is no news for those who wait for messages; here it is. */
+static void meet(leat_uv_receiver_t *receiver) {
+    if (receiver->met || leat_receiver_peer(receiver->channel) != LEAT_PEER_PRESENT)
+        return;
+    receiver->met = true;
+    tell(receiver, LEAT_PEER_PRESENT, 0);
+}
+
+static void tell_result(leat_uv_receiver_t *receiver, int result) {
+    switch (result) {
+    case LEAT_EAGAIN:
+        return;
+    case LEAT_EPEERBACK:
+        receiver->met = true;
+        tell(receiver, LEAT_PEER_PRESENT, 0);
+        return;
+    case LEAT_ECLOSED:
+    case LEAT_EPEERDIED:
+        receiver->met = true; /* it came and went */
+        tell(receiver, result == LEAT_ECLOSED ? LEAT_PEER_CLOSED : LEAT_PEER_DIED, 0);
+        return;
+    default:
+        if (receiver->on_peer != NULL && receiver->started) {
+            leat_uv_receiver_stop(receiver);
+            receiver->on_peer(receiver, LEAT_PEER_NONE, leat_uv_error(result));
+        }
+        leat_uv_receiver_stop(receiver);
+    }
+}
+
+static void work(struct leat_uv_item *item) {
+    leat_uv_receiver_t *receiver = of_item(item);
+    leat_message messages[BATCH];
+    size_t count = 0, done = 0;
+    receiver->working = true;
+    meet(receiver);
+    int result = receiver->started ? leat_peek_many(receiver->channel, messages, receiver->budget, &count, LEAT_NOW) : LEAT_EAGAIN;
+    if (result != LEAT_OK) {
+        tell_result(receiver, result);
+        count = 0;
+    }
+    while (done < count && receiver->started && hand_over(receiver, &messages[done]))
+        done++;
+    receiver->working = false;
+    if (done > 0 && leat_release(receiver->channel, done) != LEAT_OK) /* the sender changed what it had sent */
+        tell_result(receiver, LEAT_ECORRUPT);
+    leat_unpeek(receiver->channel);
+    if (is_closing(receiver))
+        leat_receiver_close(receiver->channel);
+}
+
+/* --- Life ------------------------------------------------------------------------------------------------------------------ */
+
+int leat_uv_receiver_init(uv_loop_t *loop, leat_uv_receiver_t *receiver, leat_receiver *channel) {
+    if (loop == NULL || receiver == NULL || channel == NULL)
+        return UV_EINVAL;
+    memset(receiver, 0, sizeof *receiver);
+    int result = leat__uv_share(loop, &receiver->item.shared);
+    if (result != 0)
+        return result;
+    leat__uv_join(&receiver->uv, &receiver->item, mark);
+    receiver->item.work = work;
+    receiver->channel = channel;
+    receiver->budget = BATCH;
+    return 0;
+}
+
+int leat_uv_receiver_open(uv_loop_t *loop, leat_uv_receiver_t *receiver, const char *name, const leat_channel_options *options) {
+    leat_receiver *channel;
+    int result = leat_receiver_open(&channel, name, options);
+    if (result != LEAT_OK)
+        return leat_uv_error(result);
+    result = leat_uv_receiver_init(loop, receiver, channel);
+    if (result != 0)
+        leat_receiver_close(channel);
+    return result;
+}
+
+static int start(leat_uv_receiver_t *receiver, leat_uv_peer_cb on_peer) {
+    int result = leat_doorbell_add_receiver(receiver->item.shared->doorbell, receiver->channel, &receiver->item);
+    if (result != LEAT_OK)
+        return leat_uv_error(result);
+    receiver->on_peer = on_peer;
+    receiver->started = true;
+    leat__uv_set_active(&receiver->uv, true);
+    leat__uv_hurry(receiver->item.shared);
+    return 0;
+}
+
+static int check_start(const leat_uv_receiver_t *receiver, bool callbacks) {
+    if (receiver == NULL || !callbacks || is_closing(receiver))
+        return UV_EINVAL;
+    return receiver->started ? UV_EALREADY : 0;
+}
+
+int leat_uv_receiver_start(leat_uv_receiver_t *receiver, leat_uv_message_cb on_message, leat_uv_peer_cb on_peer) {
+    int result = check_start(receiver, on_message != NULL);
+    if (result != 0)
+        return result;
+    receiver->on_message = on_message;
+    return start(receiver, on_peer);
+}
+
+int leat_uv_receiver_start_copy(leat_uv_receiver_t *receiver, leat_uv_alloc_cb on_alloc, leat_uv_copy_cb on_copy,
+                                leat_uv_peer_cb on_peer) {
+    int result = check_start(receiver, on_alloc != NULL && on_copy != NULL);
+    if (result != 0)
+        return result;
+    receiver->on_message = NULL;
+    receiver->on_alloc = on_alloc;
+    receiver->on_copy = on_copy;
+    return start(receiver, on_peer);
+}
+
+void leat_uv_receiver_stop(leat_uv_receiver_t *receiver) {
+    if (!receiver->started)
+        return;
+    leat_doorbell_remove_receiver(receiver->channel);
+    receiver->started = false;
+    leat__uv_set_active(&receiver->uv, false);
+}
+
+int leat_uv_receiver_set_budget(leat_uv_receiver_t *receiver, unsigned messages) {
+    if (messages == 0 || messages > BATCH)
+        return UV_EINVAL;
+    receiver->budget = messages;
+    return 0;
+}
+
+leat_receiver *leat_uv_receiver_channel(const leat_uv_receiver_t *receiver) {
+    return receiver->channel;
+}
+
+void leat_uv_receiver_close(leat_uv_receiver_t *receiver, uv_close_cb callback) {
+    if (is_closing(receiver))
+        return;
+    leat_uv_receiver_stop(receiver);
+    leat__uv_leave(&receiver->uv, &receiver->item, callback);
+    if (!receiver->working) /* else the message that is being handled is still in the channel */
+        leat_receiver_close(receiver->channel);
+}

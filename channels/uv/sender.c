@@ -1,0 +1,294 @@
+/* channels/uv/sender.c - senders as libuv handles (leat/uv.h).
+ *
+ * Requests wait in a queue until there is room, and then in another until the loop can tell of them: never from inside the call that made
+ * them. A sender is in the doorbell from its making, so that it can wait for room at any time. */
+#include <string.h>
+
+#include "channels/uv/loop.h"
+
+static leat_uv_sender_t *of_item(struct leat_uv_item *item) {
+    return (leat_uv_sender_t *)((char *)item - offsetof(leat_uv_sender_t, item));
+}
+
+static void mark(uv_timer_t *uv) {
+    (void)uv;
+}
+
+bool leat__uv_sender_is(const uv_handle_t *handle) {
+    return handle->type == UV_TIMER && ((const uv_timer_t *)handle)->timer_cb == mark;
+}
+
+static bool is_closing(const leat_uv_sender_t *sender) {
+    return uv_is_closing((const uv_handle_t *)&sender->uv) != 0;
+}
+
+static void update_active(leat_uv_sender_t *sender) {
+    if (!is_closing(sender))
+        leat__uv_set_active(&sender->uv, sender->started || sender->queue != NULL || sender->done != NULL);
+}
+
+/* There is something to be told: in the loop's next turn, if not in this one. */
+static void tell_later(leat_uv_sender_t *sender) {
+    struct leat_uv_loop *shared = sender->item.shared;
+    if (sender->done == NULL && sender->news == LEAT_OK) {
+        sender->next_telling = shared->telling;
+        shared->telling = sender;
+    }
+    leat__uv_hurry(shared);
+}
+
+/* --- Queues ------------------------------------------------------------------------------------------------------------------ */
+
+static void finish_request(leat_uv_sender_t *sender, leat_uv_send_t *request, int status) {
+    request->status = status;
+    request->next = NULL;
+    tell_later(sender);
+    *sender->done_end = request;
+    sender->done_end = &request->next;
+}
+
+static leat_uv_send_t *take_first(leat_uv_sender_t *sender) {
+    leat_uv_send_t *request = sender->queue;
+    sender->queue = request->next;
+    if (sender->queue == NULL)
+        sender->queue_end = &sender->queue;
+    sender->queued -= request->size;
+    return request;
+}
+
+static void cancel_all(leat_uv_sender_t *sender) {
+    while (sender->queue != NULL)
+        finish_request(sender, take_first(sender), UV_ECANCELED);
+}
+
+static bool is_news(int result) {
+    return result == LEAT_ECLOSED || result == LEAT_EPEERDIED || result == LEAT_EPEERBACK;
+}
+
+/* Of several, the last counts. */
+static void note_news(leat_uv_sender_t *sender, int news) {
+    tell_later(sender);
+    sender->news = news;
+}
+
+/* Cannot fail: the sender is in the doorbell, and the message fits. */
+static void want_room(leat_uv_sender_t *sender, size_t size) {
+    int asked = leat_doorbell_want_room(sender->channel, size);
+    (void)asked;
+}
+
+/* Sends what there is room for. */
+static void flush(leat_uv_sender_t *sender) {
+    while (sender->queue != NULL) {
+        const leat_uv_send_t *request = sender->queue;
+        int result = leat_send(sender->channel, request->message, request->size, LEAT_NOW);
+        if (result == LEAT_EAGAIN) {
+            want_room(sender, request->size);
+            break;
+        }
+        if (is_news(result)) {
+            note_news(sender, result);
+            continue;
+        }
+        finish_request(sender, take_first(sender), leat_uv_error(result));
+    }
+}
+
+static void tell(leat_uv_sender_t *sender, leat_peer peer) {
+    if (sender->on_peer != NULL && sender->started)
+        sender->on_peer(sender, peer, 0);
+}
+
+static void tell_news(leat_uv_sender_t *sender) {
+    int news = sender->news;
+    sender->news = LEAT_OK;
+    if (news == LEAT_OK)
+        return;
+    sender->met = true;
+    if (news != LEAT_EPEERBACK && sender->finishing)
+        cancel_all(sender);
+    tell(sender, news == LEAT_EPEERBACK ? LEAT_PEER_PRESENT : news == LEAT_ECLOSED ? LEAT_PEER_CLOSED : LEAT_PEER_DIED);
+}
+
+/* The callbacks may close the sender, or send again. */
+void leat__uv_tell_done(leat_uv_sender_t *sender) {
+    leat_uv_send_t *request = sender->done;
+    sender->done = NULL;
+    sender->done_end = &sender->done;
+    while (request != NULL) {
+        leat_uv_send_t *next = request->next; /* the request's memory is the caller's again */
+        if (request->callback != NULL)
+            request->callback(request, request->status);
+        request = next;
+    }
+    tell_news(sender);
+    update_active(sender);
+}
+
+/* --- What the doorbell says --------------------------------------------------------------------------------------------------- */
+
+static void close_if_finished(leat_uv_sender_t *sender) {
+    if (sender->finishing && sender->queue == NULL && !is_closing(sender))
+        leat_uv_sender_close(sender, sender->item.closed);
+}
+
+/* That the first receiver has come is no news for those who wait for room; here it is. */
+static void look_for_news(leat_uv_sender_t *sender) {
+    int news = leat_sender_news(sender->channel);
+    if (is_news(news)) {
+        note_news(sender, news);
+    } else if (!sender->met && leat_sender_peer(sender->channel) == LEAT_PEER_PRESENT) {
+        sender->met = true;
+        tell(sender, LEAT_PEER_PRESENT);
+    }
+}
+
+static void work(struct leat_uv_item *item) {
+    leat_uv_sender_t *sender = of_item(item);
+    look_for_news(sender);
+    if (is_closing(sender))
+        return;
+    flush(sender);
+    if (sender->wants_room && sender->queue == NULL) {
+        sender->wants_room = false;
+        if (sender->on_writable != NULL && sender->started)
+            sender->on_writable(sender);
+    }
+    close_if_finished(sender);
+    update_active(sender);
+}
+
+/* --- Sending ------------------------------------------------------------------------------------------------------------------ */
+
+int leat_uv_try_send(leat_uv_sender_t *sender, const void *message, size_t size) {
+    if (is_closing(sender) || sender->finishing)
+        return UV_EINVAL;
+    int result = sender->queue != NULL ? LEAT_EAGAIN : leat_send(sender->channel, message, size, LEAT_NOW);
+    if (result == LEAT_OK)
+        return 0;
+    if (is_news(result))
+        note_news(sender, result);
+    else if (result != LEAT_EAGAIN)
+        return leat_uv_error(result);
+    sender->wants_room = true;
+    if (sender->queue == NULL)
+        want_room(sender, size);
+    return UV_EAGAIN;
+}
+
+int leat_uv_send(leat_uv_send_t *request, leat_uv_sender_t *sender, const void *message, size_t size, leat_uv_send_cb callback) {
+    if (request == NULL || is_closing(sender) || sender->finishing)
+        return UV_EINVAL;
+    if (size > leat_sender_max_message(sender->channel))
+        return UV_EMSGSIZE;
+    if (sender->high_water != 0 && sender->queue != NULL && sender->queued + size > sender->high_water)
+        return UV_ENOBUFS;
+    *request = (leat_uv_send_t){.data = request->data, .sender = sender, .callback = callback, .message = message, .size = size};
+    bool first = sender->queue == NULL;
+    *sender->queue_end = request;
+    sender->queue_end = &request->next;
+    sender->queued += size;
+    if (first)
+        flush(sender);
+    update_active(sender);
+    return 0;
+}
+
+size_t leat_uv_sender_queue_size(const leat_uv_sender_t *sender) {
+    return sender->queued;
+}
+
+void leat_uv_sender_set_high_water(leat_uv_sender_t *sender, size_t bytes) {
+    sender->high_water = bytes;
+}
+
+leat_sender *leat_uv_sender_channel(const leat_uv_sender_t *sender) {
+    return sender->channel;
+}
+
+/* --- Life ---------------------------------------------------------------------------------------------------------------------- */
+
+int leat_uv_sender_init(uv_loop_t *loop, leat_uv_sender_t *sender, leat_sender *channel) {
+    if (loop == NULL || sender == NULL || channel == NULL)
+        return UV_EINVAL;
+    memset(sender, 0, sizeof *sender);
+    int result = leat__uv_share(loop, &sender->item.shared);
+    if (result != 0)
+        return result;
+    result = leat_doorbell_add_sender(sender->item.shared->doorbell, channel, &sender->item);
+    if (result != LEAT_OK) {
+        leat__uv_give_back(sender->item.shared);
+        return leat_uv_error(result);
+    }
+    leat__uv_join(&sender->uv, &sender->item, mark);
+    sender->item.work = work;
+    sender->channel = channel;
+    sender->queue_end = &sender->queue;
+    sender->done_end = &sender->done;
+    return 0;
+}
+
+int leat_uv_sender_open(uv_loop_t *loop, leat_uv_sender_t *sender, const char *name, const leat_channel_options *options) {
+    leat_sender *channel;
+    int result = leat_sender_open(&channel, name, options);
+    if (result != LEAT_OK)
+        return leat_uv_error(result);
+    result = leat_uv_sender_init(loop, sender, channel);
+    if (result != 0)
+        leat_sender_close(channel);
+    return result;
+}
+
+int leat_uv_sender_start(leat_uv_sender_t *sender, leat_uv_writable_cb on_writable, leat_uv_sender_peer_cb on_peer) {
+    if (is_closing(sender))
+        return UV_EINVAL;
+    if (sender->started)
+        return UV_EALREADY;
+    sender->on_writable = on_writable;
+    sender->on_peer = on_peer;
+    sender->started = true;
+    update_active(sender);
+    leat_doorbell_again(sender->item.shared->doorbell);
+    return 0;
+}
+
+void leat_uv_sender_stop(leat_uv_sender_t *sender) {
+    sender->started = false;
+    update_active(sender);
+}
+
+/* libuv is done with the handle: the last requests are told of, then the caller's callback is called. */
+static void on_closed(uv_handle_t *handle) {
+    leat_uv_sender_t *sender = (leat_uv_sender_t *)handle;
+    leat__uv_tell_done(sender);
+    if (sender->item.closed != NULL)
+        sender->item.closed(handle);
+}
+
+/* Its requests are told of by on_closed. */
+static void leave_telling(leat_uv_sender_t *sender) {
+    leat_uv_sender_t **link = &sender->item.shared->telling;
+    while (*link != NULL && *link != sender)
+        link = &(*link)->next_telling;
+    if (*link == sender)
+        *link = sender->next_telling;
+}
+
+void leat_uv_sender_close(leat_uv_sender_t *sender, uv_close_cb callback) {
+    if (is_closing(sender))
+        return;
+    cancel_all(sender);
+    leave_telling(sender);
+    sender->started = false;
+    sender->item.closed = callback;
+    leat_sender_close(sender->channel);
+    leat__uv_leave(&sender->uv, &sender->item, on_closed);
+}
+
+void leat_uv_sender_finish(leat_uv_sender_t *sender, uv_close_cb callback) {
+    if (is_closing(sender) || sender->finishing)
+        return;
+    sender->finishing = true;
+    sender->item.closed = callback;
+    close_if_finished(sender);
+}

@@ -1,0 +1,180 @@
+/* leat/uv.h - channels as libuv handles.
+ *
+ *     leat_uv_receiver_t receiver;
+ *     leat_uv_receiver_open(loop, &receiver, "telemetry", NULL);
+ *     leat_uv_receiver_start(&receiver, on_message, on_peer);            void on_message(leat_uv_receiver_t *receiver,
+ *     uv_run(loop, UV_RUN_DEFAULT);                                                      const leat_message *message) { ... }
+ *
+ * A library of its own: link leat_uv and leat. Works with libuv 1.44 and later.
+ *
+ * As libuv has it. Memory for handles and requests is the caller's, from init or open until the close callback or the request's. A handle is a
+ * libuv handle, its member `uv` (first, so that a pointer may be cast to uv_handle_t *): uv_ref, uv_unref, uv_is_active,
+ * uv_is_closing, uv.data and uv_walk do what they always do; only uv_close is replaced by leat_uv_close, which takes any handle. A handle is active, and
+ * keeps the loop running, between start and stop; a sender also while sends are queued. Functions return 0 or a negative UV_ code;
+ * leat_error_detail says more. Everything may be called inside callbacks, closing the handle that calls included. Nothing is called from
+ * inside the functions that the program calls, only from uv_run.
+ *
+ * One wake source for each loop. However many channels a loop has, it polls the same two descriptors (leat/doorbell.h); an idle
+ * channel costs it nothing. A loop that has something to do works for about 200 microseconds on its channels, each in turn, and then lets
+ * timers and everything else have theirs.
+ *
+ * uv_walk also meets the handles that a loop's channels share. leat_uv_close does nothing to them: they go with the last channel.
+ *
+ * Thread safety: that of libuv: everything belongs to the loop's thread. Fork: not supported (uv_loop_fork), as for the channels.
+ */
+#ifndef LEAT_UV_H
+#define LEAT_UV_H
+
+#include <uv.h>
+
+#include "leat/channel.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct leat_uv_receiver_s leat_uv_receiver_t;
+typedef struct leat_uv_sender_s leat_uv_sender_t;
+typedef struct leat_uv_send_s leat_uv_send_t;
+
+/* The UV_ code for one of leat's: LEAT_EAGAIN is UV_EAGAIN, LEAT_ECLOSED is UV_EOF, LEAT_EPEERDIED is UV_ECONNRESET, and so on. */
+LEAT_API int leat_uv_error(int leat_code);
+
+/* Closes any handle: a receiver, a sender, or one of libuv's own. `callback` (may be NULL) is called by the loop afterwards. For a handle that is
+ * closing already, and for those that a loop's channels share, nothing. */
+LEAT_API void leat_uv_close(uv_handle_t *handle, uv_close_cb callback);
+
+/* --- Receiving -------------------------------------------------------------------------------------------------------- */
+
+/* A message, in place: it is in the channel, and its memory valid, until the callback returns; then it is released. */
+typedef void (*leat_uv_message_cb)(leat_uv_receiver_t *receiver, const leat_message *message);
+
+/* The memory for a message of so many bytes; base NULL: none, and UV_ENOBUFS. */
+typedef void (*leat_uv_alloc_cb)(leat_uv_receiver_t *receiver, size_t size, uv_buf_t *buffer);
+
+/* A message by copy, in memory that the alloc callback gave and that is the program's from now on: size bytes. Negative: UV_ENOBUFS, the
+ * message stays in the channel and the handle is stopped. */
+typedef void (*leat_uv_copy_cb)(leat_uv_receiver_t *receiver, ssize_t size, const uv_buf_t *buffer);
+
+/* The sender came (LEAT_PEER_PRESENT), closed or died, in order with its messages; status 0. A status other than 0: the channel cannot be
+ * used any more (UV_EIO: the sender wrote what no correct sender writes), and the handle is stopped. */
+typedef void (*leat_uv_peer_cb)(leat_uv_receiver_t *receiver, leat_peer peer, int status);
+
+/* Of no concern to programs. */
+struct leat_uv_item {
+    void (*work)(struct leat_uv_item *item);
+    struct leat_uv_loop *shared;
+    uv_close_cb closed;
+};
+
+struct leat_uv_receiver_s {
+    uv_timer_t uv; /* public; the rest is not */
+    struct leat_uv_item item;
+    leat_receiver *channel;
+    leat_uv_message_cb on_message;
+    leat_uv_alloc_cb on_alloc;
+    leat_uv_copy_cb on_copy;
+    leat_uv_peer_cb on_peer;
+    unsigned budget;
+    bool started, working, met;
+};
+
+/* Opens the channel as its receiver and makes the handle. What leat_receiver_open refuses, and UV_ENOMEM, UV_EMFILE. */
+LEAT_API LEAT_CHECKED int leat_uv_receiver_open(uv_loop_t *loop, leat_uv_receiver_t *receiver, const char *name,
+                                                const leat_channel_options *options);
+
+/* The same with a channel that is open, and is the handle's from now on; unless this fails. */
+LEAT_API LEAT_CHECKED int leat_uv_receiver_init(uv_loop_t *loop, leat_uv_receiver_t *receiver, leat_receiver *channel);
+
+/* Starts to receive in place. on_peer may be NULL. UV_EALREADY when started, UV_EINVAL without on_message or when closing. */
+LEAT_API LEAT_CHECKED int leat_uv_receiver_start(leat_uv_receiver_t *receiver, leat_uv_message_cb on_message, leat_uv_peer_cb on_peer);
+
+/* Starts to receive by copy, as uv_read_start does. */
+LEAT_API LEAT_CHECKED int leat_uv_receiver_start_copy(leat_uv_receiver_t *receiver, leat_uv_alloc_cb on_alloc, leat_uv_copy_cb on_copy,
+                                                      leat_uv_peer_cb on_peer);
+
+/* No callback after this; what was not handed over stays in the channel. Nothing if it is not started. */
+LEAT_API void leat_uv_receiver_stop(leat_uv_receiver_t *receiver);
+
+/* How many messages at most are handed over before another channel of the loop has its turn: 1 to 64 (else UV_EINVAL), at first 64. */
+LEAT_API LEAT_CHECKED int leat_uv_receiver_set_budget(leat_uv_receiver_t *receiver, unsigned messages);
+
+/* The channel, to ask it questions, or to receive from it by calls while the handle is stopped. */
+LEAT_API leat_receiver *leat_uv_receiver_channel(const leat_uv_receiver_t *receiver);
+
+/* Stops, leaves the channel, and calls `callback` (may be NULL) from the loop. */
+LEAT_API void leat_uv_receiver_close(leat_uv_receiver_t *receiver, uv_close_cb callback);
+
+/* --- Sending ---------------------------------------------------------------------------------------------------------- */
+
+/* 0: it is in the channel. UV_ECANCELED: the handle was closed before that. Else why it could not be sent. */
+typedef void (*leat_uv_send_cb)(leat_uv_send_t *request, int status);
+
+/* There is room again, after leat_uv_try_send had said UV_EAGAIN. */
+typedef void (*leat_uv_writable_cb)(leat_uv_sender_t *sender);
+
+/* The receiver came, closed or died; status as for receivers. */
+typedef void (*leat_uv_sender_peer_cb)(leat_uv_sender_t *sender, leat_peer peer, int status);
+
+struct leat_uv_send_s {
+    void *data; /* public; the rest is not */
+    leat_uv_sender_t *sender;
+    leat_uv_send_cb callback;
+    const void *message;
+    size_t size;
+    int status;
+    leat_uv_send_t *next;
+};
+
+struct leat_uv_sender_s {
+    uv_timer_t uv; /* public; the rest is not */
+    struct leat_uv_item item;
+    leat_sender *channel;
+    leat_uv_writable_cb on_writable;
+    leat_uv_sender_peer_cb on_peer;
+    leat_uv_send_t *queue, **queue_end; /* not sent yet */
+    leat_uv_send_t *done, **done_end;   /* to be told of */
+    size_t queued, high_water;
+    leat_uv_sender_t *next_telling;
+    int news; /* of the receiver, to be told of */
+    bool started, wants_room, met, finishing;
+};
+
+/* Opens the channel as its sender and makes the handle. What leat_sender_open refuses, and UV_ENOMEM, UV_EMFILE; UV_ENOTSUP for one of
+ * many senders. */
+LEAT_API LEAT_CHECKED int leat_uv_sender_open(uv_loop_t *loop, leat_uv_sender_t *sender, const char *name,
+                                              const leat_channel_options *options);
+
+/* The same with a channel that is open, and is the handle's from now on; unless this fails. */
+LEAT_API LEAT_CHECKED int leat_uv_sender_init(uv_loop_t *loop, leat_uv_sender_t *sender, leat_sender *channel);
+
+/* From now on tells of room and of the receiver; either may be NULL. UV_EALREADY, UV_EINVAL when closing. Sending does not need it. */
+LEAT_API LEAT_CHECKED int leat_uv_sender_start(leat_uv_sender_t *sender, leat_uv_writable_cb on_writable,
+                                               leat_uv_sender_peer_cb on_peer);
+LEAT_API void leat_uv_sender_stop(leat_uv_sender_t *sender);
+
+/* Sends now, or not at all: UV_EAGAIN when there is no room or others are queued, UV_EMSGSIZE. */
+LEAT_API LEAT_CHECKED int leat_uv_try_send(leat_uv_sender_t *sender, const void *message, size_t size);
+
+/* Sends now or as soon as there is room, in order. The message's memory must stay as it is until `callback` (may be NULL) is called. UV_ENOBUFS
+ * when the messages that are queued would pass the high-water mark, UV_EMSGSIZE, UV_EINVAL when closing: then there is no callback. */
+LEAT_API LEAT_CHECKED int leat_uv_send(leat_uv_send_t *request, leat_uv_sender_t *sender, const void *message, size_t size,
+                                       leat_uv_send_cb callback);
+
+/* Bytes that are queued, and at how many more are refused: at first, and for 0, never. */
+LEAT_API size_t leat_uv_sender_queue_size(const leat_uv_sender_t *sender);
+LEAT_API void leat_uv_sender_set_high_water(leat_uv_sender_t *sender, size_t bytes);
+
+/* The channel, to ask it questions. */
+LEAT_API leat_sender *leat_uv_sender_channel(const leat_uv_sender_t *sender);
+
+/* Closes at once; what is queued is cancelled. */
+LEAT_API void leat_uv_sender_close(leat_uv_sender_t *sender, uv_close_cb callback);
+
+/* Closes once what is queued has been sent, or can not be because the receiver has gone: that is cancelled. */
+LEAT_API void leat_uv_sender_finish(leat_uv_sender_t *sender, uv_close_cb callback);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
