@@ -6,6 +6,7 @@
 #include "channels/receiver.h"
 #include "channels/sender.h"
 #include "lib/fail.h"
+#include "lib/sync.h"
 
 #define PLACES_MIN 16
 #define AT_ONCE 64             /* tokens or notices taken from the kernel by one call */
@@ -17,11 +18,15 @@
 static const uint64_t look_after_ns[] = {1000000, 10000000, 50000000};
 #define LOOKS (sizeof look_after_ns / sizeof *look_after_ns)
 
+enum sort { RECEIVER, SENDER, WAITABLE };
+
 struct leat__item {
     struct leat_doorbell *doorbell;
-    struct leat__side *side;
+    enum sort sort;
+    struct leat__object *object;
+    struct leat__side *side; /* one of these two */
+    leat_waitable *waitable;
     void *data;
-    bool sends;
     bool wants_room; /* a sender: for so many bytes */
     size_t room;
     bool armed;
@@ -55,6 +60,13 @@ struct leat_doorbell {
     leat_doorbell_statistics statistics;
 };
 
+static void wake_up(struct leat__item *item) {
+    if (item->waitable != NULL)
+        leat__sync_awake(item->waitable);
+    else
+        leat__side_awake(item->side);
+}
+
 /* --- The list of the ready ---------------------------------------------------------------------------------------------- */
 
 static bool is_ready(const struct leat__item *item) {
@@ -87,7 +99,7 @@ static void take_out(struct leat__item *item) {
 
 static void make_ready(struct leat__item *item) {
     if (item->armed)
-        leat__side_awake(item->side);
+        wake_up(item);
     item->armed = false;
     if (!is_ready(item))
         append(item);
@@ -138,9 +150,11 @@ static void look_at_suspects(leat_doorbell *doorbell) {
 
 static bool has_something(struct leat__item *item) {
     struct leat__side *side = item->side;
-    if (item->sends && item->wants_room && leat__ring_has_room(&leat__sender_of(side)->ring, item->room))
+    if (item->sort == WAITABLE)
+        return leat__sync_obtainable(item->waitable, item->asks);
+    if (item->wants_room && leat__ring_has_room(&leat__sender_of(side)->ring, item->room))
         return true;
-    if (!item->sends && leat__ring_has(&leat__receiver_of(side)->ring, leat__receiver_of(side)->ring.lane.position))
+    if (item->sort == RECEIVER && leat__ring_has(&leat__receiver_of(side)->ring, leat__receiver_of(side)->ring.lane.position))
         return true;
     /* A peer that came or left in order has said so in its page; a death only the kernel knows. */
     bool told = leat__load_acquire32(&side->peer->opened) != side->peer_seen ||
@@ -151,16 +165,22 @@ static bool has_something(struct leat__item *item) {
     return true;
 }
 
+static void announce(struct leat__item *item) {
+    item->doorbell->statistics.announced++;
+    if (item->waitable != NULL)
+        leat__sync_announce(item->waitable);
+    else
+        leat__side_announce(item->side, LEAT__WATCHES | LEAT__LOOPS);
+    leat__fence_full(); /* [S1] [L3] the announcement before the look */
+    if (item->side != NULL && !leat__side_cool_peer(item->side) && item->looks == 0)
+        item->looks = 1;
+}
+
 /* Announces and looks again; false when there is something after all. */
 static bool arm(struct leat__item *item) {
-    struct leat__side *side = item->side;
-    item->doorbell->statistics.announced++;
-    leat__side_announce(side, LEAT__WATCHES | LEAT__LOOPS);
-    leat__fence_full(); /* [S1] the announcement before the look */
-    if (!leat__side_cool_peer(side) && item->looks == 0)
-        item->looks = 1;
+    announce(item);
     if (has_something(item)) {
-        leat__side_awake(side);
+        wake_up(item);
         return false;
     }
     item->armed = true;
@@ -303,35 +323,61 @@ static int find_place(leat_doorbell *doorbell, uint32_t *place) {
 
 static int watch_file(leat_doorbell *doorbell, struct leat__item *item) {
     leat__os_fork_hold();
-    bool watched = leat__os_watch_add(doorbell->resource.watch, &item->side->object.resource.file,
-                                      item->sends ? LEAT__TOUCH_WRITE : LEAT__TOUCH_READ, &item->watch_number);
+    bool watched = leat__os_watch_add(doorbell->resource.watch, &item->object->resource.file,
+                                      item->sort == RECEIVER ? LEAT__TOUCH_READ : LEAT__TOUCH_WRITE, &item->watch_number);
     leat__os_fork_release();
     return watched ? LEAT_OK : leat__fail(LEAT_ELIMIT, 0, "the system watches no further file for this user (or there is no /proc)");
 }
 
-static int add(leat_doorbell *doorbell, struct leat__side *side, bool sends, void *data) {
-    if (doorbell->resource.forked || side->object.resource.forked)
+/* Says in shared memory where to ring. */
+static int say_where(struct leat__item *item, uint64_t token) {
+    uint64_t number = item->doorbell->number;
+    if (item->waitable != NULL)
+        return leat__sync_listen(item->waitable, number, token);
+    leat__store_relaxed64(&item->side->own->doorbell, number);
+    leat__store_relaxed64(&item->side->own->token, token);
+    return LEAT_OK;
+}
+
+static int take_place(leat_doorbell *doorbell, struct leat__item *item) {
+    struct place *place = &doorbell->places[item->place];
+    int result = say_where(item, (uint64_t)(place->generation + 1) << 32 | (item->place + 1));
+    if (result != LEAT_OK)
+        return result;
+    result = watch_file(doorbell, item);
+    if (result != LEAT_OK) {
+        if (item->waitable != NULL)
+            leat__sync_listen_no_more(item->waitable);
+        return result;
+    }
+    *place = (struct place){item, place->generation + 1};
+    return LEAT_OK;
+}
+
+/* The first look asks the kernel: the peer may have died before. */
+static int add(leat_doorbell *doorbell, const struct leat__item *like) {
+    struct leat__object *object = like->object;
+    if (doorbell->resource.forked || object->resource.forked)
         return leat__side_fail_forked();
-    if (side->item != NULL)
+    if (object->item != NULL)
         return leat__fail(LEAT_ESTATE, 0, "it is in a doorbell already");
     uint32_t place;
     int result = find_place(doorbell, &place);
     struct leat__item *item = result == LEAT_OK ? calloc(1, sizeof *item) : NULL;
     if (item == NULL)
         return result != LEAT_OK ? result : leat__fail(LEAT_ENOMEM, 0, "no memory for another channel");
-    *item = (struct leat__item){.doorbell = doorbell, .side = side, .data = data, .sends = sends, .place = place};
-    result = watch_file(doorbell, item);
+    *item = *like;
+    item->doorbell = doorbell;
+    item->place = place;
+    item->asks = true;
+    result = take_place(doorbell, item);
     if (result != LEAT_OK) {
         free(item);
         return result;
     }
-    struct place *taken = &doorbell->places[place];
-    *taken = (struct place){item, taken->generation + 1};
-    leat__store_relaxed64(&side->own->doorbell, doorbell->number);
-    leat__store_relaxed64(&side->own->token, (uint64_t)taken->generation << 32 | (place + 1));
     put_into_bucket(item);
-    side->item = item;
-    item->asks = true;
+    object->item = item;
+    object->forget = leat__doorbell_forget;
     doorbell->statistics.channels++;
     append(item);
     leat_doorbell_again(doorbell);
@@ -341,7 +387,9 @@ static int add(leat_doorbell *doorbell, struct leat__side *side, bool sends, voi
 int leat_doorbell_add_receiver(leat_doorbell *doorbell, leat_receiver *receiver, void *data) {
     if (doorbell == NULL || receiver == NULL)
         return leat__fail(LEAT_EINVAL, 0, "no doorbell or no receiver");
-    return add(doorbell, &receiver->side, false, data);
+    const struct leat__item item = {
+        .sort = RECEIVER, .object = &receiver->side.object, .side = &receiver->side, .data = data};
+    return add(doorbell, &item);
 }
 
 int leat_doorbell_add_sender(leat_doorbell *doorbell, leat_sender *sender, void *data) {
@@ -349,11 +397,19 @@ int leat_doorbell_add_sender(leat_doorbell *doorbell, leat_sender *sender, void 
         return leat__fail(LEAT_EINVAL, 0, "no doorbell or no sender");
     if (sender->many)
         return leat__fail(LEAT_ENOTSUP, 0, "one of many senders cannot wait in a doorbell");
-    return add(doorbell, &sender->side, true, data);
+    const struct leat__item item = {.sort = SENDER, .object = &sender->side.object, .side = &sender->side, .data = data};
+    return add(doorbell, &item);
+}
+
+int leat_doorbell_add_waitable(leat_doorbell *doorbell, leat_waitable *waitable, void *data) {
+    if (doorbell == NULL || waitable == NULL)
+        return leat__fail(LEAT_EINVAL, 0, "no doorbell or nothing to wait for");
+    const struct leat__item item = {.sort = WAITABLE, .object = &waitable->object, .waitable = waitable, .data = data};
+    return add(doorbell, &item);
 }
 
 int leat_doorbell_want_room(leat_sender *sender, size_t size) {
-    struct leat__item *item = sender != NULL ? sender->side.item : NULL;
+    struct leat__item *item = sender != NULL ? sender->side.object.item : NULL;
     if (item == NULL)
         return leat__fail(LEAT_ESTATE, 0, "it is in no doorbell");
     if (size > leat_sender_max_message(sender))
@@ -386,26 +442,39 @@ static void unlink_suspect(struct leat__item *item) {
 
 void leat__doorbell_forget(struct leat__item *item) {
     leat_doorbell *doorbell = item->doorbell;
-    if (item->armed)
-        leat__side_awake(item->side);
+    bool ours = !doorbell->resource.forked && !item->object->resource.forked;
+    if (item->armed && ours)
+        wake_up(item);
+    if (item->waitable != NULL && ours)
+        leat__sync_listen_no_more(item->waitable);
     if (is_ready(item))
         take_out(item);
     unlink_watched(item);
     unlink_suspect(item);
     doorbell->places[item->place].item = NULL;
     doorbell->statistics.channels--;
-    item->side->item = NULL;
+    item->object->item = NULL;
     free(item);
 }
 
+static void forget_object(const struct leat__object *object) {
+    if (object->item != NULL)
+        leat__doorbell_forget(object->item);
+}
+
 void leat_doorbell_remove_receiver(leat_receiver *receiver) {
-    if (receiver != NULL && receiver->side.item != NULL)
-        leat__doorbell_forget(receiver->side.item);
+    if (receiver != NULL)
+        forget_object(&receiver->side.object);
 }
 
 void leat_doorbell_remove_sender(leat_sender *sender) {
-    if (sender != NULL && sender->side.item != NULL)
-        leat__doorbell_forget(sender->side.item);
+    if (sender != NULL)
+        forget_object(&sender->side.object);
+}
+
+void leat_doorbell_remove_waitable(leat_waitable *waitable) {
+    if (waitable != NULL)
+        forget_object(&waitable->object);
 }
 
 void leat__doorbell_disturb(struct leat__item *item) {

@@ -108,8 +108,6 @@ int leat__side_open(struct leat__side *side, leat_lane *lane, const char *name,
 }
 
 void leat__side_close(struct leat__side *side) {
-    if (side->item != NULL)
-        leat__doorbell_forget(side->item);
     leat__object_close(&side->object);
 }
 
@@ -142,25 +140,9 @@ static void touch(struct leat__side *side) {
                                   &byte, 1);
 }
 
-/* Drops the token of a peer that waits in an event loop. False when that cannot be done from here: the loop is another user's, or in another
- * container. */
 static bool ring_doorbell(struct leat__side *side) {
-    struct leat__resource *resource = &side->object.resource;
     (void)leat__load_acquire32(&side->peer->waiting); /* [D2] */
-    uint64_t number = leat__load_relaxed64(&side->peer->doorbell);
-    if (number != side->peer_doorbell) {
-        leat__file directory;
-        leat__os_fork_hold();
-        leat__os_file_close(resource->bell);
-        resource->bell = LEAT__NO_FILE;
-        if (leat__os_directory_open(LEAT_LOCAL, false, &directory) == LEAT_OK) {
-            resource->bell = leat__os_bell_open(directory, number);
-            leat__os_file_close(directory);
-        }
-        leat__os_fork_release();
-        side->peer_doorbell = number;
-    }
-    return resource->bell != LEAT__NO_FILE && leat__os_bell_ring(resource->bell, leat__load_relaxed64(&side->peer->token));
+    return leat__object_ring(&side->object, leat__load_relaxed64(&side->peer->doorbell), leat__load_relaxed64(&side->peer->token));
 }
 
 void leat__side_ring_for(struct leat__side *side, uint32_t ticket) {
@@ -356,8 +338,8 @@ int leat__side_wait(struct leat__side *side, const struct leat__wait *wait, uint
     if (spin(side, wait, deadline_ns))
         return LEAT_OK;
     int result = wait_in_slices(side, wait, deadline_ns);
-    if (side->item != NULL)
-        leat__doorbell_disturb(side->item); /* what it had announced was overwritten */
+    if (side->object.item != NULL)
+        leat__doorbell_disturb(side->object.item); /* what it had announced was overwritten */
     return result;
 }
 

@@ -59,8 +59,6 @@ struct leat__side {
     leat_peer peer_state;          /* as last reported to the caller */
     uint32_t peer_seen;            /* the peer's `opened` that this speaks of */
     struct leat__tally tally;
-    struct leat__item *item;       /* its place in a doorbell (channels/doorbell.h), or NULL */
-    uint64_t peer_doorbell;        /* the bell that object.resource.bell is, or was looked for in vain; 0: none yet */
 };
 
 /* What a call waits for. */

@@ -304,8 +304,27 @@ static void remove_if_last(struct leat__object *object) {
     }
 }
 
+bool leat__object_ring(struct leat__object *object, uint64_t bell, uint64_t token) {
+    struct leat__resource *resource = &object->resource;
+    if (bell != object->bell) {
+        leat__file directory;
+        leat__os_fork_hold();
+        leat__os_file_close(resource->bell);
+        resource->bell = LEAT__NO_FILE;
+        if (leat__os_directory_open(LEAT_LOCAL, false, &directory) == LEAT_OK) {
+            resource->bell = leat__os_bell_open(directory, bell);
+            leat__os_file_close(directory);
+        }
+        leat__os_fork_release();
+        object->bell = bell;
+    }
+    return resource->bell != LEAT__NO_FILE && leat__os_bell_ring(resource->bell, token);
+}
+
 void leat__object_close(struct leat__object *object) {
     struct leat__resource *resource = &object->resource;
+    if (object->item != NULL)
+        object->forget(object->item);
     if (resource->memory != NULL)
         leat__os_unmap(resource->memory, resource->memory_size);
     if (!resource->forked) {

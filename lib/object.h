@@ -34,6 +34,9 @@ struct leat__object {
     bool writable;      /* the file is open for writing, so that exclusive locks are possible */
     bool temporary;     /* dies with its last user */
     bool created;       /* by this open */
+    uint64_t bell;      /* the number of the bell that resource.bell is, or was looked for in vain; 0: none yet */
+    struct leat__item *item; /* its place in a doorbell (channels/doorbell.h), or NULL, and what to do there before it closes */
+    void (*forget)(struct leat__item *item);
     struct leat__header header; /* validated copy; zero for regions */
 };
 
@@ -82,6 +85,10 @@ bool leat__object_unsettle(struct leat__object *object);
 
 /* Maps the whole file, to be replaced by zeros in a forked child; *allowance becomes 0 there (lib/os.h). */
 int leat__object_map_private(struct leat__object *object, uint64_t *allowance);
+
+/* Drops a token into the bell of one who waits in an event loop. False when that cannot be done from here: the loop is another user's, or in
+ * another container, or the bell is full. */
+bool leat__object_ring(struct leat__object *object, uint64_t bell, uint64_t token);
 
 /* Leaves: unmaps what leat__object_map_private mapped, gives up all locks, removes the name if this was the last user. */
 void leat__object_close(struct leat__object *object);

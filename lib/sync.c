@@ -84,10 +84,12 @@ int leat__sync_locked(leat_waitable *object, int result) {
 
 void leat__sync_unlock(leat_waitable *object) {
     object->depth = 0;
-    if (object->pi)
+    if (object->pi) {
         leat__pi_release(object);
-    else
-        leat__lock_release(&object->page->word);
+        return;
+    }
+    leat__lock_release(&object->page->word);
+    leat__sync_ring(object);
 }
 
 static int take_mutex(leat_waitable *object, bool probe) {

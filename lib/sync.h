@@ -36,18 +36,32 @@
 /* Indices of leat__header.parameters. */
 enum { LEAT__SYNC_MANUAL = 0, LEAT__SYNC_MAXIMUM = 0, LEAT__SYNC_PI = 0, LEAT__SYNC_THREAD_SPACE = 1 };
 
+/* One who waits in an event loop. */
+struct leat__listener {
+    leat__u32 slot; /* of its handle; 0: free */
+    uint32_t reserved;
+    leat__u64 doorbell, token; /* what to drop where */
+};
+
+#define LEAT__LISTENERS 64
+#define LEAT__SYNC_TOUCHED 4095 /* a byte that is always 0: written to the file to wake a loop that cannot be rung */
+
 struct leat__sync_page {
     unsigned char header[256];
     struct leat__lock word;
     leat__u32 lost;      /* mutex: 1 when it was given up */
     leat__u32 abandoned; /* mutex: 1 from when its owner's death was noticed until an owner who was told of it unlocks */
     leat__u64 pi;        /* mutex with priority inheritance: the kernel's word, and a turn (lib/sync_pi.c) */
-    unsigned char rest[4096 - 256 - sizeof(struct leat__lock) - 16];
+    leat__u64 listening; /* a bit for each listener that has announced itself */
+    unsigned char apart[512 - 256 - sizeof(struct leat__lock) - 24];
+    struct leat__listener listeners[LEAT__LISTENERS];
+    unsigned char rest[4096 - 512 - LEAT__LISTENERS * sizeof(struct leat__listener)];
     leat__u32 processes[LEAT__SLOTS_MAX + 1]; /* by slot: who took it last, for people; with priority inheritance: the thread that tries or holds */
 };
 
 _Static_assert(sizeof(struct leat__sync_page) == 4096 + 4 * 4096, "a page and a table");
 _Static_assert(offsetof(struct leat__sync_page, word) == 256, "the word has a line of its own");
+_Static_assert(offsetof(struct leat__sync_page, listeners) == 512, "as docs/wire-format.md says");
 
 struct leat_waitable {
     struct leat__object object;
@@ -60,6 +74,7 @@ struct leat_waitable {
     bool manual;      /* event */
     uint32_t maximum; /* semaphore */
     uint32_t depth;   /* mutex: how often this handle holds it */
+    unsigned listener; /* its place among the listeners, from 1 on; 0: none */
     uint32_t thread;  /* mutex with priority inheritance: which thread locked it */
     uint32_t pulses;  /* event, while waiting: how many there had been when the wait began */
     bool unpulsed;    /* event, while waiting: pulses are not for this wait, which is for all of several */
@@ -100,13 +115,36 @@ int leat__sync_locked(leat_waitable *object, int result);
 /* Gives up a mutex's lock. */
 void leat__sync_unlock(leat_waitable *object);
 
+/* Rings all loops that have announced themselves. */
+void leat__sync_ring_all(leat_waitable *object);
+
+static inline void leat__sync_ring(leat_waitable *object) {
+    if (__builtin_expect(leat__load_total64(&object->page->listening) != 0, 0)) /* [L6] */
+        leat__sync_ring_all(object);
+}
+
 /* Takes the slot of a committer that died out of the word of an event or semaphore. */
 void leat__sync_heal(leat_waitable *object);
 
-/* Tells those who wait that the word has changed. */
+/* Tells those who wait that the word has changed, by an exchange or compare-and-exchange just before: threads, and loops. */
 static inline void leat__sync_wake(leat_waitable *object, bool all) {
     leat__lock_wake(&object->page->word, all);
+    leat__sync_ring(object);
 }
+
+/* --- Waiting in an event loop: lib/sync_listen.c ------------------------------------------------------------------------ */
+
+/* Takes a place among the listeners. LEAT_EBUSY when all are taken by handles that live. */
+int leat__sync_listen(leat_waitable *object, uint64_t doorbell, uint64_t token);
+void leat__sync_listen_no_more(leat_waitable *object);
+
+/* Says that this listener is to be rung; or not. The first is followed by a full fence and a look. */
+void leat__sync_announce(leat_waitable *object);
+void leat__sync_awake(leat_waitable *object);
+
+/* Whether leat_wait with LEAT_NOW would get it, as far as can be seen without trying; asks the kernel about dead owners and committers if
+ * told to. */
+bool leat__sync_obtainable(leat_waitable *object, bool ask);
 
 /* --- Mutexes with priority inheritance: lib/sync_pi.c ----------------------------------------------------------------- */
 
@@ -118,6 +156,9 @@ bool leat__pi_available(const leat_waitable *object);
 
 /* Waits for one such mutex and nothing else, lending it this thread's priority. What leat_mutex_lock returns. */
 int leat__pi_wait(leat_waitable *object, uint64_t deadline_ns);
+
+/* Whether it names a thread that nobody alive vouches for. */
+bool leat__pi_orphaned(const leat_waitable *object);
 
 /* Whether another thread, which lives, has locked it through this handle. */
 bool leat__pi_elsewhere(leat_waitable *object);

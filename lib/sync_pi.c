@@ -83,6 +83,11 @@ static int inherit(leat_waitable *object, uint32_t own) {
     return leat__compare_exchange64(&object->page->pi, seen, next) ? LEAT__LOCK_INHERITED : LEAT_EBUSY; /* [P2] */
 }
 
+bool leat__pi_orphaned(const leat_waitable *object) {
+    uint64_t word = load(object);
+    return !is_free(word) && !vouched_for(object, thread_in(word));
+}
+
 bool leat__pi_available(const leat_waitable *object) {
     return is_free(load(object));
 }
@@ -161,7 +166,7 @@ static void let_go(leat_waitable *object) {
 void leat__pi_release(leat_waitable *object) {
     let_go(object);
     vouch(object, 0);
-    leat__lock_wake(&object->page->word, false); /* those who wait for several */
+    leat__sync_wake(object, false); /* those who wait for several, and loops */
 }
 
 /* Only the kernel knows: a thread that has been joined can still be found by its number. */

@@ -1,4 +1,5 @@
-/* leat/doorbell.h - many channels in one event loop: a descriptor that becomes readable when there is something to do.
+/* leat/doorbell.h - many channels, events, semaphores and mutexes in one event loop: a descriptor that becomes readable when there is something
+ * to do.
  *
  *     leat_doorbell *doorbell;                          a descriptor for poll, epoll, select or any loop: level-triggered, one for
  *     leat_doorbell_open(&doorbell);                    however many channels
@@ -33,6 +34,7 @@
 #define LEAT_DOORBELL_H
 
 #include "leat/channel.h"
+#include "leat/sync.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -62,12 +64,17 @@ LEAT_API LEAT_CHECKED int leat_doorbell_add_receiver(leat_doorbell *doorbell, le
  * room. LEAT_ENOTSUP for one of many senders: they share one place in the channel to wait at. */
 LEAT_API LEAT_CHECKED int leat_doorbell_add_sender(leat_doorbell *doorbell, leat_sender *sender, void *data);
 
+/* The same for a mutex, an event or a semaphore. It will be named as long as leat_wait with LEAT_NOW would get it: so take it, or remove it. A pulse
+ * is for those who wait at that moment, and not for loops. LEAT_EBUSY when 64 loops wait for it already. */
+LEAT_API LEAT_CHECKED int leat_doorbell_add_waitable(leat_doorbell *doorbell, leat_waitable *waitable, void *data);
+
 /* The sender will be named when a message of so many bytes could be sent. LEAT_ESTATE when it is in no doorbell, LEAT_EMSGSIZE. */
 LEAT_API LEAT_CHECKED int leat_doorbell_want_room(leat_sender *sender, size_t size);
 
 /* Out of whatever doorbell they are in; nothing if in none. Also while leat_doorbell_next is giving out channels. */
 LEAT_API void leat_doorbell_remove_receiver(leat_receiver *receiver);
 LEAT_API void leat_doorbell_remove_sender(leat_sender *sender);
+LEAT_API void leat_doorbell_remove_waitable(leat_waitable *waitable);
 
 /* The next channel at which something waits. LEAT_EAGAIN: none; all have been announced, and the descriptor tells of the next one.
  * LEAT_EFORKED. */

@@ -1,0 +1,83 @@
+/* lib/sync_listen.c - mutexes, events and semaphores in an event loop (leat/doorbell.h, lib/sync.h).
+ *
+ * A loop is announced by a bit in `listening`; whoever changes the word takes all bits and rings for each. So every loop looks, and one of them
+ * gets it: a ring says "look" and nothing more. Threads are woken besides, one as always; whoever looks first has it, and the others
+ * announce themselves again.
+ *
+ * Crash points. Killed between the change and the ring: the kernel reports the closed file, and all loops look. A listener killed: its bit
+ * costs one ring for nothing, its place is given to the next who finds its slot's byte free.
+ */
+#include "lib/fail.h"
+#include "lib/sync.h"
+
+static uint64_t bit_of(unsigned listener) {
+    return UINT64_C(1) << (listener - 1);
+}
+
+static void change_bits(leat_waitable *object, uint64_t add, uint64_t remove) {
+    leat__u64 *listening = &object->page->listening;
+    uint64_t bits;
+    do /* each turn: another one was faster */
+        bits = leat__load_relaxed64(listening);
+    while (!leat__compare_exchange64(listening, bits, (bits | add) & ~remove));
+}
+
+int leat__sync_listen(leat_waitable *object, uint64_t doorbell, uint64_t token) {
+    for (unsigned i = 0; i < LEAT__LISTENERS; i++) {
+        struct leat__listener *listener = &object->page->listeners[i];
+        uint32_t owner = leat__load_acquire32(&listener->slot);
+        if (owner != 0 && !leat__lock_holder_died(object->object.resource.file, owner, object->slot))
+            continue;
+        if (!leat__compare_exchange32(&listener->slot, owner, object->slot))
+            continue;
+        leat__store_relaxed64(&listener->doorbell, doorbell);
+        leat__store_relaxed64(&listener->token, token);
+        object->listener = i + 1;
+        return LEAT_OK;
+    }
+    return leat__fail(LEAT_EBUSY, 0, "%d event loops wait for it already", LEAT__LISTENERS);
+}
+
+void leat__sync_listen_no_more(leat_waitable *object) {
+    leat__sync_awake(object);
+    leat__store_release32(&object->page->listeners[object->listener - 1].slot, 0);
+    object->listener = 0;
+}
+
+void leat__sync_announce(leat_waitable *object) {
+    change_bits(object, bit_of(object->listener), 0); /* [L7] the place before the bit; the bit before the look */
+}
+
+void leat__sync_awake(leat_waitable *object) {
+    change_bits(object, 0, bit_of(object->listener));
+}
+
+void leat__sync_ring_all(leat_waitable *object) {
+    uint64_t bits = leat__exchange64(&object->page->listening, 0);
+    bool touch = false;
+    for (unsigned i = 0; i < LEAT__LISTENERS; i++) {
+        const struct leat__listener *listener = &object->page->listeners[i];
+        if ((bits & bit_of(i + 1)) != 0 && !leat__object_ring(&object->object, leat__load_relaxed64(&listener->doorbell),
+                                                             leat__load_relaxed64(&listener->token)))
+            touch = true;
+    }
+    unsigned char byte = 0;
+    if (touch)
+        (void)leat__os_file_write(object->object.resource.file, LEAT__SYNC_TOUCHED, &byte, 1);
+}
+
+bool leat__sync_obtainable(leat_waitable *object, bool ask) {
+    object->unpulsed = true; /* a pulse is for those who wait at that moment */
+    if (leat__sync_available(object))
+        return true;
+    if (!ask)
+        return false;
+    if (object->kind != LEAT_KIND_MUTEX) {
+        leat__sync_heal(object);
+        return leat__sync_available(object);
+    }
+    unsigned holder = leat__lock_slot(leat__load_acquire64(&object->page->word.owner));
+    return object->pi ? leat__pi_orphaned(object)
+                      : holder != 0 && object->depth == 0 &&
+                            leat__lock_holder_died(object->object.resource.file, holder, object->slot);
+}
