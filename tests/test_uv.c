@@ -533,6 +533,79 @@ static void both_ends_may_be_in_one_loop(void **state) {
     assert_int_equal(harness_names_left(), 0);
 }
 
+/* --- Events, semaphores, mutexes --------------------------------------------------------------------------------------------------- */
+
+struct waiting {
+    leat_uv_waiter_t waiters[3]; /* event reset by hand, semaphore, mutex */
+    leat_event *event;
+    leat_semaphore *semaphore;
+    leat_mutex *mutex;
+    unsigned set, counted, locked, orphaned;
+};
+
+static void on_taken(leat_uv_waiter_t *waiter, int status) {
+    struct waiting *waiting = waiter->uv.data;
+    waiting->set += waiter == &waiting->waiters[0];
+    waiting->counted += waiter == &waiting->waiters[1];
+    waiting->locked += waiter == &waiting->waiters[2];
+    waiting->orphaned += status == LEAT_EOWNERDEAD;
+    if (waiting->counted == 5)
+        leat_uv_waiter_stop(&waiting->waiters[1]);
+}
+
+static int give_and_die(void *context) {
+    harness_word *ready = context;
+    leat_event *event = NULL;
+    leat_semaphore *semaphore = NULL;
+    leat_mutex *mutex = NULL;
+    assert_ok(leat_event_open(&event, "uv-e", NULL));
+    assert_ok(leat_semaphore_open(&semaphore, "uv-s", 0, 10, NULL));
+    assert_ok(leat_mutex_open(&mutex, "uv-m", NULL));
+    assert_ok(leat_mutex_lock(mutex, LATER));
+    harness_set(ready, 1);
+    harness_await(ready, 2);
+    assert_ok(leat_event_set(event));
+    assert_ok(leat_semaphore_release(semaphore, 5, NULL));
+    raise(SIGKILL);
+    return 1;
+}
+
+static void events_semaphores_and_mutexes_are_taken(void **state) {
+    (void)state;
+    harness_word *ready = harness_shared(sizeof *ready);
+    struct waiting waiting = {0};
+    leat_sync_options manual = {.manual_reset = true};
+    begin();
+    assert_ok(leat_event_open(&waiting.event, "uv-e", &manual));
+    assert_ok(leat_semaphore_open(&waiting.semaphore, "uv-s", 0, 10, NULL));
+    assert_ok(leat_mutex_open(&waiting.mutex, "uv-m", NULL));
+    pid_t child = harness_spawn(give_and_die, ready);
+    harness_await(ready, 1);
+    leat_waitable *objects[] = {leat_event_waitable(waiting.event), leat_semaphore_waitable(waiting.semaphore),
+                                leat_mutex_waitable(waiting.mutex)};
+    for (int i = 0; i < 3; i++) {
+        assert_uv(leat_uv_waiter_init(&loop, &waiting.waiters[i], objects[i]));
+        waiting.waiters[i].uv.data = &waiting;
+        assert_uv(leat_uv_waiter_start(&waiting.waiters[i], on_taken));
+        assert_int_equal(leat_uv_waiter_start(&waiting.waiters[i], on_taken), UV_EALREADY);
+    }
+    within_seconds("the last of them");
+    harness_set(ready, 2);
+    uv_run(&loop, UV_RUN_DEFAULT); /* until all have stopped */
+    harness_wait_signal(child, SIGKILL);
+    assert_true(waiting.set == 1 && waiting.counted == 5 && waiting.locked == 1 && waiting.orphaned == 1);
+    assert_true(leat_event_is_set(waiting.event));
+    for (int i = 0; i < 3; i++)
+        leat_uv_close((uv_handle_t *)&waiting.waiters[i], NULL);
+    uv_close((uv_handle_t *)&guard, NULL);
+    end();
+    assert_ok(leat_mutex_unlock(waiting.mutex));
+    leat_event_close(waiting.event);
+    leat_semaphore_close(waiting.semaphore);
+    leat_mutex_close(waiting.mutex);
+    assert_int_equal(harness_names_left(), 0);
+}
+
 /* --- Conventions -------------------------------------------------------------------------------------------------------------------- */
 
 static void references_and_errors_are_libuvs(void **state) {
@@ -575,6 +648,7 @@ int main(void) {
         HARNESS_TEST(closing_cancels_what_is_queued),
         HARNESS_TEST(room_and_the_receiver_are_told_of),
         HARNESS_TEST(both_ends_may_be_in_one_loop),
+        HARNESS_TEST(events_semaphores_and_mutexes_are_taken),
         HARNESS_TEST(references_and_errors_are_libuvs),
     };
     begin(); /* the first loop of a process opens a pipe that stays */

@@ -206,6 +206,8 @@ void leat_uv_close(uv_handle_t *handle, uv_close_cb callback) {
         leat_uv_receiver_close((leat_uv_receiver_t *)handle, callback);
     else if (leat__uv_sender_is(handle))
         leat_uv_sender_close((leat_uv_sender_t *)handle, callback);
+    else if (leat__uv_waiter_is(handle))
+        leat_uv_waiter_close((leat_uv_waiter_t *)handle, callback);
     else
         uv_close(handle, callback);
 }

@@ -4,7 +4,7 @@
  * sleeping as long as there is more to do than one turn allows. They are unreferenced, made with the first channel of a loop and
  * closed with its last.
  *
- * An *item* is a receiver or a sender in the doorbell. `work` does what its doorbell says there is to do, within its budget. It may close
+ * An *item* is a receiver, a sender or a waiter in the doorbell. `work` does what its doorbell says there is to do, within its budget. It may close
  * any handle, itself and the last one included: so nothing here is freed before libuv calls back that it is closed.
  */
 #ifndef LEAT_CHANNELS_UV_LOOP_H
@@ -43,6 +43,7 @@ void leat__uv_hurry(struct leat_uv_loop *shared);
 /* What a handle is. */
 bool leat__uv_receiver_is(const uv_handle_t *handle);
 bool leat__uv_sender_is(const uv_handle_t *handle);
+bool leat__uv_waiter_is(const uv_handle_t *handle);
 
 /* Tells of the sender's requests that are done, and of news. */
 void leat__uv_tell_done(leat_uv_sender_t *sender);

@@ -1,4 +1,4 @@
-/* leat/uv.h - channels as libuv handles.
+/* leat/uv.h - channels, events, semaphores and mutexes as libuv handles.
  *
  *     leat_uv_receiver_t receiver;
  *     leat_uv_receiver_open(loop, &receiver, "telemetry", NULL);
@@ -28,6 +28,7 @@
 #include <uv.h>
 
 #include "leat/channel.h"
+#include "leat/sync.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -36,11 +37,12 @@ extern "C" {
 typedef struct leat_uv_receiver_s leat_uv_receiver_t;
 typedef struct leat_uv_sender_s leat_uv_sender_t;
 typedef struct leat_uv_send_s leat_uv_send_t;
+typedef struct leat_uv_waiter_s leat_uv_waiter_t;
 
 /* The UV_ code for one of leat's: LEAT_EAGAIN is UV_EAGAIN, LEAT_ECLOSED is UV_EOF, LEAT_EPEERDIED is UV_ECONNRESET, and so on. */
 LEAT_API int leat_uv_error(int leat_code);
 
-/* Closes any handle: a receiver, a sender, or one of libuv's own. `callback` (may be NULL) is called by the loop afterwards. For a handle that is
+/* Closes any handle: a receiver, a sender, a waiter, or one of libuv's own. `callback` (may be NULL) is called by the loop afterwards. For a handle that is
  * closing already, and for those that a loop's channels share, nothing. */
 LEAT_API void leat_uv_close(uv_handle_t *handle, uv_close_cb callback);
 
@@ -173,6 +175,30 @@ LEAT_API void leat_uv_sender_close(leat_uv_sender_t *sender, uv_close_cb callbac
 
 /* Closes once what is queued has been sent, or can not be because the receiver has gone: that is cancelled. */
 LEAT_API void leat_uv_sender_finish(leat_uv_sender_t *sender, uv_close_cb callback);
+
+/* --- Waiting for events, semaphores and mutexes ------------------------------------------------------------------------- */
+
+/* It has been taken, as by leat_wait: the event's signal, one of the semaphore's count, the mutex. status is one of leat's codes: LEAT_OK;
+ * LEAT_EOWNERDEAD, taken as well; LEAT_ELOST, not taken, and the handle is stopped. */
+typedef void (*leat_uv_taken_cb)(leat_uv_waiter_t *waiter, int status);
+
+struct leat_uv_waiter_s {
+    uv_timer_t uv; /* public; the rest is not */
+    struct leat_uv_item item;
+    leat_waitable *object;
+    leat_uv_taken_cb on_taken;
+    bool started;
+};
+
+/* Makes a handle for an object that is open, and stays the program's: close the handle first. */
+LEAT_API LEAT_CHECKED int leat_uv_waiter_init(uv_loop_t *loop, leat_uv_waiter_t *waiter, leat_waitable *object);
+
+/* Takes it whenever it can be had, and calls back each time, in turn with the loop's other channels. A mutex is taken once, and an event that is reset by
+ * hand, which would be there again at once, is told of once: the handle is stopped before the callback. UV_EALREADY, UV_EINVAL when
+ * closing, UV_EBUSY when 64 loops wait for it. */
+LEAT_API LEAT_CHECKED int leat_uv_waiter_start(leat_uv_waiter_t *waiter, leat_uv_taken_cb on_taken);
+LEAT_API void leat_uv_waiter_stop(leat_uv_waiter_t *waiter);
+LEAT_API void leat_uv_waiter_close(leat_uv_waiter_t *waiter, uv_close_cb callback);
 
 #ifdef __cplusplus
 }

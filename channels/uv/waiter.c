@@ -1,0 +1,79 @@
+/* channels/uv/waiter.c - events, semaphores and mutexes as libuv handles (leat/uv.h). */
+#include <string.h>
+
+#include "channels/uv/loop.h"
+
+static leat_uv_waiter_t *of_item(struct leat_uv_item *item) {
+    return (leat_uv_waiter_t *)((char *)item - offsetof(leat_uv_waiter_t, item));
+}
+
+static void mark(uv_timer_t *uv) {
+    (void)uv;
+}
+
+bool leat__uv_waiter_is(const uv_handle_t *handle) {
+    return handle->type == UV_TIMER && ((const uv_timer_t *)handle)->timer_cb == mark;
+}
+
+static bool is_closing(const leat_uv_waiter_t *waiter) {
+    return uv_is_closing((const uv_handle_t *)&waiter->uv) != 0;
+}
+
+/* What can be had again at once, or must not be had twice. */
+static bool is_once(const leat_uv_waiter_t *waiter) {
+    leat_sync_info info;
+    return leat_sync_info_get(waiter->object, &info) != LEAT_OK || info.manual_reset || info.kind == LEAT_KIND_MUTEX;
+}
+
+static void work(struct leat_uv_item *item) {
+    leat_uv_waiter_t *waiter = of_item(item);
+    int result = leat_wait(waiter->object, LEAT_NOW);
+    if (result == LEAT_EAGAIN) /* somebody was faster */
+        return;
+    if ((result != LEAT_OK && result != LEAT_EOWNERDEAD) || is_once(waiter))
+        leat_uv_waiter_stop(waiter);
+    waiter->on_taken(waiter, result);
+}
+
+int leat_uv_waiter_init(uv_loop_t *loop, leat_uv_waiter_t *waiter, leat_waitable *object) {
+    if (loop == NULL || waiter == NULL || object == NULL)
+        return UV_EINVAL;
+    memset(waiter, 0, sizeof *waiter);
+    int result = leat__uv_share(loop, &waiter->item.shared);
+    if (result != 0)
+        return result;
+    leat__uv_join(&waiter->uv, &waiter->item, mark);
+    waiter->item.work = work;
+    waiter->object = object;
+    return 0;
+}
+
+int leat_uv_waiter_start(leat_uv_waiter_t *waiter, leat_uv_taken_cb on_taken) {
+    if (waiter == NULL || on_taken == NULL || is_closing(waiter))
+        return UV_EINVAL;
+    if (waiter->started)
+        return UV_EALREADY;
+    int result = leat_doorbell_add_waitable(waiter->item.shared->doorbell, waiter->object, &waiter->item);
+    if (result != LEAT_OK)
+        return leat_uv_error(result);
+    waiter->on_taken = on_taken;
+    waiter->started = true;
+    leat__uv_set_active(&waiter->uv, true);
+    leat__uv_hurry(waiter->item.shared);
+    return 0;
+}
+
+void leat_uv_waiter_stop(leat_uv_waiter_t *waiter) {
+    if (!waiter->started)
+        return;
+    leat_doorbell_remove_waitable(waiter->object);
+    waiter->started = false;
+    leat__uv_set_active(&waiter->uv, false);
+}
+
+void leat_uv_waiter_close(leat_uv_waiter_t *waiter, uv_close_cb callback) {
+    if (is_closing(waiter))
+        return;
+    leat_uv_waiter_stop(waiter);
+    leat__uv_leave(&waiter->uv, &waiter->item, callback);
+}
