@@ -165,6 +165,13 @@ static bool has_something(struct leat__item *item) {
     return true;
 }
 
+/* There was nothing: the kernel is asked again when the next of the intervals is over, if any is left. */
+static void ask_later(struct leat__item *item) {
+    item->asks = false;
+    if (item->looks > 0)
+        schedule(item, leat__os_now() + look_after_ns[LOOKS - item->looks--]);
+}
+
 static void announce(struct leat__item *item) {
     item->doorbell->statistics.announced++;
     if (item->waitable != NULL)
@@ -184,9 +191,7 @@ static bool arm(struct leat__item *item) {
         return false;
     }
     item->armed = true;
-    item->asks = false;
-    if (item->looks > 0)
-        schedule(item, leat__os_now() + look_after_ns[LOOKS - item->looks--]);
+    ask_later(item);
     return true;
 }
 
@@ -251,6 +256,12 @@ static void collect(leat_doorbell *doorbell) {
     look_at_suspects(doorbell);
 }
 
+/* The loop comes back at once. */
+static void stay_awake(leat_doorbell *doorbell) {
+    leat__os_yield();
+    leat_doorbell_again(doorbell);
+}
+
 int leat_doorbell_next(leat_doorbell *doorbell, void **data) {
     if (doorbell == NULL || data == NULL)
         return leat__fail(LEAT_EINVAL, 0, "no doorbell, or no place for what is named");
@@ -258,9 +269,17 @@ int leat_doorbell_next(leat_doorbell *doorbell, void **data) {
         return leat__side_fail_forked();
     if (doorbell->first == NULL || doorbell->again || ++doorbell->turns % TURNS_BETWEEN_RINGS == 0)
         collect(doorbell);
-    for (struct leat__item *item; (item = doorbell->first) != NULL;) {
+    struct leat__item *first_awake = NULL;
+    for (struct leat__item *item; (item = doorbell->first) != NULL && item != first_awake;) {
         take_out(item);
-        if (!has_something(item) && arm(item))
+        bool something = has_something(item);
+        if (!something && item->side != NULL && leat__side_stays_awake(item->side)) {
+            ask_later(item);
+            append(item);
+            first_awake = first_awake != NULL ? first_awake : item;
+            continue;
+        }
+        if (!something && arm(item))
             continue;
         append(item);
         item->wants_room = false;
@@ -268,6 +287,8 @@ int leat_doorbell_next(leat_doorbell *doorbell, void **data) {
         *data = item->data;
         return LEAT_OK;
     }
+    if (first_awake != NULL)
+        stay_awake(doorbell);
     return LEAT_EAGAIN;
 }
 

@@ -21,7 +21,8 @@ static uint64_t capacity_of(const leat_channel_options *options) {
 }
 
 static int check_options(const leat_channel_options *options) {
-    if (options->way > LEAT_OPEN || options->scope > LEAT_GLOBAL || (options->permissions & ~UINT32_C(0777)) != 0)
+    if (options->way > LEAT_OPEN || options->scope > LEAT_GLOBAL || (options->permissions & ~UINT32_C(0777)) != 0 ||
+        (unsigned)options->waiting > LEAT_WAITING_SPIN)
         return leat__fail(LEAT_EINVAL, 0, "an option has no meaning");
     if (options->capacity > LEAT_CAPACITY_MAX)
         return leat__fail(LEAT_EINVAL, 0, "capacity %llu, at most %llu", (unsigned long long)options->capacity,
@@ -31,7 +32,8 @@ static int check_options(const leat_channel_options *options) {
 
 /* The options of this handle go before the channel's policy. */
 static void set_spin(struct leat__side *side, const leat_channel_options *options) {
-    if (options->spin_us >= 0 && leat__os_can_spin())
+    side->waiting = options->waiting;
+    if (options->spin_us >= 0 && options->waiting != LEAT_WAITING_SLEEP && leat__os_can_spin())
         side->spin_ns_max = options->spin_us == 0 ? side->policy.spin_ns : (uint64_t)options->spin_us * 1000;
     side->spin_ns = side->spin_ns_max;
 }
@@ -286,6 +288,20 @@ static int sleep_once(struct leat__side *side, const struct leat__wait *wait, ui
     return result;
 }
 
+/* In the place of a sleep, for those who do not. */
+static int stay_awake(struct leat__side *side, const struct leat__wait *wait, uint64_t until_ns) {
+    do {
+        for (int looks = 0; looks < LOOKS_PER_CLOCK; looks++) {
+            leat__pause();
+            if (wait->ready(side))
+                return LEAT_OK;
+        }
+        if (side->waiting == LEAT_WAITING_YIELD)
+            leat__os_yield();
+    } while (leat__os_now() < until_ns);
+    return LEAT_ETIMEDOUT;
+}
+
 static void open_watch(struct leat__side *side) {
     struct leat__resource *resource = &side->object.resource;
     leat__os_fork_hold();
@@ -299,6 +315,8 @@ static void open_watch(struct leat__side *side) {
 static uint64_t next_slice(struct leat__side *side, uint64_t slice_ns) {
     leat__file watch = side->object.resource.watch;
     uint64_t most = LEAT__SLICE_NS;
+    if (leat__side_stays_awake(side))
+        return LEAT__SLICE_NS;
     if (side->announces && watch == LEAT__NO_FILE)
         open_watch(side); /* next time, or never if it cannot be had */
     else if (side->announces)
@@ -317,7 +335,9 @@ static int wait_in_slices(struct leat__side *side, const struct leat__wait *wait
             return LEAT_OK;
         if (leat__os_now() >= deadline_ns)
             return LEAT_ETIMEDOUT;
-        int woken = sleep_once(side, wait, slice_ns, deadline_ns);
+        uint64_t slice_end = leat__os_now() + LEAT__SLICE_NS;
+        int woken = leat__side_stays_awake(side) ? stay_awake(side, wait, slice_end < deadline_ns ? slice_end : deadline_ns)
+                                                 : sleep_once(side, wait, slice_ns, deadline_ns);
         if (wait->ready(side))
             return LEAT_OK;
         if (woken == LEAT_EINTR && side->interruptible)

@@ -51,6 +51,7 @@ struct leat__side {
     struct leat__role_page *own, *peer; /* the peer's is mapped read-only where pages are 4096 bytes */
     enum leat__lock_byte peer_lock; /* held by whoever is the peer */
     bool interruptible;
+    leat_waiting waiting;
     bool announces; /* sleeps are announced; false for one of many senders that has not got its turn: it only looks often */
     uint64_t spin_ns, spin_ns_max; /* the spin before the next sleep adapts between 1 us and the maximum */
     uint64_t looks;                /* of the last wait: how often it looked in vain while spinning */
@@ -94,6 +95,11 @@ void leat__side_announce(struct leat__side *side, uint32_t how);
 
 /* After an announcement and its fence: the same fence in a peer that does without [S3]. False: a short sleep has to make up for it. */
 bool leat__side_cool_peer(const struct leat__side *side);
+
+/* Whether it never sleeps. */
+static inline bool leat__side_stays_awake(const struct leat__side *side) {
+    return side->waiting >= LEAT_WAITING_YIELD;
+}
 
 /* Awake again. */
 void leat__side_awake(struct leat__side *side);

@@ -15,6 +15,7 @@
 uint64_t leat__os_now(void);              /* the monotonic clock, nanoseconds */
 uint64_t leat__os_wall_clock(void);       /* nanoseconds since 1970 UTC */
 void leat__os_sleep(uint64_t until_ns);   /* until the monotonic clock says so; a signal may end it early */
+void leat__os_yield(void);                /* lets other threads have the processor */
 bool leat__os_can_spin(void);             /* false with a single processor: spinning would keep the peer from running */
 bool leat__os_processors(int *first, int *last); /* of those that the calling thread may run on; false if it is one */
 void leat__os_keep_on(int processor);     /* the calling thread, and those that it starts */

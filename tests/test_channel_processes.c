@@ -286,10 +286,16 @@ static void a_stopped_receiver_is_not_dead(void **state) {
 
 /* --- Waking ------------------------------------------------------------------------------------------------------- */
 
+struct echo {
+    struct board *board;
+    leat_waiting waiting;
+};
+
 static int echo(void *context) {
-    struct board *board = context;
-    leat_receiver *rx = open_receiver("ping", &(leat_channel_options){.spin_us = -1});
-    leat_sender *tx = open_sender("pong", &(leat_channel_options){.spin_us = -1});
+    struct echo *how = context;
+    struct board *board = how->board;
+    leat_receiver *rx = open_receiver("ping", &(leat_channel_options){.waiting = how->waiting});
+    leat_sender *tx = open_sender("pong", &(leat_channel_options){.waiting = how->waiting});
     char text[16];
     size_t size;
     harness_set(&board->ready, 1);
@@ -300,25 +306,69 @@ static int echo(void *context) {
     return 0;
 }
 
-static void two_that_sleep_wake_each_other(void **state) {
-    (void)state;
-    struct board *board = new_board();
-    pid_t child = harness_spawn(echo, board);
-    harness_await(&board->ready, 1);
-    leat_sender *tx = open_sender("ping", &(leat_channel_options){.spin_us = -1});
-    leat_receiver *rx = open_receiver("pong", &(leat_channel_options){.spin_us = -1});
+/* Gives how often somebody was rung for. */
+static uint64_t echo_round(leat_waiting waiting, uint32_t rounds) {
+    static const char *const names[] = {"adaptive", "asleep", "yielding", "spinning"};
+    struct echo *how = harness_shared(sizeof *how);
+    *how = (struct echo){new_board(), waiting};
+    pid_t child = harness_spawn(echo, how);
+    harness_await(&how->board->ready, 1);
+    leat_sender *tx = open_sender("ping", &(leat_channel_options){.waiting = waiting});
+    leat_receiver *rx = open_receiver("pong", &(leat_channel_options){.waiting = waiting});
+    leat_statistics statistics;
     uint64_t start = harness_now();
-    for (uint32_t i = 0; i < 20000; i++) {
+    for (uint32_t i = 0; i < rounds; i++) {
         uint32_t got;
         size_t size;
         assert_ok(leat_send(tx, &i, sizeof i, LATER));
         assert_ok(leat_recv(rx, &got, sizeof got, &size, LATER));
         assert_int_equal(got, i);
     }
-    print_message("20000 round trips, asleep in between: %.1f us each\n", (double)(harness_now() - start) / 2e7);
+    print_message("%u round trips, %s in between: %.1f us each\n", rounds, names[waiting], (double)(harness_now() - start) / rounds / 1e3);
+    leat_sender_statistics(tx, &statistics);
     leat_sender_close(tx);
     leat_receiver_close(rx);
     harness_wait_ok(child);
+    return statistics.doorbells_rung;
+}
+
+static void two_that_sleep_wake_each_other(void **state) {
+    (void)state;
+    assert_true(echo_round(LEAT_WAITING_SLEEP, 20000) > 0);
+    (void)echo_round(LEAT_WAITING_ADAPTIVE, 20000);
+}
+
+static void two_that_never_sleep_are_never_rung_for(void **state) {
+    (void)state;
+    assert_int_equal(echo_round(LEAT_WAITING_YIELD, 2000), 0);
+    if (sysconf(_SC_NPROCESSORS_ONLN) > 1)
+        assert_int_equal(echo_round(LEAT_WAITING_SPIN, 2000), 0);
+}
+
+static int die_at_once(void *context) {
+    leat_sender *tx = open_sender("awake", NULL);
+    harness_set(context, 1);
+    pause();
+    leat_sender_close(tx);
+    return 1;
+}
+
+static void one_that_never_sleeps_is_told_of_deaths(void **state) {
+    (void)state;
+    for (leat_waiting waiting = LEAT_WAITING_YIELD; waiting <= LEAT_WAITING_SPIN; waiting++) {
+        harness_word *ready = harness_shared(sizeof *ready);
+        leat_receiver *rx = open_receiver("awake", &(leat_channel_options){.waiting = waiting});
+        pid_t child = harness_spawn(die_at_once, ready);
+        char byte;
+        size_t size;
+        harness_await(ready, 1);
+        assert_leat(leat_recv(rx, &byte, 1, &size, SOON), LEAT_ETIMEDOUT);
+        harness_kill(child);
+        assert_leat(leat_recv(rx, &byte, 1, &size, LATER), LEAT_EPEERDIED);
+        leat_receiver_close(rx);
+    }
+    leat_receiver *rx = NULL;
+    assert_leat(leat_receiver_open(&rx, "awake", &(leat_channel_options){.waiting = (leat_waiting)4}), LEAT_EINVAL);
 }
 
 #define RACES 200000u
@@ -482,6 +532,8 @@ int main(void) {
         HARNESS_TEST(a_sender_that_never_waited_is_told_that_the_receiver_was_killed),
         HARNESS_TEST(a_stopped_receiver_is_not_dead),
         HARNESS_TEST_WITHIN(two_that_sleep_wake_each_other, 60),
+        HARNESS_TEST(two_that_never_sleep_are_never_rung_for),
+        HARNESS_TEST(one_that_never_sleeps_is_told_of_deaths),
         HARNESS_TEST_WITHIN(no_wake_up_is_lost_to_a_message_sent_while_falling_asleep, 90),
         HARNESS_TEST_WITHIN(a_sender_that_is_killed_and_restarted_continues_the_stream, 60),
         HARNESS_TEST_WITHIN(a_receiver_that_is_killed_and_restarted_resumes_where_it_was, 60),

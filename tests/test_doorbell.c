@@ -332,6 +332,36 @@ static void a_sender_is_told_of_room_and_of_the_receiver(void **state) {
     leat_doorbell_close(doorbell);
 }
 
+static void one_that_never_sleeps_keeps_the_loop_awake(void **state) {
+    (void)state;
+    harness_word *ready = harness_shared(sizeof *ready);
+    leat_doorbell *doorbell = open_doorbell();
+    leat_receiver *receiver = open_receiver("peers", &(leat_channel_options){.waiting = LEAT_WAITING_SPIN});
+    struct pair other = {open_sender("sleeps", NULL), open_receiver("sleeps", NULL)};
+    char byte = 0;
+    assert_ok(leat_doorbell_add_receiver(doorbell, receiver, receiver));
+    assert_ok(leat_doorbell_add_receiver(doorbell, other.rx, other.rx));
+    for (int i = 0; i < 100; i++) {
+        size_t size;
+        void *data = named(doorbell);
+        if (data != NULL) /* what a sender's coming leaves */
+            assert_leat(leat_recv(data, &byte, 1, &size, LEAT_NOW), LEAT_EAGAIN);
+        else
+            assert_true(rings(doorbell, 0));
+    }
+    assert_ok(leat_send(other.tx, "x", 1, LEAT_NOW));
+    assert_int_equal(doorbells_rung(other.tx), 1); /* it sleeps all the same */
+    assert_ptr_equal(named(doorbell), other.rx);
+    leat_sender_close(other.tx);
+    leat_receiver_close(other.rx);
+    pid_t killed = harness_spawn(send_and_wait, ready);
+    assert_ok(next_told(doorbell, receiver, &byte));
+    harness_kill(killed);
+    assert_leat(next_told(doorbell, receiver, &byte), LEAT_EPEERDIED);
+    leat_receiver_close(receiver);
+    leat_doorbell_close(doorbell);
+}
+
 /* --- Nothing is lost ----------------------------------------------------------------------------------------------------------- */
 
 static int send_at_the_edge(void *context) {
@@ -471,6 +501,7 @@ int main(void) {
         HARNESS_TEST(of_many_those_with_messages_are_named_in_turn),
         HARNESS_TEST(what_becomes_of_the_sender_is_told),
         HARNESS_TEST(a_sender_is_told_of_room_and_of_the_receiver),
+        HARNESS_TEST(one_that_never_sleeps_keeps_the_loop_awake),
         HARNESS_TEST_WITHIN(no_ring_is_lost_at_the_edge_of_sleep, 1200),
         HARNESS_TEST(who_does_not_find_the_bell_touches_the_file),
         HARNESS_TEST(what_killed_processes_leave_is_removed),

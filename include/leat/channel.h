@@ -54,6 +54,15 @@ typedef struct leat_receiver leat_receiver;
 #define LEAT_CAPACITY_MIN ((uint64_t)4 << 10)
 #define LEAT_CAPACITY_MAX ((uint64_t)4 << 30)
 
+/* What a side does while it waits, in a call or in an event loop (leat/doorbell.h). The other side neither knows nor cares. */
+typedef enum leat_waiting {
+    LEAT_WAITING_ADAPTIVE = 0, /* a call spins for as long as that has paid lately, at most spin_us, then sleeps; a loop sleeps, for it has
+                                  others to serve */
+    LEAT_WAITING_SLEEP = 1,    /* sleeps at once: no processor time, and a system call by the other side for each sleep */
+    LEAT_WAITING_YIELD = 2,    /* never sleeps, but lets other threads run: takes what processor time is left over, wakes nobody */
+    LEAT_WAITING_SPIN = 3,     /* never sleeps: takes a whole processor, and is there the soonest. In a loop as YIELD, once in each turn */
+} leat_waiting;
+
 /* All zero is the sensible default: local, open or create, 256 KiB, one sender, dies with its last user, for this user
  * alone, spins adaptively before it sleeps. */
 typedef struct leat_channel_options {
@@ -68,7 +77,8 @@ typedef struct leat_channel_options {
     int32_t spin_us;      /* longest spin before sleeping, in microseconds; 0 = as the channel's policy says, negative = none */
     uint32_t permissions; /* when created: rwxrwxrwx bits; 0 means 0600. Both roles need read and write permission */
     const leat_policy *policy; /* when created: leat/policy.h; NULL means leat_policy_choose's. Read during the call only */
-    uint64_t reserved[4];      /* zero */
+    leat_waiting waiting;      /* this handle's; those that never sleep do not notice interruptions either */
+    uint64_t reserved[3];      /* zero */
 } leat_channel_options;
 
 /* A message in memory: what leat_send_many takes and the receiving batch calls give. */

@@ -19,6 +19,8 @@
  * cannot find it (another user's, another container's) it is a read or a write of the object's file, which the kernel reports, and takes 10 %
  * longer.
  *
+ * A channel whose `waiting` option says that it never sleeps keeps the descriptor readable: the loop looks at it in every turn.
+ *
  * Peers. A channel is also named when its peer came, closed or died: the next call on it with LEAT_NOW says so. Deaths are noticed by
  * the kernel's report of a closed file, with no timer running meanwhile. A peer that is *stopped* between publishing and ringing rings when it
  * goes on.

@@ -61,6 +61,10 @@ void leat__os_keep_on(int processor) {
     (void)sched_setaffinity(0, sizeof chosen, &chosen);
 }
 
+void leat__os_yield(void) {
+    sched_yield();
+}
+
 bool leat__os_can_spin(void) {
     return sysconf(_SC_NPROCESSORS_ONLN) > 1; /* not this thread's own affinity: the peer may be pinned elsewhere */
 }
