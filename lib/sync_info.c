@@ -21,7 +21,9 @@ static uint32_t count_handles(leat__file file, unsigned own) {
 
 static void describe_pi(leat__file file, unsigned own, const struct leat__sync_page *page, leat_sync_info *info) {
     info->inherits_priority = true;
-    info->holder = (uint32_t)leat__load_relaxed64(&page->pi) & LEAT__PI_THREAD;
+    uint32_t word = (uint32_t)leat__load_relaxed64(&page->pi);
+    info->holder = word & LEAT__PI_THREAD;
+    info->abandoned = word == LEAT__PI_OWNER_DIED || word == (LEAT__PI_OWNER_DIED | LEAT__PI_WAITERS);
     if (info->holder == 0)
         return;
     for (unsigned slot = 1; slot <= LEAT__SLOTS_MAX && !info->held; slot++)

@@ -5,18 +5,22 @@
  * for which everybody would wait for ever. So each handle *vouches* for its thread while that tries or holds: in its place of the table. A word whose
  * thread no living handle vouches for is a dead one's.
  *
- *     pi = turn << 32 | the kernel's word      `turn` grows with every release and every taking over
+ *     pi = turn << 32 | the kernel's word      `turn` grows with every vouching, before that handle can have the mutex
  *
- * What makes it sound that a waiter takes a dead one's word over, by compare-and-exchange, behind the kernel's back:
+ * A dead one's word is taken over in two steps: by compare-and-exchange its number is replaced by OWNER_DIED, which is what the kernel itself
+ * writes for a robust lock; then the kernel is asked for the mutex, as by anybody. What makes it sound (tests/model/pi.pml):
  *
- *   - Between reading the word and exchanging it nobody has released it, or `turn` would be another: so the owner that nobody vouched
- *     for in between is the owner still. Without `turn`, one that released, withdrew, vouched and locked again would be robbed.
- *   - Nobody sleeps in the kernel for a thread that is not vouched for at that moment (leat__pi_wait looks first).
- *   - Those that slept for a thread that ended are served by the kernel, before the dead process's handles stop vouching: a process gives
- *     up its memory, and with it these locks, before its files. As long as that is under way, asking the kernel says so (LEAT_EAGAIN).
+ *   - Nobody can release between the look at the places and the exchange, and have it again: for that it has to vouch, and `turn` would be another. A turn that
+ *     changes with the release is not enough: who has read the word between that change and the unlocking in the kernel would rob one that comes back.
+ *   - The kernel is never contradicted. It writes the number of a sleeper that it serves over whatever the word says by then; and there can be sleepers where
+ *     we know of none: for a thread that died since we asked, or for a stranger, if the owner died between a sleeper's look and its sleep. So who may have a dead one's
+ *     mutex is the kernel's to say: with sleepers, one of them, or nobody before their slices are over.
+ *   - Nobody goes to sleep for a thread that is not vouched for (leat__pi_wait looks first), so that such slices end.
+ *   - Those that slept for a thread that ended are served by the kernel. The places of a process that ends vouch longer than its threads live:
+ *     it gives up its memory, and with it these locks, before its files. And a thread can end alone. So the kernel is asked about one that is vouched for, too.
  *
  * Crash points. Killed between vouching and locking: nothing was locked. Between unlocking and withdrawing: the slot goes with the
- * process. Waiting in the kernel: the kernel takes it out of its queue.
+ * process. Waiting in the kernel: the kernel takes it out of its queue. Between the two steps of taking over: the next who asks is given the mutex, and told.
  */
 #include "lib/fail.h"
 #include "lib/sync.h"
@@ -44,14 +48,14 @@ static leat__u32 *kernels(leat_waitable *object) {
 }
 
 static void vouch(leat_waitable *object, uint32_t thread) {
-    leat__store_relaxed32(&object->page->processes[object->slot], thread); /* [P1] before the word names it */
+    leat__store_release32(&object->page->processes[object->slot], thread); /* [P1] before the word names it, and until it does no more */
 }
 
 /* By another handle than ours. */
 static bool vouched_for(const leat_waitable *object, uint32_t thread) {
     const struct leat__sync_page *page = object->page;
     for (unsigned slot = 1; slot <= LEAT__SLOTS_MAX && thread != 0; slot++)
-        if (leat__load_relaxed32(&page->processes[slot]) == thread &&
+        if (leat__load_acquire32(&page->processes[slot]) == thread && /* [P1] */
             leat__os_locked(object->object.resource.file, LEAT__LOCK_SLOTS + slot))
             return true;
     return false;
@@ -68,19 +72,32 @@ static int given(leat_waitable *object) {
     return died ? LEAT__LOCK_INHERITED : LEAT_OK;
 }
 
+/* After vouching, before the kernel can give us the mutex. */
+static void begin_turn(leat_waitable *object) {
+    uint64_t word;
+    do
+        word = load(object);
+    while (!leat__compare_exchange64(&object->page->pi, word, word + TURN)); /* [P2] each turn: somebody was faster */
+}
+
 /* From a thread that is gone, if it is. */
-static int inherit(leat_waitable *object, uint32_t own) {
+static int inherit(leat_waitable *object) {
     uint64_t word = load(object);
-    int result = leat__os_pi_try(kernels(object));
-    if (result == LEAT_OK)
-        return given(object);
-    bool dead = result == LEAT_ENOENT ||
-                ((result == LEAT_EBUSY || result == LEAT_ESTATE) && !vouched_for(object, thread_in(word)));
-    uint64_t seen = load(object); /* asking may have set a flag */
-    if (!dead || thread_in(seen) != thread_in(word) || seen / TURN != word / TURN)
-        return LEAT_EBUSY;
-    uint64_t next = (seen / TURN + 1) * TURN | (seen & LEAT__PI_WAITERS) | own;
-    return leat__compare_exchange64(&object->page->pi, seen, next) ? LEAT__LOCK_INHERITED : LEAT_EBUSY; /* [P2] */
+    int result = LEAT_ENOENT;
+    if (thread_in(word) == 0 || vouched_for(object, thread_in(word))) {
+        if (!leat__compare_exchange64(&object->page->pi, word, word + TURN)) /* [P2] as begin_turn */
+            return LEAT_EBUSY;
+        word += TURN;
+        result = leat__os_pi_try(kernels(object));
+    }
+    if (result == LEAT_ENOENT) {
+        uint64_t seen = load(object); /* asking may have set a flag */
+        uint64_t next = ((seen + TURN) & ~(uint64_t)LEAT__PI_THREAD) | LEAT__PI_OWNER_DIED;
+        if ((seen | LEAT__PI_WAITERS) != (word | LEAT__PI_WAITERS) || !leat__compare_exchange64(&object->page->pi, seen, next)) /* [P2] */
+            return LEAT_EBUSY;
+        result = leat__os_pi_try(kernels(object));
+    }
+    return result == LEAT_OK ? given(object) : LEAT_EBUSY;
 }
 
 bool leat__pi_orphaned(const leat_waitable *object) {
@@ -99,10 +116,10 @@ int leat__pi_try(leat_waitable *object, bool probe) {
     if (!probe && !is_free(word))
         return result;
     vouch(object, own);
-    if (is_free(word) && leat__compare_exchange64(&object->page->pi, word, word | own)) /* [P2] */
+    if (is_free(word) && leat__compare_exchange64(&object->page->pi, word, (word + TURN) | own)) /* [P2] */
         result = LEAT_OK;
     else if (probe)
-        result = inherit(object, own);
+        result = inherit(object);
     if (result == LEAT_EBUSY)
         vouch(object, 0);
     else
@@ -114,6 +131,7 @@ int leat__pi_try(leat_waitable *object, bool probe) {
 static int sleep_for(leat_waitable *object, uint64_t until_ns) {
     uint32_t own = leat__os_thread();
     vouch(object, own);
+    begin_turn(object);
     int result = leat__os_pi_lock(kernels(object), until_ns);
     if (result == LEAT_OK) {
         object->thread = own;
@@ -151,15 +169,12 @@ int leat__pi_wait(leat_waitable *object, uint64_t deadline_ns) {
     }
 }
 
-/* In two steps where somebody sleeps in the kernel: the turn ends before the lock is handed over. */
+/* A flag in the word means that somebody may sleep in the kernel. */
 static void let_go(leat_waitable *object) {
-    leat__u64 *shared = &object->page->pi;
-    uint64_t word = load(object);
-    if ((uint32_t)word == object->thread && leat__compare_exchange64(shared, word, (word / TURN + 1) * TURN)) /* [P2] */
-        return;
-    do
-        word = load(object);
-    while (!leat__compare_exchange64(shared, word, word + TURN));
+    uint64_t word;
+    while ((uint32_t)(word = load(object)) == object->thread) /* each turn: somebody has begun one */
+        if (leat__compare_exchange64(&object->page->pi, word, word - object->thread)) /* [P2] */
+            return;
     (void)leat__os_pi_unlock(kernels(object));
 }
 
@@ -176,6 +191,8 @@ static bool lives(leat_waitable *object) {
     int result = leat__os_pi_try(kernels(object));
     if (result == LEAT_OK) { /* it became free at this moment */
         object->thread = leat__os_thread();
+        if (given(object) == LEAT__LOCK_INHERITED)
+            leat__store_relaxed32(&object->page->abandoned, 1);
         let_go(object);
     }
     return result == LEAT_EBUSY;

@@ -397,6 +397,41 @@ static void a_number_that_is_anothers_by_now_deceives_nobody(void **state) {
     leat_mutex_close(mutex);
 }
 
+/* One that looked before the number was another's, and sleeps for the stranger by now. */
+static int sleep_for_a_stranger(void *context) {
+    harness_word *words = context;
+    leat_mutex *mutex = open_mutex("strange");
+    harness_set(&words[0], 1);
+    assert_ok(leat__os_pi_lock((leat__u32 *)&M(mutex)->page->pi, leat__os_now() + UINT64_C(20000000000)));
+    harness_set(&words[0], 2);
+    harness_await(&words[1], 1);
+    assert_ok(leat__os_pi_unlock((leat__u32 *)&M(mutex)->page->pi));
+    leat_mutex_close(mutex);
+    return 0;
+}
+
+static void who_sleeps_for_a_stranger_has_it_alone(void **state) {
+    (void)state;
+    harness_word *words = harness_shared(2 * sizeof *words);
+    leat_mutex *mutex = open_mutex("strange");
+    pid_t stranger = harness_spawn(sleep_on, NULL);
+    leat__store_relaxed64(&M(mutex)->page->pi, (uint32_t)stranger);
+    pid_t sleeper = harness_spawn(sleep_for_a_stranger, words);
+    harness_await(&words[0], 1);
+    harness_await_asleep(sleeper);
+    assert_leat(leat_mutex_lock(mutex, SOON), LEAT_ETIMEDOUT); /* else the kernel would give away what we hold */
+    harness_kill(stranger);
+    harness_await(&words[0], 2);
+    assert_int_equal((uint32_t)leat__load_relaxed64(&M(mutex)->page->pi) & LEAT__PI_THREAD, sleeper);
+    assert_true((leat__load_relaxed64(&M(mutex)->page->pi) & LEAT__PI_OWNER_DIED) != 0); /* and it is told */
+    harness_set(&words[1], 1);
+    harness_wait_ok(sleeper);
+    assert_ok(leat_mutex_lock(mutex, LATER));
+    assert_ok(leat_mutex_unlock(mutex));
+    leat_mutex_close(mutex);
+    assert_int_equal(harness_names_left(), 0);
+}
+
 static int open_elsewhere(void *context) {
     (void)context;
     if (unshare(CLONE_NEWPID) != 0)
@@ -531,6 +566,7 @@ static void an_interruptible_handle_is_interrupted(void **state) {
 }
 
 int main(void) {
+    cmocka_set_test_filter(getenv("LEAT_SYNC_PI_ONLY"));
     const struct CMUnitTest tests[] = {
         HARNESS_TEST(a_waiter_lends_its_priority),
         HARNESS_TEST(the_highest_priority_is_served_first),
@@ -541,6 +577,7 @@ int main(void) {
         HARNESS_TEST(what_another_thread_holds_stays_when_its_handle_is_closed),
         HARNESS_TEST(the_death_of_a_process_is_told),
         HARNESS_TEST(a_number_that_is_anothers_by_now_deceives_nobody),
+        HARNESS_TEST(who_sleeps_for_a_stranger_has_it_alone),
         HARNESS_TEST(thread_numbers_of_another_namespace_are_refused),
         HARNESS_TEST(it_can_be_one_of_several),
         HARNESS_TEST(giving_up_is_told_to_all_who_sleep),

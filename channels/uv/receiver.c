@@ -49,9 +49,9 @@ static void tell(leat_uv_receiver_t *receiver, leat_peer peer, int status) {
         receiver->on_peer(receiver, peer, status);
 }
 
-/* That the first sender has come is no news for those who wait for messages; here it is. */
+/* That the first sender has come is no news for those who wait for messages; here it is, before its messages and its end. */
 static void meet(leat_uv_receiver_t *receiver) {
-    if (receiver->met || leat_receiver_peer(receiver->channel) != LEAT_PEER_PRESENT)
+    if (receiver->met)
         return;
     receiver->met = true;
     tell(receiver, LEAT_PEER_PRESENT, 0);
@@ -67,7 +67,7 @@ static void tell_result(leat_uv_receiver_t *receiver, int result) {
         return;
     case LEAT_ECLOSED:
     case LEAT_EPEERDIED:
-        receiver->met = true; /* it came and went */
+        meet(receiver);
         tell(receiver, result == LEAT_ECLOSED ? LEAT_PEER_CLOSED : LEAT_PEER_DIED, 0);
         return;
     default:
@@ -84,8 +84,9 @@ static void work(struct leat_uv_item *item) {
     leat_message messages[BATCH];
     size_t count = 0, done = 0;
     receiver->working = true;
-    meet(receiver);
-    int result = receiver->started ? leat_peek_many(receiver->channel, messages, receiver->budget, &count, LEAT_NOW) : LEAT_EAGAIN;
+    int result = leat_peek_many(receiver->channel, messages, receiver->budget, &count, LEAT_NOW);
+    if (result == LEAT_OK || (!receiver->met && leat_receiver_peer(receiver->channel) == LEAT_PEER_PRESENT))
+        meet(receiver);
     if (result != LEAT_OK) {
         tell_result(receiver, result);
         count = 0;

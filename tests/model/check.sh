@@ -114,5 +114,23 @@ expect fails commit -DCAST=4 -DINITIAL=3 -DGIFTS=10 -DDATA=2 -DBUG_SET_SKIPPED
 expect fails commit -DINITIAL=0 -DGIFTS=1 -DTURNS_MOST=8 -DBUG_SLEEP_ON_ALL
 expect fails commit -DGIFTS=2 -DTURNS_MOST=8 -DBUG_NOT_SORTED
 
+expect holds doorbell
+expect holds doorbell -DCHANNELS=2 -DMESSAGES=1 -DLEFT_OFF=0
+expect holds doorbell -DCHANNELS=2 -DMESSAGES=1 -DKILLS=0
+for bug in NO_FENCE_LOOP NO_FENCE_RINGER NO_LOOK NOT_ANNOUNCED SAME_TICKET TOKEN_DROPPED NOT_RUNG_AGAIN NOT_DISTURBED NOTICE_IGNORED \
+    LOOKED_ONCE RUNG_ALWAYS; do
+    expect fails doorbell -DBUG_$bug
+done
+
+expect holds pi
+expect holds pi -DKILLS=2
+expect holds pi -DUSERS=3 -DROUNDS=1 -DKILLS=0
+expect holds pi -DUSERS=3 -DROUNDS=1 -DEARLY=0 -DMORTAL=0
+expect holds pi -DUSERS=3 -DROUNDS=1 -DEARLY=0 -DMORTAL=2
+for bug in NO_TURN TURN_RELEASING NO_VOUCH VOUCH_LATE WITHDRAW_FIRST LIVING BEHIND_BACK NOT_LOOKED NOT_ASKED NOT_TOLD; do
+    expect fails pi -DBUG_$bug
+done
+expect fails pi -DUSERS=3 -DROUNDS=1 -DEARLY=0 -DMORTAL=0 -DBUG_NO_TURN_ASKING
+
 echo "$states_in_all states, $failures failures"
 [ $failures -eq 0 ]

@@ -1,5 +1,5 @@
 #!/bin/sh
-# mutate.sh SOURCE BUILD [NAME] - do the crash test, the exhaustive test, the watch test and the sync test notice a broken library?
+# mutate.sh SOURCE BUILD [NAME] - do the crash test, the exhaustive test, and the tests of watches, doorbells and sync objects notice a broken library?
 #
 # For each mutant below: requires that the named test passes, copies one source file, breaks it with one sed expression, links the tests
 # with the broken object in front of the library, and requires that the same test FAILS. A mutant that survives, or an expression that no longer changes anything, is
@@ -15,7 +15,7 @@ cc=${CC:-cc}
 flags="-std=c11 -O1 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -DLEAT_STATIC -fvisibility=hidden -I$source/include -I$source -I$source/tests"
 killed=0 failures=0
 
-for test in crash_points crash_round crash_step ring_exhaustive watch sync; do
+for test in crash_points crash_round crash_step ring_exhaustive watch sync sync_pi doorbell; do
     file=$source/tests/$test.c
     [ -f "$file" ] || file=$source/tests/test_$test.c
     # shellcheck disable=SC2086
@@ -27,8 +27,7 @@ link() {
     case $1 in
     crash) objects="$work/crash_points.o $work/crash_round.o $work/crash_step.o" ;;
     ring) objects=$work/ring_exhaustive.o && [ ! -f "$work/ring_broken.o" ] || objects=$work/ring_broken.o ;;
-    watch) objects=$work/watch.o ;;
-    sync) objects=$work/sync.o ;;
+    *) objects=$work/$1.o ;;
     esac
     out=$2
     shift 2
@@ -43,6 +42,8 @@ run() {
     ring) LEAT_RING_DEPTH=2 LEAT_RING_ONLY=$3 timeout 100 "$2" ;;
     watch) LEAT_WATCH_ONLY=$3 timeout 100 "$2" ;;
     sync) LEAT_SYNC_ONLY=$3 timeout 100 "$2" ;;
+    sync_pi) LEAT_SYNC_PI_ONLY=$3 timeout 100 "$2" ;;
+    doorbell) LEAT_DOORBELL_ONLY=$3 timeout 100 "$2" ;;
     esac >"$work/log" 2>&1
 }
 
@@ -177,6 +178,25 @@ mutant withdrawn_is_taken lib/sync_wait.c sync "of_all*" '/^static int take_all/
 mutant settled_is_not_taken lib/sync_wait.c sync "of_all*" '/^static int take_all/,/^}/s/settle(sorted\[claimed\], complete)/settle(sorted[claimed], false)/'
 mutant owners_death_used_up lib/sync.c sync "of_all*" '/^static int take_mutex/,/^}/s/^        leat__store_relaxed32(&page->abandoned, 1);/        (void)page;/;/^void leat__sync_close/,/^}/s/^        leat__store_relaxed32(&object->page->abandoned, 1);/        (void)object;/'
 mutant pulse_counts_for_all lib/sync_wait.c sync "a_pulse_lets_nobody*" 's/->unpulsed = wait->all;/->unpulsed = false;/'
+
+# Priority inheritance.
+pi=lib/sync_pi.c
+mutant pi_nobody_vouches $pi sync_pi "what_another*" '/^static void vouch/,/^}/s/^    leat__.*/    (void)object;/'
+mutant pi_death_not_told $pi sync_pi "a_sleeper_is_told*" '/^static int given/,/^}/s/^    return .*/    return LEAT_OK;/'
+mutant pi_taken_behind_the_kernels_back $pi sync_pi "who_sleeps_for_a_stranger*" \
+    '/^static int inherit/,/^}/{s/ | LEAT__PI_OWNER_DIED;/ | leat__os_thread();/;s/^        result = leat__os_pi_try(kernels(object));$/        result = vouched_for(object, thread_in(word)) ? leat__os_pi_try(kernels(object)) : LEAT_OK;/;}'
+mutant pi_stranger_believed $pi sync_pi "a_number_that*" '/^static bool vouched_for/,/^}/s/^    return false;/    return thread != 0;/'
+mutant pi_kernel_not_asked $pi sync_pi "the_end_of_a_thread*" '/^static int inherit/,/^}/s/^        result = leat__os_pi_try(kernels(object));$/        if ((result = leat__os_pi_try(kernels(object))) == LEAT_ENOENT) result = LEAT_EBUSY;/'
+mutant pi_owned_by_the_handle $pi sync_pi "the_thread_that*" '/^bool leat__pi_elsewhere/,/^}/s/^    if (lives(object))/    if (false \&\& lives(object))/'
+mutant pi_any_namespace $pi sync_pi "thread_numbers*" '/^int leat__pi_check/,/^}/s/^    if (header->parameters.*/    if (header == NULL)/'
+
+# Event loops.
+mutant doorbell_not_announced channels/doorbell.c doorbell "it_rings_once*" '/^static bool arm(/,/^}/s/^    leat__side_announce(.*/    (void)side;/'
+mutant doorbell_not_disturbed channels/doorbell.c doorbell "a_channel_in_a_doorbell*" '/^void leat__doorbell_disturb(/,/^}/s/^    if (!item->armed)/    if (item != NULL)/'
+mutant doorbell_death_not_suspected channels/doorbell.c doorbell "what_becomes*" '/^static void suspect(/,/^}/{s/^    item->asks = true;/    (void)item;/;s/^    item->looks = LOOKS;//;}'
+mutant doorbell_left_off_for_good channels/doorbell.c doorbell "who_leaves_off*" '/^void leat_doorbell_again(/,/^}/s/^    (void)leat__os_bell_ring.*/    (void)doorbell;/'
+mutant doorbell_rung_only_by_wake channels/side.c doorbell "it_rings_once*" 's/^    if ((ticket & (LEAT__WATCHES | LEAT__LOOPS)) == 0)/    if ((ticket \& LEAT__WATCHES) == 0 || (ticket \& LEAT__LOOPS) != 0)/'
+mutant doorbell_not_touched channels/side.c doorbell "who_does_not_find*" 's/^    else if ((ticket & LEAT__LOOPS) == 0 || !ring_doorbell(side))/    else if ((ticket \& LEAT__LOOPS) == 0 || (ring_doorbell(side), false))/'
 
 echo "$killed mutants noticed, $failures not"
 [ $failures -eq 0 ]
