@@ -161,8 +161,8 @@ mutant holder_never_dead lib/lock.c crash "many: send" '/^bool leat__lock_holder
 mutant heir_does_not_repair channels/sender.c crash "many: send" 's/result == LEAT__LOCK_INHERITED ? leat__ring_sender_recover/result == 77 ? leat__ring_sender_recover/'
 
 # Being told.
-mutant receiver_not_told channels/side.c crash "send 16" '/^static int news(/,/^}/s/^        if (lives && !came)$/        if (!came)/'
-mutant sender_not_told channels/side.c crash "recv lines" '/^static int news(/,/^}/s/^        if (lives && !came)$/        if (!came)/'
+mutant receiver_not_told channels/side.c crash "send 16" '/^static struct news consider(/,/^}/s/(came || !lives)/came/'
+mutant sender_not_told channels/side.c crash "recv lines" '/^static struct news consider(/,/^}/s/(came || !lives)/came/'
 mutant peer_back_not_told channels/receiver.c crash "send 16" 's/before == LEAT_PEER_CLOSED || before == LEAT_PEER_DIED ? LEAT_EPEERBACK : LEAT_OK/LEAT_OK/'
 
 # Sleeping on a watch.
@@ -171,12 +171,12 @@ mutant death_not_watched lib/os/linux/watch.c watch "whoever*" 's/IN_CLOSE_WRITE
 
 # Names.
 mutant last_user_leaves_name lib/object.c crash "close as the last" '/^void leat__object_close(/,/^}/s/^            remove_if_last(object);/            (void)0;/'
-mutant stale_object_is_joined lib/object.c crash "create as" 's/^    return status->temporary && !leat__os_locked(file, LEAT__LOCK_LIVE);/    return false;/'
+mutant stale_object_is_joined lib/object.c crash "create as" 's/^    return status->temporary && !leat__os_has_users(file);/    return false;/'
 
 # Waiting for all of several.
 mutant withdrawn_is_taken lib/sync_wait.c sync "of_all*" '/^static int take_all/,/^}/s/settle(sorted\[claimed\], complete)/settle(sorted[claimed], true)/'
 mutant settled_is_not_taken lib/sync_wait.c sync "of_all*" '/^static int take_all/,/^}/s/settle(sorted\[claimed\], complete)/settle(sorted[claimed], false)/'
-mutant owners_death_used_up lib/sync.c sync "of_all*" '/^static int take_mutex/,/^}/s/^        leat__store_relaxed32(&page->abandoned, 1);/        (void)page;/;/^void leat__sync_close/,/^}/s/^        leat__store_relaxed32(&object->page->abandoned, 1);/        (void)object;/'
+mutant owners_death_used_up lib/sync_open.c sync "of_all*" '/^void leat__sync_close/,/^}/s/^            leat__store_relaxed32(&object->page->abandoned, 1);/            (void)object;/'
 mutant pulse_counts_for_all lib/sync_wait.c sync "a_pulse_lets_nobody*" 's/->unpulsed = wait->all;/->unpulsed = false;/'
 
 # Priority inheritance.
@@ -191,7 +191,7 @@ mutant pi_owned_by_the_handle $pi sync_pi "the_thread_that*" '/^bool leat__pi_el
 mutant pi_any_namespace $pi sync_pi "thread_numbers*" '/^int leat__pi_check/,/^}/s/^    if (header->parameters.*/    if (header == NULL)/'
 
 # Event loops.
-mutant doorbell_not_announced channels/doorbell.c doorbell "it_rings_once*" '/^static bool arm(/,/^}/s/^    leat__side_announce(.*/    (void)side;/'
+mutant doorbell_not_announced channels/doorbell.c doorbell "it_rings_once*" '/^static void announce(/,/^}/s/^        leat__side_announce(.*/        (void)item;/'
 mutant doorbell_not_disturbed channels/doorbell.c doorbell "a_channel_in_a_doorbell*" '/^void leat__doorbell_disturb(/,/^}/s/^    if (!item->armed)/    if (item != NULL)/'
 mutant doorbell_death_not_suspected channels/doorbell.c doorbell "what_becomes*" '/^static void suspect(/,/^}/{s/^    item->asks = true;/    (void)item;/;s/^    item->looks = LOOKS;//;}'
 mutant doorbell_left_off_for_good channels/doorbell.c doorbell "who_leaves_off*" '/^void leat_doorbell_again(/,/^}/s/^    (void)leat__os_bell_ring.*/    (void)doorbell;/'
