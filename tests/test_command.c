@@ -14,7 +14,7 @@
 
 static void every_command_explains_itself(void **state) {
     (void)state;
-    static const char *const names[] = {"ls", "info", "send", "recv", "create", "read", "write", "grow", "map-into", "rm", "gc", "demo", "bench", "calibrate", "run", "wait", "set", "reset", "pulse", "release"};
+    static const char *const names[] = {"ls", "info", "top", "send", "recv", "create", "read", "write", "grow", "map-into", "rm", "gc", "demo", "bench", "calibrate", "run", "wait", "set", "reset", "pulse", "release"};
     leat("--help");
     expect(0, "Usage: leat COMMAND", "");
     expect(0, "Exit codes:", "");

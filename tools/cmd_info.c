@@ -7,6 +7,7 @@
 
 #include "common.h"
 #include "figures.h"
+#include "info.h"
 #include "names.h"
 #include "users.h"
 
@@ -21,87 +22,87 @@ static const char help[] =
     "  --json    as one JSON object; for a channel with a member \"channel\", and so on\n"
     "            for mutexes, events and semaphores; for a typed region with \"type\"\n";
 
-static void line(const char *label, const char *value) {
-    printf("  %-12s %s\n", label, value);
+static void line(FILE *out, const char *label, const char *value) {
+    fprintf(out, "  %-12s %s\n", label, value);
 }
 
-static void size_line(const char *label, uint64_t bytes) {
+static void size_line(FILE *out, const char *label, uint64_t bytes) {
     struct figure exact, rounded;
-    printf("  %-12s %s bytes", label, figure_count(&exact, bytes));
+    fprintf(out, "  %-12s %s bytes", label, figure_count(&exact, bytes));
     if (bytes >= 1024)
-        printf(" (%s)", figure_bytes(&rounded, bytes));
-    putchar('\n');
+        fprintf(out, " (%s)", figure_bytes(&rounded, bytes));
+    fputc('\n', out);
 }
 
-static void show_users(const leat_object_info *info) {
+static void show_users(FILE *out, const leat_object_info *info) {
     struct figure count;
-    line("users", info->users == 0 ? "none" : figure_count(&count, info->users));
+    line(out, "users", info->users == 0 ? "none" : figure_count(&count, info->users));
 }
 
-static void show_object(const leat_object_info *info) {
+static void show_object(FILE *out, const leat_object_info *info) {
     struct shown_name name;
     struct figure user;
     char permissions[10];
-    printf("%s %s '%s'%s\n", scope_name(info->scope), leat_kind_name(info->kind), name_show(&name, info->name),
-           info->damaged ? ", damaged: its header fails its checksum" : "");
-    size_line("size", info->size);
-    printf("  %-12s %s (%u)\n", "owner", figure_user(&user, info->owner), info->owner);
-    printf("  %-12s %s (%04o)\n", "access", figure_permissions(permissions, info->permissions), info->permissions & 0777);
-    show_users(info);
-    line("lifetime", info->persistent ? "persistent: stays until 'leat rm'"
+    fprintf(out, "%s %s '%s'%s\n", scope_name(info->scope), leat_kind_name(info->kind), name_show(&name, info->name),
+            info->damaged ? ", damaged: its header fails its checksum" : "");
+    size_line(out, "size", info->size);
+    fprintf(out, "  %-12s %s (%u)\n", "owner", figure_user(&user, info->owner), info->owner);
+    fprintf(out, "  %-12s %s (%04o)\n", "access", figure_permissions(permissions, info->permissions), info->permissions & 0777);
+    show_users(out, info);
+    line(out, "lifetime", info->persistent ? "persistent: stays until 'leat rm'"
          : info->in_use               ? "ends with its last user"
                                       : "over: its users were killed, 'leat gc' removes it");
 }
 
-static void show_type(const leat_type *type) {
+static void show_type(FILE *out, const leat_type *type) {
     struct shown_text name;
     if (type->name != NULL)
-        printf("  %-12s '%s', version %u, of %llu bytes\n", "type", text_show(&name, type->name), type->version,
-               (unsigned long long)type->size);
+        fprintf(out, "  %-12s '%s', version %u, of %llu bytes\n", "type", text_show(&name, type->name), type->version,
+                (unsigned long long)type->size);
 }
 
-static void statistics_row(const char *label, uint64_t sent, uint64_t received) {
+static void statistics_row(FILE *out, const char *label, uint64_t sent, uint64_t received) {
     struct figure left, right;
-    printf("  %-20s %20s %20s\n", label, figure_count(&left, sent), figure_count(&right, received));
+    fprintf(out, "  %-20s %20s %20s\n", label, figure_count(&left, sent), figure_count(&right, received));
 }
 
-static void show_policy(const leat_policy *policy) {
+static void show_policy(FILE *out, const leat_policy *policy) {
     static const char *const sources[] = {"default: this processor is in no table", "table: known of this family of processors",
                                           "environment: LEAT_POLICY", "given by its creator", "measured"};
     struct figure spin, nap;
-    printf("  %-12s spin %s, nap %s, wipe up to %u bytes (%s)\n", "policy", figure_duration(&spin, policy->spin_ns),
-           figure_duration(&nap, policy->nap_ns), policy->wipe_bytes, sources[policy->source]);
+    fprintf(out, "  %-12s spin %s, nap %s, wipe up to %u bytes (%s)\n", "policy", figure_duration(&spin, policy->spin_ns),
+            figure_duration(&nap, policy->nap_ns), policy->wipe_bytes, sources[policy->source]);
 }
 
-static void show_channel(const leat_channel_info *info) {
-    size_line("capacity", info->capacity);
-    size_line("max message", info->max_message);
-    size_line("backlog", info->backlog_bytes);
-    printf("  %-12s %s%s\n", "sender", peer_name(info->sender), info->many_senders ? " (many allowed)" : "");
-    line("receiver", peer_name(info->receiver));
-    show_policy(&info->policy);
-    printf("  %-20s %20s %20s\n", "since creation", "sent", "received");
-    statistics_row("messages", info->sent.messages, info->received.messages);
-    statistics_row("bytes", info->sent.bytes, info->received.bytes);
-    statistics_row("stalls", info->sent.stalls, info->received.stalls);
-    statistics_row("sleeps", info->sent.sleeps, info->received.sleeps);
-    statistics_row("doorbells rung", info->sent.doorbells_rung, info->received.doorbells_rung);
-    statistics_row("doorbells saved", info->sent.doorbells_saved, info->received.doorbells_saved);
-    statistics_row("high water, bytes", info->sent.high_water_bytes, info->received.high_water_bytes);
+static void show_channel(FILE *out, const leat_channel_info *info) {
+    size_line(out, "capacity", info->capacity);
+    size_line(out, "max message", info->max_message);
+    size_line(out, "backlog", info->backlog_bytes);
+    fprintf(out, "  %-12s %s%s\n", "sender", peer_name(info->sender), info->many_senders ? " (many allowed)" : "");
+    line(out, "receiver", peer_name(info->receiver));
+    show_policy(out, &info->policy);
+    fprintf(out, "  %-20s %20s %20s\n", "since creation", "sent", "received");
+    statistics_row(out, "messages", info->sent.messages, info->received.messages);
+    statistics_row(out, "bytes", info->sent.bytes, info->received.bytes);
+    statistics_row(out, "stalls", info->sent.stalls, info->received.stalls);
+    statistics_row(out, "sleeps", info->sent.sleeps, info->received.sleeps);
+    statistics_row(out, "doorbells rung", info->sent.doorbells_rung, info->received.doorbells_rung);
+    statistics_row(out, "doorbells saved", info->sent.doorbells_saved, info->received.doorbells_saved);
+    statistics_row(out, "high water, bytes", info->sent.high_water_bytes, info->received.high_water_bytes);
 }
 
-static void show_sync(const leat_sync_info *info) {
-    printf("  %-12s %u\n", "handles", info->handles);
+static void show_sync(FILE *out, const leat_sync_info *info) {
+    fprintf(out, "  %-12s %u\n", "handles", info->handles);
     if (info->kind == LEAT_KIND_MUTEX) {
-        line("state", info->lost ? "lost: until 'leat reset'" : info->held ? "held" : info->abandoned ? "held by one who died" : "free");
+        line(out, "state", info->lost ? "lost: until 'leat reset'" : info->held ? "held" : info->abandoned ? "held by one who died" : "free");
         if (info->held)
-            printf("  %-12s %s %u\n", "holder", info->inherits_priority ? "thread" : "process", info->holder);
-        line("priority", info->inherits_priority ? "inherited by its holder" : "not inherited");
+            fprintf(out, "  %-12s %s %u\n", "holder", info->inherits_priority ? "thread" : "process", info->holder);
+        line(out, "priority", info->inherits_priority ? "inherited by its holder" : "not inherited");
     } else if (info->kind == LEAT_KIND_EVENT) {
-        line("state", info->set ? "set" : "not set");
-        line("reset", info->manual_reset ? "manual" : "automatic");
+        line(out, "state", info->set ? "set" : "not set");
+        line(out, "reset", info->manual_reset ? "manual" : "automatic");
     } else {
-        printf("  %-12s %u of at most %u\n", "count", info->count, info->maximum);
+        fprintf(out, "  %-12s %u of at most %u\n", "count", info->count, info->maximum);
     }
 }
 
@@ -133,15 +134,15 @@ static bool is_sync(leat_kind kind) {
     return kind == LEAT_KIND_MUTEX || kind == LEAT_KIND_EVENT || kind == LEAT_KIND_SEMAPHORE;
 }
 
-static void show_text(const leat_object_info *info, const struct users *users, const struct inside *inside) {
-    show_object(info);
-    users_show(users, info);
+static void show_text(FILE *out, const leat_object_info *info, const struct users *users, const struct inside *inside) {
+    show_object(out, info);
+    users_show(out, users, info);
     if (inside->kind == LEAT_KIND_CHANNEL)
-        show_channel(&inside->channel);
+        show_channel(out, &inside->channel);
     else if (inside->kind == LEAT_KIND_REGION)
-        show_type(&inside->type);
+        show_type(out, &inside->type);
     else if (is_sync(inside->kind))
-        show_sync(&inside->sync);
+        show_sync(out, &inside->sync);
 }
 
 static void show_json(const leat_object_info *info, const struct users *users, const struct inside *inside) {
@@ -155,22 +156,48 @@ static void show_json(const leat_object_info *info, const struct users *users, c
     json_write(object, stdout, false);
 }
 
-static int show(const struct target *target, bool json) {
-    leat_object_info info, later;
+struct findings {
+    leat_object_info info;
     struct users users;
     struct inside inside;
-    int code = leat_stat(target->name, target->scope, &info);
+};
+
+/* Other than LEAT_OK: `found` tells whether there is an object, of which then nothing is known but its outside. */
+static int find(const struct target *target, struct findings *findings, bool *found) {
+    leat_object_info later;
+    int code = leat_stat(target->name, target->scope, &findings->info);
+    *found = code == LEAT_OK;
     if (code != LEAT_OK)
+        return code;
+    users_find(&findings->users, &findings->info);
+    if (users_out_of_sight(&findings->users, &findings->info) && leat_stat(target->name, target->scope, &later) == LEAT_OK &&
+        later.users < findings->info.users)
+        findings->info = later; /* one has left meanwhile, and is not out of sight but gone */
+    return look_inside(target, &findings->info, &findings->inside);
+}
+
+int info_text(const struct target *target, FILE *out) {
+    struct findings findings;
+    bool found;
+    int code = find(target, &findings, &found);
+    if (found) {
+        show_text(out, &findings.info, &findings.users, &findings.inside);
+        users_forget(&findings.users);
+    }
+    return code;
+}
+
+static int show(const struct target *target, bool json) {
+    struct findings findings;
+    bool found;
+    int code = find(target, &findings, &found);
+    if (!found)
         return fail_leat(target, code, "'leat ls' shows what there is");
-    users_find(&users, &info);
-    if (users_out_of_sight(&users, &info) && leat_stat(target->name, target->scope, &later) == LEAT_OK && later.users < info.users)
-        info = later; /* one has left meanwhile, and is not out of sight but gone */
-    code = look_inside(target, &info, &inside);
     if (json)
-        show_json(&info, &users, &inside);
+        show_json(&findings.info, &findings.users, &findings.inside);
     else
-        show_text(&info, &users, &inside);
-    users_forget(&users);
+        show_text(stdout, &findings.info, &findings.users, &findings.inside);
+    users_forget(&findings.users);
     return code == LEAT_OK ? END_OK : fail_leat(target, code, NULL);
 }
 

@@ -39,12 +39,6 @@ struct listing {
     size_t count;
 };
 
-/* A global region has no header that could say who made it. One that is in use through leat, or dies with its last user,
- * must be leat's; for the others nobody can tell. */
-static bool perhaps_foreign(const leat_object_info *info) {
-    return info->scope == LEAT_GLOBAL && info->kind == LEAT_KIND_REGION && info->persistent && !info->in_use;
-}
-
 static const char *role(leat_peer peer) {
     return peer == LEAT_PEER_PRESENT ? "yes" : peer_name(peer);
 }

@@ -162,6 +162,10 @@ const char *scope_name(leat_scope scope) {
     return scope == LEAT_GLOBAL ? "global" : "local";
 }
 
+bool perhaps_foreign(const leat_object_info *info) {
+    return info->scope == LEAT_GLOBAL && info->kind == LEAT_KIND_REGION && info->persistent && !info->in_use;
+}
+
 bool target_from_arguments(struct target *target, const char *kind, bool global, int argc, char **argv) {
     if (optind >= argc) {
         fail_usage("the NAME of the %s is missing", kind);

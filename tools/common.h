@@ -29,7 +29,7 @@ struct command {
     int (*run)(int argc, char **argv);
 };
 
-extern const struct command command_ls, command_info, command_send, command_recv, command_create, command_read,
+extern const struct command command_ls, command_info, command_top, command_send, command_recv, command_create, command_read,
     command_write, command_grow, command_map_into, command_rm, command_gc, command_calibrate, command_run, command_wait,
     command_set, command_reset, command_pulse, command_release, command_demo, command_demo_producer, command_bench;
 
@@ -82,6 +82,10 @@ bool target_is_file(struct target *target, bool global);
 /* The scope in which the library will look for the name. */
 leat_scope scope_of_name(const char *name, leat_scope otherwise);
 const char *scope_name(leat_scope scope);
+
+/* A global region has no header that could say who made it. One that is in use through leat, or dies with its last user, must be leat's;
+ * for the others nobody can tell. */
+bool perhaps_foreign(const leat_object_info *info);
 
 /* "65536", "64K", "64KiB" (1024) and "64kB" (1000), up to T. */
 bool parse_size(const char *text, uint64_t *bytes);

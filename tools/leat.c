@@ -14,7 +14,7 @@
 #include "signals.h"
 
 static const struct command *const commands[] = {
-    &command_ls,    &command_info,  &command_send,     &command_recv,    &command_create, &command_read,
+    &command_ls,    &command_info,  &command_top,      &command_send,     &command_recv,    &command_create, &command_read,
     &command_write, &command_grow,  &command_map_into, &command_rm,      &command_gc,     &command_run,
     &command_wait,  &command_set,   &command_reset,    &command_pulse,   &command_release, &command_demo,
     &command_bench, &command_calibrate, &command_demo_producer,
@@ -114,7 +114,7 @@ static void occupy_standard_streams(void) {
 int main(int argc, char **argv) {
     occupy_standard_streams();
     setvbuf(stderr, NULL, _IOLBF, BUFSIZ); /* each message in one piece, also when two commands share the terminal */
-    setlocale(LC_CTYPE, ""); /* for the screen of the demo; numbers stay as they are everywhere */
+    setlocale(LC_CTYPE, ""); /* for the screens; numbers stay as they are everywhere */
     int end = run(argc, argv);
     if (fflush(stdout) != 0 || ferror(stdout)) {
         if (end == END_OK)

@@ -159,23 +159,23 @@ json_t *json_of_users(const struct users *users) {
     return array;
 }
 
-static void show_one(const char *label, const struct user *user) {
+static void show_one(FILE *out, const char *label, const struct user *user) {
     struct shown_text command;
-    printf("  %-12s %d (%s): ", label, (int)user->process, text_show(&command, user->command));
+    fprintf(out, "  %-12s %d (%s): ", label, (int)user->process, text_show(&command, user->command));
     if (user->descriptors > 0)
-        printf("%u descriptor%s", user->descriptors, user->descriptors == 1 ? "" : "s");
-    printf("%s%s\n", user->descriptors > 0 && user->mapped ? ", " : "", user->mapped ? "mapped" : "");
+        fprintf(out, "%u descriptor%s", user->descriptors, user->descriptors == 1 ? "" : "s");
+    fprintf(out, "%s%s\n", user->descriptors > 0 && user->mapped ? ", " : "", user->mapped ? "mapped" : "");
 }
 
-void users_show(const struct users *users, const leat_object_info *info) {
+void users_show(FILE *out, const struct users *users, const leat_object_info *info) {
     const char *label = "processes";
     for (size_t i = 0; i < users->count; i++, label = "")
-        show_one(label, &users->list[i]);
+        show_one(out, label, &users->list[i]);
     if (!users->known)
-        printf("  %-12s not known: there is no /proc\n", label);
+        fprintf(out, "  %-12s not known: there is no /proc\n", label);
     else if (users->denied > 0)
-        printf("  %-12s perhaps more: %u process%s not to be looked at by this user\n", label, users->denied,
-               users->denied == 1 ? " is" : "es are");
+        fprintf(out, "  %-12s perhaps more: %u process%s not to be looked at by this user\n", label, users->denied,
+                users->denied == 1 ? " is" : "es are");
     else if (users_out_of_sight(users, info))
-        printf("  %-12s more, out of sight: of another container, or hidden in /proc\n", label);
+        fprintf(out, "  %-12s more, out of sight: of another container, or hidden in /proc\n", label);
 }

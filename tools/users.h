@@ -7,6 +7,7 @@
 #define LEAT_TOOLS_USERS_H
 
 #include <jansson.h>
+#include <stdio.h>
 #include <sys/types.h>
 
 #include "leat/leat.h"
@@ -36,7 +37,7 @@ bool users_out_of_sight(const struct users *users, const leat_object_info *info)
 json_t *json_of_users(const struct users *users);
 
 /* Lines for people, each with the label's width before it. */
-void users_show(const struct users *users, const leat_object_info *info);
+void users_show(FILE *out, const struct users *users, const leat_object_info *info);
 
 /* One line of /proc/PID/maps: whether it is a mapping of the file. */
 bool users_maps_line(const char *line, uint64_t device, uint64_t inode);
