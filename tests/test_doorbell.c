@@ -177,7 +177,7 @@ static void of_many_those_with_messages_are_named_in_turn(void **state) {
     leat_doorbell *doorbell = open_doorbell();
     leat_channel_options small = {.capacity = LEAT_CAPACITY_MIN};
     struct pair pairs[CHANNELS];
-    char name[16];
+    char name[24];
     for (int i = 0; i < CHANNELS; i++) {
         snprintf(name, sizeof name, "many-%d", i);
         pairs[i] = (struct pair){open_sender(name, &small), open_receiver(name, &small)};

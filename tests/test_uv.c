@@ -250,7 +250,7 @@ static void of_a_thousand_channels_only_the_one_with_a_message_costs(void **stat
     uv_check_t check;
     begin();
     for (int i = 0; i < CHANNELS; i++) {
-        char name[16];
+        char name[24];
         snprintf(name, sizeof name, "m%d", i);
         many[i] = (struct one_of_many){0};
         assert_uv(leat_uv_receiver_open(&loop, &many[i].receiver, name, &small));

@@ -45,7 +45,7 @@ typedef struct leat_object_info {
     bool persistent;      /* stays when its last user leaves; true for objects that other programs created */
     bool in_use;          /* some process holds a handle */
     bool damaged;         /* it carries leat's mark and a header that fails its checksum */
-    uint32_t users;       /* how many handles are open, in all processes */
+    uint32_t users;       /* how many handles are open, in all processes; of those that come and go while they are counted, any number */
     uint64_t device;      /* with inode: which file it is, as stat(2) and the system's lists of mappings and locks number it */
     uint64_t inode;
 } leat_object_info;
