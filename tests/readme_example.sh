@@ -1,7 +1,7 @@
 #!/bin/sh
 # readme_example.sh README INCLUDE_DIR LIBRARY_DIR [COMPILER [FLAGS...]]
 #
-# Takes the first C program out of the README, compiles it as a reader would, with warnings fatal, and runs both of its
+# Takes the first C program out of the README, or of another page, compiles it as a reader would, with warnings fatal, and runs both of its
 # roles: "recv" in one process and "send" in another, in this order and in the other. Both have to succeed, and the receiver
 # to say something.
 # 77 (skipped) when there is no README with a C program.

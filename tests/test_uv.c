@@ -142,6 +142,26 @@ static void a_death_is_told_behind_what_was_sent(void **state) {
     end();
 }
 
+/* Both are told, in this order, however late the loop looks. */
+static void a_sender_that_has_gone_had_come(void **state) {
+    (void)state;
+    struct stream dying = {"brief", 0, 3, 0, true}, empty = {"brief", 3, 3, 0, true};
+    struct seen seen = {0};
+    leat_uv_receiver_t receiver;
+    begin();
+    for (int i = 0; i < 2; i++) {
+        seen = (struct seen){.next = seen.next};
+        open_started(&receiver, "brief", &seen);
+        harness_wait_signal(harness_spawn(send_stream, i == 0 ? &dying : &empty), SIGKILL);
+        within_seconds("the news of the death");
+        uv_run(&loop, UV_RUN_DEFAULT);
+        assert_true(seen.came == 1 && seen.died == 1 && seen.went == 0 && seen.next == 3);
+        uv_close((uv_handle_t *)&guard, NULL);
+        assert_int_equal(uv_run(&loop, UV_RUN_DEFAULT), 0);
+    }
+    end();
+}
+
 /* Stopping in the middle of a batch leaves the rest where it is; closing inside the callback too. */
 static void stopping_and_closing_inside_the_callback(void **state) {
     (void)state;
@@ -490,6 +510,169 @@ static void room_and_the_receiver_are_told_of(void **state) {
     end();
 }
 
+static void note_death(leat_uv_sender_t *sender, leat_peer peer, int status) {
+    struct sending *sending = sender->uv.data;
+    assert_int_equal(status, 0);
+    sending->came += peer == LEAT_PEER_PRESENT;
+    sending->died += peer == LEAT_PEER_DIED;
+}
+
+static int open_and_die(void *context) {
+    open_receiver(context, NULL);
+    raise(SIGKILL);
+    return 1;
+}
+
+/* Whether the receiver goes after the call or has gone before it. */
+static void finish_without_a_receiver(const char *name, bool gone_before) {
+    begin();
+    struct sending *sending = open_sending(name);
+    uint32_t accepted = 0;
+    do
+        assert_uv(send_request(sending, accepted++));
+    while (leat_uv_sender_queue_size(&sending->sender) < 400);
+    assert_uv(leat_uv_sender_start(&sending->sender, NULL, note_death));
+    within_seconds("the end of a sender without receiver");
+    closed = 0;
+    if (!gone_before)
+        leat_uv_sender_finish(&sending->sender, count_closed);
+    pid_t child = harness_spawn(open_and_die, (void *)(uintptr_t)name);
+    harness_wait_signal(child, SIGKILL);
+    while (gone_before && sending->died == 0)
+        uv_run(&loop, UV_RUN_ONCE);
+    if (gone_before)
+        leat_uv_sender_finish(&sending->sender, count_closed);
+    assert_int_equal(sending->cancelled, 0); /* not from inside */
+    uv_run(&loop, UV_RUN_DEFAULT);
+    assert_int_equal(closed, 1);
+    assert_true(!gone_before || (sending->came == 1 && sending->died == 1)); /* in this order, however late the loop looks */
+    assert_int_equal(sending->cancelled, 100);
+    assert_int_equal(sending->done + sending->cancelled, accepted);
+    uv_close((uv_handle_t *)&guard, NULL);
+    end();
+}
+
+static void finishing_ends_when_the_receiver_goes(void **state) {
+    (void)state;
+    finish_without_a_receiver("goes", false);
+}
+
+static void finishing_ends_when_the_receiver_has_gone(void **state) {
+    (void)state;
+    finish_without_a_receiver("gone", true);
+}
+
+/* A sender that answers each callback with another message. */
+struct repeating {
+    leat_uv_sender_t sender;
+    leat_uv_send_t request;
+    leat_receiver *receiver; /* takes each message at once, if there is one */
+    unsigned done, most, gone;
+    char message[1000];
+};
+
+static void send_again(leat_uv_send_t *request, int status) {
+    struct repeating *repeating = request->data;
+    char bytes[sizeof repeating->message];
+    size_t size;
+    if (uv_is_closing((uv_handle_t *)&repeating->sender))
+        return;
+    assert_uv(status);
+    if (repeating->receiver != NULL)
+        assert_ok(leat_recv(repeating->receiver, bytes, sizeof bytes, &size, LEAT_NOW));
+    if (++repeating->done == repeating->most)
+        leat_uv_sender_close(&repeating->sender, NULL);
+    else
+        assert_uv(leat_uv_send(request, &repeating->sender, repeating->message, sizeof repeating->message, send_again));
+}
+
+static void on_gone(leat_uv_sender_t *sender, leat_peer peer, int status) {
+    struct repeating *repeating = sender->uv.data;
+    assert_int_equal(status, 0);
+    repeating->gone += peer == LEAT_PEER_CLOSED;
+}
+
+static void open_repeating(struct repeating *repeating, const char *name) {
+    *repeating = (struct repeating){.most = UINT32_MAX};
+    assert_uv(leat_uv_sender_open(&loop, &repeating->sender, name, &(leat_channel_options){.capacity = LEAT_CAPACITY_MIN}));
+    repeating->sender.uv.data = repeating;
+    repeating->request.data = repeating;
+    assert_uv(leat_uv_sender_start(&repeating->sender, NULL, on_gone));
+}
+
+static void a_request_made_while_news_is_told_is_told_of_too(void **state) {
+    (void)state;
+    static struct repeating repeating;
+    char bytes[1000];
+    size_t size;
+    begin();
+    open_repeating(&repeating, "news");
+    leat_receiver *receiver = open_receiver("news", NULL);
+    for (int i = 0; i < 3; i++)
+        uv_run(&loop, UV_RUN_NOWAIT); /* the receiver is met */
+    unsigned sent = 0;
+    while (leat_uv_try_send(&repeating.sender, repeating.message, sizeof repeating.message) == 0)
+        sent++;
+    assert_uv(leat_uv_send(&repeating.request, &repeating.sender, repeating.message, sizeof repeating.message, send_again));
+    for (; sent > 0; sent--)
+        assert_ok(leat_recv(receiver, bytes, sizeof bytes, &size, LEAT_NOW));
+    leat_receiver_close(receiver); /* room, and news, in one turn */
+    within_seconds("the callback of a request made in a callback");
+    repeating.most = 2;
+    uv_run(&loop, UV_RUN_DEFAULT);
+    assert_int_equal(repeating.done, 2);
+    assert_int_equal(repeating.gone, 1);
+    uv_close((uv_handle_t *)&guard, NULL);
+    end();
+}
+
+static void stop_repeating(uv_timer_t *timer) {
+    struct repeating *repeating = timer->data;
+    if (++repeating->gone < 10)
+        return;
+    leat_uv_sender_close(&repeating->sender, NULL);
+    uv_close((uv_handle_t *)timer, NULL);
+}
+
+/* The harness's limit ends it otherwise. */
+static void a_sender_that_always_has_more_leaves_the_loop_time_for_others(void **state) {
+    (void)state;
+    static struct repeating repeating;
+    uv_timer_t timer;
+    begin();
+    open_repeating(&repeating, "more");
+    repeating.receiver = open_receiver("more", NULL);
+    timer.data = &repeating;
+    assert_uv(uv_timer_init(&loop, &timer));
+    assert_uv(uv_timer_start(&timer, stop_repeating, 1, 1));
+    assert_uv(leat_uv_send(&repeating.request, &repeating.sender, repeating.message, sizeof repeating.message, send_again));
+    end();
+    assert_int_equal(repeating.gone, 10);
+    leat_receiver_close(repeating.receiver);
+}
+
+static void a_sender_that_starts_late_is_told_of_the_receiver_that_is_there(void **state) {
+    (void)state;
+    begin();
+    struct sending *sending = open_sending("late");
+    leat_receiver *receiver = open_receiver("late", NULL);
+    for (int i = 0; i < 3; i++)
+        uv_run(&loop, UV_RUN_NOWAIT);
+    assert_uv(leat_uv_sender_start(&sending->sender, NULL, on_receiver));
+    within_seconds("the receiver");
+    while (sending->came == 0)
+        uv_run(&loop, UV_RUN_ONCE);
+    leat_uv_sender_stop(&sending->sender);
+    assert_uv(leat_uv_sender_start(&sending->sender, NULL, on_receiver));
+    for (int i = 0; i < 3; i++)
+        uv_run(&loop, UV_RUN_NOWAIT);
+    assert_int_equal(sending->came, 1); /* once */
+    leat_uv_sender_close(&sending->sender, NULL);
+    uv_close((uv_handle_t *)&guard, NULL);
+    end();
+    leat_receiver_close(receiver);
+}
+
 /* Both ends in one loop: an echo that is as long as it is told to be. */
 struct echo {
     leat_uv_receiver_t in;
@@ -640,6 +823,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         HARNESS_TEST(messages_come_in_order_and_the_end_behind_them),
         HARNESS_TEST(a_death_is_told_behind_what_was_sent),
+        HARNESS_TEST(a_sender_that_has_gone_had_come),
         HARNESS_TEST(stopping_and_closing_inside_the_callback),
         HARNESS_TEST(messages_are_handed_over_by_copy),
         HARNESS_TEST(of_a_thousand_channels_only_the_one_with_a_message_costs),
@@ -647,6 +831,11 @@ int main(void) {
         HARNESS_TEST(what_is_queued_is_sent_in_order_and_flushed_on_finish),
         HARNESS_TEST(closing_cancels_what_is_queued),
         HARNESS_TEST(room_and_the_receiver_are_told_of),
+        HARNESS_TEST(finishing_ends_when_the_receiver_goes),
+        HARNESS_TEST(finishing_ends_when_the_receiver_has_gone),
+        HARNESS_TEST(a_request_made_while_news_is_told_is_told_of_too),
+        HARNESS_TEST(a_sender_that_always_has_more_leaves_the_loop_time_for_others),
+        HARNESS_TEST(a_sender_that_starts_late_is_told_of_the_receiver_that_is_there),
         HARNESS_TEST(both_ends_may_be_in_one_loop),
         HARNESS_TEST(events_semaphores_and_mutexes_are_taken),
         HARNESS_TEST(references_and_errors_are_libuvs),

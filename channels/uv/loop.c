@@ -30,11 +30,17 @@ int leat_uv_error(int code) {
 
 /* --- Turns -------------------------------------------------------------------------------------------------------------- */
 
-static void tell_done(struct leat_uv_loop *shared) {
+/* Those who are told send again, and can be done at once: so not until nobody is left, but as long as a turn lasts. */
+static void tell_done(struct leat_uv_loop *shared, uint64_t end) {
     while (shared->telling != NULL) {
         leat_uv_sender_t *sender = shared->telling;
         shared->telling = sender->next_telling;
+        if (shared->telling == NULL)
+            shared->telling_end = &shared->telling;
+        sender->telling = false;
         leat__uv_tell_done(sender);
+        if (uv_hrtime() >= end)
+            return;
     }
 }
 
@@ -42,7 +48,7 @@ static void take_turn(struct leat_uv_loop *shared) {
     uint64_t end = uv_hrtime() + TURN_NS;
     void *data;
     int result = LEAT_OK;
-    tell_done(shared);
+    tell_done(shared, end);
     while (shared->channels > 0 && (result = leat_doorbell_next(shared->doorbell, &data)) == LEAT_OK) {
         struct leat_uv_item *item = data;
         item->work(item);
@@ -140,6 +146,7 @@ static int make_shared(uv_loop_t *loop, struct leat_uv_loop **made) {
     if (shared == NULL)
         return UV_ENOMEM;
     shared->loop = loop;
+    shared->telling_end = &shared->telling;
     int result = leat_doorbell_open(&shared->doorbell);
     if (result != LEAT_OK) {
         free(shared);

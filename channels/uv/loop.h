@@ -20,7 +20,7 @@ struct leat_uv_loop {
     uv_idle_t busy;
     unsigned channels;   /* that are not closed */
     unsigned open;       /* of the three handles */
-    leat_uv_sender_t *telling; /* senders that have something to tell */
+    leat_uv_sender_t *telling, **telling_end; /* senders that have something to tell, in the order in which they had it */
     struct leat_uv_loop *next;
 };
 
@@ -45,7 +45,7 @@ bool leat__uv_receiver_is(const uv_handle_t *handle);
 bool leat__uv_sender_is(const uv_handle_t *handle);
 bool leat__uv_waiter_is(const uv_handle_t *handle);
 
-/* Tells of the sender's requests that are done, and of news. */
+/* Tells of the sender's requests that are done, and of news. It is in the list of those that tell no more. */
 void leat__uv_tell_done(leat_uv_sender_t *sender);
 
 #endif

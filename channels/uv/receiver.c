@@ -49,9 +49,11 @@ static void tell(leat_uv_receiver_t *receiver, leat_peer peer, int status) {
         receiver->on_peer(receiver, peer, status);
 }
 
-/* That the first sender has come is no news for those who wait for messages; here it is, before its messages and its end. */
-static void meet(leat_uv_receiver_t *receiver) {
-    if (receiver->met)
+/* That the first sender has come is no news for those who wait for messages; here it is. Who sent something, or left, had come, even if it was
+ * gone before anybody looked. */
+static void meet(leat_uv_receiver_t *receiver, int result) {
+    bool came = result == LEAT_OK || result == LEAT_ECLOSED || result == LEAT_EPEERDIED;
+    if (receiver->met || !receiver->started || (!came && leat_receiver_peer(receiver->channel) != LEAT_PEER_PRESENT))
         return;
     receiver->met = true;
     tell(receiver, LEAT_PEER_PRESENT, 0);
@@ -67,7 +69,6 @@ static void tell_result(leat_uv_receiver_t *receiver, int result) {
         return;
     case LEAT_ECLOSED:
     case LEAT_EPEERDIED:
-        meet(receiver);
         tell(receiver, result == LEAT_ECLOSED ? LEAT_PEER_CLOSED : LEAT_PEER_DIED, 0);
         return;
     default:
@@ -85,8 +86,7 @@ static void work(struct leat_uv_item *item) {
     size_t count = 0, done = 0;
     receiver->working = true;
     int result = leat_peek_many(receiver->channel, messages, receiver->budget, &count, LEAT_NOW);
-    if (result == LEAT_OK || (!receiver->met && leat_receiver_peer(receiver->channel) == LEAT_PEER_PRESENT))
-        meet(receiver);
+    meet(receiver, result);
     if (result != LEAT_OK) {
         tell_result(receiver, result);
         count = 0;

@@ -30,9 +30,11 @@ static void update_active(leat_uv_sender_t *sender) {
 /* There is something to be told: in the loop's next turn, if not in this one. */
 static void tell_later(leat_uv_sender_t *sender) {
     struct leat_uv_loop *shared = sender->item.shared;
-    if (sender->done == NULL && sender->news == LEAT_OK) {
-        sender->next_telling = shared->telling;
-        shared->telling = sender;
+    if (!sender->telling) {
+        sender->telling = true;
+        sender->next_telling = NULL;
+        *shared->telling_end = sender;
+        shared->telling_end = &sender->next_telling;
     }
     leat__uv_hurry(shared);
 }
@@ -104,10 +106,25 @@ static void tell_news(leat_uv_sender_t *sender) {
     sender->news = LEAT_OK;
     if (news == LEAT_OK)
         return;
-    sender->met = true;
-    if (news != LEAT_EPEERBACK && sender->finishing)
+    if (news != LEAT_EPEERBACK && sender->started && !sender->met) /* it came and went before anybody looked */
+        tell(sender, LEAT_PEER_PRESENT);
+    sender->met = sender->met || sender->started;
+    if (news != LEAT_EPEERBACK && sender->finishing && !is_closing(sender))
         cancel_all(sender);
     tell(sender, news == LEAT_EPEERBACK ? LEAT_PEER_PRESENT : news == LEAT_ECLOSED ? LEAT_PEER_CLOSED : LEAT_PEER_DIED);
+}
+
+/* That the first receiver has come is no news for those who wait for room; here it is. */
+static void meet(leat_uv_sender_t *sender) {
+    if (!sender->started || sender->met || leat_sender_peer(sender->channel) != LEAT_PEER_PRESENT)
+        return;
+    sender->met = true;
+    tell(sender, LEAT_PEER_PRESENT);
+}
+
+static void close_if_finished(leat_uv_sender_t *sender) {
+    if (sender->finishing && sender->queue == NULL && !is_closing(sender))
+        leat_uv_sender_close(sender, sender->item.closed);
 }
 
 /* The callbacks may close the sender, or send again. */
@@ -122,25 +139,21 @@ void leat__uv_tell_done(leat_uv_sender_t *sender) {
         request = next;
     }
     tell_news(sender);
+    if (is_closing(sender))
+        return;
+    meet(sender);
+    close_if_finished(sender);
     update_active(sender);
 }
 
 /* --- What the doorbell says --------------------------------------------------------------------------------------------------- */
 
-static void close_if_finished(leat_uv_sender_t *sender) {
-    if (sender->finishing && sender->queue == NULL && !is_closing(sender))
-        leat_uv_sender_close(sender, sender->item.closed);
-}
-
-/* That the first receiver has come is no news for those who wait for room; here it is. */
 static void look_for_news(leat_uv_sender_t *sender) {
     int news = leat_sender_news(sender->channel);
-    if (is_news(news)) {
+    if (is_news(news))
         note_news(sender, news);
-    } else if (!sender->met && leat_sender_peer(sender->channel) == LEAT_PEER_PRESENT) {
-        sender->met = true;
-        tell(sender, LEAT_PEER_PRESENT);
-    }
+    else
+        meet(sender);
 }
 
 static void work(struct leat_uv_item *item) {
@@ -248,7 +261,7 @@ int leat_uv_sender_start(leat_uv_sender_t *sender, leat_uv_writable_cb on_writab
     sender->on_peer = on_peer;
     sender->started = true;
     update_active(sender);
-    leat_doorbell_again(sender->item.shared->doorbell);
+    tell_later(sender); /* of a receiver that is there */
     return 0;
 }
 
@@ -267,11 +280,16 @@ static void on_closed(uv_handle_t *handle) {
 
 /* Its requests are told of by on_closed. */
 static void leave_telling(leat_uv_sender_t *sender) {
-    leat_uv_sender_t **link = &sender->item.shared->telling;
-    while (*link != NULL && *link != sender)
+    struct leat_uv_loop *shared = sender->item.shared;
+    leat_uv_sender_t **link = &shared->telling;
+    if (!sender->telling)
+        return;
+    while (*link != sender)
         link = &(*link)->next_telling;
-    if (*link == sender)
-        *link = sender->next_telling;
+    *link = sender->next_telling;
+    if (*link == NULL)
+        shared->telling_end = link;
+    sender->telling = false;
 }
 
 void leat_uv_sender_close(leat_uv_sender_t *sender, uv_close_cb callback) {
@@ -288,7 +306,10 @@ void leat_uv_sender_close(leat_uv_sender_t *sender, uv_close_cb callback) {
 void leat_uv_sender_finish(leat_uv_sender_t *sender, uv_close_cb callback) {
     if (is_closing(sender) || sender->finishing)
         return;
+    leat_peer peer = sender->queue != NULL ? leat_sender_peer(sender->channel) : LEAT_PEER_NONE;
     sender->finishing = true;
     sender->item.closed = callback;
+    if (peer == LEAT_PEER_CLOSED || peer == LEAT_PEER_DIED) /* of that there may be no further news */
+        cancel_all(sender);
     close_if_finished(sender);
 }

@@ -58,8 +58,8 @@ typedef void (*leat_uv_alloc_cb)(leat_uv_receiver_t *receiver, size_t size, uv_b
  * message stays in the channel and the handle is stopped. */
 typedef void (*leat_uv_copy_cb)(leat_uv_receiver_t *receiver, ssize_t size, const uv_buf_t *buffer);
 
-/* The sender came (LEAT_PEER_PRESENT), closed or died, in order with its messages; status 0. A status other than 0: the channel cannot be
- * used any more (UV_EIO: the sender wrote what no correct sender writes), and the handle is stopped. */
+/* The sender came (LEAT_PEER_PRESENT), closed or died, in order with its messages, and each that left had come; status 0. A status other
+ * than 0: the channel cannot be used any more (UV_EIO: the sender wrote what no correct sender writes), and the handle is stopped. */
 typedef void (*leat_uv_peer_cb)(leat_uv_receiver_t *receiver, leat_peer peer, int status);
 
 /* Of no concern to programs. */
@@ -139,7 +139,7 @@ struct leat_uv_sender_s {
     size_t queued, high_water;
     leat_uv_sender_t *next_telling;
     int news; /* of the receiver, to be told of */
-    bool started, wants_room, met, finishing;
+    bool started, wants_room, met, finishing, telling;
 };
 
 /* Opens the channel as its sender and makes the handle. What leat_sender_open refuses, and UV_ENOMEM, UV_EMFILE; UV_ENOTSUP for one of
@@ -150,7 +150,8 @@ LEAT_API LEAT_CHECKED int leat_uv_sender_open(uv_loop_t *loop, leat_uv_sender_t 
 /* The same with a channel that is open, and is the handle's from now on; unless this fails. */
 LEAT_API LEAT_CHECKED int leat_uv_sender_init(uv_loop_t *loop, leat_uv_sender_t *sender, leat_sender *channel);
 
-/* From now on tells of room and of the receiver; either may be NULL. UV_EALREADY, UV_EINVAL when closing. Sending does not need it. */
+/* From now on tells of room and of the receiver, also of one that is there already; either may be NULL. UV_EALREADY, UV_EINVAL when closing.
+ * Sending does not need it. */
 LEAT_API LEAT_CHECKED int leat_uv_sender_start(leat_uv_sender_t *sender, leat_uv_writable_cb on_writable,
                                                leat_uv_sender_peer_cb on_peer);
 LEAT_API void leat_uv_sender_stop(leat_uv_sender_t *sender);

@@ -1,0 +1,79 @@
+/* common_uv.c - see common_uv.h. */
+#include "common_uv.h"
+
+#include <signal.h>
+#include <stdio.h>
+
+void complain_uv(const char *what, const char *name, int status) {
+    complain(what, name, uv_strerror(status), leat_error_detail());
+}
+
+bool open_receiver(uv_loop_t *loop, leat_uv_receiver_t *receiver, const char *name, const leat_channel_options *options) {
+    leat_receiver *channel;
+    int result = leat_receiver_open(&channel, name, options);
+    if (result != LEAT_OK) {
+        complain_leat("receive from channel", name, result);
+        return false;
+    }
+    result = leat_uv_receiver_init(loop, receiver, channel);
+    if (result != 0) {
+        leat_receiver_close(channel);
+        complain_uv("wait for channel", name, result);
+    }
+    return result == 0;
+}
+
+bool open_sender(uv_loop_t *loop, leat_uv_sender_t *sender, const char *name, const leat_channel_options *options) {
+    leat_sender *channel;
+    int result = leat_sender_open(&channel, name, options);
+    if (result != LEAT_OK) {
+        complain_leat("send to channel", name, result);
+        return false;
+    }
+    result = leat_uv_sender_init(loop, sender, channel);
+    if (result != 0) {
+        leat_sender_close(channel);
+        complain_uv("wait for channel", name, result);
+    }
+    return result == 0;
+}
+
+void tell_of_peer(const char *name, const char *who, leat_peer peer) {
+    fprintf(stderr, "%s: the %s %s\n", name, who,
+            peer == LEAT_PEER_PRESENT ? "is there" : peer == LEAT_PEER_CLOSED ? "has closed" : "died");
+}
+
+static void (*end)(void);
+
+static void on_signal(uv_signal_t *handle, int number) {
+    (void)handle, (void)number;
+    end();
+}
+
+bool catch_signals(uv_loop_t *loop, void (*on_end)(void)) {
+    static uv_signal_t handles[2];
+    static const int numbers[2] = {SIGINT, SIGTERM};
+    signal(SIGPIPE, SIG_IGN);
+    end = on_end;
+    for (int i = 0; i < 2; i++) {
+        uv_signal_init(loop, &handles[i]);
+        uv_unref((uv_handle_t *)&handles[i]);
+        int result = uv_signal_start(&handles[i], on_signal, numbers[i]);
+        if (result != 0) {
+            complain("listen for signal", numbers[i] == SIGINT ? "SIGINT" : "SIGTERM", uv_strerror(result), "");
+            return false;
+        }
+    }
+    return true;
+}
+
+static void close_any(uv_handle_t *handle, void *context) {
+    (void)context;
+    leat_uv_close(handle, NULL); /* nothing for those that are closing */
+}
+
+void close_loop(uv_loop_t *loop) {
+    uv_walk(loop, close_any, NULL);
+    uv_run(loop, UV_RUN_DEFAULT);
+    uv_loop_close(loop);
+}
