@@ -1,0 +1,380 @@
+/* test_uv_send.c - senders as libuv handles (leat/uv.h): queues, back-pressure, the receiver's coming and going, and both ends in one loop. */
+#include <signal.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "uv_loop.h"
+
+/* --- Sending ------------------------------------------------------------------------------------------------------------------------ */
+
+enum { REQUESTS = 2000 };
+
+struct sending {
+    leat_uv_sender_t sender;
+    leat_uv_send_t requests[REQUESTS];
+    uint32_t values[REQUESTS];
+    unsigned done, cancelled, writable, came, died;
+    bool inside; /* a function of the library, which must not call back */
+};
+
+static void on_sent(leat_uv_send_t *request, int status) {
+    struct sending *sending = request->data;
+    assert_false(sending->inside);
+    if (status == UV_ECANCELED)
+        sending->cancelled++;
+    else {
+        assert_int_equal(status, 0);
+        assert_ptr_equal(request, &sending->requests[sending->done]); /* in order */
+        sending->done++;
+    }
+}
+
+static struct sending *open_sending(const char *name) {
+    struct sending *sending = harness_shared(sizeof *sending);
+    leat_channel_options small = {.capacity = LEAT_CAPACITY_MIN};
+    assert_uv(leat_uv_sender_open(&loop, &sending->sender, name, &small));
+    sending->sender.uv.data = sending;
+    return sending;
+}
+
+static int send_request(struct sending *sending, uint32_t number) {
+    sending->values[number] = number;
+    sending->requests[number].data = sending;
+    sending->inside = true;
+    int result = leat_uv_send(&sending->requests[number], &sending->sender, &sending->values[number], sizeof sending->values[number],
+                              on_sent);
+    sending->inside = false;
+    return result;
+}
+
+static int receive_numbers(void *context) {
+    const struct stream *stream = context;
+    leat_receiver *receiver = open_receiver(stream->name, NULL);
+    for (uint32_t expected = stream->from; expected < stream->to; expected++) {
+        uint32_t value;
+        size_t size;
+        assert_ok(leat_recv(receiver, &value, sizeof value, &size, LATER));
+        assert_int_equal(value, expected);
+    }
+    if (stream->dies)
+        raise(SIGKILL);
+    leat_receiver_close(receiver);
+    return 0;
+}
+
+static void what_is_queued_is_sent_in_order_and_flushed_on_finish(void **state) {
+    (void)state;
+    struct stream stream = {"queue", 0, REQUESTS, 0, false};
+    begin();
+    struct sending *sending = open_sending("queue");
+    for (uint32_t i = 0; i < REQUESTS; i++)
+        assert_uv(send_request(sending, i));
+    assert_true(leat_uv_sender_queue_size(&sending->sender) > 0); /* more than the channel holds */
+    assert_int_equal(sending->done, 0);
+    pid_t child = harness_spawn(receive_numbers, &stream);
+    closed = 0;
+    leat_uv_sender_finish(&sending->sender, count_closed);
+    assert_int_equal(send_request(sending, 0), UV_EINVAL);
+    within_seconds("the last request");
+    uv_run(&loop, UV_RUN_DEFAULT);
+    assert_int_equal(sending->done, REQUESTS);
+    assert_int_equal(closed, 1);
+    harness_wait_ok(child);
+    uv_close((uv_handle_t *)&guard, NULL);
+    end();
+    assert_int_equal(harness_names_left(), 0);
+}
+
+static void closing_cancels_what_is_queued(void **state) {
+    (void)state;
+    begin();
+    struct sending *sending = open_sending("cancel");
+    leat_uv_sender_set_high_water(&sending->sender, 400);
+    uint32_t accepted = 0;
+    while (accepted < REQUESTS && send_request(sending, accepted) == 0)
+        accepted++;
+    assert_in_range(leat_uv_sender_queue_size(&sending->sender), 397, 400);
+    assert_int_equal(send_request(sending, accepted), UV_ENOBUFS);
+    assert_int_equal(leat_uv_try_send(&sending->sender, "x", 1), UV_EAGAIN);
+    closed = 0;
+    leat_uv_sender_close(&sending->sender, count_closed);
+    assert_int_equal(sending->cancelled, 0); /* not from inside */
+    end();
+    assert_int_equal(closed, 1);
+    assert_int_equal(sending->cancelled, 100);
+    assert_int_equal(sending->done + sending->cancelled, accepted);
+}
+
+static void on_writable(leat_uv_sender_t *sender) {
+    struct sending *sending = sender->uv.data;
+    sending->writable++;
+    assert_uv(leat_uv_try_send(sender, "x", 1));
+}
+
+static void on_receiver(leat_uv_sender_t *sender, leat_peer peer, int status) {
+    struct sending *sending = sender->uv.data;
+    assert_int_equal(status, 0);
+    sending->came += peer == LEAT_PEER_PRESENT;
+    sending->died += peer == LEAT_PEER_DIED;
+    if (peer == LEAT_PEER_DIED)
+        leat_uv_sender_close(sender, NULL);
+}
+
+static int take_one_and_die(void *context) {
+    harness_word *go = context;
+    leat_receiver *receiver = open_receiver("room", NULL);
+    char bytes[2048];
+    size_t size;
+    for (int i = 0; i < 3; i++)
+        assert_ok(leat_recv(receiver, bytes, sizeof bytes, &size, LATER));
+    harness_await(go, 1);
+    raise(SIGKILL);
+    return 1;
+}
+
+static void room_and_the_receiver_are_told_of(void **state) {
+    (void)state;
+    harness_word *go = harness_shared(sizeof *go);
+    char message[1000] = {0};
+    begin();
+    struct sending *sending = open_sending("room");
+    assert_int_equal(leat_uv_try_send(&sending->sender, message, 1 << 20), UV_EMSGSIZE);
+    while (leat_uv_try_send(&sending->sender, message, sizeof message) == 0)
+        ;
+    assert_uv(leat_uv_sender_start(&sending->sender, on_writable, on_receiver));
+    assert_int_equal(leat_uv_sender_start(&sending->sender, on_writable, on_receiver), UV_EALREADY);
+    pid_t child = harness_spawn(take_one_and_die, go);
+    within_seconds("room");
+    while (sending->writable == 0)
+        uv_run(&loop, UV_RUN_ONCE);
+    assert_int_equal(sending->came, 1);
+    harness_set(go, 1);
+    uv_run(&loop, UV_RUN_DEFAULT); /* until its death is told, and the sender closes itself */
+    assert_int_equal(sending->died, 1);
+    harness_wait_signal(child, SIGKILL);
+    uv_close((uv_handle_t *)&guard, NULL);
+    end();
+}
+
+static void note_death(leat_uv_sender_t *sender, leat_peer peer, int status) {
+    struct sending *sending = sender->uv.data;
+    assert_int_equal(status, 0);
+    sending->came += peer == LEAT_PEER_PRESENT;
+    sending->died += peer == LEAT_PEER_DIED;
+}
+
+static int open_and_die(void *context) {
+    open_receiver(context, NULL);
+    raise(SIGKILL);
+    return 1;
+}
+
+/* Whether the receiver goes after the call or has gone before it. */
+static void finish_without_a_receiver(const char *name, bool gone_before) {
+    begin();
+    struct sending *sending = open_sending(name);
+    uint32_t accepted = 0;
+    do
+        assert_uv(send_request(sending, accepted++));
+    while (leat_uv_sender_queue_size(&sending->sender) < 400);
+    assert_uv(leat_uv_sender_start(&sending->sender, NULL, note_death));
+    within_seconds("the end of a sender without receiver");
+    closed = 0;
+    if (!gone_before)
+        leat_uv_sender_finish(&sending->sender, count_closed);
+    pid_t child = harness_spawn(open_and_die, (void *)(uintptr_t)name);
+    harness_wait_signal(child, SIGKILL);
+    while (gone_before && sending->died == 0)
+        uv_run(&loop, UV_RUN_ONCE);
+    if (gone_before)
+        leat_uv_sender_finish(&sending->sender, count_closed);
+    assert_int_equal(sending->cancelled, 0); /* not from inside */
+    uv_run(&loop, UV_RUN_DEFAULT);
+    assert_int_equal(closed, 1);
+    assert_true(!gone_before || (sending->came == 1 && sending->died == 1)); /* in this order, however late the loop looks */
+    assert_int_equal(sending->cancelled, 100);
+    assert_int_equal(sending->done + sending->cancelled, accepted);
+    uv_close((uv_handle_t *)&guard, NULL);
+    end();
+}
+
+static void finishing_ends_when_the_receiver_goes(void **state) {
+    (void)state;
+    finish_without_a_receiver("goes", false);
+}
+
+static void finishing_ends_when_the_receiver_has_gone(void **state) {
+    (void)state;
+    finish_without_a_receiver("gone", true);
+}
+
+/* A sender that answers each callback with another message. */
+struct repeating {
+    leat_uv_sender_t sender;
+    leat_uv_send_t request;
+    leat_receiver *receiver; /* takes each message at once, if there is one */
+    unsigned done, most, gone;
+    char message[1000];
+};
+
+static void send_again(leat_uv_send_t *request, int status) {
+    struct repeating *repeating = request->data;
+    char bytes[sizeof repeating->message];
+    size_t size;
+    if (uv_is_closing((uv_handle_t *)&repeating->sender))
+        return;
+    assert_uv(status);
+    if (repeating->receiver != NULL)
+        assert_ok(leat_recv(repeating->receiver, bytes, sizeof bytes, &size, LEAT_NOW));
+    if (++repeating->done == repeating->most)
+        leat_uv_sender_close(&repeating->sender, NULL);
+    else
+        assert_uv(leat_uv_send(request, &repeating->sender, repeating->message, sizeof repeating->message, send_again));
+}
+
+static void on_gone(leat_uv_sender_t *sender, leat_peer peer, int status) {
+    struct repeating *repeating = sender->uv.data;
+    assert_int_equal(status, 0);
+    repeating->gone += peer == LEAT_PEER_CLOSED;
+}
+
+static void open_repeating(struct repeating *repeating, const char *name) {
+    *repeating = (struct repeating){.most = UINT32_MAX};
+    assert_uv(leat_uv_sender_open(&loop, &repeating->sender, name, &(leat_channel_options){.capacity = LEAT_CAPACITY_MIN}));
+    repeating->sender.uv.data = repeating;
+    repeating->request.data = repeating;
+    assert_uv(leat_uv_sender_start(&repeating->sender, NULL, on_gone));
+}
+
+static void a_request_made_while_news_is_told_is_told_of_too(void **state) {
+    (void)state;
+    static struct repeating repeating;
+    char bytes[1000];
+    size_t size;
+    begin();
+    open_repeating(&repeating, "news");
+    leat_receiver *receiver = open_receiver("news", NULL);
+    for (int i = 0; i < 3; i++)
+        uv_run(&loop, UV_RUN_NOWAIT); /* the receiver is met */
+    unsigned sent = 0;
+    while (leat_uv_try_send(&repeating.sender, repeating.message, sizeof repeating.message) == 0)
+        sent++;
+    assert_uv(leat_uv_send(&repeating.request, &repeating.sender, repeating.message, sizeof repeating.message, send_again));
+    for (; sent > 0; sent--)
+        assert_ok(leat_recv(receiver, bytes, sizeof bytes, &size, LEAT_NOW));
+    leat_receiver_close(receiver); /* room, and news, in one turn */
+    within_seconds("the callback of a request made in a callback");
+    repeating.most = 2;
+    uv_run(&loop, UV_RUN_DEFAULT);
+    assert_int_equal(repeating.done, 2);
+    assert_int_equal(repeating.gone, 1);
+    uv_close((uv_handle_t *)&guard, NULL);
+    end();
+}
+
+static void stop_repeating(uv_timer_t *timer) {
+    struct repeating *repeating = timer->data;
+    if (++repeating->gone < 10)
+        return;
+    leat_uv_sender_close(&repeating->sender, NULL);
+    uv_close((uv_handle_t *)timer, NULL);
+}
+
+/* The harness's limit ends it otherwise. */
+static void a_sender_that_always_has_more_leaves_the_loop_time_for_others(void **state) {
+    (void)state;
+    static struct repeating repeating;
+    uv_timer_t timer;
+    begin();
+    open_repeating(&repeating, "more");
+    repeating.receiver = open_receiver("more", NULL);
+    timer.data = &repeating;
+    assert_uv(uv_timer_init(&loop, &timer));
+    assert_uv(uv_timer_start(&timer, stop_repeating, 1, 1));
+    assert_uv(leat_uv_send(&repeating.request, &repeating.sender, repeating.message, sizeof repeating.message, send_again));
+    end();
+    assert_int_equal(repeating.gone, 10);
+    leat_receiver_close(repeating.receiver);
+}
+
+static void a_sender_that_starts_late_is_told_of_the_receiver_that_is_there(void **state) {
+    (void)state;
+    begin();
+    struct sending *sending = open_sending("late");
+    leat_receiver *receiver = open_receiver("late", NULL);
+    for (int i = 0; i < 3; i++)
+        uv_run(&loop, UV_RUN_NOWAIT);
+    assert_uv(leat_uv_sender_start(&sending->sender, NULL, on_receiver));
+    within_seconds("the receiver");
+    while (sending->came == 0)
+        uv_run(&loop, UV_RUN_ONCE);
+    leat_uv_sender_stop(&sending->sender);
+    assert_uv(leat_uv_sender_start(&sending->sender, NULL, on_receiver));
+    for (int i = 0; i < 3; i++)
+        uv_run(&loop, UV_RUN_NOWAIT);
+    assert_int_equal(sending->came, 1); /* once */
+    leat_uv_sender_close(&sending->sender, NULL);
+    uv_close((uv_handle_t *)&guard, NULL);
+    end();
+    leat_receiver_close(receiver);
+}
+
+/* Both ends in one loop: an echo that is as long as it is told to be. */
+struct echo {
+    leat_uv_receiver_t in;
+    leat_uv_sender_t out;
+    uint32_t rounds;
+    struct echo *other;
+};
+
+static void on_echo(leat_uv_receiver_t *receiver, const leat_message *message) {
+    struct echo *echo = receiver->uv.data;
+    uint32_t value;
+    memcpy(&value, message->data, sizeof value);
+    if (++value < echo->rounds) {
+        assert_uv(leat_uv_try_send(&echo->out, &value, sizeof value));
+        return;
+    }
+    for (int i = 0; i < 2; i++, echo = echo->other) {
+        leat_uv_receiver_close(&echo->in, NULL);
+        leat_uv_sender_close(&echo->out, NULL);
+    }
+}
+
+static void both_ends_may_be_in_one_loop(void **state) {
+    (void)state;
+    struct echo ends[2];
+    begin();
+    for (int i = 0; i < 2; i++) {
+        ends[i].rounds = 10000;
+        ends[i].other = &ends[!i];
+        assert_uv(leat_uv_receiver_open(&loop, &ends[i].in, i == 0 ? "there" : "back", NULL));
+        assert_uv(leat_uv_sender_open(&loop, &ends[i].out, i == 0 ? "back" : "there", NULL));
+        ends[i].in.uv.data = &ends[i];
+        assert_uv(leat_uv_receiver_start(&ends[i].in, on_echo, NULL));
+    }
+    uint32_t first = 0;
+    assert_uv(leat_uv_try_send(&ends[0].out, &first, sizeof first));
+    within_seconds("the last echo");
+    uv_run(&loop, UV_RUN_DEFAULT);
+    uv_close((uv_handle_t *)&guard, NULL);
+    end();
+    assert_int_equal(harness_names_left(), 0);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        HARNESS_TEST(what_is_queued_is_sent_in_order_and_flushed_on_finish),
+        HARNESS_TEST(closing_cancels_what_is_queued),
+        HARNESS_TEST(room_and_the_receiver_are_told_of),
+        HARNESS_TEST(finishing_ends_when_the_receiver_goes),
+        HARNESS_TEST(finishing_ends_when_the_receiver_has_gone),
+        HARNESS_TEST(a_request_made_while_news_is_told_is_told_of_too),
+        HARNESS_TEST(a_sender_that_always_has_more_leaves_the_loop_time_for_others),
+        HARNESS_TEST(a_sender_that_starts_late_is_told_of_the_receiver_that_is_there),
+        HARNESS_TEST(both_ends_may_be_in_one_loop),
+    };
+    begin(); /* the first loop of a process opens a pipe that stays */
+    end();
+    return HARNESS_MAIN("uv_send", tests);
+}
