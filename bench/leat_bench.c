@@ -6,6 +6,9 @@
 #include "peers/rings.h"
 #include "hdr.h"
 #include "loops.h"
+#ifdef BENCH_LOOP
+#include "loop/loop.h"
+#endif
 #include "locking.h"
 #include "opening.h"
 #include "options.h"
@@ -27,6 +30,9 @@ static const struct transport *const usual[] = {
     &transport_leat_place_wait,
     &transport_leat_inline,
     &transport_leat_deaf,
+#ifdef BENCH_LOOP
+    &transport_leat_uv,
+#endif
 #ifdef BENCH_BOOST
     &transport_boost,
     &transport_boost_call,
@@ -41,6 +47,11 @@ static const struct group groups[] = {
     { NULL, NULL },
 };
 
+#ifdef BENCH_LOOP
+#define AND_LEAT_UV "leat_uv,"
+#else
+#define AND_LEAT_UV ""
+#endif
 #define OPENINGS_QUICK 2000u
 #define OPENINGS_FULL 20000u
 
@@ -72,6 +83,17 @@ static int run_locking(const struct options *o, const struct plan *plan)
     return locking_run(stdout, o->cpus, o->smoke ? 2 : o->full ? 300 : 50, o->json);
 }
 
+static int run_loop(const struct options *o, const struct plan *plan)
+{
+#ifdef BENCH_LOOP
+    return loop_run(stdout, plan, o->parts, o->smoke ? LOOP_SMOKE : o->full ? LOOP_FULL : LOOP_QUICK, o->json);
+#else
+    (void)plan;
+    fprintf(stderr, "%s: loop: built without libuv (LEAT_BUILD_UV)\n", o->program);
+    return 1;
+#endif
+}
+
 static const struct subcommand subcommands[] = {
     { .word = "throughput", .experiment = RATE, .quick_s = 0.15, .full_s = 0.15,
       .about = "messages a second from one process to another, as fast as they can",
@@ -82,7 +104,7 @@ static const struct subcommand subcommands[] = {
     { .word = "wakeup", .experiment = WAKEUP, .quick_s = 0.5, .full_s = 1,
       .about = "round trips after a pause, when the other side really sleeps: percentiles,\n"
                "CPU time, system calls to wake, context switches",
-      .transports = "leat_wait,leat_place_wait,rings,kernel", .sizes = "64", .sleeping = true },
+      .transports = "leat_wait,leat_place_wait," AND_LEAT_UV "rings,kernel", .sizes = "64", .sleeping = true },
     { .word = "fanout", .experiment = FAN_OUT, .quick_s = 0.3, .full_s = 0.3, .levels = "0,1,4,16",
       .smoke_levels = "0,3", .level_option = "receivers",
       .about = "one sender to several receivers: what a message to all costs the sender",
@@ -100,6 +122,10 @@ static const struct subcommand subcommands[] = {
       .about = "mutexes, events and semaphores: locking when nobody else wants to, and waking\n"
                "who sleeps, beside pthread mutexes and a bare futex; of the options only\n"
                "--json, --quick, --full and --cpus count" },
+    { .word = "loop", .special = run_loop, .experiment = RATE, .parts = "trips,rates,channels,idle,timer",
+      .about = "channels in libuv loops: round trips, messages a second, a thousand channels in\n"
+               "one loop, idling, timers beside a flood; beside eventfds, named pipes and\n"
+               "libuv's own pipes" },
     { .word = "limits", .special = run_limits, .experiment = RATE,
       .about = "what the machine itself can do between two processes: lines there and back,\n"
                "reading and rewriting each other's lines, memcpy" },

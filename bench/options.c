@@ -45,6 +45,8 @@ static void help_options(FILE *out, const struct subcommand *sub)
     if (sub->experiment != RATE)
         fprintf(out, "      --hdr FILE          all times, in HdrHistogram's text format; with several\n"
                      "                          transports or sizes, each to a file of its own\n");
+    if (sub->parts != NULL)
+        fprintf(out, "      --parts LIST        only these (%s)\n", sub->parts);
     if (sub->special == NULL)
         fprintf(out, "      --plot FILE         a picture, .svg or .png; needs gnuplot\n");
     fprintf(out,
@@ -101,7 +103,7 @@ static double number(const char *what, const char *text, double min, double max)
 }
 
 enum { OPTION_QUICK = 256, OPTION_FULL, OPTION_SMOKE, OPTION_HDR, OPTION_PLOT, OPTION_PAUSE, OPTION_RATE,
-       OPTION_RECEIVERS };
+       OPTION_RECEIVERS, OPTION_PARTS };
 
 static void set_cpus(struct options *o, const char *value)
 {
@@ -111,6 +113,22 @@ static void set_cpus(struct options *o, const char *value)
         refuse("bad CPUs", value);
 }
 
+bool list_has(const char *list, const char *name, size_t length)
+{
+    for (const char *at = list; *at != '\0'; at += strcspn(at, ","), at += *at == ',')
+        if (strcspn(at, ",") == length && strncmp(at, name, length) == 0)
+            return true;
+    return false;
+}
+
+static void set_parts(struct options *o, const char *value)
+{
+    for (const char *at = value; *at != '\0'; at += strcspn(at, ","), at += *at == ',')
+        if (!list_has(o->subcommand->parts, at, strcspn(at, ",")))
+            refuse("no such part", value);
+    o->parts = value;
+}
+
 /* Those that only some subcommands have. */
 static void set_special(struct options *o, int option, const char *value)
 {
@@ -118,6 +136,7 @@ static void set_special(struct options *o, int option, const char *value)
     bool fits = option == OPTION_HDR    ? sub->experiment != RATE
                 : option == OPTION_PLOT ? sub->special == NULL
                 : option == OPTION_PAUSE ? sub->experiment == WAKEUP
+                : option == OPTION_PARTS ? sub->parts != NULL
                 : option == OPTION_RATE  ? sub->experiment == OPEN_LOOP
                                          : sub->experiment == FAN_OUT;
     if (!fits)
@@ -128,6 +147,8 @@ static void set_special(struct options *o, int option, const char *value)
         o->plot = value;
     else if (option == OPTION_PAUSE)
         o->pause_s = number("bad pause", value, 0.000001, 10);
+    else if (option == OPTION_PARTS)
+        set_parts(o, value);
     else
         o->levels = value;
 }
@@ -193,7 +214,8 @@ void options_parse(struct options *o, int argc, char **argv, const struct subcom
         { "smoke", no_argument, NULL, OPTION_SMOKE },     { "help", no_argument, NULL, 'h' },
         { "hdr", required_argument, NULL, OPTION_HDR },   { "plot", required_argument, NULL, OPTION_PLOT },
         { "rate", required_argument, NULL, OPTION_RATE }, { "pause", required_argument, NULL, OPTION_PAUSE },
-        { "receivers", required_argument, NULL, OPTION_RECEIVERS }, { NULL, 0, NULL, 0 },
+        { "receivers", required_argument, NULL, OPTION_RECEIVERS }, { "parts", required_argument, NULL, OPTION_PARTS },
+        { NULL, 0, NULL, 0 },
     };
     const char *slash = strrchr(argv[0], '/');
     program = o->program = slash != NULL ? slash + 1 : argv[0];

@@ -22,6 +22,7 @@ struct subcommand {
     const char *sizes, *levels; /* the usual ones */
     const char *smoke_levels;   /* few, when it only has to work */
     const char *level_option;   /* what sets the levels: "rate", "receivers" or NULL */
+    const char *parts;          /* those of a special one that can be asked for one by one; or NULL */
     double quick_s, full_s;     /* of each cell: at most, when in a hurry, and when not */
     bool sleeping;              /* of a group, only transports that sleep */
 };
@@ -29,7 +30,7 @@ struct subcommand {
 struct options {
     const struct subcommand *subcommand;
     const char *program; /* how messages begin */
-    const char *transports, *sizes, *levels, *against, *hdr, *plot;
+    const char *transports, *sizes, *levels, *parts, *against, *hdr, *plot;
     size_t capacity;
     double seconds, patience_s, pause_s; /* negative: not given */
     unsigned rounds, attempts;           /* 0: not given */
@@ -41,6 +42,9 @@ struct options {
 /* groups: ended by one without transports. */
 void options_parse(struct options *options, int argc, char **argv, const struct subcommand *subcommands,
                    const struct group *groups);
+
+/* Whether a list with commas has that name, of so many characters. */
+bool list_has(const char *list, const char *name, size_t length);
 
 /* What they ask for, from now on. */
 void options_plan(const struct options *options, const struct group *groups, struct plan *plan);

@@ -16,4 +16,6 @@ extern const struct transport transport_leat_deaf;   /* the same without sleep s
 extern const struct transport transport_leat_many_wait;
 extern const struct transport transport_leat_place_wait;
 
+extern const struct transport transport_leat_uv; /* BENCH_LOOP: in a libuv loop on each side */
+
 #endif

@@ -26,7 +26,7 @@ static bool bench_runs(void) {
 
 static void benchmarks_run_and_tell_what_they_are_told(void **state) {
     (void)state;
-    static const char *const words[] = {"latency", "wakeup", "paced", "fanout", "open", "limits"};
+    static const char *const words[] = {"latency", "wakeup", "paced", "fanout", "open", "sync", "limits"};
     if (!bench_runs())
         skip();
     expect(0, "\"experiment\": \"throughput\"", "");
@@ -35,7 +35,7 @@ static void benchmarks_run_and_tell_what_they_are_told(void **state) {
     assert_int_equal(json_array_size(json_object_get(value, "command")), 6);
     json_decref(value);
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
-        if (strcmp(words[i], "limits") == 0 || strcmp(words[i], "open") == 0)
+        if (strcmp(words[i], "limits") == 0 || strcmp(words[i], "open") == 0 || strcmp(words[i], "sync") == 0)
             leat("bench", words[i], "--smoke", "--json");
         else
             leat("bench", words[i], "--smoke", "--json", "--transports", "leat,leat_wait");
@@ -44,6 +44,26 @@ static void benchmarks_run_and_tell_what_they_are_told(void **state) {
         leat("bench", words[i], "--help");
         expect(0, "Usage: leat bench ", "");
     }
+    assert_int_equal(harness_names_left(), 0);
+}
+
+/* Skipped where leat_uv was not built: that is said. */
+static void the_benchmark_of_loops_runs_all_its_parts(void **state) {
+    (void)state;
+    static const char *const parts[] = {"trips", "rates", "channels", "idle", "timer"};
+    if (!bench_runs())
+        skip();
+    leat("bench", "loop", "--smoke", "--json");
+    if (strstr(result.err, "loop: built without libuv") != NULL)
+        skip();
+    expect(0, "\"experiment\": \"loop\"", "");
+    json_decref(parsed());
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+        leat("bench", "loop", "--smoke", "--parts", parts[i]);
+        expect(0, "trials: ", "");
+    }
+    leat("bench", "loop", "--parts", "trips,spirals");
+    expect_failure(2, "no such part 'trips,spirals'");
     assert_int_equal(harness_names_left(), 0);
 }
 
@@ -165,6 +185,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         HARNESS_TEST(a_missing_benchmark_program_is_told),
         HARNESS_TEST_WITHIN(benchmarks_run_and_tell_what_they_are_told, 90),
+        HARNESS_TEST_WITHIN(the_benchmark_of_loops_runs_all_its_parts, 90),
         HARNESS_TEST_WITHIN(wrong_benchmarks_are_told_apart, 90),
         HARNESS_TEST_WITHIN(a_benchmark_whose_process_is_killed_leaves_nothing, 60),
         HARNESS_TEST_WITHIN(an_interrupted_benchmark_leaves_nothing, 60),
