@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <leat/doorbell.h>
@@ -254,7 +255,7 @@ static void what_becomes_of_the_sender_is_told(void **state) {
     char byte = 0;
     assert_ok(leat_doorbell_add_receiver(doorbell, receiver, receiver));
     assert_ptr_equal(named(doorbell), NULL);
-    for (int round = 0; round < 10; round++) {
+    for (long round = 0; round < harness_setting("LEAT_KILLS", 10); round++) {
         pid_t killed = harness_spawn(send_and_wait, ready);
         if (round > 0)
             assert_leat(next_told(doorbell, receiver, &byte), LEAT_EPEERBACK);
@@ -401,6 +402,46 @@ static void no_ring_is_lost_at_the_edge_of_sleep(void **state) {
     leat_doorbell_close(doorbell);
 }
 
+/* A process of its own, so that it can be stopped like the sender. */
+static int receive_in_a_loop(void *context) {
+    uint32_t messages = *(uint32_t *)context, next = 0;
+    leat_doorbell *doorbell = open_doorbell();
+    leat_receiver *receiver = open_receiver("edge", NULL);
+    assert_ok(leat_doorbell_add_receiver(doorbell, receiver, receiver));
+    while (next < messages) {
+        while (named(doorbell) != NULL && next < messages)
+            receive_all(receiver, &next);
+        if (next < messages && !rings(doorbell, 10000))
+            harness_fail("message %u does not come", next);
+    }
+    leat_receiver_close(receiver);
+    leat_doorbell_close(doorbell);
+    return 0;
+}
+
+/* Stopped anywhere, between publishing and ringing too, and continued: every message comes, and no ring is lost. */
+static void stopping_either_side_loses_nothing(void **state) {
+    (void)state;
+    uint32_t *messages = harness_shared(sizeof *messages);
+    *messages = (uint32_t)harness_setting("LEAT_MESSAGES", 300000);
+    uint64_t random = harness_seed();
+    pid_t sides[2] = {harness_spawn(send_at_the_edge, messages), harness_spawn(receive_in_a_loop, messages)};
+    unsigned stops = 0;
+    for (bool over = false; !over; stops++) {
+        pid_t side = sides[harness_random(&random) % 2];
+        kill(side, SIGSTOP); /* whether or not it has ended: nobody has waited for it */
+        usleep((useconds_t)(harness_random(&random) % 300));
+        kill(side, SIGCONT);
+        usleep((useconds_t)(harness_random(&random) % 2000));
+        siginfo_t info = {0};
+        over = waitid(P_PID, (id_t)sides[1], &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid == sides[1];
+    }
+    harness_wait_ok(sides[1]);
+    harness_wait_ok(sides[0]);
+    print_message("%u messages, stopped %u times\n", *messages, stops);
+    assert_int_equal(harness_names_left(), 0);
+}
+
 /* Another user's sender, or one in another container, does not find the bell: it touches the file. */
 static int send_from_elsewhere(void *context) {
     pid_t parent = *(pid_t *)context;
@@ -502,10 +543,11 @@ int main(void) {
         HARNESS_TEST(who_leaves_off_is_rung_again),
         HARNESS_TEST(a_channel_in_a_doorbell_can_be_waited_for_too),
         HARNESS_TEST(of_many_those_with_messages_are_named_in_turn),
-        HARNESS_TEST(what_becomes_of_the_sender_is_told),
+        HARNESS_TEST_WITHIN(what_becomes_of_the_sender_is_told, 600),
         HARNESS_TEST(a_sender_is_told_of_room_and_of_the_receiver),
         HARNESS_TEST(one_that_never_sleeps_keeps_the_loop_awake),
         HARNESS_TEST_WITHIN(no_ring_is_lost_at_the_edge_of_sleep, 1200),
+        HARNESS_TEST_WITHIN(stopping_either_side_loses_nothing, 1200),
         HARNESS_TEST(who_does_not_find_the_bell_touches_the_file),
         HARNESS_TEST(what_killed_processes_leave_is_removed),
         HARNESS_TEST(wrong_use_is_refused),
