@@ -68,7 +68,8 @@ static void receive_all(leat_receiver *receiver, uint32_t *next) {
         assert_int_equal(size, sizeof value);
         assert_int_equal(value, (*next)++);
     }
-    assert_leat(result, LEAT_EAGAIN);
+    if (result != LEAT_ECLOSED) /* the sender may have gone behind its last message */
+        assert_leat(result, LEAT_EAGAIN);
 }
 
 /* --- One channel ---------------------------------------------------------------------------------------------------------- */
