@@ -152,8 +152,10 @@ static bool has_something(struct leat__item *item) {
     struct leat__side *side = item->side;
     if (item->sort == WAITABLE)
         return leat__sync_obtainable(item->waitable, item->asks);
-    if (item->wants_room && leat__ring_has_room(&leat__sender_of(side)->ring, item->room))
+    if (item->wants_room && leat__ring_has_room(&leat__sender_of(side)->ring, item->room)) {
+        item->wants_room = false; /* told of once; news leaves the wish as it is */
         return true;
+    }
     if (item->sort == RECEIVER && leat__ring_has(&leat__receiver_of(side)->ring, leat__receiver_of(side)->ring.lane.position))
         return true;
     /* A peer that came or left in order has said so in its page; a death only the kernel knows. */
@@ -282,7 +284,6 @@ int leat_doorbell_next(leat_doorbell *doorbell, void **data) {
         if (!something && arm(item))
             continue;
         append(item);
-        item->wants_room = false;
         doorbell->statistics.named++;
         *data = item->data;
         return LEAT_OK;

@@ -325,12 +325,27 @@ static void a_sender_is_told_of_room_and_of_the_receiver(void **state) {
     assert_true(stalls > 0);
     assert_ok(leat_sender_drain(sender, LATER));
     assert_ptr_equal(named(doorbell), NULL);
+    uint64_t filler = 0;
+    while (leat_send(sender, &filler, sizeof filler, LEAT_NOW) == LEAT_OK)
+        ;
+    assert_ok(leat_doorbell_want_room(sender, sizeof filler)); /* is still wanted after what comes next */
     harness_kill(child);
     while (named(doorbell) == NULL)
         assert_true(rings(doorbell, 5000));
     assert_leat(leat_sender_news(sender), LEAT_EPEERDIED);
     assert_ok(leat_sender_news(sender));
     assert_ptr_equal(named(doorbell), NULL);
+    leat_receiver *successor = open_receiver("room", NULL);
+    while (named(doorbell) == NULL)
+        assert_true(rings(doorbell, 5000));
+    assert_leat(leat_sender_news(sender), LEAT_EPEERBACK);
+    assert_ptr_equal(named(doorbell), NULL);
+    size_t size;
+    while (leat_recv(successor, &filler, sizeof filler, &size, LEAT_NOW) == LEAT_OK)
+        ;
+    assert_ptr_equal(named(doorbell), sender); /* now there is room */
+    assert_ptr_equal(named(doorbell), NULL);   /* and it was wanted once */
+    leat_receiver_close(successor);
     leat_sender_close(sender);
     leat_doorbell_close(doorbell);
 }
