@@ -18,14 +18,12 @@
 static const uint64_t look_after_ns[] = {1000000, 10000000, 50000000};
 #define LOOKS (sizeof look_after_ns / sizeof *look_after_ns)
 
-enum sort { RECEIVER, SENDER, WAITABLE };
-
 struct leat__item {
     struct leat_doorbell *doorbell;
-    enum sort sort;
     struct leat__object *object;
     struct leat__side *side; /* one of these two */
     leat_waitable *waitable;
+    bool receives; /* the side */
     void *data;
     bool wants_room; /* a sender: for so many bytes */
     size_t room;
@@ -150,13 +148,13 @@ static void look_at_suspects(leat_doorbell *doorbell) {
 
 static bool has_something(struct leat__item *item) {
     struct leat__side *side = item->side;
-    if (item->sort == WAITABLE)
+    if (item->waitable != NULL)
         return leat__sync_obtainable(item->waitable, item->asks);
     if (item->wants_room && leat__ring_has_room(&leat__sender_of(side)->ring, item->room)) {
         item->wants_room = false; /* told of once; news leaves the wish as it is */
         return true;
     }
-    if (item->sort == RECEIVER && leat__ring_has(&leat__receiver_of(side)->ring, leat__receiver_of(side)->ring.lane.position))
+    if (item->receives && leat__ring_has(&leat__receiver_of(side)->ring, leat__receiver_of(side)->ring.lane.position))
         return true;
     /* A peer that came or left in order has said so in its page; a death only the kernel knows. */
     bool told = leat__load_acquire32(&side->peer->opened) != side->peer_seen ||
@@ -346,7 +344,7 @@ static int find_place(leat_doorbell *doorbell, uint32_t *place) {
 static int watch_file(leat_doorbell *doorbell, struct leat__item *item) {
     leat__os_fork_hold();
     bool watched = leat__os_watch_add(doorbell->resource.watch, &item->object->resource.file,
-                                      item->sort == RECEIVER ? LEAT__TOUCH_READ : LEAT__TOUCH_WRITE, &item->watch_number);
+                                      item->receives ? LEAT__TOUCH_READ : LEAT__TOUCH_WRITE, &item->watch_number);
     leat__os_fork_release();
     return watched ? LEAT_OK : leat__fail(LEAT_ELIMIT, 0, "the system watches no further file for this user (or there is no /proc)");
 }
@@ -410,7 +408,7 @@ int leat_doorbell_add_receiver(leat_doorbell *doorbell, leat_receiver *receiver,
     if (doorbell == NULL || receiver == NULL)
         return leat__fail(LEAT_EINVAL, 0, "no doorbell or no receiver");
     const struct leat__item item = {
-        .sort = RECEIVER, .object = &receiver->side.object, .side = &receiver->side, .data = data};
+        .object = &receiver->side.object, .side = &receiver->side, .receives = true, .data = data};
     return add(doorbell, &item);
 }
 
@@ -419,14 +417,14 @@ int leat_doorbell_add_sender(leat_doorbell *doorbell, leat_sender *sender, void 
         return leat__fail(LEAT_EINVAL, 0, "no doorbell or no sender");
     if (sender->many)
         return leat__fail(LEAT_ENOTSUP, 0, "one of many senders cannot wait in a doorbell");
-    const struct leat__item item = {.sort = SENDER, .object = &sender->side.object, .side = &sender->side, .data = data};
+    const struct leat__item item = {.object = &sender->side.object, .side = &sender->side, .data = data};
     return add(doorbell, &item);
 }
 
 int leat_doorbell_add_waitable(leat_doorbell *doorbell, leat_waitable *waitable, void *data) {
     if (doorbell == NULL || waitable == NULL)
         return leat__fail(LEAT_EINVAL, 0, "no doorbell or nothing to wait for");
-    const struct leat__item item = {.sort = WAITABLE, .object = &waitable->object, .waitable = waitable, .data = data};
+    const struct leat__item item = {.object = &waitable->object, .waitable = waitable, .data = data};
     return add(doorbell, &item);
 }
 

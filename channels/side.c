@@ -21,8 +21,10 @@ static uint64_t capacity_of(const leat_channel_options *options) {
 }
 
 static int check_options(const leat_channel_options *options) {
-    if (options->way > LEAT_OPEN || options->scope > LEAT_GLOBAL || (options->permissions & ~UINT32_C(0777)) != 0 ||
-        (unsigned)options->waiting > LEAT_WAITING_SPIN)
+    int result = leat__object_check_options(options->way, options->scope, options->permissions);
+    if (result != LEAT_OK)
+        return result;
+    if ((unsigned)options->waiting > LEAT_WAITING_SPIN)
         return leat__fail(LEAT_EINVAL, 0, "an option has no meaning");
     if (options->capacity > LEAT_CAPACITY_MAX)
         return leat__fail(LEAT_EINVAL, 0, "capacity %llu, at most %llu", (unsigned long long)options->capacity,

@@ -23,6 +23,12 @@ int leat__object_check_file(const struct leat__file_status *status, leat_scope s
     return LEAT_OK;
 }
 
+int leat__object_check_options(leat_way way, leat_scope scope, uint32_t permissions) {
+    if ((unsigned)way > LEAT_OPEN || (unsigned)scope > LEAT_GLOBAL || (permissions & ~UINT32_C(0777)) != 0)
+        return leat__fail(LEAT_EINVAL, 0, "an option has no meaning");
+    return LEAT_OK;
+}
+
 static bool is_stale(leat__file file, const struct leat__file_status *status) {
     return status->temporary && !leat__os_has_users(file);
 }

@@ -53,6 +53,9 @@ struct leat__object_request {
     const void *context;
 };
 
+/* LEAT_EINVAL when one of these, which all objects have among their options, has no meaning. */
+int leat__object_check_options(leat_way way, leat_scope scope, uint32_t permissions);
+
 /* Opens or creates by the request. On LEAT_OK the caller holds SETUP: it attaches and then calls leat__object_settle, or
  * leat__object_close if attaching failed. */
 int leat__object_open(struct leat__object *object, const struct leat__object_request *request);

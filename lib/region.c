@@ -13,8 +13,10 @@ int leat__region_options(const leat_region_options **options) {
     if (*options == NULL)
         *options = &defaults;
     const leat_region_options *given = *options;
-    if ((unsigned)given->access > LEAT_COPY_ON_WRITE || (unsigned)given->size_policy > LEAT_SIZE_FIT ||
-        (unsigned)given->scope > LEAT_GLOBAL || (given->permissions & ~UINT32_C(0777)) != 0)
+    int result = leat__object_check_options(LEAT_OPEN, given->scope, given->permissions); /* the way is in the function's name */
+    if (result != LEAT_OK)
+        return result;
+    if ((unsigned)given->access > LEAT_COPY_ON_WRITE || (unsigned)given->size_policy > LEAT_SIZE_FIT)
         return leat__fail(LEAT_EINVAL, 0, "an option has no meaning");
     return given->type == NULL ? LEAT_OK : leat__type_check(given->type);
 }

@@ -87,6 +87,11 @@ struct leat__sync_setup {
     uint64_t word;
 };
 
+/* How long the next sleep may last: a death goes unnoticed for LEAT__LOCK_SLICE_NS at first, and for a second at most after a long wait. */
+static inline uint64_t leat__sync_longer(uint64_t slice_ns) {
+    return slice_ns < UINT64_C(500000000) ? 2 * slice_ns : slice_ns;
+}
+
 /* Opens or creates by name, or opens what is behind a descriptor. */
 int leat__sync_open(leat_waitable **out, const char *name, const leat_sync_options *options, const struct leat__sync_setup *setup);
 int leat__sync_open_descriptor(leat_waitable **out, int descriptor, const leat_sync_options *options, leat_kind kind);

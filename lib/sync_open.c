@@ -42,9 +42,9 @@ static int attach(leat_waitable *object) {
 }
 
 static int new_handle(leat_waitable **object, leat_kind kind, const leat_sync_options *options) {
-    if ((unsigned)options->way > LEAT_OPEN || (unsigned)options->scope > LEAT_GLOBAL ||
-        (options->permissions & ~UINT32_C(0777)) != 0)
-        return leat__fail(LEAT_EINVAL, 0, "an option has no meaning");
+    int result = leat__object_check_options(options->way, options->scope, options->permissions);
+    if (result != LEAT_OK)
+        return result;
     leat_waitable *made = calloc(1, sizeof *made);
     if (made == NULL)
         return leat__fail(LEAT_ENOMEM, 0, "no memory for the handle");

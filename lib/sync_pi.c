@@ -25,9 +25,7 @@
 #include "lib/fail.h"
 #include "lib/sync.h"
 
-#define SLICE_NS_MAX UINT64_C(1000000000)
 #define HAND_OVER_NS UINT64_C(50000)
-
 #define TURN (UINT64_C(1) << 32)
 
 static uint64_t load(const leat_waitable *object) {
@@ -165,7 +163,7 @@ int leat__pi_wait(leat_waitable *object, uint64_t deadline_ns) {
         if (result == LEAT_EAGAIN)
             leat__os_sleep(now + HAND_OVER_NS);
         gone = result == LEAT_ENOENT;
-        slice_ns = result == LEAT_ETIMEDOUT && slice_ns < SLICE_NS_MAX / 2 ? 2 * slice_ns : slice_ns;
+        slice_ns = result == LEAT_ETIMEDOUT ? leat__sync_longer(slice_ns) : slice_ns;
     }
 }
 

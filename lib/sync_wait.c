@@ -2,9 +2,7 @@
 #include "lib/fail.h"
 #include "lib/sync.h"
 
-#define SPINS 200                          /* who holds something briefly is done by then */
-#define SLICE_NS_MIN LEAT__LOCK_SLICE_NS   /* how long a death may go unnoticed, at first */
-#define SLICE_NS_MAX UINT64_C(1000000000)  /* and after a long wait */
+#define SPINS 200 /* who holds something briefly is done by then */
 
 struct wait {
     leat_waitable *const *objects;
@@ -149,7 +147,7 @@ static void pass_on(const struct wait *wait, bool served) {
 }
 
 static int wait_until_taken(struct wait *wait, uint64_t deadline_ns) {
-    uint64_t slice_ns = SLICE_NS_MIN;
+    uint64_t slice_ns = LEAT__LOCK_SLICE_NS;
     bool interruptible = false;
     for (size_t i = 0; i < wait->count; i++)
         interruptible = interruptible || wait->objects[i]->interruptible;
@@ -168,7 +166,7 @@ static int wait_until_taken(struct wait *wait, uint64_t deadline_ns) {
             break;
         if (probe) {
             probe_at = now + slice_ns;
-            slice_ns = slice_ns < SLICE_NS_MAX / 2 ? 2 * slice_ns : slice_ns;
+            slice_ns = leat__sync_longer(slice_ns);
         }
         int slept = sleep_until(wait, probe_at < deadline_ns ? probe_at : deadline_ns);
         if (slept == LEAT_EINTR && interruptible) {

@@ -97,4 +97,17 @@ static inline size_t empty_out(leat_receiver *rx) {
     return count;
 }
 
+/* For harness_spawn: sends without end to the channel "flood", until the word is not 0. */
+static inline int flood(void *context) {
+    harness_word *stop = context;
+    leat_sender *sender = open_sender("flood", NULL);
+    char message[64] = "flood";
+    while (atomic_load(stop) == 0) {
+        int result = leat_send(sender, message, sizeof message, leat_in_ms(100));
+        assert_true(result == LEAT_OK || result == LEAT_ETIMEDOUT || result == LEAT_ECLOSED);
+    }
+    leat_sender_close(sender);
+    return 0;
+}
+
 #endif

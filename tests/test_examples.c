@@ -575,18 +575,6 @@ static void each_side_of_an_echo_pair_notices_the_others_death(void **state) {
 
 /* --- epoll_loop ------------------------------------------------------------------------------------------------------------- */
 
-static int flood(void *context) {
-    harness_word *stop = context;
-    leat_sender *sender = open_sender("flood", NULL);
-    char message[64] = "flood";
-    while (atomic_load(stop) == 0) {
-        int result = leat_send(sender, message, sizeof message, leat_in_ms(100));
-        assert_true(result == LEAT_OK || result == LEAT_ETIMEDOUT || result == LEAT_ECLOSED);
-    }
-    leat_sender_close(sender);
-    return 0;
-}
-
 static void a_flooded_epoll_loop_serves_other_channels_the_timer_and_signals(void **state) {
     (void)state;
     int out, err;

@@ -265,18 +265,6 @@ struct flood {
     uint64_t messages;
 };
 
-static int flood(void *context) {
-    harness_word *stop = context;
-    leat_sender *sender = open_sender("flood", NULL);
-    char message[64] = "flood";
-    while (atomic_load(stop) == 0) {
-        int result = leat_send(sender, message, sizeof message, leat_in_ms(100));
-        assert_true(result == LEAT_OK || result == LEAT_ETIMEDOUT || result == LEAT_ECLOSED);
-    }
-    leat_sender_close(sender);
-    return 0;
-}
-
 static void count_flood(leat_uv_receiver_t *receiver, const leat_message *message) {
     (void)message;
     ((struct flood *)receiver->uv.data)->messages++;

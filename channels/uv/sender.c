@@ -124,7 +124,7 @@ static void meet(leat_uv_sender_t *sender) {
 
 static void close_if_finished(leat_uv_sender_t *sender) {
     if (sender->finishing && sender->queue == NULL && !is_closing(sender))
-        leat_uv_sender_close(sender, sender->item.closed);
+        leat_uv_sender_close(sender, sender->closed);
 }
 
 /* The callbacks may close the sender, or send again. */
@@ -274,8 +274,8 @@ void leat_uv_sender_stop(leat_uv_sender_t *sender) {
 static void on_closed(uv_handle_t *handle) {
     leat_uv_sender_t *sender = (leat_uv_sender_t *)handle;
     leat__uv_tell_done(sender);
-    if (sender->item.closed != NULL)
-        sender->item.closed(handle);
+    if (sender->closed != NULL)
+        sender->closed(handle);
 }
 
 /* Its requests are told of by on_closed. */
@@ -298,7 +298,7 @@ void leat_uv_sender_close(leat_uv_sender_t *sender, uv_close_cb callback) {
     cancel_all(sender);
     leave_telling(sender);
     sender->started = false;
-    sender->item.closed = callback;
+    sender->closed = callback;
     leat_sender_close(sender->channel);
     leat__uv_leave(&sender->uv, &sender->item, on_closed);
 }
@@ -308,7 +308,7 @@ void leat_uv_sender_finish(leat_uv_sender_t *sender, uv_close_cb callback) {
         return;
     leat_peer peer = sender->queue != NULL ? leat_sender_peer(sender->channel) : LEAT_PEER_NONE;
     sender->finishing = true;
-    sender->item.closed = callback;
+    sender->closed = callback;
     if (peer == LEAT_PEER_CLOSED || peer == LEAT_PEER_DIED) /* of that there may be no further news */
         cancel_all(sender);
     close_if_finished(sender);

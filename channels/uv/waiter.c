@@ -19,18 +19,12 @@ static bool is_closing(const leat_uv_waiter_t *waiter) {
     return uv_is_closing((const uv_handle_t *)&waiter->uv) != 0;
 }
 
-/* What can be had again at once, or must not be had twice. */
-static bool is_once(const leat_uv_waiter_t *waiter) {
-    leat_sync_info info;
-    return leat_sync_info_get(waiter->object, &info) != LEAT_OK || info.manual_reset || info.kind == LEAT_KIND_MUTEX;
-}
-
 static void work(struct leat_uv_item *item) {
     leat_uv_waiter_t *waiter = of_item(item);
     int result = leat_wait(waiter->object, LEAT_NOW);
     if (result == LEAT_EAGAIN) /* somebody was faster */
         return;
-    if ((result != LEAT_OK && result != LEAT_EOWNERDEAD) || is_once(waiter))
+    if ((result != LEAT_OK && result != LEAT_EOWNERDEAD) || waiter->once)
         leat_uv_waiter_stop(waiter);
     waiter->on_taken(waiter, result);
 }
@@ -38,13 +32,18 @@ static void work(struct leat_uv_item *item) {
 int leat_uv_waiter_init(uv_loop_t *loop, leat_uv_waiter_t *waiter, leat_waitable *object) {
     if (loop == NULL || waiter == NULL || object == NULL)
         return UV_EINVAL;
+    leat_sync_info info;
     memset(waiter, 0, sizeof *waiter);
-    int result = leat__uv_share(loop, &waiter->item.shared);
+    int result = leat_sync_info_get(object, &info);
+    if (result != LEAT_OK)
+        return leat_uv_error(result);
+    result = leat__uv_share(loop, &waiter->item.shared);
     if (result != 0)
         return result;
     leat__uv_join(&waiter->uv, &waiter->item, mark);
     waiter->item.work = work;
     waiter->object = object;
+    waiter->once = info.manual_reset || info.kind == LEAT_KIND_MUTEX; /* could be had again at once, or must not be had twice */
     return 0;
 }
 

@@ -66,7 +66,6 @@ typedef void (*leat_uv_peer_cb)(leat_uv_receiver_t *receiver, leat_peer peer, in
 struct leat_uv_item {
     void (*work)(struct leat_uv_item *item);
     struct leat_uv_loop *shared;
-    uv_close_cb closed;
 };
 
 struct leat_uv_receiver_s {
@@ -132,6 +131,7 @@ struct leat_uv_sender_s {
     uv_timer_t uv; /* public; the rest is not */
     struct leat_uv_item item;
     leat_sender *channel;
+    uv_close_cb closed;
     leat_uv_writable_cb on_writable;
     leat_uv_sender_peer_cb on_peer;
     leat_uv_send_t *queue, **queue_end; /* not sent yet */
@@ -188,7 +188,7 @@ struct leat_uv_waiter_s {
     struct leat_uv_item item;
     leat_waitable *object;
     leat_uv_taken_cb on_taken;
-    bool started;
+    bool started, once;
 };
 
 /* Makes a handle for an object that is open, and stays the program's: close the handle first. */

@@ -10,11 +10,11 @@
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/timerfd.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "lib/fail.h"
 #include "lib/os.h"
+#include "lib/os/linux/timespec.h"
 
 #define PREFIX ".leat-bell-"
 #define NAME_SIZE 32
@@ -99,7 +99,7 @@ int leat__os_poll_open(const leat__file files[], size_t count, leat__file *poll)
         return leat__fail_system(errno, "cannot make a descriptor to poll");
     for (size_t i = 0; i < count; i++) {
         struct epoll_event event = {.events = EPOLLIN};
-        if (files[i] != LEAT__NO_FILE && epoll_ctl(made, EPOLL_CTL_ADD, files[i], &event) != 0) {
+        if (epoll_ctl(made, EPOLL_CTL_ADD, files[i], &event) != 0) {
             int error = errno;
             close(made);
             return leat__fail_system(error, "cannot poll a descriptor");
@@ -118,6 +118,6 @@ int leat__os_timer_open(leat__file *timer) {
 }
 
 void leat__os_timer_set(leat__file timer, uint64_t at_ns) {
-    struct itimerspec when = {.it_value = {(time_t)(at_ns / 1000000000u), (long)(at_ns % 1000000000u)}};
+    struct itimerspec when = {.it_value = leat__timespec_of(at_ns)};
     (void)timerfd_settime(timer, TFD_TIMER_ABSTIME, &when, NULL);
 }

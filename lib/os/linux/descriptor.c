@@ -19,6 +19,7 @@
 
 #include "lib/fail.h"
 #include "lib/os/linux/space.h"
+#include "lib/os/linux/timespec.h"
 
 #ifndef MFD_NOEXEC_SEAL
 #define MFD_NOEXEC_SEAL 0x0008U /* Linux 6.3 */
@@ -181,7 +182,7 @@ static int wait_for(int descriptor, short events, uint64_t deadline_ns) {
     if (now >= deadline_ns)
         return LEAT_ETIMEDOUT;
     uint64_t rest = deadline_ns - now;
-    struct timespec limit = {(time_t)(rest / 1000000000u), (long)(rest % 1000000000u)};
+    struct timespec limit = leat__timespec_of(rest);
     struct pollfd wait = {.fd = descriptor, .events = events};
     if (ppoll(&wait, 1, deadline_ns == LEAT_FOREVER ? NULL : &limit, NULL) < 0 && errno != EINTR)
         return leat__fail_system(errno, "cannot wait for the socket");

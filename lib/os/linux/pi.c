@@ -3,11 +3,11 @@
 #include <linux/futex.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "leat/error.h"
 #include "lib/os.h"
+#include "lib/os/linux/timespec.h"
 
 _Static_assert(LEAT__PI_THREAD == FUTEX_TID_MASK && LEAT__PI_WAITERS == FUTEX_WAITERS && LEAT__PI_OWNER_DIED == FUTEX_OWNER_DIED,
                "the kernel's own word");
@@ -15,10 +15,6 @@ _Static_assert(LEAT__PI_THREAD == FUTEX_TID_MASK && LEAT__PI_WAITERS == FUTEX_WA
 #ifndef FUTEX_LOCK_PI2
 #define FUTEX_LOCK_PI2 13 /* as FUTEX_LOCK_PI, by the monotonic clock; Linux 5.14 */
 #endif
-
-static struct timespec timespec_of(uint64_t ns) {
-    return (struct timespec){(time_t)(ns / 1000000000u), (long)(ns % 1000000000u)};
-}
 
 static int result_of(long returned) {
     if (returned == 0)
@@ -39,11 +35,11 @@ static int result_of(long returned) {
 }
 
 int leat__os_pi_lock(leat__u32 *word, uint64_t deadline_ns) {
-    struct timespec deadline = timespec_of(deadline_ns);
+    struct timespec deadline = leat__timespec_of(deadline_ns);
     long returned = syscall(SYS_futex, &word->word, FUTEX_LOCK_PI2, 0, &deadline, NULL, 0);
     if (returned != 0 && errno == ENOSYS) {
         uint64_t now = leat__os_now();
-        deadline = timespec_of(leat__os_wall_clock() + (deadline_ns > now ? deadline_ns - now : 0));
+        deadline = leat__timespec_of(leat__os_wall_clock() + (deadline_ns > now ? deadline_ns - now : 0));
         returned = syscall(SYS_futex, &word->word, FUTEX_LOCK_PI, 0, &deadline, NULL, 0);
     }
     return result_of(returned);

@@ -14,6 +14,7 @@
 
 #include "leat/error.h"
 #include "lib/os.h"
+#include "lib/os/linux/timespec.h"
 
 #define NS_PER_S UINT64_C(1000000000)
 
@@ -31,12 +32,8 @@ uint64_t leat__os_wall_clock(void) {
     return clock_ns(CLOCK_REALTIME);
 }
 
-static struct timespec timespec_of(uint64_t ns) {
-    return (struct timespec){.tv_sec = (time_t)(ns / NS_PER_S), .tv_nsec = (long)(ns % NS_PER_S)};
-}
-
 void leat__os_sleep(uint64_t until_ns) {
-    struct timespec until = timespec_of(until_ns);
+    struct timespec until = leat__timespec_of(until_ns);
     clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL);
 }
 
@@ -70,7 +67,7 @@ bool leat__os_can_spin(void) {
 }
 
 int leat__os_wait(const leat__u32 *word, uint32_t expected, uint64_t deadline_ns) {
-    struct timespec deadline = timespec_of(deadline_ns);
+    struct timespec deadline = leat__timespec_of(deadline_ns);
     long result = syscall(SYS_futex, &word->word, FUTEX_WAIT_BITSET, expected,
                           deadline_ns == LEAT_FOREVER ? NULL : &deadline, NULL, FUTEX_BITSET_MATCH_ANY);
     if (result == 0 || errno == EAGAIN)
@@ -86,7 +83,7 @@ int leat__os_wait_any(const leat__u32 *const words[], const uint32_t expected[],
         return leat__os_wait(words[0], expected[0], deadline_ns);
 #if defined(SYS_futex_waitv) && defined(FUTEX_32)
     struct futex_waitv waiters[WAIT_ANY_MAX];
-    struct timespec deadline = timespec_of(deadline_ns);
+    struct timespec deadline = leat__timespec_of(deadline_ns);
     for (size_t i = 0; i < count; i++)
         waiters[i] = (struct futex_waitv){.val = expected[i], .uaddr = (uintptr_t)&words[i]->word, .flags = FUTEX_32};
     long result = syscall(SYS_futex_waitv, waiters, (unsigned)count, 0, deadline_ns == LEAT_FOREVER ? NULL : &deadline,
@@ -108,7 +105,7 @@ void leat__os_wake(const leat__u32 *word, bool all) {
 int leat__os_watch_wait(leat__file watch, uint64_t deadline_ns) {
     struct pollfd ready = {.fd = watch, .events = POLLIN};
     uint64_t now = leat__os_now();
-    struct timespec left = timespec_of(deadline_ns > now ? deadline_ns - now : 0);
+    struct timespec left = leat__timespec_of(deadline_ns > now ? deadline_ns - now : 0);
     int count = ppoll(&ready, 1, deadline_ns == LEAT_FOREVER ? NULL : &left, NULL);
     if (count > 0)
         return LEAT_OK;
