@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "channels/doorbell_item.h"
 #include "channels/receiver.h"
 #include "channels/sender.h"
 #include "lib/fail.h"
@@ -15,29 +16,7 @@
 #define TURNS_BETWEEN_NOTICES 16
 
 /* How long after a file was closed its channel's peer is looked at again, nanoseconds. */
-static const uint64_t look_after_ns[] = {1000000, 10000000, 50000000};
-#define LOOKS (sizeof look_after_ns / sizeof *look_after_ns)
-
-struct leat__item {
-    struct leat_doorbell *doorbell;
-    struct leat__object *object;
-    struct leat__side *side; /* one of these two */
-    leat_waitable *waitable;
-    bool receives; /* the side */
-    void *data;
-    bool wants_room; /* a sender: for so many bytes */
-    size_t room;
-    bool armed;
-    bool asks;       /* the next look asks the kernel about the peer */
-    unsigned looks;  /* how many of look_after_ns are still to come */
-    uint64_t look_at_ns;
-    int watch_number;
-    uint32_t place;
-    struct leat__item *next, *previous;                   /* in the list of the ready; both NULL and not the first: not in it */
-    struct leat__item *next_watched;                      /* in the same bucket */
-    struct leat__item *next_suspect;                      /* in the list of those to be looked at again */
-    bool suspect;
-};
+static const uint64_t look_after_ns[LEAT__LOOKS] = {1000000, 10000000, 50000000};
 
 struct place {
     struct leat__item *item; /* NULL: free */
@@ -57,13 +36,6 @@ struct leat_doorbell {
     uint64_t turns, collections;
     leat_doorbell_statistics statistics;
 };
-
-static void wake_up(struct leat__item *item) {
-    if (item->waitable != NULL)
-        leat__sync_awake(item->waitable);
-    else
-        leat__side_awake(item->side);
-}
 
 /* --- The list of the ready ---------------------------------------------------------------------------------------------- */
 
@@ -97,7 +69,7 @@ static void take_out(struct leat__item *item) {
 
 static void make_ready(struct leat__item *item) {
     if (item->armed)
-        wake_up(item);
+        leat__item_wake(item);
     item->armed = false;
     if (!is_ready(item))
         append(item);
@@ -107,7 +79,7 @@ static void make_ready(struct leat__item *item) {
 
 static void suspect(struct leat__item *item) {
     item->asks = true;
-    item->looks = LOOKS;
+    item->looks = LEAT__LOOKS;
 }
 
 static void schedule(struct leat__item *item, uint64_t at_ns) {
@@ -146,50 +118,18 @@ static void look_at_suspects(leat_doorbell *doorbell) {
 
 /* --- Announcing --------------------------------------------------------------------------------------------------------- */
 
-static bool has_something(struct leat__item *item) {
-    struct leat__side *side = item->side;
-    if (item->waitable != NULL)
-        return leat__sync_obtainable(item->waitable, item->asks);
-    if (item->wants_room && leat__ring_has_room(&leat__sender_of(side)->ring, item->room)) {
-        item->wants_room = false; /* told of once; news leaves the wish as it is */
-        return true;
-    }
-    if (item->receives && leat__ring_has(&leat__receiver_of(side)->ring, leat__receiver_of(side)->ring.lane.position))
-        return true;
-    /* A peer that came or left in order has said so in its page; a death only the kernel knows. */
-    bool told = leat__load_acquire32(&side->peer->opened) != side->peer_seen ||
-                (leat__load_acquire32(&side->peer->closed) == side->peer_seen && side->peer_state == LEAT_PEER_PRESENT);
-    if ((!told && !item->asks) || !leat__side_has_news(side))
-        return false;
-    side->next_probe_ns = 1; /* the next call tells of it, even with LEAT_NOW */
-    return true;
-}
-
 /* There was nothing: the kernel is asked again when the next of the intervals is over, if any is left. */
 static void ask_later(struct leat__item *item) {
     item->asks = false;
     if (item->looks > 0)
-        schedule(item, leat__os_now() + look_after_ns[LOOKS - item->looks--]);
-}
-
-static void announce(struct leat__item *item) {
-    item->doorbell->statistics.announced++;
-    if (item->waitable != NULL)
-        leat__sync_announce(item->waitable);
-    else
-        leat__side_announce(item->side, LEAT__WATCHES | LEAT__LOOPS);
-    leat__fence_full(); /* [S1] [L3] the announcement before the look */
-    if (item->side != NULL && !leat__side_cool_peer(item->side) && item->looks == 0)
-        item->looks = 1;
+        schedule(item, leat__os_now() + look_after_ns[LEAT__LOOKS - item->looks--]);
 }
 
 /* Announces and looks again; false when there is something after all. */
 static bool arm(struct leat__item *item) {
-    announce(item);
-    if (has_something(item)) {
-        wake_up(item);
+    item->doorbell->statistics.announced++;
+    if (leat__item_announce_and_look(item))
         return false;
-    }
     item->armed = true;
     ask_later(item);
     return true;
@@ -272,8 +212,8 @@ int leat_doorbell_next(leat_doorbell *doorbell, void **data) {
     struct leat__item *first_awake = NULL;
     for (struct leat__item *item; (item = doorbell->first) != NULL && item != first_awake;) {
         take_out(item);
-        bool something = has_something(item);
-        if (!something && item->side != NULL && leat__side_stays_awake(item->side)) {
+        bool something = leat__item_has_something(item);
+        if (!something && leat__item_stays_awake(item)) {
             ask_later(item);
             append(item);
             first_awake = first_awake != NULL ? first_awake : item;
@@ -349,19 +289,9 @@ static int watch_file(leat_doorbell *doorbell, struct leat__item *item) {
     return watched ? LEAT_OK : leat__fail(LEAT_ELIMIT, 0, "the system watches no further file for this user (or there is no /proc)");
 }
 
-/* Says in shared memory where to ring. */
-static int say_where(struct leat__item *item, uint64_t token) {
-    uint64_t number = item->doorbell->number;
-    if (item->waitable != NULL)
-        return leat__sync_listen(item->waitable, number, token);
-    leat__store_relaxed64(&item->side->own->doorbell, number);
-    leat__store_relaxed64(&item->side->own->token, token);
-    return LEAT_OK;
-}
-
 static int take_place(leat_doorbell *doorbell, struct leat__item *item) {
     struct place *place = &doorbell->places[item->place];
-    int result = say_where(item, (uint64_t)(place->generation + 1) << 32 | (item->place + 1));
+    int result = leat__item_say_where(item, doorbell->number, (uint64_t)(place->generation + 1) << 32 | (item->place + 1));
     if (result != LEAT_OK)
         return result;
     result = watch_file(doorbell, item);
@@ -415,9 +345,8 @@ int leat_doorbell_add_receiver(leat_doorbell *doorbell, leat_receiver *receiver,
 int leat_doorbell_add_sender(leat_doorbell *doorbell, leat_sender *sender, void *data) {
     if (doorbell == NULL || sender == NULL)
         return leat__fail(LEAT_EINVAL, 0, "no doorbell or no sender");
-    if (sender->many)
-        return leat__fail(LEAT_ENOTSUP, 0, "one of many senders cannot wait in a doorbell");
-    const struct leat__item item = {.object = &sender->side.object, .side = &sender->side, .data = data};
+    const struct leat__item item = {
+        .object = &sender->side.object, .side = &sender->side, .many = sender->many, .data = data};
     return add(doorbell, &item);
 }
 
@@ -436,6 +365,8 @@ int leat_doorbell_want_room(leat_sender *sender, size_t size) {
         return leat__fail(LEAT_EMSGSIZE, 0, "%zu bytes, at most %zu", size, leat_sender_max_message(sender));
     item->wants_room = true;
     item->room = size;
+    item->active = true;
+    item->idle_since_ns = item->armed_at_ns = 0;
     leat__doorbell_disturb(item);
     return LEAT_OK;
 }
@@ -464,7 +395,7 @@ void leat__doorbell_forget(struct leat__item *item) {
     leat_doorbell *doorbell = item->doorbell;
     bool ours = !doorbell->resource.forked && !item->object->resource.forked;
     if (item->armed && ours)
-        wake_up(item);
+        leat__item_wake(item);
     if (item->waitable != NULL && ours)
         leat__sync_listen_no_more(item->waitable);
     if (is_ready(item))

@@ -64,6 +64,9 @@ void leat__sender_end_turn(leat_sender *sender) {
     leat__sender_flush(sender);
     sender->has_turn = sender->side.announces = false;
     leat__lock_release(&sender->side.own->lock);
+    leat__u32 *loops = &sender->side.own->loops;
+    if (leat__load_total32(loops) != 0 && leat__exchange32(loops, 0) != 0) /* [M2] after the exchange that ended the turn */
+        leat__side_touch_senders(&sender->side);
 }
 
 /* --- Room ------------------------------------------------------------------------------------------------------------- */

@@ -40,6 +40,8 @@ static int begin_stream(leat_sender *sender) {
     leat__store_relaxed64(&own->lock.owner, turn << 16); /* a dead predecessor may still be noted as its holder */
     leat__store_relaxed32(&own->waiting, 0);
     leat__store_relaxed32(&own->hot, 0);
+    leat__store_relaxed32(&own->loops, 0);
+    leat__store_relaxed64(&own->doorbell, 0); /* many senders in loops have none: the file is touched for them */
     int result = leat__ring_sender_recover(&sender->ring, &sender->side.memory);
     if (result != LEAT_OK)
         return result;

@@ -134,14 +134,18 @@ leat_peer leat__side_peer(const struct leat__side *side) {
 
 /* --- Waiting ---------------------------------------------------------------------------------------------------------- */
 
-/* Wakes a peer that sleeps on a watch. Each role watches for what only the other one does, so that nobody wakes itself. */
-static void touch(struct leat__side *side) {
+/* Wakes those of a role that sleep on a watch. Each role watches for what only the other one does, so that nobody wakes itself. */
+static void touch(struct leat__side *side, enum leat__lock_byte role) {
     unsigned char byte = 0;
-    if (side->peer_lock == LEAT__LOCK_RECEIVER)
+    if (role == LEAT__LOCK_RECEIVER)
         (void)leat__os_file_read(side->object.resource.file, 0, &byte, 1);
     else
         (void)leat__os_file_write(side->object.resource.file, LEAT__RECEIVER_PAGE + offsetof(struct leat__role_page, touched),
                                   &byte, 1);
+}
+
+void leat__side_touch_senders(struct leat__side *side) {
+    touch(side, LEAT__LOCK_SENDER);
 }
 
 static bool ring_doorbell(struct leat__side *side) {
@@ -157,7 +161,7 @@ void leat__side_ring_for(struct leat__side *side, uint32_t ticket) {
     if ((ticket & (LEAT__WATCHES | LEAT__LOOPS)) == 0)
         leat__os_wake(&side->own->bell, false);
     else if ((ticket & LEAT__LOOPS) == 0 || !ring_doorbell(side))
-        touch(side);
+        touch(side, side->peer_lock);
     leat__store_relaxed32(&side->own->rung, ticket); /* after the wake: a successor rings again if we die before */
     side->tally.doorbells++;
 }
@@ -232,6 +236,11 @@ static uint64_t waited_for(const struct leat__side *side, uint64_t slept_ns) {
     return (rung >= slept_ns && rung <= now ? rung : now) - side->wait_began_ns;
 }
 
+void leat__side_learn(struct leat__side *side, uint64_t began_ns, uint64_t slept_ns) {
+    side->wait_began_ns = began_ns;
+    adapt_spin(side, slept_ns == 0 || waited_for(side, slept_ns) < side->spin_ns_max);
+}
+
 static bool spin(struct leat__side *side, const struct leat__wait *wait, uint64_t deadline_ns) {
     if (side->spin_ns == 0)
         return false;
@@ -256,6 +265,9 @@ void leat__side_announce(struct leat__side *side, uint32_t how) {
     struct leat__role_page *own = side->own;
     uint32_t ticket = (leat__load_relaxed32(&own->tickets) + 1) & LEAT__TICKETS;
     ticket = ticket != 0 ? ticket : 1;
+    bool displaces = leat__load_relaxed32(&own->many) != 0 && (leat__load_relaxed32(&own->waiting) & LEAT__LOOPS) != 0;
+    if (displaces && (how & LEAT__LOOPS) == 0) /* another sender's loop believes that it is announced */
+        leat__store_relaxed32(&own->loops, 1);
     leat__store_relaxed32(&own->tickets, ticket);
     leat__store_release32(&own->waiting, ticket | how); /* [D1] */
 }

@@ -90,11 +90,17 @@ static inline void leat__side_ring(struct leat__side *side) {
         leat__side_ring_for(side, ticket);
 }
 
+/* Has all senders that wait in event loops look again, this one too. */
+void leat__side_touch_senders(struct leat__side *side);
+
 /* Says that this side sleeps; `how`: 0 (on the bell), LEAT__WATCHES, or both flags. Followed by a full fence and a look. */
 void leat__side_announce(struct leat__side *side, uint32_t how);
 
 /* After an announcement and its fence: the same fence in a peer that does without [S3]. False: a short sleep has to make up for it. */
 bool leat__side_cool_peer(const struct leat__side *side);
+
+/* A wait in an event loop that began at began_ns is over; its sleep began at slept_ns, 0: it had none. Adapts the next spin. */
+void leat__side_learn(struct leat__side *side, uint64_t began_ns, uint64_t slept_ns);
 
 /* Whether it never sleeps. */
 static inline bool leat__side_stays_awake(const struct leat__side *side) {

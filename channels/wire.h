@@ -74,7 +74,8 @@ struct leat__role_page {
     leat__u64 released; /* receiver: what the sender may write again, less the capacity; a multiple of 64 */
     unsigned char apart_1[128 - 2 * 8];
     struct leat__lock lock; /* senders: who of many may write */
-    unsigned char apart_2[128 - sizeof(struct leat__lock)];
+    leat__u32 loops;        /* many senders: 1 when one that waits in an event loop has to look again once the turn is over */
+    unsigned char apart_2[128 - sizeof(struct leat__lock) - 4];
     struct leat__counters counters;
     unsigned char rest[LEAT__PAGE - 3 * 128 - sizeof(struct leat__counters) - 1];
     unsigned char touched; /* always 0: written to the file to wake a peer that watches for writes */
@@ -90,6 +91,7 @@ _Static_assert(offsetof(struct leat__role_page, rung_at) == 40, "as docs/wire-fo
 _Static_assert(offsetof(struct leat__role_page, token) == 56, "as docs/wire-format.md says");
 _Static_assert(offsetof(struct leat__role_page, position) == 128, "positions have lines of their own");
 _Static_assert(offsetof(struct leat__role_page, lock) == 256, "the lock has lines of its own");
+_Static_assert(offsetof(struct leat__role_page, loops) == 272, "as docs/wire-format.md says");
 _Static_assert(offsetof(struct leat__role_page, counters) == 384, "counters have lines of their own");
 
 /* The longest message: with a pad in front of it, it must fit an empty ring wherever the write position is. */

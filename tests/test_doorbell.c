@@ -1,57 +1,31 @@
 /* test_doorbell.c - channels in an event loop, with plain poll: one descriptor, level-triggered, silent while nothing waits; named are those at
  * which something waits, and nothing is lost between looking and sleeping. Each test sleeps in the kernel for real. */
 #include <fcntl.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <leat/doorbell.h>
-
 #include "channel_pair.h"
+#include "channels/receiver.h"
+#include "doorbell_loop.h"
 
-static leat_doorbell *open_doorbell(void) {
-    leat_doorbell *doorbell = NULL;
-    assert_ok(leat_doorbell_open(&doorbell));
-    return doorbell;
-}
+/* Those that do not look for a while before they sleep: so that what the doorbell does is known. */
+static const leat_channel_options sleeps = {.waiting = LEAT_WAITING_SLEEP};
 
-static bool is_readable(int descriptor, int milliseconds) {
-    struct pollfd ready = {.fd = descriptor, .events = POLLIN};
-    int count;
-    while ((count = poll(&ready, 1, milliseconds)) < 0)
-        ;
-    return count == 1 && (ready.revents & POLLIN) != 0;
-}
-
-static bool rings(const leat_doorbell *doorbell, int milliseconds) {
-    return is_readable(leat_doorbell_descriptor(doorbell), milliseconds * (int)harness_patience());
-}
-
-/* What is named next, or NULL. */
-static void *named(leat_doorbell *doorbell) {
-    void *data = NULL;
-    int result = leat_doorbell_next(doorbell, &data);
-    if (result != LEAT_OK)
-        assert_leat(result, LEAT_EAGAIN);
-    return result == LEAT_OK ? data : NULL;
-}
-
-/* Takes what a sender's coming leaves in the channel; then nothing waits. */
-static void settle(leat_doorbell *doorbell, leat_receiver *receiver) {
+/* Takes what a sender's coming leaves in the channel. */
+static void take_marks(leat_doorbell *doorbell, leat_receiver *receiver) {
     char byte;
     size_t size;
     while (named(doorbell) != NULL)
         assert_leat(leat_recv(receiver, &byte, 1, &size, LEAT_NOW), LEAT_EAGAIN);
-    assert_false(rings(doorbell, 0));
 }
 
-static leat_doorbell_statistics statistics_of(const leat_doorbell *doorbell) {
-    leat_doorbell_statistics statistics;
-    leat_doorbell_statistics_read(doorbell, &statistics);
-    return statistics;
+/* Then nothing waits. */
+static void settle(leat_doorbell *doorbell, leat_receiver *receiver) {
+    take_marks(doorbell, receiver);
+    assert_false(rings(doorbell, 0));
 }
 
 static uint64_t doorbells_rung(leat_sender *sender) {
@@ -77,8 +51,8 @@ static void receive_all(leat_receiver *receiver, uint32_t *next) {
 static void it_rings_once_for_many_messages(void **state) {
     (void)state;
     leat_doorbell *doorbell = open_doorbell();
-    leat_receiver *receiver = open_receiver("one", NULL);
-    leat_sender *sender = open_sender("one", NULL);
+    leat_receiver *receiver = open_receiver("one", &sleeps);
+    leat_sender *sender = open_sender("one", &sleeps);
     uint32_t received = 0;
     assert_ok(leat_doorbell_add_receiver(doorbell, receiver, receiver));
     assert_true(rings(doorbell, 0)); /* it has to be looked at once */
@@ -108,7 +82,7 @@ static void it_rings_once_for_many_messages(void **state) {
 static void who_leaves_off_is_rung_again(void **state) {
     (void)state;
     leat_doorbell *doorbell = open_doorbell();
-    struct pair pair = {open_sender("again", NULL), open_receiver("again", NULL)};
+    struct pair pair = {open_sender("again", &sleeps), open_receiver("again", &sleeps)};
     assert_ok(leat_doorbell_add_receiver(doorbell, pair.rx, pair.rx));
     settle(doorbell, pair.rx);
     assert_ok(leat_send(pair.tx, "x", 1, LEAT_NOW));
@@ -131,7 +105,7 @@ static void who_leaves_off_is_rung_again(void **state) {
 /* The receiver decides each time how it waits. */
 static int send_when_asleep(void *context) {
     pid_t parent = *(pid_t *)context;
-    leat_sender *sender = open_sender("both-ways", NULL);
+    leat_sender *sender = open_sender("both-ways", &sleeps);
     for (uint32_t value = 0; value < 6; value++) {
         harness_await_asleep(parent);
         assert_ok(leat_send(sender, &value, sizeof value, LEAT_NOW));
@@ -145,7 +119,7 @@ static int send_when_asleep(void *context) {
 static void a_channel_in_a_doorbell_can_be_waited_for_too(void **state) {
     (void)state;
     leat_doorbell *doorbell = open_doorbell();
-    leat_receiver *receiver = open_receiver("both-ways", NULL);
+    leat_receiver *receiver = open_receiver("both-ways", &sleeps);
     assert_ok(leat_doorbell_add_receiver(doorbell, receiver, receiver));
     pid_t parent = getpid(), child = harness_spawn(send_when_asleep, &parent);
     for (uint32_t expected = 0; expected < 6; expected++) {
@@ -177,7 +151,7 @@ enum { CHANNELS = 100 };
 static void of_many_those_with_messages_are_named_in_turn(void **state) {
     (void)state;
     leat_doorbell *doorbell = open_doorbell();
-    leat_channel_options small = {.capacity = LEAT_CAPACITY_MIN};
+    leat_channel_options small = {.capacity = LEAT_CAPACITY_MIN, .waiting = LEAT_WAITING_SLEEP};
     struct pair pairs[CHANNELS];
     char name[24];
     for (int i = 0; i < CHANNELS; i++) {
@@ -219,7 +193,7 @@ static void of_many_those_with_messages_are_named_in_turn(void **state) {
 
 static int send_and_wait(void *context) {
     harness_word *ready = context;
-    leat_sender *sender = open_sender("peers", NULL);
+    leat_sender *sender = open_sender("peers", &sleeps);
     assert_ok(leat_send(sender, "x", 1, LEAT_NOW));
     harness_set(ready, 1);
     pause();
@@ -228,7 +202,7 @@ static int send_and_wait(void *context) {
 
 static int send_and_close(void *context) {
     (void)context;
-    leat_sender *sender = open_sender("peers", NULL);
+    leat_sender *sender = open_sender("peers", &sleeps);
     assert_ok(leat_send(sender, "y", 1, LEAT_NOW));
     leat_sender_close(sender);
     return 0;
@@ -252,7 +226,7 @@ static void what_becomes_of_the_sender_is_told(void **state) {
     (void)state;
     harness_word *ready = harness_shared(sizeof *ready);
     leat_doorbell *doorbell = open_doorbell();
-    leat_receiver *receiver = open_receiver("peers", NULL);
+    leat_receiver *receiver = open_receiver("peers", &sleeps);
     char byte = 0;
     assert_ok(leat_doorbell_add_receiver(doorbell, receiver, receiver));
     assert_ptr_equal(named(doorbell), NULL);
@@ -299,7 +273,7 @@ static int receive_slowly(void *context) {
 static void a_sender_is_told_of_room_and_of_the_receiver(void **state) {
     (void)state;
     harness_word *words = harness_shared(2 * sizeof *words);
-    leat_channel_options small = {.capacity = LEAT_CAPACITY_MIN};
+    leat_channel_options small = {.capacity = LEAT_CAPACITY_MIN, .waiting = LEAT_WAITING_SLEEP};
     leat_doorbell *doorbell = open_doorbell();
     leat_sender *sender = open_sender("room", &small);
     assert_leat(leat_doorbell_want_room(sender, 8), LEAT_ESTATE);
@@ -335,7 +309,7 @@ static void a_sender_is_told_of_room_and_of_the_receiver(void **state) {
     assert_leat(leat_sender_news(sender), LEAT_EPEERDIED);
     assert_ok(leat_sender_news(sender));
     assert_ptr_equal(named(doorbell), NULL);
-    leat_receiver *successor = open_receiver("room", NULL);
+    leat_receiver *successor = open_receiver("room", &sleeps);
     while (named(doorbell) == NULL)
         assert_true(rings(doorbell, 5000));
     assert_leat(leat_sender_news(sender), LEAT_EPEERBACK);
@@ -355,7 +329,7 @@ static void one_that_never_sleeps_keeps_the_loop_awake(void **state) {
     harness_word *ready = harness_shared(sizeof *ready);
     leat_doorbell *doorbell = open_doorbell();
     leat_receiver *receiver = open_receiver("peers", &(leat_channel_options){.waiting = LEAT_WAITING_SPIN});
-    struct pair other = {open_sender("sleeps", NULL), open_receiver("sleeps", NULL)};
+    struct pair other = {open_sender("sleeps", &sleeps), open_receiver("sleeps", &sleeps)};
     char byte = 0;
     assert_ok(leat_doorbell_add_receiver(doorbell, receiver, receiver));
     assert_ok(leat_doorbell_add_receiver(doorbell, other.rx, other.rx));
@@ -380,10 +354,71 @@ static void one_that_never_sleeps_keeps_the_loop_awake(void **state) {
     leat_doorbell_close(doorbell);
 }
 
+static void receive_one(leat_doorbell *doorbell, leat_receiver *receiver, char expected) {
+    char byte = 0;
+    size_t size;
+    assert_ptr_equal(next_named(doorbell), receiver);
+    assert_ok(leat_recv(receiver, &byte, 1, &size, LEAT_NOW));
+    assert_int_equal(byte, expected);
+}
+
+/* Only after something was there, and for no longer than the spin. */
+static void an_adaptive_one_looks_for_a_while_before_it_sleeps(void **state) {
+    (void)state;
+    leat_doorbell *doorbell = open_doorbell();
+    leat_channel_options options = {.spin_us = 1000000000};
+    leat_sender *sender = open_sender("adaptive", &sleeps);
+    leat_receiver *receiver = open_receiver("adaptive", &options);
+    assert_ok(leat_doorbell_add_receiver(doorbell, receiver, receiver));
+    if (receiver->side.spin_ns == 0)
+        skip(); /* a single processor */
+    take_marks(doorbell, receiver);
+    for (char letter = 'a'; letter <= 'z'; letter++) {
+        assert_ptr_equal(named(doorbell), NULL);
+        assert_true(rings(doorbell, 0)); /* it looks again */
+        assert_ok(leat_send(sender, &letter, 1, LEAT_NOW));
+        receive_one(doorbell, receiver, letter);
+    }
+    assert_int_equal(doorbells_rung(sender), 0); /* nobody has to ring for one that looks */
+    assert_int_equal(statistics_of(doorbell).announced, 0);
+    leat_receiver_close(receiver);
+    leat_sender_close(sender);
+    leat_doorbell_close(doorbell);
+}
+
+/* A wait that a spin would not have covered makes the next spin shorter. */
+static void the_spin_in_a_loop_adapts(void **state) {
+    (void)state;
+    leat_doorbell *doorbell = open_doorbell();
+    leat_channel_options options = {.spin_us = 1000};
+    leat_sender *sender = open_sender("adapts", &sleeps);
+    leat_receiver *receiver = open_receiver("adapts", &options);
+    assert_ok(leat_doorbell_add_receiver(doorbell, receiver, receiver));
+    if (receiver->side.spin_ns == 0)
+        skip(); /* a single processor */
+    take_marks(doorbell, receiver);
+    assert_ok(leat_send(sender, "a", 1, LEAT_NOW));
+    receive_one(doorbell, receiver, 'a');
+    uint64_t before = 1000000;
+    assert_int_equal(receiver->side.spin_ns, before);
+    for (int round = 0; round < 5; round++) {
+        while (named(doorbell) == NULL && rings(doorbell, 0))
+            ;
+        usleep(3000);
+        assert_ok(leat_send(sender, "b", 1, LEAT_NOW));
+        receive_one(doorbell, receiver, 'b');
+        assert_true(receiver->side.spin_ns < before);
+        before = receiver->side.spin_ns;
+    }
+    leat_receiver_close(receiver);
+    leat_sender_close(sender);
+    leat_doorbell_close(doorbell);
+}
+
 /* --- Nothing is lost ----------------------------------------------------------------------------------------------------------- */
 
 static int send_at_the_edge(void *context) {
-    leat_sender *sender = open_sender("edge", NULL);
+    leat_sender *sender = open_sender("edge", &sleeps);
     uint32_t messages = *(uint32_t *)context;
     uint64_t random = 7;
     for (uint32_t value = 0; value < messages; value++) {
@@ -401,7 +436,7 @@ static void no_ring_is_lost_at_the_edge_of_sleep(void **state) {
     (void)state;
     uint32_t messages = (uint32_t)harness_setting("LEAT_MESSAGES", 300000), next = 0;
     leat_doorbell *doorbell = open_doorbell();
-    leat_receiver *receiver = open_receiver("edge", NULL);
+    leat_receiver *receiver = open_receiver("edge", &sleeps);
     assert_ok(leat_doorbell_add_receiver(doorbell, receiver, receiver));
     pid_t child = harness_spawn(send_at_the_edge, &messages);
     while (next < messages) {
@@ -422,7 +457,7 @@ static void no_ring_is_lost_at_the_edge_of_sleep(void **state) {
 static int receive_in_a_loop(void *context) {
     uint32_t messages = *(uint32_t *)context, next = 0;
     leat_doorbell *doorbell = open_doorbell();
-    leat_receiver *receiver = open_receiver("edge", NULL);
+    leat_receiver *receiver = open_receiver("edge", &sleeps);
     assert_ok(leat_doorbell_add_receiver(doorbell, receiver, receiver));
     while (next < messages) {
         while (named(doorbell) != NULL && next < messages)
@@ -478,7 +513,7 @@ static int send_from_elsewhere(void *context) {
 static void who_does_not_find_the_bell_touches_the_file(void **state) {
     (void)state;
     leat_doorbell *doorbell = open_doorbell();
-    leat_receiver *receiver = open_receiver(harness_global("elsewhere"), &(leat_channel_options){.scope = LEAT_GLOBAL});
+    leat_receiver *receiver = open_receiver(harness_global("elsewhere"), &(leat_channel_options){.scope = LEAT_GLOBAL, .waiting = LEAT_WAITING_SLEEP});
     uint32_t next = 0;
     assert_ok(leat_doorbell_add_receiver(doorbell, receiver, receiver));
     pid_t parent = getpid(), child = harness_spawn(send_from_elsewhere, &parent);
@@ -526,15 +561,13 @@ static int use_in_child(void *context) {
 static void wrong_use_is_refused(void **state) {
     (void)state;
     leat_doorbell *doorbell = open_doorbell(), *other = open_doorbell();
-    struct pair pair = {open_sender("wrong", NULL), open_receiver("wrong", NULL)};
-    leat_sender *many = open_sender("wrong-many", &(leat_channel_options){.many_senders = true});
+    struct pair pair = {open_sender("wrong", &sleeps), open_receiver("wrong", &sleeps)};
     void *data;
     assert_leat(leat_doorbell_open(NULL), LEAT_EINVAL);
     assert_leat(leat_doorbell_next(NULL, &data), LEAT_EINVAL);
     assert_leat(leat_doorbell_next(doorbell, NULL), LEAT_EINVAL);
     assert_leat(leat_doorbell_add_receiver(doorbell, NULL, NULL), LEAT_EINVAL);
     assert_leat(leat_doorbell_add_sender(NULL, pair.tx, NULL), LEAT_EINVAL);
-    assert_leat(leat_doorbell_add_sender(doorbell, many, NULL), LEAT_ENOTSUP);
     assert_ok(leat_doorbell_add_receiver(doorbell, pair.rx, pair.rx));
     assert_leat(leat_doorbell_add_receiver(other, pair.rx, pair.rx), LEAT_ESTATE);
     assert_ok(leat_doorbell_add_sender(doorbell, pair.tx, pair.tx)); /* both ends of one channel */
@@ -543,7 +576,6 @@ static void wrong_use_is_refused(void **state) {
     assert_ptr_equal(named(doorbell), pair.rx);
     harness_wait_ok(harness_spawn(use_in_child, doorbell));
     assert_ptr_equal(named(doorbell), pair.rx);
-    leat_sender_close(many);
     leat_sender_close(pair.tx);
     leat_receiver_close(pair.rx);
     leat_doorbell_close(doorbell);
@@ -562,6 +594,8 @@ int main(void) {
         HARNESS_TEST_WITHIN(what_becomes_of_the_sender_is_told, 600),
         HARNESS_TEST(a_sender_is_told_of_room_and_of_the_receiver),
         HARNESS_TEST(one_that_never_sleeps_keeps_the_loop_awake),
+        HARNESS_TEST(an_adaptive_one_looks_for_a_while_before_it_sleeps),
+        HARNESS_TEST(the_spin_in_a_loop_adapts),
         HARNESS_TEST_WITHIN(no_ring_is_lost_at_the_edge_of_sleep, 1200),
         HARNESS_TEST_WITHIN(stopping_either_side_loses_nothing, 1200),
         HARNESS_TEST(who_does_not_find_the_bell_touches_the_file),

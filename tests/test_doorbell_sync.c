@@ -1,47 +1,15 @@
 /* test_doorbell_sync.c - mutexes, events and semaphores in an event loop, with plain poll: what another process gives is told, deaths are, and
  * nothing is lost or taken twice among several loops and threads. */
-#include <leat/doorbell.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <unistd.h>
 
 #include "channel_pair.h"
+#include "doorbell_loop.h"
 
 #define E(event) leat_event_waitable(event)
 #define M(mutex) leat_mutex_waitable(mutex)
 #define S(semaphore) leat_semaphore_waitable(semaphore)
-
-static leat_doorbell *open_doorbell(void) {
-    leat_doorbell *doorbell = NULL;
-    assert_ok(leat_doorbell_open(&doorbell));
-    return doorbell;
-}
-
-static bool rings(const leat_doorbell *doorbell, int milliseconds) {
-    struct pollfd ready = {.fd = leat_doorbell_descriptor(doorbell), .events = POLLIN};
-    int count;
-    while ((count = poll(&ready, 1, milliseconds * (int)harness_patience())) < 0)
-        ;
-    return count == 1;
-}
-
-static void *named(leat_doorbell *doorbell) {
-    void *data = NULL;
-    int result = leat_doorbell_next(doorbell, &data);
-    if (result != LEAT_OK)
-        assert_leat(result, LEAT_EAGAIN);
-    return result == LEAT_OK ? data : NULL;
-}
-
-/* Sleeps until something is named. */
-static void *next_named(leat_doorbell *doorbell) {
-    void *data;
-    while ((data = named(doorbell)) == NULL)
-        if (!rings(doorbell, 5000))
-            harness_fail("the doorbell does not ring");
-    return data;
-}
 
 struct three {
     leat_mutex *mutex;

@@ -388,7 +388,7 @@ static void references_and_errors_are_libuvs(void **state) {
     begin();
     assert_int_equal(leat_uv_receiver_open(&loop, &receiver, "", NULL), UV_EINVAL);
     assert_int_equal(leat_uv_receiver_open(&loop, &receiver, "none", &(leat_channel_options){.way = LEAT_OPEN}), UV_ENOENT);
-    assert_int_equal(leat_uv_sender_open(&loop, &sender, "many", &(leat_channel_options){.many_senders = true}), UV_ENOTSUP);
+    assert_int_equal(leat_uv_sender_open(&loop, &sender, "none", &(leat_channel_options){.way = LEAT_OPEN}), UV_ENOENT);
     open_started(&receiver, "refs", &seen);
     assert_int_equal(leat_uv_receiver_open(&loop, &second, "refs", NULL), UV_EBUSY);
     assert_int_equal(leat_uv_receiver_set_budget(&receiver, 0), UV_EINVAL);

@@ -85,6 +85,61 @@ static void what_is_queued_is_sent_in_order_and_flushed_on_finish(void **state) 
     assert_int_equal(harness_names_left(), 0);
 }
 
+/* Two loops' senders and one that waits in calls share a small channel. */
+struct shared_channel {
+    harness_word here;
+};
+
+static int send_numbers_with_others(void *context) {
+    struct shared_channel *shared = context;
+    leat_channel_options options = {.capacity = LEAT_CAPACITY_MIN, .many_senders = true};
+    begin();
+    struct sending *sending = harness_shared(sizeof *sending);
+    assert_uv(leat_uv_sender_open(&loop, &sending->sender, "others", &options));
+    sending->sender.uv.data = sending;
+    harness_increment(&shared->here);
+    for (uint32_t i = 0; i < REQUESTS; i++)
+        assert_uv(send_request(sending, i));
+    leat_uv_sender_finish(&sending->sender, NULL);
+    within_seconds("the last request");
+    uv_run(&loop, UV_RUN_DEFAULT);
+    assert_int_equal(sending->done, REQUESTS);
+    uv_close((uv_handle_t *)&guard, NULL);
+    end();
+    return 0;
+}
+
+static int call_with_others(void *context) {
+    struct shared_channel *shared = context;
+    leat_sender *sender = open_sender("others", &(leat_channel_options){.many_senders = true});
+    harness_increment(&shared->here);
+    for (uint32_t i = 0; i < REQUESTS; i++)
+        assert_ok(leat_send(sender, &i, sizeof i, LATER));
+    leat_sender_close(sender);
+    return 0;
+}
+
+static void one_of_many_senders_queues_like_any_other(void **state) {
+    (void)state;
+    struct shared_channel *shared = harness_shared(sizeof *shared);
+    leat_receiver *receiver = open_receiver("others", &(leat_channel_options){.capacity = LEAT_CAPACITY_MIN});
+    pid_t children[] = {harness_spawn(send_numbers_with_others, shared), harness_spawn(send_numbers_with_others, shared),
+                        harness_spawn(call_with_others, shared)};
+    harness_await(&shared->here, 3); /* so that the stream ends once */
+    uint64_t count = 0, sum = 0;
+    uint32_t value;
+    size_t size;
+    int result;
+    for (; (result = leat_recv(receiver, &value, sizeof value, &size, LATER)) == LEAT_OK; count++)
+        sum += value;
+    assert_leat(result, LEAT_ECLOSED);
+    assert_int_equal(count, 3 * REQUESTS);
+    assert_int_equal(sum, 3 * (uint64_t)REQUESTS * (REQUESTS - 1) / 2);
+    for (size_t i = 0; i < sizeof children / sizeof *children; i++)
+        harness_wait_ok(children[i]);
+    leat_receiver_close(receiver);
+}
+
 static void closing_cancels_what_is_queued(void **state) {
     (void)state;
     begin();
@@ -365,6 +420,7 @@ static void both_ends_may_be_in_one_loop(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         HARNESS_TEST(what_is_queued_is_sent_in_order_and_flushed_on_finish),
+        HARNESS_TEST(one_of_many_senders_queues_like_any_other),
         HARNESS_TEST(closing_cancels_what_is_queued),
         HARNESS_TEST(room_and_the_receiver_are_told_of),
         HARNESS_TEST(finishing_ends_when_the_receiver_goes),

@@ -56,8 +56,7 @@ typedef struct leat_receiver leat_receiver;
 
 /* What a side does while it waits, in a call or in an event loop (leat/doorbell.h). The other side neither knows nor cares. */
 typedef enum leat_waiting {
-    LEAT_WAITING_ADAPTIVE = 0, /* a call spins for as long as that has paid lately, at most spin_us, then sleeps; a loop sleeps, for it has
-                                  others to serve */
+    LEAT_WAITING_ADAPTIVE = 0, /* looks for as long as that has paid lately, at most spin_us, then sleeps; in a loop it looks once in each turn */
     LEAT_WAITING_SLEEP = 1,    /* sleeps at once: no processor time, and a system call by the other side for each sleep */
     LEAT_WAITING_YIELD = 2,    /* never sleeps, but lets other threads run: takes what processor time is left over, wakes nobody */
     LEAT_WAITING_SPIN = 3,     /* never sleeps: takes a whole processor, and is there the soonest. In a loop as YIELD, once in each turn */

@@ -19,7 +19,9 @@
  * cannot find it (another user's, another container's) it is a read or a write of the object's file, which the kernel reports, and takes 10 %
  * longer.
  *
- * A channel whose `waiting` option says that it never sleeps keeps the descriptor readable: the loop looks at it in every turn.
+ * Before it sleeps. How a channel waits is its `waiting` option, as in calls. ADAPTIVE, the default: after it had something the descriptor stays readable for as
+ * long as looking has paid lately, at most the channel's spin_us; meanwhile the loop turns, and serves everything else. SLEEP: it is announced at once. Channels that
+ * never sleep (YIELD, SPIN) keep the descriptor readable: the loop looks at them in every turn, and takes a processor.
  *
  * Peers. A channel is also named when its peer came, closed or died: the next call on it with LEAT_NOW says so. Deaths are noticed by
  * the kernel's report of a closed file, with no timer running meanwhile. A peer that is *stopped* between publishing and ringing rings when it
@@ -63,7 +65,8 @@ LEAT_API void leat_doorbell_descriptors(const leat_doorbell *doorbell, int descr
 LEAT_API LEAT_CHECKED int leat_doorbell_add_receiver(leat_doorbell *doorbell, leat_receiver *receiver, void *data);
 
 /* The same for a sender. It will be named when there is news of the receiver, and, once for each leat_doorbell_want_room, when there is
- * room. LEAT_ENOTSUP for one of many senders: they share one place in the channel to wait at. */
+ * room. One of many senders is named as well when another one's turn, which kept it from looking, is over; it may find itself too late. All of a channel's
+ * senders in loops are woken together, and leat_doorbell_next may wait 20 microseconds for the turn of one that has just got it. */
 LEAT_API LEAT_CHECKED int leat_doorbell_add_sender(leat_doorbell *doorbell, leat_sender *sender, void *data);
 
 /* The same for a mutex, an event or a semaphore. It will be named as long as leat_wait with LEAT_NOW would get it: so take it, or remove it. A pulse

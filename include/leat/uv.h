@@ -16,7 +16,8 @@
  *
  * One wake source for each loop. However many channels a loop has, it polls the same two descriptors (leat/doorbell.h); an idle
  * channel costs it nothing. A loop that has something to do works for about 200 microseconds on its channels, each in turn, and then lets
- * timers and everything else have theirs.
+ * timers and everything else have theirs. How a channel waits is its `waiting` option: by default, after it had something the loop turns without sleeping for as
+ * long as that has paid lately, at most the channel's spin_us; with LEAT_WAITING_SLEEP it sleeps at once.
  *
  * uv_walk also meets the handles that a loop's channels share. leat_uv_close does nothing to them: they go with the last channel.
  *
@@ -111,7 +112,8 @@ LEAT_API void leat_uv_receiver_close(leat_uv_receiver_t *receiver, uv_close_cb c
 /* 0: it is in the channel. UV_ECANCELED: the handle was closed before that. Else why it could not be sent. */
 typedef void (*leat_uv_send_cb)(leat_uv_send_t *request, int status);
 
-/* There is room again, after leat_uv_try_send had said UV_EAGAIN. */
+/* There is room again, after leat_uv_try_send had said UV_EAGAIN. It can have been taken by another of many senders, or be news that came instead: then
+ * the next try says UV_EAGAIN, and there will be another callback. */
 typedef void (*leat_uv_writable_cb)(leat_uv_sender_t *sender);
 
 /* The receiver came, closed or died; status as for receivers. */
@@ -142,8 +144,7 @@ struct leat_uv_sender_s {
     bool started, wants_room, met, finishing, telling;
 };
 
-/* Opens the channel as its sender and makes the handle. What leat_sender_open refuses, and UV_ENOMEM, UV_EMFILE; UV_ENOTSUP for one of
- * many senders. */
+/* Opens the channel as its sender and makes the handle. What leat_sender_open refuses, and UV_ENOMEM, UV_EMFILE. */
 LEAT_API LEAT_CHECKED int leat_uv_sender_open(uv_loop_t *loop, leat_uv_sender_t *sender, const char *name,
                                               const leat_channel_options *options);
 

@@ -122,6 +122,16 @@ for bug in NO_FENCE_LOOP NO_FENCE_RINGER NO_LOOK NOT_ANNOUNCED SAME_TICKET TOKEN
     expect fails doorbell -DBUG_$bug
 done
 
+expect holds turn
+expect holds turn -DKILLS=1
+expect holds turn -DLOOPS=2 -DCALLERS=0 -DMESSAGES=1
+for bug in NO_FENCE_WISH NO_FENCE_TURN NO_FENCE_LOOP NO_FENCE_RINGER NO_WISH NO_SECOND_TRY NO_LOOK NOT_TOLD NOT_DISPLACED TAKEN_BACK \
+    NOT_AGAIN; do
+    expect fails turn -DBUG_$bug
+done
+expect fails turn -DLOOPS=2 -DMESSAGES=1 -DBUG_CLEARED_LATE
+expect fails turn -DKILLS=1 -DBUG_NOTICE_IGNORED
+
 expect holds pi
 expect holds pi -DKILLS=2
 expect holds pi -DUSERS=3 -DROUNDS=1 -DKILLS=0

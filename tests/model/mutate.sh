@@ -15,7 +15,7 @@ cc=${CC:-cc}
 flags="-std=c11 -O1 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -DLEAT_STATIC -fvisibility=hidden -I$source/include -I$source -I$source/tests"
 killed=0 failures=0
 
-for test in crash_points crash_round crash_step ring_exhaustive watch sync sync_pi doorbell; do
+for test in crash_points crash_round crash_step ring_exhaustive watch sync sync_pi doorbell doorbell_many; do
     file=$source/tests/$test.c
     [ -f "$file" ] || file=$source/tests/test_$test.c
     # shellcheck disable=SC2086
@@ -43,7 +43,7 @@ run() {
     watch) LEAT_WATCH_ONLY=$3 timeout 100 "$2" ;;
     sync) LEAT_SYNC_ONLY=$3 timeout 100 "$2" ;;
     sync_pi) LEAT_SYNC_PI_ONLY=$3 timeout 100 "$2" ;;
-    doorbell) LEAT_DOORBELL_ONLY=$3 timeout 100 "$2" ;;
+    doorbell | doorbell_many) LEAT_DOORBELL_ONLY=$3 timeout 100 "$2" ;;
     esac >"$work/log" 2>&1
 }
 
@@ -191,12 +191,17 @@ mutant pi_owned_by_the_handle $pi sync_pi "the_thread_that*" '/^bool leat__pi_el
 mutant pi_any_namespace $pi sync_pi "thread_numbers*" '/^int leat__pi_check/,/^}/s/^    if (header->parameters.*/    if (header == NULL)/'
 
 # Event loops.
-mutant doorbell_not_announced channels/doorbell.c doorbell "it_rings_once*" '/^static void announce(/,/^}/s/^        leat__side_announce(.*/        (void)item;/'
+mutant doorbell_not_announced channels/doorbell_item.c doorbell "it_rings_once*" '/^static void announce_side(/,/^}/s/^    leat__side_announce(.*/    (void)item;/'
 mutant doorbell_not_disturbed channels/doorbell.c doorbell "a_channel_in_a_doorbell*" '/^void leat__doorbell_disturb(/,/^}/s/^    if (!item->armed)/    if (item != NULL)/'
 mutant doorbell_death_not_suspected channels/doorbell.c doorbell "what_becomes*" '/^static void suspect(/,/^}/{s/^    item->asks = true;/    (void)item;/;s/^    item->looks = LOOKS;//;}'
 mutant doorbell_left_off_for_good channels/doorbell.c doorbell "who_leaves_off*" '/^void leat_doorbell_again(/,/^}/s/^    (void)leat__os_bell_ring.*/    (void)doorbell;/'
 mutant doorbell_rung_only_by_wake channels/side.c doorbell "it_rings_once*" 's/^    if ((ticket & (LEAT__WATCHES | LEAT__LOOPS)) == 0)/    if ((ticket \& LEAT__WATCHES) == 0 || (ticket \& LEAT__LOOPS) != 0)/'
 mutant doorbell_not_touched channels/side.c doorbell "who_does_not_find*" 's/^    else if ((ticket & LEAT__LOOPS) == 0 || !ring_doorbell(side))/    else if ((ticket \& LEAT__LOOPS) == 0 || (ring_doorbell(side), false))/'
+mutant turn_not_wished_for channels/doorbell_item.c doorbell_many "it_is_told_of_the_end*" '/^static bool announce_in_turn(/,/^}/s/^        leat__store_relaxed32(.*/        (void)item;/'
+mutant turn_ends_in_silence channels/sender.c doorbell_many "it_is_told_of_the_end*" '/^void leat__sender_end_turn(/,/^}/s/^        leat__side_touch_senders(.*/        (void)loops;/'
+mutant turn_hides_a_loop channels/side.c doorbell_many "one_that_sleeps*" '/^void leat__side_announce(/,/^}/s/^        leat__store_relaxed32(&own->loops, 1);/        (void)own;/'
+mutant turn_taken_back channels/doorbell_item.c doorbell_many "who_wakes_up*" '/^void leat__item_wake(/,/^}/s/^    else if (!item->many)/    else/'
+mutant turn_of_its_own_ended channels/doorbell_item.c doorbell_many "a_reservation_of_its*" '/^static void end_turn(/,/^}/s/^    if (taken).*/    if (taken || true)/'
 
 echo "$killed mutants noticed, $failures not"
 [ $failures -eq 0 ]

@@ -1,0 +1,159 @@
+/* channels/doorbell_item.c - see channels/doorbell_item.h. */
+#include "channels/doorbell_item.h"
+
+#include "channels/receiver.h"
+#include "channels/sender.h"
+
+#define TURN_WITHIN_NS 20000 /* another sender's turn is over by then, unless it waits for room or was stopped */
+
+int leat__item_say_where(struct leat__item *item, uint64_t doorbell, uint64_t token) {
+    if (item->waitable != NULL)
+        return leat__sync_listen(item->waitable, doorbell, token);
+    if (item->many)
+        return LEAT_OK; /* the file is touched */
+    leat__store_relaxed64(&item->side->own->doorbell, doorbell);
+    leat__store_relaxed64(&item->side->own->token, token);
+    return LEAT_OK;
+}
+
+void leat__item_wake(struct leat__item *item) {
+    if (item->waitable != NULL)
+        leat__sync_awake(item->waitable);
+    else if (!item->many)
+        leat__side_awake(item->side);
+}
+
+/* --- Looking ------------------------------------------------------------------------------------------------------------ */
+
+/* In its turn, if it is one of many. */
+static bool has_room(struct leat__item *item) {
+    if (!item->wants_room || !leat__ring_has_room(&leat__sender_of(item->side)->ring, item->room))
+        return false;
+    item->wants_room = false; /* told of once; news leaves the wish as it is */
+    return true;
+}
+
+/* A peer that came or left in order has said so in its page; a death only the kernel knows. */
+static bool has_news(struct leat__item *item) {
+    struct leat__side *side = item->side;
+    bool told = leat__load_acquire32(&side->peer->opened) != side->peer_seen ||
+                (leat__load_acquire32(&side->peer->closed) == side->peer_seen && side->peer_state == LEAT_PEER_PRESENT);
+    if ((!told && !item->asks) || !leat__side_has_news(side))
+        return false;
+    side->next_probe_ns = 1; /* the next call tells of it, even with LEAT_NOW */
+    return true;
+}
+
+static bool has_message(const struct leat__item *item) {
+    const struct leat__ring_receiver *ring = &leat__receiver_of(item->side)->ring;
+    return leat__ring_has(ring, ring->lane.position);
+}
+
+/* LEAT_OK: it has the turn. LEAT_EAGAIN: another sender has it. Else there is an error, which the next call will report. */
+static int take_turn(struct leat__item *item, uint64_t within_ns, bool *taken) {
+    leat_sender *sender = leat__sender_of(item->side);
+    *taken = !sender->has_turn;
+    int result = leat__sender_take_turn(sender, within_ns == 0 ? LEAT_NOW : leat__os_now() + within_ns);
+    *taken = *taken && result == LEAT_OK;
+    return result == LEAT_ETIMEDOUT ? LEAT_EAGAIN : result;
+}
+
+static void end_turn(struct leat__item *item, bool taken) {
+    if (taken) /* else a reservation goes on */
+        leat__sender_end_turn(leat__sender_of(item->side));
+}
+
+/* One of many senders, without announcing. */
+static bool finds_room_in_turn(struct leat__item *item) {
+    bool taken;
+    if (!item->wants_room)
+        return false;
+    int result = take_turn(item, 0, &taken);
+    bool room = result == LEAT_OK ? has_room(item) : result != LEAT_EAGAIN;
+    end_turn(item, taken);
+    return room;
+}
+
+static void learn(struct leat__item *item) {
+    if (item->side != NULL && item->idle_since_ns != 0)
+        leat__side_learn(item->side, item->idle_since_ns, item->armed_at_ns);
+    item->idle_since_ns = item->armed_at_ns = 0;
+    item->active = true;
+}
+
+static bool look(struct leat__item *item) {
+    if (item->waitable != NULL)
+        return leat__sync_obtainable(item->waitable, item->asks);
+    if (item->receives ? has_message(item) : item->many ? finds_room_in_turn(item) : has_room(item))
+        return true;
+    return has_news(item);
+}
+
+bool leat__item_has_something(struct leat__item *item) {
+    bool something = look(item);
+    if (something)
+        learn(item);
+    return something;
+}
+
+bool leat__item_stays_awake(struct leat__item *item) {
+    struct leat__side *side = item->side;
+    if (side == NULL || leat__side_stays_awake(side))
+        return side != NULL;
+    if (side->spin_ns == 0 || !item->active || item->armed_at_ns != 0 || (!item->receives && !item->wants_room))
+        return false;
+    uint64_t now = leat__os_now();
+    if (item->idle_since_ns == 0)
+        item->idle_since_ns = now;
+    return now - item->idle_since_ns < side->spin_ns;
+}
+
+/* --- Announcing --------------------------------------------------------------------------------------------------------- */
+
+static void announce_side(struct leat__item *item) {
+    leat__side_announce(item->side, LEAT__WATCHES | LEAT__LOOPS);
+    leat__fence_full(); /* [S1] the announcement before the look */
+    if (!leat__side_cool_peer(item->side) && item->looks == 0)
+        item->looks = 1;
+}
+
+/* One of many senders: announces and looks in its turn; or whoever has the turn will have it look again. */
+static bool announce_in_turn(struct leat__item *item) {
+    bool taken;
+    int result = take_turn(item, TURN_WITHIN_NS, &taken);
+    if (result == LEAT_EAGAIN) {
+        leat__store_relaxed32(&item->side->own->loops, 1);
+        leat__fence_full(); /* [M1] the wish before the look at the lock */
+        result = take_turn(item, 0, &taken);
+    }
+    if (result == LEAT_EAGAIN)
+        return has_news(item);
+    if (result != LEAT_OK)
+        return true;
+    announce_side(item);
+    bool something = has_room(item);
+    end_turn(item, taken);
+    return something || has_news(item);
+}
+
+static bool announce_and_look(struct leat__item *item) {
+    if (item->many)
+        return announce_in_turn(item);
+    if (item->side != NULL) {
+        announce_side(item);
+        return look(item);
+    }
+    leat__sync_announce(item->waitable);
+    leat__fence_full(); /* [L7] the announcement before the look */
+    return look(item);
+}
+
+bool leat__item_announce_and_look(struct leat__item *item) {
+    bool something = announce_and_look(item);
+    if (something) {
+        leat__item_wake(item);
+        learn(item);
+    } else if (item->idle_since_ns != 0 && item->armed_at_ns == 0)
+        item->armed_at_ns = leat__os_now();
+    return something;
+}

@@ -1,0 +1,49 @@
+/* doorbell_loop.h - the shortest event loop: a doorbell, poll, and what is named. */
+#ifndef LEAT_TESTS_DOORBELL_LOOP_H
+#define LEAT_TESTS_DOORBELL_LOOP_H
+
+#include <poll.h>
+
+#include "harness.h"
+#include "leat/doorbell.h"
+
+static inline leat_doorbell *open_doorbell(void) {
+    leat_doorbell *doorbell = NULL;
+    assert_ok(leat_doorbell_open(&doorbell));
+    return doorbell;
+}
+
+/* Sleeps until the descriptor is readable. */
+static inline bool rings(const leat_doorbell *doorbell, int milliseconds) {
+    struct pollfd ready = {.fd = leat_doorbell_descriptor(doorbell), .events = POLLIN};
+    int count;
+    while ((count = poll(&ready, 1, milliseconds * (int)harness_patience())) < 0)
+        ;
+    return count == 1 && (ready.revents & POLLIN) != 0;
+}
+
+/* What is named next, or NULL. */
+static inline void *named(leat_doorbell *doorbell) {
+    void *data = NULL;
+    int result = leat_doorbell_next(doorbell, &data);
+    if (result != LEAT_OK)
+        assert_leat(result, LEAT_EAGAIN);
+    return result == LEAT_OK ? data : NULL;
+}
+
+/* Sleeps until something is named. */
+static inline void *next_named(leat_doorbell *doorbell) {
+    void *data;
+    while ((data = named(doorbell)) == NULL)
+        if (!rings(doorbell, 10000))
+            harness_fail("the doorbell does not ring");
+    return data;
+}
+
+static inline leat_doorbell_statistics statistics_of(const leat_doorbell *doorbell) {
+    leat_doorbell_statistics statistics;
+    leat_doorbell_statistics_read(doorbell, &statistics);
+    return statistics;
+}
+
+#endif

@@ -1,0 +1,292 @@
+/* turn.pml - one of many senders in an event loop (channels/doorbell_item.h), on a machine with store buffers (TSO): no loop sleeps for ever while there is
+ * room and nobody has the turn.
+ *
+ * A ring that is full. The receiver makes room for one message at a time, for as many as are to be sent, and rings once for each announcement. LOOPS senders
+ * wait in loops, CALLERS in calls, in their turn; each sends MESSAGES. The callers die at any step, KILLS of them in all: what they had stored reaches memory, and the kernel
+ * tells the loops, after their locks were dropped (doorbell.pml has the time between). The lock itself, with those that wait for it in calls, is lock.pml's.
+ *
+ * -DBUG_... leaves one thing out or does it wrongly; Spin must find somebody asleep:
+ *     BUG_NO_FENCE_WISH      [M1] between the wish to be told and the look at the lock
+ *     BUG_NO_FENCE_TURN      [M2] between the end of the turn and the look for wishes
+ *     BUG_NO_FENCE_LOOP      [S1] between the announcement and the look
+ *     BUG_NO_FENCE_RINGER    [S2] between making room and looking for an announcement
+ *     BUG_NO_WISH            a loop that does not get the turn wishes nothing
+ *     BUG_NO_SECOND_TRY      ... or does not look at the lock again
+ *     BUG_NO_LOOK            a loop does not look again after announcing
+ *     BUG_NOT_TOLD           who ends a turn does not look for wishes
+ *     BUG_CLEARED_LATE       ... or clears them after having told
+ *     BUG_NOT_DISPLACED      a caller overwrites a loop's announcement and says nothing
+ *     BUG_TAKEN_BACK         a loop that wakes up takes back the announcement, which is another's by then
+ *     BUG_NOT_AGAIN          a loop that finds an announcement adds none
+ *     BUG_NOTICE_IGNORED     the kernel's word is not listened to */
+
+#ifndef LOOPS
+#define LOOPS 1
+#endif
+#ifndef CALLERS
+#define CALLERS 1
+#endif
+#ifndef MESSAGES
+#define MESSAGES 2
+#endif
+#ifndef KILLS
+#define KILLS 0
+#endif
+#define SENDERS (LOOPS + CALLERS)
+#define RECEIVER SENDERS
+#define NOBODY 255
+
+mtype = {WAITING, WISH, ROOM, HOLDER};
+
+/* Memory. A ticket's lowest bit says that it is a loop's. */
+byte waiting, wish, room, holder = NOBODY, sent;
+
+/* The receiver's: the ticket that it looks at, and the last one that it rang for. */
+byte seen, last;
+
+/* Store buffers, by process. A store with a fence behind it is one step: nobody sees it before it is in memory. */
+chan stores[SENDERS + 1] = [3] of {mtype, byte};
+
+/* The kernel: notices that a file was touched or closed, and the bell that callers sleep on. */
+bool notice[LOOPS], rung, dead[SENDERS];
+byte deaths;
+
+#define EMPTY empty(stores[me])
+#if LOOPS > 1
+#define ALL_TOLD notice[0] = true; notice[1] = true
+#else
+#define ALL_TOLD notice[0] = true
+#endif
+
+inline apply(who) {
+    if
+    :: stores[who]?WAITING, value -> waiting = value
+    :: stores[who]?WISH, value -> wish = value
+    :: stores[who]?ROOM, value -> room = value
+    :: stores[who]?HOLDER, value -> holder = value
+    fi;
+    value = 0
+}
+
+proctype Memory() {
+    byte value;
+end:
+    do
+    :: atomic {nempty(stores[0]) -> apply(0)}
+    :: atomic {nempty(stores[1]) -> apply(1)}
+    :: atomic {nempty(stores[SENDERS - 1]) -> apply(SENDERS - 1)}
+    :: atomic {nempty(stores[RECEIVER]) -> apply(RECEIVER)}
+    od
+}
+
+/* --- The receiver -------------------------------------------------------------------------------------------------------- */
+
+proctype Receiver() {
+    byte released, me = RECEIVER;
+    do
+    :: released == SENDERS * MESSAGES -> break
+    :: else ->
+#ifdef BUG_NO_FENCE_RINGER
+        atomic {released++; stores[me]!ROOM, released};
+#else
+        atomic {released++; room = released};
+#endif
+        seen = waiting;
+        if
+        :: seen == 0 || seen == last
+        :: else ->
+            atomic {
+                EMPTY -> /* a system call */
+                if
+                :: seen % 2 == 1 -> ALL_TOLD
+                :: else -> rung = true
+                fi
+            };
+            last = seen
+        fi;
+        seen = 0
+    od
+}
+
+/* --- Turns ---------------------------------------------------------------------------------------------------------------- */
+
+#define HAS_ROOM (sent < room)
+#define CAN_BE_TAKEN (holder == NOBODY || holder != me && dead[holder])
+
+/* Sets `turn`: whether it was free, or its holder is dead. */
+inline try_turn() {
+    atomic {
+        if
+        :: EMPTY && CAN_BE_TAKEN -> holder = me; turn = true
+        :: EMPTY && !CAN_BE_TAKEN -> turn = false
+        fi
+    }
+}
+
+inline end_turn() {
+#ifdef BUG_NO_FENCE_TURN
+    stores[me]!HOLDER, NOBODY;
+#else
+    atomic {EMPTY -> holder = NOBODY};
+#endif
+#ifndef BUG_NOT_TOLD
+    if
+    :: wish == 1 ->
+#ifdef BUG_CLEARED_LATE
+        atomic {EMPTY -> ALL_TOLD};
+        stores[me]!WISH, 0
+#else
+        atomic {EMPTY -> wish = 0};
+        atomic {ALL_TOLD}
+#endif
+    :: else
+    fi
+#endif
+}
+
+/* Tickets are never given twice; those that nobody knows any more may be, which keeps the states few. */
+#define UNKNOWN(ticket) (ticket != waiting / 2 && ticket != seen / 2 && ticket != last / 2)
+
+#define NEW_TICKET (UNKNOWN(1) -> 2 : (UNKNOWN(2) -> 4 : (UNKNOWN(3) -> 6 : 8)))
+
+inline announce() {
+#ifdef BUG_NO_FENCE_LOOP
+    stores[me]!WAITING, NEW_TICKET + 1
+#else
+    atomic {EMPTY -> waiting = NEW_TICKET + 1}
+#endif
+}
+
+/* --- In a loop ------------------------------------------------------------------------------------------------------------ */
+
+proctype Loop(byte me) {
+    byte done;
+    bool turn, something;
+    do
+    :: done == MESSAGES -> break
+    :: else ->
+        something = false;
+        try_turn(); /* leat_send with LEAT_NOW */
+        if
+        :: turn && HAS_ROOM ->
+            atomic {sent++; done++};
+            end_turn();
+            goto next
+        :: turn && !HAS_ROOM -> end_turn()
+        :: !turn
+        fi;
+        if /* what was told of so far has been taken, or not */
+        :: notice[me] = false
+        :: true
+        fi;
+        try_turn();
+        if
+        :: turn
+        :: else ->
+#ifdef BUG_NO_FENCE_WISH
+            stores[me]!WISH, 1;
+#elif !defined(BUG_NO_WISH)
+            atomic {EMPTY -> wish = 1};
+#endif
+#ifdef BUG_NO_SECOND_TRY
+            turn = false
+#elif defined(BUG_NO_FENCE_WISH)
+            if
+            :: CAN_BE_TAKEN -> try_turn()
+            :: else
+            fi
+#else
+            try_turn()
+#endif
+        fi;
+        if
+        :: turn ->
+#ifdef BUG_NOT_AGAIN
+            if
+            :: waiting % 2 == 1
+            :: else -> announce()
+            fi;
+#else
+            announce();
+#endif
+#ifndef BUG_NO_LOOK
+            something = HAS_ROOM;
+#endif
+            end_turn()
+        :: else
+        fi;
+        if
+        :: something
+        :: else -> atomic {notice[me] -> notice[me] = false} /* asleep */
+        fi;
+#ifdef BUG_TAKEN_BACK
+        stores[me]!WAITING, 0;
+#endif
+next:
+        turn = false
+    od
+}
+
+/* --- In calls --------------------------------------------------------------------------------------------------------------- */
+
+#if KILLS > 0
+#define STEP if :: atomic {deaths < KILLS -> deaths++; goto dies} :: skip fi
+#else
+#define STEP skip
+#endif
+
+proctype Caller(byte me) {
+    byte done;
+    do
+    :: done == MESSAGES -> break
+    :: else ->
+        atomic {EMPTY && CAN_BE_TAKEN -> holder = me};
+        do
+        :: HAS_ROOM -> break
+        :: else ->
+            STEP;
+#ifndef BUG_NOT_DISPLACED
+            if
+            :: waiting % 2 == 1 -> atomic {EMPTY -> wish = 1} /* the fence of the announcement does for it */
+            :: else
+            fi;
+#endif
+            atomic {EMPTY -> rung = false; waiting = NEW_TICKET};
+            STEP;
+            if
+            :: HAS_ROOM
+            :: else -> atomic {rung -> rung = false} /* asleep; woken too early it would look again */
+            fi;
+            STEP;
+            stores[me]!WAITING, 0
+        od;
+        STEP;
+        atomic {sent++; done++};
+        STEP;
+        end_turn();
+        STEP
+    od;
+    goto over;
+dies:
+    EMPTY;
+    dead[me] = true;
+#ifndef BUG_NOTICE_IGNORED
+    atomic {ALL_TOLD};
+#endif
+over:
+    skip
+}
+
+init {
+    atomic {
+        run Memory();
+        run Receiver();
+        run Loop(0);
+#if LOOPS > 1
+        run Loop(1);
+#endif
+#if CALLERS > 0
+        run Caller(LOOPS)
+#endif
+    }
+}
