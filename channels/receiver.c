@@ -1,7 +1,11 @@
-/* channels/receiver.c - receiving: leat_recv, leat_recv_many, leat_peek, leat_release (leat/channel.h).
+/* channels/receiver.c - receiving: leat_recv, leat_recv_many, leat_peek, leat_peek_more, leat_release (leat/channel.h).
  *
- * The lane's position is the *head*: the oldest thing not released. Pads and marks are dealt with when they are at the head; what a mark
- * tells is returned before anything behind it. Peeking looks on from the head without moving it.
+ * The lane's position is the *head*: the oldest thing neither released nor held. Pads and marks are dealt with when they are at the head; what a
+ * mark tells is returned before anything behind it. Peeking looks on from the head without moving it.
+ *
+ * leat_peek_more moves the head over what it hands out. From then until its release that is *held*: before the head, and not released. So whoever
+ * waits for something at the head, a doorbell included, waits for what comes behind. Nothing in shared memory says so: to the sender it is not
+ * released, and a successor begins with it.
  */
 #include "channels/receiver.h"
 
@@ -33,6 +37,14 @@ static void release_to(leat_receiver *receiver, uint64_t end) {
         check_in(receiver);
 }
 
+/* Goes over a pad or a mark. Behind something held it is released together with that. */
+static void pass(leat_receiver *receiver, uint64_t end) {
+    if (RARELY(receiver->ring.held > 0))
+        leat__ring_hold(&receiver->ring, end);
+    else
+        release_to(receiver, end);
+}
+
 static void count(leat_receiver *receiver, uint64_t bytes) {
     receiver->ring.lane.messages++;
     receiver->ring.lane.bytes += bytes;
@@ -57,13 +69,13 @@ static int pass_open_mark(leat_receiver *receiver, uint64_t payload, uint64_t en
     uint32_t opened = (uint32_t)payload, closed_before = (uint32_t)(payload >> 32);
     if (before == LEAT_PEER_PRESENT && opened != receiver->side.peer_seen)
         return tell_end(receiver, closed_before == opened - 1);
-    release_to(receiver, end);
+    pass(receiver, end);
     greet(receiver, opened);
     return before == LEAT_PEER_CLOSED || before == LEAT_PEER_DIED ? LEAT_EPEERBACK : LEAT_OK;
 }
 
 static int pass_end_mark(leat_receiver *receiver, uint64_t payload, uint64_t end) {
-    release_to(receiver, end);
+    pass(receiver, end);
     receiver->side.peer_seen = (uint32_t)payload;
     return tell_end(receiver, true);
 }
@@ -75,7 +87,7 @@ static int meet_sender(leat_receiver *receiver) {
     return before == LEAT_PEER_NONE ? LEAT_OK : LEAT_EPEERBACK;
 }
 
-/* Goes over pads and marks up to the first message. LEAT_EAGAIN: nothing there. Bounded: each step releases a record, and a
+/* Goes over pads and marks up to the first message. LEAT_EAGAIN: nothing there. Bounded: each step passes a record, and a
  * sender that never sends anything else is given up on after a ringful. */
 static int find_message(leat_receiver *receiver, struct leat__record *record) {
     uint64_t stop = receiver->ring.lane.position + receiver->side.memory.capacity;
@@ -87,7 +99,7 @@ static int find_message(leat_receiver *receiver, struct leat__record *record) {
             return RARELY(receiver->side.peer_state != LEAT_PEER_PRESENT) ? meet_sender(receiver) : LEAT_OK;
         uint64_t mark = 0;
         if (record->type == LEAT__PAD)
-            release_to(receiver, record->end);
+            pass(receiver, record->end);
         else
             memcpy(&mark, record->payload, sizeof mark);
         if (record->type == LEAT__OPEN_MARK)
@@ -339,6 +351,16 @@ static void hand_out_from(leat_receiver *receiver, leat_message *messages, size_
     while (receiver->peeked < max && next_message(receiver, record->end, record));
 }
 
+/* Back to the oldest message. The next check-in was to come when the head has gone a good deal further: now it comes first. */
+static void look_anew(leat_receiver *receiver) {
+    receiver->peeked = 0;
+    receiver->peeked_bytes = 0;
+    if (receiver->ring.held == 0)
+        return;
+    leat__ring_unhold(&receiver->ring);
+    check_in(receiver);
+}
+
 int leat_peek_many(leat_receiver *receiver, leat_message *messages, size_t max, size_t *amount, uint64_t deadline_ns) {
     struct leat__record record;
     int result = check(receiver, false);
@@ -346,8 +368,7 @@ int leat_peek_many(leat_receiver *receiver, leat_message *messages, size_t max, 
         result = leat__fail(LEAT_EINVAL, 0, "room for no message");
     if (RARELY(result != LEAT_OK))
         return result;
-    receiver->peeked = 0;
-    receiver->peeked_bytes = 0;
+    look_anew(receiver);
     receiver->peeked_end = receiver->ring.lane.position;
     receiver->window = 0;
     hand_out_short(receiver, messages, max);
@@ -360,6 +381,36 @@ int leat_peek_many(leat_receiver *receiver, leat_message *messages, size_t max, 
     open_window(receiver); /* which shuts it while there is something handed out */
     if (result == LEAT_OK)
         *amount = receiver->peeked;
+    return result;
+}
+
+/* From the head on, which goes along. */
+static size_t hold_from(leat_receiver *receiver, leat_message *messages, size_t max, struct leat__record *record) {
+    size_t done = 0;
+    do {
+        messages[done++] = (leat_message){record->payload, (size_t)record->length};
+        receiver->peeked_bytes += record->length;
+        leat__ring_hold(&receiver->ring, record->end);
+    } while (done < max && next_message(receiver, record->end, record));
+    receiver->peeked += done;
+    return done;
+}
+
+int leat_peek_more(leat_receiver *receiver, leat_message *messages, size_t max, size_t *amount, uint64_t deadline_ns) {
+    struct leat__record record;
+    int result = check(receiver, false);
+    if (result == LEAT_OK && max == 0)
+        result = leat__fail(LEAT_EINVAL, 0, "room for no message");
+    if (result != LEAT_OK)
+        return result;
+    if (receiver->peeked > 0 && receiver->ring.held == 0) /* peeked at without moving the head */
+        leat__ring_hold(&receiver->ring, receiver->peeked_end);
+    receiver->window = receiver->ring.lane.window = 0;
+    result = first_message(receiver, &record, deadline_ns);
+    if (result == LEAT_OK)
+        *amount = hold_from(receiver, messages, max, &record);
+    receiver->peeked_end = receiver->ring.lane.position; /* with the marks that were passed */
+    open_window(receiver);
     return result;
 }
 
@@ -379,15 +430,22 @@ int leat_peek(leat_receiver *receiver, leat_message *message, uint64_t deadline_
     return LEAT_OK;
 }
 
-/* Finds the end of the first `amount` of the messages peeked at by walking over them again: their headers are still there. */
+/* Finds the end of the first `amount` of the messages peeked at by walking over them again: their headers are still there. Between those that
+ * are held there are marks, of which has been told. */
 static int end_of(leat_receiver *receiver, size_t amount, uint64_t *end, uint64_t *bytes) {
-    *end = receiver->ring.lane.position;
+    struct leat__record record;
+    *end = leat__ring_oldest(&receiver->ring);
     *bytes = 0;
-    for (struct leat__record record; amount > 0; amount--) {
-        if (!next_message(receiver, *end, &record))
+    while (amount > 0) {
+        if (leat__ring_look(&receiver->ring, *end, &record) != LEAT_OK || record.end > receiver->peeked_end) {
+            receiver->ring.corrupt = true;
             return leat__fail(LEAT_ECORRUPT, 0, "the sender changed messages that it had sent");
+        }
         *end = record.end;
+        if (record.type != LEAT__MESSAGE)
+            continue;
         *bytes += record.length;
+        amount--;
     }
     return LEAT_OK;
 }
@@ -405,7 +463,10 @@ static __attribute__((noinline)) int release_long(leat_receiver *receiver, size_
     receiver->peeked_bytes -= bytes;
     receiver->ring.lane.messages += amount;
     receiver->ring.lane.bytes += bytes;
+    bool was_held = receiver->ring.held > 0;
     release_to(receiver, end);
+    if (was_held) /* it may have run dry before: nobody else will wake a sender that waits for this room */
+        check_in(receiver);
     open_window(receiver);
     return LEAT_OK;
 }
@@ -424,8 +485,7 @@ int leat_release(leat_receiver *receiver, size_t amount) {
 void leat_unpeek(leat_receiver *receiver) {
     if (receiver->side.object.resource.forked || receiver->peeked == 0)
         return;
-    receiver->peeked = 0;
-    receiver->peeked_bytes = 0;
+    look_anew(receiver);
     open_window(receiver);
 }
 

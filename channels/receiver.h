@@ -16,7 +16,7 @@ struct leat_receiver {
     int suspension;         /* how long naps are suspended after one that was in vain */
     uint64_t looks;         /* in vain, since the ring was emptied */
     bool napped;            /* before the messages now being received */
-    size_t peeked;          /* messages handed out in place and not released */
+    size_t peeked;          /* messages handed out in place and not released; if the ring holds any, all of them are held */
     uint64_t peeked_end;    /* position behind the last of them */
     uint64_t peeked_bytes;  /* their payload */
     uint64_t window;        /* the lane's, to be put back when the one message peeked at the short way is released; else 0 */

@@ -100,6 +100,7 @@ int leat__ring_refresh(struct leat__ring_sender *ring);
 struct leat__ring_receiver {
     leat_lane lane; /* first, as above */
     struct leat__ring_memory memory;
+    uint64_t held; /* bytes before the lane's position that have been passed and not released */
     bool corrupt;
 };
 
@@ -122,8 +123,25 @@ static inline bool leat__ring_has(const struct leat__ring_receiver *ring, uint64
     return leat__load_relaxed64(leat__word_at(&ring->memory, position)) != 0;
 }
 
-/* Releases everything before `end`, the end of a record. */
+/* Releases everything before `end`, the end of a record: of what is held if anything is, else of what follows. */
 void leat__ring_release(struct leat__ring_receiver *ring, uint64_t end);
+
+/* Where that begins: the oldest record that is not released. */
+static inline uint64_t leat__ring_oldest(const struct leat__ring_receiver *ring) {
+    return ring->lane.position - ring->held;
+}
+
+/* Passes the record that ends there without releasing it. Nobody else sees a difference: a successor begins with the oldest. */
+static inline void leat__ring_hold(struct leat__ring_receiver *ring, uint64_t end) {
+    ring->held += end - ring->lane.position;
+    ring->lane.position = end;
+}
+
+/* Goes back to the oldest. */
+static inline void leat__ring_unhold(struct leat__ring_receiver *ring) {
+    ring->lane.position -= ring->held;
+    ring->held = 0;
+}
 
 /* --- Both ------------------------------------------------------------------------------------------------------------ */
 

@@ -49,7 +49,7 @@ int leat__ring_look(struct leat__ring_receiver *ring, uint64_t position, struct 
         return leat__fail(LEAT_ECORRUPT, 0, "seen before");
     if (__builtin_expect(!leat__record_decode(&ring->memory, position, header, record), 0))
         return fail_corrupt(ring, "the sender wrote an impossible record at position", position);
-    if (__builtin_expect(record->end - ring->lane.position > ring->memory.capacity, 0))
+    if (__builtin_expect(record->end - leat__ring_oldest(ring) > ring->memory.capacity, 0))
         return fail_corrupt(ring, "the sender overran what was not released, at position", position);
     return LEAT_OK;
 }
@@ -69,8 +69,9 @@ static void wipe(const struct leat__ring_receiver *ring, uint64_t from, uint64_t
 void leat__ring_release(struct leat__ring_receiver *ring, uint64_t end) {
     const struct leat__ring_memory *memory = &ring->memory;
     leat__store_release64(&memory->receiver->position, end); /* [R4] after our reads, before the wiping */
-    wipe(ring, ring->lane.position, end);
-    ring->lane.position = end;
+    wipe(ring, leat__ring_oldest(ring), end);
+    ring->lane.position = end > ring->lane.position ? end : ring->lane.position;
+    ring->held = ring->lane.position - end;
     leat__store_release64(&memory->receiver->released, end & ~(LEAT__LINE - 1)); /* [R3] hands the lines back */
 }
 

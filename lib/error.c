@@ -9,6 +9,7 @@
 #define DETAIL_SIZE 512
 
 static _Thread_local struct {
+    int code;
     int system_error;
     char detail[DETAIL_SIZE];
 } last;
@@ -43,6 +44,10 @@ const char *leat_error_remedy(int code) {
     return text_of(code).remedy;
 }
 
+int leat_error_last(void) {
+    return last.code;
+}
+
 int leat_system_error(void) {
     return last.system_error;
 }
@@ -51,7 +56,8 @@ const char *leat_error_detail(void) {
     return last.detail;
 }
 
-static void record(int system_error, const char *format, va_list arguments) {
+static void record(int code, int system_error, const char *format, va_list arguments) {
+    last.code = code;
     last.system_error = system_error;
     vsnprintf(last.detail, sizeof last.detail, format, arguments);
 }
@@ -59,7 +65,7 @@ static void record(int system_error, const char *format, va_list arguments) {
 int leat__fail(int code, int system_error, const char *format, ...) {
     va_list arguments;
     va_start(arguments, format);
-    record(system_error, format, arguments);
+    record(code, system_error, format, arguments);
     va_end(arguments);
     return code;
 }
@@ -102,10 +108,11 @@ static int code_of(int system_error) {
 
 int leat__fail_system(int system_error, const char *format, ...) {
     va_list arguments;
+    int code = code_of(system_error);
     va_start(arguments, format);
-    record(system_error, format, arguments);
+    record(code, system_error, format, arguments);
     va_end(arguments);
-    return code_of(system_error);
+    return code;
 }
 
 /* Appends the name to text at *length, control bytes as \xHH, as far as it fits. */
@@ -125,5 +132,6 @@ int leat__fail_about(int code, const char *kind, const char *name) {
     append_name(text, sizeof text / 2, &length, name == NULL ? "" : name);
     snprintf(text + length, sizeof text - length, "'%s%.200s", last.detail[0] == 0 ? "" : ": ", last.detail);
     memcpy(last.detail, text, sizeof last.detail);
+    last.code = code;
     return code;
 }

@@ -13,6 +13,7 @@ int main(void) {
 #define ROW(name, number, cause, remedy) printf("| `%s` | %d | %s | %s |\n", #name, number, cause, remedy);
     LEAT_ERRORS(ROW)
     puts("\nBehind a code there is more, for the calling thread's last failure: `leat_error_detail` says what failed, on which object, with");
-    puts("which figures, and `leat_system_error` gives the operating system's own number.");
+    puts("which figures, `leat_system_error` gives the operating system's own number, and `leat_error_last` the code again, for those who got");
+    puts("one of libuv's instead.");
     return 0;
 }

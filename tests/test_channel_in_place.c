@@ -1,5 +1,5 @@
-/* test_channel_in_place.c - sending and receiving without a copy, and in batches: reserve, commit, abort; peek,
- * release; what goes with what and what does not; and that bytes of messages that never were are never taken for
+/* test_channel_in_place.c - sending and receiving without a copy, and in batches: reserve, commit, abort; peek, peek
+ * further, release; what goes with what and what does not; and that bytes of messages that never were are never taken for
  * messages. */
 #include <stdlib.h>
 
@@ -299,6 +299,110 @@ static void a_ring_that_is_full_to_the_last_byte_is_read_to_its_end(void **state
     }
 }
 
+/* --- Peeking further ---------------------------------------------------------------------------------------------- */
+
+static leat_message peek_more(leat_receiver *rx) {
+    leat_message message = {0};
+    size_t count = 0;
+    assert_ok(leat_peek_more(rx, &message, 1, &count, LEAT_NOW));
+    assert_int_equal(count, 1);
+    return message;
+}
+
+static void peeking_goes_on_behind_what_was_peeked_at(void **state) {
+    (void)state;
+    struct pair pair = open_pair("further", 0);
+    leat_message messages[8];
+    size_t count = 0;
+    for (char text = 'a'; text < 'h'; text++)
+        assert_ok(leat_send(pair.tx, &text, 1, LEAT_NOW));
+    assert_memory_equal(peek(pair.rx).data, "a", 1);
+    assert_memory_equal(peek_more(pair.rx).data, "b", 1);
+    assert_memory_equal(peek_more(pair.rx).data, "c", 1);
+    expect_news(pair.rx, LEAT_ESTATE, LEAT_FOREVER); /* by copy waits */
+    assert_leat(leat_release(pair.rx, 4), LEAT_ESTATE);
+    assert_ok(leat_release(pair.rx, 2));
+    assert_ok(leat_peek_more(pair.rx, messages, 8, &count, LEAT_NOW));
+    assert_int_equal(count, 4);
+    assert_memory_equal(messages[0].data, "d", 1);
+    assert_leat(leat_peek_more(pair.rx, messages, 8, &count, LEAT_NOW), LEAT_EAGAIN);
+    assert_leat(leat_peek_more(pair.rx, messages, 8, &count, SOON), LEAT_ETIMEDOUT);
+    assert_leat(leat_peek_more(pair.rx, messages, 0, &count, LEAT_NOW), LEAT_EINVAL);
+    assert_memory_equal(peek(pair.rx).data, "c", 1); /* begins with the oldest again */
+    assert_ok(leat_release(pair.rx, 1));
+    assert_memory_equal(peek_more(pair.rx).data, "d", 1);
+    assert_memory_equal(peek_more(pair.rx).data, "e", 1);
+    leat_unpeek(pair.rx);
+    expect_text(pair.rx, "d");
+    assert_memory_equal(peek_more(pair.rx).data, "e", 1);
+    assert_ok(leat_release(pair.rx, 1));
+    expect_text(pair.rx, "f");
+    close_pair(&pair);
+}
+
+/* Any number of looks and releases in any order, over many laps of a small ring, with senders that come and go: each message is whole from the look
+ * to its release, each end is told once, behind what came before it. */
+static void what_is_held_stays_whole_over_many_laps(void **state) {
+    (void)state;
+    struct pair pair = open_pair("laps", 4096);
+    static leat_message held[300];
+    static unsigned char bytes[1000];
+    uint64_t random = harness_seed(), sent = 0, looked = 0, released = 0, closed = 0, told = 0;
+    for (int step = 0; step < 200000; step++) {
+        uint64_t what = harness_random(&random);
+        size_t size = stream_size(7, sent, sizeof bytes), count = 0;
+        if (what % 8 < 3) {
+            stream_fill(bytes, sent, size);
+            sent += leat_send(pair.tx, bytes, size, LEAT_NOW) == LEAT_OK;
+        } else if (what % 8 < 6) {
+            int result = leat_peek_more(pair.rx, held + (looked - released), 1 + what / 8 % 5, &count, LEAT_NOW);
+            looked += count;
+            told += result == LEAT_ECLOSED;
+            assert_true(told <= closed && (result == LEAT_OK || result == LEAT_EAGAIN || result == LEAT_ECLOSED || result == LEAT_EPEERBACK));
+        } else if (what % 8 == 6 && looked > released) {
+            size_t some = 1 + (size_t)(what / 8 % (looked - released));
+            for (size_t i = 0; i < looked - released; i++)
+                assert_true(held[i].size == stream_size(7, released + i, sizeof bytes) &&
+                            stream_holds(held[i].data, released + i, held[i].size));
+            assert_ok(leat_release(pair.rx, some));
+            released += some;
+            memmove(held, held + some, (looked - released) * sizeof *held);
+        } else if (what / 8 % 50 == 0) {
+            leat_sender_close(pair.tx);
+            pair.tx = open_sender("laps", NULL);
+            closed++;
+        }
+    }
+    assert_true(sent > 10000 && closed > 10 && told > 10);
+    close_pair(&pair);
+}
+
+static void a_successor_begins_with_the_oldest_that_was_held(void **state) {
+    (void)state;
+    struct pair pair = open_pair("oldest", 0);
+    send_text(pair.tx, "one");
+    send_text(pair.tx, "two");
+    leat_sender_close(pair.tx);
+    pair.tx = open_sender("oldest", NULL);
+    send_text(pair.tx, "three");
+    leat_message message;
+    size_t count;
+    peek_more(pair.rx);
+    peek_more(pair.rx);
+    assert_leat(leat_peek_more(pair.rx, &message, 1, &count, LEAT_NOW), LEAT_ECLOSED);
+    assert_leat(leat_peek_more(pair.rx, &message, 1, &count, LEAT_NOW), LEAT_EPEERBACK);
+    assert_memory_equal(peek_more(pair.rx).data, "three", 5);
+    assert_leat(leat_sender_drain(pair.tx, LEAT_NOW), LEAT_EAGAIN);
+    assert_ok(leat_release(pair.rx, 1));
+    leat_receiver_close(pair.rx);
+    pair.rx = open_receiver("oldest", NULL);
+    expect_text(pair.rx, "two");
+    expect_news(pair.rx, LEAT_ECLOSED, LATER);
+    expect_news(pair.rx, LEAT_EPEERBACK, LATER);
+    expect_text(pair.rx, "three");
+    close_pair(&pair);
+}
+
 /* --- Batches ------------------------------------------------------------------------------------------------------ */
 
 static void a_batch_is_sent_and_received_in_order(void **state) {
@@ -384,6 +488,9 @@ int main(void) {
         HARNESS_TEST(receiving_by_copy_waits_until_what_was_peeked_at_is_released),
         HARNESS_TEST(what_is_peeked_at_keeps_its_memory_while_the_sender_fills_the_ring),
         HARNESS_TEST(a_ring_that_is_full_to_the_last_byte_is_read_to_its_end),
+        HARNESS_TEST(peeking_goes_on_behind_what_was_peeked_at),
+        HARNESS_TEST(what_is_held_stays_whole_over_many_laps),
+        HARNESS_TEST(a_successor_begins_with_the_oldest_that_was_held),
         HARNESS_TEST(a_batch_is_sent_and_received_in_order),
         HARNESS_TEST(a_batch_that_does_not_fit_goes_out_in_part_and_says_how_much),
         HARNESS_TEST(a_batch_is_received_as_far_as_the_buffer_goes),

@@ -2,7 +2,10 @@
  * said to be none. The numbers are a promise (leat/error.h): they are spelled out here a second time on purpose. */
 #include "harness.h"
 
+#include <pthread.h>
 #include <string.h>
+
+#include "lib/fail.h"
 
 static const struct {
     int code;
@@ -83,6 +86,39 @@ static void a_failure_leaves_word_of_what_failed_and_of_the_systems_error(void *
     assert_int_equal(leat_system_error(), 0);
 }
 
+static void *open_another(void *region) {
+    bool untouched = leat_error_last() == LEAT_OK;
+    bool failed = leat_region_open(region, "nobody", 0, NULL) == LEAT_ENOENT;
+    return (void *)(uintptr_t)(untouched && failed && leat_error_last() == LEAT_ENOENT);
+}
+
+/* Of each thread, whatever recorded it: a check of ours, the system, a caller that knows more. News is not recorded. */
+static void the_code_of_the_last_failure_can_be_asked_for(void **state) {
+    (void)state;
+    leat_region *region = NULL, *other = NULL;
+    leat_receiver *receiver = NULL;
+    pthread_t thread;
+    void *good = NULL;
+    char byte;
+    size_t size;
+    assert_leat(leat_region_open(&region, "nobody", 0, NULL), LEAT_ENOENT);
+    assert_int_equal(leat_error_last(), LEAT_ENOENT);
+    assert_ok(leat_receiver_open(&receiver, "last", NULL));
+    assert_leat(leat_recv(receiver, &byte, 1, &size, LEAT_NOW), LEAT_EAGAIN);
+    assert_int_equal(leat_error_last(), LEAT_ENOENT);
+    assert_leat(leat_region_open(&region, "last", 0, NULL), LEAT_EKIND);
+    assert_int_equal(leat_error_last(), LEAT_EKIND);
+    assert_leat(leat_release(receiver, 1), LEAT_ESTATE);
+    assert_int_equal(leat_error_last(), LEAT_ESTATE);
+    assert_int_equal(pthread_create(&thread, NULL, open_another, &other), 0);
+    assert_int_equal(pthread_join(thread, &good), 0);
+    assert_non_null(good);
+    assert_int_equal(leat_error_last(), LEAT_ESTATE);
+    assert_leat(leat__fail_about(LEAT_EBUSY, "channel", "last"), LEAT_EBUSY);
+    assert_int_equal(leat_error_last(), LEAT_EBUSY);
+    leat_receiver_close(receiver);
+}
+
 static void the_version_of_the_library_is_that_of_the_headers(void **state) {
     (void)state;
     assert_string_equal(leat_version(), LEAT_VERSION_STRING);
@@ -107,6 +143,7 @@ int main(void) {
         HARNESS_TEST(a_number_that_is_no_code_is_said_to_be_none),
         HARNESS_TEST(the_numbers_have_not_changed),
         HARNESS_TEST(a_failure_leaves_word_of_what_failed_and_of_the_systems_error),
+        HARNESS_TEST(the_code_of_the_last_failure_can_be_asked_for),
         HARNESS_TEST(the_version_of_the_library_is_that_of_the_headers),
         HARNESS_TEST(deadlines_lie_ahead_and_do_not_wrap),
     };

@@ -1,5 +1,6 @@
 /* test_uv.c - receivers and waiters as libuv handles (leat/uv.h), in real loops, with the other end in a process of its own or in the same
- * loop. Each test ends with uv_loop_close, which finds nothing left; the harness looks for descriptors and names. Senders: test_uv_send.c. */
+ * loop. Each test ends with uv_loop_close, which finds nothing left; the harness looks for descriptors and names. Receivers that hold messages:
+ * test_uv_held.c; senders: test_uv_send.c. */
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -387,8 +388,10 @@ static void references_and_errors_are_libuvs(void **state) {
     leat_uv_sender_t sender;
     begin();
     assert_int_equal(leat_uv_receiver_open(&loop, &receiver, "", NULL), UV_EINVAL);
+    assert_int_equal(leat_error_last(), LEAT_ENAME); /* leat's own code says more */
     assert_int_equal(leat_uv_receiver_open(&loop, &receiver, "none", &(leat_channel_options){.way = LEAT_OPEN}), UV_ENOENT);
     assert_int_equal(leat_uv_sender_open(&loop, &sender, "none", &(leat_channel_options){.way = LEAT_OPEN}), UV_ENOENT);
+    assert_int_equal(leat_error_last(), LEAT_ENOENT);
     open_started(&receiver, "refs", &seen);
     assert_int_equal(leat_uv_receiver_open(&loop, &second, "refs", NULL), UV_EBUSY);
     assert_int_equal(leat_uv_receiver_set_budget(&receiver, 0), UV_EINVAL);

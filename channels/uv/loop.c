@@ -31,14 +31,11 @@ int leat_uv_error(int code) {
 /* --- Turns -------------------------------------------------------------------------------------------------------------- */
 
 /* Those who are told send again, and can be done at once: so not until nobody is left, but as long as a turn lasts. */
-static void tell_done(struct leat_uv_loop *shared, uint64_t end) {
+static void tell_all(struct leat_uv_loop *shared, uint64_t end) {
     while (shared->telling != NULL) {
-        leat_uv_sender_t *sender = shared->telling;
-        shared->telling = sender->next_telling;
-        if (shared->telling == NULL)
-            shared->telling_end = &shared->telling;
-        sender->telling = false;
-        leat__uv_tell_done(sender);
+        struct leat_uv_item *item = shared->telling;
+        leat__uv_leave_telling(item);
+        item->tell(item);
         if (uv_hrtime() >= end)
             return;
     }
@@ -48,7 +45,7 @@ static void take_turn(struct leat_uv_loop *shared) {
     uint64_t end = uv_hrtime() + TURN_NS;
     void *data;
     int result = LEAT_OK;
-    tell_done(shared, end);
+    tell_all(shared, end);
     while (shared->channels > 0 && (result = leat_doorbell_next(shared->doorbell, &data)) == LEAT_OK) {
         struct leat_uv_item *item = data;
         item->work(item);
@@ -74,6 +71,30 @@ static void on_idle(uv_idle_t *idle) {
 
 void leat__uv_hurry(struct leat_uv_loop *shared) {
     (void)uv_idle_start(&shared->busy, on_idle); /* already started: nothing */
+}
+
+void leat__uv_tell_later(struct leat_uv_item *item) {
+    struct leat_uv_loop *shared = item->shared;
+    if (!item->telling) {
+        item->telling = true;
+        item->next_telling = NULL;
+        *shared->telling_end = item;
+        shared->telling_end = &item->next_telling;
+    }
+    leat__uv_hurry(shared);
+}
+
+void leat__uv_leave_telling(struct leat_uv_item *item) {
+    struct leat_uv_loop *shared = item->shared;
+    struct leat_uv_item **link = &shared->telling;
+    if (!item->telling)
+        return;
+    while (*link != item)
+        link = &(*link)->next_telling;
+    *link = item->next_telling;
+    if (*link == NULL)
+        shared->telling_end = link;
+    item->telling = false;
 }
 
 /* --- Coming and going ----------------------------------------------------------------------------------------------------- */

@@ -4,8 +4,9 @@
  * sleeping as long as there is more to do than one turn allows. They are unreferenced, made with the first channel of a loop and
  * closed with its last.
  *
- * An *item* is a receiver, a sender or a waiter in the doorbell. `work` does what its doorbell says there is to do, within its budget. It may close
- * any handle, itself and the last one included: so nothing here is freed before libuv calls back that it is closed.
+ * An *item* is a receiver, a sender or a waiter in the doorbell. `work` does what its doorbell says there is to do, within its budget. `tell` tells the
+ * program what became known outside of the loop's turns (leat__uv_tell_later). Both may close any handle, itself and the last one included: so nothing
+ * here is freed before libuv calls back that it is closed.
  */
 #ifndef LEAT_CHANNELS_UV_LOOP_H
 #define LEAT_CHANNELS_UV_LOOP_H
@@ -20,7 +21,7 @@ struct leat_uv_loop {
     uv_idle_t busy;
     unsigned channels;   /* that are not closed */
     unsigned open;       /* of the three handles */
-    leat_uv_sender_t *telling, **telling_end; /* senders that have something to tell, in the order in which they had it */
+    struct leat_uv_item *telling, **telling_end; /* those that have something to tell, in the order in which they had it */
     struct leat_uv_loop *next;
 };
 
@@ -40,12 +41,15 @@ void leat__uv_set_active(uv_timer_t *uv, bool active);
 /* Has the loop look at its channels in its next turn. */
 void leat__uv_hurry(struct leat_uv_loop *shared);
 
+/* The item has something to tell: in the loop's next turn, if not in this one. */
+void leat__uv_tell_later(struct leat_uv_item *item);
+
+/* It tells no more. */
+void leat__uv_leave_telling(struct leat_uv_item *item);
+
 /* What a handle is. */
 bool leat__uv_receiver_is(const uv_handle_t *handle);
 bool leat__uv_sender_is(const uv_handle_t *handle);
 bool leat__uv_waiter_is(const uv_handle_t *handle);
-
-/* Tells of the sender's requests that are done, and of news. It is in the list of those that tell no more. */
-void leat__uv_tell_done(leat_uv_sender_t *sender);
 
 #endif

@@ -59,10 +59,15 @@ static void meet(leat_uv_receiver_t *receiver, int result) {
     tell(receiver, LEAT_PEER_PRESENT, 0);
 }
 
+/* Of news that comes while a callback has stopped the handle, the channel would not tell again: it is kept. */
 static void tell_result(leat_uv_receiver_t *receiver, int result) {
-    switch (result) {
-    case LEAT_EAGAIN:
+    if (result == LEAT_EAGAIN)
         return;
+    if (!receiver->started) {
+        receiver->news = result;
+        return;
+    }
+    switch (result) {
     case LEAT_EPEERBACK:
         receiver->met = true;
         tell(receiver, LEAT_PEER_PRESENT, 0);
@@ -72,31 +77,68 @@ static void tell_result(leat_uv_receiver_t *receiver, int result) {
         tell(receiver, result == LEAT_ECLOSED ? LEAT_PEER_CLOSED : LEAT_PEER_DIED, 0);
         return;
     default:
-        if (receiver->on_peer != NULL && receiver->started) {
-            leat_uv_receiver_stop(receiver);
-            receiver->on_peer(receiver, LEAT_PEER_NONE, leat_uv_error(result));
-        }
         leat_uv_receiver_stop(receiver);
+        if (receiver->on_peer != NULL)
+            receiver->on_peer(receiver, LEAT_PEER_NONE, leat_uv_error(result));
     }
 }
 
-static void work(struct leat_uv_item *item) {
+/* After a start, or a release that failed. */
+static void tell_kept(struct leat_uv_item *item) {
     leat_uv_receiver_t *receiver = of_item(item);
+    int news = receiver->news;
+    if (news == LEAT_OK || !receiver->started)
+        return;
+    receiver->news = LEAT_OK;
+    tell_result(receiver, news);
+}
+
+static void hand_over_batch(leat_uv_receiver_t *receiver) {
     leat_message messages[BATCH];
     size_t count = 0, done = 0;
-    receiver->working = true;
     int result = leat_peek_many(receiver->channel, messages, receiver->budget, &count, LEAT_NOW);
     meet(receiver, result);
     if (result != LEAT_OK) {
         tell_result(receiver, result);
         count = 0;
     }
-    while (done < count && receiver->started && hand_over(receiver, &messages[done]))
+    while (done < count && receiver->started && !receiver->holds && hand_over(receiver, &messages[done]))
         done++;
-    receiver->working = false;
     if (done > 0 && leat_release(receiver->channel, done) != LEAT_OK) /* the sender changed what it had sent */
         tell_result(receiver, LEAT_ECORRUPT);
     leat_unpeek(receiver->channel);
+}
+
+/* One by one, so that what was looked at and what was handed over are the same when a callback stops the handle. The one exception is the first sender's
+ * coming, which is told before its first message: then nothing is held. */
+static void hand_over_held(leat_uv_receiver_t *receiver) {
+    for (unsigned i = 0; i < receiver->budget && receiver->started && receiver->holds; i++) {
+        leat_message message;
+        size_t count;
+        int result = leat_peek_more(receiver->channel, &message, 1, &count, LEAT_NOW);
+        meet(receiver, result);
+        if (result != LEAT_OK) {
+            tell_result(receiver, result);
+            return;
+        }
+        if (!receiver->started || !receiver->holds) {
+            leat_unpeek(receiver->channel);
+            return;
+        }
+        receiver->held++;
+        receiver->on_message(receiver, &message);
+    }
+}
+
+static void work(struct leat_uv_item *item) {
+    leat_uv_receiver_t *receiver = of_item(item);
+    receiver->working = true;
+    tell_kept(item);
+    if (receiver->started && receiver->holds)
+        hand_over_held(receiver);
+    else if (receiver->started)
+        hand_over_batch(receiver);
+    receiver->working = false;
     if (is_closing(receiver))
         leat_receiver_close(receiver->channel);
 }
@@ -112,6 +154,7 @@ int leat_uv_receiver_init(uv_loop_t *loop, leat_uv_receiver_t *receiver, leat_re
         return result;
     leat__uv_join(&receiver->uv, &receiver->item, mark);
     receiver->item.work = work;
+    receiver->item.tell = tell_kept;
     receiver->channel = channel;
     receiver->budget = BATCH;
     return 0;
@@ -136,28 +179,42 @@ static int start(leat_uv_receiver_t *receiver, leat_uv_peer_cb on_peer) {
     receiver->started = true;
     leat__uv_set_active(&receiver->uv, true);
     leat__uv_hurry(receiver->item.shared);
+    if (receiver->news != LEAT_OK)
+        leat__uv_tell_later(&receiver->item);
     return 0;
 }
 
-static int check_start(const leat_uv_receiver_t *receiver, bool callbacks) {
+static int check_start(const leat_uv_receiver_t *receiver, bool callbacks, bool holds) {
     if (receiver == NULL || !callbacks || is_closing(receiver))
         return UV_EINVAL;
-    return receiver->started ? UV_EALREADY : 0;
+    if (receiver->started)
+        return UV_EALREADY;
+    return receiver->held > 0 && !holds ? UV_EBUSY : 0;
 }
 
-int leat_uv_receiver_start(leat_uv_receiver_t *receiver, leat_uv_message_cb on_message, leat_uv_peer_cb on_peer) {
-    int result = check_start(receiver, on_message != NULL);
+static int start_in_place(leat_uv_receiver_t *receiver, leat_uv_message_cb on_message, leat_uv_peer_cb on_peer, bool holds) {
+    int result = check_start(receiver, on_message != NULL, holds);
     if (result != 0)
         return result;
     receiver->on_message = on_message;
+    receiver->holds = holds;
     return start(receiver, on_peer);
+}
+
+int leat_uv_receiver_start(leat_uv_receiver_t *receiver, leat_uv_message_cb on_message, leat_uv_peer_cb on_peer) {
+    return start_in_place(receiver, on_message, on_peer, false);
+}
+
+int leat_uv_receiver_start_held(leat_uv_receiver_t *receiver, leat_uv_message_cb on_message, leat_uv_peer_cb on_peer) {
+    return start_in_place(receiver, on_message, on_peer, true);
 }
 
 int leat_uv_receiver_start_copy(leat_uv_receiver_t *receiver, leat_uv_alloc_cb on_alloc, leat_uv_copy_cb on_copy,
                                 leat_uv_peer_cb on_peer) {
-    int result = check_start(receiver, on_alloc != NULL && on_copy != NULL);
+    int result = check_start(receiver, on_alloc != NULL && on_copy != NULL, false);
     if (result != 0)
         return result;
+    receiver->holds = false;
     receiver->on_message = NULL;
     receiver->on_alloc = on_alloc;
     receiver->on_copy = on_copy;
@@ -170,6 +227,23 @@ void leat_uv_receiver_stop(leat_uv_receiver_t *receiver) {
     leat_doorbell_remove_receiver(receiver->channel);
     receiver->started = false;
     leat__uv_set_active(&receiver->uv, false);
+}
+
+int leat_uv_receiver_release(leat_uv_receiver_t *receiver, size_t count) {
+    if (is_closing(receiver) || count > receiver->held)
+        return UV_EINVAL;
+    int result = leat_release(receiver->channel, count);
+    if (result == LEAT_OK) {
+        receiver->held -= count;
+        return 0;
+    }
+    receiver->news = result;
+    leat__uv_tell_later(&receiver->item);
+    return leat_uv_error(result);
+}
+
+size_t leat_uv_receiver_held(const leat_uv_receiver_t *receiver) {
+    return receiver->held;
 }
 
 int leat_uv_receiver_set_budget(leat_uv_receiver_t *receiver, unsigned messages) {
@@ -187,7 +261,9 @@ void leat_uv_receiver_close(leat_uv_receiver_t *receiver, uv_close_cb callback) 
     if (is_closing(receiver))
         return;
     leat_uv_receiver_stop(receiver);
+    leat__uv_leave_telling(&receiver->item);
     leat__uv_leave(&receiver->uv, &receiver->item, callback);
+    receiver->held = 0;
     if (!receiver->working) /* else the message that is being handled is still in the channel */
         leat_receiver_close(receiver->channel);
 }

@@ -27,24 +27,12 @@ static void update_active(leat_uv_sender_t *sender) {
         leat__uv_set_active(&sender->uv, sender->started || sender->queue != NULL || sender->done != NULL);
 }
 
-/* There is something to be told: in the loop's next turn, if not in this one. */
-static void tell_later(leat_uv_sender_t *sender) {
-    struct leat_uv_loop *shared = sender->item.shared;
-    if (!sender->telling) {
-        sender->telling = true;
-        sender->next_telling = NULL;
-        *shared->telling_end = sender;
-        shared->telling_end = &sender->next_telling;
-    }
-    leat__uv_hurry(shared);
-}
-
 /* --- Queues ------------------------------------------------------------------------------------------------------------------ */
 
 static void finish_request(leat_uv_sender_t *sender, leat_uv_send_t *request, int status) {
     request->status = status;
     request->next = NULL;
-    tell_later(sender);
+    leat__uv_tell_later(&sender->item);
     *sender->done_end = request;
     sender->done_end = &request->next;
 }
@@ -69,7 +57,7 @@ static bool is_news(int result) {
 
 /* Of several, the last counts. */
 static void note_news(leat_uv_sender_t *sender, int news) {
-    tell_later(sender);
+    leat__uv_tell_later(&sender->item);
     sender->news = news;
 }
 
@@ -128,7 +116,8 @@ static void close_if_finished(leat_uv_sender_t *sender) {
 }
 
 /* The callbacks may close the sender, or send again. */
-void leat__uv_tell_done(leat_uv_sender_t *sender) {
+static void tell_done(struct leat_uv_item *item) {
+    leat_uv_sender_t *sender = of_item(item);
     leat_uv_send_t *request = sender->done;
     sender->done = NULL;
     sender->done_end = &sender->done;
@@ -235,6 +224,7 @@ int leat_uv_sender_init(uv_loop_t *loop, leat_uv_sender_t *sender, leat_sender *
     }
     leat__uv_join(&sender->uv, &sender->item, mark);
     sender->item.work = work;
+    sender->item.tell = tell_done;
     sender->channel = channel;
     sender->queue_end = &sender->queue;
     sender->done_end = &sender->done;
@@ -261,7 +251,7 @@ int leat_uv_sender_start(leat_uv_sender_t *sender, leat_uv_writable_cb on_writab
     sender->on_peer = on_peer;
     sender->started = true;
     update_active(sender);
-    tell_later(sender); /* of a receiver that is there */
+    leat__uv_tell_later(&sender->item); /* of a receiver that is there */
     return 0;
 }
 
@@ -273,30 +263,16 @@ void leat_uv_sender_stop(leat_uv_sender_t *sender) {
 /* libuv is done with the handle: the last requests are told of, then the caller's callback is called. */
 static void on_closed(uv_handle_t *handle) {
     leat_uv_sender_t *sender = (leat_uv_sender_t *)handle;
-    leat__uv_tell_done(sender);
+    tell_done(&sender->item);
     if (sender->closed != NULL)
         sender->closed(handle);
-}
-
-/* Its requests are told of by on_closed. */
-static void leave_telling(leat_uv_sender_t *sender) {
-    struct leat_uv_loop *shared = sender->item.shared;
-    leat_uv_sender_t **link = &shared->telling;
-    if (!sender->telling)
-        return;
-    while (*link != sender)
-        link = &(*link)->next_telling;
-    *link = sender->next_telling;
-    if (*link == NULL)
-        shared->telling_end = link;
-    sender->telling = false;
 }
 
 void leat_uv_sender_close(leat_uv_sender_t *sender, uv_close_cb callback) {
     if (is_closing(sender))
         return;
     cancel_all(sender);
-    leave_telling(sender);
+    leat__uv_leave_telling(&sender->item); /* on_closed tells of its requests */
     sender->started = false;
     sender->closed = callback;
     leat_sender_close(sender->channel);

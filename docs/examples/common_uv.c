@@ -5,36 +5,24 @@
 #include <stdio.h>
 
 void complain_uv(const char *what, const char *name, int status) {
-    complain(what, name, uv_strerror(status), leat_error_detail());
+    int code = leat_error_last();
+    if (leat_uv_error(code) == status)
+        complain_leat(what, name, code);
+    else
+        complain(what, name, uv_strerror(status), "");
 }
 
 bool open_receiver(uv_loop_t *loop, leat_uv_receiver_t *receiver, const char *name, const leat_channel_options *options) {
-    leat_receiver *channel;
-    int result = leat_receiver_open(&channel, name, options);
-    if (result != LEAT_OK) {
-        complain_leat("receive from channel", name, result);
-        return false;
-    }
-    result = leat_uv_receiver_init(loop, receiver, channel);
-    if (result != 0) {
-        leat_receiver_close(channel);
-        complain_uv("wait for channel", name, result);
-    }
+    int result = leat_uv_receiver_open(loop, receiver, name, options);
+    if (result != 0)
+        complain_uv("receive from channel", name, result);
     return result == 0;
 }
 
 bool open_sender(uv_loop_t *loop, leat_uv_sender_t *sender, const char *name, const leat_channel_options *options) {
-    leat_sender *channel;
-    int result = leat_sender_open(&channel, name, options);
-    if (result != LEAT_OK) {
-        complain_leat("send to channel", name, result);
-        return false;
-    }
-    result = leat_uv_sender_init(loop, sender, channel);
-    if (result != 0) {
-        leat_sender_close(channel);
-        complain_uv("wait for channel", name, result);
-    }
+    int result = leat_uv_sender_open(loop, sender, name, options);
+    if (result != 0)
+        complain_uv("send to channel", name, result);
     return result == 0;
 }
 

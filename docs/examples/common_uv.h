@@ -7,11 +7,11 @@
 
 #include "common.h"
 
-/* leat_uv_receiver_open and leat_uv_sender_open in two steps: leat's own code says more than libuv's. False, with a complaint. */
+/* leat_uv_receiver_open and leat_uv_sender_open. False, with a complaint. */
 bool open_receiver(uv_loop_t *loop, leat_uv_receiver_t *receiver, const char *name, const leat_channel_options *options);
 bool open_sender(uv_loop_t *loop, leat_uv_sender_t *sender, const char *name, const leat_channel_options *options);
 
-/* Complains that channel `name` gave this UV_ code, with leat's detail. */
+/* Complains that channel `name` gave this UV_ code: with leat's own code, which says more, or, if it was libuv that failed, with libuv's word for it. */
 void complain_uv(const char *what, const char *name, int status);
 
 /* Says on standard error that the other side came, closed or died. */

@@ -9,16 +9,17 @@
  * killed loses nothing as long as somebody keeps the channel open: the next logger goes on where it was, in a new file. Messages of the last batch
  * (at most 256) may then be in both files, and the old file may end inside a message; that one is whole in the new file.
  *
- * Back-pressure. One batch is written at a time, straight from the channel's memory, and nothing is received meanwhile. What comes faster
- * than the disk takes it waits in the channel; when that is full (--capacity, if the logger creates it), the sender waits, or is told.
+ * Back-pressure. Messages are held in the channel and written straight from there, one batch at a time; up to 256 that come meanwhile are the next one.
+ * What comes faster than the disk takes it waits in the channel; when that is full (--capacity, if the logger creates it), the sender waits, or is told.
  *
  * A full disk, or any other failure to write, is told once, and tried again every --retry milliseconds. SIGINT and SIGTERM, and with
- * --until-closed the sender's close, end the logger in order: what is being written is finished, the rest stays in the channel. If it cannot be
- * finished, the file is cut back to the batches that are whole, and the exit status is 1.
+ * --until-closed the sender's close, end the logger in order: what is being written is finished, and before the sender's close everything; the rest
+ * stays in the channel. If it cannot be finished, the file is cut back to the batches that are whole, and the exit status is 1.
  */
 #include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "common_uv.h"
 #include "log_writer.h"
@@ -29,108 +30,93 @@ static bool until_closed;
 
 static uv_loop_t loop;
 static leat_uv_receiver_t receiver;
-static uv_idle_t ready; /* something waits in the channel */
-static leat_message batch[WRITER_MESSAGES];
+static leat_message held[WRITER_MESSAGES]; /* first those that are being written */
+static size_t held_count;
 static uint64_t messages_written;
-static bool ending;
+static bool writing, closed, ending;
 static int exit_status;
 
 /* --- The end ---------------------------------------------------------------------------------------------------------------- */
 
 static void finish(void) {
-    uv_idle_stop(&ready);
-    leat_uv_receiver_close(&receiver, NULL); /* what was peeked at and not released stays */
+    ending = true;
+    leat_uv_receiver_close(&receiver, NULL); /* what is held stays in the channel */
     if (!writer_close())
         exit_status = EXIT_FAILED;
-}
-
-static void fail(void) {
-    exit_status = EXIT_FAILED;
-    ending = true;
-    finish();
 }
 
 static void end(void) {
     if (ending)
         return;
     ending = true;
+    leat_uv_receiver_stop(&receiver);
     if (!writer_finish()) /* else: on_written, or on_given_up */
         finish();
 }
 
+static void fail(void) {
+    exit_status = EXIT_FAILED;
+    end();
+}
+
 /* --- The channel ------------------------------------------------------------------------------------------------------------ */
 
-/* The handle is used to wait only. It is given no memory for the first message, and so leaves it in the channel and stops. What is then peeked
- * at by hand can be released whenever the program likes; not from inside the callback, where the handle still holds it, but from the loop. */
-static void give_no_memory(leat_uv_receiver_t *handle, size_t size, uv_buf_t *buffer) {
-    (void)handle, (void)size, (void)buffer;
+static void write_held(void) {
+    if (writing || held_count == 0)
+        return;
+    writing = true;
+    writer_write(held, held_count);
 }
 
-static void take(void);
-
-static void on_ready(uv_idle_t *idle) {
-    uv_idle_stop(idle);
-    take();
+/* A message is held until it is written. When there is no place for another one, the rest waits in the channel. */
+static void on_message(leat_uv_receiver_t *handle, const leat_message *message) {
+    held[held_count++] = *message;
+    if (held_count == WRITER_MESSAGES)
+        leat_uv_receiver_stop(handle);
+    write_held();
 }
 
-static void on_waiting(leat_uv_receiver_t *handle, ssize_t size, const uv_buf_t *buffer) {
-    (void)handle, (void)size, (void)buffer; /* UV_ENOBUFS */
-    if (!ending)
-        uv_idle_start(&ready, on_ready);
-}
-
-static void tell(leat_peer peer) {
-    tell_of_peer(name, "sender", peer);
-    if (peer == LEAT_PEER_CLOSED && until_closed)
-        end();
-}
-
+/* Comes behind the last message, which may still have to be written. */
 static void on_peer(leat_uv_receiver_t *handle, leat_peer peer, int status) {
-    (void)handle;
-    if (status == 0) {
-        tell(peer);
+    if (status != 0) {
+        complain_uv("receive from channel", name, status);
+        fail();
         return;
     }
-    complain_uv("receive from channel", name, status);
-    fail();
+    tell_of_peer(name, "sender", peer);
+    closed = peer == LEAT_PEER_CLOSED && until_closed;
+    if (closed && held_count == 0)
+        end();
+    else if (closed)
+        leat_uv_receiver_stop(handle);
 }
 
-static void wait_for_messages(void) {
-    int result = leat_uv_receiver_start_copy(&receiver, give_no_memory, on_waiting, on_peer);
+static void receive(void) {
+    if (closed || uv_is_active((uv_handle_t *)&receiver.uv))
+        return;
+    int result = leat_uv_receiver_start_held(&receiver, on_message, on_peer);
     if (result == 0)
         return;
     complain_uv("wait for channel", name, result);
     fail();
 }
 
-/* Between two batches: with the handle stopped and nothing peeked at. */
-static void take(void) {
-    size_t count = 0;
-    leat_receiver *channel = leat_uv_receiver_channel(&receiver);
-    switch (leat_peek_many(channel, batch, WRITER_MESSAGES, &count, LEAT_NOW)) {
-    case LEAT_OK: writer_write(batch, count); break;
-    case LEAT_ECLOSED: tell(LEAT_PEER_CLOSED); break;
-    case LEAT_EPEERDIED: tell(LEAT_PEER_DIED); break;
-    case LEAT_EPEERBACK: tell(LEAT_PEER_PRESENT); break;
-    default: break; /* nothing; or what the handle will tell */
-    }
-    if (count == 0 && !ending)
-        wait_for_messages();
-}
-
 static void on_written(size_t count) {
-    leat_receiver *channel = leat_uv_receiver_channel(&receiver);
-    int result = leat_release(channel, count);
-    leat_unpeek(channel); /* the next batch may begin with what did not fit into the file */
-    messages_written += count;
-    if (result != LEAT_OK) {
-        complain_leat("release messages of channel", name, result);
-        fail();
-    } else if (ending) {
-        finish();
-    } else {
-        take();
+    int result = leat_uv_receiver_release(&receiver, count);
+    if (result != 0) {
+        complain_uv("release messages of channel", name, result);
+        exit_status = EXIT_FAILED;
     }
+    messages_written += count;
+    held_count -= count;
+    memmove(held, held + count, held_count * sizeof *held);
+    writing = false;
+    if (result != 0 || ending || (closed && held_count == 0)) {
+        finish();
+        return;
+    }
+    write_held();
+    receive();
 }
 
 /* --- The beginning ---------------------------------------------------------------------------------------------------------- */
@@ -169,10 +155,9 @@ int main(int argc, char **argv) {
         return EXIT_USAGE;
     leat_channel_options options = {.capacity = capacity};
     uv_loop_init(&loop);
-    uv_idle_init(&loop, &ready);
     bool begun = catch_signals(&loop, end) && open_receiver(&loop, &receiver, name, &options) && writer_open(&loop, &settings);
     if (begun) {
-        wait_for_messages();
+        receive();
         uv_run(&loop, UV_RUN_DEFAULT);
         fprintf(stderr, "%s: %" PRIu64 " messages written\n", name, messages_written);
     }

@@ -195,11 +195,19 @@ LEAT_API LEAT_CHECKED int leat_peek(leat_receiver *receiver, leat_message *messa
 LEAT_API LEAT_CHECKED int leat_peek_many(leat_receiver *receiver, leat_message *messages, size_t max, size_t *count,
                                          uint64_t deadline_ns);
 
+/* Peeks further: the messages behind those that are peeked at, as many as are there, at most max, waiting only for the first.
+ * All of them stay valid, and in the channel, until they are released: as many as it has room for, with no other limit. News of
+ * the sender comes in its place among them, and a doorbell names the channel when something comes behind them. leat_peek and
+ * leat_peek_many begin with the oldest again. As leat_recv. */
+LEAT_API LEAT_CHECKED int leat_peek_more(leat_receiver *receiver, leat_message *messages, size_t max, size_t *count,
+                                         uint64_t deadline_ns);
+
 /* Releases the oldest `count` of the messages peeked at: they are delivered for good and their memory goes back to the
- * sender. LEAT_ESTATE when fewer are peeked at (none is released). */
+ * sender. LEAT_ESTATE when fewer are peeked at, LEAT_ECORRUPT when the sender has changed them (none is released). */
 LEAT_API LEAT_CHECKED int leat_release(leat_receiver *receiver, size_t count);
 
-/* As if nothing had been peeked at: what was handed out and not released stays in the channel and may be received in any way. */
+/* As if nothing had been peeked at: what was handed out and not released stays in the channel and may be received in any
+ * way. News that came between messages of leat_peek_more is told again. */
 LEAT_API void leat_unpeek(leat_receiver *receiver);
 
 /* Waits until a sender is there, or messages are; LEAT_OK at once if so. LEAT_ETIMEDOUT, LEAT_EAGAIN. */

@@ -7,7 +7,7 @@
  * Five codes are not failures but news: LEAT_EAGAIN, LEAT_ETIMEDOUT, LEAT_ECLOSED, LEAT_EPEERDIED and LEAT_EPEERBACK say
  * what happened on the other side, and the handle stays good.
  *
- * Thread safety: any thread. leat_system_error and leat_error_detail speak of the calling thread's last failure.
+ * Thread safety: any thread. leat_error_last, leat_system_error and leat_error_detail speak of the calling thread's last failure.
  */
 #ifndef LEAT_ERROR_H
 #define LEAT_ERROR_H
@@ -85,9 +85,13 @@ LEAT_API const char *leat_error_cause(int code);
 /* What to do about it, "" where nothing helps. Never NULL; static storage. */
 LEAT_API const char *leat_error_remedy(int code);
 
+/* The code of the calling thread's last failed leat call, LEAT_OK if there was none: for callers that got something else, as those of
+ * leat/uv.h did. Only meaningful right after a call that failed: codes that are news, and success, leave an older failure's code, number and
+ * detail in place. */
+LEAT_API int leat_error_last(void);
+
 /* The operating system's own number (errno on Linux) behind the calling thread's last failed leat call; 0 when the system
- * had no part in it. Only meaningful right after a call that failed: codes that are news, and success, leave an older failure's
- * number and detail in place. */
+ * had no part in it. Meaningful when leat_error_last is. */
 LEAT_API int leat_system_error(void);
 
 /* What failed, on which object, with which figures, behind the calling thread's last failed leat call, for example

@@ -37,7 +37,7 @@ extern "C" {
 /* What a handle begins with. The fields that are written are apart: a compiler that updates two neighbours in one vector register makes
  * each message wait for the one before (2.7 instead of 1.1 ns, gcc 12 -O3, Zen 5). */
 typedef struct leat_lane {
-    uint64_t position;       /* sender: behind the last record published; receiver: behind the last one released */
+    uint64_t position;       /* sender: behind the last record published; receiver: behind the last one released or held */
     uint64_t window;         /* records may end here at the latest */
     uint64_t messages;       /* since the tally was taken */
     uint64_t mask;           /* capacity - 1 */

@@ -11,8 +11,8 @@
  * libuv handle, its member `uv` (first, so that a pointer may be cast to uv_handle_t *): uv_ref, uv_unref, uv_is_active,
  * uv_is_closing, uv.data and uv_walk do what they always do; only uv_close is replaced by leat_uv_close, which takes any handle. A handle is active, and
  * keeps the loop running, between start and stop; a sender also while sends are queued. Functions return 0 or a negative UV_ code;
- * leat_error_detail says more. Everything may be called inside callbacks, closing the handle that calls included. Nothing is called from
- * inside the functions that the program calls, only from uv_run.
+ * leat_error_last gives leat's own behind it, leat_error_detail says more. Everything may be called inside callbacks, closing the handle that
+ * calls included. Nothing is called from inside the functions that the program calls, only from uv_run.
  *
  * One wake source for each loop. However many channels a loop has, it polls the same two descriptors (leat/doorbell.h); an idle
  * channel costs it nothing. A loop that has something to do works for about 200 microseconds on its channels, each in turn, and then lets
@@ -40,7 +40,8 @@ typedef struct leat_uv_sender_s leat_uv_sender_t;
 typedef struct leat_uv_send_s leat_uv_send_t;
 typedef struct leat_uv_waiter_s leat_uv_waiter_t;
 
-/* The UV_ code for one of leat's: LEAT_EAGAIN is UV_EAGAIN, LEAT_ECLOSED is UV_EOF, LEAT_EPEERDIED is UV_ECONNRESET, and so on. */
+/* The UV_ code for one of leat's: LEAT_EAGAIN is UV_EAGAIN, LEAT_ECLOSED is UV_EOF, LEAT_EPEERDIED is UV_ECONNRESET, and so on. Several have the same:
+ * which one it was, leat_error_last says; if leat_uv_error(leat_error_last()) is not the code that came back, libuv itself failed. */
 LEAT_API int leat_uv_error(int leat_code);
 
 /* Closes any handle: a receiver, a sender, a waiter, or one of libuv's own. `callback` (may be NULL) is called by the loop afterwards. For a handle that is
@@ -49,7 +50,8 @@ LEAT_API void leat_uv_close(uv_handle_t *handle, uv_close_cb callback);
 
 /* --- Receiving -------------------------------------------------------------------------------------------------------- */
 
-/* A message, in place: it is in the channel, and its memory valid, until the callback returns; then it is released. */
+/* A message, in place: it is in the channel, and its memory valid, until the callback returns; then it is released. Of a receiver that holds its
+ * messages: until leat_uv_receiver_release. */
 typedef void (*leat_uv_message_cb)(leat_uv_receiver_t *receiver, const leat_message *message);
 
 /* The memory for a message of so many bytes; base NULL: none, and UV_ENOBUFS. */
@@ -60,13 +62,17 @@ typedef void (*leat_uv_alloc_cb)(leat_uv_receiver_t *receiver, size_t size, uv_b
 typedef void (*leat_uv_copy_cb)(leat_uv_receiver_t *receiver, ssize_t size, const uv_buf_t *buffer);
 
 /* The sender came (LEAT_PEER_PRESENT), closed or died, in order with its messages, and each that left had come; status 0. A status other
- * than 0: the channel cannot be used any more (UV_EIO: the sender wrote what no correct sender writes), and the handle is stopped. */
+ * than 0: the channel cannot be used any more (UV_EIO: the sender wrote what no correct sender writes), and the handle is stopped. News that a stopped
+ * handle could not tell is told first after the next start. */
 typedef void (*leat_uv_peer_cb)(leat_uv_receiver_t *receiver, leat_peer peer, int status);
 
 /* Of no concern to programs. */
 struct leat_uv_item {
     void (*work)(struct leat_uv_item *item);
+    void (*tell)(struct leat_uv_item *item);
     struct leat_uv_loop *shared;
+    struct leat_uv_item *next_telling;
+    bool telling;
 };
 
 struct leat_uv_receiver_s {
@@ -77,8 +83,10 @@ struct leat_uv_receiver_s {
     leat_uv_alloc_cb on_alloc;
     leat_uv_copy_cb on_copy;
     leat_uv_peer_cb on_peer;
+    size_t held;
     unsigned budget;
-    bool started, working, met;
+    int news; /* that the program has not been told of */
+    bool started, working, met, holds;
 };
 
 /* Opens the channel as its receiver and makes the handle. What leat_receiver_open refuses, and UV_ENOMEM, UV_EMFILE. */
@@ -88,23 +96,41 @@ LEAT_API LEAT_CHECKED int leat_uv_receiver_open(uv_loop_t *loop, leat_uv_receive
 /* The same with a channel that is open, and is the handle's from now on; unless this fails. */
 LEAT_API LEAT_CHECKED int leat_uv_receiver_init(uv_loop_t *loop, leat_uv_receiver_t *receiver, leat_receiver *channel);
 
-/* Starts to receive in place. on_peer may be NULL. UV_EALREADY when started, UV_EINVAL without on_message or when closing. */
+/* Starts to receive in place. on_peer may be NULL. UV_EALREADY when started, UV_EINVAL without on_message or when closing, UV_EBUSY while messages
+ * are held. */
 LEAT_API LEAT_CHECKED int leat_uv_receiver_start(leat_uv_receiver_t *receiver, leat_uv_message_cb on_message, leat_uv_peer_cb on_peer);
 
 /* Starts to receive by copy, as uv_read_start does. */
 LEAT_API LEAT_CHECKED int leat_uv_receiver_start_copy(leat_uv_receiver_t *receiver, leat_uv_alloc_cb on_alloc, leat_uv_copy_cb on_copy,
                                                       leat_uv_peer_cb on_peer);
 
-/* No callback after this; what was not handed over stays in the channel. Nothing if it is not started. */
+/* Starts to receive in place and to *hold*: a message's memory stays valid, in later turns too, until the program releases it. So it can be given
+ * to uv_write or uv_fs_write, and released in that request's callback, without a copy. Others are handed over meanwhile, as many as the
+ * channel has room for, with no other limit: then the sender waits. News of the sender comes after the messages before it were handed
+ * over, released or not. What is not released when the process dies or closes the handle is handed to its successor. As leat_uv_receiver_start, but
+ * also while messages are held: then those behind them come next. */
+LEAT_API LEAT_CHECKED int leat_uv_receiver_start_held(leat_uv_receiver_t *receiver, leat_uv_message_cb on_message,
+                                                      leat_uv_peer_cb on_peer);
+
+/* Releases the oldest `count` of the messages that are held: in any callback, that of the message itself included, and also while stopped. Wakes a
+ * sender that waits for room. UV_EINVAL when fewer are held or when closing; UV_EIO, of which on_peer is told too, when the sender has
+ * changed them: then none is released. */
+LEAT_API LEAT_CHECKED int leat_uv_receiver_release(leat_uv_receiver_t *receiver, size_t count);
+
+/* How many messages were handed over to be held and are not released. */
+LEAT_API size_t leat_uv_receiver_held(const leat_uv_receiver_t *receiver);
+
+/* No callback after this; what was not handed over stays in the channel, what is held stays held. Nothing if it is not started. */
 LEAT_API void leat_uv_receiver_stop(leat_uv_receiver_t *receiver);
 
 /* How many messages at most are handed over before another channel of the loop has its turn: 1 to 64 (else UV_EINVAL), at first 64. */
 LEAT_API LEAT_CHECKED int leat_uv_receiver_set_budget(leat_uv_receiver_t *receiver, unsigned messages);
 
-/* The channel, to ask it questions, or to receive from it by calls while the handle is stopped. */
+/* The channel, to ask it questions, or to receive from it by calls while the handle is stopped and holds nothing. */
 LEAT_API leat_receiver *leat_uv_receiver_channel(const leat_uv_receiver_t *receiver);
 
-/* Stops, leaves the channel, and calls `callback` (may be NULL) from the loop. */
+/* Stops, leaves the channel, and calls `callback` (may be NULL) from the loop. The memory of messages is gone when this returns (in a callback of the
+ * handle: when that returns), so nothing may be reading it. What is held is not released. */
 LEAT_API void leat_uv_receiver_close(leat_uv_receiver_t *receiver, uv_close_cb callback);
 
 /* --- Sending ---------------------------------------------------------------------------------------------------------- */
@@ -139,9 +165,8 @@ struct leat_uv_sender_s {
     leat_uv_send_t *queue, **queue_end; /* not sent yet */
     leat_uv_send_t *done, **done_end;   /* to be told of */
     size_t queued, high_water;
-    leat_uv_sender_t *next_telling;
     int news; /* of the receiver, to be told of */
-    bool started, wants_room, met, finishing, telling;
+    bool started, wants_room, met, finishing;
 };
 
 /* Opens the channel as its sender and makes the handle. What leat_sender_open refuses, and UV_ENOMEM, UV_EMFILE. */
