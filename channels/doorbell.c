@@ -32,6 +32,8 @@ struct leat_doorbell {
     struct leat__item *first, *last; /* ready */
     struct leat__item *suspects;
     uint64_t timer_at_ns; /* 0: not set */
+    uint64_t slept_ns;    /* when it had nothing left to do, until it is awake again; 0: it did not come to that */
+    uint64_t awake_ns;    /* when it was; 0: nobody has asked yet */
     bool again;           /* our own token is in the bell */
     uint64_t turns, collections;
     leat_doorbell_statistics statistics;
@@ -137,10 +139,20 @@ static bool arm(struct leat__item *item) {
 
 /* --- What the kernel has to tell ------------------------------------------------------------------------------------------ */
 
+static void make_rung_ready(struct leat__item *item) {
+    leat_doorbell *doorbell = item->doorbell;
+    if (item->armed && item->side != NULL && doorbell->slept_ns != 0) {
+        if (doorbell->awake_ns == 0) /* the clock is read once for all that were rung for */
+            doorbell->awake_ns = leat__os_now();
+        leat__side_count_wake(item->side, doorbell->slept_ns, doorbell->awake_ns);
+    }
+    make_ready(item);
+}
+
 static void take_token(leat_doorbell *doorbell, uint64_t token) {
     uint32_t place = (uint32_t)token - 1; /* 0 is our own */
     if (place < doorbell->room && doorbell->places[place].item != NULL && doorbell->places[place].generation == token >> 32)
-        make_ready(doorbell->places[place].item);
+        make_rung_ready(doorbell->places[place].item);
 }
 
 static void make_all_ready(leat_doorbell *doorbell) {
@@ -182,7 +194,7 @@ static void take_notices(leat_doorbell *doorbell) {
                 continue;
             if (notices[i].closed)
                 suspect(item);
-            make_ready(item);
+            make_rung_ready(item);
         }
     }
     doorbell->statistics.rings += count;
@@ -190,10 +202,11 @@ static void take_notices(leat_doorbell *doorbell) {
 
 /* Rings come through the bell; the rest is asked for when it was not the bell that woke us, and now and then. */
 static void collect(leat_doorbell *doorbell) {
-    if (take_tokens(doorbell) > 0 && ++doorbell->collections % TURNS_BETWEEN_NOTICES != 0)
-        return;
-    take_notices(doorbell);
-    look_at_suspects(doorbell);
+    if (take_tokens(doorbell) == 0 || ++doorbell->collections % TURNS_BETWEEN_NOTICES == 0) {
+        take_notices(doorbell);
+        look_at_suspects(doorbell);
+    }
+    doorbell->slept_ns = doorbell->awake_ns = 0;
 }
 
 /* The loop comes back at once. */
@@ -228,6 +241,8 @@ int leat_doorbell_next(leat_doorbell *doorbell, void **data) {
     }
     if (first_awake != NULL)
         stay_awake(doorbell);
+    else
+        doorbell->slept_ns = leat__os_now();
     return LEAT_EAGAIN;
 }
 

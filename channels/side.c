@@ -229,16 +229,29 @@ static void adapt_spin(struct leat__side *side, bool paid) {
     side->spin_ns = next < side->spin_ns_max ? next : side->spin_ns_max;
 }
 
-/* How long the wait took that ended with the sleep from slept_ns till now: until the peer rang, for being woken takes as long again.
- * The peer's word for it is taken only where it can be true. */
-static uint64_t waited_for(const struct leat__side *side, uint64_t slept_ns) {
-    uint64_t now = leat__os_now(), rung = leat__load_relaxed64(&side->peer->rung_at);
-    return (rung >= slept_ns && rung <= now ? rung : now) - side->wait_began_ns;
+/* When the peer rang, if that was between these two; else 0. Its word for it is taken only where it can be true. */
+static uint64_t rung_between(const struct leat__side *side, uint64_t slept_ns, uint64_t awake_ns) {
+    uint64_t rung = leat__load_relaxed64(&side->peer->rung_at);
+    return rung >= slept_ns && rung <= awake_ns ? rung : 0;
+}
+
+void leat__side_count_wake(struct leat__side *side, uint64_t slept_ns, uint64_t awake_ns) {
+    uint64_t rung = rung_between(side, slept_ns, awake_ns);
+    if (rung == 0)
+        return;
+    side->tally.wakes++;
+    side->tally.wake_ns += awake_ns - rung;
+}
+
+/* How long the wait took that ended with the sleep between these two: until the peer rang, for being woken takes as long again. */
+static uint64_t waited_for(const struct leat__side *side, uint64_t slept_ns, uint64_t awake_ns) {
+    uint64_t rung = rung_between(side, slept_ns, awake_ns);
+    return (rung != 0 ? rung : awake_ns) - side->wait_began_ns;
 }
 
 void leat__side_learn(struct leat__side *side, uint64_t began_ns, uint64_t slept_ns) {
     side->wait_began_ns = began_ns;
-    adapt_spin(side, slept_ns == 0 || waited_for(side, slept_ns) < side->spin_ns_max);
+    adapt_spin(side, slept_ns == 0 || waited_for(side, slept_ns, leat__os_now()) < side->spin_ns_max);
 }
 
 static bool spin(struct leat__side *side, const struct leat__wait *wait, uint64_t deadline_ns) {
@@ -294,8 +307,11 @@ static int sleep_once(struct leat__side *side, const struct leat__wait *wait, ui
     if (!wait->ready(side)) {
         result = watches ? leat__os_watch_wait(side->object.resource.watch, slice_end)
                          : leat__os_wait(&side->peer->bell, bell, slice_end);
+        uint64_t awake = leat__os_now();
         side->tally.sleeps++;
-        adapt_spin(side, waited_for(side, now) < side->spin_ns_max);
+        if (side->announces && leat__load_relaxed32(&side->peer->bell) != bell) /* rung since, and not for another that has its turn */
+            leat__side_count_wake(side, now, awake);
+        adapt_spin(side, waited_for(side, now, awake) < side->spin_ns_max);
     }
     if (side->announces)
         leat__side_awake(side);
@@ -391,6 +407,8 @@ void leat__side_flush(struct leat__side *side) {
     add(&counters->stalls, side->tally.stalls);
     add(&counters->sleeps, side->tally.sleeps);
     add(&counters->doorbells, side->tally.doorbells);
+    add(&counters->wakes, side->tally.wakes);
+    add(&counters->wake_ns, side->tally.wake_ns);
     side->tally = (struct leat__tally){0};
     side->lane->messages = side->lane->bytes = 0;
 }
@@ -408,6 +426,8 @@ void leat__counters_read(const struct leat__counters *counters, leat_statistics 
         .sleeps = leat__load_relaxed64(&counters->sleeps),
         .doorbells_rung = leat__load_relaxed64(&counters->doorbells),
         .high_water_bytes = leat__load_relaxed64(&counters->high_water),
+        .wakes = leat__load_relaxed64(&counters->wakes),
+        .wake_ns = leat__load_relaxed64(&counters->wake_ns),
     };
     note_saved(statistics);
 }
@@ -419,5 +439,7 @@ void leat__side_statistics(const struct leat__side *side, leat_statistics *stati
     statistics->stalls += side->tally.stalls;
     statistics->sleeps += side->tally.sleeps;
     statistics->doorbells_rung += side->tally.doorbells;
+    statistics->wakes += side->tally.wakes;
+    statistics->wake_ns += side->tally.wake_ns;
     note_saved(statistics);
 }

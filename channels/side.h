@@ -40,7 +40,7 @@
 
 /* What has been counted since the last flush into the role's page, besides the lane's messages and bytes. */
 struct leat__tally {
-    uint64_t stalls, sleeps, doorbells;
+    uint64_t stalls, sleeps, doorbells, wakes, wake_ns;
 };
 
 struct leat__side {
@@ -109,6 +109,9 @@ static inline bool leat__side_stays_awake(const struct leat__side *side) {
 
 /* Awake again. */
 void leat__side_awake(struct leat__side *side);
+
+/* Counts that the peer ended an announced sleep between these two, unless it cannot have rung when it says it did. */
+void leat__side_count_wake(struct leat__side *side, uint64_t slept_ns, uint64_t awake_ns);
 
 /* News of the peer, if the wait is one that is told: once each. Not waiting. */
 int leat__side_tell_news(struct leat__side *side, const struct leat__wait *wait);

@@ -49,7 +49,7 @@ enum {
 
 /* Counters of one role since the channel was created; only its page's owner writes them. See leat_statistics. */
 struct leat__counters {
-    leat__u64 messages, bytes, stalls, sleeps, doorbells, high_water;
+    leat__u64 messages, bytes, stalls, sleeps, doorbells, high_water, wakes, wake_ns;
 };
 
 /* A role's page. Owner: the role; with many senders, whoever holds the lock. The other side reads and validates. */
@@ -93,6 +93,7 @@ _Static_assert(offsetof(struct leat__role_page, position) == 128, "positions hav
 _Static_assert(offsetof(struct leat__role_page, lock) == 256, "the lock has lines of its own");
 _Static_assert(offsetof(struct leat__role_page, loops) == 272, "as docs/wire-format.md says");
 _Static_assert(offsetof(struct leat__role_page, counters) == 384, "counters have lines of their own");
+_Static_assert(sizeof(struct leat__counters) == 64, "as docs/wire-format.md says");
 
 /* The longest message: with a pad in front of it, it must fit an empty ring wherever the write position is. */
 static inline uint64_t leat__max_message(uint64_t capacity) {

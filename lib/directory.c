@@ -8,9 +8,9 @@
 const char *leat_kind_name(leat_kind kind) {
     static const char *const names[] = {
         [LEAT_KIND_REGION] = "region",       [LEAT_KIND_MUTEX] = "mutex",     [LEAT_KIND_EVENT] = "event",
-        [LEAT_KIND_SEMAPHORE] = "semaphore", [LEAT_KIND_CHANNEL] = "channel",
+        [LEAT_KIND_SEMAPHORE] = "semaphore", [LEAT_KIND_CHANNEL] = "channel", [LEAT_KIND_DOORBELL] = "doorbell",
     };
-    return kind >= LEAT_KIND_REGION && kind <= LEAT_KIND_CHANNEL ? names[kind] : "unknown";
+    return kind >= LEAT_KIND_REGION && kind <= LEAT_KIND_DOORBELL ? names[kind] : "unknown";
 }
 
 static int describe_file(leat__file file, const char *file_name, leat_scope scope, leat_object_info *info) {
@@ -127,17 +127,38 @@ int leat_list(leat_scope scope, int (*visit)(const leat_object_info *info, void 
     return result;
 }
 
+static bool sweep_bell(leat__file directory, const struct entry *entry, leat_scope scope, leat_object_info *info) {
+    struct leat__file_status status;
+    if (!leat__os_bell_sweep(directory, entry->file_name, &status))
+        return false;
+    *info = (leat_object_info){
+        .scope = scope,
+        .kind = LEAT_KIND_DOORBELL,
+        .owner = status.owner,
+        .permissions = status.permissions,
+        .device = status.device,
+        .inode = status.inode,
+    };
+    strcpy(info->name, entry->name);
+    return true;
+}
+
+/* It is looked at again before it is removed, under the lock. */
+static bool collect_garbage(leat__file directory, const struct entry *entry, leat_scope scope, leat_object_info *info) {
+    bool removed = false;
+    if (describe(directory, entry->file_name, scope, info) == LEAT_OK && !info->persistent && !info->in_use)
+        (void)leat__object_heal(scope, directory, entry->file_name, &removed);
+    return removed;
+}
+
 int leat_gc(leat_scope scope, void (*visit)(const leat_object_info *info, void *context), void *context) {
     leat__file directory;
     struct names names;
     int result = read_names(scope, &directory, &names);
     for (size_t i = 0; result == LEAT_OK && i < names.count; i++) {
+        const struct entry *entry = &names.entries[i];
         leat_object_info info;
-        bool removed = false;
-        if (leat__os_bell_sweep(directory, names.entries[i].file_name) ||
-            describe(directory, names.entries[i].file_name, scope, &info) != LEAT_OK || info.persistent || info.in_use)
-            continue;
-        (void)leat__object_heal(scope, directory, names.entries[i].file_name, &removed); /* looks again, under the lock */
+        bool removed = sweep_bell(directory, entry, scope, &info) || collect_garbage(directory, entry, scope, &info);
         if (removed && visit != NULL)
             visit(&info, context);
     }

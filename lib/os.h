@@ -261,8 +261,8 @@ bool leat__os_bell_ring(leat__file bell, uint64_t token);
 /* Takes tokens; fewer than max: no more were there. */
 size_t leat__os_bell_take(leat__file bell, uint64_t tokens[], size_t max);
 
-/* Removes a bell whose owner is dead. False when the name is no bell's, or it has an owner. */
-bool leat__os_bell_sweep(leat__file directory, const char *file_name);
+/* Removes a bell whose owner is dead; *status is what it was. False when the name is no bell's, or it has an owner. */
+bool leat__os_bell_sweep(leat__file directory, const char *file_name, struct leat__file_status *status);
 
 /* --- Polling ---------------------------------------------------------------------------------------------------------- */
 

@@ -46,4 +46,40 @@ static inline leat_doorbell_statistics statistics_of(const leat_doorbell *doorbe
     return statistics;
 }
 
+/* Those that do not look for a while before they sleep: so that what the doorbell does is known. */
+static const leat_channel_options sleeps __attribute__((unused)) = {.waiting = LEAT_WAITING_SLEEP};
+
+/* Takes what a sender's coming leaves in the channel. */
+static inline void take_marks(leat_doorbell *doorbell, leat_receiver *receiver) {
+    char byte;
+    size_t size;
+    while (named(doorbell) != NULL)
+        assert_leat(leat_recv(receiver, &byte, 1, &size, LEAT_NOW), LEAT_EAGAIN);
+}
+
+/* Then nothing waits. */
+static inline void settle(leat_doorbell *doorbell, leat_receiver *receiver) {
+    take_marks(doorbell, receiver);
+    assert_false(rings(doorbell, 0));
+}
+
+/* The limit of the time is only against nonsense. */
+static inline uint64_t check_wakes(const leat_statistics *statistics) {
+    assert_true(statistics->wakes > 0 ? statistics->wake_ns > 0 : statistics->wake_ns == 0);
+    assert_true(statistics->wake_ns <= statistics->wakes * UINT64_C(60000000000));
+    return statistics->wakes;
+}
+
+static inline uint64_t wakes_of_receiver(leat_receiver *receiver) {
+    leat_statistics statistics;
+    leat_receiver_statistics(receiver, &statistics);
+    return check_wakes(&statistics);
+}
+
+static inline uint64_t wakes_of_sender(leat_sender *sender) {
+    leat_statistics statistics;
+    leat_sender_statistics(sender, &statistics);
+    return check_wakes(&statistics);
+}
+
 #endif

@@ -10,6 +10,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <leat/doorbell.h>
+
 /* --- Help and usage --------------------------------------------------------------------------------------------------- */
 
 static void every_command_explains_itself(void **state) {
@@ -401,6 +403,45 @@ static void gc_removes_what_the_killed_left_behind(void **state) {
     assert_int_equal(harness_names_left(), 0);
 }
 
+static int leave_a_doorbell(void *context) {
+    (void)context;
+    leat_doorbell *doorbell;
+    assert_ok(leat_doorbell_open(&doorbell));
+    raise(SIGKILL);
+    return 1;
+}
+
+static void gc_says_that_it_removed_doorbells(void **state) {
+    (void)state;
+    int out;
+    for (int count = 1; count <= 2; count++) {
+        for (int i = 0; i < count; i++)
+            harness_wait_signal(harness_spawn(leave_a_doorbell, NULL), SIGKILL);
+        leat("gc", "--local");
+        expect(0, "removed local doorbell '.leat-bell-", "");
+        expect(0, count == 1 ? "\n1 doorbell removed.\n" : "\n2 doorbells removed.\n", "");
+        assert_null(strstr(result.out, "object"));
+        assert_null(strstr(result.out, "Nothing"));
+    }
+    pid_t holder = harness_start_command(HARNESS_ARGV(leat_program(), "create", "orphan", "8K"), NULL, &out, NULL);
+    harness_read_until(out, "created");
+    harness_kill(holder);
+    close(out);
+    harness_wait_signal(harness_spawn(leave_a_doorbell, NULL), SIGKILL);
+    leat("gc", "--local", "--json");
+    json_t *object = parsed();
+    const json_t *removed = json_object_get(object, "removed");
+    assert_int_equal(json_array_size(removed), 2);
+    assert_string_equal(text_of(json_array_get(removed, 0), "kind"), "doorbell");
+    assert_int_equal(number_of(json_array_get(removed, 0), "size_bytes"), 0);
+    assert_string_equal(text_of(json_array_get(removed, 1), "kind"), "region");
+    assert_int_equal(number_of(object, "removed_bytes"), 8192);
+    json_decref(object);
+    assert_int_equal(harness_names_left(), 0);
+    leat("gc", "--local");
+    expect(0, "Nothing was left behind.\n", "");
+}
+
 /* --- Standard streams ------------------------------------------------------------------------------------------------- */
 
 /* What the creator asks for is what others get; where the command finds the object made already, it changes nothing. */
@@ -540,6 +581,7 @@ int main(void) {
         HARNESS_TEST(wrong_kinds_are_refused),
         HARNESS_TEST(foreign_objects_are_listed_on_request),
         HARNESS_TEST(gc_removes_what_the_killed_left_behind),
+        HARNESS_TEST(gc_says_that_it_removed_doorbells),
         HARNESS_TEST(permissions_are_those_that_the_creator_asks_for),
         HARNESS_TEST(read_and_write_show_progress_on_a_terminal),
         HARNESS_TEST(output_that_cannot_be_written_is_a_failure),

@@ -107,6 +107,8 @@ static void programs_get_rates_and_peers(void **state) {
         assert_true(rate_of(rates, "bytes_per_second") > 900 * rate_of(rates, "messages_per_second"));
         assert_true(rate_of(rates, "sleeps_per_second") >= 0 && rate_of(rates, "stalls_per_second") >= 0);
         assert_true(rate_of(rates, "seconds") > 0.2);
+        assert_true(rate_of(rates, "wake_ns_mean") > 0 && rate_of(rates, "wake_ns_mean") < 60e9);
+        assert_true(number_of(json_object_get(channel, "received"), "wakes") > 0);
         assert_string_equal(text_of(channel, "sender"), "present");
         assert_string_equal(text_of(channel, "receiver"), "present");
         assert_int_equal(number_of(busy, "users"), 2); /* leat top is none */
@@ -119,6 +121,10 @@ static void programs_get_rates_and_peers(void **state) {
         assert_string_equal(text_of(json_object_get(object_called(shown, "lonely"), "channel"), "sender"), "none");
         json_decref(shown);
     }
+    leat("top", "--local", "--json", "-n", "1", "-d", "0.2", "--sort", "wake", "--filter", "lonely");
+    json_t *shown = refresh(0);
+    assert_true(json_is_null(json_object_get(json_object_get(object_called(shown, "lonely"), "rates"), "wake_ns_mean")));
+    json_decref(shown);
     leat("top", "-n", "1", "-d", "0.2", "--filter", "BUS");
     expect(0, "SCOPE  USERS   MSG/S      B/S  BACKLOG FULL", "");
     expect(0, " yes    yes      busy\n", "");
@@ -148,6 +154,28 @@ static void what_goes_and_comes_back_is_told(void **state) {
     kill(top, SIGTERM);
     harness_wait_signal(top, SIGTERM);
     close(out);
+}
+
+/* What `leat info` says of both sides, while they wake each other and after. */
+static void info_says_how_long_wake_ups_took(void **state) {
+    (void)state;
+    struct traffic *traffic = start_traffic();
+    leat("info", "busy", "--json");
+    json_t *info = parsed();
+    const json_t *sent = json_object_get(json_object_get(info, "channel"), "sent");
+    const json_t *received = json_object_get(json_object_get(info, "channel"), "received");
+    long long wakes = number_of(received, "wakes"), wake_ns = number_of(received, "wake_ns");
+    assert_true(wakes > 0 && wake_ns > 0);
+    assert_int_equal(number_of(received, "wake_ns_mean"), wake_ns / wakes);
+    assert_int_equal(number_of(sent, "wakes"), 0); /* there was always room */
+    assert_true(json_is_null(json_object_get(sent, "wake_ns_mean")));
+    json_decref(info);
+    leat("info", "busy");
+    expect(0, "  wake-ups                                0 ", "");
+    expect(0, "  mean wake-up                            - ", "");
+    const char *line = strstr(result.out, "  mean wake-up ");
+    assert_int_equal(line[strcspn(line, "\n") - 1], 's'); /* the receiver's, in us or ms */
+    stop_traffic(traffic);
 }
 
 static void other_kinds_are_shown_when_asked_for(void **state) {
@@ -403,7 +431,9 @@ static void a_window_of_any_size_will_do(void **state) {
     leat_sender *sender;
     assert_ok(leat_sender_open(&sender, "c", NULL));
     open_terminal(&terminal, "xterm");
-    see(&terminal, "BELLS/S SLEEPS/S STALLS/S SENDER RECEIVER NAME");
+    see(&terminal, "BELLS/S SLEEPS/S STALLS/S    WAKE SENDER RECEIVER NAME");
+    resize(&terminal, 80, 12);
+    see(&terminal, "BACKLOG FULL    WAKE SENDER RECEIVER NAME");
     resize(&terminal, 60, 12);
     see(&terminal, "BACKLOG SENDER RECEIVER NAME"); /* without any key */
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
@@ -464,6 +494,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         HARNESS_TEST(programs_get_rates_and_peers),
         HARNESS_TEST(what_goes_and_comes_back_is_told),
+        HARNESS_TEST(info_says_how_long_wake_ups_took),
         HARNESS_TEST(other_kinds_are_shown_when_asked_for),
         HARNESS_TEST(a_damaged_channel_is_shown_as_such),
         HARNESS_TEST(what_may_not_be_read_is_passed_over),

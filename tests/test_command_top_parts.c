@@ -51,6 +51,24 @@ static void two_looks_make_rates(void **state) {
     near(now.rates.messages, 1000); /* nobody else's */
 }
 
+static void the_mean_wake_up_is_that_of_what_was_added(void **state) {
+    (void)state;
+    struct top_row before = channel("c", 1, 10, 1000, 1000), now = channel("c", 1, 12, 3000, 2600);
+    before.channel.sent.wakes = 1, before.channel.sent.wake_ns = 7;
+    now.channel.sent.wakes = 2, now.channel.sent.wake_ns = 9; /* the sender's are not meant */
+    before.channel.received.wakes = now.channel.received.wakes = 10;
+    before.channel.received.wake_ns = now.channel.received.wake_ns = 1000000;
+    top_rate(&now, &before);
+    near(now.rates.wake_ns, -1);
+    now.channel.received.wakes = 14;
+    now.channel.received.wake_ns = 1020000;
+    top_rate(&now, &before);
+    near(now.rates.wake_ns, 5000);
+    now.channel.received.wake_ns = 999999; /* went back */
+    top_rate(&now, &before);
+    assert_false(now.rated);
+}
+
 static void one_look_makes_none(void **state) {
     (void)state;
     struct top_row now = channel("c", 1, 12, 3000, 2600), before = channel("c", 1, 12, 0, 0);
@@ -122,14 +140,17 @@ static void rows_are_ordered_by_any_column(void **state) {
     (void)state;
     struct top_row fast = channel("b", 1, 0, 0, 0), slow = channel("a", 2, 0, 0, 0), unknown = channel("c", 3, 0, 0, 0);
     fast.rated = slow.rated = true;
-    fast.rates = (struct top_rates){.messages = 100, .doorbells = -1};
-    slow.rates = (struct top_rates){.messages = 1, .doorbells = 5};
+    fast.rates = (struct top_rates){.messages = 100, .doorbells = -1, .wake_ns = 5000};
+    slow.rates = (struct top_rates){.messages = 1, .doorbells = 5, .wake_ns = -1};
     assert_true(top_compare(&fast, &slow, TOP_MESSAGES, false) < 0);
     assert_true(top_compare(&fast, &slow, TOP_MESSAGES, true) > 0);
     assert_true(top_compare(&unknown, &slow, TOP_MESSAGES, false) > 0);
     assert_true(top_compare(&unknown, &slow, TOP_MESSAGES, true) > 0); /* last both ways */
     assert_true(top_compare(&fast, &slow, TOP_DOORBELLS, false) > 0);
     assert_int_equal(top_compare(&fast, &slow, TOP_STALLS, false), 0);
+    assert_true(top_compare(&fast, &slow, TOP_WAKE, false) < 0 && top_compare(&fast, &slow, TOP_WAKE, true) < 0);
+    slow.rates.wake_ns = 5001;
+    assert_true(top_compare(&fast, &slow, TOP_WAKE, false) > 0);
     assert_true(top_compare(&fast, &slow, TOP_NAME, false) > 0);
     assert_true(top_compare(&fast, &slow, TOP_NAME, true) < 0);
     slow.channel.receiver = LEAT_PEER_DIED;
@@ -143,6 +164,7 @@ static void rows_are_ordered_by_any_column(void **state) {
     fast.object.scope = LEAT_GLOBAL;
     assert_true(top_compare(&slow, &fast, TOP_SCOPE, false) < 0);
     assert_int_equal(top_column_named("bells/s"), TOP_DOORBELLS);
+    assert_int_equal(top_column_named("wake"), TOP_WAKE);
     assert_int_equal(top_column_named("nonesuch"), TOP_COLUMNS);
 }
 
@@ -273,10 +295,14 @@ static void lines_say_what_is_known(void **state) {
     row.channel.backlog_bytes = 16384;
     row.channel.many_senders = true;
     row.channel.receiver = LEAT_PEER_DIED;
-    expect_line(&row, "channel       2       -        - 16.0 KiB  25% 16.0 KiB       -        -        - many   died ");
+    expect_line(&row, "channel       2       -        - 16.0 KiB  25% 16.0 KiB       -        -        -       - many   died ");
     row.rated = true;
-    row.rates = (struct top_rates){.messages = 1234567, .bytes = 5.5e9, .doorbells = -1, .sleeps = 0.25, .stalls = 12345};
-    expect_line(&row, "channel       2   1.2 M   5.5 GB 16.0 KiB  25% 16.0 KiB       -      0.2    12345 many   died ");
+    row.rates = (struct top_rates){.messages = 1234567, .bytes = 5.5e9, .doorbells = -1, .sleeps = 0.25, .stalls = 12345, .wake_ns = 12345};
+    expect_line(&row, "channel       2   1.2 M   5.5 GB 16.0 KiB  25% 16.0 KiB       -      0.2    12345 12.3 us many   died ");
+    row.rates.wake_ns = -1;
+    expect_line(&row, "channel       2   1.2 M   5.5 GB 16.0 KiB  25% 16.0 KiB       -      0.2    12345       - many   died ");
+    row.rates.wake_ns = (double)UINT64_MAX; /* nonsense of somebody who writes to shared memory */
+    expect_line(&row, "channel       2   1.2 M   5.5 GB 16.0 KiB  25% 16.0 KiB       -      0.2    12345 1844674 many   died ");
     row.code = LEAT_EACCES;
     expect_line(&row, "channel       2 ");
     row.code = LEAT_ECORRUPT;
@@ -301,6 +327,7 @@ static void lines_say_what_is_known(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         HARNESS_TEST(two_looks_make_rates),
+        HARNESS_TEST(the_mean_wake_up_is_that_of_what_was_added),
         HARNESS_TEST(one_look_makes_none),
         HARNESS_TEST(what_went_back_is_another_channel),
         HARNESS_TEST(a_slow_sender_is_averaged_over_its_lumps),

@@ -11,23 +11,6 @@
 #include "channels/receiver.h"
 #include "doorbell_loop.h"
 
-/* Those that do not look for a while before they sleep: so that what the doorbell does is known. */
-static const leat_channel_options sleeps = {.waiting = LEAT_WAITING_SLEEP};
-
-/* Takes what a sender's coming leaves in the channel. */
-static void take_marks(leat_doorbell *doorbell, leat_receiver *receiver) {
-    char byte;
-    size_t size;
-    while (named(doorbell) != NULL)
-        assert_leat(leat_recv(receiver, &byte, 1, &size, LEAT_NOW), LEAT_EAGAIN);
-}
-
-/* Then nothing waits. */
-static void settle(leat_doorbell *doorbell, leat_receiver *receiver) {
-    take_marks(doorbell, receiver);
-    assert_false(rings(doorbell, 0));
-}
-
 static uint64_t doorbells_rung(leat_sender *sender) {
     leat_statistics statistics;
     leat_sender_statistics(sender, &statistics);
@@ -140,6 +123,7 @@ static void a_channel_in_a_doorbell_can_be_waited_for_too(void **state) {
         assert_int_equal(value, expected);
     }
     harness_wait_ok(child);
+    assert_in_range(wakes_of_receiver(receiver), 1, 7); /* a message's once, however it waited; and the sender's coming */
     leat_receiver_close(receiver);
     leat_doorbell_close(doorbell);
 }
@@ -524,6 +508,7 @@ static void who_does_not_find_the_bell_touches_the_file(void **state) {
             assert_true(rings(doorbell, 5000));
     }
     harness_wait_ok(child);
+    assert_true(wakes_of_receiver(receiver) > 0); /* a touch is a ring too */
     leat_receiver_close(receiver);
     leat_doorbell_close(doorbell);
 }
@@ -537,13 +522,23 @@ static int leave_a_bell(void *context) {
     return 1;
 }
 
+static void note_removed(const leat_object_info *info, void *context) {
+    leat_object_info *removed = context;
+    assert_int_equal(removed->kind, 0); /* there is one */
+    *removed = *info;
+}
+
 static void what_killed_processes_leave_is_removed(void **state) {
     (void)state;
     leat_doorbell *alive = open_doorbell();
     harness_wait_signal(harness_spawn(leave_a_bell, NULL), SIGKILL);
     assert_int_equal(harness_names_left(), 2);
-    assert_ok(leat_gc(LEAT_LOCAL, NULL, NULL));
+    leat_object_info removed = {0};
+    assert_ok(leat_gc(LEAT_LOCAL, note_removed, &removed));
     assert_int_equal(harness_names_left(), 1);
+    assert_ptr_equal(strstr(removed.name, ".leat-bell-"), removed.name);
+    assert_true(removed.kind == LEAT_KIND_DOORBELL && removed.scope == LEAT_LOCAL && removed.owner == geteuid() && removed.size == 0);
+    assert_string_equal(leat_kind_name(removed.kind), "doorbell");
     leat_doorbell_close(alive);
     assert_int_equal(harness_names_left(), 0);
 }

@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "channel_pair.h"
@@ -98,6 +99,61 @@ static void positions_at_the_end_of_their_range_do_not_hang(void **state) {
     assert_ok(leat_unlink("range", LEAT_LOCAL));
 }
 
+/* --- When the peer says it rang ------------------------------------------------------------------------------------- */
+
+struct liar {
+    harness_word go;
+    pid_t sleeper;
+    uint64_t ahead_ns; /* of now; as good as before it, where the sum wraps */
+    uint64_t rung_at;  /* used if that is 0 */
+};
+
+/* Rings for one that sleeps on the senders' bell, and says when. */
+static int ring_and_lie(void *context) {
+    struct liar *liar = context;
+    char path[300];
+    snprintf(path, sizeof path, "%s/liar", harness_directory());
+    int file = open(path, O_RDWR | O_CLOEXEC);
+    struct leat__role_page *page = mmap(NULL, sizeof *page, PROT_READ | PROT_WRITE, MAP_SHARED, file, (off_t)LEAT__SENDER_PAGE);
+    close(file);
+    assert_true(page != MAP_FAILED);
+    harness_await(&liar->go, 1);
+    harness_await_asleep(liar->sleeper);
+    leat__store_relaxed64(&page->rung_at, liar->ahead_ns != 0 ? harness_now() + liar->ahead_ns : liar->rung_at);
+    leat__increment32(&page->bell);
+    leat__os_wake(&page->bell, false);
+    munmap(page, sizeof *page);
+    return 0;
+}
+
+static leat_statistics rung_by(struct liar lie) {
+    struct liar *liar = harness_shared(sizeof *liar);
+    leat_receiver *rx = open_receiver("liar", &(leat_channel_options){.waiting = LEAT_WAITING_SLEEP});
+    leat_statistics statistics;
+    *liar = lie;
+    liar->sleeper = getpid();
+    pid_t child = harness_spawn(ring_and_lie, liar);
+    harness_set(&liar->go, 1);
+    expect_news(rx, LEAT_ETIMEDOUT, leat_in_ms(200 * harness_patience())); /* there is no message */
+    harness_wait_ok(child);
+    leat_receiver_statistics(rx, &statistics);
+    leat_receiver_close(rx);
+    return statistics;
+}
+
+/* The time counts only if it is after the receiver fell asleep, and not after it woke up. */
+static void a_ring_at_an_impossible_time_is_no_measured_wake_up(void **state) {
+    (void)state;
+    static const struct liar lies[] = {
+        {.rung_at = 0}, {.rung_at = 1}, {.rung_at = UINT64_MAX}, {.ahead_ns = UINT64_C(3600000000000)}, {.ahead_ns = -UINT64_C(1000000000)}};
+    for (size_t i = 0; i < sizeof lies / sizeof lies[0]; i++) {
+        leat_statistics statistics = rung_by(lies[i]);
+        assert_true(statistics.wakes == 0 && statistics.wake_ns == 0);
+    }
+    leat_statistics statistics = rung_by((struct liar){.ahead_ns = 1}); /* the truth, or near it */
+    assert_true(statistics.wakes == 1 && statistics.wake_ns < UINT64_C(60000000000));
+}
+
 /* --- Giving up ---------------------------------------------------------------------------------------------------- */
 
 struct stream_end {
@@ -168,6 +224,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         HARNESS_TEST_WITHIN(hostile_words_in_the_pages_give_documented_codes, 120),
         HARNESS_TEST_WITHIN(positions_at_the_end_of_their_range_do_not_hang, 10),
+        HARNESS_TEST(a_ring_at_an_impossible_time_is_no_measured_wake_up),
         HARNESS_TEST(a_send_that_gives_up_leaves_nothing_behind),
     };
     return HARNESS_MAIN("hostile channel", tests);

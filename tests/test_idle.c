@@ -1,10 +1,11 @@
 /* test_idle.c - what a channel costs when nothing happens, and what waking costs when much does: a blocked side uses
- * no CPU at all, and under full load hardly a message rings. LEAT_SLOW=1 looks at the idle ones for ten seconds instead of
- * two. */
+ * no CPU at all, a wake-up is measured, and under full load hardly a message rings. LEAT_SLOW=1 looks at the idle ones for ten
+ * seconds instead of two. */
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "channel_pair.h"
 
@@ -97,6 +98,133 @@ static void a_blocked_sender_uses_no_cpu(void **state) {
     leat_receiver_close(rx);
 }
 
+/* --- Wake-ups ----------------------------------------------------------------------------------------------------- */
+
+/* A child that gives its parent what it waits for, when it sleeps and has done so for `delay_ms`. */
+struct waker {
+    harness_word ready, go, woken;
+    pid_t parent;
+    leat_waiting waiting; /* the parent's */
+    unsigned delay_ms;
+};
+
+static const leat_channel_options small = {.capacity = 4096};
+
+static void await_parent(struct waker *waker) {
+    harness_set(&waker->ready, 1);
+    harness_await(&waker->go, 1);
+    if (waker->waiting < LEAT_WAITING_YIELD)
+        harness_await_asleep(waker->parent);
+    usleep(waker->delay_ms * 1000);
+}
+
+static int send_a_message(void *context) {
+    struct waker *waker = context;
+    leat_sender *tx = open_sender("wake", &small);
+    await_parent(waker);
+    send_text(tx, "x");
+    harness_await(&waker->woken, 1);
+    leat_sender_close(tx);
+    return 0;
+}
+
+static int make_room(void *context) {
+    struct waker *waker = context;
+    leat_receiver *rx = open_receiver("wake", &small);
+    expect_news(rx, LEAT_EAGAIN, LEAT_NOW); /* what the sender's coming left: letting go of it rings too */
+    await_parent(waker);
+    empty_out(rx);
+    harness_await(&waker->woken, 1);
+    leat_receiver_close(rx);
+    return 0;
+}
+
+static struct waker *start_waker(int (*wake)(void *context), leat_waiting waiting, unsigned delay_ms, pid_t *child) {
+    struct waker *waker = harness_shared(sizeof *waker);
+    waker->parent = getpid();
+    waker->waiting = waiting;
+    waker->delay_ms = delay_ms;
+    *child = harness_spawn(wake, waker);
+    harness_await(&waker->ready, 1);
+    return waker;
+}
+
+static void take_news(leat_receiver *rx) {
+    char byte;
+    size_t size;
+    int result;
+    while ((result = leat_recv(rx, &byte, 1, &size, LEAT_NOW)) != LEAT_EAGAIN)
+        assert_true(result == LEAT_ECLOSED || result == LEAT_EPEERBACK);
+}
+
+static leat_statistics woken_receiver(leat_waiting waiting, unsigned delay_ms) {
+    leat_receiver *rx = open_receiver("wake", &(leat_channel_options){.capacity = small.capacity, .waiting = waiting});
+    leat_statistics statistics;
+    pid_t child;
+    struct waker *waker = start_waker(send_a_message, waiting, delay_ms, &child);
+    take_news(rx);
+    harness_set(&waker->go, 1);
+    expect_text(rx, "x");
+    leat_receiver_statistics(rx, &statistics);
+    harness_set(&waker->woken, 1);
+    harness_wait_ok(child);
+    leat_receiver_close(rx);
+    return statistics;
+}
+
+static leat_statistics woken_sender(leat_waiting waiting, unsigned delay_ms) {
+    leat_sender *tx = open_sender("wake", &(leat_channel_options){.capacity = small.capacity, .waiting = waiting});
+    leat_statistics statistics;
+    pid_t child;
+    struct waker *waker = start_waker(make_room, waiting, delay_ms, &child);
+    fill_up(tx, 100);
+    harness_set(&waker->go, 1);
+    assert_ok(leat_send(tx, "y", 1, LATER));
+    leat_sender_statistics(tx, &statistics);
+    harness_set(&waker->woken, 1);
+    harness_wait_ok(child);
+    leat_sender_close(tx);
+    return statistics;
+}
+
+/* The limit is only against nonsense. */
+static void expect_one_wake(leat_statistics statistics, const char *who) {
+    print_message("%s woken after %.1f us, of %llu sleeps\n", who, (double)statistics.wake_ns / 1e3, (unsigned long long)statistics.sleeps);
+    assert_int_equal(statistics.wakes, 1);
+    assert_true(statistics.wake_ns > 0 && statistics.wake_ns < UINT64_C(60000000000));
+}
+
+static void a_wake_up_is_measured_from_the_ring(void **state) {
+    (void)state;
+    for (unsigned delay_ms = 0; delay_ms <= 200; delay_ms += 200) { /* asleep on the bell, and on the watch */
+        expect_one_wake(woken_receiver(LEAT_WAITING_SLEEP, delay_ms), "receiver");
+        expect_one_wake(woken_sender(LEAT_WAITING_SLEEP, delay_ms), "sender");
+    }
+}
+
+static void who_never_slept_or_slept_in_vain_was_not_woken(void **state) {
+    (void)state;
+    leat_statistics statistics = woken_receiver(LEAT_WAITING_YIELD, 0);
+    assert_true(statistics.wakes == 0 && statistics.wake_ns == 0);
+    struct pair pair = open_pair("vain", 0);
+    expect_news(pair.rx, LEAT_ETIMEDOUT, SOON);
+    leat_receiver_statistics(pair.rx, &statistics);
+    assert_true(statistics.sleeps > 0 && statistics.wakes == 0 && statistics.wake_ns == 0);
+    close_pair(&pair);
+}
+
+/* What was counted in shared memory is what others read, and what a successor goes on from. */
+static void wake_ups_are_kept_in_the_channel(void **state) {
+    (void)state;
+    leat_channel_info info;
+    leat_receiver_close(open_receiver("wake", &(leat_channel_options){.capacity = small.capacity, .persistent = true}));
+    leat_statistics first = woken_receiver(LEAT_WAITING_SLEEP, 0);
+    assert_ok(leat_channel_info_read("wake", LEAT_LOCAL, &info));
+    assert_true(info.received.wakes == 1 && info.received.wake_ns == first.wake_ns && info.sent.wakes == 0);
+    assert_int_equal(woken_receiver(LEAT_WAITING_SLEEP, 0).wakes, 2);
+    assert_ok(leat_unlink("wake", LEAT_LOCAL));
+}
+
 /* --- Full load ---------------------------------------------------------------------------------------------------- */
 
 #define MESSAGES 4000000u
@@ -174,6 +302,9 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         HARNESS_TEST_WITHIN(a_blocked_receiver_uses_no_cpu, 60),
         HARNESS_TEST_WITHIN(a_blocked_sender_uses_no_cpu, 60),
+        HARNESS_TEST(a_wake_up_is_measured_from_the_ring),
+        HARNESS_TEST(who_never_slept_or_slept_in_vain_was_not_woken),
+        HARNESS_TEST(wake_ups_are_kept_in_the_channel),
         HARNESS_TEST_WITHIN(under_full_load_hardly_a_message_rings, 240),
     };
     return HARNESS_MAIN("idle", tests);

@@ -1,7 +1,7 @@
 /* cmd_gc.c - `leat gc`: removes what killed processes left behind.
  *
- * Only objects that no process holds, that were not meant to stay, and that this user may remove are touched; kernel locks
- * decide, never age. So it can be run at any time, any number of times.
+ * Only objects that no process holds, that were not meant to stay, and that this user may remove are touched, and doorbells that no
+ * process holds; kernel locks decide, never age. So it can be run at any time, any number of times.
  */
 #include <stdio.h>
 
@@ -13,23 +13,28 @@ static const char help[] =
     "Usage: leat gc [--local | --global] [--json]\n"
     "\n"
     "Removes this user's objects that killed processes left behind (as root: in the\n"
-    "global scope everybody's), and says which. Objects in use, and persistent\n"
-    "ones, are never touched. Without an option: in both scopes.\n"
+    "global scope everybody's), and says which; also the doorbells of their event\n"
+    "loops: named pipes without content. What is in use, and persistent objects,\n"
+    "are never touched. Without an option: in both scopes.\n"
     "\n"
     "  --local   only local objects\n"
     "  --global  only global objects\n"
-    "  --json    {\"removed\": [objects], \"removed_bytes\": number}\n";
+    "  --json    {\"removed\": [objects, and what is of kind \"doorbell\"],\n"
+    "            \"removed_bytes\": number}\n";
 
 enum { OPTION_LOCAL = 'l' };
 
 struct removal {
     json_t *objects; /* NULL: text */
-    uint64_t count, bytes;
+    uint64_t count, doorbells, bytes; /* count: of objects, which doorbells are none of */
 };
 
 static void removed(const leat_object_info *info, void *context) {
     struct removal *removal = context;
-    removal->count++;
+    if (info->kind == LEAT_KIND_DOORBELL)
+        removal->doorbells++;
+    else
+        removal->count++;
     removal->bytes += info->size;
     if (removal->objects != NULL) {
         json_array_append_new(removal->objects, json_of_object(info));
@@ -45,18 +50,22 @@ static int collect(struct removal *removal, leat_scope scope) {
     return code == LEAT_OK ? END_OK : fail_leat(&directory, code, NULL);
 }
 
-static void show_sum(const struct removal *removal, bool json) {
+static void show_json(const struct removal *removal) {
+    json_t *object = json_object();
+    json_object_set_new(object, "removed", removal->objects);
+    json_object_set_new(object, "removed_bytes", json_integer((json_int_t)removal->bytes));
+    json_write(object, stdout, false);
+}
+
+static void show_sum(const struct removal *removal) {
     struct figure count, bytes;
-    if (json) {
-        json_t *object = json_object();
-        json_object_set_new(object, "removed", removal->objects);
-        json_object_set_new(object, "removed_bytes", json_integer((json_int_t)removal->bytes));
-        json_write(object, stdout, false);
-    } else if (removal->count == 0)
+    if (removal->count == 0 && removal->doorbells == 0)
         puts("Nothing was left behind.");
-    else
+    if (removal->count > 0)
         printf("%s object%s removed, %s free.\n", figure_count(&count, removal->count), removal->count == 1 ? "" : "s",
                figure_bytes(&bytes, removal->bytes));
+    if (removal->doorbells > 0)
+        printf("%s doorbell%s removed.\n", figure_count(&count, removal->doorbells), removal->doorbells == 1 ? "" : "s");
 }
 
 static int run(int argc, char **argv) {
@@ -78,14 +87,17 @@ static int run(int argc, char **argv) {
     }
     if (optind < argc)
         return fail_usage("unexpected argument; to remove one object use 'leat rm NAME'");
-    struct removal removal = {json ? json_array() : NULL, 0, 0};
+    struct removal removal = {.objects = json ? json_array() : NULL};
     if (local || !global)
         end = collect(&removal, LEAT_LOCAL);
     if (global || !local) {
         int second = collect(&removal, LEAT_GLOBAL);
         end = end == END_OK ? second : end;
     }
-    show_sum(&removal, json);
+    if (json)
+        show_json(&removal);
+    else
+        show_sum(&removal);
     return end;
 }
 

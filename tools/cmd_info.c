@@ -66,6 +66,16 @@ static void statistics_row(FILE *out, const char *label, uint64_t sent, uint64_t
     fprintf(out, "  %-20s %20s %20s\n", label, figure_count(&left, sent), figure_count(&right, received));
 }
 
+static const char *mean_wake(struct figure *figure, const leat_statistics *statistics) {
+    return statistics->wakes == 0 ? "-" : figure_duration(figure, statistics->wake_ns / statistics->wakes);
+}
+
+static void wakes_rows(FILE *out, const leat_channel_info *info) {
+    struct figure left, right;
+    statistics_row(out, "wake-ups", info->sent.wakes, info->received.wakes);
+    fprintf(out, "  %-20s %20s %20s\n", "mean wake-up", mean_wake(&left, &info->sent), mean_wake(&right, &info->received));
+}
+
 static void show_policy(FILE *out, const leat_policy *policy) {
     static const char *const sources[] = {"default: this processor is in no table", "table: known of this family of processors",
                                           "environment: LEAT_POLICY", "given by its creator", "measured"};
@@ -89,6 +99,7 @@ static void show_channel(FILE *out, const leat_channel_info *info) {
     statistics_row(out, "doorbells rung", info->sent.doorbells_rung, info->received.doorbells_rung);
     statistics_row(out, "doorbells saved", info->sent.doorbells_saved, info->received.doorbells_saved);
     statistics_row(out, "high water, bytes", info->sent.high_water_bytes, info->received.high_water_bytes);
+    wakes_rows(out, info);
 }
 
 static void show_sync(FILE *out, const leat_sync_info *info) {

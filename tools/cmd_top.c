@@ -37,7 +37,8 @@ static const char help[] =
     "Batch waits once before it shows anything, so that there are rates to be shown.\n"
     "Rates are the receiver's where there is one, else the sender's. A sender\n"
     "publishes its counters every eighth of the ring: what only it knows is an\n"
-    "average since they last moved, and \"-\" until that is known.\n";
+    "average since they last moved, and \"-\" until that is known. WAKE is the mean\n"
+    "time from a sender's ring until the receiver was awake, where it had slept.\n";
 
 enum { OPTION_LOCAL = 'l', OPTION_SORT = 0x100, OPTION_FILTER };
 

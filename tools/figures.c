@@ -147,6 +147,9 @@ json_t *json_of_statistics(const leat_statistics *statistics) {
     json_object_set_new(object, "doorbells_rung", json_count(statistics->doorbells_rung));
     json_object_set_new(object, "doorbells_saved", json_count(statistics->doorbells_saved));
     json_object_set_new(object, "high_water_bytes", json_count(statistics->high_water_bytes));
+    json_object_set_new(object, "wakes", json_count(statistics->wakes));
+    json_object_set_new(object, "wake_ns", json_count(statistics->wake_ns));
+    json_object_set_new(object, "wake_ns_mean", statistics->wakes == 0 ? json_null() : json_count(statistics->wake_ns / statistics->wakes));
     return object;
 }
 

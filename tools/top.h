@@ -24,6 +24,7 @@ struct top_rates {
     double messages, bytes; /* the receiver's, where one is there; else the sender's */
     double sent_messages, sent_bytes, received_messages, received_bytes;
     double doorbells, sleeps, stalls; /* of both sides together */
+    double wake_ns; /* no rate: the mean of the receiver's wake-ups between the two; negative: there was none. Not in totals */
     bool busy; /* something went in or out between the two */
 };
 
@@ -61,6 +62,7 @@ enum top_column {
     TOP_DOORBELLS,
     TOP_SLEEPS,
     TOP_STALLS,
+    TOP_WAKE,
     TOP_SENDER,
     TOP_RECEIVER,
     TOP_NAME,

@@ -47,6 +47,7 @@ static json_t *json_of_rates(const struct top_rates *rates) {
     json_t *object = json_object();
     json_object_set_new(object, "seconds", json_real(rates->seconds));
     add_rates(object, rates);
+    json_object_set_new(object, "wake_ns_mean", json_of_rate(rates->wake_ns));
     return object;
 }
 

@@ -18,8 +18,8 @@ static const struct {
     [TOP_KIND] = {"KIND", 9, true},         [TOP_SCOPE] = {"SCOPE", 6, true},       [TOP_USERS] = {"USERS", 5, false},
     [TOP_MESSAGES] = {"MSG/S", 7, false},   [TOP_BYTES] = {"B/S", 8, false},        [TOP_BACKLOG] = {"BACKLOG", 8, false},
     [TOP_FULL] = {"FULL", 4, false},        [TOP_HIGH_WATER] = {"HIGH", 8, false},  [TOP_DOORBELLS] = {"BELLS/S", 7, false},
-    [TOP_SLEEPS] = {"SLEEPS/S", 8, false},  [TOP_STALLS] = {"STALLS/S", 8, false},  [TOP_SENDER] = {"SENDER", 6, true},
-    [TOP_RECEIVER] = {"RECEIVER", 8, true}, [TOP_NAME] = {"NAME", NAME_ROOM, true},
+    [TOP_SLEEPS] = {"SLEEPS/S", 8, false},  [TOP_STALLS] = {"STALLS/S", 8, false},  [TOP_WAKE] = {"WAKE", 7, false},
+    [TOP_SENDER] = {"SENDER", 6, true},     [TOP_RECEIVER] = {"RECEIVER", 8, true}, [TOP_NAME] = {"NAME", NAME_ROOM, true},
 };
 
 const char *top_column_title(enum top_column column) {
@@ -42,8 +42,8 @@ static void measure(struct top_layout *layout) {
 }
 
 void top_layout(struct top_layout *layout, const struct top_model *model, int width) {
-    static const enum top_column least_first[] = {TOP_HIGH_WATER, TOP_STALLS, TOP_SLEEPS,   TOP_USERS,  TOP_DOORBELLS, TOP_SCOPE,  TOP_KIND,
-                                                  TOP_FULL,       TOP_BYTES,  TOP_RECEIVER, TOP_SENDER, TOP_BACKLOG,   TOP_MESSAGES};
+    static const enum top_column least_first[] = {TOP_HIGH_WATER, TOP_STALLS, TOP_SLEEPS, TOP_USERS,    TOP_DOORBELLS, TOP_SCOPE,   TOP_KIND,
+                                                  TOP_WAKE,       TOP_FULL,   TOP_BYTES,  TOP_RECEIVER, TOP_SENDER,    TOP_BACKLOG, TOP_MESSAGES};
     for (int column = 0; column < TOP_COLUMNS; column++)
         layout->shown[column] = true;
     layout->shown[TOP_KIND] = model->others || model->sort == TOP_KIND;
@@ -84,7 +84,7 @@ static double full(const struct top_row *row) {
     return row->channel.capacity == 0 ? 0 : (double)row->channel.backlog_bytes / (double)row->channel.capacity;
 }
 
-/* A channel's column that is a rate; NULL: it is none. */
+/* A channel's column that takes two looks; NULL: it is none. */
 static const double *rate_of(const struct top_row *row, enum top_column column) {
     switch (column) {
     case TOP_MESSAGES:
@@ -97,6 +97,8 @@ static const double *rate_of(const struct top_row *row, enum top_column column) 
         return &row->rates.sleeps;
     case TOP_STALLS:
         return &row->rates.stalls;
+    case TOP_WAKE:
+        return &row->rates.wake_ns;
     default:
         return NULL;
     }
@@ -107,6 +109,8 @@ static const char *cell(struct figure *figure, const struct top_row *row, enum t
     leat_peer peer = column == TOP_SENDER ? row->channel.sender : row->channel.receiver;
     if (rate != NULL && (!row->rated || *rate < 0))
         return "-";
+    if (column == TOP_WAKE)
+        return figure_duration(figure, *rate < 1e19 ? (uint64_t)*rate : UINT64_MAX);
     if (rate != NULL)
         return column == TOP_BYTES ? figure_decimal(figure, *rate, "B") : number(figure, *rate);
     switch (column) {

@@ -18,7 +18,8 @@ static bool same_file(const leat_object_info *a, const leat_object_info *b) {
 
 static bool went_back(const leat_statistics *now, const leat_statistics *before) {
     return now->messages < before->messages || now->bytes < before->bytes || now->stalls < before->stalls ||
-           now->sleeps < before->sleeps || now->doorbells_rung < before->doorbells_rung;
+           now->sleeps < before->sleeps || now->doorbells_rung < before->doorbells_rung || now->wakes < before->wakes ||
+           now->wake_ns < before->wake_ns;
 }
 
 static double per_second(uint64_t now, uint64_t before, double seconds) {
@@ -53,6 +54,10 @@ static bool idle(const struct top_row *row, const struct top_row *before) {
            row->channel.backlog_bytes == before->channel.backlog_bytes;
 }
 
+static double mean_wake(const leat_statistics *now, const leat_statistics *before) {
+    return now->wakes == before->wakes ? -1 : (double)(now->wake_ns - before->wake_ns) / (double)(now->wakes - before->wakes);
+}
+
 static struct top_rates rates_between(const struct top_row *row, const struct top_row *before) {
     const leat_statistics *sent = &row->channel.sent, *received = &row->channel.received;
     const leat_statistics *sent_before = &before->channel.sent, *received_before = &before->channel.received;
@@ -69,6 +74,7 @@ static struct top_rates rates_between(const struct top_row *row, const struct to
         .doorbells = otherwise,
         .sleeps = per_second(sent->sleeps + received->sleeps, sent_before->sleeps + received_before->sleeps, seconds),
         .stalls = per_second(sent->stalls + received->stalls, sent_before->stalls + received_before->stalls, seconds),
+        .wake_ns = mean_wake(received, received_before),
         .busy = busy,
     };
     if (known)

@@ -177,6 +177,8 @@ static const char help_text[] =
     "  BELLS/S        system calls to wake the other side, both sides together\n"
     "  SLEEPS/S       how often a side went to sleep\n"
     "  STALLS/S       calls that found the ring full (sender) or empty (receiver)\n"
+    "  WAKE           from the sender's ring until the receiver was awake, the mean\n"
+    "                 since the last refresh; - if no sleep ended in that way\n"
     "  SENDER RECEIVER  yes, many, none (nobody came yet), closed, died\n"
     "  USERS          open handles, in all processes\n"
     "\n"

@@ -30,6 +30,7 @@ typedef enum leat_kind {
     LEAT_KIND_EVENT = 3,
     LEAT_KIND_SEMAPHORE = 4,
     LEAT_KIND_CHANNEL = 5,
+    LEAT_KIND_DOORBELL = 6, /* leat_gc only: where an event loop was to be rung (leat/doorbell.h). No object: not listed, of no size */
 } leat_kind;
 
 /* "region", "mutex", ...; "unknown" for a number that is no kind. */
@@ -65,9 +66,9 @@ LEAT_API LEAT_CHECKED int leat_list(leat_scope scope, int (*visit)(const leat_ob
 LEAT_API LEAT_CHECKED int leat_unlink(const char *name, leat_scope scope);
 
 /* Removes what killed processes left behind in the scope: every object that is not persistent, has no user, and may be removed
- * by this user (in the global scope one's own; root's are all).
+ * by this user (in the global scope one's own; root's are all). In the local scope also the doorbells of their event loops.
  * Decided by kernel locks alone, never by age or process number, so nothing alive is touched. `visit` (may be NULL) is
- * called for each object removed. Returns LEAT_OK also when there was nothing to do. */
+ * called for each of these that was removed. Returns LEAT_OK also when there was nothing to do. */
 LEAT_API LEAT_CHECKED int leat_gc(leat_scope scope, void (*visit)(const leat_object_info *info, void *context),
                                   void *context);
 

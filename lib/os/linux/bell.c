@@ -82,11 +82,12 @@ size_t leat__os_bell_take(leat__file bell, uint64_t tokens[], size_t max) {
     return size > 0 ? (size_t)size / sizeof *tokens : 0;
 }
 
-bool leat__os_bell_sweep(leat__file directory, const char *file_name) {
+bool leat__os_bell_sweep(leat__file directory, const char *file_name, struct leat__file_status *status) {
     if (strncmp(file_name, PREFIX, strlen(PREFIX)) != 0)
         return false;
     leat__file file = open_pipe(directory, file_name);
-    bool swept = file != LEAT__NO_FILE && lock_pipe(file) && unlinkat(directory, file_name, 0) == 0;
+    bool swept = file != LEAT__NO_FILE && lock_pipe(file) && leat__os_file_status(file, status) == LEAT_OK &&
+                 unlinkat(directory, file_name, 0) == 0;
     leat__os_file_close(file);
     return swept;
 }
