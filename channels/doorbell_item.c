@@ -44,6 +44,16 @@ static bool has_news(struct leat__item *item) {
     return true;
 }
 
+/* A sender's first receiver is no news, but whoever has a sender in a loop wants to know of it: named for it once. */
+static bool meets(struct leat__item *item) {
+    const struct leat__side *side = item->side;
+    if (item->receives || item->met || side->peer_state != LEAT_PEER_NONE ||
+        leat__load_acquire32(&side->peer->opened) == side->peer_seen)
+        return false;
+    item->met = true;
+    return true;
+}
+
 static bool has_message(const struct leat__item *item) {
     const struct leat__ring_receiver *ring = &leat__receiver_of(item->side)->ring;
     return leat__ring_has(ring, ring->lane.position);
@@ -86,7 +96,7 @@ static bool look(struct leat__item *item) {
         return leat__sync_obtainable(item->waitable, item->asks);
     if (item->receives ? has_message(item) : item->many ? finds_room_in_turn(item) : has_room(item))
         return true;
-    return has_news(item);
+    return meets(item) || has_news(item);
 }
 
 bool leat__item_has_something(struct leat__item *item) {
@@ -127,13 +137,13 @@ static bool announce_in_turn(struct leat__item *item) {
         result = take_turn(item, 0, &taken);
     }
     if (result == LEAT_EAGAIN)
-        return has_news(item);
+        return meets(item) || has_news(item);
     if (result != LEAT_OK)
         return true;
     announce_side(item);
     bool something = has_room(item);
     end_turn(item, taken);
-    return something || has_news(item);
+    return something || meets(item) || has_news(item);
 }
 
 static bool announce_and_look(struct leat__item *item) {

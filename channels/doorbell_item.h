@@ -36,6 +36,7 @@ struct leat__item {
     bool wants_room; /* a sender: for so many bytes */
     size_t room;
     bool armed;
+    bool met;        /* a sender: it was named for its first receiver, of which there is no news */
     bool asks;       /* the next look asks the kernel about the peer */
     unsigned looks;  /* how many are still to come */
     uint64_t look_at_ns;

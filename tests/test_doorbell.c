@@ -266,7 +266,10 @@ static void a_sender_is_told_of_room_and_of_the_receiver(void **state) {
     assert_ptr_equal(named(doorbell), NULL); /* there is room, but nobody wants it */
     pid_t child = harness_spawn(receive_slowly, words);
     harness_await(&words[0], 1);
-    assert_ok(leat_sender_news(sender)); /* the first one is no news */
+    assert_ptr_equal(next_named(doorbell), sender);
+    assert_ok(leat_sender_news(sender)); /* the first one is no news, but it is named for it, once */
+    assert_int_equal(leat_sender_peer(sender), LEAT_PEER_PRESENT);
+    assert_ptr_equal(named(doorbell), NULL);
     unsigned stalls = 0;
     for (uint64_t value = 0; value < 1000;) {
         int result = leat_send(sender, &value, sizeof value, LEAT_NOW);

@@ -18,7 +18,8 @@ struct fixture {
 };
 
 static struct fixture begin(void) {
-    struct fixture fixture = {open_doorbell(), open_sender("shared", &many), open_receiver("shared", &many)};
+    struct fixture fixture = {.doorbell = open_doorbell(), .receiver = open_receiver("shared", &many)};
+    fixture.sender = open_sender("shared", &many);
     assert_ok(leat_doorbell_add_sender(fixture.doorbell, fixture.sender, fixture.sender));
     assert_ptr_equal(named(fixture.doorbell), NULL);
     assert_false(rings(fixture.doorbell, 0));

@@ -55,10 +55,13 @@ static bool is_news(int result) {
     return result == LEAT_ECLOSED || result == LEAT_EPEERDIED || result == LEAT_EPEERBACK;
 }
 
-/* Of several, the last counts. */
+/* They come in turn, and are told in turn. Of more than two, the last: a receiver that came and went in between is left out. */
 static void note_news(leat_uv_sender_t *sender, int news) {
+    bool second = sender->news[0] != LEAT_OK && sender->news[1] == LEAT_OK;
     leat__uv_tell_later(&sender->item);
-    sender->news = news;
+    if (!second)
+        sender->news[0] = sender->news[1] = LEAT_OK;
+    sender->news[second] = news;
 }
 
 /* Cannot fail: the sender is in the doorbell, and the message fits. */
@@ -89,9 +92,7 @@ static void tell(leat_uv_sender_t *sender, leat_peer peer) {
         sender->on_peer(sender, peer, 0);
 }
 
-static void tell_news(leat_uv_sender_t *sender) {
-    int news = sender->news;
-    sender->news = LEAT_OK;
+static void tell_one(leat_uv_sender_t *sender, int news) {
     if (news == LEAT_OK)
         return;
     if (news != LEAT_EPEERBACK && sender->started && !sender->met) /* it came and went before anybody looked */
@@ -100,6 +101,13 @@ static void tell_news(leat_uv_sender_t *sender) {
     if (news != LEAT_EPEERBACK && sender->finishing && !is_closing(sender))
         cancel_all(sender);
     tell(sender, news == LEAT_EPEERBACK ? LEAT_PEER_PRESENT : news == LEAT_ECLOSED ? LEAT_PEER_CLOSED : LEAT_PEER_DIED);
+}
+
+static void tell_news(leat_uv_sender_t *sender) {
+    const int news[2] = {sender->news[0], sender->news[1]};
+    sender->news[0] = sender->news[1] = LEAT_OK;
+    tell_one(sender, news[0]);
+    tell_one(sender, news[1]);
 }
 
 /* That the first receiver has come is no news for those who wait for room; here it is. */

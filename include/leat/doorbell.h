@@ -64,7 +64,7 @@ LEAT_API void leat_doorbell_descriptors(const leat_doorbell *doorbell, int descr
  * LEAT_EINVAL. */
 LEAT_API LEAT_CHECKED int leat_doorbell_add_receiver(leat_doorbell *doorbell, leat_receiver *receiver, void *data);
 
-/* The same for a sender. It will be named when there is news of the receiver, and, once for each leat_doorbell_want_room, when there is
+/* The same for a sender. It will be named when there is news of the receiver, of its first one too (leat_sender_peer), and, once for each leat_doorbell_want_room, when there is
  * room. One of many senders is named as well when another one's turn, which kept it from looking, is over; it may find itself too late. All of a channel's
  * senders in loops are woken together, and leat_doorbell_next may wait 20 microseconds for the turn of one that has just got it. */
 LEAT_API LEAT_CHECKED int leat_doorbell_add_sender(leat_doorbell *doorbell, leat_sender *sender, void *data);

@@ -165,7 +165,7 @@ struct leat_uv_sender_s {
     leat_uv_send_t *queue, **queue_end; /* not sent yet */
     leat_uv_send_t *done, **done_end;   /* to be told of */
     size_t queued, high_water;
-    int news; /* of the receiver, to be told of */
+    int news[2]; /* of the receiver, to be told of, in this order */
     bool started, wants_room, met, finishing;
 };
 
