@@ -120,8 +120,10 @@ bool leat__item_stays_awake(struct leat__item *item) {
 
 /* --- Announcing --------------------------------------------------------------------------------------------------------- */
 
+/* Of many senders another one may want room, whose announcement this overwrites. */
 static void announce_side(struct leat__item *item) {
-    leat__side_announce(item->side, LEAT__WATCHES | LEAT__LOOPS);
+    bool news_only = !item->receives && !item->many && !item->wants_room;
+    leat__side_announce(item->side, LEAT__WATCHES | LEAT__LOOPS | (news_only ? LEAT__NEWS : 0));
     leat__fence_full(); /* [S1] the announcement before the look */
     if (!leat__side_cool_peer(item->side) && item->looks == 0)
         item->looks = 1;

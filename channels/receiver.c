@@ -27,7 +27,7 @@
 /* Now and then, and whenever the ring is empty: bring the counters up to date and wake senders that wait for room. */
 static void check_in(leat_receiver *receiver) {
     leat__side_flush(&receiver->side);
-    leat__side_ring(&receiver->side);
+    leat__side_ring_for_room(&receiver->side);
     receiver->next_check_in = receiver->ring.lane.position + receiver->side.memory.capacity / 8;
 }
 

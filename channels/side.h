@@ -90,10 +90,18 @@ static inline void leat__side_ring(struct leat__side *side) {
         leat__side_ring_for(side, ticket);
 }
 
+/* The same, but not if it waits for news only. */
+static inline void leat__side_ring_for_room(struct leat__side *side) {
+    leat__fence_full(); /* [S2] */
+    uint32_t ticket = leat__load_relaxed32(&side->peer->waiting);
+    if (__builtin_expect(ticket != 0 && (ticket & LEAT__NEWS) == 0, 0))
+        leat__side_ring_for(side, ticket);
+}
+
 /* Has all senders that wait in event loops look again, this one too. */
 void leat__side_touch_senders(struct leat__side *side);
 
-/* Says that this side sleeps; `how`: 0 (on the bell), LEAT__WATCHES, or both flags. Followed by a full fence and a look. */
+/* Says that this side sleeps; `how`: 0 (on the bell), LEAT__WATCHES, or that and LEAT__LOOPS, or all three flags. Followed by a full fence and a look. */
 void leat__side_announce(struct leat__side *side, uint32_t how);
 
 /* After an announcement and its fence: the same fence in a peer that does without [S3]. False: a short sleep has to make up for it. */

@@ -82,10 +82,12 @@ struct leat__role_page {
 };
 
 _Static_assert(sizeof(struct leat__role_page) == LEAT__PAGE, "a role has one page");
-/* In a ticket: its side is woken by touching the file; by dropping its token into its doorbell, or, if that cannot be done, by touching. */
+/* In a ticket: its side is woken by touching the file; by dropping its token into its doorbell, or, if that cannot be done, by touching; a sender,
+ * only because the receiver came or goes. */
 #define LEAT__WATCHES UINT32_C(0x80000000)
 #define LEAT__LOOPS UINT32_C(0x40000000)
-#define LEAT__TICKETS UINT32_C(0x3fffffff)
+#define LEAT__NEWS UINT32_C(0x20000000)
+#define LEAT__TICKETS UINT32_C(0x1fffffff)
 
 _Static_assert(offsetof(struct leat__role_page, rung_at) == 40, "as docs/wire-format.md says");
 _Static_assert(offsetof(struct leat__role_page, token) == 56, "as docs/wire-format.md says");

@@ -311,6 +311,30 @@ static void a_sender_is_told_of_room_and_of_the_receiver(void **state) {
     leat_doorbell_close(doorbell);
 }
 
+/* A sender that is in a loop for news of its receiver, and has all the room it wants. */
+static void who_wants_no_room_is_not_rung_for_any(void **state) {
+    (void)state;
+    leat_doorbell *doorbell = open_doorbell();
+    struct pair pair = {.rx = open_receiver("no-room", NULL)};
+    pair.tx = open_sender("no-room", &sleeps);
+    leat_statistics statistics;
+    assert_ok(leat_doorbell_add_sender(doorbell, pair.tx, pair.tx));
+    assert_ptr_equal(named(doorbell), NULL);
+    for (int i = 0; i < 100; i++) {
+        send_text(pair.tx, "x");
+        expect_text(pair.rx, "x");
+        assert_int_equal(empty_out(pair.rx), 0);
+        assert_false(rings(doorbell, 0));
+    }
+    leat_receiver_statistics(pair.rx, &statistics);
+    assert_int_equal(statistics.doorbells_rung, 0);
+    leat_receiver_close(pair.rx);
+    assert_ptr_equal(next_named(doorbell), pair.tx);
+    assert_leat(leat_sender_news(pair.tx), LEAT_ECLOSED);
+    leat_sender_close(pair.tx);
+    leat_doorbell_close(doorbell);
+}
+
 static void one_that_never_sleeps_keeps_the_loop_awake(void **state) {
     (void)state;
     harness_word *ready = harness_shared(sizeof *ready);
@@ -591,6 +615,7 @@ int main(void) {
         HARNESS_TEST(of_many_those_with_messages_are_named_in_turn),
         HARNESS_TEST_WITHIN(what_becomes_of_the_sender_is_told, 600),
         HARNESS_TEST(a_sender_is_told_of_room_and_of_the_receiver),
+        HARNESS_TEST(who_wants_no_room_is_not_rung_for_any),
         HARNESS_TEST(one_that_never_sleeps_keeps_the_loop_awake),
         HARNESS_TEST(an_adaptive_one_looks_for_a_while_before_it_sleeps),
         HARNESS_TEST(the_spin_in_a_loop_adapts),
