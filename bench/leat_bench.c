@@ -122,7 +122,7 @@ static const struct subcommand subcommands[] = {
       .about = "mutexes, events and semaphores: locking when nobody else wants to, and waking\n"
                "who sleeps, beside pthread mutexes and a bare futex; of the options only\n"
                "--json, --quick, --full and --cpus count" },
-    { .word = "loop", .special = run_loop, .experiment = RATE, .parts = "trips,rates,channels,idle,timer",
+    { .word = "loop", .special = run_loop, .experiment = RATE, .parts = "trips,waiting,rates,channels,idle,timer",
       .about = "channels in libuv loops: round trips, messages a second, a thousand channels in\n"
                "one loop, idling, timers beside a flood; beside eventfds, named pipes and\n"
                "libuv's own pipes" },

@@ -8,7 +8,7 @@
 
 #define WOKEN_NS 2000u /* seen with nothing else running: 1000 to 2500 */
 
-const struct part *const loop_parts[PARTS] = { &part_trips, &part_rates, &part_channels, &part_idle, &part_timer };
+const struct part *const loop_parts[PARTS] = { &part_trips, &part_waiting, &part_rates, &part_channels, &part_idle, &part_timer };
 
 /* --- What trials share ---------------------------------------------------------------------------------------------- */
 

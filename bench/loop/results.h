@@ -4,7 +4,7 @@
 
 #include "trial.h"
 
-#define PARTS 5u
+#define PARTS 6u
 
 struct loop_results {
     double figures[PARTS][WAYS_MAX][2][FIGURES_MAX][ROUNDS_MAX]; /* by placement; only where there is one of that round */

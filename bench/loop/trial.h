@@ -12,7 +12,7 @@
 #include <leat/uv.h>
 
 #define FIGURES_MAX 6u
-#define WAYS_MAX 6u
+#define WAYS_MAX 7u
 #define CHANNELS_MAX 1000u
 #define MESSAGE 64u /* bytes of each */
 #define UNKNOWN (-1.0)
@@ -63,7 +63,7 @@ struct part {
     double seconds[3]; /* of a trial, by length */
 };
 
-extern const struct part part_trips, part_rates, part_channels, part_idle, part_timer;
+extern const struct part part_trips, part_waiting, part_rates, part_channels, part_idle, part_timer;
 
 int trial_begin(struct trial *trial);
 int trial_end(struct trial *trial);
