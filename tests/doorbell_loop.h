@@ -31,13 +31,18 @@ static inline void *named(leat_doorbell *doorbell) {
     return result == LEAT_OK ? data : NULL;
 }
 
-/* Sleeps until something is named. */
-static inline void *next_named(leat_doorbell *doorbell) {
+/* Sleeps until something is named, and counts how often it woke up for that. */
+static inline void *next_named_within(leat_doorbell *doorbell, int milliseconds, uint32_t *wakes) {
     void *data;
-    while ((data = named(doorbell)) == NULL)
-        if (!rings(doorbell, 10000))
+    for (; (data = named(doorbell)) == NULL; ++*wakes)
+        if (!rings(doorbell, milliseconds))
             harness_fail("the doorbell does not ring");
     return data;
+}
+
+static inline void *next_named(leat_doorbell *doorbell) {
+    uint32_t wakes = 0;
+    return next_named_within(doorbell, 10000, &wakes);
 }
 
 static inline leat_doorbell_statistics statistics_of(const leat_doorbell *doorbell) {
