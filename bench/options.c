@@ -32,6 +32,8 @@ static void help_options(FILE *out, const struct subcommand *sub)
         fprintf(out,
                 "  -t, --transports LIST   of those below, groups, or all\n"
                 "                          (%s)\n"
+                "  -m, --mode MODE         those of one way to wait: poll (never sleeps), wait\n"
+                "                          (sleeps in a call) or uv (in a libuv loop)\n"
                 "  -s, --sizes LIST        bytes, mix (16 to 2047) or small (8 to 64)\n"
                 "                          (%s)\n"
                 "  -c, --capacity BYTES    of a queue, a power of two, K and M understood (256K)\n"
@@ -153,12 +155,33 @@ static void set_special(struct options *o, int option, const char *value)
         o->levels = value;
 }
 
+static const struct mode {
+    const char *name, *transports; /* as of a subcommand */
+    bool sleeping;
+} modes[] = {
+    { "poll", "leat,leat_many,leat_place,boost,rings,pipe", false },
+    { "wait", "leat_wait,leat_many_wait,leat_place_wait,rings,kernel", true },
+    { "uv", "leat_uv,uv_pipe,raw_epoll", true },
+    { NULL, NULL, false },
+};
+
+static const struct mode *find_mode(const char *name)
+{
+    const struct mode *mode = modes;
+    while (mode->name != NULL && strcmp(mode->name, name) != 0)
+        mode++;
+    if (mode->name == NULL)
+        refuse("unknown mode", name);
+    return mode;
+}
+
 static void set_option(struct options *o, int option, const char *value, const struct group *groups)
 {
-    if (o->subcommand->special != NULL && option < OPTION_QUICK && strchr("tscdb", option) != NULL)
+    if (o->subcommand->special != NULL && option < OPTION_QUICK && strchr("tmscdb", option) != NULL)
         refuse("an option that does not go with", o->subcommand->word);
     switch (option) {
     case 't': o->transports = value; break;
+    case 'm': o->mode = find_mode(value)->name; break;
     case 's': o->sizes = value; break;
     case 'b': o->against = value; break;
     case 'c': o->capacity = (size_t)number("bad capacity", value, 4096, 1 << 28); break;
@@ -204,7 +227,8 @@ void options_parse(struct options *o, int argc, char **argv, const struct subcom
                    const struct group *groups)
 {
     static const struct option names[] = {
-        { "transports", required_argument, NULL, 't' },   { "sizes", required_argument, NULL, 's' },
+        { "transports", required_argument, NULL, 't' },   { "mode", required_argument, NULL, 'm' },
+        { "sizes", required_argument, NULL, 's' },
         { "capacity", required_argument, NULL, 'c' },     { "seconds", required_argument, NULL, 'd' },
         { "rounds", required_argument, NULL, 'r' },       { "want", required_argument, NULL, 'w' },
         { "patience", required_argument, NULL, 'p' },     { "attempts", required_argument, NULL, 'a' },
@@ -222,10 +246,12 @@ void options_parse(struct options *o, int argc, char **argv, const struct subcom
     usage = strcmp(program, "leat: bench") == 0 ? "leat bench" : program;
     o->subcommand = find_subcommand(argc, argv, subcommands);
     argv[1] = argv[0]; /* getopt's messages begin with it */
-    for (int option; (option = getopt_long(argc - 1, argv + 1, "t:s:c:d:r:w:p:a:C:b:jlh", names, NULL)) != -1;)
+    for (int option; (option = getopt_long(argc - 1, argv + 1, "t:m:s:c:d:r:w:p:a:C:b:jlh", names, NULL)) != -1;)
         set_option(o, option, optarg, groups);
     if (optind < argc - 1)
         refuse("unexpected argument", argv[optind + 1]);
+    if (o->mode != NULL && o->transports != NULL)
+        refuse("--transports leaves no choice to the mode", o->mode);
     if ((o->capacity & (o->capacity - 1)) != 0) {
         fprintf(stderr, "%s: the capacity of %zu bytes is not a power of two\n", program, o->capacity);
         exit(2);
@@ -265,10 +291,13 @@ static bool plan_name(struct plan *plan, const struct group *groups, const char 
 /* Peers that this build lacks are passed over when nobody asked for them by name. */
 static void plan_transports(const struct options *o, const struct group *groups, struct plan *plan)
 {
-    const char *list = o->transports != NULL ? o->transports : o->smoke ? "all" : o->subcommand->transports;
+    const struct mode *mode = o->mode != NULL ? find_mode(o->mode) : NULL;
+    const char *usual = mode != NULL ? mode->transports : o->smoke ? "all" : o->subcommand->transports;
+    const char *list = o->transports != NULL ? o->transports : usual;
+    bool sleeping = o->transports == NULL && (mode != NULL ? mode->sleeping : o->subcommand->sleeping);
     char *copy = strdup(list), *rest = NULL;
     for (char *name = strtok_r(copy, ",", &rest); name != NULL; name = strtok_r(NULL, ",", &rest))
-        if (!plan_name(plan, groups, name, o->transports == NULL && o->subcommand->sleeping) && o->transports != NULL)
+        if (!plan_name(plan, groups, name, sleeping) && o->transports != NULL)
             refuse("unknown transport", name);
     free(copy);
     if (plan->transport_count == 0)

@@ -30,7 +30,9 @@ struct subcommand {
 struct options {
     const struct subcommand *subcommand;
     const char *program; /* how messages begin */
-    const char *transports, *sizes, *levels, *parts, *against, *hdr, *plot;
+    const char *transports; /* NULL: the usual ones */
+    const char *mode;       /* of waiting, whose transports are the usual ones then; or NULL */
+    const char *sizes, *levels, *parts, *against, *hdr, *plot;
     size_t capacity;
     double seconds, patience_s, pause_s; /* negative: not given */
     unsigned rounds, attempts;           /* 0: not given */

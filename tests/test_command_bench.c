@@ -47,10 +47,30 @@ static void benchmarks_run_and_tell_what_they_are_told(void **state) {
     assert_int_equal(harness_names_left(), 0);
 }
 
+static void a_mode_chooses_the_transports(void **state) {
+    (void)state;
+    static const struct {
+        const char *mode, *has, *has_not;
+    } cases[] = {{"poll", "\"leat\"", "leat_wait"}, {"wait", "leat_wait", "\"leat\""}, {"uv", "raw_epoll", "leat_wait"}};
+    if (!bench_runs())
+        skip();
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        leat("bench", "wakeup", "--smoke", "--json", "--attempts", "20", "--mode", cases[i].mode);
+        expect(0, "\"experiment\": \"wakeup\"", "");
+        const char *results = strstr(result.out, "\"experiments\"");
+        assert_non_null(results);
+        if (strstr(results, "\"transport\"") == NULL) /* others use the processors, so there is no cell */
+            continue;
+        assert_non_null(strstr(results, cases[i].has));
+        assert_null(strstr(results, cases[i].has_not));
+    }
+    assert_int_equal(harness_names_left(), 0);
+}
+
 /* Skipped where leat_uv was not built: that is said. */
 static void the_benchmark_of_loops_runs_all_its_parts(void **state) {
     (void)state;
-    static const char *const parts[] = {"trips", "rates", "channels", "idle", "timer"};
+    static const char *const parts[] = {"trips", "waiting", "rates", "channels", "idle", "timer"};
     if (!bench_runs())
         skip();
     leat("bench", "loop", "--smoke", "--json");
@@ -75,6 +95,12 @@ static void wrong_benchmarks_are_told_apart(void **state) {
     expect_failure(2, "leat: bench: there is no benchmark 'everything'");
     leat("bench", "throughput", "--transports", "pigeon");
     expect_failure(2, "leat: bench: unknown transport 'pigeon'");
+    leat("bench", "latency", "--mode", "sonar");
+    expect_failure(2, "leat: bench: unknown mode 'sonar'");
+    leat("bench", "latency", "--mode", "poll", "--transports", "leat");
+    expect_failure(2, "--transports leaves no choice to the mode 'poll'");
+    leat("bench", "loop", "--mode", "uv");
+    expect_failure(2, "an option that does not go with 'loop'");
     leat("bench", "throughput", "--sizes", "7");
     expect_failure(2, "bad size '7'");
     leat("bench", "throughput", "--rate", "7");
@@ -185,6 +211,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         HARNESS_TEST(a_missing_benchmark_program_is_told),
         HARNESS_TEST_WITHIN(benchmarks_run_and_tell_what_they_are_told, 90),
+        HARNESS_TEST_WITHIN(a_mode_chooses_the_transports, 90),
         HARNESS_TEST_WITHIN(the_benchmark_of_loops_runs_all_its_parts, 90),
         HARNESS_TEST_WITHIN(wrong_benchmarks_are_told_apart, 90),
         HARNESS_TEST_WITHIN(a_benchmark_whose_process_is_killed_leaves_nothing, 60),
