@@ -11,7 +11,7 @@
  *         leat_recv(channel, buffer, sizeof buffer, &size, LEAT_NOW) ...
  *
  * leat_doorbell_next names channels at which something waits, in turn, as long as there are any. When it says LEAT_EAGAIN, every channel has been
- * looked at and its peer knows that it will have to ring: then, and only then, the loop may sleep. Who leaves off before, so that
+ * looked at and its peer knows that it will have to ring, or the descriptor stays readable: then, and only then, the loop may sleep. Who leaves off before, so that
  * other parts of the loop get their turn, calls leat_doorbell_again: then the descriptor stays readable.
  *
  * What it costs. Nothing while the loop has something to do: peers ring only for a channel that was announced, and once. Neither memory nor time
