@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "channel_pair.h"
+#include "crash_wait.h"
 #include "stream.h"
 
 #define SLICE_MS 50
@@ -91,7 +92,7 @@ static void receive_the_rest(struct crash_round *round, uint64_t *next) {
     unsigned char bytes[MESSAGE_MAX];
     leat_message message = {bytes, 0};
     for (;;) {
-        int result = leat_recv(round->rx, bytes, sizeof bytes, &message.size, deadline(round));
+        int result = crash_recv(round, bytes, sizeof bytes, &message.size, deadline(round));
         if (result == LEAT_EPEERBACK && round->operation->opens)
             continue;
         if (result != LEAT_OK) {
@@ -130,12 +131,15 @@ static int survive_as_receiver(void *context) {
         crash_receive(round, round->rx, number);
     if (round->operation->predecessor != NULL)
         expect_news(round->rx, LEAT_EPEERDIED, LATER);
+    if (round->operation->loops)
+        crash_enter_loop(round);
     harness_set(&round->board->survivor_ready, 2);
     if (round->operation->late)
         harness_await(&round->board->successor_ready, 1);
     else if (!round->operation->asleep)
         harness_await(&round->board->killed, 1);
     receive_the_rest(round, &next);
+    crash_leave_loop(round);
     check_flying(round, next);
     harness_await(&round->board->successor_ready, 1);
     if (round->board->news != LEAT_ETIMEDOUT || round->operation->predecessor != NULL)
@@ -173,13 +177,23 @@ static int survive_as_receiver_of_many(void *context) {
     return 0;
 }
 
+static void send_first(struct crash_round *round) {
+    unsigned char bytes[MESSAGE_MAX];
+    size_t size = crash_size(round, CRASH_LAPS_START);
+    stream_fill(bytes, CRASH_LAPS_START, size);
+    assert_ok(crash_try_send(round, bytes, size, LATER));
+}
+
 static int survive_as_co_sender(void *context) {
     struct crash_round *round = context;
     round->tx = new_sender(round);
     harness_set(&round->board->survivor_ready, 3);
     if (!round->operation->asleep)
         harness_await(&round->board->killed, 1);
-    crash_send(round, round->tx, CRASH_LAPS_START);
+    if (round->operation->loops)
+        crash_enter_loop(round);
+    send_first(round);
+    crash_leave_loop(round);
     if (round->board->killed_at != 0 && harness_now() > told_limit(round))
         harness_fail("it took %.0f ms to get the turn", (double)(harness_now() - round->board->killed_at) / 1e6);
     for (uint64_t number = 1; number < CRASH_LAPS; number++)
@@ -196,7 +210,7 @@ static void send_until_told(struct crash_round *round, uint64_t *next) {
     for (;;) {
         size_t size = crash_size(round, *next);
         stream_fill(bytes, *next, size);
-        int result = leat_send(round->tx, bytes, size, deadline(round));
+        int result = crash_try_send(round, bytes, size, deadline(round));
         if (result != LEAT_OK) {
             round->board->next = *next;
             tell(round, result);
@@ -227,10 +241,13 @@ static int survive_as_sender(void *context) {
     harness_set(&round->board->survivor_ready, 1);
     while (next < round->operation->built)
         crash_send(round, round->tx, next++);
+    if (round->operation->loops)
+        crash_enter_loop(round);
     harness_set(&round->board->survivor_ready, 2);
     if (!round->operation->asleep)
         harness_await(&round->board->killed, 1);
     send_until_told(round, &next);
+    crash_leave_loop(round);
     harness_await(&round->board->successor_ready, 1);
     if (round->board->news != LEAT_ETIMEDOUT) /* the ring is as good as full: it has to wait, and is told */
         await_successor(round, &next);

@@ -10,6 +10,7 @@
 #define LEAT_TESTS_CRASH_ROUND_H
 
 #include "crash_step.h"
+#include "leat/doorbell.h"
 
 #define CRASH_CAPACITY 4096
 #define CRASH_LAPS 120      /* messages of up to 300 bytes: five times round the ring */
@@ -40,7 +41,8 @@ struct crash_operation {
     unsigned built, taken, flying;
     size_t sizes[CRASH_FLYING_MAX]; /* of the flying messages */
     bool opens;        /* the operation itself gets the handle */
-    bool asleep;       /* the survivor sleeps in a call when the victim acts */
+    bool asleep;       /* the survivor sleeps in a call, or its loop, when the victim acts */
+    bool loops;        /* the survivor waits in an event loop; of many senders the other sender does */
     bool late;         /* a surviving receiver looks only after a successor has come */
     bool closes;       /* the survivor may be told LEAT_ECLOSED */
     bool untold;       /* the survivor may have nothing to be told: it did not know the victim */
@@ -61,6 +63,7 @@ struct crash_round {
     leat_sender *tx;
     leat_receiver *rx;
     leat_region *region;
+    leat_doorbell *doorbell; /* of who waits in an event loop, else NULL */
 };
 
 /* One round with the victim killed behind its event number `kill_at`; true when that was before the operation's end. Runs in

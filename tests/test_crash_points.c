@@ -15,6 +15,7 @@
 #include "channel_pair.h"
 #include "channels/sender.h"
 #include "crash_round.h"
+#include "crash_wait.h"
 #include "stream.h"
 
 #define WORKERS 6 /* rounds mostly wait for slices to end */
@@ -210,6 +211,20 @@ static void perform_commit(struct crash_round *round) {
     assert_ok(leat_commit(round->tx, crash_size(round, round->operation->built)));
 }
 
+/* --- In event loops ----------------------------------------------------------------------------------------------- */
+
+/* Announces itself there, sleeps, and gives up. */
+static void perform_wait_for_message_in_a_loop(struct crash_round *round) {
+    unsigned char byte;
+    size_t size;
+    assert_leat(crash_recv(round, &byte, 1, &size, leat_in_ms(3)), LEAT_ETIMEDOUT);
+}
+
+static void perform_wait_for_room_in_a_loop(struct crash_round *round) {
+    char bytes[500] = "";
+    assert_leat(crash_try_send(round, bytes, sizeof bytes, leat_in_ms(3)), LEAT_ETIMEDOUT);
+}
+
 /* --- Regions ------------------------------------------------------------------------------------------------------ */
 
 static void perform_region_create(struct crash_round *round) {
@@ -297,6 +312,25 @@ static const struct crash_operation operations[] = {
     {"many: open beside another", SHARING, .perform = perform_sender_open, .opens = true},
     {"many: close beside another", SHARING, .perform = perform_sender_close, .built = 5, .taken = 2},
 
+    {"loop: send 16", SENDING, .perform = perform_send, .built = 5, .taken = 2, .flying = 1, .sizes = {8}, .loops = true},
+    {"loop: send to a sleeper", SENDING, .perform = perform_send,
+     .built = 3, .taken = 3, .flying = 1, .sizes = {24}, .asleep = true, .loops = true},
+    {"loop: hot: send to a sleeper", SENDING, .prepare = prepare_hot, .perform = perform_send,
+     .built = 3, .taken = 3, .flying = 1, .sizes = {24}, .asleep = true, .loops = true},
+    {"loop: sender close", SENDING, .perform = perform_sender_close, .built = 3, .taken = 3, .closes = true, .asleep = true, .loops = true},
+    {"loop: recv with a sleeping sender", RECEIVING, .perform = perform_recv_many,
+     .built = 20, .taken = 1, .flying = 12, .asleep = true, .loops = true},
+    {"loop: receiver close", RECEIVING, .perform = perform_receiver_close, .built = 20, .taken = 3, .closes = true, .asleep = true,
+     .loops = true},
+    {"loop: wait for a message", RECEIVING, .prepare = crash_enter_loop, .perform = perform_wait_for_message_in_a_loop,
+     .built = 3, .taken = 3},
+    {"loop: wait for room", SENDING, .prepare = crash_enter_loop, .perform = perform_wait_for_room_in_a_loop, .built = 60},
+    {"loop: many: send", SHARING, .perform = perform_send, .built = 5, .taken = 2, .flying = 1, .sizes = {300}, .loops = true},
+    {"loop: many: commit while another waits", SHARING, .prepare = prepare_turn, .perform = perform_commit, .built = 5, .taken = 2,
+     .flying = 1, .sizes = {30}, .asleep = true, .loops = true},
+    {"loop: many: wait for room", SHARING, .prepare = crash_enter_loop, .perform = perform_wait_for_room_in_a_loop, .built = 60,
+     .loops = true},
+
     {"region create", ALONE, .perform = perform_region_create, .check = check_region},
     {"region close as the last user", ALONE, .prepare = perform_region_create, .perform = perform_region_close,
      .check = check_region},
@@ -383,6 +417,8 @@ static void a_kill_at_any_point_harms_nobody(void **state) {
         count++;
     }
     assert_true(count > 0);
+    assert_ok(leat_gc(LEAT_LOCAL, NULL, NULL)); /* victims' doorbells */
+    assert_int_equal(harness_names_left(), 0);
     print_message("%u operations, %u kills, %u images\n", count, kills, images);
 }
 

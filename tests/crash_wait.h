@@ -1,0 +1,66 @@
+/* crash_wait.h - sending and receiving as a survivor of the crash test does: in a call that waits, or in an event loop of its own. */
+#ifndef LEAT_TESTS_CRASH_WAIT_H
+#define LEAT_TESTS_CRASH_WAIT_H
+
+#include <poll.h>
+#include <stdlib.h>
+
+#include "crash_round.h"
+#include "leat/doorbell.h"
+
+/* Puts what the round has opened into a doorbell, if its survivors, or its victim, wait in loops. */
+static inline void crash_enter_loop(struct crash_round *round) {
+    assert_ok(leat_doorbell_open(&round->doorbell));
+    if (round->rx != NULL)
+        assert_ok(leat_doorbell_add_receiver(round->doorbell, round->rx, round));
+    else
+        assert_ok(leat_doorbell_add_sender(round->doorbell, round->tx, round));
+}
+
+static inline void crash_leave_loop(struct crash_round *round) {
+    leat_doorbell_close(round->doorbell);
+    round->doorbell = NULL;
+}
+
+/* Until something is named: true. Or the time is over. */
+static inline bool crash_wait_in_loop(struct crash_round *round, uint64_t deadline_ns) {
+    struct pollfd ready = {.fd = leat_doorbell_descriptor(round->doorbell), .events = POLLIN};
+    for (;;) {
+        void *data;
+        int result = leat_doorbell_next(round->doorbell, &data);
+        if (result == LEAT_OK)
+            return true;
+        assert_leat(result, LEAT_EAGAIN);
+        uint64_t now = harness_now();
+        if (now >= deadline_ns)
+            return false;
+        (void)poll(&ready, 1, (int)((deadline_ns - now) / 1000000 + 1));
+    }
+}
+
+static inline int crash_recv(struct crash_round *round, void *bytes, size_t capacity, size_t *size, uint64_t deadline_ns) {
+    if (round->doorbell == NULL)
+        return leat_recv(round->rx, bytes, capacity, size, deadline_ns);
+    for (;;) {
+        int result = leat_recv(round->rx, bytes, capacity, size, LEAT_NOW);
+        if (result != LEAT_EAGAIN)
+            return result;
+        if (!crash_wait_in_loop(round, deadline_ns))
+            return LEAT_ETIMEDOUT;
+    }
+}
+
+static inline int crash_try_send(struct crash_round *round, const void *bytes, size_t size, uint64_t deadline_ns) {
+    if (round->doorbell == NULL)
+        return leat_send(round->tx, bytes, size, deadline_ns);
+    for (;;) {
+        int result = leat_send(round->tx, bytes, size, LEAT_NOW);
+        if (result != LEAT_EAGAIN)
+            return result;
+        assert_ok(leat_doorbell_want_room(round->tx, size));
+        if (!crash_wait_in_loop(round, deadline_ns))
+            return LEAT_ETIMEDOUT;
+    }
+}
+
+#endif
