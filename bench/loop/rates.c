@@ -9,7 +9,7 @@
 
 #define ROOM 65536u /* what libuv suggests to read at once */
 
-enum { PLAIN, LOOPS };
+enum { PLAIN, LOOPS, HELD };
 
 static struct intake {
     struct trial *trial;
@@ -126,6 +126,18 @@ static void on_message(leat_uv_receiver_t *receiver, const leat_message *message
     uv_stop(&intake.loop);
 }
 
+/* The shortest time that a message can be held. */
+static void on_held(leat_uv_receiver_t *receiver, const leat_message *message)
+{
+    on_message(receiver, message);
+    int code = leat_uv_receiver_release(receiver, 1);
+    if (code != 0) {
+        complain_uv("leat_uv_receiver_release", code);
+        intake.wrong = true;
+        uv_stop(&intake.loop);
+    }
+}
+
 static void on_peer(leat_uv_receiver_t *receiver, leat_peer peer, int status)
 {
     (void)receiver;
@@ -145,7 +157,8 @@ static int work_leat_uv(struct trial *trial)
     trial_channel(trial, 0, name);
     int code = leat_uv_receiver_open(&intake.loop, &intake.receiver, name, NULL);
     if (code == 0)
-        code = leat_uv_receiver_start(&intake.receiver, on_message, on_peer);
+        code = trial->way->context == HELD ? leat_uv_receiver_start_held(&intake.receiver, on_held, on_peer)
+                                           : leat_uv_receiver_start(&intake.receiver, on_message, on_peer);
     return code == 0 ? receive_in_loop() : complain_uv("leat_uv_receiver_open", code);
 }
 
@@ -275,6 +288,7 @@ static int work_pipe(struct trial *trial)
 
 static const struct way ways[] = {
     { "leat_uv", "leat_send into a receiver in a loop, in place", 1, NULL, work_leat_uv, 0 },
+    { "leat_uv_held", "the same with messages that are held, and released in their callback", 1, NULL, work_leat_uv, HELD },
     { "leat_recv", "leat_send and leat_recv, both waiting: no loop", 1, NULL, work_leat_recv, 0 },
     { "uv_pipe", "write(2) of each message into a uv_pipe_t, whose callback gets up to 64 KiB", 0, prepare_pipe, work_pipe, PLAIN },
     { "uv_pipe_loops", "the same, sent by a uv_pipe_t in a loop: uv_try_write, uv_write for what did not go", 0, prepare_pipe, work_pipe,
@@ -282,7 +296,7 @@ static const struct way ways[] = {
 };
 
 const struct part part_rates = {
-    .name = "rates", .title = "Messages of 64 bytes into a loop", .ways = ways, .way_count = sizeof ways / sizeof *ways, .yardstick = 2,
+    .name = "rates", .title = "Messages of 64 bytes into a loop", .ways = ways, .way_count = sizeof ways / sizeof *ways, .yardstick = 3,
     .goal = "leat_uv at least 50 of uv_pipe; fewer than 1000 doorbells a million",
     .headings = { { "million messages/s", "messages_per_us" }, { "doorbells a million", "doorbells_per_million" },
                   { "loop turns a million", "turns_per_million" }, { "CPU ns a message, both", "cpu_ns" } },
