@@ -49,8 +49,10 @@ static const struct group groups[] = {
 
 #ifdef BENCH_LOOP
 #define AND_LEAT_UV "leat_uv,"
+#define WHERE_LOOPS_ARE "\nIn libuv loops: --mode uv; more about loops: the benchmark 'loop'"
 #else
 #define AND_LEAT_UV ""
+#define WHERE_LOOPS_ARE ""
 #endif
 #define OPENINGS_QUICK 2000u
 #define OPENINGS_FULL 20000u
@@ -103,7 +105,7 @@ static const struct subcommand subcommands[] = {
       .transports = "leat,leat_wait,leat_place,boost,rings,pipe", .sizes = "8,64,256" },
     { .word = "wakeup", .experiment = WAKEUP, .quick_s = 0.5, .full_s = 1,
       .about = "round trips after a pause, when the other side really sleeps: percentiles,\n"
-               "CPU time, system calls to wake, context switches",
+               "CPU time, system calls to wake, context switches" WHERE_LOOPS_ARE,
       .transports = "leat_wait,leat_place_wait," AND_LEAT_UV "rings,kernel", .sizes = "64", .sleeping = true },
     { .word = "fanout", .experiment = FAN_OUT, .quick_s = 0.3, .full_s = 0.3, .levels = "0,1,4,16",
       .smoke_levels = "0,3", .level_option = "receivers",
@@ -123,9 +125,9 @@ static const struct subcommand subcommands[] = {
                "who sleeps, beside pthread mutexes and a bare futex; of the options only\n"
                "--json, --quick, --full and --cpus count" },
     { .word = "loop", .special = run_loop, .experiment = RATE, .parts = "trips,waiting,rates,channels,idle,timer",
-      .about = "channels in libuv loops: round trips, messages a second, a thousand channels in\n"
-               "one loop, idling, timers beside a flood; beside eventfds, named pipes and\n"
-               "libuv's own pipes" },
+      .about = "channels in libuv loops: round trips, ways of waiting, messages a second, a\n"
+               "thousand channels in one loop, idling, timers beside a flood; beside eventfds,\n"
+               "named pipes and libuv's own pipes" },
     { .word = "limits", .special = run_limits, .experiment = RATE,
       .about = "what the machine itself can do between two processes: lines there and back,\n"
                "reading and rewriting each other's lines, memcpy" },

@@ -55,14 +55,14 @@ static void help_options(FILE *out, const struct subcommand *sub)
             "  -r, --rounds N          cells of each kind (--quick: %u; --full: %u)\n"
             "  -w, --want PLACEMENT    near or far: wait until the CPUs are so placed\n"
             "  -p, --patience SECONDS  how long to wait for it in all (--full: %g)\n"
-            "  -a, --attempts N        per cell, when others disturb it (--quick: %u; --full: %u)\n"
+            "  -a, --attempts N        per cell, when disturbed (--quick: %u; --full: %u)\n"
             "  -C, --cpus A,B          sender and receiver (the first two)\n"
             "  -j, --json              instead of tables\n"
             "  -l, --list              every cell, on standard error\n"
-            "      --quick             under 30 seconds in all; the default, unless --seconds,\n"
-            "                          --rounds, --attempts or --patience is given\n"
+            "      --quick             under 30 seconds in all; the default, unless\n"
+            "                          --seconds, --rounds, --attempts or --patience is given\n"
             "      --full              as long as it takes for figures to rely on\n"
-            "      --smoke             a second: checks that it works, the figures mean nothing\n"
+            "      --smoke             a second: that it works; the figures mean nothing\n"
             "  -h, --help\n",
             QUICK_ROUNDS, FULL_ROUNDS, FULL_PATIENCE_S, QUICK_ATTEMPTS, FULL_ATTEMPTS);
 }
@@ -77,8 +77,8 @@ static void help(FILE *out, const struct subcommand *sub, const struct group *gr
         for (const struct transport *const *at = group->transports; *at != NULL; at++)
             fprintf(out, "  %-16s %s%s%s%s\n", (*at)->name, (*at)->about, group->name != NULL ? " (group " : "",
                     group->name != NULL ? group->name : "", group->name != NULL ? ")" : "");
-    fprintf(out, "\nExit codes: 0 done; 1 a message was lost, torn or refused, a cell hung, or output\n"
-                 "failed; 2 wrong usage; 77 fewer than two CPUs.\n");
+    fprintf(out, "\nExit codes: 0 done; 1 a message was lost, torn or refused, a cell hung, or\n"
+                 "output failed; 2 wrong usage; 77 fewer than two CPUs.\n");
 }
 
 static void overview(FILE *out, const struct subcommand *subcommands)

@@ -294,7 +294,7 @@ const struct transport transport_leat_many_wait = {
     LOOPS(batch_wait), FAN(batch_wait)
 };
 const struct transport transport_leat_place = {
-    .name = "leat_place", .about = "in place: leat_reserve, leat_commit, leat_peek, leat_release, polled", CHANNEL,
+    .name = "leat_place", .about = "leat_reserve, leat_commit, leat_peek, leat_release, polled", CHANNEL,
     LOOPS(place_now), FAN(place_now)
 };
 const struct transport transport_leat_place_wait = {

@@ -120,7 +120,7 @@ const struct transport transport_leat_inline = {
 
 const struct transport transport_leat_deaf = {
     .name = "leat_deaf",
-    .about = "leat_inline without looking for a receiver that sleeps; 8 or 64 B",
+    .about = "leat_inline that does not look for sleepers; 8 or 64 B",
     .sleeps = true,
     .create = deaf_create,
     .open = leat_link_open,

@@ -172,7 +172,7 @@ static void close_link(void *handle, enum role role, struct counters *counters)
 }
 
 const struct transport transport_leat_uv = {
-    .name = "leat_uv", .about = "leat in a libuv loop on each side: leat_uv_try_send, callbacks in place", .sleeps = true,
+    .name = "leat_uv", .about = "leat in libuv loops (leat/uv.h), one on each side, in place", .sleeps = true,
     .create = create, .open = open_link, .close = close_link, .destroy = destroy,
     .rate_send = rate_send, .rate_receive = rate_receive, .trip_ask = uv_trip_ask, .trip_answer = uv_trip_answer
 };

@@ -3,6 +3,10 @@
 Reads docs/performance/*.json, a run of `leat bench ... --json` each, and the last line of bench/instructions.txt. A run is a dictionary;
 its `figures` are (median, lowest, highest, unit) by (row, column, field). Rows and columns are those that the command line asked
 for, so that a cell which was asked for and not measured (NotSeen) is told from one that nobody asked for (Wrong).
+
+Most files are one run. That of `leat bench loop` is a run for each part, loop.trips and so on, besides `loop`, which has the command and
+the date; and as many again of processors far from each other, loop-far.trips. Rows are the ways of the part, columns its figures, by the names
+that the file has for them. What there should be is in LOOP_PARTS: anything else is Wrong.
 """
 import json
 
@@ -13,6 +17,25 @@ LIMITS = {"ping_pause": "cache line there and back, `pause` in the loop", "ping_
           "rewrite_read": "sender rewrites lines that the receiver has only read",
           "rewrite_dirty": "sender rewrites lines that the receiver has written 8 B of",
           "memcpy_cache": "memcpy within one process, 64 KiB", "memcpy_memory": "memcpy within one process, 32 MiB"}
+IN_LOOP, IN_CALL = "in a loop: ", "in a call: "
+LOOP_PARTS = {
+    "trips": ({"leat_uv": "leat_uv", "leat_uv_sleep": "leat_uv, sleeping at once", "eventfd": "eventfd", "fifo": "named pipe",
+               "uv_pipe": "uv_pipe_t"}, "p50_us p99_us cpu_us turns ratio"),
+    "waiting": ({"loop_adaptive": IN_LOOP + "adaptive", "loop_sleep": IN_LOOP + "sleep", "loop_awake": IN_LOOP + "yield, spin",
+                 "call_adaptive": IN_CALL + "adaptive", "call_sleep": IN_CALL + "sleep", "call_yield": IN_CALL + "yield",
+                 "call_spin": IN_CALL + "spin"},
+                "p50_us_at_20us cpu_percent_at_20us rings_at_20us p50_us_at_1ms cpu_percent_at_1ms rings_at_1ms ratio"),
+    "rates": ({"leat_uv": "leat_uv", "leat_uv_held": "leat_uv, held", "leat_recv": "leat_recv, no loop", "uv_pipe": "uv_pipe_t", "uv_pipe_loops": "uv_pipe_t, sender in a loop"},
+              "messages_per_us doorbells_per_million turns_per_million cpu_ns ratio"),
+    "channels": ({"1": "one channel", "10": "any of 10", "1000": "any of 1000", "1000_same": "always the same one of 1000",
+                  "eventfd": "eventfd, no channel"}, "p50_us p99_us turns callbacks wakeups cpu_us ratio"),
+    "idle": ({"1000": "1000 silent channels"}, "turns wakeups cpu_us seconds"),
+    "timer": ({"quiet": "silent channel", "flooded": "flooded channel"}, "ticks_per_s p50_us p99_us max_us messages_per_us ratio")}
+LOOP_FIGURES = { # title and unit
+    "p50_us": ("p50", "us"), "p99_us": ("p99", "us"), "max_us": ("longest", "us"), "cpu_us": ("CPU time", "us"), "cpu_ns": ("CPU time", "ns"),
+    "turns": ("turns", ""), "callbacks": ("callbacks", ""), "wakeups": ("wake-ups", ""), "cpu_percent": ("CPU", "%"), "rings": ("rings", ""),
+    "messages_per_us": ("messages", "M/s"), "doorbells_per_million": ("doorbells a million", ""),
+    "turns_per_million": ("turns a million", ""), "ticks_per_s": ("ticks/s", "/s"), "seconds": ("looked at for", "s"), "ratio": ("ratio", "x")}
 STEPS = ["create", "attach", "close", "close_last"]
 MORE_IS_BETTER = ("M/s", "/s", "GB/s")
 
@@ -83,7 +106,45 @@ def read_open(run, results):
             run["figures"][result["way"], step, "p50"] = (value["median"], value["min"], value["p99"], "us")
 
 
-def read_run(path):
+def title_and_unit(name):
+    """Of a figure of a loop; `p50_us_at_20us` is p50_us of messages that are 20 us apart."""
+    name, _, apart = name.partition("_at_")
+    title, unit = LOOP_FIGURES[name]
+    return (apart.replace("us", " µs").replace("ms", " ms") + " apart: " if apart else "") + title, unit
+
+
+def read_loop_part(run, part, results):
+    run["names"], columns = LOOP_PARTS[part]
+    run.update(rows=list(run["names"]), columns=columns.split(), main="value")
+    run["titles"] = {name: title_and_unit(name)[0] for name in run["columns"]}
+    for result in results:
+        figures = {name: value for name, value in result.items() if isinstance(value, dict)}
+        if result["way"] not in run["rows"] or not set(figures) <= set(run["columns"]):
+            raise Wrong("%s: LOOP_PARTS lacks '%s', or one of its figures" % (run["name"], result["way"]))
+        for name, value in figures.items():
+            run["figures"][result["way"], name, "value"] = spread_of(value, title_and_unit(name)[1])
+        if "against" in result:
+            run["titles"]["ratio"] = "against " + run["names"][result["against"]]
+
+
+def read_loop(whole, results):
+    """The run itself, and one for each part; then the same of the other placement."""
+    if not {result["part"] for result in results} <= set(LOOP_PARTS):
+        raise Wrong("%s: LOOP_PARTS lacks a part" % whole["name"])
+    for placement, end in (("near", ""), ("far", "-far")):
+        seen = [result for result in results if result["placement"] == placement]
+        run = dict(whole, name=whole["name"] + end, placement=placement, results=seen, rows=[], columns=[])
+        yield run
+        for part in LOOP_PARTS:
+            of_part = [result for result in seen if result["part"] == part]
+            one = dict(run, name="%s.%s" % (run["name"], part), results=of_part, figures={})
+            del one["machine"] # it is said once for all parts
+            read_loop_part(one, part, of_part)
+            yield one
+
+
+def read_runs(path):
+    """The runs that a file has, by name."""
     data = json.loads(path.read_text())
     experiment = data["experiments"][0]
     kind, results = experiment["experiment"], experiment["results"]
@@ -93,8 +154,10 @@ def read_run(path):
     far = sum(r.get("cells", 1) * (1 if r.get("placement") == "far" else -1) for r in results) > 0
     run["placement"] = "far" if far else "near"
     run["results"] = [r for r in results if r.get("placement", "near") == run["placement"]]
+    if kind == "loop":
+        return {one["name"]: one for one in read_loop(run, results)}
     {"limits": read_limits, "open": read_open}.get(kind, read_cells)(run, run["results"])
-    return run
+    return {run["name"]: run}
 
 
 def read_instructions(path):

@@ -67,6 +67,20 @@ static void a_mode_chooses_the_transports(void **state) {
     assert_int_equal(harness_names_left(), 0);
 }
 
+/* So that it fits into a terminal, whatever transports this build has. */
+static void the_help_of_benchmarks_has_80_columns(void **state) {
+    (void)state;
+    static const char *const words[] = {"throughput", "latency", "wakeup", "paced", "fanout", "open", "sync", "loop", "limits"};
+    if (!bench_runs())
+        skip();
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+        leat("bench", words[i], "--help");
+        expect(0, "Usage: leat bench ", "");
+        for (const char *line = result.out; *line != 0; line = strchr(line, '\n') + 1)
+            assert_true(strcspn(line, "\n") <= 80);
+    }
+}
+
 /* Skipped where leat_uv was not built: that is said. */
 static void the_benchmark_of_loops_runs_all_its_parts(void **state) {
     (void)state;
@@ -212,6 +226,7 @@ int main(void) {
         HARNESS_TEST(a_missing_benchmark_program_is_told),
         HARNESS_TEST_WITHIN(benchmarks_run_and_tell_what_they_are_told, 90),
         HARNESS_TEST_WITHIN(a_mode_chooses_the_transports, 90),
+        HARNESS_TEST_WITHIN(the_help_of_benchmarks_has_80_columns, 60),
         HARNESS_TEST_WITHIN(the_benchmark_of_loops_runs_all_its_parts, 90),
         HARNESS_TEST_WITHIN(wrong_benchmarks_are_told_apart, 90),
         HARNESS_TEST_WITHIN(a_benchmark_whose_process_is_killed_leaves_nothing, 60),

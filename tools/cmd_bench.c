@@ -26,7 +26,7 @@ static const char help[] =
     "  paced       one way at fixed rates, without coordinated omission\n"
     "  open        creating, attaching, closing\n"
     "  sync        mutexes, events, semaphores: locking, and waking who sleeps\n"
-    "  loop        channels in libuv loops: round trips, rates, a thousand, idling\n"
+    "  loop        channels in libuv loops: round trips, waiting, rates, idling\n"
     "  limits      what the machine itself can do between two processes\n"
     "\n"
     "Each takes under 30 seconds; --full takes as long as figures to rely on need.\n"

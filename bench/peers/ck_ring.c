@@ -118,6 +118,6 @@ static void *ck_create(const struct setup *setup)
 }
 
 const struct transport transport_ck_ring = {
-    .name = "ck_ring", .about = "Concurrency Kit's ck_ring, spsc, by value, inlined into the loop", .create = ck_create,
+    .name = "ck_ring", .about = "Concurrency Kit's ck_ring, by value, inlined", .create = ck_create,
     .destroy = free, LOOPS(sized)
 };

@@ -166,6 +166,6 @@ void *create(const struct setup *setup)
 } // namespace
 
 extern "C" const struct transport transport_rwqueue = {
-    .name = "rwqueue", .about = "moodycamel::ReaderWriterQueue, inlined into the loop", .create = create,
+    .name = "rwqueue", .about = "moodycamel::ReaderWriterQueue, inlined", .create = create,
     .destroy = free, LOOPS(sized)
 };

@@ -149,6 +149,6 @@ static const struct calls calls = { pipe_send, pipe_receive, NULL };
 DEFINE_LOOPS(pipe, calls)
 
 const struct transport transport_uv_pipe = {
-    .name = "uv_pipe", .about = "libuv's uv_pipe_t, a loop on each side, blocking", .sleeps = true,
+    .name = "uv_pipe", .about = "libuv's uv_pipe_t, a loop on each side", .sleeps = true,
     .create = pipe_create, .open = pipe_open, .close = pipe_close, .destroy = pipe_destroy, LOOPS(pipe)
 };
