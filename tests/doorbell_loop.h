@@ -87,4 +87,10 @@ static inline uint64_t wakes_of_sender(leat_sender *sender) {
     return check_wakes(&statistics);
 }
 
+static inline uint64_t doorbells_rung(leat_sender *sender) {
+    leat_statistics statistics;
+    leat_sender_statistics(sender, &statistics);
+    return statistics.doorbells_rung;
+}
+
 #endif

@@ -8,14 +8,7 @@
 #include <unistd.h>
 
 #include "channel_pair.h"
-#include "channels/receiver.h"
 #include "doorbell_loop.h"
-
-static uint64_t doorbells_rung(leat_sender *sender) {
-    leat_statistics statistics;
-    leat_sender_statistics(sender, &statistics);
-    return statistics.doorbells_rung;
-}
 
 static void receive_all(leat_receiver *receiver, uint32_t *next) {
     uint32_t value;
@@ -365,67 +358,6 @@ static void one_that_never_sleeps_keeps_the_loop_awake(void **state) {
     leat_doorbell_close(doorbell);
 }
 
-static void receive_one(leat_doorbell *doorbell, leat_receiver *receiver, char expected) {
-    char byte = 0;
-    size_t size;
-    assert_ptr_equal(next_named(doorbell), receiver);
-    assert_ok(leat_recv(receiver, &byte, 1, &size, LEAT_NOW));
-    assert_int_equal(byte, expected);
-}
-
-/* Only after something was there, and for no longer than the spin. */
-static void an_adaptive_one_looks_for_a_while_before_it_sleeps(void **state) {
-    (void)state;
-    leat_doorbell *doorbell = open_doorbell();
-    leat_channel_options options = {.spin_us = 1000000000};
-    leat_sender *sender = open_sender("adaptive", &sleeps);
-    leat_receiver *receiver = open_receiver("adaptive", &options);
-    assert_ok(leat_doorbell_add_receiver(doorbell, receiver, receiver));
-    if (receiver->side.spin_ns == 0)
-        skip(); /* a single processor */
-    take_marks(doorbell, receiver);
-    for (char letter = 'a'; letter <= 'z'; letter++) {
-        assert_ptr_equal(named(doorbell), NULL);
-        assert_true(rings(doorbell, 0)); /* it looks again */
-        assert_ok(leat_send(sender, &letter, 1, LEAT_NOW));
-        receive_one(doorbell, receiver, letter);
-    }
-    assert_int_equal(doorbells_rung(sender), 0); /* nobody has to ring for one that looks */
-    assert_int_equal(statistics_of(doorbell).announced, 0);
-    leat_receiver_close(receiver);
-    leat_sender_close(sender);
-    leat_doorbell_close(doorbell);
-}
-
-/* A wait that a spin would not have covered makes the next spin shorter. */
-static void the_spin_in_a_loop_adapts(void **state) {
-    (void)state;
-    leat_doorbell *doorbell = open_doorbell();
-    leat_channel_options options = {.spin_us = 1000};
-    leat_sender *sender = open_sender("adapts", &sleeps);
-    leat_receiver *receiver = open_receiver("adapts", &options);
-    assert_ok(leat_doorbell_add_receiver(doorbell, receiver, receiver));
-    if (receiver->side.spin_ns == 0)
-        skip(); /* a single processor */
-    take_marks(doorbell, receiver);
-    assert_ok(leat_send(sender, "a", 1, LEAT_NOW));
-    receive_one(doorbell, receiver, 'a');
-    uint64_t before = 1000000;
-    assert_int_equal(receiver->side.spin_ns, before);
-    for (int round = 0; round < 5; round++) {
-        while (named(doorbell) == NULL && rings(doorbell, 0))
-            ;
-        usleep(3000);
-        assert_ok(leat_send(sender, "b", 1, LEAT_NOW));
-        receive_one(doorbell, receiver, 'b');
-        assert_true(receiver->side.spin_ns < before);
-        before = receiver->side.spin_ns;
-    }
-    leat_receiver_close(receiver);
-    leat_sender_close(sender);
-    leat_doorbell_close(doorbell);
-}
-
 /* --- Nothing is lost ----------------------------------------------------------------------------------------------------------- */
 
 static int send_at_the_edge(void *context) {
@@ -617,8 +549,6 @@ int main(void) {
         HARNESS_TEST(a_sender_is_told_of_room_and_of_the_receiver),
         HARNESS_TEST(who_wants_no_room_is_not_rung_for_any),
         HARNESS_TEST(one_that_never_sleeps_keeps_the_loop_awake),
-        HARNESS_TEST(an_adaptive_one_looks_for_a_while_before_it_sleeps),
-        HARNESS_TEST(the_spin_in_a_loop_adapts),
         HARNESS_TEST_WITHIN(no_ring_is_lost_at_the_edge_of_sleep, 1200),
         HARNESS_TEST_WITHIN(stopping_either_side_loses_nothing, 1200),
         HARNESS_TEST(who_does_not_find_the_bell_touches_the_file),

@@ -1,6 +1,76 @@
-/* test_doorbell_wakes.c - how long an event loop took to wake up is measured when it slept and was rung for, and only then. */
+/* test_doorbell_wakes.c - when an event loop looks and when it sleeps; how long it took to wake up is measured when it slept and was rung for, and
+ * only then. */
+#include <stdlib.h>
+#include <unistd.h>
+
 #include "channel_pair.h"
+#include "channels/receiver.h"
 #include "doorbell_loop.h"
+
+/* --- Looking before sleeping ------------------------------------------------------------------------------------------------- */
+
+static void receive_one(leat_doorbell *doorbell, leat_receiver *receiver, char expected) {
+    char byte = 0;
+    size_t size;
+    assert_ptr_equal(next_named(doorbell), receiver);
+    assert_ok(leat_recv(receiver, &byte, 1, &size, LEAT_NOW));
+    assert_int_equal(byte, expected);
+}
+
+/* Only after something was there, and for no longer than the spin. */
+static void an_adaptive_one_looks_for_a_while_before_it_sleeps(void **state) {
+    (void)state;
+    leat_doorbell *doorbell = open_doorbell();
+    leat_channel_options options = {.spin_us = 1000000000};
+    leat_sender *sender = open_sender("adaptive", &sleeps);
+    leat_receiver *receiver = open_receiver("adaptive", &options);
+    assert_ok(leat_doorbell_add_receiver(doorbell, receiver, receiver));
+    if (receiver->side.spin_ns == 0)
+        skip(); /* a single processor */
+    take_marks(doorbell, receiver);
+    for (char letter = 'a'; letter <= 'z'; letter++) {
+        assert_ptr_equal(named(doorbell), NULL);
+        assert_true(rings(doorbell, 0)); /* it looks again */
+        assert_ok(leat_send(sender, &letter, 1, LEAT_NOW));
+        receive_one(doorbell, receiver, letter);
+    }
+    assert_int_equal(doorbells_rung(sender), 0); /* nobody has to ring for one that looks */
+    assert_int_equal(statistics_of(doorbell).announced, 0);
+    leat_receiver_close(receiver);
+    leat_sender_close(sender);
+    leat_doorbell_close(doorbell);
+}
+
+/* A wait that a spin would not have covered makes the next spin shorter. */
+static void the_spin_in_a_loop_adapts(void **state) {
+    (void)state;
+    leat_doorbell *doorbell = open_doorbell();
+    leat_channel_options options = {.spin_us = 1000};
+    leat_sender *sender = open_sender("adapts", &sleeps);
+    leat_receiver *receiver = open_receiver("adapts", &options);
+    assert_ok(leat_doorbell_add_receiver(doorbell, receiver, receiver));
+    if (receiver->side.spin_ns == 0)
+        skip(); /* a single processor */
+    take_marks(doorbell, receiver);
+    assert_ok(leat_send(sender, "a", 1, LEAT_NOW));
+    receive_one(doorbell, receiver, 'a');
+    uint64_t before = 1000000;
+    assert_int_equal(receiver->side.spin_ns, before);
+    for (int round = 0; round < 5; round++) {
+        while (named(doorbell) == NULL && rings(doorbell, 0))
+            ;
+        usleep(3000);
+        assert_ok(leat_send(sender, "b", 1, LEAT_NOW));
+        receive_one(doorbell, receiver, 'b');
+        assert_true(receiver->side.spin_ns < before);
+        before = receiver->side.spin_ns;
+    }
+    leat_receiver_close(receiver);
+    leat_sender_close(sender);
+    leat_doorbell_close(doorbell);
+}
+
+/* --- Waking up ------------------------------------------------------------------------------------------------------------------ */
 
 static void a_loop_that_was_woken_counts_it_once(void **state) {
     (void)state;
@@ -55,7 +125,10 @@ static void a_sender_that_was_woken_for_room_counts_it(void **state) {
 }
 
 int main(void) {
+    cmocka_set_test_filter(getenv("LEAT_DOORBELL_ONLY"));
     const struct CMUnitTest tests[] = {
+        HARNESS_TEST(an_adaptive_one_looks_for_a_while_before_it_sleeps),
+        HARNESS_TEST(the_spin_in_a_loop_adapts),
         HARNESS_TEST(a_loop_that_was_woken_counts_it_once),
         HARNESS_TEST(a_sender_that_was_woken_for_room_counts_it),
     };

@@ -15,7 +15,7 @@ cc=${CC:-cc}
 flags="-std=c11 -O1 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -DLEAT_STATIC -fvisibility=hidden -I$source/include -I$source -I$source/tests"
 killed=0 failures=0
 
-for test in crash_points crash_round crash_step ring_exhaustive watch sync sync_pi doorbell doorbell_many; do
+for test in crash_points crash_round crash_step ring_exhaustive watch sync sync_pi doorbell doorbell_many doorbell_wakes; do
     file=$source/tests/$test.c
     [ -f "$file" ] || file=$source/tests/test_$test.c
     # shellcheck disable=SC2086
@@ -43,7 +43,7 @@ run() {
     watch) LEAT_WATCH_ONLY=$3 timeout 100 "$2" ;;
     sync) LEAT_SYNC_ONLY=$3 timeout 100 "$2" ;;
     sync_pi) LEAT_SYNC_PI_ONLY=$3 timeout 100 "$2" ;;
-    doorbell | doorbell_many) LEAT_DOORBELL_ONLY=$3 timeout 100 "$2" ;;
+    doorbell | doorbell_many | doorbell_wakes) LEAT_DOORBELL_ONLY=$3 timeout 100 "$2" ;;
     esac >"$work/log" 2>&1
 }
 
@@ -199,8 +199,8 @@ mutant doorbell_rung_only_by_wake channels/side.c doorbell "it_rings_once*" 's/^
 mutant doorbell_not_touched channels/side.c doorbell "who_does_not_find*" 's/^    else if ((ticket & LEAT__LOOPS) == 0 || !ring_doorbell(side))/    else if ((ticket \& LEAT__LOOPS) == 0 || (ring_doorbell(side), false))/'
 mutant doorbell_rung_for_nothing channels/doorbell_item.c doorbell "who_wants_no_room*" '/^static void announce_side(/,/^}/s/^    bool news_only = .*/    bool news_only = false;/'
 mutant doorbell_first_receiver_unnamed channels/doorbell_item.c doorbell "a_sender_is_told*" '/^static bool meets(/,/^}/s/^    item->met = true;/    return false;/'
-mutant doorbell_looks_for_ever channels/doorbell_item.c doorbell "the_spin_in*" '/^bool leat__item_stays_awake(/,/^}/s/^    return now - item->idle_since_ns < side->spin_ns;/    return true;/'
-mutant doorbell_looks_never channels/doorbell_item.c doorbell "an_adaptive_one*" '/^bool leat__item_stays_awake(/,/^}/s/^    return now - item->idle_since_ns < side->spin_ns;/    return false;/'
+mutant doorbell_looks_for_ever channels/doorbell_item.c doorbell_wakes "the_spin_in*" '/^bool leat__item_stays_awake(/,/^}/s/^    return now - item->idle_since_ns < side->spin_ns;/    return true;/'
+mutant doorbell_looks_never channels/doorbell_item.c doorbell_wakes "an_adaptive_one*" '/^bool leat__item_stays_awake(/,/^}/s/^    return now - item->idle_since_ns < side->spin_ns;/    return false;/'
 mutant turn_not_wished_for channels/doorbell_item.c doorbell_many "it_is_told_of_the_end*" '/^static bool announce_in_turn(/,/^}/s/^        leat__store_relaxed32(.*/        (void)item;/'
 mutant turn_ends_in_silence channels/sender.c doorbell_many "it_is_told_of_the_end*" '/^void leat__sender_end_turn(/,/^}/s/^        leat__side_touch_senders(.*/        (void)loops;/'
 mutant turn_hides_a_loop channels/side.c doorbell_many "one_that_sleeps*" '/^void leat__side_announce(/,/^}/s/^        leat__store_relaxed32(&own->loops, 1);/        (void)own;/'
