@@ -65,7 +65,14 @@ static int take_turn(struct leat__item *item, uint64_t within_ns, bool *taken) {
     *taken = !sender->has_turn;
     int result = leat__sender_take_turn(sender, within_ns == 0 ? LEAT_NOW : leat__os_now() + within_ns);
     *taken = *taken && result == LEAT_OK;
-    return result == LEAT_ETIMEDOUT ? LEAT_EAGAIN : result;
+    return result == LEAT_ETIMEDOUT || result == LEAT_EINTR ? LEAT_EAGAIN : result;
+}
+
+/* There is an error: whoever wants room finds out by trying, and is told to once. To the others it means nothing, for good. */
+static bool gives_up_wish(struct leat__item *item) {
+    bool wanted = item->wants_room;
+    item->wants_room = false;
+    return wanted;
 }
 
 static void end_turn(struct leat__item *item, bool taken) {
@@ -79,7 +86,7 @@ static bool finds_room_in_turn(struct leat__item *item) {
     if (!item->wants_room)
         return false;
     int result = take_turn(item, 0, &taken);
-    bool room = result == LEAT_OK ? has_room(item) : result != LEAT_EAGAIN;
+    bool room = result == LEAT_OK ? has_room(item) : result != LEAT_EAGAIN && gives_up_wish(item);
     end_turn(item, taken);
     return room;
 }
@@ -120,9 +127,16 @@ bool leat__item_stays_awake(struct leat__item *item) {
 
 /* --- Announcing --------------------------------------------------------------------------------------------------------- */
 
-/* Of many senders another one may want room, whose announcement this overwrites. */
+/* Of many senders another one may want room, whose announcement this overwrites; unless it was rung for: then that one looks again, and says so anew. */
+static bool another_wants_room(const struct leat__item *item) {
+    const struct leat__side *side = item->side;
+    uint32_t ticket = leat__load_relaxed32(&side->own->waiting);
+    return item->many && (ticket & LEAT__LOOPS) != 0 && (ticket & LEAT__NEWS) == 0 &&
+           leat__load_acquire32(&side->peer->rung) != ticket; /* noted after the touch */
+}
+
 static void announce_side(struct leat__item *item) {
-    bool news_only = !item->receives && !item->many && !item->wants_room;
+    bool news_only = !item->receives && !item->wants_room && !another_wants_room(item);
     leat__side_announce(item->side, LEAT__WATCHES | LEAT__LOOPS | (news_only ? LEAT__NEWS : 0));
     leat__fence_full(); /* [S1] the announcement before the look */
     if (!leat__side_cool_peer(item->side) && item->looks == 0)
@@ -141,7 +155,7 @@ static bool announce_in_turn(struct leat__item *item) {
     if (result == LEAT_EAGAIN)
         return meets(item) || has_news(item);
     if (result != LEAT_OK)
-        return true;
+        return gives_up_wish(item) || meets(item) || has_news(item);
     announce_side(item);
     bool something = has_room(item);
     end_turn(item, taken);

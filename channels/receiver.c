@@ -358,6 +358,8 @@ static void look_anew(leat_receiver *receiver) {
     if (receiver->ring.held == 0)
         return;
     leat__ring_unhold(&receiver->ring);
+    receiver->side.peer_state = receiver->oldest_state;
+    receiver->side.peer_seen = receiver->oldest_seen;
     check_in(receiver);
 }
 
@@ -384,9 +386,17 @@ int leat_peek_many(leat_receiver *receiver, leat_message *messages, size_t max, 
     return result;
 }
 
+static void note_oldest(leat_receiver *receiver) {
+    if (receiver->ring.held > 0)
+        return;
+    receiver->oldest_state = receiver->side.peer_state;
+    receiver->oldest_seen = receiver->side.peer_seen;
+}
+
 /* From the head on, which goes along. */
 static size_t hold_from(leat_receiver *receiver, leat_message *messages, size_t max, struct leat__record *record) {
     size_t done = 0;
+    note_oldest(receiver);
     do {
         messages[done++] = (leat_message){record->payload, (size_t)record->length};
         receiver->peeked_bytes += record->length;
@@ -403,8 +413,10 @@ int leat_peek_more(leat_receiver *receiver, leat_message *messages, size_t max, 
         result = leat__fail(LEAT_EINVAL, 0, "room for no message");
     if (result != LEAT_OK)
         return result;
-    if (receiver->peeked > 0 && receiver->ring.held == 0) /* peeked at without moving the head */
+    if (receiver->peeked > 0 && receiver->ring.held == 0) { /* peeked at without moving the head */
+        note_oldest(receiver);
         leat__ring_hold(&receiver->ring, receiver->peeked_end);
+    }
     receiver->window = receiver->ring.lane.window = 0;
     result = first_message(receiver, &record, deadline_ns);
     if (result == LEAT_OK)
@@ -430,6 +442,15 @@ int leat_peek(leat_receiver *receiver, leat_message *message, uint64_t deadline_
     return LEAT_OK;
 }
 
+/* A mark is released with the messages around it: what it told is known before the oldest of those that stay. A death has no mark but the next
+ * sender's. */
+static void pass_oldest(leat_receiver *receiver, const struct leat__record *record) {
+    uint64_t mark;
+    memcpy(&mark, record->payload, sizeof mark);
+    receiver->oldest_seen = (uint32_t)mark;
+    receiver->oldest_state = record->type == LEAT__OPEN_MARK ? LEAT_PEER_PRESENT : LEAT_PEER_CLOSED;
+}
+
 /* Finds the end of the first `amount` of the messages peeked at by walking over them again: their headers are still there. Between those that
  * are held there are marks, of which has been told. */
 static int end_of(leat_receiver *receiver, size_t amount, uint64_t *end, uint64_t *bytes) {
@@ -442,6 +463,8 @@ static int end_of(leat_receiver *receiver, size_t amount, uint64_t *end, uint64_
             return leat__fail(LEAT_ECORRUPT, 0, "the sender changed messages that it had sent");
         }
         *end = record.end;
+        if (record.type == LEAT__OPEN_MARK || record.type == LEAT__END_MARK)
+            pass_oldest(receiver, &record);
         if (record.type != LEAT__MESSAGE)
             continue;
         *bytes += record.length;

@@ -19,6 +19,8 @@ struct leat_receiver {
     size_t peeked;          /* messages handed out in place and not released; if the ring holds any, all of them are held */
     uint64_t peeked_end;    /* position behind the last of them */
     uint64_t peeked_bytes;  /* their payload */
+    leat_peer oldest_state; /* while the ring holds any: what was known of the sender before the oldest of them, */
+    uint32_t oldest_seen;   /* to be told again what came between if they are looked at anew */
     uint64_t window;        /* the lane's, to be put back when the one message peeked at the short way is released; else 0 */
 };
 

@@ -21,6 +21,8 @@ static int attach(struct leat__side *side) {
     uint32_t sender = leat__load_acquire32(&side->peer->opened), closed = leat__load_acquire32(&side->peer->closed);
     side->peer_seen = sender == closed ? sender : sender - 1; /* one that is there, or died there, is news */
     leat__side_ring(side); /* a sender that waits for a receiver */
+    if (leat__load_relaxed32(&side->peer->many) != 0) /* one in a loop whom another one's turn keeps from announcing itself */
+        leat__side_touch_senders(side);
     return LEAT_OK;
 }
 

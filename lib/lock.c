@@ -57,6 +57,12 @@ static int sleep_and_try(struct leat__lock *lock, leat__file file, unsigned slot
     return result == LEAT_EBUSY && slept == LEAT_EINTR ? LEAT_EINTR : result;
 }
 
+/* Who leaves without the lock may have been given the one wake that there was: the holder's release has to look after the others. */
+static void pass_wake_on(struct leat__lock *lock) {
+    leat__store_relaxed32(&lock->contended, 1);
+    leat__fence_full(); /* [L3] before the last look: a lock that was released meanwhile is found free */
+}
+
 int leat__lock_acquire(struct leat__lock *lock, leat__file file, unsigned slot, uint64_t deadline_ns,
                        bool interruptible) {
     int result = leat__lock_try(lock, file, slot, leat__lock_slot(leat__load_relaxed64(&lock->owner)) == slot);
@@ -66,6 +72,8 @@ int leat__lock_acquire(struct leat__lock *lock, leat__file file, unsigned slot, 
     }
     while (result == LEAT_EBUSY) {
         if (leat__os_now() >= deadline_ns) {
+            if (deadline_ns != LEAT_NOW)
+                pass_wake_on(lock);
             result = leat__lock_try(lock, file, slot, true);
             return result != LEAT_EBUSY ? result : deadline_ns == LEAT_NOW ? LEAT_EAGAIN : LEAT_ETIMEDOUT;
         }

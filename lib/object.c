@@ -282,7 +282,8 @@ bool leat__object_take_setup(leat__file file) {
 }
 
 bool leat__object_unsettle(struct leat__object *object) {
-    return leat__object_take_setup(object->resource.file);
+    object->held_up = !leat__object_take_setup(object->resource.file);
+    return !object->held_up;
 }
 
 int leat__object_map_private(struct leat__object *object, uint64_t *allowance) {
@@ -302,7 +303,8 @@ int leat__object_map_private(struct leat__object *object, uint64_t *allowance) {
 static void remove_if_last(struct leat__object *object) {
     leat__file file = object->resource.file, directory;
     if (object->writable) {
-        if (leat__object_take_setup(file) && !leat__os_has_users(file))
+        bool taken = object->held_up ? leat__os_lock(file, LEAT__LOCK_SETUP, LEAT__EXCLUSIVE) == LEAT_OK : leat__object_take_setup(file);
+        if (taken && !leat__os_has_users(file))
             (void)leat__os_file_remove(object->scope, object->file_name, file);
     } else if (leat__os_directory_open(object->scope, false, &directory) == LEAT_OK) {
         (void)leat__object_heal(object->scope, directory, object->file_name, NULL);

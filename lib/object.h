@@ -34,6 +34,7 @@ struct leat__object {
     bool writable;      /* the file is open for writing, so that exclusive locks are possible */
     bool temporary;     /* dies with its last user */
     bool created;       /* by this open */
+    bool held_up;       /* closing has waited for a second already, in vain */
     uint64_t bell;      /* the number of the bell that resource.bell is, or was looked for in vain; 0: none yet */
     struct leat__item *item; /* its place in a doorbell (channels/doorbell.h), or NULL, and what to do there before it closes */
     void (*forget)(struct leat__item *item);

@@ -196,9 +196,15 @@ void leat__uv_give_back(struct leat_uv_loop *shared) {
         close_shared(shared);
 }
 
-void leat__uv_join(uv_timer_t *uv, struct leat_uv_item *item, uv_timer_cb mark) {
+/* Never called: by it leat's handles are known. */
+static void mark(uv_timer_t *uv) {
+    (void)uv;
+}
+
+void leat__uv_join(uv_timer_t *uv, struct leat_uv_item *item, void (*close)(uv_handle_t *handle, uv_close_cb callback)) {
     (void)uv_timer_init(item->shared->loop, uv); /* cannot fail */
     uv->timer_cb = mark;
+    item->close = close;
     item->shared->channels++;
 }
 
@@ -230,12 +236,8 @@ static bool is_shared(const uv_handle_t *handle) {
 void leat_uv_close(uv_handle_t *handle, uv_close_cb callback) {
     if (uv_is_closing(handle) || is_shared(handle))
         return;
-    if (leat__uv_receiver_is(handle))
-        leat_uv_receiver_close((leat_uv_receiver_t *)handle, callback);
-    else if (leat__uv_sender_is(handle))
-        leat_uv_sender_close((leat_uv_sender_t *)handle, callback);
-    else if (leat__uv_waiter_is(handle))
-        leat_uv_waiter_close((leat_uv_waiter_t *)handle, callback);
+    if (handle->type == UV_TIMER && ((uv_timer_t *)handle)->timer_cb == mark)
+        ((struct leat_uv_any *)handle)->item.close(handle, callback);
     else
         uv_close(handle, callback);
 }

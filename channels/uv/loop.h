@@ -14,6 +14,12 @@
 #include "leat/doorbell.h"
 #include "leat/uv.h"
 
+/* What all handles of leat's begin with. */
+struct leat_uv_any {
+    uv_timer_t uv;
+    struct leat_uv_item item;
+};
+
 struct leat_uv_loop {
     uv_loop_t *loop;
     leat_doorbell *doorbell;
@@ -29,8 +35,8 @@ struct leat_uv_loop {
 int leat__uv_share(uv_loop_t *loop, struct leat_uv_loop **shared);
 void leat__uv_give_back(struct leat_uv_loop *shared);
 
-/* Makes the handle part of its loop, item->shared. Cannot fail. `mark` is a callback that is never called: by it the handle is known. */
-void leat__uv_join(uv_timer_t *uv, struct leat_uv_item *item, uv_timer_cb mark);
+/* Makes the handle, whose first two members these are, part of its loop, item->shared. `close` is what leat_uv_close does with it. Cannot fail. */
+void leat__uv_join(uv_timer_t *uv, struct leat_uv_item *item, void (*close)(uv_handle_t *handle, uv_close_cb callback));
 
 /* Out of the loop: `closed` is called when libuv is done with the handle. The channel is closed by the caller. */
 void leat__uv_leave(uv_timer_t *uv, struct leat_uv_item *item, uv_close_cb closed);
@@ -46,10 +52,5 @@ void leat__uv_tell_later(struct leat_uv_item *item);
 
 /* It tells no more. */
 void leat__uv_leave_telling(struct leat_uv_item *item);
-
-/* What a handle is. */
-bool leat__uv_receiver_is(const uv_handle_t *handle);
-bool leat__uv_sender_is(const uv_handle_t *handle);
-bool leat__uv_waiter_is(const uv_handle_t *handle);
 
 #endif

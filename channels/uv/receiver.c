@@ -9,14 +9,6 @@ static leat_uv_receiver_t *of_item(struct leat_uv_item *item) {
     return (leat_uv_receiver_t *)((char *)item - offsetof(leat_uv_receiver_t, item));
 }
 
-static void mark(uv_timer_t *uv) {
-    (void)uv;
-}
-
-bool leat__uv_receiver_is(const uv_handle_t *handle) {
-    return handle->type == UV_TIMER && ((const uv_timer_t *)handle)->timer_cb == mark;
-}
-
 static bool is_closing(const leat_uv_receiver_t *receiver) {
     return uv_is_closing((const uv_handle_t *)&receiver->uv) != 0;
 }
@@ -50,10 +42,12 @@ static void tell(leat_uv_receiver_t *receiver, leat_peer peer, int status) {
 }
 
 /* That the first sender has come is no news for those who wait for messages; here it is. Who sent something, or left, had come, even if it was
- * gone before anybody looked. */
+ * gone before anybody looked. That one has come back is news, which is told as such. */
 static void meet(leat_uv_receiver_t *receiver, int result) {
     bool came = result == LEAT_OK || result == LEAT_ECLOSED || result == LEAT_EPEERDIED;
-    if (receiver->met || !receiver->started || (!came && leat_receiver_peer(receiver->channel) != LEAT_PEER_PRESENT))
+    if (receiver->met || !receiver->started || result == LEAT_EPEERBACK)
+        return;
+    if (!came && leat_receiver_peer(receiver->channel) != LEAT_PEER_PRESENT)
         return;
     receiver->met = true;
     tell(receiver, LEAT_PEER_PRESENT, 0);
@@ -145,6 +139,10 @@ static void work(struct leat_uv_item *item) {
 
 /* --- Life ------------------------------------------------------------------------------------------------------------------ */
 
+static void close_any(uv_handle_t *handle, uv_close_cb callback) {
+    leat_uv_receiver_close((leat_uv_receiver_t *)handle, callback);
+}
+
 int leat_uv_receiver_init(uv_loop_t *loop, leat_uv_receiver_t *receiver, leat_receiver *channel) {
     if (loop == NULL || receiver == NULL || channel == NULL)
         return UV_EINVAL;
@@ -152,7 +150,7 @@ int leat_uv_receiver_init(uv_loop_t *loop, leat_uv_receiver_t *receiver, leat_re
     int result = leat__uv_share(loop, &receiver->item.shared);
     if (result != 0)
         return result;
-    leat__uv_join(&receiver->uv, &receiver->item, mark);
+    leat__uv_join(&receiver->uv, &receiver->item, close_any);
     receiver->item.work = work;
     receiver->item.tell = tell_kept;
     receiver->channel = channel;

@@ -6,16 +6,10 @@
 
 #include "channels/uv/loop.h"
 
+#define BATCH 64
+
 static leat_uv_sender_t *of_item(struct leat_uv_item *item) {
     return (leat_uv_sender_t *)((char *)item - offsetof(leat_uv_sender_t, item));
-}
-
-static void mark(uv_timer_t *uv) {
-    (void)uv;
-}
-
-bool leat__uv_sender_is(const uv_handle_t *handle) {
-    return handle->type == UV_TIMER && ((const uv_timer_t *)handle)->timer_cb == mark;
 }
 
 static bool is_closing(const leat_uv_sender_t *sender) {
@@ -70,10 +64,14 @@ static void want_room(leat_uv_sender_t *sender, size_t size) {
     (void)asked;
 }
 
-/* Sends what there is room for. */
+/* Sends what there is room for, but no more than a batch: then others have their turn, and the doorbell names the sender again, for there is room. */
 static void flush(leat_uv_sender_t *sender) {
-    while (sender->queue != NULL) {
+    for (unsigned sent = 0; sender->queue != NULL; sent++) {
         const leat_uv_send_t *request = sender->queue;
+        if (sent == BATCH) {
+            want_room(sender, request->size);
+            break;
+        }
         int result = leat_send(sender->channel, request->message, request->size, LEAT_NOW);
         if (result == LEAT_EAGAIN) {
             want_room(sender, request->size);
@@ -92,15 +90,20 @@ static void tell(leat_uv_sender_t *sender, leat_peer peer) {
         sender->on_peer(sender, peer, 0);
 }
 
+/* `met`: the program knows of the receiver that is there. */
 static void tell_one(leat_uv_sender_t *sender, int news) {
     if (news == LEAT_OK)
         return;
-    if (news != LEAT_EPEERBACK && sender->started && !sender->met) /* it came and went before anybody looked */
+    if (!sender->met) { /* it came, or came and went before anybody looked */
+        sender->met = sender->started;
         tell(sender, LEAT_PEER_PRESENT);
-    sender->met = sender->met || sender->started;
-    if (news != LEAT_EPEERBACK && sender->finishing && !is_closing(sender))
+    }
+    if (news == LEAT_EPEERBACK)
+        return;
+    sender->met = false;
+    if (sender->finishing && !is_closing(sender))
         cancel_all(sender);
-    tell(sender, news == LEAT_EPEERBACK ? LEAT_PEER_PRESENT : news == LEAT_ECLOSED ? LEAT_PEER_CLOSED : LEAT_PEER_DIED);
+    tell(sender, news == LEAT_ECLOSED ? LEAT_PEER_CLOSED : LEAT_PEER_DIED);
 }
 
 static void tell_news(leat_uv_sender_t *sender) {
@@ -159,9 +162,9 @@ static void work(struct leat_uv_item *item) {
     if (is_closing(sender))
         return;
     flush(sender);
-    if (sender->wants_room && sender->queue == NULL) {
+    if (sender->wants_room && sender->queue == NULL && sender->started) { /* a stopped one's wish waits for the next start */
         sender->wants_room = false;
-        if (sender->on_writable != NULL && sender->started)
+        if (sender->on_writable != NULL)
             sender->on_writable(sender);
     }
     close_if_finished(sender);
@@ -181,6 +184,7 @@ int leat_uv_try_send(leat_uv_sender_t *sender, const void *message, size_t size)
     else if (result != LEAT_EAGAIN)
         return leat_uv_error(result);
     sender->wants_room = true;
+    sender->wanted = size;
     if (sender->queue == NULL)
         want_room(sender, size);
     return UV_EAGAIN;
@@ -218,6 +222,10 @@ leat_sender *leat_uv_sender_channel(const leat_uv_sender_t *sender) {
 
 /* --- Life ---------------------------------------------------------------------------------------------------------------------- */
 
+static void close_any(uv_handle_t *handle, uv_close_cb callback) {
+    leat_uv_sender_close((leat_uv_sender_t *)handle, callback);
+}
+
 int leat_uv_sender_init(uv_loop_t *loop, leat_uv_sender_t *sender, leat_sender *channel) {
     if (loop == NULL || sender == NULL || channel == NULL)
         return UV_EINVAL;
@@ -230,7 +238,7 @@ int leat_uv_sender_init(uv_loop_t *loop, leat_uv_sender_t *sender, leat_sender *
         leat__uv_give_back(sender->item.shared);
         return leat_uv_error(result);
     }
-    leat__uv_join(&sender->uv, &sender->item, mark);
+    leat__uv_join(&sender->uv, &sender->item, close_any);
     sender->item.work = work;
     sender->item.tell = tell_done;
     sender->channel = channel;
@@ -260,6 +268,8 @@ int leat_uv_sender_start(leat_uv_sender_t *sender, leat_uv_writable_cb on_writab
     sender->started = true;
     update_active(sender);
     leat__uv_tell_later(&sender->item); /* of a receiver that is there */
+    if (sender->wants_room && sender->queue == NULL)
+        want_room(sender, sender->wanted); /* it can have come meanwhile */
     return 0;
 }
 

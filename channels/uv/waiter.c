@@ -7,14 +7,6 @@ static leat_uv_waiter_t *of_item(struct leat_uv_item *item) {
     return (leat_uv_waiter_t *)((char *)item - offsetof(leat_uv_waiter_t, item));
 }
 
-static void mark(uv_timer_t *uv) {
-    (void)uv;
-}
-
-bool leat__uv_waiter_is(const uv_handle_t *handle) {
-    return handle->type == UV_TIMER && ((const uv_timer_t *)handle)->timer_cb == mark;
-}
-
 static bool is_closing(const leat_uv_waiter_t *waiter) {
     return uv_is_closing((const uv_handle_t *)&waiter->uv) != 0;
 }
@@ -29,6 +21,10 @@ static void work(struct leat_uv_item *item) {
     waiter->on_taken(waiter, result);
 }
 
+static void close_any(uv_handle_t *handle, uv_close_cb callback) {
+    leat_uv_waiter_close((leat_uv_waiter_t *)handle, callback);
+}
+
 int leat_uv_waiter_init(uv_loop_t *loop, leat_uv_waiter_t *waiter, leat_waitable *object) {
     if (loop == NULL || waiter == NULL || object == NULL)
         return UV_EINVAL;
@@ -40,7 +36,7 @@ int leat_uv_waiter_init(uv_loop_t *loop, leat_uv_waiter_t *waiter, leat_waitable
     result = leat__uv_share(loop, &waiter->item.shared);
     if (result != 0)
         return result;
-    leat__uv_join(&waiter->uv, &waiter->item, mark);
+    leat__uv_join(&waiter->uv, &waiter->item, close_any);
     waiter->item.work = work;
     waiter->object = object;
     waiter->once = info.manual_reset || info.kind == LEAT_KIND_MUTEX; /* could be had again at once, or must not be had twice */

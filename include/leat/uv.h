@@ -70,6 +70,7 @@ typedef void (*leat_uv_peer_cb)(leat_uv_receiver_t *receiver, leat_peer peer, in
 struct leat_uv_item {
     void (*work)(struct leat_uv_item *item);
     void (*tell)(struct leat_uv_item *item);
+    void (*close)(uv_handle_t *handle, uv_close_cb callback);
     struct leat_uv_loop *shared;
     struct leat_uv_item *next_telling;
     bool telling;
@@ -165,6 +166,7 @@ struct leat_uv_sender_s {
     leat_uv_send_t *queue, **queue_end; /* not sent yet */
     leat_uv_send_t *done, **done_end;   /* to be told of */
     size_t queued, high_water;
+    size_t wanted; /* while wants_room: what leat_uv_try_send had no room for */
     int news[2]; /* of the receiver, to be told of, in this order */
     bool started, wants_room, met, finishing;
 };
