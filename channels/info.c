@@ -1,6 +1,6 @@
 /* channels/info.c - reading a channel's state from outside (leat_channel_info_read).
  *
- * The pages are copied through the file, not mapped: nothing can fault, nothing is locked, nobody is disturbed. The copies are
+ * The pages are copied by the kernel: nothing can fault, nothing is locked, nobody is woken. The copies are
  * snapshots whose words may be a few messages apart. */
 #include <stdlib.h>
 
@@ -22,9 +22,9 @@ static leat_peer state_of(leat__file file, const struct leat__role_page *page, e
 }
 
 static int read_pages(leat__file file, uint64_t capacity, struct pages *pages, leat_channel_info *info) {
-    int result = leat__os_file_read(file, LEAT__RECEIVER_PAGE, &pages->receiver, sizeof pages->receiver);
+    int result = leat__os_file_peek(file, LEAT__RECEIVER_PAGE, &pages->receiver, sizeof pages->receiver);
     if (result == LEAT_OK)
-        result = leat__os_file_read(file, LEAT__SENDER_PAGE, &pages->sender, sizeof pages->sender);
+        result = leat__os_file_peek(file, LEAT__SENDER_PAGE, &pages->sender, sizeof pages->sender);
     if (result != LEAT_OK)
         return result;
     *info = (leat_channel_info){.capacity = capacity, .max_message = leat__max_message(capacity)};

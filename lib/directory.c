@@ -31,7 +31,7 @@ static int describe_file(leat__file file, const char *file_name, leat_scope scop
         .inode = status.inode,
     };
     found.in_use = found.users > 0;
-    found.damaged = leat__header_read(file, &status, &found.kind, NULL) != LEAT_OK;
+    found.damaged = leat__header_peek(file, &status, &found.kind, NULL) != LEAT_OK;
     result = leat__name_decode(file_name, found.name);
     if (result == LEAT_OK)
         *info = found;

@@ -55,13 +55,13 @@ static int validate(const struct leat__header *header, const struct leat__file_s
     return LEAT_OK;
 }
 
-int leat__header_read(leat__file file, const struct leat__file_status *status, leat_kind *kind,
-                      struct leat__header *header_out) {
+static int read_by(int (*read)(leat__file file, uint64_t offset, void *buffer, size_t size), leat__file file,
+                   const struct leat__file_status *status, leat_kind *kind, struct leat__header *header_out) {
     struct leat__header header;
     *kind = LEAT_KIND_REGION;
     if (status->size < sizeof header)
         return LEAT_OK;
-    int result = leat__os_file_read(file, 0, &header, sizeof header);
+    int result = read(file, 0, &header, sizeof header);
     if (result != LEAT_OK)
         return result;
     if (header.magic != LEAT__MAGIC || header.inode != status->inode)
@@ -71,4 +71,12 @@ int leat__header_read(leat__file file, const struct leat__file_status *status, l
     if (result == LEAT_OK && header_out != NULL)
         *header_out = header;
     return result;
+}
+
+int leat__header_read(leat__file file, const struct leat__file_status *status, leat_kind *kind, struct leat__header *header) {
+    return read_by(leat__os_file_read, file, status, kind, header);
+}
+
+int leat__header_peek(leat__file file, const struct leat__file_status *status, leat_kind *kind, struct leat__header *header) {
+    return read_by(leat__os_file_peek, file, status, kind, header);
 }

@@ -48,7 +48,7 @@ static int look_at(leat__file file, leat_scope scope,
     if (result == LEAT_OK)
         result = leat__object_check_file(&status, scope);
     if (result == LEAT_OK)
-        result = leat__header_read(file, &status, &kind, &header);
+        result = leat__header_peek(file, &status, &kind, &header);
     return result == LEAT_OK ? look(file, kind, &header, context) : result;
 }
 

@@ -176,6 +176,9 @@ int leat__os_name_remove(leat__file directory, const char *file_name);
 int leat__os_file_read(leat__file file, uint64_t offset, void *buffer, size_t size);
 int leat__os_file_write(leat__file file, uint64_t offset, const void *data, size_t size);
 
+/* Reads without touching (below), where the system lets it. */
+int leat__os_file_peek(leat__file file, uint64_t offset, void *buffer, size_t size);
+
 uint32_t leat__os_user(void);    /* the effective user id */
 uint32_t leat__os_process(void); /* this process, as it is numbered in its own namespace */
 

@@ -69,7 +69,7 @@ static int look(leat__file file, leat_kind kind, const struct leat__header *head
     struct leat__sync_page *page = malloc(sizeof *page);
     if (page == NULL)
         return leat__fail(LEAT_ENOMEM, 0, "no memory for a copy of its page");
-    int result = leat__os_file_read(file, 0, page, sizeof *page);
+    int result = leat__os_file_peek(file, 0, page, sizeof *page);
     if (result == LEAT_OK)
         describe(file, 0, kind, header, page, info);
     free(page);

@@ -124,6 +124,32 @@ static void a_sender_that_was_woken_for_room_counts_it(void **state) {
     leat_doorbell_close(doorbell);
 }
 
+static int count_one(const leat_object_info *info, void *context) {
+    unsigned *count = context;
+    *count += strcmp(info->name, "looked-at") == 0;
+    return 0;
+}
+
+/* leat top does this every second: those who look from outside wake nobody. */
+static void looking_from_outside_wakes_no_loop(void **state) {
+    (void)state;
+    leat_doorbell *doorbell = open_doorbell();
+    struct pair pair = {open_sender("looked-at", &sleeps), open_receiver("looked-at", &sleeps)};
+    leat_channel_info channel;
+    leat_object_info object;
+    unsigned count = 0;
+    assert_ok(leat_doorbell_add_receiver(doorbell, pair.rx, pair.rx));
+    settle(doorbell, pair.rx);
+    assert_ok(leat_channel_info_read("looked-at", LEAT_LOCAL, &channel));
+    assert_int_equal(channel.receiver, LEAT_PEER_PRESENT);
+    assert_ok(leat_stat("looked-at", LEAT_LOCAL, &object));
+    assert_ok(leat_list(LEAT_LOCAL, count_one, &count));
+    assert_int_equal(count, 1);
+    assert_false(rings(doorbell, 20));
+    close_pair(&pair);
+    leat_doorbell_close(doorbell);
+}
+
 int main(void) {
     cmocka_set_test_filter(getenv("LEAT_DOORBELL_ONLY"));
     const struct CMUnitTest tests[] = {
@@ -131,6 +157,7 @@ int main(void) {
         HARNESS_TEST(the_spin_in_a_loop_adapts),
         HARNESS_TEST(a_loop_that_was_woken_counts_it_once),
         HARNESS_TEST(a_sender_that_was_woken_for_room_counts_it),
+        HARNESS_TEST(looking_from_outside_wakes_no_loop),
     };
     return HARNESS_MAIN("doorbell_wakes", tests);
 }

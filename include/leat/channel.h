@@ -121,7 +121,8 @@ LEAT_API LEAT_CHECKED int leat_sender_open(leat_sender **sender, const char *nam
  * nobody has received stay for a receiver that is there or comes while anybody has the channel open. NULL is allowed. */
 LEAT_API void leat_sender_close(leat_sender *sender);
 
-/* Sends one message: size bytes at data (data may be NULL when size is 0). Waits for room until the deadline: LEAT_EAGAIN
+/* Sends one message: size bytes at data (data may be NULL when size is 0). Waits for room until the deadline (the receiver wakes it whenever an eighth of
+ * the ring has come free, and when the ring is empty): LEAT_EAGAIN
  * (deadline LEAT_NOW) or LEAT_ETIMEDOUT when there is none. LEAT_EMSGSIZE when it can never fit. LEAT_ECLOSED, LEAT_EPEERDIED,
  * LEAT_EPEERBACK only while waiting for room. LEAT_ESTATE with an open reservation. In all these cases nothing was sent. */
 LEAT_API LEAT_CHECKED int leat_send(leat_sender *sender, const void *data, size_t size, uint64_t deadline_ns);

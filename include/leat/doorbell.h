@@ -23,7 +23,8 @@
  * long as looking has paid lately, at most the channel's spin_us; meanwhile the loop turns, and serves everything else. SLEEP: it is announced at once. Channels that
  * never sleep (YIELD, SPIN) keep the descriptor readable: the loop looks at them in every turn, and takes a processor.
  *
- * Peers. A channel is also named when its peer came, closed or died: the next call on it with LEAT_NOW says so. Deaths are noticed by
+ * Peers. A channel is also named when its peer came, closed or died: the next leat_recv or leat_peek with LEAT_NOW says so; of a sender leat_sender_news, which is to be
+ * asked, for a send that finds room says nothing, and the sender is named until somebody was told. Deaths are noticed by
  * the kernel's report of a closed file, with no timer running meanwhile. A peer that is *stopped* between publishing and ringing rings when it
  * goes on.
  *
@@ -73,7 +74,8 @@ LEAT_API LEAT_CHECKED int leat_doorbell_add_sender(leat_doorbell *doorbell, leat
  * is for those who wait at that moment, and not for loops. LEAT_EBUSY when 64 loops wait for it already. */
 LEAT_API LEAT_CHECKED int leat_doorbell_add_waitable(leat_doorbell *doorbell, leat_waitable *waitable, void *data);
 
-/* The sender will be named when a message of so many bytes could be sent. LEAT_ESTATE when it is in no doorbell, LEAT_EMSGSIZE. */
+/* The sender will be named when a message of so many bytes can be sent: at once if that is so, else when the receiver has made room and says so, as it does whenever
+ * an eighth of the ring has come free and whenever the ring is empty. LEAT_ESTATE when it is in no doorbell, LEAT_EMSGSIZE. */
 LEAT_API LEAT_CHECKED int leat_doorbell_want_room(leat_sender *sender, size_t size);
 
 /* Out of whatever doorbell they are in; nothing if in none. Also while leat_doorbell_next is giving out channels. */

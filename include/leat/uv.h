@@ -21,6 +21,9 @@
  *
  * uv_walk also meets the handles that a loop's channels share. leat_uv_close does nothing to them: they go with the last channel.
  *
+ * Blocking: opening and closing are system calls, and wait for up to a second while another process is stopped in the middle of opening or closing the
+ * same channel. Nothing else waits.
+ *
  * Thread safety: that of libuv: everything belongs to the loop's thread. Fork: not supported (uv_loop_fork), as for the channels.
  */
 #ifndef LEAT_UV_H
@@ -139,11 +142,12 @@ LEAT_API void leat_uv_receiver_close(leat_uv_receiver_t *receiver, uv_close_cb c
 /* 0: it is in the channel. UV_ECANCELED: the handle was closed before that. Else why it could not be sent. */
 typedef void (*leat_uv_send_cb)(leat_uv_send_t *request, int status);
 
-/* There is room again, after leat_uv_try_send had said UV_EAGAIN. It can have been taken by another of many senders, or be news that came instead: then
+/* There is room again, after leat_uv_try_send had said UV_EAGAIN; if that was while stopped, after the next start. The receiver says so
+ * whenever an eighth of the ring has come free, and when it is empty. It can have been taken by another of many senders, or be news that came instead: then
  * the next try says UV_EAGAIN, and there will be another callback. */
 typedef void (*leat_uv_writable_cb)(leat_uv_sender_t *sender);
 
-/* The receiver came, closed or died; status as for receivers. */
+/* The receiver came, closed or died. status is 0: what makes a channel unusable is told by the sends. */
 typedef void (*leat_uv_sender_peer_cb)(leat_uv_sender_t *sender, leat_peer peer, int status);
 
 struct leat_uv_send_s {

@@ -82,6 +82,7 @@ done
 
 expect holds lock
 expect holds lock -DKILLS=0 -DPROCESSES=3 -DROUNDS=1
+expect holds lock -DGIVE_UPS=1
 for bug in NO_TURN NO_PROBE NOT_TOLD; do
     expect fails lock -DBUG_$bug
 done
@@ -89,6 +90,7 @@ for bug in NO_FENCE_SLEEPER NO_FENCE_RELEASE NO_WAKE; do
     expect fails lock -DKILLS=0 -DBUG_$bug
 done
 expect fails lock -DKILLS=0 -DPROCESSES=3 -DROUNDS=1 -DBUG_NOT_CONTENDED
+expect fails lock -DKILLS=0 -DPROCESSES=3 -DGIVE_UPS=1 -DBUG_KEEP_WAKE
 
 expect holds commit -DGIFTS=2 -DTURNS_MOST=8
 expect holds commit -DCAST=2 -DGIFTS=1
@@ -125,12 +127,14 @@ done
 expect holds turn
 expect holds turn -DKILLS=1
 expect holds turn -DLOOPS=2 -DCALLERS=0 -DMESSAGES=1
+expect holds turn -DCALLERS=0 -DIDLERS=1
 for bug in NO_FENCE_WISH NO_FENCE_TURN NO_FENCE_LOOP NO_FENCE_RINGER NO_WISH NO_SECOND_TRY NO_LOOK NOT_TOLD NOT_DISPLACED TAKEN_BACK \
     NOT_AGAIN; do
     expect fails turn -DBUG_$bug
 done
 expect fails turn -DLOOPS=2 -DMESSAGES=1 -DBUG_CLEARED_LATE
 expect fails turn -DKILLS=1 -DBUG_NOTICE_IGNORED
+expect fails turn -DCALLERS=0 -DIDLERS=1 -DBUG_NEWS_HIDES
 
 expect holds pi
 expect holds pi -DKILLS=2

@@ -4,13 +4,15 @@
  * PROCESSES participants take and release it ROUNDS times each. KILLS of them die, at any step; what they had stored reaches memory, the
  * kernel frees their slots, and they are born again with the lowest free slot: their own or another's. Slices are absent (a sleep that
  * nobody ends is an invalid end state) until somebody has died: then a sleep can time out, once at any moment and twice more when nothing
- * else goes on, and a sleeper whose sleep did asks the kernel about the holder.
+ * else goes on, and a sleeper whose sleep did asks the kernel about the holder. GIVE_UPS of them in all have a deadline that passes, at any
+ * moment of their waiting: with any, the first participant alone has ROUNDS turns, the others have one, and the second is who gives up.
  *
  * -DBUG_... leaves one thing out; Spin must find an assertion violated or a sleeper left:
  *     BUG_NO_TURN           the lock word is the slot alone
  *     BUG_NO_FENCE_SLEEPER  [L3] between the announcement and the look
  *     BUG_NO_FENCE_RELEASE  [L4] between the release and the look for sleepers
  *     BUG_NOT_CONTENDED     one that slept and got the lock does not say that others may still sleep
+ *     BUG_KEEP_WAKE         one that gives up does not say that others may still sleep
  *     BUG_NO_WAKE           releases only change the bell
  *     BUG_NO_PROBE          nobody asks whether the holder lives
  *     BUG_NOT_TOLD          a lock that is taken over looks like a free one */
@@ -24,6 +26,15 @@
 #ifndef KILLS
 #define KILLS 1
 #endif
+#ifndef GIVE_UPS
+#define GIVE_UPS 0
+#endif
+#if GIVE_UPS > 0
+#define ROUNDS_OF(who) (who == 0 -> ROUNDS : 1)
+#define MAY_GIVE_UP (me == 1 && given_up < GIVE_UPS)
+#else
+#define ROUNDS_OF(who) ROUNDS
+#endif
 #define SLOTS (PROCESSES + 1)
 #define FREE 0
 
@@ -34,12 +45,13 @@ byte owner, bell, contended;
 bool slot_taken[SLOTS + 1]; /* 1 to SLOTS */
 bool asleep[PROCESSES];
 byte deaths;
+byte given_up;
 
 /* What the model itself knows. */
 byte inside;     /* live processes that hold the lock */
 bool unrepaired; /* a holder died, and no heir has been told yet */
 
-/* Store buffers: first in, first out. */
+/* Store buffers: first in, first out. A store with a fence behind it is one step: nobody sees it before it is in memory. */
 mtype = {OWNER, CONTENDED};
 chan stores[PROCESSES] = [2] of {mtype, byte};
 #define FENCE (empty(stores[me]))
@@ -92,15 +104,21 @@ inline try_acquire(probe) {
 
 inline release() {
     STEP;
+#ifdef BUG_NO_FENCE_RELEASE
     atomic {
         inside--;
         holds = false;
         stores[me]!OWNER(WITHOUT_SLOT(seen_own))
     }
-    STEP;
-#ifndef BUG_NO_FENCE_RELEASE
-    FENCE;
+#else
+    atomic {
+        FENCE;
+        inside--;
+        holds = false;
+        owner = WITHOUT_SLOT(seen_own)
+    }
 #endif
+    STEP;
     if
     :: contended == 0 -> skip
     :: else ->
@@ -145,7 +163,7 @@ end:
 
 active [PROCESSES] proctype Participant() {
     byte me, slot, seen, seen_own, result, rounds, expected, was, timeouts;
-    bool holds, own, timed_out;
+    bool holds, own, timed_out, too_late;
     me = _pid - 1;
 born:
     atomic {
@@ -157,18 +175,33 @@ born:
         slot_taken[slot] = true
     }
     do
-    :: rounds == ROUNDS -> break
+    :: rounds == ROUNDS_OF(me) -> break
     :: else ->
         own = (SLOT_OF(owner) == slot);
         try_acquire(own);
         do
         :: result != 0 -> break
+#if GIVE_UPS > 0
+        :: atomic {result == 0 && MAY_GIVE_UP -> given_up++; too_late = true}
+        :: result == 0 && too_late ->
+#ifndef BUG_KEEP_WAKE
+            atomic {FENCE -> contended = 1};
+#endif
+            try_acquire(true);
+            if
+            :: result == 0 -> goto without
+            :: else -> break
+            fi
+        :: result == 0 && !too_late ->
+#else
         :: else ->
+#endif
             expected = bell;
             STEP;
+#ifdef BUG_NO_FENCE_SLEEPER
             stores[me]!CONTENDED(1);
-#ifndef BUG_NO_FENCE_SLEEPER
-            FENCE;
+#else
+            atomic {FENCE -> contended = 1};
 #endif
             try_acquire(false);
             if
@@ -178,6 +211,9 @@ born:
                 atomic {asleep[me] = (bell == expected)};
                 if
                 :: !asleep[me]
+#if GIVE_UPS > 0
+                :: atomic {asleep[me] && MAY_GIVE_UP -> asleep[me] = false; given_up++; too_late = true}
+#endif
                 :: atomic {deaths > 0 && asleep[me] && timeouts < 1 -> asleep[me] = false; timed_out = true; timeouts++}
                 :: atomic {timeout && deaths > 0 && asleep[me] && timeouts < 3 -> asleep[me] = false; timed_out = true; timeouts++}
                 :: atomic {deaths < KILLS -> deaths++; goto dead}
@@ -202,6 +238,10 @@ born:
         }
         STEP;
         release();
+#if GIVE_UPS > 0
+without:
+        too_late = false;
+#endif
         rounds++;
         seen = 0;
         seen_own = 0;
@@ -220,7 +260,7 @@ dead:
     }
     FENCE; /* what it had stored gets to memory */
     slot_taken[slot] = false;
-    atomic {seen = 0; seen_own = 0; expected = 0; was = 0; result = 0; own = false; timed_out = false; timeouts = 0; rounds = 0}
+    atomic {seen = 0; seen_own = 0; expected = 0; was = 0; result = 0; own = false; timed_out = false; too_late = false; timeouts = 0; rounds = 0}
     goto born;
 over:
     FENCE;

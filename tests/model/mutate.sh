@@ -205,6 +205,7 @@ mutant turn_not_wished_for channels/doorbell_item.c doorbell_many "it_is_told_of
 mutant turn_ends_in_silence channels/sender.c doorbell_many "it_is_told_of_the_end*" '/^void leat__sender_end_turn(/,/^}/s/^        leat__side_touch_senders(.*/        (void)loops;/'
 mutant turn_hides_a_loop channels/side.c doorbell_many "one_that_sleeps*" '/^void leat__side_announce(/,/^}/s/^        leat__store_relaxed32(&own->loops, 1);/        (void)own;/'
 mutant turn_taken_back channels/doorbell_item.c doorbell_many "who_wakes_up*" '/^void leat__item_wake(/,/^}/s/^    else if (!item->many)/    else/'
+mutant turn_news_hides channels/doorbell_item.c doorbell_many "*want*room*" '/^static bool another_wants_room(/,/^}/s/^    return item->many/    return false \&\& item->many/'
 mutant turn_of_its_own_ended channels/doorbell_item.c doorbell_many "a_reservation_of_its*" '/^static void end_turn(/,/^}/s/^    if (taken).*/    if (taken || true)/'
 
 echo "$killed mutants noticed, $failures not"

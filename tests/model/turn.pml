@@ -2,7 +2,7 @@
  * room and nobody has the turn.
  *
  * A ring that is full. The receiver makes room for one message at a time, for as many as are to be sent, and rings once for each announcement. LOOPS senders
- * wait in loops, CALLERS in calls, in their turn; each sends MESSAGES. The callers die at any step, KILLS of them in all: what they had stored reaches memory, and the kernel
+ * wait in loops, CALLERS in calls, in their turn; each sends MESSAGES. IDLERS are in loops for news only, and announce themselves twice. The callers die at any step, KILLS of them in all: what they had stored reaches memory, and the kernel
  * tells the loops, after their locks were dropped (doorbell.pml has the time between). The lock itself, with those that wait for it in calls, is lock.pml's.
  *
  * -DBUG_... leaves one thing out or does it wrongly; Spin must find somebody asleep:
@@ -18,6 +18,7 @@
  *     BUG_NOT_DISPLACED      a caller overwrites a loop's announcement and says nothing
  *     BUG_TAKEN_BACK         a loop that wakes up takes back the announcement, which is another's by then
  *     BUG_NOT_AGAIN          a loop that finds an announcement adds none
+ *     BUG_NEWS_HIDES         one that is there for news says so, although it overwrites the announcement of one that wants room
  *     BUG_NOTICE_IGNORED     the kernel's word is not listened to */
 
 #ifndef LOOPS
@@ -32,13 +33,16 @@
 #ifndef KILLS
 #define KILLS 0
 #endif
-#define SENDERS (LOOPS + CALLERS)
+#ifndef IDLERS
+#define IDLERS 0
+#endif
+#define SENDERS (LOOPS + CALLERS + IDLERS)
 #define RECEIVER SENDERS
 #define NOBODY 255
 
 mtype = {WAITING, WISH, ROOM, HOLDER};
 
-/* Memory. A ticket's lowest bit says that it is a loop's. */
+/* Memory. A ticket's lowest bit says that it is a loop's, the next one that it is for news only. */
 byte waiting, wish, room, holder = NOBODY, sent;
 
 /* The receiver's: the ticket that it looks at, and the last one that it rang for. */
@@ -52,6 +56,7 @@ bool notice[LOOPS], rung, dead[SENDERS];
 byte deaths;
 
 #define EMPTY empty(stores[me])
+#define FOR_NEWS(ticket) (ticket % 4 >= 2)
 #if LOOPS > 1
 #define ALL_TOLD notice[0] = true; notice[1] = true
 #else
@@ -84,7 +89,7 @@ end:
 proctype Receiver() {
     byte released, me = RECEIVER;
     do
-    :: released == SENDERS * MESSAGES -> break
+    :: released == (LOOPS + CALLERS) * MESSAGES -> break
     :: else ->
 #ifdef BUG_NO_FENCE_RINGER
         atomic {released++; stores[me]!ROOM, released};
@@ -93,7 +98,7 @@ proctype Receiver() {
 #endif
         seen = waiting;
         if
-        :: seen == 0 || seen == last
+        :: seen == 0 || seen == last || FOR_NEWS(seen)
         :: else ->
             atomic {
                 EMPTY -> /* a system call */
@@ -145,9 +150,9 @@ inline end_turn() {
 }
 
 /* Tickets are never given twice; those that nobody knows any more may be, which keeps the states few. */
-#define UNKNOWN(ticket) (ticket != waiting / 2 && ticket != seen / 2 && ticket != last / 2)
+#define UNKNOWN(ticket) (ticket != waiting / 4 && ticket != seen / 4 && ticket != last / 4)
 
-#define NEW_TICKET (UNKNOWN(1) -> 2 : (UNKNOWN(2) -> 4 : (UNKNOWN(3) -> 6 : 8)))
+#define NEW_TICKET (UNKNOWN(1) -> 4 : (UNKNOWN(2) -> 8 : (UNKNOWN(3) -> 12 : 16)))
 
 inline announce() {
 #ifdef BUG_NO_FENCE_LOOP
@@ -227,6 +232,30 @@ next:
     od
 }
 
+/* --- In a loop, for news only ----------------------------------------------------------------------------------------------- */
+
+proctype Idler(byte me) {
+    byte times;
+    bool turn, news;
+    do
+    :: times == 2 -> break
+    :: else ->
+        times++;
+        try_turn();
+        if
+        :: turn ->
+#ifdef BUG_NEWS_HIDES
+            news = true;
+#else
+            news = waiting % 2 == 0 || FOR_NEWS(waiting) || last == waiting;
+#endif
+            atomic {EMPTY -> waiting = NEW_TICKET + 1 + (news -> 2 : 0); news = false};
+            end_turn()
+        :: else -> atomic {EMPTY -> wish = 1}
+        fi
+    od
+}
+
 /* --- In calls --------------------------------------------------------------------------------------------------------------- */
 
 #if KILLS > 0
@@ -286,7 +315,10 @@ init {
         run Loop(1);
 #endif
 #if CALLERS > 0
-        run Caller(LOOPS)
+        run Caller(LOOPS);
+#endif
+#if IDLERS > 0
+        run Idler(LOOPS + CALLERS)
 #endif
     }
 }
