@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "channel_pair.h"
+#include "channels/sender.h"
 #include "doorbell_loop.h"
 
 static const leat_channel_options many = {
@@ -90,6 +91,122 @@ static void who_wakes_up_takes_nothing_back(void **state) {
     end(&fixture);
 }
 
+/* --- Those who want no room ------------------------------------------------------------------------------------------------- */
+
+enum { OTHERS = 4 };
+
+static void open_others(struct fixture others[OTHERS]) {
+    for (int i = 0; i < OTHERS; i++) {
+        others[i] = (struct fixture){open_doorbell(), open_sender("shared", &many), NULL};
+        assert_ok(leat_doorbell_add_sender(others[i].doorbell, others[i].sender, others[i].sender));
+    }
+}
+
+static void close_others(const struct fixture others[OTHERS]) {
+    for (int i = 0; i < OTHERS; i++) {
+        leat_sender_close(others[i].sender);
+        leat_doorbell_close(others[i].doorbell);
+    }
+}
+
+/* Until nothing is left to look at. A file that somebody closed is looked at for a while; nobody is named for that. */
+static void expect_silence(leat_doorbell *doorbell) {
+    do
+        assert_ptr_equal(named(doorbell), NULL);
+    while (rings(doorbell, 100));
+}
+
+/* One sends, and each time the receiver makes room, which is nothing to the others. */
+static void expect_others_sleep(leat_receiver *receiver, leat_sender *sender, const struct fixture others[OTHERS]) {
+    uint64_t rings_before[OTHERS];
+    for (int i = 0; i < OTHERS; i++) {
+        expect_silence(others[i].doorbell);
+        rings_before[i] = statistics_of(others[i].doorbell).rings;
+    }
+    for (int round = 0; round < 50; round++) {
+        assert_true(fill_up(sender, 40) > 1);
+        empty_out(receiver);
+        for (int i = 0; i < OTHERS; i++)
+            assert_false(rings(others[i].doorbell, 0));
+    }
+    for (int i = 0; i < OTHERS; i++) {
+        assert_ptr_equal(named(others[i].doorbell), NULL);
+        assert_int_equal(statistics_of(others[i].doorbell).rings, rings_before[i]);
+    }
+}
+
+static void room_wakes_nobody_who_wants_none(void **state) {
+    (void)state;
+    struct fixture fixture = begin(), others[OTHERS];
+    open_others(others);
+    expect_others_sleep(fixture.receiver, fixture.sender, others);
+    close_others(others);
+    end(&fixture);
+}
+
+/* All share one announcement. Once the wish is fulfilled, room is nothing to anybody again. */
+static void who_wants_no_room_hides_nobody_who_does(void **state) {
+    (void)state;
+    struct fixture fixture = begin(), others[OTHERS];
+    open_others(others);
+    for (int i = 0; i < OTHERS; i++)
+        expect_silence(others[i].doorbell);
+    fill_up(fixture.sender, 40);
+    want_in_vain(&fixture, 40);
+    struct fixture last = {open_doorbell(), open_sender("shared", &many), NULL};
+    assert_ok(leat_doorbell_add_sender(last.doorbell, last.sender, last.sender));
+    assert_ptr_equal(named(last.doorbell), NULL);
+    empty_out(fixture.receiver);
+    assert_ptr_equal(next_named(fixture.doorbell), fixture.sender);
+    expect_silence(fixture.doorbell);
+    leat_sender_close(last.sender);
+    leat_doorbell_close(last.doorbell);
+    expect_others_sleep(fixture.receiver, fixture.sender, others);
+    close_others(others);
+    end(&fixture);
+}
+
+/* --- A corrupt page ---------------------------------------------------------------------------------------------------------- */
+
+/* What no correct sender writes, from the next turn on. */
+static void corrupt_senders_page(const struct fixture *fixture) {
+    leat__store_relaxed64(&fixture->sender->side.own->position, 7);
+}
+
+static void a_corrupt_page_is_nothing_to_those_who_want_no_room(void **state) {
+    (void)state;
+    struct fixture fixture = begin();
+    leat_sender *other = open_sender("shared", &many);
+    expect_silence(fixture.doorbell);
+    corrupt_senders_page(&fixture);
+    leat_sender_close(other);
+    assert_true(rings(fixture.doorbell, 5000)); /* its going is looked into */
+    expect_silence(fixture.doorbell);
+    leat_receiver_close(fixture.receiver); /* of which is told nevertheless */
+    assert_ptr_equal(next_named(fixture.doorbell), fixture.sender);
+    assert_leat(leat_sender_news(fixture.sender), LEAT_ECLOSED);
+    expect_silence(fixture.doorbell);
+    fixture.receiver = NULL;
+    end(&fixture);
+}
+
+static void who_wants_room_is_told_once_that_the_page_is_corrupt(void **state) {
+    (void)state;
+    struct fixture fixture = begin();
+    fill_up(fixture.sender, 40);
+    want_in_vain(&fixture, 40);
+    corrupt_senders_page(&fixture);
+    empty_out(fixture.receiver);
+    assert_ptr_equal(next_named(fixture.doorbell), fixture.sender);
+    expect_silence(fixture.doorbell);
+    assert_leat(leat_send(fixture.sender, "x", 1, LEAT_NOW), LEAT_ECORRUPT);
+    expect_silence(fixture.doorbell);
+    assert_ok(leat_doorbell_want_room(fixture.sender, 1)); /* who asks again is told again */
+    assert_ptr_equal(next_named(fixture.doorbell), fixture.sender);
+    expect_silence(fixture.doorbell);
+    end(&fixture);
+}
+
 /* --- Another's turn --------------------------------------------------------------------------------------------------------- */
 
 static void it_is_told_of_the_end_of_anothers_turn(void **state) {
@@ -167,7 +284,7 @@ static int hold_the_turn(void *context) {
     leat_sender *sender = open_sender("shared", &many);
     void *place;
     assert_ok(leat_reserve(sender, 8, &place, LATER));
-    harness_set(holds, 1);
+    harness_increment(holds);
     pause();
     return 1;
 }
@@ -175,11 +292,11 @@ static int hold_the_turn(void *context) {
 static void a_dead_holders_turn_is_inherited(void **state) {
     (void)state;
     struct fixture fixture = begin();
+    harness_word *holds = harness_shared(sizeof *holds); /* how many have held it so far */
     uint64_t longest = 0;
-    for (long round = 0; round < harness_setting("LEAT_KILLS", 10); round++) {
-        harness_word *holds = harness_shared(sizeof *holds);
+    for (uint32_t round = 0; round < harness_setting("LEAT_KILLS", 10); round++) {
         pid_t holder = harness_spawn(hold_the_turn, holds);
-        harness_await(holds, 1);
+        harness_await(holds, round + 1);
         assert_ok(leat_doorbell_want_room(fixture.sender, 1));
         assert_ptr_equal(named(fixture.doorbell), NULL);
         uint64_t start = harness_now();
@@ -205,6 +322,28 @@ static void what_becomes_of_the_receiver_is_told(void **state) {
     assert_ptr_equal(next_named(fixture.doorbell), fixture.sender);
     assert_leat(leat_sender_news(fixture.sender), LEAT_EPEERBACK);
     assert_ptr_equal(named(fixture.doorbell), NULL);
+    end(&fixture);
+}
+
+/* Then it cannot announce itself: whoever comes looks after all that wait. */
+static void the_receivers_return_is_told_during_anothers_turn(void **state) {
+    (void)state;
+    struct fixture fixture = begin();
+    leat_sender *holder = open_sender("shared", &many);
+    void *place;
+    assert_ok(leat_reserve(holder, 8, &place, LEAT_NOW));
+    for (int round = 0; round < 3; round++) {
+        leat_receiver_close(fixture.receiver);
+        assert_ptr_equal(next_named(fixture.doorbell), fixture.sender);
+        assert_leat(leat_sender_news(fixture.sender), LEAT_ECLOSED);
+        expect_silence(fixture.doorbell);
+        fixture.receiver = open_receiver("shared", &many);
+        assert_ptr_equal(next_named(fixture.doorbell), fixture.sender);
+        assert_leat(leat_sender_news(fixture.sender), LEAT_EPEERBACK);
+        expect_silence(fixture.doorbell);
+    }
+    leat_abort(holder);
+    leat_sender_close(holder);
     end(&fixture);
 }
 
@@ -354,11 +493,16 @@ int main(void) {
         HARNESS_TEST(it_is_told_of_room_once),
         HARNESS_TEST(all_that_wait_are_told),
         HARNESS_TEST(who_wakes_up_takes_nothing_back),
+        HARNESS_TEST(room_wakes_nobody_who_wants_none),
+        HARNESS_TEST(who_wants_no_room_hides_nobody_who_does),
+        HARNESS_TEST(a_corrupt_page_is_nothing_to_those_who_want_no_room),
+        HARNESS_TEST(who_wants_room_is_told_once_that_the_page_is_corrupt),
         HARNESS_TEST(it_is_told_of_the_end_of_anothers_turn),
         HARNESS_TEST(a_reservation_of_its_own_lasts),
         HARNESS_TEST(one_that_sleeps_in_its_turn_hides_nobody),
         HARNESS_TEST_WITHIN(a_dead_holders_turn_is_inherited, 600),
         HARNESS_TEST(what_becomes_of_the_receiver_is_told),
+        HARNESS_TEST(the_receivers_return_is_told_during_anothers_turn),
         HARNESS_TEST_WITHIN(no_ring_is_lost_among_many, 1200),
         HARNESS_TEST_WITHIN(killed_senders_harm_no_loop, 1200),
     };

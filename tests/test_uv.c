@@ -121,6 +121,34 @@ static void a_sender_that_has_gone_had_come(void **state) {
     end();
 }
 
+/* The program has received from the channel by hand: for the handle the first is one that came back. */
+static void a_sender_that_comes_back_is_told_of_once(void **state) {
+    (void)state;
+    struct seen seen = {0};
+    leat_uv_receiver_t receiver;
+    begin();
+    leat_receiver *channel = open_receiver("back", NULL);
+    leat_sender_close(open_sender("back", NULL));
+    expect_news(channel, LEAT_ECLOSED, LATER);
+    assert_uv(leat_uv_receiver_init(&loop, &receiver, channel));
+    receiver.uv.data = &seen;
+    assert_uv(leat_uv_receiver_start(&receiver, on_message, on_peer));
+    within_seconds("the sender");
+    turn_until_quiet();
+    assert_true(seen.came == 0 && seen.went == 0);
+    leat_sender *sender = open_sender("back", NULL);
+    while (seen.came == 0)
+        uv_run(&loop, UV_RUN_ONCE);
+    turn_until_quiet();
+    assert_true(seen.came == 1 && seen.went == 0 && seen.wrong == 0);
+    leat_sender_close(sender);
+    while (seen.went == 0)
+        uv_run(&loop, UV_RUN_ONCE); /* and it closes itself */
+    assert_int_equal(seen.came, 1);
+    uv_close((uv_handle_t *)&guard, NULL);
+    end();
+}
+
 /* Stopping in the middle of a batch leaves the rest where it is; closing inside the callback too. */
 static void stopping_and_closing_inside_the_callback(void **state) {
     (void)state;
@@ -416,6 +444,7 @@ int main(void) {
         HARNESS_TEST(messages_come_in_order_and_the_end_behind_them),
         HARNESS_TEST(a_death_is_told_behind_what_was_sent),
         HARNESS_TEST(a_sender_that_has_gone_had_come),
+        HARNESS_TEST(a_sender_that_comes_back_is_told_of_once),
         HARNESS_TEST(stopping_and_closing_inside_the_callback),
         HARNESS_TEST(messages_are_handed_over_by_copy),
         HARNESS_TEST(of_a_thousand_channels_only_the_one_with_a_message_costs),

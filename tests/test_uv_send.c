@@ -1,4 +1,5 @@
-/* test_uv_send.c - senders as libuv handles (leat/uv.h): queues, back-pressure, the receiver's coming and going, and both ends in one loop. */
+/* test_uv_send.c - senders as libuv handles (leat/uv.h): queues, back-pressure, the receiver's coming and going, stops and
+ * starts, and both ends in one loop. */
 #include <signal.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -13,7 +14,7 @@ struct sending {
     leat_uv_sender_t sender;
     leat_uv_send_t requests[REQUESTS];
     uint32_t values[REQUESTS];
-    unsigned done, cancelled, writable, came, died;
+    unsigned done, cancelled, writable, came, went, died;
     bool inside; /* a function of the library, which must not call back */
 };
 
@@ -211,10 +212,11 @@ static void room_and_the_receiver_are_told_of(void **state) {
     end();
 }
 
-static void note_death(leat_uv_sender_t *sender, leat_peer peer, int status) {
+static void note_receiver(leat_uv_sender_t *sender, leat_peer peer, int status) {
     struct sending *sending = sender->uv.data;
     assert_int_equal(status, 0);
     sending->came += peer == LEAT_PEER_PRESENT;
+    sending->went += peer == LEAT_PEER_CLOSED;
     sending->died += peer == LEAT_PEER_DIED;
 }
 
@@ -232,7 +234,7 @@ static void finish_without_a_receiver(const char *name, bool gone_before) {
     do
         assert_uv(send_request(sending, accepted++));
     while (leat_uv_sender_queue_size(&sending->sender) < 400);
-    assert_uv(leat_uv_sender_start(&sending->sender, NULL, note_death));
+    assert_uv(leat_uv_sender_start(&sending->sender, NULL, note_receiver));
     within_seconds("the end of a sender without receiver");
     closed = 0;
     if (!gone_before)
@@ -374,7 +376,113 @@ static void a_sender_that_starts_late_is_told_of_the_receiver_that_is_there(void
     leat_receiver_close(receiver);
 }
 
-/* Both ends in one loop: an echo that is as long as it is told to be. */
+/* --- Starting again --------------------------------------------------------------------------------------------------------------- */
+
+static void turn_until(const unsigned *count, unsigned value) {
+    while (*count < value)
+        uv_run(&loop, UV_RUN_ONCE);
+}
+
+static void end_sending(struct sending *sending, leat_receiver *receiver) {
+    leat_uv_sender_close(&sending->sender, NULL);
+    uv_close((uv_handle_t *)&guard, NULL);
+    end();
+    leat_receiver_close(receiver);
+    assert_int_equal(harness_names_left(), 0);
+}
+
+static void a_receiver_that_came_during_a_stop_is_told_after_the_start(void **state) {
+    (void)state;
+    begin();
+    struct sending *sending = open_sending("again");
+    leat_receiver *receiver = NULL;
+    within_seconds("the receiver");
+    for (unsigned round = 1; round <= 3; round++) {
+        assert_uv(leat_uv_sender_start(&sending->sender, on_writable, note_receiver));
+        receiver = receiver != NULL ? receiver : open_receiver("again", NULL); /* the first comes meanwhile */
+        turn_until(&sending->came, round);
+        turn_until_quiet();
+        leat_receiver_close(receiver);
+        turn_until(&sending->went, round);
+        turn_until_quiet();
+        assert_true(sending->came == round && sending->went == round && sending->died == 0);
+        leat_uv_sender_stop(&sending->sender);
+        receiver = open_receiver("again", NULL);
+        turn_until_quiet();
+        assert_int_equal(sending->came, round);
+    }
+    end_sending(sending, receiver);
+}
+
+static void room_that_came_during_a_stop_is_told_after_the_start(void **state) {
+    (void)state;
+    static const char message[100];
+    begin();
+    struct sending *sending = open_sending("stops");
+    leat_receiver *receiver = open_receiver("stops", NULL);
+    within_seconds("room");
+    for (unsigned round = 1; round <= 3; round++) { /* the first time it has not been started yet */
+        while (leat_uv_try_send(&sending->sender, message, sizeof message) == 0)
+            ;
+        leat_uv_sender_stop(&sending->sender);
+        turn_until_quiet();
+        empty_out(receiver);
+        turn_until_quiet();
+        assert_int_equal(sending->writable, round - 1);
+        assert_uv(leat_uv_sender_start(&sending->sender, on_writable, NULL));
+        turn_until(&sending->writable, round);
+        turn_until_quiet();
+        assert_int_equal(sending->writable, round); /* once */
+    }
+    end_sending(sending, receiver);
+}
+
+/* --- Both ends in one loop -------------------------------------------------------------------------------------------------------- */
+
+/* A long queue that there is room for, and a receiver that waits for its turn. */
+struct neighbours {
+    struct sending *sending;
+    leat_receiver *taker; /* of the sends */
+    leat_uv_receiver_t receiver;
+    size_t sent_before, messages;
+};
+
+static void look_what_was_sent(leat_uv_receiver_t *receiver, const leat_message *message) {
+    struct neighbours *neighbours = receiver->uv.data;
+    (void)message;
+    if (neighbours->messages++ == 0)
+        neighbours->sent_before = empty_out(neighbours->taker);
+}
+
+static void queue_sends_that_have_room(struct neighbours *neighbours) {
+    for (uint32_t i = 0; leat_uv_sender_queue_size(&neighbours->sending->sender) < 150 * sizeof i; i++)
+        assert_uv(send_request(neighbours->sending, i));
+    assert_true(empty_out(neighbours->taker) > 128);
+}
+
+static void a_long_queue_does_not_keep_the_others_waiting(void **state) {
+    (void)state;
+    struct neighbours neighbours = {0};
+    begin();
+    neighbours.sending = open_sending("queued");
+    neighbours.taker = open_receiver("queued", NULL);
+    assert_uv(leat_uv_receiver_open(&loop, &neighbours.receiver, "neighbour", NULL));
+    neighbours.receiver.uv.data = &neighbours;
+    assert_uv(leat_uv_receiver_start(&neighbours.receiver, look_what_was_sent, NULL));
+    leat_sender *sender = open_sender("neighbour", NULL);
+    queue_sends_that_have_room(&neighbours);
+    for (int i = 0; i < 10; i++)
+        assert_ok(leat_send(sender, "x", 1, LEAT_NOW));
+    within_seconds("the last request");
+    while (neighbours.messages < 10 || leat_uv_sender_queue_size(&neighbours.sending->sender) > 0)
+        uv_run(&loop, UV_RUN_ONCE);
+    assert_in_range(neighbours.sent_before, 1, 64); /* the sender was there first */
+    leat_uv_receiver_close(&neighbours.receiver, NULL);
+    leat_sender_close(sender);
+    end_sending(neighbours.sending, neighbours.taker);
+}
+
+/* An echo that is as long as it is told to be. */
 struct echo {
     leat_uv_receiver_t in;
     leat_uv_sender_t out;
@@ -428,6 +536,9 @@ int main(void) {
         HARNESS_TEST(a_request_made_while_news_is_told_is_told_of_too),
         HARNESS_TEST(a_sender_that_always_has_more_leaves_the_loop_time_for_others),
         HARNESS_TEST(a_sender_that_starts_late_is_told_of_the_receiver_that_is_there),
+        HARNESS_TEST(a_receiver_that_came_during_a_stop_is_told_after_the_start),
+        HARNESS_TEST(room_that_came_during_a_stop_is_told_after_the_start),
+        HARNESS_TEST(a_long_queue_does_not_keep_the_others_waiting),
         HARNESS_TEST(both_ends_may_be_in_one_loop),
     };
     begin(); /* the first loop of a process opens a pipe that stays */

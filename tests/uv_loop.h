@@ -41,6 +41,15 @@ static inline void within_seconds(const char *what) {
     assert_uv(uv_timer_start(&guard, too_late, 10000 * harness_patience(), 0));
 }
 
+/* Turns until the loop would sleep, even if nothing but the guard keeps it. */
+static inline void turn_until_quiet(void) {
+    uv_ref((uv_handle_t *)&guard);
+    do
+        uv_run(&loop, UV_RUN_NOWAIT);
+    while (uv_backend_timeout(&loop) == 0);
+    uv_unref((uv_handle_t *)&guard);
+}
+
 struct stream {
     const char *name;
     uint32_t from, to;
