@@ -3,6 +3,8 @@
  * Looking asks shared memory only, the kernel (does the peer live?) when the item is to ask. Announcing is that of a thread that goes to
  * sleep (channels/side.h, lib/sync.h), followed by a look.
  *
+ * A sender that wants no room is there for news only, and says so in its ticket: the receiver does not ring it whenever the ring runs empty.
+ *
  * One of many senders shares the senders' page with the others, and may write there in its turn only. Its announcement is the page's ticket without a doorbell:
  * the receiver touches the file, and the loops of all senders look. What is announced stays when it wakes up, for it may be
  * another one's by then; that costs a touch at most. It has to look in its turn as well, and cannot wait for that:
