@@ -166,7 +166,7 @@ mutant sender_not_told channels/side.c crash "recv lines" '/^static struct news 
 mutant peer_back_not_told channels/receiver.c crash "send 16" 's/before == LEAT_PEER_CLOSED || before == LEAT_PEER_DIED ? LEAT_EPEERBACK : LEAT_OK/LEAT_OK/'
 
 # Sleeping on a watch.
-mutant watching_peer_not_touched channels/side.c watch "whoever*" 's/^        touch(side);$/        (void)touch;/'
+mutant watching_peer_not_touched channels/side.c watch "whoever*" 's/^        touch(side, side->peer_lock);$/        (void)touch;/'
 mutant death_not_watched lib/os/linux/watch.c watch "whoever*" 's/IN_CLOSE_WRITE | (touch/(touch/'
 
 # Names.
@@ -193,7 +193,7 @@ mutant pi_any_namespace $pi sync_pi "thread_numbers*" '/^int leat__pi_check/,/^}
 # Event loops.
 mutant doorbell_not_announced channels/doorbell_item.c doorbell "it_rings_once*" '/^static void announce_side(/,/^}/s/^    leat__side_announce(.*/    (void)item;/'
 mutant doorbell_not_disturbed channels/doorbell.c doorbell "a_channel_in_a_doorbell*" '/^void leat__doorbell_disturb(/,/^}/s/^    if (!item->armed)/    if (item != NULL)/'
-mutant doorbell_death_not_suspected channels/doorbell.c doorbell "what_becomes*" '/^static void suspect(/,/^}/{s/^    item->asks = true;/    (void)item;/;s/^    item->looks = LOOKS;//;}'
+mutant doorbell_death_not_suspected channels/doorbell.c doorbell "what_becomes*" '/^static void suspect(/,/^}/{s/^    item->asks = true;/    (void)item;/;s/^    item->looks = LEAT__LOOKS;//;}'
 mutant doorbell_left_off_for_good channels/doorbell.c doorbell "who_leaves_off*" '/^void leat_doorbell_again(/,/^}/s/^    (void)leat__os_bell_ring.*/    (void)doorbell;/'
 mutant doorbell_rung_only_by_wake channels/side.c doorbell "it_rings_once*" 's/^    if ((ticket & (LEAT__WATCHES | LEAT__LOOPS)) == 0)/    if ((ticket \& LEAT__WATCHES) == 0 || (ticket \& LEAT__LOOPS) != 0)/'
 mutant doorbell_not_touched channels/side.c doorbell "who_does_not_find*" 's/^    else if ((ticket & LEAT__LOOPS) == 0 || !ring_doorbell(side))/    else if ((ticket \& LEAT__LOOPS) == 0 || (ring_doorbell(side), false))/'
