@@ -37,6 +37,9 @@ static void it_rings_once_for_many_messages(void **state) {
         assert_ok(leat_send(sender, &value, sizeof value, LEAT_NOW));
     assert_true(rings(doorbell, 5000));
     assert_int_equal(doorbells_rung(sender), 1);
+    leat_channel_info info;
+    assert_ok(leat_channel_info_read("one", LEAT_LOCAL, &info));
+    assert_int_equal(info.sent.doorbells_rung, 1); /* seen from outside at once */
     assert_true(rings(doorbell, 0)); /* level-triggered: until somebody looks */
     assert_ptr_equal(named(doorbell), receiver);
     assert_ptr_equal(named(doorbell), receiver); /* it was not received yet */

@@ -94,7 +94,7 @@ typedef enum leat_peer {
 } leat_peer;
 
 /* What one role has done since the channel was created, restarts included. Counters are brought up to date whenever the
- * role waits, at least every eighth of the ring, and at close; after a kill they can be behind by that much. */
+ * role waits, a sender also when it rings, at least every eighth of the ring, and at close; after a kill they can be behind by that much. */
 typedef struct leat_statistics {
     uint64_t messages;
     uint64_t bytes;            /* of payload */
