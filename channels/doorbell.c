@@ -378,10 +378,7 @@ int leat_doorbell_want_room(leat_sender *sender, size_t size) {
         return leat__fail(LEAT_ESTATE, 0, "it is in no doorbell");
     if (size > leat_sender_max_message(sender))
         return leat__fail(LEAT_EMSGSIZE, 0, "%zu bytes, at most %zu", size, leat_sender_max_message(sender));
-    item->wants_room = true;
-    item->room = size;
-    item->active = true;
-    item->idle_since_ns = item->armed_at_ns = 0;
+    leat__item_want_room(item, size);
     leat__doorbell_disturb(item);
     return LEAT_OK;
 }

@@ -91,11 +91,22 @@ static bool finds_room_in_turn(struct leat__item *item) {
     return room;
 }
 
+/* The next thing may come soon. */
+static void begin_anew(struct leat__item *item) {
+    item->idle_since_ns = item->armed_at_ns = 0;
+    item->active = true;
+}
+
 static void learn(struct leat__item *item) {
     if (item->side != NULL && item->idle_since_ns != 0)
         leat__side_learn(item->side, item->idle_since_ns, item->armed_at_ns);
-    item->idle_since_ns = item->armed_at_ns = 0;
-    item->active = true;
+    begin_anew(item);
+}
+
+void leat__item_want_room(struct leat__item *item, size_t size) {
+    item->wants_room = true;
+    item->room = size;
+    begin_anew(item);
 }
 
 static bool look(struct leat__item *item) {

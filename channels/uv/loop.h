@@ -14,6 +14,8 @@
 #include "leat/doorbell.h"
 #include "leat/uv.h"
 
+#define LEAT__UV_BATCH 64 /* messages at most that a handle receives, or sends of its queue, before another one has its turn */
+
 /* What all handles of leat's begin with. */
 struct leat_uv_any {
     uv_timer_t uv;

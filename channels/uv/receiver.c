@@ -3,8 +3,6 @@
 
 #include "channels/uv/loop.h"
 
-#define BATCH 64
-
 static leat_uv_receiver_t *of_item(struct leat_uv_item *item) {
     return (leat_uv_receiver_t *)((char *)item - offsetof(leat_uv_receiver_t, item));
 }
@@ -88,7 +86,7 @@ static void tell_kept(struct leat_uv_item *item) {
 }
 
 static void hand_over_batch(leat_uv_receiver_t *receiver) {
-    leat_message messages[BATCH];
+    leat_message messages[LEAT__UV_BATCH];
     size_t count = 0, done = 0;
     int result = leat_peek_many(receiver->channel, messages, receiver->budget, &count, LEAT_NOW);
     meet(receiver, result);
@@ -154,7 +152,7 @@ int leat_uv_receiver_init(uv_loop_t *loop, leat_uv_receiver_t *receiver, leat_re
     receiver->item.work = work;
     receiver->item.tell = tell_kept;
     receiver->channel = channel;
-    receiver->budget = BATCH;
+    receiver->budget = LEAT__UV_BATCH;
     return 0;
 }
 
@@ -245,7 +243,7 @@ size_t leat_uv_receiver_held(const leat_uv_receiver_t *receiver) {
 }
 
 int leat_uv_receiver_set_budget(leat_uv_receiver_t *receiver, unsigned messages) {
-    if (messages == 0 || messages > BATCH)
+    if (messages == 0 || messages > LEAT__UV_BATCH)
         return UV_EINVAL;
     receiver->budget = messages;
     return 0;

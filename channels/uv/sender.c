@@ -6,8 +6,6 @@
 
 #include "channels/uv/loop.h"
 
-#define BATCH 64
-
 static leat_uv_sender_t *of_item(struct leat_uv_item *item) {
     return (leat_uv_sender_t *)((char *)item - offsetof(leat_uv_sender_t, item));
 }
@@ -68,7 +66,7 @@ static void want_room(leat_uv_sender_t *sender, size_t size) {
 static void flush(leat_uv_sender_t *sender) {
     for (unsigned sent = 0; sender->queue != NULL; sent++) {
         const leat_uv_send_t *request = sender->queue;
-        if (sent == BATCH) {
+        if (sent == LEAT__UV_BATCH) {
             want_room(sender, request->size);
             break;
         }
