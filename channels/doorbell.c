@@ -455,7 +455,7 @@ static int open_bell(leat_doorbell *doorbell) {
     if (result != LEAT_OK)
         return result;
     result = leat__os_bell_create(directory, &doorbell->number, &doorbell->resource.bell);
-    leat__os_file_close(directory);
+    leat__os_directory_close(directory);
     return result;
 }
 
@@ -464,7 +464,7 @@ static void remove_bell(const leat_doorbell *doorbell) {
     if (leat__os_directory_open(LEAT_LOCAL, false, &directory) != LEAT_OK)
         return;
     leat__os_bell_remove(directory, doorbell->number);
-    leat__os_file_close(directory);
+    leat__os_directory_close(directory);
 }
 
 /* The watch first: files that are added get higher numbers than it has (leat__os_watch_add). */

@@ -14,11 +14,11 @@ struct pages {
     struct leat__role_page sender, receiver;
 };
 
-static leat_peer state_of(leat__file file, const struct leat__role_page *page, enum leat__lock_byte role) {
+static leat_peer state_of(leat__file file, const struct leat__role_page *page, unsigned place, unsigned places) {
     uint32_t opened = leat__load_relaxed32(&page->opened), closed = leat__load_relaxed32(&page->closed);
     if (opened == closed)
         return opened == 0 ? LEAT_PEER_NONE : LEAT_PEER_CLOSED;
-    return leat__os_locked(file, role) ? LEAT_PEER_PRESENT : LEAT_PEER_DIED;
+    return leat__os_locked(file, place, places) != LEAT__NO ? LEAT_PEER_PRESENT : LEAT_PEER_DIED;
 }
 
 static int read_pages(leat__file file, uint64_t capacity, struct pages *pages, leat_channel_info *info) {
@@ -31,8 +31,8 @@ static int read_pages(leat__file file, uint64_t capacity, struct pages *pages, l
     uint64_t sent = leat__load_relaxed64(&pages->sender.position);
     uint64_t backlog = sent - leat__load_relaxed64(&pages->receiver.position);
     info->backlog_bytes = backlog <= capacity ? backlog : 0;
-    info->sender = state_of(file, &pages->sender, LEAT__LOCK_SENDER);
-    info->receiver = state_of(file, &pages->receiver, LEAT__LOCK_RECEIVER);
+    info->sender = state_of(file, &pages->sender, LEAT__LOCK_SLOTS + 1, LEAT__SLOTS_MAX);
+    info->receiver = state_of(file, &pages->receiver, LEAT__LOCK_RECEIVER, 1);
     info->many_senders = info->sender == LEAT_PEER_PRESENT && leat__load_relaxed32(&pages->sender.many) != 0;
     leat__counters_read(&pages->sender.counters, &info->sent);
     leat__counters_read(&pages->receiver.counters, &info->received);

@@ -4,13 +4,15 @@
 #include "channels/receiver.h"
 #include "lib/fail.h"
 
+static int take_place(struct leat__side *side) {
+    side->object.place = LEAT__LOCK_RECEIVER;
+    int result = leat__os_lock(side->object.resource.file, LEAT__LOCK_RECEIVER, LEAT__EXCLUSIVE);
+    return result == LEAT_EBUSY ? leat__fail(LEAT_EBUSY, 0, "it has a receiver") : result;
+}
+
 static int attach(struct leat__side *side) {
     leat_receiver *receiver = leat__receiver_of(side);
-    int result = leat__os_lock(side->object.resource.file, LEAT__LOCK_RECEIVER, LEAT__EXCLUSIVE);
-    if (result == LEAT_EBUSY)
-        return leat__fail(LEAT_EBUSY, 0, "it has a receiver");
-    if (result == LEAT_OK)
-        result = leat__ring_receiver_recover(&receiver->ring, &side->memory);
+    int result = leat__ring_receiver_recover(&receiver->ring, &side->memory);
     if (result != LEAT_OK)
         return result;
     receiver->suspension = LEAT__SUSPENSION_MIN;
@@ -30,7 +32,8 @@ int leat_receiver_open(leat_receiver **out, const char *name, const leat_channel
     leat_receiver *receiver = out != NULL ? calloc(1, sizeof *receiver) : NULL;
     if (receiver == NULL)
         return leat__fail_about(leat__fail(out == NULL ? LEAT_EINVAL : LEAT_ENOMEM, 0, "no handle"), "channel", name);
-    int result = leat__side_open(&receiver->side, &receiver->ring.lane, name, options, LEAT__LOCK_RECEIVER, attach);
+    static const struct leat__role role = {.take_place = take_place, .attach = attach};
+    int result = leat__side_open(&receiver->side, &receiver->ring.lane, name, options, &role);
     if (result == LEAT_OK)
         *out = receiver;
     else

@@ -20,7 +20,7 @@ struct leat_sender {
     bool owes_open_mark;  /* the ring was full when this sender came */
     bool many;
     bool has_turn;        /* many: holds the lock */
-    unsigned slot;        /* many: this sender's identity in the lock */
+    unsigned slot;        /* this sender's identity in the senders' lock and gate */
 };
 
 /* The handle that a side is part of. */

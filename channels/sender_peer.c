@@ -3,7 +3,11 @@
  * A stream is delimited in the ring itself: the sender that comes when nobody is there writes an open mark, the last one to leave
  * in order writes an end mark. So the receiver sees the end exactly behind the last message, and an open mark without an end
  * before it tells it that the stream before was cut off. `opened` and `closed` in the page say the same for those who cannot read
- * the ring. With many senders, the first to come and the last to go do this; SETUP keeps comings and goings apart.
+ * the ring. With many senders, the first to come and the last to go do this.
+ *
+ * Senders come and go through the *gate*, a lock in their page (lib/lock.h), one at a time. Inside it `members` tells who is there: the
+ * slots of senders that came and have not left. One whose slot the kernel says is free has died. A stream is open while `opened`
+ * and `closed` differ; who comes and finds it open and nobody there, begins the next one.
  */
 #include <stdlib.h>
 
@@ -21,16 +25,49 @@ int leat__sender_open_mark(leat_sender *sender) {
     return result;
 }
 
-/* Takes the role's lock. *first: nobody else has it. */
-static int take_role(leat_sender *sender, bool *first) {
+/* --- The gate: one comes or goes at a time ---------------------------------------------------------------------------- */
+
+static bool is_member(const leat_sender *sender, unsigned slot) {
+    return (leat__load_relaxed64(&sender->side.own->members[slot / 64]) >> slot % 64 & 1) != 0;
+}
+
+static bool seems_taken(const void *context, unsigned slot) {
+    return is_member(context, slot);
+}
+
+/* Inside the gate. */
+static void set_member(leat_sender *sender, unsigned slot, bool member) {
+    leat__u64 *word = &sender->side.own->members[slot / 64];
+    uint64_t bit = UINT64_C(1) << slot % 64, bits = leat__load_relaxed64(word);
+    leat__store_relaxed64(word, member ? bits | bit : bits & ~bit);
+}
+
+static int enter_gate(leat_sender *sender) {
+    struct leat__side *side = &sender->side;
+    int result = leat__lock_acquire(&side->own->gate, side->object.resource.file, sender->slot, leat_in_ms(1000), false);
+    if (result == LEAT_ETIMEDOUT)
+        return leat__fail(LEAT_EBUSY, 0, "another sender has been coming or going for a second (stopped?)");
+    return result >= LEAT_OK ? LEAT_OK : result; /* who died inside left nothing that is not looked at anew */
+}
+
+static void leave_gate(leat_sender *sender) {
+    leat__lock_release(&sender->side.own->gate);
+}
+
+/* Inside the gate: whether another sender is there. Those that died are members no more. */
+static enum leat__answer has_others(leat_sender *sender) {
     leat__file file = sender->side.object.resource.file;
-    int result = leat__os_lock(file, LEAT__LOCK_SENDER, LEAT__EXCLUSIVE);
-    *first = result == LEAT_OK;
-    if (result == LEAT_EBUSY && sender->many)
-        result = leat__os_lock(file, LEAT__LOCK_SENDER, LEAT__SHARED);
-    if (result == LEAT_EBUSY)
-        return leat__fail(LEAT_EBUSY, 0, sender->many ? "it has a sender that does not share" : "it has a sender");
-    return result;
+    for (unsigned slot = 1; slot <= LEAT__SLOTS_MAX; slot++) {
+        if (slot % 64 == 0 && leat__load_relaxed64(&sender->side.own->members[slot / 64]) == 0)
+            slot += 63; /* none of these */
+        else if (slot != sender->slot && is_member(sender, slot)) {
+            enum leat__answer lives = leat__os_locked(file, LEAT__LOCK_SLOTS + slot, 1);
+            if (lives != LEAT__NO)
+                return lives;
+            set_member(sender, slot, false);
+        }
+    }
+    return LEAT__NO;
 }
 
 /* Nobody was there: repair what a predecessor left, and begin a stream. */
@@ -51,20 +88,36 @@ static int begin_stream(leat_sender *sender) {
     return result == LEAT_EAGAIN ? LEAT_OK : result;
 }
 
+static int take_place(struct leat__side *side) {
+    leat_sender *sender = leat__sender_of(side);
+    int result = leat__lock_take_slot(&side->own->lock, side->object.resource.file, seems_taken, sender, &sender->slot);
+    side->object.place = LEAT__LOCK_SLOTS + sender->slot;
+    return result;
+}
+
+/* Inside the gate: begins a stream, or joins those that share one. */
+static int join(leat_sender *sender) {
+    const struct leat__role_page *own = sender->side.own;
+    bool open = leat__load_relaxed32(&own->opened) != leat__load_relaxed32(&own->closed);
+    enum leat__answer others = has_others(sender);
+    if (others == LEAT__UNKNOWN)
+        return leat__fail(LEAT_ESYSTEM, 0, "the system does not say whether it has a sender");
+    if (others == LEAT__YES && (!sender->many || leat__load_relaxed32(&own->many) == 0))
+        return leat__fail(LEAT_EBUSY, 0, sender->many ? "it has a sender that does not share" : "it has a sender");
+    int result = others == LEAT__YES && open ? LEAT_OK : begin_stream(sender);
+    if (result == LEAT_OK)
+        set_member(sender, sender->slot, true);
+    return result;
+}
+
 static int attach(struct leat__side *side) {
     leat_sender *sender = leat__sender_of(side);
-    leat__file file = side->object.resource.file;
-    bool first = false;
-    int result = take_role(sender, &first);
-    if (result == LEAT_OK && sender->many)
-        result = leat__lock_take_slot(&side->own->lock, file, &sender->slot);
-    if (result != LEAT_OK)
-        return result;
     sender->ring = (struct leat__ring_sender){.lane = leat__lane(&side->memory, side->own), .memory = side->memory};
-    if (first)
-        result = begin_stream(sender);
-    if (result == LEAT_OK && sender->many && first)
-        result = leat__os_lock(file, LEAT__LOCK_SENDER, LEAT__SHARED);
+    int result = enter_gate(sender);
+    if (result == LEAT_OK) {
+        result = join(sender);
+        leave_gate(sender);
+    }
     if (result != LEAT_OK)
         return result;
     side->announces = !sender->many;
@@ -81,7 +134,8 @@ int leat_sender_open(leat_sender **out, const char *name, const leat_channel_opt
     if (sender == NULL)
         return leat__fail_about(leat__fail(out == NULL ? LEAT_EINVAL : LEAT_ENOMEM, 0, "no handle"), "channel", name);
     sender->many = options != NULL && options->many_senders;
-    int result = leat__side_open(&sender->side, &sender->ring.lane, name, options, LEAT__LOCK_SENDER, attach);
+    static const struct leat__role role = {.sends = true, .take_place = take_place, .attach = attach};
+    int result = leat__side_open(&sender->side, &sender->ring.lane, name, options, &role);
     if (result == LEAT_OK)
         *out = sender;
     else
@@ -91,13 +145,10 @@ int leat_sender_open(leat_sender **out, const char *name, const leat_channel_opt
 
 /* --- Going ------------------------------------------------------------------------------------------------------------ */
 
-/* Whether this is the last sender; if so, the ring is taken up where the last turn ended, however that ended. */
-static bool is_last(leat_sender *sender, bool settled) {
-    if (!sender->many)
-        return true;
-    if (!settled || leat__os_lock(sender->side.object.resource.file, LEAT__LOCK_SENDER, LEAT__EXCLUSIVE) != LEAT_OK)
-        return false;
-    return leat__sender_take_turn(sender, leat_in_ms(1000)) == LEAT_OK;
+/* Inside the gate: whether this is the last sender; if so, the ring is taken up where the last turn ended, however that ended. */
+static bool is_last(leat_sender *sender) {
+    return !sender->many ||
+           (has_others(sender) == LEAT__NO && leat__sender_take_turn(sender, leat_in_ms(1000)) == LEAT_OK);
 }
 
 static void end_stream(leat_sender *sender) {
@@ -113,13 +164,17 @@ static void end_stream(leat_sender *sender) {
 static void leave(leat_sender *sender) {
     leat_abort(sender);
     leat__sender_cool_down(sender);
-    bool settled = leat__object_unsettle(&sender->side.object);
-    if (is_last(sender, settled))
+    bool entered = enter_gate(sender) == LEAT_OK;
+    if (entered ? is_last(sender) : !sender->many) /* the only one ends its stream in any case */
         end_stream(sender);
     if (!sender->many || sender->has_turn)
         leat__sender_flush(sender);
     leat__side_ring(&sender->side);
     leat__sender_end_turn(sender);
+    if (!entered)
+        return;
+    set_member(sender, sender->slot, false);
+    leave_gate(sender);
 }
 
 void leat_sender_close(leat_sender *sender) {

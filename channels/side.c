@@ -40,7 +40,7 @@ static void set_spin(struct leat__side *side, const leat_channel_options *option
     side->spin_ns = side->spin_ns_max;
 }
 
-static int map(struct leat__side *side, enum leat__lock_byte role) {
+static int map(struct leat__side *side) {
     struct leat__channel_setup setup;
     int result = leat__wire_validate(&side->object.header, &setup);
     if (result == LEAT_OK)
@@ -50,16 +50,23 @@ static int map(struct leat__side *side, enum leat__lock_byte role) {
     side->memory.capacity = setup.capacity;
     side->policy = setup.policy;
     unsigned char *base = side->object.resource.memory;
-    bool sends = role == LEAT__LOCK_SENDER;
+    bool sends = side->role->sends;
     side->memory.sender = (void *)(base + LEAT__SENDER_PAGE);
     side->memory.receiver = (void *)(base + LEAT__RECEIVER_PAGE);
     side->memory.ring = base + LEAT__RING;
     side->own = sends ? side->memory.sender : side->memory.receiver;
     side->peer = sends ? side->memory.receiver : side->memory.sender;
-    side->peer_lock = sends ? LEAT__LOCK_RECEIVER : LEAT__LOCK_SENDER;
+    side->peer_lock = sends ? LEAT__LOCK_RECEIVER : LEAT__LOCK_SLOTS + 1;
+    side->peer_locks = sends ? 1 : LEAT__SLOTS_MAX;
     leat__os_make_read_only(base, LEAT__PAGE);
     leat__os_make_read_only(side->peer, LEAT__PAGE);
     return LEAT_OK;
+}
+
+static int take_place(struct leat__object *object) {
+    struct leat__side *side = (struct leat__side *)object;
+    int result = map(side);
+    return result == LEAT_OK ? side->role->take_place(side) : result;
 }
 
 static int open_object(struct leat__side *side, const char *name, leat_scope scope, const leat_channel_options *options) {
@@ -82,33 +89,31 @@ static int open_object(struct leat__side *side, const char *name, leat_scope sco
         .size = leat__wire_file_size(setup.capacity),
         .initialise = leat__wire_initialise,
         .context = &setup,
+        .take_place = take_place,
     };
     side->interruptible = options->interruptible;
     side->announces = true;
     return leat__object_open(&side->object, &request);
 }
 
-int leat__side_open(struct leat__side *side, leat_lane *lane, const char *name,
-                    const leat_channel_options *options, enum leat__lock_byte role, int (*attach)(struct leat__side *side)) {
+int leat__side_open(struct leat__side *side, leat_lane *lane, const char *name, const leat_channel_options *options,
+                    const struct leat__role *role) {
     static const leat_channel_options defaults;
     options = options != NULL ? options : &defaults;
     leat_scope scope = options->scope;
+    side->lane = lane;
+    side->role = role;
     name = leat__name_scope(name, &scope);
     int result = open_object(side, name, scope, options);
     if (result != LEAT_OK)
         return leat__fail_about(result, "channel", name);
-    side->lane = lane;
-    result = map(side, role);
-    if (result == LEAT_OK) {
-        set_spin(side, options);
-        result = attach(side);
-    }
-    if (result != LEAT_OK) {
-        leat__object_close(&side->object);
-        return leat__fail_about(result, "channel", name);
-    }
-    leat__object_settle(&side->object);
-    return LEAT_OK;
+    set_spin(side, options);
+    result = role->attach(side);
+    if (result == LEAT_OK)
+        return LEAT_OK;
+    leat__fail_about(result, "channel", name);
+    leat__object_close(&side->object);
+    return result;
 }
 
 void leat__side_close(struct leat__side *side) {
@@ -121,8 +126,9 @@ int leat__side_fail_forked(void) {
 
 /* --- Peers ------------------------------------------------------------------------------------------------------------ */
 
+/* Not known to be dead. */
 static bool peer_lives(const struct leat__side *side) {
-    return leat__os_locked(side->object.resource.file, side->peer_lock);
+    return leat__os_locked(side->object.resource.file, side->peer_lock, side->peer_locks) != LEAT__NO;
 }
 
 leat_peer leat__side_peer(const struct leat__side *side) {
@@ -135,9 +141,9 @@ leat_peer leat__side_peer(const struct leat__side *side) {
 /* --- Waiting ---------------------------------------------------------------------------------------------------------- */
 
 /* Wakes those of a role that sleep on a watch. Each role watches for what only the other one does, so that nobody wakes itself. */
-static void touch(struct leat__side *side, enum leat__lock_byte role) {
+static void touch(struct leat__side *side, bool the_receiver) {
     unsigned char byte = 0;
-    if (role == LEAT__LOCK_RECEIVER)
+    if (the_receiver)
         (void)leat__os_file_read(side->object.resource.file, 0, &byte, 1);
     else
         (void)leat__os_file_write(side->object.resource.file, LEAT__RECEIVER_PAGE + offsetof(struct leat__role_page, touched),
@@ -145,7 +151,7 @@ static void touch(struct leat__side *side, enum leat__lock_byte role) {
 }
 
 void leat__side_touch_senders(struct leat__side *side) {
-    touch(side, LEAT__LOCK_SENDER);
+    touch(side, false);
 }
 
 static bool ring_doorbell(struct leat__side *side) {
@@ -161,7 +167,7 @@ void leat__side_ring_for(struct leat__side *side, uint32_t ticket) {
     if ((ticket & (LEAT__WATCHES | LEAT__LOOPS)) == 0)
         leat__os_wake(&side->own->bell, false);
     else if ((ticket & LEAT__LOOPS) == 0 || !ring_doorbell(side))
-        touch(side, side->peer_lock);
+        touch(side, side->role->sends);
     leat__store_relaxed32(&side->own->rung, ticket); /* after the wake: a successor rings again if we die before */
     side->tally.doorbells++;
 }
@@ -336,7 +342,7 @@ static void open_watch(struct leat__side *side) {
     struct leat__resource *resource = &side->object.resource;
     leat__os_fork_hold();
     resource->watch = leat__os_watch_open(&resource->file,
-                                          side->peer_lock == LEAT__LOCK_SENDER ? LEAT__TOUCH_READ : LEAT__TOUCH_WRITE);
+                                          !side->role->sends ? LEAT__TOUCH_READ : LEAT__TOUCH_WRITE);
     leat__os_fork_release();
 }
 

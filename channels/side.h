@@ -44,12 +44,13 @@ struct leat__tally {
 };
 
 struct leat__side {
-    struct leat__object object;
+    struct leat__object object; /* first: the object layer knows it */
+    const struct leat__role *role;
     struct leat__ring_memory memory;
     leat_lane *lane; /* of the same handle */
     leat_policy policy; /* the channel's */
     struct leat__role_page *own, *peer; /* the peer's is mapped read-only where pages are 4096 bytes */
-    enum leat__lock_byte peer_lock; /* held by whoever is the peer */
+    unsigned peer_lock, peer_locks; /* the lock bytes of which a peer holds one */
     bool interruptible;
     leat_waiting waiting;
     bool announces; /* sleeps are announced; false for one of many senders that has not got its turn: it only looks often */
@@ -68,10 +69,17 @@ struct leat__wait {
     bool tells;                             /* whether the caller is told when the peer comes or goes meanwhile */
 };
 
-/* Opens or creates the channel (options may be NULL), maps it, and takes the role by `attach`, which runs while nobody else attaches
- * or detaches. On failure nothing is left and the channel's name is in the detail. */
-int leat__side_open(struct leat__side *side, leat_lane *lane, const char *name,
-                    const leat_channel_options *options, enum leat__lock_byte role, int (*attach)(struct leat__side *side));
+/* What distinguishes the two roles when they come. */
+struct leat__role {
+    bool sends;
+    int (*take_place)(struct leat__side *side); /* locks what is this side's alone: side->object.place. The channel is mapped */
+    int (*attach)(struct leat__side *side);     /* takes the role */
+};
+
+/* Opens or creates the channel (options may be NULL), maps it, and takes the role. On failure nothing is left and the channel's name is in
+ * the detail. */
+int leat__side_open(struct leat__side *side, leat_lane *lane, const char *name, const leat_channel_options *options,
+                    const struct leat__role *role);
 
 /* Unmaps and leaves. */
 void leat__side_close(struct leat__side *side);

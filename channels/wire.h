@@ -47,12 +47,14 @@ enum {
     LEAT__WIPE_AND_SOURCE = 5, /* wipe_bytes, source */
 };
 
+#define LEAT__MEMBER_WORDS ((LEAT__SLOTS_MAX + 1) / 64)
+
 /* Counters of one role since the channel was created; only its page's owner writes them. See leat_statistics. */
 struct leat__counters {
     leat__u64 messages, bytes, stalls, sleeps, doorbells, high_water, wakes, wake_ns;
 };
 
-/* A role's page. Owner: the role; with many senders, whoever holds the lock. The other side reads and validates. */
+/* A role's page. Owner: the role; with many senders, whoever holds the lock, or the gate. The other side reads and validates. */
 struct leat__role_page {
     /* First: what the other side looks at now and then. */
     leat__u32 bell;    /* rung by its owner; the *other* side sleeps on it. Counts. */
@@ -77,7 +79,9 @@ struct leat__role_page {
     leat__u32 loops;        /* many senders: 1 when one that waits in an event loop has to look again once the turn is over */
     unsigned char apart_2[128 - sizeof(struct leat__lock) - 4];
     struct leat__counters counters;
-    unsigned char rest[LEAT__PAGE - 3 * 128 - sizeof(struct leat__counters) - 1];
+    leat__u64 members[LEAT__MEMBER_WORDS]; /* senders: a bit for each slot whose sender has come and not left in order */
+    struct leat__lock gate;                /* senders: which one comes or goes */
+    unsigned char rest[LEAT__PAGE - 3 * 128 - sizeof(struct leat__counters) - 8 * LEAT__MEMBER_WORDS - sizeof(struct leat__lock) - 1];
     unsigned char touched; /* always 0: written to the file to wake a peer that watches for writes */
 };
 
@@ -96,6 +100,8 @@ _Static_assert(offsetof(struct leat__role_page, lock) == 256, "the lock has line
 _Static_assert(offsetof(struct leat__role_page, loops) == 272, "as docs/wire-format.md says");
 _Static_assert(offsetof(struct leat__role_page, counters) == 384, "counters have lines of their own");
 _Static_assert(sizeof(struct leat__counters) == 64, "as docs/wire-format.md says");
+_Static_assert(offsetof(struct leat__role_page, members) == 448, "as docs/wire-format.md says");
+_Static_assert(offsetof(struct leat__role_page, gate) == 960, "as docs/wire-format.md says");
 
 /* The longest message: with a pad in front of it, it must fit an empty ring wherever the write position is. */
 static inline uint64_t leat__max_message(uint64_t capacity) {

@@ -13,26 +13,30 @@ const char *leat_kind_name(leat_kind kind) {
     return kind >= LEAT_KIND_REGION && kind <= LEAT_KIND_DOORBELL ? names[kind] : "unknown";
 }
 
+/* What can be seen without asking who uses it. */
+static int fill_in(leat__file file, const struct leat__file_status *status, const char *file_name, leat_object_info *info) {
+    info->size = status->size;
+    info->owner = status->owner;
+    info->permissions = status->permissions;
+    info->persistent = !status->temporary;
+    info->device = status->device;
+    info->inode = status->inode;
+    int result = leat__header_peek(file, status, &info->kind, NULL);
+    info->damaged = result == LEAT_ECORRUPT || result == LEAT_EVERSION;
+    return result == LEAT_OK || info->damaged ? leat__name_decode(file_name, info->name) : result;
+}
+
 static int describe_file(leat__file file, const char *file_name, leat_scope scope, leat_object_info *info) {
     struct leat__file_status status;
+    leat_object_info found = {.scope = scope};
     int result = leat__os_file_status(file, &status);
     if (result == LEAT_OK)
         result = leat__object_check_file(&status, scope);
-    if (result != LEAT_OK)
-        return result;
-    leat_object_info found = {
-        .scope = scope,
-        .size = status.size,
-        .owner = status.owner,
-        .permissions = status.permissions,
-        .persistent = !status.temporary,
-        .users = leat__os_count_users(file),
-        .device = status.device,
-        .inode = status.inode,
-    };
+    if (result == LEAT_OK)
+        result = fill_in(file, &status, file_name, &found);
+    if (result == LEAT_OK)
+        result = leat__os_count_users(file, &found.users);
     found.in_use = found.users > 0;
-    found.damaged = leat__header_peek(file, &status, &found.kind, NULL) != LEAT_OK;
-    result = leat__name_decode(file_name, found.name);
     if (result == LEAT_OK)
         *info = found;
     return result;
@@ -56,7 +60,7 @@ int leat_stat(const char *name, leat_scope scope, leat_object_info *info) {
     int result = leat__object_locate(&name, &scope, file_name, &directory);
     if (result == LEAT_OK) {
         result = describe(directory, file_name, scope, info);
-        leat__os_file_close(directory);
+        leat__os_directory_close(directory);
     }
     return result == LEAT_OK ? result : leat__fail_about(result, "object", name);
 }
@@ -109,7 +113,12 @@ static int read_names(leat_scope scope, leat__file *directory, struct names *nam
 
 static void forget_names(leat__file directory, struct names *names) {
     free(names->entries);
-    leat__os_file_close(directory);
+    leat__os_directory_close(directory);
+}
+
+/* What has gone meanwhile, or is not for this user. A file that the system fails to read is an error. */
+static bool is_passed_over(int result) {
+    return result == LEAT_ENOENT || result == LEAT_EACCES || result == LEAT_EUNTRUSTED || result == LEAT_ENAME;
 }
 
 int leat_list(leat_scope scope, int (*visit)(const leat_object_info *info, void *context), void *context) {
@@ -120,8 +129,11 @@ int leat_list(leat_scope scope, int (*visit)(const leat_object_info *info, void 
     int result = read_names(scope, &directory, &names);
     for (size_t i = 0; result == LEAT_OK && i < names.count; i++) {
         leat_object_info info;
-        if (describe(directory, names.entries[i].file_name, scope, &info) == LEAT_OK)
+        result = describe(directory, names.entries[i].file_name, scope, &info);
+        if (result == LEAT_OK)
             result = visit(&info, context);
+        else if (is_passed_over(result))
+            result = LEAT_OK;
     }
     forget_names(directory, &names);
     return result;
@@ -143,38 +155,66 @@ static bool sweep_bell(leat__file directory, const struct entry *entry, leat_sco
     return true;
 }
 
-/* It is looked at again before it is removed, under the lock. */
-static bool collect_garbage(leat__file directory, const struct entry *entry, leat_scope scope, leat_object_info *info) {
-    bool removed = false;
-    if (describe(directory, entry->file_name, scope, info) == LEAT_OK && !info->persistent && !info->in_use)
-        (void)leat__object_heal(scope, directory, entry->file_name, &removed);
-    return removed;
+/* Also of a file that its owner may not open. Its users are not counted: whether there are any is enough. */
+static int describe_garbage(leat__file directory, const char *file_name, leat_scope scope, leat_object_info *info) {
+    leat__file file;
+    struct leat__file_status status;
+    int result = leat__os_file_open(directory, file_name, false, &file); /* for writing only if need be: watchers notice that */
+    if (result == LEAT_EACCES)
+        result = leat__os_file_open_own(directory, file_name, &file);
+    if (result != LEAT_OK)
+        return result;
+    result = leat__os_file_status(file, &status);
+    if (result == LEAT_OK)
+        result = leat__object_check_file(&status, scope);
+    *info = (leat_object_info){.scope = scope};
+    if (result == LEAT_OK)
+        result = fill_in(file, &status, file_name, info);
+    enum leat__answer used = result == LEAT_OK && !info->persistent ? leat__os_has_users(file) : LEAT__YES;
+    info->in_use = used != LEAT__NO;
+    leat__os_file_close(file);
+    return used == LEAT__UNKNOWN ? leat__fail(LEAT_ESYSTEM, 0, "the system does not say whether somebody uses it") : result;
+}
+
+/* It is looked at again before it is removed, with all its locks taken. */
+static int collect_garbage(leat__file directory, const struct entry *entry, leat_scope scope, leat_object_info *info,
+                           bool *removed) {
+    int result = describe_garbage(directory, entry->file_name, scope, info);
+    if (result == LEAT_OK && !info->persistent && !info->in_use)
+        result = leat__object_heal(directory, entry->file_name, removed);
+    return is_passed_over(result) ? LEAT_OK : result;
 }
 
 int leat_gc(leat_scope scope, void (*visit)(const leat_object_info *info, void *context), void *context) {
     leat__file directory;
     struct names names;
-    int result = read_names(scope, &directory, &names);
+    int result = read_names(scope, &directory, &names), first_failure = LEAT_OK;
     for (size_t i = 0; result == LEAT_OK && i < names.count; i++) {
         const struct entry *entry = &names.entries[i];
         leat_object_info info;
-        bool removed = sweep_bell(directory, entry, scope, &info) || collect_garbage(directory, entry, scope, &info);
+        bool removed = sweep_bell(directory, entry, scope, &info);
+        int failed = removed ? LEAT_OK : collect_garbage(directory, entry, scope, &info, &removed);
+        if (failed != LEAT_OK) { /* the others are looked at all the same */
+            leat__fail_about(failed, "object", entry->name);
+            first_failure = first_failure == LEAT_OK ? failed : first_failure;
+        }
         if (removed && visit != NULL)
             visit(&info, context);
     }
     forget_names(directory, &names);
-    return result;
+    return result == LEAT_OK ? first_failure : result;
 }
 
 /* --- Unlink ---------------------------------------------------------------------------------------------------------- */
 
-/* Holds SETUP while the name goes, if it can be had: then a user that leaves at this moment cannot take a namesake created right
+/* Holds the name's lock while the name goes, if it can be had: then a user that leaves at this moment cannot take a namesake created right
  * afterwards for the object it has left. */
 static int unlink_in(leat__file directory, const char *file_name) {
     leat__file file = LEAT__NO_FILE;
-    if (leat__os_file_open(directory, file_name, true, &file) == LEAT_OK)
-        (void)leat__object_take_setup(file);
+    if (leat__os_file_open_own(directory, file_name, &file) == LEAT_OK)
+        (void)leat__object_lock(file, LEAT__LOCK_NAME);
     int result = leat__os_name_remove(directory, file_name);
+    leat__os_unlock_all(file);
     leat__os_file_close(file);
     return result;
 }
@@ -185,7 +225,7 @@ int leat_unlink(const char *name, leat_scope scope) {
     int result = leat__object_locate(&name, &scope, file_name, &directory);
     if (result == LEAT_OK) {
         result = unlink_in(directory, file_name);
-        leat__os_file_close(directory);
+        leat__os_directory_close(directory);
     }
     return result == LEAT_OK ? result : leat__fail_about(result, "object", name);
 }

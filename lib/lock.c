@@ -4,29 +4,46 @@
 #include "lib/fail.h"
 
 #define SLOT_BITS 16
+#define TAKE_SLOT_NS UINT64_C(1000000000)
+#define TRIES_PER_CLOCK 16
 #define SPINS 200 /* a holder is done within a microsecond or has been stopped: about the cost of one sleep */
 
 static uint64_t next_turn(uint64_t owner, unsigned slot) {
     return ((owner >> SLOT_BITS) + 1) << SLOT_BITS | slot;
 }
 
-int leat__lock_take_slot(const struct leat__lock *lock, leat__file file, unsigned *slot) {
-    for (unsigned candidate = 1; candidate <= LEAT__SLOTS_MAX; candidate++) {
-        int result = leat__os_lock(file, LEAT__LOCK_SLOTS + candidate, LEAT__EXCLUSIVE);
-        if (result == LEAT_EBUSY)
-            continue;
-        if (result != LEAT_OK)
-            return result;
-        *slot = candidate;
-        if (leat__lock_slot(leat__load_acquire64(&lock->owner)) != candidate) /* nobody else can change that: the byte is ours */
-            return LEAT_OK;
-        leat__os_lock(file, LEAT__LOCK_SLOTS + candidate, LEAT__UNLOCKED);
-    }
+/* LEAT_OK, LEAT_EBUSY, or an error. */
+static int try_slot(const struct leat__lock *lock, leat__file file, unsigned slot) {
+    int result = leat__os_lock(file, LEAT__LOCK_SLOTS + slot, LEAT__EXCLUSIVE);
+    if (result != LEAT_OK || leat__lock_slot(leat__load_acquire64(&lock->owner)) != slot) /* nobody else can change that: the byte is ours */
+        return result;
+    result = leat__os_lock(file, LEAT__LOCK_SLOTS + slot, LEAT__UNLOCKED);
+    return result == LEAT_OK ? LEAT_EBUSY : result;
+}
+
+int leat__lock_take_slot(const struct leat__lock *lock, leat__file file,
+                         bool (*seems_taken)(const void *context, unsigned slot), const void *context, unsigned *slot) {
+    uint64_t give_up_ns = leat__os_now() + TAKE_SLOT_NS;
+    unsigned start = leat__os_random() % LEAT__SLOTS_MAX, tried = 0;
+    for (int pass = 0; pass < 2; pass++)
+        for (unsigned i = 0; i < LEAT__SLOTS_MAX; i++) {
+            unsigned candidate = (start + i) % LEAT__SLOTS_MAX + 1;
+            if (seems_taken(context, candidate) != (pass > 0))
+                continue;
+            int result = try_slot(lock, file, candidate);
+            if (result == LEAT_OK)
+                *slot = candidate;
+            if (result != LEAT_EBUSY)
+                return result;
+            if (++tried % TRIES_PER_CLOCK == 0 && leat__os_now() >= give_up_ns)
+                return leat__fail(LEAT_EBUSY, 0, "no free place was found in a second");
+        }
     return leat__fail(LEAT_EBUSY, 0, "all %d places are taken", LEAT__SLOTS_MAX);
 }
 
 bool leat__lock_holder_died(leat__file file, unsigned holder, unsigned own_slot) {
-    return holder == own_slot || holder > LEAT__SLOTS_MAX || !leat__os_locked(file, LEAT__LOCK_SLOTS + holder);
+    return holder == own_slot || holder > LEAT__SLOTS_MAX ||
+           leat__os_locked(file, LEAT__LOCK_SLOTS + holder, 1) == LEAT__NO;
 }
 
 int leat__lock_try(struct leat__lock *lock, leat__file file, unsigned slot, bool probe) {

@@ -32,14 +32,17 @@ struct leat__lock {
 #define LEAT__LOCK_INHERITED 1 /* acquired, from a holder that died */
 #define LEAT__SLOTS_MAX 4095
 
-/* Takes a free slot of the file: 1 to LEAT__SLOTS_MAX, by locking its byte, until the file is closed. Not one that the lock names as its
- * holder's: that one died, and must be seen to have. LEAT_EBUSY when all are taken. */
-int leat__lock_take_slot(const struct leat__lock *lock, leat__file file, unsigned *slot);
+/* Takes a free slot of the file: 1 to LEAT__SLOTS_MAX, by locking its byte, until the file is closed. Those that shared memory says are
+ * taken are tried last: its word saves tries, and decides nothing. Not one that the lock names as its holder's: that one died,
+ * and must be seen to have. LEAT_EBUSY when all are taken, or none was found in a second. */
+int leat__lock_take_slot(const struct leat__lock *lock, leat__file file,
+                         bool (*seems_taken)(const void *context, unsigned slot), const void *context, unsigned *slot);
 
 /* One look: takes the lock if it is free or, when asked to probe, if its holder is dead. LEAT_OK, LEAT__LOCK_INHERITED, LEAT_EBUSY. */
 int leat__lock_try(struct leat__lock *lock, leat__file file, unsigned slot, bool probe);
 
-/* Whether the holder's slot is held by nobody who lives, own_slot's apart, which can only be a predecessor's. */
+/* Whether the holder's slot is held by nobody who lives, own_slot's apart, which can only be a predecessor's. False also when the kernel
+ * cannot be asked: nobody is called dead for that. */
 bool leat__lock_holder_died(leat__file file, unsigned holder, unsigned own_slot);
 
 /* Wakes one sleeper, or all, if there may be any. After what they wait for was stored by an exchange or a compare-and-exchange: the look

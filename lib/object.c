@@ -4,12 +4,14 @@
 #include <string.h>
 
 #include "lib/fail.h"
+#include "lib/sync.h"
 
-/* How often to ask for SETUP, half a millisecond apart: about a second. Counted, not timed, so that a machine that stands still for a
- * while does not use up the patience of those who wait. */
-#define SETUP_ATTEMPTS 2000
-#define SETUP_PAUSE_NS UINT64_C(500000)
-#define AT_ONCE 10 /* tries without a pause, where names come and go */
+/* How long others are waited for that have an object for themselves, which takes microseconds unless they were stopped. */
+#define PATIENCE_NS UINT64_C(1000000000)
+#define PAUSE_NS_MIN UINT64_C(20000)
+#define PAUSE_NS_MAX UINT64_C(2000000)
+#define AT_ONCE 10    /* tries without a pause, where names come and go */
+#define SURE_TRIES 3  /* at a place that seems to be another one's, while nobody has the object for itself */
 
 /* Not an error code of the interface: the file opened is no longer the one behind the name. */
 #define TRY_AGAIN 1
@@ -27,10 +29,6 @@ int leat__object_check_options(leat_way way, leat_scope scope, uint32_t permissi
     if ((unsigned)way > LEAT_OPEN || (unsigned)scope > LEAT_GLOBAL || (permissions & ~UINT32_C(0777)) != 0)
         return leat__fail(LEAT_EINVAL, 0, "an option has no meaning");
     return LEAT_OK;
-}
-
-static bool is_stale(leat__file file, const struct leat__file_status *status) {
-    return status->temporary && !leat__os_has_users(file);
 }
 
 int leat__object_locate(const char **name, leat_scope *scope, char file_name[LEAT__FILE_NAME_SIZE], leat__file *directory) {
@@ -60,7 +58,7 @@ int leat__object_look(const char *name, leat_scope scope, const char *label,
     int result = leat__object_locate(&name, &scope, file_name, &directory);
     if (result == LEAT_OK) {
         result = leat__os_file_open(directory, file_name, false, &file);
-        leat__os_file_close(directory);
+        leat__os_directory_close(directory);
     }
     if (result == LEAT_OK) {
         result = look_at(file, scope, look, context);
@@ -69,34 +67,117 @@ int leat__object_look(const char *name, leat_scope scope, const char *label,
     return result == LEAT_OK ? result : leat__fail_about(result, label, name);
 }
 
-int leat__object_heal(leat_scope scope, leat__file directory, const char *file_name, bool *removed) {
-    leat__file file;
-    struct leat__file_status status;
-    int result = leat__os_file_open(directory, file_name, true, &file);
-    if (result == LEAT_ENOENT)
-        return LEAT_OK;
-    if (result != LEAT_OK)
-        return result;
-    result = leat__os_lock(file, LEAT__LOCK_SETUP, LEAT__EXCLUSIVE);
-    if (result == LEAT_OK)
-        result = leat__os_file_status(file, &status);
-    if (result == LEAT_OK && status.regular && status.linked && is_stale(file, &status)) {
-        result = leat__os_file_remove(scope, file_name, file);
-        if (removed != NULL)
-            *removed = result == LEAT_OK;
-    }
-    leat__os_file_close(file);
+/* --- Patience ----------------------------------------------------------------------------------------------------------- */
+
+struct patience {
+    uint64_t end_ns, pause_ns;
+    unsigned tries;
+};
+
+/* Pauses before the next try; false: it has been long enough. */
+static bool is_patient(struct patience *patience, bool at_once) {
+    uint64_t now = leat__os_now();
+    if (patience->tries++ == 0)
+        *patience = (struct patience){now + PATIENCE_NS, PAUSE_NS_MIN, 1};
+    if (at_once && patience->tries < AT_ONCE)
+        return true;
+    if (now >= patience->end_ns && patience->tries > AT_ONCE)
+        return false;
+    leat__os_sleep(now + patience->pause_ns);
+    if (patience->pause_ns < PAUSE_NS_MAX)
+        patience->pause_ns *= 2;
+    return true;
+}
+
+int leat__object_lock(leat__file file, unsigned byte) {
+    struct patience patience = {0};
+    int result;
+    do
+        result = leat__os_lock(file, byte, LEAT__EXCLUSIVE);
+    while (result == LEAT_EBUSY && is_patient(&patience, false));
     return result;
 }
 
-/* What to do about an object that nobody lives in: make its name free. Gives up this file's SETUP, which stands in the way. */
-static int replace_stale(leat_scope scope, leat__file directory, leat__file file, const char *file_name) {
-    leat__os_lock(file, LEAT__LOCK_SETUP, LEAT__UNLOCKED);
-    int result = leat__object_heal(scope, directory, file_name, NULL);
-    if (result == LEAT_OK || result == LEAT_EBUSY)
-        return result == LEAT_OK ? TRY_AGAIN : LEAT_EBUSY;
-    return leat__fail(LEAT_ENOENT, leat_system_error(), "killed processes left it behind, and this user may not remove it");
+/* --- Stale objects ------------------------------------------------------------------------------------------------------ */
+
+/* Whether what killed processes left has still something to tell. With all places taken. */
+static bool is_kept(leat__file file, const struct leat__file_status *status,
+                    bool (*keeps)(leat__file file, const struct leat__header *header, bool closing), bool closing) {
+    leat_kind kind;
+    struct leat__header header;
+    return keeps != NULL && leat__header_read(file, status, &kind, &header) == LEAT_OK && kind != LEAT_KIND_REGION &&
+           keeps(file, &header, closing);
 }
+
+int leat__object_heal(leat__file directory, const char *file_name, bool *removed) {
+    leat__file file;
+    struct leat__file_status status;
+    int result = leat__os_file_open_own(directory, file_name, &file);
+    if (result != LEAT_OK)
+        return result == LEAT_ENOENT ? LEAT_OK : result;
+    result = leat__os_file_status(file, &status);
+    if (result == LEAT_OK && status.temporary)
+        result = leat__os_lock_all(file);
+    if (result == LEAT_OK && status.temporary)
+        result = leat__os_file_status(file, &status); /* again: it may have lost its name before we had the locks */
+    if (result == LEAT_OK && status.temporary && status.linked && !is_kept(file, &status, leat__sync_keeps, false)) {
+        result = leat__os_file_remove(directory, file_name, file);
+        if (removed != NULL)
+            *removed = result == LEAT_OK;
+    }
+    leat__os_unlock_all(file);
+    leat__os_file_close(file);
+    return result == LEAT_EBUSY ? LEAT_OK : result; /* somebody is there, or comes or goes at this moment */
+}
+
+/* A handle that may only read cannot take all places, and heals through a second file that can. */
+static int heal_for_reader(struct leat__object *object, const struct leat__file_status *status) {
+    enum leat__answer used = leat__os_has_users(object->resource.file);
+    if (used == LEAT__UNKNOWN)
+        return leat__fail(LEAT_ESYSTEM, 0, "the system does not say whether somebody uses it");
+    if (used == LEAT__YES)
+        return LEAT_OK;
+    int result = leat__object_heal(object->directory, object->file_name, NULL);
+    if (result != LEAT_EACCES)
+        return result == LEAT_OK ? TRY_AGAIN : result;
+    return leat__fail(LEAT_ENOENT, leat_system_error(), "killed processes of user %u left it behind, and this user may not remove it",
+                      (unsigned)status->owner);
+}
+
+/* Makes it anew in its place, for another user whose name it carries and who is not there any more. Views of a region can outlive their
+ * handles: one does not become smaller. */
+static int renew(struct leat__object *object, const struct leat__object_request *request, const struct leat__file_status *status) {
+    leat__file file = object->resource.file;
+    leat_kind kind;
+    (void)leat__header_read(file, status, &kind, NULL);
+    if (request->way == LEAT_OPEN)
+        return leat__fail(LEAT_ENOENT, 0, "killed processes of user %u left it behind", (unsigned)status->owner);
+    if (request->persistent || (kind == LEAT_KIND_REGION && status->size > request->size))
+        return leat__fail(LEAT_EACCES, 0, "killed processes of user %u left it behind, %s", (unsigned)status->owner,
+                          request->persistent ? "and only that user can make it persistent"
+                                              : "larger, and only that user or root may remove it");
+    int result = leat__os_file_renew(file, request->size);
+    if (result == LEAT_OK && request->initialise != NULL)
+        result = request->initialise(file, request->context);
+    object->created = result == LEAT_OK;
+    return result;
+}
+
+/* All places are taken: nobody else is there. TRY_AGAIN: its name is free. */
+static int heal_stale(struct leat__object *object, const struct leat__object_request *request) {
+    struct leat__file_status status;
+    int result = leat__os_file_status(object->resource.file, &status); /* again: it may have lost its name before we had the locks */
+    if (result != LEAT_OK || !status.linked)
+        return result == LEAT_OK ? TRY_AGAIN : result;
+    if (request->way != LEAT_CREATE && is_kept(object->resource.file, &status, request->keeps, false))
+        return LEAT_OK;
+    result = leat__os_file_remove(object->directory, object->file_name, object->resource.file);
+    if (result == LEAT_EACCES)
+        return renew(object, request, &status);
+    return result == LEAT_OK ? TRY_AGAIN : result;
+}
+
+/* --- Joining ------------------------------------------------------------------------------------------------------------ */
 
 static int check_kind(leat__file file, const struct leat__file_status *status, leat_kind wanted,
                       struct leat__header *header) {
@@ -107,110 +188,203 @@ static int check_kind(leat__file file, const struct leat__file_status *status, l
     return result;
 }
 
-/* Makes the open file a handle on the object, if that is what was asked for. */
-static int join(struct leat__object *object, const struct leat__object_request *request, leat__file directory,
-                leat__file file) {
+static int take_place(struct leat__object *object, const struct leat__object_request *request, bool alone) {
+    leat__file file = object->resource.file;
+    if (request->take_place == NULL)
+        return leat__os_user_begin(file, alone);
+    int result = request->take_place(object);
+    return result == LEAT_OK && alone ? leat__os_unlock_others(file, object->place) : result;
+}
+
+/* The same where others are: whether the place is another one's, or somebody has all of them for the moment (TRY_AGAIN). */
+static int take_free_place(struct leat__object *object, const struct leat__object_request *request) {
+    int result = LEAT_EBUSY;
+    for (int tries = 0; result == LEAT_EBUSY && tries < SURE_TRIES; tries++) {
+        result = take_place(object, request, false);
+        if (result != LEAT_EBUSY)
+            return result;
+        enum leat__answer taken = leat__os_locked(object->resource.file, LEAT__LOCK_NAME, 1);
+        if (taken == LEAT__YES)
+            return TRY_AGAIN;
+        if (taken == LEAT__UNKNOWN)
+            return leat__fail(LEAT_ESYSTEM, 0, "the system does not say whether somebody removes it");
+    }
+    return result;
+}
+
+/* The header of an object that somebody makes anew at this moment may be anything. */
+static int check_settled(struct leat__object *object, const struct leat__object_request *request,
+                         const struct leat__file_status *status) {
+    leat__file file = object->resource.file;
+    object->device = status->device;
+    object->size = status->size;
+    object->temporary = status->temporary;
+    object->writable = request->writable;
+    int result = check_kind(file, status, request->kind, &object->header);
+    if (result == LEAT_OK)
+        return LEAT_OK;
+    if (leat__os_locked(file, LEAT__LOCK_NAME, 1) == LEAT__YES)
+        return TRY_AGAIN;
+    return check_kind(file, status, request->kind, &object->header);
+}
+
+/* After the place is taken: still the object that was looked at? */
+static int confirm(const struct leat__object *object, const struct leat__object_request *request) {
     struct leat__file_status status;
+    struct leat__header header = {0};
+    int result = leat__os_file_status(object->resource.file, &status);
+    if (result != LEAT_OK || !status.linked)
+        return result == LEAT_OK ? TRY_AGAIN : result;
+    result = check_kind(object->resource.file, &status, request->kind, &header);
+    bool same = result != LEAT_OK || memcmp(&header, &object->header, sizeof header) == 0;
+    return same ? result : TRY_AGAIN;
+}
+
+/* Makes the open file a handle on the object, if that is what was asked for. */
+static int join(struct leat__object *object, const struct leat__object_request *request) {
+    leat__file file = object->resource.file;
+    struct leat__file_status status;
+    bool alone = false;
     int result = leat__os_file_status(file, &status);
     if (result == LEAT_OK)
         result = leat__object_check_file(&status, request->scope);
+    if (result == LEAT_OK && status.temporary && !request->writable)
+        result = heal_for_reader(object, &status);
+    else if (result == LEAT_OK && status.temporary) {
+        result = leat__os_lock_all(file);
+        alone = result == LEAT_OK;
+        result = alone ? heal_stale(object, request) : result == LEAT_EBUSY ? LEAT_OK : result;
+    }
+    if (result == LEAT_OK && request->way == LEAT_CREATE && !object->created)
+        return leat__fail(LEAT_EEXIST, 0, "it exists");
+    if (result == LEAT_OK && object->created)
+        result = leat__os_file_status(file, &status);
     if (result == LEAT_OK)
-        result = leat__os_lock(file, LEAT__LOCK_SETUP, request->writable ? LEAT__EXCLUSIVE : LEAT__SHARED);
+        result = check_settled(object, request, &status);
     if (result == LEAT_OK)
-        result = leat__os_file_status(file, &status); /* again: it may have lost its name before we had the lock */
+        result = alone ? take_place(object, request, true) : take_free_place(object, request);
+    return result == LEAT_OK ? confirm(object, request) : result;
+}
+
+/* A handle that may only read heals through a second, writable file. After a failure the next open heals. */
+static void remove_if_last(struct leat__object *object) {
+    leat__file file = object->resource.file;
+    struct leat__file_status status;
+    if (!object->writable)
+        (void)leat__object_heal(object->directory, object->file_name, NULL);
+    else if (leat__os_lock_all(file) == LEAT_OK) {
+        if (leat__os_file_status(file, &status) == LEAT_OK && !is_kept(file, &status, object->keeps, true))
+            (void)leat__os_file_remove(object->directory, object->file_name, file);
+        leat__os_unlock_all(file);
+    }
+}
+
+/* The permissions keep this user out. What is its own and stale goes all the same: then there is nothing of that name. */
+static int explain_refusal(const struct leat__object *object, const struct leat__object_request *request) {
+    bool removed = false;
+    int error = leat_system_error(), result = leat__object_heal(object->directory, object->file_name, &removed);
+    if (removed)
+        return TRY_AGAIN;
+    if (request->way == LEAT_CREATE && result == LEAT_OK)
+        return leat__fail(LEAT_EEXIST, 0, "it exists, and its permissions keep this user out");
+    return leat__fail(LEAT_EACCES, error, request->writable ? "cannot open for reading and writing" : "cannot open for reading");
+}
+
+/* Gives back what one try has taken. */
+static void leave_file(struct leat__object *object) {
+    struct leat__resource *resource = &object->resource;
+    if (resource->memory != NULL)
+        leat__os_unmap(resource->memory, resource->memory_size);
+    resource->memory = NULL;
+    leat__os_unlock_all(resource->file);
+    if (object->temporary && object->writable)
+        remove_if_last(object); /* whoever left meanwhile may have left that to us */
+    leat__os_file_close(resource->file);
+    resource->file = LEAT__NO_FILE;
+    object->temporary = object->created = false;
+}
+
+static int open_existing(struct leat__object *object, const struct leat__object_request *request) {
+    int result = leat__os_file_open(object->directory, object->file_name, request->writable, &object->resource.file);
+    if (result == LEAT_EACCES)
+        return explain_refusal(object, request);
     if (result != LEAT_OK)
         return result;
-    if (!status.linked)
-        return TRY_AGAIN;
-    if (is_stale(file, &status))
-        return replace_stale(request->scope, directory, file, object->file_name);
-    if (request->way == LEAT_CREATE)
-        return leat__fail(LEAT_EEXIST, 0, "it exists");
-    result = check_kind(file, &status, request->kind, &object->header);
-    if (result == LEAT_OK)
-        result = leat__os_user_begin(file);
-    object->device = status.device;
-    object->size = status.size;
-    object->temporary = status.temporary;
-    object->writable = request->writable;
-    object->created = false;
+    result = join(object, request);
+    if (result != LEAT_OK)
+        leave_file(object);
     return result;
 }
 
-static int open_existing(struct leat__object *object, const struct leat__object_request *request, leat__file directory) {
-    leat__file file;
-    int result = leat__os_file_open(directory, object->file_name, request->writable, &file);
-    if (result != LEAT_OK)
-        return result;
-    result = join(object, request, directory, file);
-    if (result == LEAT_OK)
-        object->resource.file = file;
-    else
-        leat__os_file_close(file);
-    return result;
-}
+/* --- Creating ----------------------------------------------------------------------------------------------------------- */
 
 /* Makes the file of a new object, with what it is from the start; nobody else can see it yet. */
-static int make_file(struct leat__object *object, const struct leat__object_request *request, leat__file directory,
-                     leat__file *file) {
+static int make_file(struct leat__object *object, const struct leat__object_request *request, leat__file *file) {
     uint32_t permissions = request->permissions != 0 ? request->permissions : 0600;
     int result = request->name == NULL
                      ? leat__os_file_create_anonymous(permissions, request->size, file)
-                     : leat__os_file_create(directory, permissions, !request->persistent, request->size, file);
+                     : leat__os_file_create(object->directory, permissions, !request->persistent, request->size, file);
     if (result != LEAT_OK)
         return result;
-    struct leat__file_status status;
-    leat_kind kind;
     if (request->initialise != NULL)
         result = request->initialise(*file, request->context);
-    if (result == LEAT_OK)
-        result = leat__os_file_status(*file, &status);
-    if (result == LEAT_OK)
-        result = leat__header_read(*file, &status, &kind, &object->header);
-    if (result == LEAT_OK) {
-        object->device = status.device;
-        return LEAT_OK;
+    if (result != LEAT_OK) {
+        leat__os_file_close(*file);
+        *file = LEAT__NO_FILE;
     }
-    leat__os_file_close(*file);
     return result;
 }
 
-/* Without a directory: without a name. */
-static int create_new(struct leat__object *object, const struct leat__object_request *request, leat__file directory) {
-    leat__file file;
-    int result = make_file(object, request, directory, &file);
+/* Makes the file a handle on a new object, and gives it its name. */
+static int publish(struct leat__object *object, const struct leat__object_request *request, leat__file file) {
+    struct leat__file_status status;
+    leat_kind kind;
+    int result = leat__os_file_status(file, &status);
+    if (result == LEAT_OK)
+        result = leat__header_read(file, &status, &kind, &object->header);
     if (result != LEAT_OK)
         return result;
-    result = leat__os_lock(file, LEAT__LOCK_SETUP, LEAT__EXCLUSIVE);
-    if (result == LEAT_OK)
-        result = leat__os_user_begin(file);
-    if (result == LEAT_OK && request->name != NULL)
-        result = leat__os_file_publish(directory, file, object->file_name);
-    if (result != LEAT_OK) {
-        leat__os_file_close(file);
-        return result == LEAT_EEXIST ? TRY_AGAIN : result;
-    }
     object->resource.file = file;
+    object->device = status.device;
     object->size = request->size;
-    object->temporary = request->name != NULL && !request->persistent;
-    object->writable = true;
-    object->created = true;
-    return LEAT_OK;
+    object->writable = object->created = true;
+    result = take_place(object, request, false);
+    if (result == LEAT_OK && request->name != NULL)
+        result = leat__os_file_publish(object->directory, file, object->file_name);
+    object->temporary = result == LEAT_OK && request->name != NULL && !request->persistent;
+    return result;
 }
 
-/* One try. TRY_AGAIN: somebody was faster, at once; LEAT_EBUSY: somebody is in the middle of it, soon. */
-static int attempt(struct leat__object *object, const struct leat__object_request *request) {
-    leat__file directory = LEAT__NO_FILE;
-    int result = LEAT_ENOENT;
-    if (request->name != NULL)
-        result = leat__os_directory_open(request->scope, request->way != LEAT_OPEN, &directory);
+/* What a file that was made is, while another one has the name. */
+static void set_aside(struct leat__object *object) {
+    struct leat__resource *resource = &object->resource;
+    if (resource->memory != NULL)
+        leat__os_unmap(resource->memory, resource->memory_size);
+    resource->memory = NULL;
+    leat__os_unlock_all(resource->file);
+    resource->file = LEAT__NO_FILE;
+    object->created = false;
+}
+
+/* *made: the file of the new object, which is made once, however often its name comes and goes. */
+static int create_new(struct leat__object *object, const struct leat__object_request *request, leat__file *made) {
+    int result = *made == LEAT__NO_FILE ? make_file(object, request, made) : LEAT_OK;
     if (result == LEAT_OK)
-        result = open_existing(object, request, directory);
+        result = publish(object, request, *made);
+    if (result != LEAT_OK)
+        set_aside(object);
+    else
+        *made = LEAT__NO_FILE;
+    return result == LEAT_EEXIST ? TRY_AGAIN : result;
+}
+
+/* --- Opening ------------------------------------------------------------------------------------------------------------ */
+
+/* One try. TRY_AGAIN: somebody was faster, or has the object for itself for the moment. */
+static int attempt(struct leat__object *object, const struct leat__object_request *request, leat__file *made) {
+    int result = request->name != NULL ? open_existing(object, request) : LEAT_ENOENT;
     if (result == LEAT_ENOENT && request->way != LEAT_OPEN)
-        result = create_new(object, request, directory);
-    if (result == LEAT_OK)
-        leat__os_resource_add(&object->resource);
-    leat__os_file_close(directory);
+        result = create_new(object, request, made);
     return result;
 }
 
@@ -218,76 +392,73 @@ static void begin(struct leat__object *object, leat_scope scope) {
     memset(object, 0, sizeof *object);
     leat__os_resource_init(&object->resource);
     object->scope = scope;
+    object->directory = LEAT__NO_FILE;
+}
+
+static int open_named(struct leat__object *object, const struct leat__object_request *request) {
+    leat__file made = LEAT__NO_FILE;
+    struct patience patience = {0};
+    int result;
+    do
+        result = attempt(object, request, &made);
+    while (result == TRY_AGAIN && is_patient(&patience, true));
+    leat__os_file_close(made);
+    if (result == TRY_AGAIN)
+        result = leat__fail(LEAT_EBUSY, 0, "another process has been removing it for a second (stopped?)");
+    return result;
 }
 
 int leat__object_open(struct leat__object *object, const struct leat__object_request *request) {
     begin(object, request->scope);
+    object->keeps = request->keeps;
     bool anonymous = request->name == NULL && request->way != LEAT_OPEN;
     int result = anonymous ? LEAT_OK : leat__name_encode(request->name, object->file_name);
-    if (result != LEAT_OK)
-        return result;
-    for (unsigned attempts = 0;; attempts++) {
-        leat__os_fork_hold();
-        result = attempt(object, request);
-        leat__os_fork_release();
-        if (result != TRY_AGAIN && result != LEAT_EBUSY)
-            return result;
-        if (attempts == SETUP_ATTEMPTS)
-            return leat__fail(LEAT_EBUSY, 0, "another process has been opening or closing it for a second (stopped?)");
-        if (result == LEAT_EBUSY || attempts > AT_ONCE)
-            leat__os_sleep(leat__os_now() + SETUP_PAUSE_NS);
-    }
-}
-
-static int adopt(struct leat__object *object, leat__file file, leat_kind kind) {
-    struct leat__file_status status;
-    int result = leat__os_file_status(file, &status);
+    if (result == LEAT_OK && !anonymous)
+        result = leat__os_directory_open(request->scope, request->way != LEAT_OPEN, &object->directory);
     if (result == LEAT_OK)
-        result = check_kind(file, &status, kind, &object->header);
-    if (result != LEAT_OK)
-        return result;
-    object->resource.file = file;
-    object->device = status.device;
-    object->size = status.size;
-    object->writable = true;
-    leat__os_resource_add(&object->resource);
-    return LEAT_OK;
-}
-
-int leat__object_open_descriptor(struct leat__object *object, int descriptor, leat_kind kind) {
-    leat__file file;
-    begin(object, LEAT_LOCAL);
-    leat__os_fork_hold();
-    int result = leat__os_descriptor_take(descriptor, true, false, &file);
-    if (result == LEAT_OK) {
-        result = adopt(object, file, kind);
-        if (result != LEAT_OK)
-            leat__os_file_close(file);
-    }
-    leat__os_fork_release();
+        result = open_named(object, request);
+    if (result == LEAT_OK)
+        leat__os_resource_add(&object->resource);
+    else
+        leat__os_directory_close(object->directory);
     return result;
 }
 
-void leat__object_settle(struct leat__object *object) {
-    leat__os_lock(object->resource.file, LEAT__LOCK_SETUP, LEAT__UNLOCKED);
+static int adopt(struct leat__object *object, leat_kind kind, int (*take)(struct leat__object *object)) {
+    struct leat__file_status status;
+    int result = leat__os_file_status(object->resource.file, &status);
+    if (result == LEAT_OK)
+        result = check_kind(object->resource.file, &status, kind, &object->header);
+    if (result != LEAT_OK)
+        return result;
+    object->device = status.device;
+    object->size = status.size;
+    object->writable = true;
+    object->temporary = status.temporary && status.linked &&
+                        leat__os_file_locate(object->resource.file, &object->directory, object->file_name);
+    return take(object);
 }
 
-bool leat__object_take_setup(leat__file file) {
-    for (unsigned attempts = 0; leat__os_lock(file, LEAT__LOCK_SETUP, LEAT__EXCLUSIVE) != LEAT_OK; attempts++) {
-        if (attempts == SETUP_ATTEMPTS)
-            return false;
-        leat__os_sleep(leat__os_now() + SETUP_PAUSE_NS);
+int leat__object_open_descriptor(struct leat__object *object, int descriptor, leat_kind kind,
+                                 int (*take)(struct leat__object *object)) {
+    begin(object, LEAT_LOCAL);
+    int result = leat__os_descriptor_take(descriptor, true, false, &object->resource.file);
+    if (result != LEAT_OK)
+        return result;
+    result = adopt(object, kind, take);
+    if (result == LEAT_OK) {
+        leat__os_resource_add(&object->resource);
+        return LEAT_OK;
     }
-    return true;
-}
-
-bool leat__object_unsettle(struct leat__object *object) {
-    object->held_up = !leat__object_take_setup(object->resource.file);
-    return !object->held_up;
+    leave_file(object);
+    leat__os_directory_close(object->directory);
+    return result;
 }
 
 int leat__object_map_private(struct leat__object *object, uint64_t *allowance) {
     void *memory;
+    if (object->resource.memory != NULL) /* by a try before */
+        return LEAT_OK;
     int result = leat__os_map(object->resource.file, object->size, true, &memory);
     if (result != LEAT_OK)
         return result;
@@ -299,36 +470,22 @@ int leat__object_map_private(struct leat__object *object, uint64_t *allowance) {
     return LEAT_OK;
 }
 
-/* A handle that may only read cannot take SETUP exclusively: heal through a second, writable one. */
-static void remove_if_last(struct leat__object *object) {
-    leat__file file = object->resource.file, directory;
-    if (object->writable) {
-        bool taken = object->held_up ? leat__os_lock(file, LEAT__LOCK_SETUP, LEAT__EXCLUSIVE) == LEAT_OK : leat__object_take_setup(file);
-        if (taken && !leat__os_has_users(file))
-            (void)leat__os_file_remove(object->scope, object->file_name, file);
-    } else if (leat__os_directory_open(object->scope, false, &directory) == LEAT_OK) {
-        (void)leat__object_heal(object->scope, directory, object->file_name, NULL);
-        leat__os_file_close(directory);
-    }
-}
-
 bool leat__object_ring(struct leat__object *object, uint64_t bell, uint64_t token) {
     struct leat__resource *resource = &object->resource;
     if (bell != object->bell) {
         leat__file directory;
-        leat__os_fork_hold();
         leat__os_file_close(resource->bell);
         resource->bell = LEAT__NO_FILE;
         if (leat__os_directory_open(LEAT_LOCAL, false, &directory) == LEAT_OK) {
             resource->bell = leat__os_bell_open(directory, bell);
-            leat__os_file_close(directory);
+            leat__os_directory_close(directory);
         }
-        leat__os_fork_release();
         object->bell = bell;
     }
     return resource->bell != LEAT__NO_FILE && leat__os_bell_ring(resource->bell, token);
 }
 
+/* The locks go first, by a call of their own: a child process that has not come to its execve yet would keep them. */
 void leat__object_close(struct leat__object *object) {
     struct leat__resource *resource = &object->resource;
     if (object->item != NULL)
@@ -336,14 +493,13 @@ void leat__object_close(struct leat__object *object) {
     if (resource->memory != NULL)
         leat__os_unmap(resource->memory, resource->memory_size);
     if (!resource->forked) {
-        leat__os_user_end(resource->file);
+        leat__os_unlock_all(resource->file);
         if (object->temporary)
             remove_if_last(object);
     }
-    leat__os_fork_hold();
     leat__os_resource_remove(resource);
     leat__os_file_close(resource->file);
-    leat__os_fork_release();
     leat__os_file_close(resource->bell);
     leat__os_file_close(resource->watch); /* takes its time: nobody else should have to wait for it */
+    leat__os_directory_close(object->directory);
 }

@@ -1,22 +1,28 @@
 /* lib/object.h - the life of a named object, whatever its kind.
  *
  * Born whole: a new object is made as a file without a name, reserved, initialised and locked before it is linked to its name.
- * Dies with its last user: every handle holds a lock (LIVE: a byte of its own) on the file, and whoever closes and finds nobody else removes
- * the name. After a crash the kernel has dropped the locks, so a temporary object that nobody holds is *stale*: the next open
- * removes it first, as does leat_gc.
+ * Dies with its last user: every handle holds one lock byte of the file, its *place*, and whoever closes and finds nobody else
+ * removes the name. After a crash the kernel has dropped the locks, so a temporary object in which nobody has a place is
+ * *stale*: the next open removes it first, as does leat_gc.
  *
- * One lock (SETUP) is held exclusively by whoever attaches, detaches or removes, so that these never overlap:
+ * Whoever removes the name takes all places at once, which the kernel grants only while nobody else has any, and which keeps
+ * everybody out meanwhile. So nothing else is needed to keep comings and goings apart:
  *
- *     open   open the file, take SETUP, look again whether it still has its name (else start over), take LIVE, attach
- *     close  detach, give up LIVE, take SETUP, remove the name if nobody holds LIVE
+ *     open   open the file; if it is temporary, try to take all places: granted, it is stale; take a place; look again whether the
+ *            file still has its name and its header (else start over)
+ *     close  give the place up, try to take all places: granted, remove the name
  *
- * Two that close at once: each has given up LIVE before it takes SETUP, so the second one at the latest sees nobody. An open
- * that comes between the two finds the object stale or nameless and makes a new one.
+ * Two that close at once: each has given its place up before it tries, so the second one at the latest is granted all, unless the
+ * first one has them and removes the name. An open that takes its place before sees the name or is seen; one that takes it after
+ * finds that the file has lost its name.
  *
- * Crash points. Before the link: the file has no name, the kernel frees it. While holding SETUP: the kernel drops it; what the
- * kind's own attach left half done, its next attach repairs. After the last LIVE is dropped and before the removal: stale.
- * A process *stopped* while it holds SETUP delays others for at most one second; then open fails with LEAT_EBUSY and close leaves
- * the name for the next open to heal.
+ * An object that is stale and whose name this user may not remove, because it belongs to another user, is made anew in its place
+ * by whoever may write to it. A kind can ask that a stale object is kept, for what is still to be told of it.
+ *
+ * Crash points. Before the link: the file has no name, the kernel frees it. With all places taken: the kernel drops them; the object
+ * is stale as before, or half made anew, which the next one makes again. After the last place is given up and before the removal:
+ * stale. A process *stopped* while it has all places delays others for at most one second; then open fails with LEAT_EBUSY and
+ * close leaves the name for the next open to heal.
  */
 #ifndef LEAT_LIB_OBJECT_H
 #define LEAT_LIB_OBJECT_H
@@ -34,7 +40,9 @@ struct leat__object {
     bool writable;      /* the file is open for writing, so that exclusive locks are possible */
     bool temporary;     /* dies with its last user */
     bool created;       /* by this open */
-    bool held_up;       /* closing has waited for a second already, in vain */
+    leat__file directory; /* where its name is, shared (leat__os_directory_open); or LEAT__NO_FILE */
+    unsigned place;     /* the lock byte that makes this handle a participant, if its kind chose one */
+    bool (*keeps)(leat__file file, const struct leat__header *header, bool closing); /* the request's */
     uint64_t bell;      /* the number of the bell that resource.bell is, or was looked for in vain; 0: none yet */
     struct leat__item *item; /* its place in a doorbell (channels/doorbell.h), or NULL, and what to do there before it closes */
     void (*forget)(struct leat__item *item);
@@ -52,21 +60,28 @@ struct leat__object_request {
     uint64_t size;        /* of a new object's file, bytes */
     int (*initialise)(leat__file file, const void *context); /* fills a new object's file; NULL: zeros will do */
     const void *context;
+
+    /* Takes the handle's place, object->place, and may map the object; NULL: a byte among the users' will do. Called on a new object
+     * before it has its name, else on one whose header was found good; leat__object_close undoes it. LEAT_EBUSY when the place is
+     * another one's. */
+    int (*take_place)(struct leat__object *object);
+
+    /* Whether an object that nobody uses is to be opened as it is, and not removed; `closing`: its last user closes in order. NULL:
+     * never. */
+    bool (*keeps)(leat__file file, const struct leat__header *header, bool closing);
 };
 
 /* LEAT_EINVAL when one of these, which all objects have among their options, has no meaning. */
 int leat__object_check_options(leat_way way, leat_scope scope, uint32_t permissions);
 
-/* Opens or creates by the request. On LEAT_OK the caller holds SETUP: it attaches and then calls leat__object_settle, or
- * leat__object_close if attaching failed. */
+/* Opens or creates by the request, and takes a place. */
 int leat__object_open(struct leat__object *object, const struct leat__object_request *request);
 
-/* Opens the object behind the caller's descriptor, by a file of its own: locks tell handles apart. It is no user of a name. LEAT_EACCES where
- * the system does not let this user open the file again, LEAT_EKIND, LEAT_EINVAL. The caller attaches. */
-int leat__object_open_descriptor(struct leat__object *object, int descriptor, leat_kind kind);
-
-/* Ends the opening: others may attach. */
-void leat__object_settle(struct leat__object *object);
+/* Opens the object behind the caller's descriptor, by a file of its own: locks tell handles apart. It is a user as one by name is, as far as
+ * the name can be found. LEAT_EACCES where
+ * the system does not let this user open the file again, LEAT_EKIND, LEAT_EINVAL. */
+int leat__object_open_descriptor(struct leat__object *object, int descriptor, leat_kind kind,
+                                 int (*take_place)(struct leat__object *object));
 
 /* For those who only look: the scope's directory and the file name that a name stands for there. The caller closes the directory.
  * The name's scope prefix goes first and is taken off. LEAT_ENAME, LEAT_ENOENT when the scope was never used. */
@@ -81,11 +96,8 @@ int leat__object_look(const char *name, leat_scope scope, const char *label,
 /* What a file must be to be trusted as an object of the scope: regular, and in the local scope this user's. LEAT_EUNTRUSTED. */
 int leat__object_check_file(const struct leat__file_status *status, leat_scope scope);
 
-/* Takes SETUP exclusively; false when somebody else kept it for about a second. */
-bool leat__object_take_setup(leat__file file);
-
-/* Takes SETUP again, for detaching, in the same way. */
-bool leat__object_unsettle(struct leat__object *object);
+/* Takes a lock byte exclusively, waiting for it for at most a second. LEAT_EBUSY, or an error of the system. */
+int leat__object_lock(leat__file file, unsigned byte);
 
 /* Maps the whole file, to be replaced by zeros in a forked child; *allowance becomes 0 there (lib/os.h). */
 int leat__object_map_private(struct leat__object *object, uint64_t *allowance);
@@ -97,8 +109,8 @@ bool leat__object_ring(struct leat__object *object, uint64_t bell, uint64_t toke
 /* Leaves: unmaps what leat__object_map_private mapped, gives up all locks, removes the name if this was the last user. */
 void leat__object_close(struct leat__object *object);
 
-/* Removes the name of a stale object. LEAT_OK when the name is free now or was not stale, LEAT_EBUSY when somebody is attaching or
- * detaching. `removed` tells which (may be NULL). LEAT_EACCES when the system does not let this user. */
-int leat__object_heal(leat_scope scope, leat__file directory, const char *file_name, bool *removed);
+/* Removes the name of a stale object, unless it is to be kept. LEAT_OK when the name is free now or was not stale. `removed` tells
+ * which (may be NULL). LEAT_EACCES when the system does not let this user. */
+int leat__object_heal(leat__file directory, const char *file_name, bool *removed);
 
 #endif

@@ -90,8 +90,16 @@ struct leat__file_status {
 };
 
 /* Opens the directory of a scope. Local: $LEAT_DIR if set (and the process has no raised privileges), else
- * /dev/shm/leat-<euid>; made if `make`; refused as LEAT_EUNTRUSTED unless it is a directory of this user's with mode 0700. */
+ * /dev/shm/leat-<user>; made if `make`; refused as LEAT_EUNTRUSTED unless it is a directory of this user's that nobody else may
+ * enter; what this user lacks in its own is given back (mode 0700). LEAT_ENOENT when it is not there, LEAT_EINVAL for a scope or a
+ * path without meaning. The descriptor is shared by all handles of the process that use the same directory. */
 int leat__os_directory_open(leat_scope scope, bool make, leat__file *directory);
+
+/* Gives it back. */
+void leat__os_directory_close(leat__file directory);
+
+/* Another share of an open one. */
+leat__file leat__os_directory_share(leat__file directory);
 
 /* Calls visit with each name in the directory until it returns non-zero; returns that, 0, or an error. */
 int leat__os_directory_list(leat__file directory, int (*visit)(const char *file_name, void *context), void *context);
@@ -105,6 +113,9 @@ int leat__os_file_create(leat__file directory, uint32_t permissions, bool tempor
 
 /* Sets exactly these permissions, and the mark of what dies with its last user. */
 int leat__os_file_permit(leat__file file, uint32_t permissions, bool temporary);
+
+/* Gives a file that nobody uses this size and no content: zero, and reserved. */
+int leat__os_file_renew(leat__file file, uint64_t size);
 
 /* Extends a file to this size, the new bytes reserved and zero; a file that is large enough stays as it is. LEAT_ENOSPC with the figures: then
  * its size has not changed. Nobody else may be growing it. */
@@ -157,17 +168,26 @@ int leat__os_descriptor_receive(int socket, int *descriptor, uint64_t deadline_n
 
 /* --- Files of objects -------------------------------------------------------------------------------------------------- */
 
+/* Where the file has its name: a share of that directory (leat__os_directory_open), and the name there. False where that cannot be known. */
+bool leat__os_file_locate(leat__file file, leat__file *directory, char file_name[LEAT__FILE_NAME_SIZE]);
+
 /* Gives the file its name, all at once. LEAT_EEXIST when the name is taken. */
 int leat__os_file_publish(leat__file directory, leat__file file, const char *file_name);
 
 /* Opens an existing file; follows no symbolic link and cannot be held up by a FIFO. */
 int leat__os_file_open(leat__file directory, const char *file_name, bool writable, leat__file *file);
 
+/* The same for writing, also where the permissions forbid that to the owner of a temporary object, which is this user. */
+int leat__os_file_open_own(leat__file directory, const char *file_name, leat__file *file);
+
+/* What a file of this name is, without opening it. */
+int leat__os_name_status(leat__file directory, const char *file_name, struct leat__file_status *status);
+
 void leat__os_file_close(leat__file file);
 int leat__os_file_status(leat__file file, struct leat__file_status *status);
 
 /* Removes the name if it still belongs to this file; LEAT_OK also when it no longer does. Needs no further descriptor. */
-int leat__os_file_remove(leat_scope scope, const char *file_name, leat__file file);
+int leat__os_file_remove(leat__file directory, const char *file_name, leat__file file);
 
 /* Removes the name, whatever it belongs to (but a directory). */
 int leat__os_name_remove(leat__file directory, const char *file_name);
@@ -179,21 +199,27 @@ int leat__os_file_write(leat__file file, uint64_t offset, const void *data, size
 /* Reads without touching (below), where the system lets it. */
 int leat__os_file_peek(leat__file file, uint64_t offset, void *buffer, size_t size);
 
-uint32_t leat__os_user(void);    /* the effective user id */
+uint32_t leat__os_user(void);    /* the effective user id, as the kernel knows it */
 uint32_t leat__os_process(void); /* this process, as it is numbered in its own namespace */
+uint32_t leat__os_random(void);  /* for spreading, not for secrets */
 
 /* --- Locks that the kernel drops when their holder dies -------------------------------------------------------------
  *
  * Each file has numbered lock bytes, far behind its content. A lock belongs to the open file (a leat__file), not to the
- * process: two handles of one process conflict like two processes. */
+ * process: two handles of one process conflict like two processes. Each handle on a named object holds one byte, for as long as
+ * it is open: a role's, a slot's, or one of its own among the users'. */
 
 enum leat__lock_byte {
-    LEAT__LOCK_SETUP = 0,    /* exclusive while attaching, detaching and healing; shared by attaching readers */
-    LEAT__LOCK_SENDER = 2,   /* exclusive: the only sender; shared: one of many */
-    LEAT__LOCK_RECEIVER = 3, /* exclusive: the receiver */
+    LEAT__LOCK_GROW = 1,     /* exclusive while the object's file is extended */
     LEAT__LOCK_USE = 4,      /* files and descriptors as regions: shared by every handle, exclusive by the only one */
+    LEAT__LOCK_NAME = 16,    /* exclusive while the object's name is removed. From here on: places */
+    LEAT__LOCK_RECEIVER = 17, /* exclusive: the receiver */
     LEAT__LOCK_SLOTS = 64,   /* one exclusive byte for each participant in a shared lock word (lib/lock.h) */
 };
+
+/* What the kernel answered. UNKNOWN: nothing, for want of memory for example. It is neither of the others: ask again later, or
+ * report an error. */
+enum leat__answer { LEAT__NO, LEAT__YES, LEAT__UNKNOWN };
 
 enum leat__lock_mode { LEAT__UNLOCKED, LEAT__SHARED, LEAT__EXCLUSIVE };
 
@@ -201,16 +227,26 @@ enum leat__lock_mode { LEAT__UNLOCKED, LEAT__SHARED, LEAT__EXCLUSIVE };
  * was held before is still held. Exclusive needs a writable file. */
 int leat__os_lock(leat__file file, unsigned byte, enum leat__lock_mode mode);
 
-/* Whether anybody else holds the byte in any mode. */
-bool leat__os_locked(leat__file file, unsigned byte);
+/* Whether anybody else holds one of `count` bytes from this one on exclusively. Shared locks do not count: those who may only read
+ * can have them. */
+enum leat__answer leat__os_locked(leat__file file, unsigned byte, unsigned count);
 
-/* Makes this open file a user's, until that is ended or the file is closed, by whatever end of the process. */
-int leat__os_user_begin(leat__file file);
-void leat__os_user_end(leat__file file);
+/* Takes all places exclusively, and the name. LEAT_OK: nobody else has one, and nobody can come before they are given up. LEAT_EBUSY. */
+int leat__os_lock_all(leat__file file);
 
-/* Whether anybody else is a user, and how many are. */
-bool leat__os_has_users(leat__file file);
-uint32_t leat__os_count_users(leat__file file);
+/* After leat__os_lock_all: keeps this place, and gives up the others. */
+int leat__os_unlock_others(leat__file file, unsigned byte);
+
+/* Gives up every lock. Before a file is closed that had any: a child process that has not come to its execve yet may have it open. */
+void leat__os_unlock_all(leat__file file);
+
+/* Makes this open file a user's by a byte of its own, shared; `alone`: after leat__os_lock_all, of which it gives up the rest. LEAT_EBUSY while
+ * somebody has all places. */
+int leat__os_user_begin(leat__file file, bool alone);
+
+/* Whether anybody else has a place; and how many have, up to some hundred exactly, beyond that some of them. */
+enum leat__answer leat__os_has_users(leat__file file);
+int leat__os_count_users(leat__file file, uint32_t *users);
 
 /* --- Watches ---------------------------------------------------------------------------------------------------------
  *
@@ -343,17 +379,18 @@ struct leat__resource {
     struct leat__resource *previous, *next;
 };
 
-/* Between these two no fork happens in this process, so that no descriptor slips into a child before it is registered. Not
- * recursive; hold briefly. */
+/* Between these two no fork happens in this process, no signal handler runs in this thread, and it is not cancelled. The lock that
+ * does so is the innermost of the process: nothing slow is done meanwhile. A thread may hold more than once. */
 void leat__os_fork_hold(void);
 void leat__os_fork_release(void);
 
 /* Nothing owned yet. */
 void leat__os_resource_init(struct leat__resource *resource);
 
-/* Both while holding. */
 void leat__os_resource_add(struct leat__resource *resource);
 void leat__os_resource_remove(struct leat__resource *resource);
 
+/* If the thread was cancelled: runs leave(context), and ends it. Nothing else in lib/os is a cancellation point. */
+void leat__os_cancellation_point(void (*leave)(void *context), void *context);
 
 #endif

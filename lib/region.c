@@ -45,6 +45,7 @@ void leat__region_free(leat_region *region) {
 void leat__region_adopt(leat_region *region, leat__file file, uint64_t size, bool created) {
     struct leat__object *object = &region->object;
     object->resource.file = file;
+    object->directory = LEAT__NO_FILE;
     object->size = size;
     object->writable = region->access == LEAT_READ_WRITE;
     object->created = created;
@@ -99,8 +100,6 @@ static int open_object(leat_region *region, leat_scope scope, leat_way way, uint
     result = leat__region_attach(region, size, options);
     if (result != LEAT_OK)
         leat__object_close(&region->object);
-    else
-        leat__object_settle(&region->object);
     return result;
 }
 
@@ -143,8 +142,6 @@ void leat_region_close(leat_region *region) {
     if (region == NULL)
         return;
     leat__view_end(region->view);
-    if (region->backing != LEAT_BACKING_NAME && !region->object.resource.forked)
-        leat__os_lock(region->object.resource.file, LEAT__LOCK_USE, LEAT__UNLOCKED); /* the caller may have copies of the descriptor */
     leat__object_close(&region->object);
     leat__region_free(region);
 }

@@ -1,6 +1,6 @@
 /* lib/region_size.c - how much of an object a handle sees, growing, refreshing, flushing (leat/region.h).
  *
- * Who grows holds SETUP, through an open file of its own where the handle's may be shared with others, so that two never
+ * Who grows holds LEAT__LOCK_GROW, through an open file of its own where the handle's may be shared with others, so that two never
  * grow one object at once. Nothing ever shrinks: a foreign program that grows the file meanwhile, and takes no lock, ends
  * with us at the larger of the two sizes.
  *
@@ -43,19 +43,18 @@ int leat__region_range(const leat_region *region, uint64_t offset, uint64_t *len
 
 /* A named region's file is open for this handle alone, so that its lock is the handle's own. Of others there can be
  * copies. */
-static int grow_file(leat_region *region, uint64_t size, bool have_setup) {
+static int grow_file(leat_region *region, uint64_t size) {
     if (region->access != LEAT_READ_WRITE)
         return leat__fail(LEAT_EACCES, 0, "it has to grow to %llu bytes, and was not opened for writing", (unsigned long long)size);
     leat__file file = region->object.resource.file;
     leat__file own = region->backing == LEAT_BACKING_NAME ? LEAT__NO_FILE : leat__os_file_reopen(file, true);
     leat__file locked = own != LEAT__NO_FILE ? own : file;
-    int result = LEAT_OK;
-    if (!have_setup && !leat__object_take_setup(locked))
-        result = leat__fail(LEAT_EBUSY, 0, "another process has been opening, closing or growing it for a second (stopped?)");
+    int result = leat__object_lock(locked, LEAT__LOCK_GROW);
+    if (result == LEAT_EBUSY)
+        result = leat__fail(LEAT_EBUSY, 0, "another process has been growing it for a second (stopped?)");
     if (result == LEAT_OK)
         result = leat__os_file_grow(locked, size);
-    if (!have_setup)
-        leat__os_lock(locked, LEAT__LOCK_SETUP, LEAT__UNLOCKED);
+    (void)leat__os_lock(locked, LEAT__LOCK_GROW, LEAT__UNLOCKED);
     leat__os_file_close(own);
     return result == LEAT_OK ? file_size(region, &region->object.size) : result;
 }
@@ -67,7 +66,7 @@ int leat_region_grow(leat_region *region, uint64_t size) {
         return result;
     result = file_size(region, &actual);
     if (result == LEAT_OK && actual < size)
-        result = grow_file(region, size, false);
+        result = grow_file(region, size);
     if (result == LEAT_OK && region->limit != 0 && region->limit < size)
         region->limit = size;
     if (result == LEAT_OK && region->view != NULL)
@@ -127,7 +126,7 @@ int leat__region_choose_size(leat_region *region, uint64_t wanted, leat_size_pol
     if (policy == LEAT_SIZE_CLIP && object->size < wanted)
         return fail_size(object->size, "at least ", wanted);
     if (grows && object->size < wanted) {
-        int result = grow_file(region, wanted, region->backing == LEAT_BACKING_NAME);
+        int result = grow_file(region, wanted);
         if (result != LEAT_OK)
             return result;
     }

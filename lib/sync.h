@@ -69,6 +69,7 @@ struct leat_waitable {
     leat_kind kind;
     unsigned slot;
     bool interruptible;
+    bool initially;   /* a new mutex is locked before anybody sees it */
     bool recursive;   /* mutex */
     bool pi;          /* mutex */
     bool manual;      /* event */
@@ -97,6 +98,10 @@ int leat__sync_open(leat_waitable **out, const char *name, const leat_sync_optio
 int leat__sync_open_descriptor(leat_waitable **out, int descriptor, const leat_sync_options *options, leat_kind kind);
 int leat__sync_receive(leat_waitable **out, int socket, const leat_sync_options *options, leat_kind kind, uint64_t deadline_ns);
 void leat__sync_close(leat_waitable *object);
+
+/* Whether a mutex that nobody uses has something to tell the next who does: its holder died; and, unless its last user closes in order, it was
+ * given up. True also when it cannot be read; false for other kinds. */
+bool leat__sync_keeps(leat__file file, const struct leat__header *header, bool closing);
 
 /* LEAT_EINVAL for NULL, LEAT_EFORKED. */
 int leat__sync_check(const leat_waitable *object);

@@ -6,17 +6,15 @@
 
 /* own: the slot of the handle whose file it is, or 0. Its lock is none that the file would show. */
 static bool lives(leat__file file, unsigned slot, unsigned own) {
-    return slot == own || leat__os_locked(file, LEAT__LOCK_SLOTS + slot);
+    return slot == own || leat__os_locked(file, LEAT__LOCK_SLOTS + slot, 1) != LEAT__NO;
 }
 
-static uint32_t count_handles(leat__file file, unsigned own) {
-    uint32_t handles = 0, unused = 0;
-    for (unsigned slot = 1; slot <= LEAT__SLOTS_MAX && unused < 64; slot++) { /* they are taken from the first on */
-        bool taken = lives(file, slot, own);
-        handles += taken;
-        unused = taken ? 0 : unused + 1;
-    }
-    return handles;
+/* The places of others, and the own one. */
+static int count_handles(leat__file file, unsigned own, uint32_t *handles) {
+    int result = leat__os_count_users(file, handles);
+    if (result == LEAT_OK && own != 0)
+        ++*handles;
+    return result;
 }
 
 static void describe_pi(leat__file file, unsigned own, const struct leat__sync_page *page, leat_sync_info *info) {
@@ -44,22 +42,27 @@ static void describe_mutex(leat__file file, unsigned own, const struct leat__hea
     }
 }
 
-static void describe(leat__file file, unsigned own, leat_kind kind, const struct leat__header *header,
+static int describe(leat__file file, unsigned own, leat_kind kind, const struct leat__header *header,
                      const struct leat__sync_page *page, leat_sync_info *info) {
     uint64_t word = leat__load_relaxed64(&page->word.owner);
-    *info = (leat_sync_info){.kind = kind, .handles = count_handles(file, own)};
+    uint32_t handles;
+    int result = count_handles(file, own, &handles);
+    if (result != LEAT_OK)
+        return result;
+    *info = (leat_sync_info){.kind = kind, .handles = handles};
     switch (kind) {
     case LEAT_KIND_MUTEX:
         describe_mutex(file, own, header, page, info);
-        return;
+        break;
     case LEAT_KIND_EVENT:
         info->manual_reset = header->parameters[LEAT__SYNC_MANUAL] != 0;
         info->set = (word & LEAT__SYNC_SET) != 0;
-        return;
+        break;
     default:
         info->count = (uint32_t)(word >> 32);
         info->maximum = (uint32_t)header->parameters[LEAT__SYNC_MAXIMUM];
     }
+    return LEAT_OK;
 }
 
 static int look(leat__file file, leat_kind kind, const struct leat__header *header, void *context) {
@@ -71,7 +74,7 @@ static int look(leat__file file, leat_kind kind, const struct leat__header *head
         return leat__fail(LEAT_ENOMEM, 0, "no memory for a copy of its page");
     int result = leat__os_file_peek(file, 0, page, sizeof *page);
     if (result == LEAT_OK)
-        describe(file, 0, kind, header, page, info);
+        result = describe(file, 0, kind, header, page, info);
     free(page);
     return result;
 }
@@ -87,6 +90,6 @@ int leat_sync_info_get(const leat_waitable *object, leat_sync_info *info) {
     if (result == LEAT_OK && info == NULL)
         result = leat__fail(LEAT_EINVAL, 0, "info is NULL");
     if (result == LEAT_OK)
-        describe(object->object.resource.file, object->slot, object->kind, &object->object.header, object->page, info);
+        result = describe(object->object.resource.file, object->slot, object->kind, &object->object.header, object->page, info);
     return result;
 }

@@ -14,6 +14,18 @@ static int initialise(leat__file file, const void *context) {
                : result;
 }
 
+/* The next who locks it is to be told that its holder died, or that it was given up. */
+bool leat__sync_keeps(leat__file file, const struct leat__header *header, bool closing) {
+    struct leat__sync_page page;
+    if (header->kind != LEAT_KIND_MUTEX || header->object_size != sizeof page)
+        return false;
+    if (leat__os_file_read(file, 0, &page, offsetof(struct leat__sync_page, listening)) != LEAT_OK)
+        return true;
+    uint64_t pi = header->parameters[LEAT__SYNC_PI] != 0 ? leat__load_relaxed64(&page.pi) : 0;
+    bool told = leat__load_relaxed32(&page.abandoned) == 0 && leat__load_relaxed32(&page.lost) == 0;
+    return leat__lock_slot(leat__load_relaxed64(&page.word.owner)) != 0 || (uint32_t)pi != 0 || (!told && !closing);
+}
+
 static int validate(const struct leat__header *header, leat_kind kind) {
     uint64_t parameter = header->parameters[0];
     bool good = kind == LEAT_KIND_SEMAPHORE ? parameter >= 1 && parameter <= LEAT_SEMAPHORE_MAX : parameter <= 1;
@@ -22,7 +34,17 @@ static int validate(const struct leat__header *header, leat_kind kind) {
     return LEAT_OK;
 }
 
-static int attach(leat_waitable *object) {
+/* The object layer knows the handle's first part. */
+static leat_waitable *waitable_of(struct leat__object *object) {
+    return (leat_waitable *)object;
+}
+
+static bool seems_taken(const void *context, unsigned slot) {
+    const leat_waitable *object = context;
+    return !object->pi && leat__load_relaxed32(&object->page->processes[slot]) != 0; /* with inheritance the table is for threads */
+}
+
+static int map(leat_waitable *object) {
     const struct leat__header *header = &object->object.header;
     int result = validate(header, object->kind);
     object->pi = object->kind == LEAT_KIND_MUTEX && header->parameters[LEAT__SYNC_PI] != 0;
@@ -35,9 +57,20 @@ static int attach(leat_waitable *object) {
     object->page = object->object.resource.memory;
     object->manual = object->kind == LEAT_KIND_EVENT && header->parameters[LEAT__SYNC_MANUAL] != 0;
     object->maximum = object->kind == LEAT_KIND_SEMAPHORE ? (uint32_t)header->parameters[LEAT__SYNC_MAXIMUM] : 0;
-    result = leat__lock_take_slot(&object->page->word, object->object.resource.file, &object->slot);
+    return LEAT_OK;
+}
+
+static int take_place(struct leat__object *base) {
+    leat_waitable *object = waitable_of(base);
+    int result = map(object);
     if (result == LEAT_OK)
-        leat__store_relaxed32(&object->page->processes[object->slot], object->pi ? 0 : leat__os_process());
+        result = leat__lock_take_slot(&object->page->word, base->resource.file, seems_taken, object, &object->slot);
+    if (result != LEAT_OK)
+        return result;
+    base->place = LEAT__LOCK_SLOTS + object->slot;
+    leat__store_relaxed32(&object->page->processes[object->slot], object->pi ? 0 : leat__os_process());
+    if (base->created && object->kind == LEAT_KIND_MUTEX && object->initially && object->depth == 0)
+        result = leat__sync_take(object, false);
     return result;
 }
 
@@ -50,22 +83,14 @@ static int new_handle(leat_waitable **object, leat_kind kind, const leat_sync_op
         return leat__fail(LEAT_ENOMEM, 0, "no memory for the handle");
     made->kind = kind;
     made->interruptible = options->interruptible;
+    made->initially = options->initially;
     made->recursive = options->recursive;
     *object = made;
     return LEAT_OK;
 }
 
-/* Makes what was opened the handle's, or closes it again. */
-static int finish(leat_waitable **out, leat_waitable *object, int result, const leat_sync_options *options) {
-    if (result == LEAT_OK) {
-        result = attach(object);
-        if (result == LEAT_OK && object->object.created && object->kind == LEAT_KIND_MUTEX && options->initially)
-            result = leat__sync_take(object, false);
-        if (result == LEAT_OK)
-            leat__object_settle(&object->object);
-        else
-            leat__object_close(&object->object);
-    }
+/* Gives out the handle, if it was opened. */
+static int finish(leat_waitable **out, leat_waitable *object, int result) {
     if (result == LEAT_OK)
         *out = object;
     else
@@ -92,8 +117,10 @@ static int open_named(leat_waitable **out, const char *name, leat_scope scope, c
         .size = sizeof(struct leat__sync_page),
         .initialise = initialise,
         .context = setup,
+        .take_place = take_place,
+        .keeps = setup->kind == LEAT_KIND_MUTEX ? leat__sync_keeps : NULL,
     };
-    return finish(out, object, leat__object_open(&object->object, &request), options);
+    return finish(out, object, leat__object_open(&object->object, &request));
 }
 
 static const leat_sync_options defaults;
@@ -117,6 +144,8 @@ void leat__sync_close(leat_waitable *object) {
             leat__sync_unlock(object);
         }
     }
+    if (!object->object.resource.forked)
+        leat__store_relaxed32(&object->page->processes[object->slot], 0); /* the slot will be free */
     leat__object_close(&object->object);
     free(object);
 }
@@ -128,7 +157,7 @@ int leat__sync_open_descriptor(leat_waitable **out, int descriptor, const leat_s
     options = options != NULL ? options : &defaults;
     int result = out != NULL ? new_handle(&object, kind, options) : leat__fail(LEAT_EINVAL, 0, "no place for the handle");
     if (result == LEAT_OK)
-        result = finish(out, object, leat__object_open_descriptor(&object->object, descriptor, kind), options);
+        result = finish(out, object, leat__object_open_descriptor(&object->object, descriptor, kind, take_place));
     return result == LEAT_OK ? result : leat__fail_about(result, leat_kind_name(kind), NULL);
 }
 

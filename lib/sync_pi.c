@@ -54,7 +54,7 @@ static bool vouched_for(const leat_waitable *object, uint32_t thread) {
     const struct leat__sync_page *page = object->page;
     for (unsigned slot = 1; slot <= LEAT__SLOTS_MAX && thread != 0; slot++)
         if (leat__load_acquire32(&page->processes[slot]) == thread && /* [P1] */
-            leat__os_locked(object->object.resource.file, LEAT__LOCK_SLOTS + slot))
+            leat__os_locked(object->object.resource.file, LEAT__LOCK_SLOTS + slot, 1) != LEAT__NO) /* unknown: it may live */
             return true;
     return false;
 }

@@ -279,35 +279,40 @@ static void a_started_program_inherits_no_descriptor(void **state) {
 
 /* --- Others in the way -------------------------------------------------------------------------------------------- */
 
-/* As a process that was stopped in the middle of an open: it holds the lock that opening and closing take. */
-static int hold_the_setup_lock(void *context) {
+static int leave_a_region_behind(void *context) {
+    (void)context;
+    leat_region *region;
+    assert_ok(leat_region_create(&region, "held", 0, NULL));
+    _exit(0); /* without closing */
+}
+
+/* As a process that was stopped while it removes the name: it holds all locks. */
+static int hold_all_locks(void *context) {
     struct board *board = context;
     char path[300];
     snprintf(path, sizeof path, "%s/held", harness_directory());
     int file = open(path, O_RDWR | O_CLOEXEC);
-    assert_ok(leat__os_lock(file, LEAT__LOCK_SETUP, LEAT__EXCLUSIVE));
+    assert_ok(leat__os_lock_all(file));
     harness_set(&board->ready, 1);
     harness_await(&board->go, 1);
     return 0;
 }
 
-static void a_process_that_stops_while_opening_holds_others_up_for_a_second_at_most(void **state) {
+static void a_process_that_stops_while_removing_a_name_holds_others_up_for_a_second_at_most(void **state) {
     (void)state;
     struct board *board = harness_shared(sizeof *board);
-    leat_region *region, *other = NULL;
-    assert_ok(leat_region_create(&region, "held", 0, NULL));
-    pid_t child = harness_spawn(hold_the_setup_lock, board);
+    leat_region *other = NULL;
+    harness_wait_ok(harness_spawn(leave_a_region_behind, NULL));
+    pid_t child = harness_spawn(hold_all_locks, board);
     harness_await(&board->ready, 1);
     uint64_t start = harness_now();
     assert_leat(leat_region_open(&other, "held", 0, NULL), LEAT_EBUSY);
     uint64_t took = harness_now() - start;
     assert_true(took >= 900000000 && took < 3000000000u * (uint64_t)harness_patience());
     assert_ok(leat_gc(LEAT_LOCAL, NULL, NULL));
-    leat_region_close(region); /* leaves the name: it could not be alone with it */
     harness_set(&board->go, 1);
     harness_wait_ok(child);
     assert_leat(leat_region_open(&other, "held", 0, NULL), LEAT_ENOENT);
-    assert_ok(leat_gc(LEAT_LOCAL, NULL, NULL));
     assert_int_equal(harness_names_left(), 0);
 }
 
@@ -459,7 +464,7 @@ int main(void) {
         HARNESS_TEST(closing_the_handle_in_a_child_does_not_end_the_region),
         HARNESS_TEST(a_child_that_outlives_its_killed_parent_keeps_nothing_alive),
         HARNESS_TEST(a_started_program_inherits_no_descriptor),
-        HARNESS_TEST(a_process_that_stops_while_opening_holds_others_up_for_a_second_at_most),
+        HARNESS_TEST(a_process_that_stops_while_removing_a_name_holds_others_up_for_a_second_at_most),
         HARNESS_TEST(local_objects_live_in_a_directory_of_the_users_own),
         HARNESS_TEST(of_64_processes_that_open_or_create_at_once_exactly_one_creates),
         HARNESS_TEST(racing_opens_and_closes_see_only_documented_outcomes_and_leave_nothing),

@@ -3,17 +3,13 @@
  * A pipe and no eventfd, because others have to find it by its name. Everybody opens it for reading too: then a write never raises SIGPIPE,
  * whoever has left. Its owner holds a lock on it for as long as it lives, so that what killed processes left behind is known. */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/random.h>
-#include <sys/stat.h>
 #include <sys/timerfd.h>
-#include <unistd.h>
 
 #include "lib/fail.h"
-#include "lib/os.h"
+#include "lib/os/linux/calls.h"
 #include "lib/os/linux/timespec.h"
 
 #define PREFIX ".leat-bell-"
@@ -25,9 +21,9 @@ static void name_of(uint64_t number, char name[NAME_SIZE]) {
 
 static leat__file open_pipe(leat__file directory, const char *name) {
     struct stat status;
-    leat__file opened = openat(directory, name, O_RDWR | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
+    leat__file opened = leat__linux_openat(directory, name, O_RDWR | O_NONBLOCK | O_NOFOLLOW, 0);
     if (opened >= 0 && (fstat(opened, &status) != 0 || !S_ISFIFO(status.st_mode))) {
-        close(opened);
+        leat__os_file_close(opened);
         return LEAT__NO_FILE;
     }
     return opened >= 0 ? opened : LEAT__NO_FILE;
@@ -42,7 +38,7 @@ static bool lock_pipe(leat__file file) {
 int leat__os_bell_create(leat__file directory, uint64_t *number, leat__file *bell) {
     for (;;) { /* each turn: the number was taken, or the pipe was swept away at once */
         char name[NAME_SIZE];
-        if (getrandom(number, sizeof *number, 0) != (ssize_t)sizeof *number)
+        if (leat__linux_getrandom(number, sizeof *number, 0) != (ssize_t)sizeof *number)
             return leat__fail_system(errno, "no random number");
         name_of(*number, name);
         if (mkfifoat(directory, name, 0600) != 0 && errno != EEXIST)
@@ -72,13 +68,13 @@ leat__file leat__os_bell_open(leat__file directory, uint64_t number) {
 bool leat__os_bell_ring(leat__file bell, uint64_t token) {
     ssize_t written;
     do
-        written = write(bell, &token, sizeof token); /* all or nothing: less than PIPE_BUF */
+        written = leat__linux_write(bell, &token, sizeof token); /* all or nothing: less than PIPE_BUF */
     while (written < 0 && errno == EINTR);
     return written == (ssize_t)sizeof token;
 }
 
 size_t leat__os_bell_take(leat__file bell, uint64_t tokens[], size_t max) {
-    ssize_t size = read(bell, tokens, max * sizeof *tokens);
+    ssize_t size = leat__linux_read(bell, tokens, max * sizeof *tokens);
     return size > 0 ? (size_t)size / sizeof *tokens : 0;
 }
 
@@ -95,14 +91,14 @@ bool leat__os_bell_sweep(leat__file directory, const char *file_name, struct lea
 /* --- Several descriptors as one ---------------------------------------------------------------------------------------- */
 
 int leat__os_poll_open(const leat__file files[], size_t count, leat__file *poll) {
-    leat__file made = epoll_create1(EPOLL_CLOEXEC);
+    leat__file made = leat__linux_epoll();
     if (made < 0)
         return leat__fail_system(errno, "cannot make a descriptor to poll");
     for (size_t i = 0; i < count; i++) {
         struct epoll_event event = {.events = EPOLLIN};
         if (epoll_ctl(made, EPOLL_CTL_ADD, files[i], &event) != 0) {
             int error = errno;
-            close(made);
+            leat__os_file_close(made);
             return leat__fail_system(error, "cannot poll a descriptor");
         }
     }
@@ -111,7 +107,7 @@ int leat__os_poll_open(const leat__file files[], size_t count, leat__file *poll)
 }
 
 int leat__os_timer_open(leat__file *timer) {
-    leat__file made = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+    leat__file made = leat__linux_timer();
     if (made < 0)
         return leat__fail_system(errno, "cannot make a timer");
     *timer = made;

@@ -6,18 +6,12 @@
  * a copy of the descriptor. Every descriptor made here is closed on exec, except one that is made to be inherited.
  */
 #include <errno.h>
-#include <fcntl.h>
-#include <poll.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/xattr.h>
-#include <time.h>
-#include <unistd.h>
 
 #include "lib/fail.h"
+#include "lib/os/linux/calls.h"
 #include "lib/os/linux/space.h"
 #include "lib/os/linux/timespec.h"
 
@@ -37,7 +31,7 @@ int leat__os_path_directory(const char *path, leat__file *directory, const char 
         return leat__fail_system(ENAMETOOLONG, "the path has %zu bytes", strlen(path));
     memcpy(parent, path, length);
     parent[length] = 0;
-    leat__file opened = open(slash == NULL ? "." : length == 0 ? "/" : parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    leat__file opened = leat__linux_open_plain(AT_FDCWD, slash == NULL ? "." : length == 0 ? "/" : parent, O_RDONLY | O_DIRECTORY);
     if (opened < 0)
         return leat__fail_system(errno, "cannot open the directory of the file");
     *directory = opened;
@@ -59,7 +53,7 @@ static int check_regular(leat__file file) {
 }
 
 int leat__os_path_open(const char *path, bool writable, leat__file *file) {
-    leat__file opened = open(path, (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    leat__file opened = leat__linux_openat(AT_FDCWD, path, (writable ? O_RDWR : O_RDONLY) | O_NONBLOCK | O_NOCTTY, 0);
     if (opened < 0 && (errno == EISDIR || errno == ENXIO || errno == ENODEV))
         return leat__fail(LEAT_EKIND, errno, "it is not a regular file");
     if (opened < 0)
@@ -68,13 +62,13 @@ int leat__os_path_open(const char *path, bool writable, leat__file *file) {
     if (result == LEAT_OK)
         *file = opened;
     else
-        close(opened);
+        leat__os_file_close(opened);
     return result;
 }
 
 int leat__os_file_create_visible(leat__file directory, const char *file_name, uint32_t permissions, uint64_t size,
                                  leat__file *file) {
-    leat__file made = openat(directory, file_name, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0600);
+    leat__file made = leat__linux_openat(directory, file_name, O_CREAT | O_EXCL | O_RDWR, 0600);
     if (made < 0)
         return leat__fail_system(errno, "cannot create the file");
     int result = leat__os_file_permit(made, permissions, false);
@@ -82,7 +76,7 @@ int leat__os_file_create_visible(leat__file directory, const char *file_name, ui
         result = leat__linux_reserve(made, size);
     if (result != LEAT_OK) {
         (void)unlinkat(directory, file_name, 0);
-        close(made);
+        leat__os_file_close(made);
     } else
         *file = made;
     return result;
@@ -91,9 +85,9 @@ int leat__os_file_create_visible(leat__file directory, const char *file_name, ui
 /* --- Without a name --------------------------------------------------------------------------------------------------- */
 
 int leat__os_file_create_anonymous(uint32_t permissions, uint64_t size, leat__file *file) {
-    leat__file made = memfd_create("leat", MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL);
+    leat__file made = leat__linux_memfd("leat", MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL);
     if (made < 0 && errno == EINVAL)
-        made = memfd_create("leat", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+        made = leat__linux_memfd("leat", MFD_ALLOW_SEALING);
     if (made < 0)
         return leat__fail_system(errno, "cannot create memory without a name");
     int result = leat__os_file_permit(made, permissions, false);
@@ -104,7 +98,7 @@ int leat__os_file_create_anonymous(uint32_t permissions, uint64_t size, leat__fi
     if (result == LEAT_OK)
         *file = made;
     else
-        close(made);
+        leat__os_file_close(made);
     return result;
 }
 
@@ -137,7 +131,7 @@ int leat__os_descriptor_take(int descriptor, bool writable, bool may_share, leat
     if (own == LEAT__NO_FILE && errno != EMFILE && errno != ENFILE && !may_share)
         return leat__fail(LEAT_EACCES, errno, "the system does not let this user open the file again");
     if (own == LEAT__NO_FILE)
-        own = fcntl(descriptor, F_DUPFD_CLOEXEC, 3);
+        own = leat__linux_duplicate(descriptor, STDERR_FILENO + 1);
     if (own < 0)
         return leat__fail_system(errno, "cannot duplicate descriptor %d", descriptor);
     *file = own;
@@ -149,15 +143,16 @@ int leat__os_descriptor_give(leat__file file, bool writable, bool inherited, boo
     if (given == LEAT__NO_FILE && errno != EMFILE && errno != ENFILE) {
         if (!may_share || (fcntl(file, F_GETFL) & O_ACCMODE) != (writable ? O_RDWR : O_RDONLY))
             return leat__fail(LEAT_EACCES, EACCES, "the system does not let this user open the file again");
-        given = fcntl(file, F_DUPFD_CLOEXEC, 3);
+        given = leat__linux_duplicate(file, STDERR_FILENO + 1);
     }
     if (given < 0)
         return leat__fail_system(errno, "no further descriptor");
     if (inherited && fcntl(given, F_SETFD, 0) != 0) {
         int error = errno;
-        close(given);
+        leat__os_file_close(given);
         return leat__fail_system(error, "cannot make the descriptor inheritable");
     }
+    (void)leat__linux_disown(given); /* the caller's from here on */
     *descriptor = given;
     return LEAT_OK;
 }
@@ -184,7 +179,7 @@ static int wait_for(int descriptor, short events, uint64_t deadline_ns) {
     uint64_t rest = deadline_ns - now;
     struct timespec limit = leat__timespec_of(rest);
     struct pollfd wait = {.fd = descriptor, .events = events};
-    if (ppoll(&wait, 1, deadline_ns == LEAT_FOREVER ? NULL : &limit, NULL) < 0 && errno != EINTR)
+    if (leat__linux_poll(&wait, 1, deadline_ns == LEAT_FOREVER ? NULL : &limit) < 0 && errno != EINTR)
         return leat__fail_system(errno, "cannot wait for the socket");
     return LEAT_OK;
 }
@@ -225,7 +220,7 @@ int leat__os_descriptor_send(int socket, int descriptor, uint64_t deadline_ns) {
     memcpy(CMSG_DATA(&control.header), &descriptor, sizeof descriptor);
     int result = check_socket(socket);
     while (result == LEAT_OK) {
-        if (sendmsg(socket, &message, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0)
+        if (leat__linux_sendmsg(socket, &message, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0)
             return LEAT_OK;
         result = after_error(errno, socket, POLLOUT, deadline_ns);
     }
@@ -243,9 +238,9 @@ static size_t take_first(struct msghdr *message, int *first) {
             int descriptor;
             memcpy(&descriptor, CMSG_DATA(part) + i * sizeof descriptor, sizeof descriptor);
             if (count == 0)
-                *first = descriptor;
+                *first = leat__linux_raise(descriptor);
             else
-                close(descriptor);
+                leat__linux_close(descriptor);
         }
     }
     return count;
@@ -280,7 +275,7 @@ int leat__os_descriptor_receive(int socket, int *descriptor, uint64_t deadline_n
         struct iovec data = {&byte, 1};
         struct msghdr message = {
             .msg_iov = &data, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
-        ssize_t got = recvmsg(socket, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+        ssize_t got = leat__linux_recvmsg(socket, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
         if (got >= 0)
             return examine(got, &message, descriptor);
         result = after_error(errno, socket, POLLIN, deadline_ns);
@@ -291,13 +286,13 @@ int leat__os_descriptor_receive(int socket, int *descriptor, uint64_t deadline_n
 /* --- Flushing and notes ----------------------------------------------------------------------------------------------- */
 
 int leat__os_file_flush_start(leat__file file, uint64_t offset, uint64_t size) {
-    if (sync_file_range(file, (off_t)offset, (off_t)size, SYNC_FILE_RANGE_WRITE) != 0)
+    if (leat__linux_sync_file_range(file, (off_t)offset, (off_t)size) != 0)
         return leat__fail_system(errno, "cannot start writing");
     return LEAT_OK;
 }
 
 int leat__os_file_flush(leat__file file) {
-    while (fdatasync(file) != 0)
+    while (leat__linux_fdatasync(file) != 0)
         if (errno != EINTR)
             return leat__fail_system(errno, "cannot write to the disk");
     return LEAT_OK;

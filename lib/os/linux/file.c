@@ -1,115 +1,57 @@
-/* lib/os/linux/file.c - directories, files and their locks on Linux.
+/* lib/os/linux/file.c - files of objects on Linux; their directories are in directory.c.
  *
  * Objects are files on tmpfs. A new one is made without a name (O_TMPFILE), filled, and then linked to its name in one step, so
- * that a crash before leaves nothing and nobody sees half of it. "Dies with its last user" is kept in the file's sticky bit,
- * which has no other meaning for files on Linux and shows as a T, for temporary, in `ls -l`; other programs do not set it, so
- * what they made is never removed. Locks are open-file-description locks: dropped by the kernel however a process ends.
+ * that a crash before leaves nothing and nobody sees half of it. "Dies with its last user" is recorded beside the content, in an
+ * extended attribute, which chmod(2) leaves alone; other programs do not set it, so what they made is never removed. Where
+ * the file system has no such attributes for users (tmpfs before Linux 6.6), the sticky bit has to do, which has no other
+ * meaning for files and shows as a T in `ls -l`. Locks are open-file-description locks: dropped by the kernel however a process
+ * ends.
  */
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <sys/xattr.h>
 
 #include "lib/fail.h"
-#include "lib/os.h"
+#include "lib/os/linux/calls.h"
 #include "lib/os/linux/space.h"
 
-#define SHARED_MEMORY "/dev/shm"
-
-uint32_t leat__os_user(void) {
-    return (uint32_t)geteuid();
-}
-
-uint32_t leat__os_process(void) {
-    return (uint32_t)getpid();
-}
-
-/* --- Directories ---------------------------------------------------------------------------------------------------- */
-
-void leat__os_directory_path(leat_scope scope, char *path, size_t size) {
-    const char *chosen = secure_getenv("LEAT_DIR");
-    if (scope == LEAT_GLOBAL)
-        snprintf(path, size, "%s", SHARED_MEMORY);
-    else if (chosen != NULL && chosen[0] != 0)
-        snprintf(path, size, "%s", chosen);
-    else
-        snprintf(path, size, "%s/leat-%u", SHARED_MEMORY, (unsigned)geteuid());
-}
-
-/* In a directory that others may write to or that others own, they could swap objects under us. */
-static int check_private(leat__file directory, const char *path) {
-    struct stat status;
-    if (fstat(directory, &status) != 0)
-        return leat__fail_system(errno, "%s", path);
-    if (status.st_uid != geteuid())
-        return leat__fail(LEAT_EUNTRUSTED, 0, "the directory %s belongs to user %u, not to %u", path,
-                          (unsigned)status.st_uid, (unsigned)geteuid());
-    if ((status.st_mode & 077) != 0)
-        return leat__fail(LEAT_EUNTRUSTED, 0, "the directory %s is open to others (mode %04o, must be 0700)", path,
-                          (unsigned)(status.st_mode & 07777));
-    return LEAT_OK;
-}
-
-int leat__os_directory_open(leat_scope scope, bool make, leat__file *directory) {
-    char path[4096];
-    leat__os_directory_path(scope, path, sizeof path);
-    if (path[0] != '/')
-        return leat__fail(LEAT_EINVAL, 0, "LEAT_DIR must be an absolute path, it is '%s'", path);
-    if (scope == LEAT_LOCAL && make && mkdir(path, 0700) != 0 && errno != EEXIST)
-        return leat__fail_system(errno, "cannot make the directory %s", path);
-    leat__file opened = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | (scope == LEAT_LOCAL ? O_NOFOLLOW : 0));
-    if (opened < 0)
-        return leat__fail_system(errno, "cannot open the directory %s", path);
-    int result = scope == LEAT_LOCAL ? check_private(opened, path) : LEAT_OK;
-    if (result != LEAT_OK) {
-        close(opened);
-        return result;
-    }
-    *directory = opened;
-    return LEAT_OK;
-}
-
-int leat__os_directory_list(leat__file directory, int (*visit)(const char *file_name, void *context), void *context) {
-    int copy = openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC); /* fdopendir takes its descriptor over */
-    DIR *stream = copy < 0 ? NULL : fdopendir(copy);
-    if (stream == NULL) {
-        int error = errno;
-        if (copy >= 0)
-            close(copy);
-        return leat__fail_system(error, "cannot list the directory");
-    }
-    int result = 0;
-    for (struct dirent *entry; result == 0 && (entry = readdir(stream)) != NULL;)
-        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
-            result = visit(entry->d_name, context);
-    closedir(stream);
-    return result;
-}
-
-/* --- Files ---------------------------------------------------------------------------------------------------------- */
+#define TEMPORARY "user.leat.temporary"
 
 int leat__os_file_create(leat__file directory, uint32_t permissions, bool temporary, uint64_t size, leat__file *file) {
-    leat__file made = openat(directory, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    leat__file made = leat__linux_openat(directory, ".", O_TMPFILE | O_RDWR, 0600);
     if (made < 0)
         return leat__fail_system(errno, "cannot create a file in the directory");
     int result = leat__os_file_permit(made, permissions, temporary);
     if (result == LEAT_OK)
         result = leat__linux_reserve(made, size);
     if (result != LEAT_OK)
-        close(made);
+        leat__os_file_close(made);
     else
         *file = made;
     return result;
 }
 
+/* Whether the attribute says that the file dies with its last user; without attributes: whether the sticky bit does. */
+static bool is_temporary(leat__file file, mode_t mode) {
+    ssize_t size = fgetxattr(file, TEMPORARY, NULL, 0);
+    return size >= 0 || (errno != ENODATA && (mode & S_ISVTX) != 0);
+}
+
 int leat__os_file_permit(leat__file file, uint32_t permissions, bool temporary) {
+    if (temporary && fsetxattr(file, TEMPORARY, "", 0, 0) != 0 && errno != EOPNOTSUPP && errno != EPERM && errno != ENOSYS)
+        return leat__fail_system(errno, "cannot record that the object dies with its last user");
     if (fchmod(file, (mode_t)((permissions & 0777) | (temporary ? S_ISVTX : 0))) != 0)
         return leat__fail_system(errno, "cannot set permissions %03o", (unsigned)permissions);
     return LEAT_OK;
+}
+
+int leat__os_file_renew(leat__file file, uint64_t size) {
+    if (ftruncate(file, 0) != 0)
+        return leat__fail_system(errno, "cannot clear the file");
+    return leat__linux_reserve(file, size);
 }
 
 int leat__os_file_publish(leat__file directory, leat__file file, const char *file_name) {
@@ -122,9 +64,10 @@ int leat__os_file_publish(leat__file directory, leat__file file, const char *fil
     return leat__fail_system(errno, "cannot give the new object its name");
 }
 
+#define OPENED_FLAGS (O_NOFOLLOW | O_NONBLOCK | O_NOCTTY)
+
 int leat__os_file_open(leat__file directory, const char *file_name, bool writable, leat__file *file) {
-    leat__file opened =
-        openat(directory, file_name, (writable ? O_RDWR : O_RDONLY) | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    leat__file opened = leat__linux_openat(directory, file_name, (writable ? O_RDWR : O_RDONLY) | OPENED_FLAGS, 0);
     if (opened < 0 && errno == ELOOP)
         return leat__fail_system(ELOOP, "a symbolic link stands there");
     if (opened < 0)
@@ -133,39 +76,97 @@ int leat__os_file_open(leat__file directory, const char *file_name, bool writabl
     return LEAT_OK;
 }
 
-void leat__os_file_close(leat__file file) {
-    if (file != LEAT__NO_FILE)
-        close(file);
+/* Gives the owner's own bits back for the moment of opening a temporary object. A crash in between leaves them. */
+static leat__file open_permitted(leat__file directory, const char *file_name, leat__file path) {
+    char self[64];
+    struct stat status;
+    snprintf(self, sizeof self, "/proc/self/fd/%d", path);
+    if (leat__linux_status(path, "", AT_EMPTY_PATH, &status) != 0 || !S_ISREG(status.st_mode) ||
+        status.st_uid != leat__os_user())
+        return LEAT__NO_FILE;
+    if ((status.st_mode & S_ISVTX) == 0 && getxattr(self, TEMPORARY, NULL, 0) < 0) /* none of ours */
+        return LEAT__NO_FILE;
+    if (chmod(self, (status.st_mode & 07777) | 0600) != 0)
+        return LEAT__NO_FILE;
+    leat__file opened = leat__linux_openat(directory, file_name, O_RDWR | OPENED_FLAGS, 0);
+    (void)chmod(self, status.st_mode & 07777);
+    return opened;
+}
+
+int leat__os_file_open_own(leat__file directory, const char *file_name, leat__file *file) {
+    int result = leat__os_file_open(directory, file_name, true, file);
+    if (result != LEAT_EACCES)
+        return result;
+    int error = leat_system_error();
+    leat__file path = leat__linux_open_plain(directory, file_name, O_PATH | O_NOFOLLOW);
+    leat__file opened = path >= 0 ? open_permitted(directory, file_name, path) : LEAT__NO_FILE;
+    if (path >= 0)
+        leat__linux_close(path);
+    if (opened < 0)
+        return leat__fail_system(error, "cannot open for reading and writing");
+    *file = opened;
+    return LEAT_OK;
+}
+
+/* struct stat is what statx(2) fills in, made into what the rest of the system shows. */
+int leat__linux_status(int directory, const char *path, int flags, struct stat *status) {
+#ifdef STATX_BASIC_STATS
+    struct statx raw;
+    if (syscall(SYS_statx, directory, path, flags, STATX_BASIC_STATS, &raw) == 0) {
+        *status = (struct stat){
+            .st_dev = makedev(raw.stx_dev_major, raw.stx_dev_minor),
+            .st_ino = raw.stx_ino,
+            .st_mode = raw.stx_mode,
+            .st_nlink = raw.stx_nlink,
+            .st_uid = raw.stx_uid,
+            .st_size = (off_t)raw.stx_size,
+        };
+        return 0;
+    }
+    if (errno != ENOSYS && errno != EPERM) /* an old kernel, or an old filter */
+        return -1;
+#endif
+    return fstatat(directory, path, status, flags);
+}
+
+static struct leat__file_status status_of(const struct stat *raw) {
+    return (struct leat__file_status){
+        .device = raw->st_dev,
+        .inode = raw->st_ino,
+        .size = (uint64_t)raw->st_size,
+        .owner = (uint32_t)raw->st_uid,
+        .permissions = (uint32_t)raw->st_mode & 0777,
+        .regular = S_ISREG(raw->st_mode),
+        .linked = raw->st_nlink != 0,
+    };
 }
 
 int leat__os_file_status(leat__file file, struct leat__file_status *status) {
     struct stat raw;
-    if (fstat(file, &raw) != 0)
+    if (leat__linux_status(file, "", AT_EMPTY_PATH, &raw) != 0)
         return leat__fail_system(errno, "cannot get the file's status");
-    *status = (struct leat__file_status){
-        .device = raw.st_dev,
-        .inode = raw.st_ino,
-        .size = (uint64_t)raw.st_size,
-        .owner = (uint32_t)raw.st_uid,
-        .permissions = (uint32_t)raw.st_mode & 0777,
-        .regular = S_ISREG(raw.st_mode),
-        .temporary = (raw.st_mode & S_ISVTX) != 0,
-        .linked = raw.st_nlink != 0,
-    };
+    *status = status_of(&raw);
+    status->temporary = status->regular && is_temporary(file, raw.st_mode);
     return LEAT_OK;
 }
 
-int leat__os_file_remove(leat_scope scope, const char *file_name, leat__file file) {
-    char path[4096 + LEAT__FILE_NAME_SIZE];
-    leat__os_directory_path(scope, path, 4096);
-    size_t length = strlen(path);
-    snprintf(path + length, sizeof path - length, "/%s", file_name);
+int leat__os_name_status(leat__file directory, const char *file_name, struct leat__file_status *status) {
+    struct stat raw;
+    if (leat__linux_status(directory, file_name, AT_SYMLINK_NOFOLLOW, &raw) != 0)
+        return leat__fail_system(errno, "cannot get the file's status");
+    *status = status_of(&raw);
+    return LEAT_OK;
+}
+
+int leat__os_file_remove(leat__file directory, const char *file_name, leat__file file) {
     struct stat named, own;
-    if (lstat(path, &named) != 0 || fstat(file, &own) != 0)
-        return LEAT_OK;
+    if (leat__linux_status(file, "", AT_EMPTY_PATH, &own) != 0)
+        return leat__fail_system(errno, "cannot get the file's status");
+    if (leat__linux_status(directory, file_name, AT_SYMLINK_NOFOLLOW, &named) != 0)
+        return errno == ENOENT ? LEAT_OK : leat__fail_system(errno, "cannot get the status of the name");
     if (named.st_ino != own.st_ino || named.st_dev != own.st_dev)
         return LEAT_OK;
-    return unlink(path) == 0 ? LEAT_OK : leat__fail_system(errno, "cannot remove the name");
+    return leat__os_name_remove(directory, file_name);
 }
 
 int leat__os_name_remove(leat__file directory, const char *file_name) {
@@ -174,7 +175,7 @@ int leat__os_name_remove(leat__file directory, const char *file_name) {
 
 int leat__os_file_read(leat__file file, uint64_t offset, void *buffer, size_t size) {
     for (size_t done = 0; done < size;) {
-        ssize_t got = pread(file, (char *)buffer + done, size - done, (off_t)(offset + done));
+        ssize_t got = leat__linux_pread(file, (char *)buffer + done, size - done, (off_t)(offset + done));
         if (got < 0 && errno == EINTR)
             continue;
         if (got < 0)
@@ -188,7 +189,7 @@ int leat__os_file_read(leat__file file, uint64_t offset, void *buffer, size_t si
 
 int leat__os_file_write(leat__file file, uint64_t offset, const void *data, size_t size) {
     for (size_t done = 0; done < size;) {
-        ssize_t put = pwrite(file, (const char *)data + done, size - done, (off_t)(offset + done));
+        ssize_t put = leat__linux_pwrite(file, (const char *)data + done, size - done, (off_t)(offset + done));
         if (put < 0 && errno == EINTR)
             continue;
         if (put <= 0)

@@ -1,77 +1,146 @@
 /* lib/os/linux/locks.c - locks that the kernel drops when their holder dies: those of open files (fcntl(2), F_OFD_SETLK).
  *
- * A user of an object holds a byte of its own, at random in a range so large that no two have the same: so that users can be counted. The kernel tells of
- * one lock that stands in the way of a range, whichever it likes; asking about less and less of the range finds the first one, and then
- * the next. A shared lock will do, so that users who may only read are counted too. */
+ * Every participant in an object holds one byte of its own, its place. So whoever locks all places at once knows that nobody else is there,
+ * and keeps everybody out; the kernel decides both in one step.
+ *
+ * Errors. EAGAIN and EACCES mean that somebody else holds the byte. EINTR is tried again. Everything else (ENOLCK and ENOMEM: the
+ * kernel has no memory for the request; EPERM, ENOSYS: a filter forbids it; EIO) means that there is no answer: the caller gets
+ * LEAT__UNKNOWN or an error, and must not take it for "free". Such a failure often passes, so a few tries are made here. */
 #include <errno.h>
-#include <fcntl.h>
-#include <sys/random.h>
+#include <stddef.h>
 
 #include "lib/fail.h"
-#include "lib/os.h"
+#include "lib/os/linux/calls.h"
 
 #define LOCK_BASE ((off_t)1 << 62) /* beyond any content, so that no lock of another program on the content conflicts */
+#define PLACES_BASE (LOCK_BASE + LEAT__LOCK_NAME)
+#define PLACES_END (LOCK_BASE + ((off_t)1 << 49))
 #define USERS_BASE (LOCK_BASE + ((off_t)1 << 48))
 #define USERS_RANGE ((off_t)1 << 48)
-#define USERS_MOST 100000 /* counted: more is a joke of somebody's */
+#define QUERIES_MOST 4096 /* while counting: who holds more than some thousand bytes costs no more than that */
+#define TRIES 3
+
+/* 0, EAGAIN when somebody else stands against it, or an error. */
+static int change(leat__file file, short type, off_t start, off_t length) {
+    struct flock lock = {.l_type = type, .l_whence = SEEK_SET, .l_start = start, .l_len = length};
+    for (int tries = 0;;) {
+        if (leat__linux_control(file, F_OFD_SETLK, &lock) == 0)
+            return 0;
+        if (errno == EAGAIN || errno == EACCES)
+            return EAGAIN;
+        if (errno != EINTR && ++tries == TRIES)
+            return errno;
+    }
+}
+
+/* Whether somebody else's lock stands against one of this type; which, or the error, in *lock and errno. */
+static enum leat__answer ask(leat__file file, struct flock *lock) {
+    const struct flock question = *lock;
+    for (int tries = 0;;) {
+        *lock = question;
+        if (leat__linux_control(file, F_OFD_GETLK, lock) == 0)
+            return lock->l_type == F_UNLCK ? LEAT__NO : LEAT__YES;
+        if (errno != EINTR && ++tries == TRIES)
+            return LEAT__UNKNOWN;
+    }
+}
 
 int leat__os_lock(leat__file file, unsigned byte, enum leat__lock_mode mode) {
     static const short types[] = {[LEAT__UNLOCKED] = F_UNLCK, [LEAT__SHARED] = F_RDLCK, [LEAT__EXCLUSIVE] = F_WRLCK};
-    struct flock lock = {.l_type = types[mode], .l_whence = SEEK_SET, .l_start = LOCK_BASE + (off_t)byte, .l_len = 1};
-    while (fcntl(file, F_OFD_SETLK, &lock) != 0) {
-        if (errno == EAGAIN || errno == EACCES)
-            return LEAT_EBUSY;
-        if (errno != EINTR)
-            return leat__fail_system(errno, "cannot lock byte %u of the object", byte);
-    }
-    return LEAT_OK;
+    int error = change(file, types[mode], LOCK_BASE + (off_t)byte, 1);
+    if (error == EAGAIN)
+        return LEAT_EBUSY;
+    return error == 0 ? LEAT_OK : leat__fail_system(error, "cannot lock byte %u of the object", byte);
 }
 
-bool leat__os_locked(leat__file file, unsigned byte) {
-    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = LOCK_BASE + (off_t)byte, .l_len = 1};
-    return fcntl(file, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
+enum leat__answer leat__os_locked(leat__file file, unsigned byte, unsigned count) {
+    /* As a reader would: what stands against it are the locks of writers. A lock that only needs reading means nothing. */
+    struct flock lock = {
+        .l_type = F_RDLCK, .l_whence = SEEK_SET, .l_start = LOCK_BASE + (off_t)byte, .l_len = (off_t)count};
+    return ask(file, &lock);
+}
+
+int leat__os_lock_all(leat__file file) {
+    int error = change(file, F_WRLCK, PLACES_BASE, PLACES_END - PLACES_BASE);
+    if (error == EAGAIN)
+        return LEAT_EBUSY;
+    return error == 0 ? LEAT_OK : leat__fail_system(error, "cannot lock the object");
+}
+
+static int unlock_others(leat__file file, off_t place) {
+    int error = place == PLACES_BASE ? 0 : change(file, F_UNLCK, PLACES_BASE, place - PLACES_BASE);
+    return error == 0 ? change(file, F_UNLCK, place + 1, PLACES_END - place - 1) : error;
+}
+
+int leat__os_unlock_others(leat__file file, unsigned byte) {
+    int error = unlock_others(file, LOCK_BASE + (off_t)byte);
+    return error == 0 ? LEAT_OK : leat__fail_system(error, "cannot unlock the object");
+}
+
+void leat__os_unlock_all(leat__file file) {
+    if (file != LEAT__NO_FILE)
+        (void)change(file, F_UNLCK, LOCK_BASE, 0); /* where that fails, closing does it, unless a child has the file too */
 }
 
 /* --- Users -------------------------------------------------------------------------------------------------------------- */
 
-static off_t random_place(void) {
+static uint64_t random_number(void) {
     uint64_t number;
-    if (getrandom(&number, sizeof number, GRND_NONBLOCK) != (ssize_t)sizeof number)
+    if (leat__linux_getrandom(&number, sizeof number, GRND_NONBLOCK) != (ssize_t)sizeof number)
         number = leat__os_now() * UINT64_C(0x9e3779b97f4a7c15) + leat__os_process(); /* in the first seconds of a machine */
-    return (off_t)(number % (uint64_t)USERS_RANGE);
+    return number;
 }
 
-int leat__os_user_begin(leat__file file) {
-    struct flock lock = {.l_type = F_RDLCK, .l_whence = SEEK_SET, .l_start = USERS_BASE + random_place(), .l_len = 1};
-    return fcntl(file, F_OFD_SETLK, &lock) == 0 ? LEAT_OK : leat__fail_system(errno, "cannot lock the file");
+uint32_t leat__os_random(void) {
+    return (uint32_t)random_number();
 }
 
-void leat__os_user_end(leat__file file) {
-    struct flock lock = {.l_type = F_UNLCK, .l_whence = SEEK_SET, .l_start = USERS_BASE, .l_len = USERS_RANGE};
-    (void)fcntl(file, F_OFD_SETLK, &lock);
+static off_t random_place(void) {
+    return (off_t)(random_number() % (uint64_t)USERS_RANGE);
+}
+
+int leat__os_user_begin(leat__file file, bool alone) {
+    off_t place = USERS_BASE + random_place();
+    int error = change(file, F_RDLCK, place, 1);
+    if (error == 0 && alone)
+        error = unlock_others(file, place);
+    if (error == EAGAIN)
+        return LEAT_EBUSY;
+    return error == 0 ? LEAT_OK : leat__fail_system(error, "cannot lock the file");
 }
 
 /* A lock of somebody else's in [start, end), any of them. */
-static bool find_user(leat__file file, off_t start, off_t end, off_t *place) {
+static enum leat__answer find_user(leat__file file, off_t start, off_t end, off_t *place) {
     struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = start, .l_len = end - start};
-    if (start >= end || fcntl(file, F_OFD_GETLK, &lock) != 0 || lock.l_type == F_UNLCK)
-        return false;
-    *place = lock.l_start < start ? start : lock.l_start;
-    return true;
+    if (start >= end)
+        return LEAT__NO;
+    enum leat__answer found = ask(file, &lock);
+    if (found == LEAT__YES)
+        *place = lock.l_start < start ? start : lock.l_start;
+    return found;
 }
 
-bool leat__os_has_users(leat__file file) {
+enum leat__answer leat__os_has_users(leat__file file) {
     off_t unused;
-    return find_user(file, USERS_BASE, USERS_BASE + USERS_RANGE, &unused);
+    return find_user(file, PLACES_BASE + 1, PLACES_END, &unused);
 }
 
-uint32_t leat__os_count_users(leat__file file) {
-    uint32_t users = 0;
-    off_t start = USERS_BASE, end = USERS_BASE + USERS_RANGE, found;
-    for (; users < USERS_MOST && find_user(file, start, end, &found); users++) {
-        for (off_t first = found; find_user(file, start, first, &found);) /* nearer and nearer to the first */
-            first = found;
+/* The kernel tells of one lock that stands against a range, whichever it likes; asking about less and less of the range finds the
+ * first one, and then the next. */
+int leat__os_count_users(leat__file file, uint32_t *users) {
+    off_t start = PLACES_BASE + 1, end = PLACES_END, found = 0, nearer;
+    enum leat__answer answer = LEAT__YES;
+    *users = 0;
+    for (unsigned queries = 0; queries < QUERIES_MOST; queries++) {
+        answer = find_user(file, start, end, &found);
+        if (answer != LEAT__YES)
+            break;
+        while (queries++ < QUERIES_MOST && (answer = find_user(file, start, found, &nearer)) == LEAT__YES)
+            found = nearer;
+        if (answer == LEAT__UNKNOWN)
+            break;
+        ++*users;
         start = found + 1;
     }
-    return users;
+    return answer == LEAT__UNKNOWN ? leat__fail_system(errno, "cannot ask who uses the object") : LEAT_OK;
 }

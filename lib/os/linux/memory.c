@@ -1,12 +1,9 @@
 /* lib/os/linux/memory.c - mapping files. */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include "lib/fail.h"
-#include "lib/os.h"
+#include "lib/os/linux/calls.h"
 
 size_t leat__os_page_size(void) {
     return (size_t)sysconf(_SC_PAGESIZE);
@@ -15,7 +12,7 @@ size_t leat__os_page_size(void) {
 leat__file leat__os_file_reopen(leat__file file, bool writable) {
     char self[64];
     snprintf(self, sizeof self, "/proc/self/fd/%d", file);
-    leat__file opened = open(self, (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC);
+    leat__file opened = leat__linux_openat(AT_FDCWD, self, writable ? O_RDWR : O_RDONLY, 0);
     return opened >= 0 ? opened : LEAT__NO_FILE;
 }
 
@@ -80,5 +77,5 @@ void leat__os_make_read_only(void *address, uint64_t size) {
 }
 
 bool leat__os_flush_view(void *address, uint64_t size) {
-    return msync(address, (size_t)size, MS_SYNC) == 0;
+    return leat__linux_msync(address, (size_t)size) == 0;
 }

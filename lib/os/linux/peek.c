@@ -1,12 +1,10 @@
 /* lib/os/linux/peek.c - reading a file without being noticed by those who watch it (inotify tells of read(2), but not of mapped memory).
  *
  * It is copied by the kernel, which says EFAULT where the file has become shorter meanwhile; a copy of our own would be killed. */
-#include <sys/mman.h>
 #include <sys/uio.h>
-#include <unistd.h>
 
 #include "lib/fail.h"
-#include "lib/os.h"
+#include "lib/os/linux/calls.h"
 
 static bool copy_mapped(leat__file file, uint64_t offset, void *buffer, size_t size) {
     uint64_t before = offset % (uint64_t)sysconf(_SC_PAGESIZE);

@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #include "lib/fail.h"
-#include "lib/os.h"
+#include "lib/os/linux/calls.h"
 
 #ifndef MADV_POPULATE_READ
 #define MADV_POPULATE_READ 22 /* Linux 5.14 */
@@ -74,7 +74,7 @@ int leat__os_unlock_memory(void *address, uint64_t size) {
 /* 0 on a kernel that makes no huge pages of ordinary memory. */
 static uint64_t huge_page_size(void) {
     unsigned long long size = 0;
-    FILE *file = fopen("/sys/kernel/mm/transparent_hugepage/hpage_pmd_size", "re");
+    FILE *file = fopen("/sys/kernel/mm/transparent_hugepage/hpage_pmd_size", "rec");
     if (file == NULL)
         return 0;
     if (fscanf(file, "%llu", &size) != 1)
@@ -128,7 +128,7 @@ static int count_resident(const void *address, uint64_t size, uint64_t *bytes) {
 
 static int count_present(const void *address, uint64_t size, uint64_t *bytes) {
     size_t page = leat__os_page_size();
-    leat__file file = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+    leat__file file = leat__linux_open_plain(AT_FDCWD, "/proc/self/pagemap", O_RDONLY);
     int result = file >= 0 ? LEAT_OK : leat__fail(LEAT_ENOTSUP, errno, "cannot open /proc/self/pagemap");
     for (uint64_t done = 0; result == LEAT_OK && done < size / page; done += CHUNK) {
         uint64_t entries[CHUNK];
@@ -174,7 +174,7 @@ static int read_smaps(const void *address, uint64_t size, struct leat__residency
     uint64_t first = (uintptr_t)address, end = first + size;
     struct overlap overlap = {0};
     char line[512];
-    FILE *file = fopen("/proc/self/smaps", "re");
+    FILE *file = fopen("/proc/self/smaps", "rec");
     if (file == NULL)
         return leat__fail(LEAT_ENOTSUP, errno, "cannot open /proc/self/smaps");
     while (fgets(line, sizeof line, file) != NULL)

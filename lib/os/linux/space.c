@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "lib/fail.h"
+#include "lib/os/linux/calls.h"
 
 static int fail_for_space(int error, leat__file file, uint64_t size) {
     struct statvfs space;
@@ -49,14 +50,14 @@ static int check_space(leat__file file, uint64_t size) {
 /* tmpfs gives up a reservation at every signal and starts anew, so that a fast timer could keep it from ever ending: from
  * the second attempt on signals wait. */
 static int allocate(leat__file file, int mode, uint64_t offset, uint64_t size) {
-    if (fallocate(file, mode, (off_t)offset, (off_t)size) == 0)
+    if (leat__linux_fallocate(file, mode, (off_t)offset, (off_t)size) == 0)
         return 0;
     if (errno != EINTR)
         return errno;
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    int error = fallocate(file, mode, (off_t)offset, (off_t)size) == 0 ? 0 : errno;
+    int error = leat__linux_fallocate(file, mode, (off_t)offset, (off_t)size) == 0 ? 0 : errno;
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     return error;
 }
@@ -64,7 +65,7 @@ static int allocate(leat__file file, int mode, uint64_t offset, uint64_t size) {
 /* File systems that cannot reserve have it written. */
 static int extend(leat__file file, uint64_t offset, uint64_t size) {
     int error = allocate(file, 0, offset, size);
-    return error == EOPNOTSUPP ? posix_fallocate(file, (off_t)offset, (off_t)size) : error;
+    return error == EOPNOTSUPP ? leat__linux_posix_fallocate(file, (off_t)offset, (off_t)size) : error;
 }
 
 int leat__linux_reserve(leat__file file, uint64_t size) {

@@ -306,7 +306,7 @@ int leat__target_mappings(pid_t thread, int (*visit)(const struct leat__mapping 
     size_t size = 0;
     int result = 0;
     snprintf(path, sizeof path, "/proc/%d/maps", thread);
-    FILE *maps = fopen(path, "re");
+    FILE *maps = fopen(path, "rec");
     if (maps == NULL)
         return leat__target_refused(thread, thread, errno == ENOENT ? ESRCH : errno);
     for (struct leat__mapping mapping; result == 0 && getline(&line, &size, maps) > 0;)

@@ -6,14 +6,12 @@
 #include <limits.h>
 #include <linux/futex.h>
 #include <linux/membarrier.h>
-#include <poll.h>
 #include <sys/syscall.h>
 #include <sched.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "leat/error.h"
-#include "lib/os.h"
+#include "lib/os/linux/calls.h"
 #include "lib/os/linux/timespec.h"
 
 #define NS_PER_S UINT64_C(1000000000)
@@ -34,7 +32,7 @@ uint64_t leat__os_wall_clock(void) {
 
 void leat__os_sleep(uint64_t until_ns) {
     struct timespec until = leat__timespec_of(until_ns);
-    clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL);
+    (void)leat__linux_sleep_until(&until);
 }
 
 bool leat__os_processors(int *first, int *last) {
@@ -106,7 +104,7 @@ int leat__os_watch_wait(leat__file watch, uint64_t deadline_ns) {
     struct pollfd ready = {.fd = watch, .events = POLLIN};
     uint64_t now = leat__os_now();
     struct timespec left = leat__timespec_of(deadline_ns > now ? deadline_ns - now : 0);
-    int count = ppoll(&ready, 1, deadline_ns == LEAT_FOREVER ? NULL : &left, NULL);
+    int count = leat__linux_poll(&ready, 1, deadline_ns == LEAT_FOREVER ? NULL : &left);
     if (count > 0)
         return LEAT_OK;
     return count == 0 ? LEAT_ETIMEDOUT : LEAT_EINTR;

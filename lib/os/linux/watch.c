@@ -3,26 +3,24 @@
  * The watch is on the inode, so it works across containers that share the file system, and needs no file beside the object. It is
  * put on through /proc/self/fd, because the name may belong to another object by now. What is noticed stays in the descriptor until
  * it is cleared: nothing that happens between a look and a sleep is lost. */
-#include <fcntl.h>
 #include <stdio.h>
 #include <sys/inotify.h>
-#include <unistd.h>
 
-#include "lib/os.h"
+#include "lib/os/linux/calls.h"
 
 /* Dissolving a watch takes the kernel 8 to 20 ms, more on a busy machine. When a process is killed its descriptors are let go of one
  * after another, from the highest number down: so that the file's locks, by which others see the death, do not wait for that, the
  * file gets a higher number than the watch. (The order is the kernel's habit, not a promise; without it others are told late.) */
 static void raise_above(leat__file *file, leat__file watch) {
-    leat__file higher = *file < watch ? fcntl(*file, F_DUPFD_CLOEXEC, watch + 1) : -1;
+    leat__file higher = *file < watch ? leat__linux_duplicate(*file, watch + 1) : -1;
     if (higher >= 0) {
-        close(*file);
+        leat__os_file_close(*file);
         *file = higher;
     }
 }
 
 leat__file leat__os_watch_open_many(void) {
-    leat__file watch = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+    leat__file watch = leat__linux_inotify(IN_NONBLOCK);
     return watch >= 0 ? watch : LEAT__NO_FILE;
 }
 
@@ -46,14 +44,14 @@ leat__file leat__os_watch_open(leat__file *file, enum leat__touch touch) {
     leat__file watch = leat__os_watch_open_many();
     if (watch == LEAT__NO_FILE || leat__os_watch_add(watch, file, touch, &number))
         return watch;
-    close(watch);
+    leat__os_file_close(watch);
     return LEAT__NO_FILE;
 }
 
 size_t leat__os_watch_take(leat__file watch, struct leat__notice notices[], size_t max) {
     _Alignas(struct inotify_event) char events[64 * sizeof(struct inotify_event)]; /* an open file's have no names */
     size_t count = 0, room = max < 64 ? max : 64;
-    for (ssize_t size; count == 0 && (size = read(watch, events, room * sizeof(struct inotify_event))) > 0;)
+    for (ssize_t size; count == 0 && (size = leat__linux_read(watch, events, room * sizeof(struct inotify_event))) > 0;)
         for (ssize_t at = 0; at < size;) {
             const struct inotify_event *event = (const void *)(events + at);
             bool lost = (event->mask & IN_Q_OVERFLOW) != 0;

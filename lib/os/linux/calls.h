@@ -1,0 +1,87 @@
+/* lib/os/linux/calls.h - how lib/os/linux makes the system calls that need care.
+ *
+ * Descriptors. Every descriptor made here is closed on exec and has a number above 2: a program that
+ * runs with its standard streams closed would otherwise print into an object. The functions that make
+ * an *owned* descriptor also put it on the list that a forked child closes (fork.c), in one step that
+ * no fork can divide. A descriptor that carries a lock is always owned.
+ *
+ * Cancellation. Several of these calls are cancellation points of POSIX. A thread that was cancelled in
+ * one of them would leave locks held and descriptors open, so they run with cancellation disabled. The
+ * only place where a thread of leat acts on a cancellation is leat__os_cancellation_point.
+ *
+ * The functions return what the system call returns, with errno. */
+#ifndef LEAT_LIB_OS_LINUX_CALLS_H
+#define LEAT_LIB_OS_LINUX_CALLS_H
+
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "lib/os.h"
+
+/* Owned descriptors; -1 and errno. */
+int leat__linux_openat(int directory, const char *path, int flags, mode_t mode);
+int leat__linux_duplicate(int descriptor, int least);
+int leat__linux_memfd(const char *name, unsigned flags);
+int leat__linux_inotify(int flags);
+int leat__linux_epoll(void);
+int leat__linux_timer(void);
+
+/* A descriptor that is not owned: it carries no lock, or is the caller's. */
+int leat__linux_open_plain(int directory, const char *path, int flags);
+
+/* Moves a descriptor above the standard streams. Takes and returns errors too. */
+int leat__linux_raise(int descriptor);
+
+/* Whether a descriptor was on the list; it is no more. */
+bool leat__linux_disown(int descriptor);
+
+/* fstat(2) as the kernel answers it, whatever is preloaded (fakeroot). */
+int leat__linux_status(int directory, const char *path, int flags, struct stat *status);
+
+/* A copy of the call's result, errno included, made while the thread cannot be cancelled. */
+#define LEAT__UNCANCELLED(type, name, parameters, call)                                            \
+    static inline type leat__linux_##name parameters {                                             \
+        int before;                                                                                \
+        pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before);                                   \
+        type returned = call;                                                                      \
+        pthread_setcancelstate(before, NULL);                                                      \
+        return returned;                                                                           \
+    }
+
+LEAT__UNCANCELLED(int, close, (int file), close(file))
+LEAT__UNCANCELLED(int, control, (int file, int command, void *argument),
+                  fcntl(file, command, argument))
+LEAT__UNCANCELLED(ssize_t, read, (int file, void *buffer, size_t size), read(file, buffer, size))
+LEAT__UNCANCELLED(ssize_t, write, (int file, const void *data, size_t size),
+                  write(file, data, size))
+LEAT__UNCANCELLED(ssize_t, pread, (int file, void *buffer, size_t size, off_t at),
+                  pread(file, buffer, size, at))
+LEAT__UNCANCELLED(ssize_t, pwrite, (int file, const void *data, size_t size, off_t at),
+                  pwrite(file, data, size, at))
+LEAT__UNCANCELLED(int, fallocate, (int file, int mode, off_t at, off_t size),
+                  fallocate(file, mode, at, size))
+LEAT__UNCANCELLED(int, posix_fallocate, (int file, off_t at, off_t size),
+                  posix_fallocate(file, at, size))
+LEAT__UNCANCELLED(int, fdatasync, (int file), fdatasync(file))
+LEAT__UNCANCELLED(int, sync_file_range, (int file, off_t at, off_t size),
+                  sync_file_range(file, at, size, SYNC_FILE_RANGE_WRITE))
+LEAT__UNCANCELLED(int, msync, (void *address, size_t size), msync(address, size, MS_SYNC))
+LEAT__UNCANCELLED(int, poll, (struct pollfd *files, nfds_t count, const struct timespec *limit),
+                  ppoll(files, count, limit, NULL))
+LEAT__UNCANCELLED(ssize_t, sendmsg, (int file, const struct msghdr *message, int flags),
+                  sendmsg(file, message, flags))
+LEAT__UNCANCELLED(ssize_t, recvmsg, (int file, struct msghdr *message, int flags),
+                  recvmsg(file, message, flags))
+LEAT__UNCANCELLED(int, sleep_until, (const struct timespec *until),
+                  clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, until, NULL))
+LEAT__UNCANCELLED(ssize_t, getrandom, (void *buffer, size_t size, unsigned flags),
+                  getrandom(buffer, size, flags))
+
+#endif

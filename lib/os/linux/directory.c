@@ -1,0 +1,358 @@
+/* lib/os/linux/directory.c - the directories of the two scopes, and who this user is.
+ *
+ * Users are known by the kernel's numbers, whatever is preloaded (fakeroot); the local directory is named after the number that
+ * the user has outside of its user namespace, so that "root" of a namespace never takes what belongs to root.
+ *
+ * A process has one descriptor for each directory that it uses, however many handles use it: so a handle can remove its object's
+ * name whatever has become of the user id, the environment and the root directory since it was opened, and without asking for a
+ * descriptor. It carries no lock; a forked child keeps it.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+
+#include "lib/fail.h"
+#include "lib/os/linux/calls.h"
+
+#define SHARED_MEMORY "/dev/shm"
+#define PATH_SIZE 4096
+
+/* --- Users -------------------------------------------------------------------------------------------------------------- */
+
+uint32_t leat__os_user(void) {
+#ifdef SYS_geteuid32
+    return (uint32_t)syscall(SYS_geteuid32);
+#else
+    return (uint32_t)syscall(SYS_geteuid);
+#endif
+}
+
+uint32_t leat__os_process(void) {
+    return (uint32_t)getpid();
+}
+
+/* The number that the user has outside of its user namespace; the same where that cannot be known. */
+static uint32_t outer_user(uint32_t user) {
+    FILE *map = fopen("/proc/self/uid_map", "rec");
+    unsigned long inside, outside, count;
+    uint32_t outer = user;
+    while (map != NULL && fscanf(map, "%lu %lu %lu", &inside, &outside, &count) == 3)
+        if (user >= inside && user - inside < count)
+            outer = (uint32_t)(user - inside + outside);
+    if (map != NULL)
+        fclose(map);
+    return outer;
+}
+
+/* Asked for once in each namespace and for each user: reading the map takes some microseconds. */
+static uint32_t known_outer_user(void) {
+    static struct {
+        uint64_t space;
+        uint32_t user, outer;
+    } known;
+    struct stat status;
+    uint64_t space = stat("/proc/self/ns/user", &status) == 0 ? status.st_ino : 0;
+    uint32_t user = leat__os_user();
+    leat__os_fork_hold();
+    bool is_known = space != 0 && known.space == space && known.user == user;
+    uint32_t outer = known.outer;
+    leat__os_fork_release();
+    if (is_known)
+        return outer;
+    outer = outer_user(user);
+    leat__os_fork_hold();
+    known.space = space;
+    known.user = user;
+    known.outer = outer;
+    leat__os_fork_release();
+    return outer;
+}
+
+/* --- Paths -------------------------------------------------------------------------------------------------------------- */
+
+static const char *chosen_directory(void) {
+    const char *chosen = secure_getenv("LEAT_DIR");
+    return chosen != NULL && chosen[0] != 0 ? chosen : NULL;
+}
+
+void leat__os_directory_path(leat_scope scope, char *path, size_t size) {
+    const char *chosen = chosen_directory();
+    if (scope == LEAT_GLOBAL)
+        snprintf(path, size, "%s", SHARED_MEMORY);
+    else if (chosen != NULL)
+        snprintf(path, size, "%s", chosen);
+    else
+        snprintf(path, size, "%s/leat-%u", SHARED_MEMORY, (unsigned)known_outer_user());
+}
+
+static int find_path(leat_scope scope, char path[PATH_SIZE]) {
+    const char *chosen = chosen_directory();
+    if ((unsigned)scope > LEAT_GLOBAL)
+        return leat__fail(LEAT_EINVAL, 0, "there is no scope %d", (int)scope);
+    if (scope == LEAT_LOCAL && chosen != NULL && strlen(chosen) >= PATH_SIZE)
+        return leat__fail(LEAT_EINVAL, 0, "LEAT_DIR has %zu bytes, a path has at most %d", strlen(chosen), PATH_SIZE - 1);
+    leat__os_directory_path(scope, path, PATH_SIZE);
+    if (path[0] != '/')
+        return leat__fail(LEAT_EINVAL, 0, "LEAT_DIR must be an absolute path, it is '%s'", path);
+    return LEAT_OK;
+}
+
+/* --- Opening ------------------------------------------------------------------------------------------------------------ */
+
+/* In a directory that others may write to or that others own, they could swap objects under us. */
+static int check_private(const struct stat *status, const char *path) {
+    uint32_t user = leat__os_user();
+    if (!S_ISDIR(status->st_mode))
+        return leat__fail(LEAT_EUNTRUSTED, ENOTDIR, "%s is no directory", path);
+    if (status->st_uid != user)
+        return leat__fail(LEAT_EUNTRUSTED, 0, "the directory %s belongs to user %u, not to %u: set LEAT_DIR to one of your own",
+                          path, (unsigned)status->st_uid, (unsigned)user);
+    if ((status->st_mode & 077) != 0)
+        return leat__fail(LEAT_EUNTRUSTED, 0, "the directory %s is open to others (mode %04o, must be 0700)", path,
+                          (unsigned)(status->st_mode & 07777));
+    return LEAT_OK;
+}
+
+/* A umask can have taken the owner's own bits from a directory that was just made. */
+static int repair(int directory, const char *path) {
+    char self[64];
+    snprintf(self, sizeof self, "/proc/self/fd/%d", directory);
+    if (chmod(self, 0700) == 0 || (errno == ENOENT && chmod(path, 0700) == 0))
+        return LEAT_OK;
+    return leat__fail_system(errno, "the directory %s lacks its owner's permissions, which cannot be given back", path);
+}
+
+static int open_local(const char *path, leat__file *directory) {
+    struct stat status;
+    int found = leat__linux_open_plain(AT_FDCWD, path, O_PATH | O_NOFOLLOW);
+    if (found < 0)
+        return leat__fail_system(errno, "cannot open the directory %s", path);
+    int result = leat__linux_status(found, "", AT_EMPTY_PATH, &status) == 0 ? check_private(&status, path)
+                                                                             : leat__fail_system(errno, "%s", path);
+    if (result == LEAT_OK && (status.st_mode & 0700) != 0700)
+        result = repair(found, path);
+    if (result == LEAT_OK) { /* the directory that was checked, not what its name may stand for by now */
+        *directory = leat__linux_open_plain(found, ".", O_RDONLY | O_DIRECTORY);
+        if (*directory < 0)
+            result = leat__fail_system(errno, "cannot open the directory %s", path);
+    }
+    leat__linux_close(found);
+    return result;
+}
+
+/* "Not there" is said of objects, and of the directory that their first user makes. Where that has no place either, something else is
+ * wrong. */
+static int explain_missing(const char *path, int result) {
+    char parent[PATH_SIZE];
+    snprintf(parent, sizeof parent, "%s", path);
+    char *slash = strrchr(parent, '/');
+    slash[slash == parent] = 0;
+    if (result != LEAT_ENOENT || (strcmp(path, SHARED_MEMORY) != 0 && access(parent, F_OK) == 0))
+        return result;
+    return leat__fail(LEAT_ESYSTEM, ENOENT, "the directory %s is missing: mount a tmpfs on " SHARED_MEMORY " or set LEAT_DIR",
+                      strcmp(path, SHARED_MEMORY) == 0 ? path : parent);
+}
+
+static int open_path(leat_scope scope, const char *path, bool make, leat__file *directory) {
+    int result = scope == LEAT_LOCAL ? open_local(path, directory) : LEAT_OK;
+    if (scope == LEAT_LOCAL && result == LEAT_ENOENT && make) {
+        if (mkdir(path, 0700) != 0 && errno != EEXIST)
+            return leat__fail_system(errno, "cannot make the directory %s", path);
+        result = open_local(path, directory);
+    }
+    if (scope == LEAT_LOCAL)
+        return result;
+    *directory = leat__linux_open_plain(AT_FDCWD, path, O_RDONLY | O_DIRECTORY);
+    return *directory >= 0 ? LEAT_OK : leat__fail_system(errno, "cannot open the directory %s", path);
+}
+
+/* --- Sharing ------------------------------------------------------------------------------------------------------------ */
+
+struct shared {
+    leat__file file;
+    uint64_t device, inode;
+    unsigned users;
+    struct shared *next;
+};
+
+static struct shared *directories; /* guarded by leat__os_fork_hold */
+
+static struct shared **link_of(leat__file file) {
+    struct shared **link = &directories;
+    while (*link != NULL && (*link)->file != file)
+        link = &(*link)->next;
+    return link;
+}
+
+static bool is(const struct shared *shared, const struct stat *status) {
+    return shared->device == status->st_dev && shared->inode == status->st_ino;
+}
+
+/* While holding. A program that closed all its descriptors closed this one too: then it is as if it had not been there, and another
+ * one takes its place. */
+static struct shared *find(const struct stat *status) {
+    struct stat own;
+    struct shared *same = directories;
+    while (same != NULL && !is(same, status))
+        same = same->next;
+    if (same == NULL)
+        return NULL;
+    if (leat__linux_status(same->file, "", AT_EMPTY_PATH, &own) != 0 || !is(same, &own)) {
+        same->inode = 0;
+        same->file = LEAT__NO_FILE;
+        return NULL;
+    }
+    same->users++;
+    return same;
+}
+
+/* The usual case: another handle has the directory open, and there is nothing wrong with it. */
+static bool share_known(leat_scope scope, const char *path, leat__file *directory) {
+    struct stat status;
+    int flags = scope == LEAT_LOCAL ? AT_SYMLINK_NOFOLLOW : 0;
+    if (directories == NULL || leat__linux_status(AT_FDCWD, path, flags, &status) != 0)
+        return false;
+    if (scope == LEAT_LOCAL && ((status.st_mode & 0777) != 0700 || status.st_uid != leat__os_user()))
+        return false;
+    leat__os_fork_hold();
+    struct shared *same = find(&status);
+    *directory = same != NULL ? same->file : LEAT__NO_FILE;
+    leat__os_fork_release();
+    return same != NULL;
+}
+
+/* The one of the list that is the same directory, in the place of the one that was opened. */
+static int share(leat__file *directory) {
+    struct stat status;
+    struct shared *added = malloc(sizeof *added), *same;
+    if (added == NULL || leat__linux_status(*directory, "", AT_EMPTY_PATH, &status) != 0) {
+        int error = added == NULL ? ENOMEM : errno;
+        free(added);
+        leat__linux_close(*directory);
+        return leat__fail_system(error, "cannot use the directory");
+    }
+    leat__os_fork_hold();
+    same = find(&status);
+    leat__file spare = same != NULL ? *directory : LEAT__NO_FILE;
+    if (same == NULL) {
+        *added = (struct shared){*directory, status.st_dev, status.st_ino, 1, directories};
+        same = directories = added;
+        added = NULL;
+    }
+    *directory = same->file;
+    leat__os_fork_release();
+    free(added);
+    if (spare != LEAT__NO_FILE)
+        leat__linux_close(spare);
+    return LEAT_OK;
+}
+
+int leat__os_directory_open(leat_scope scope, bool make, leat__file *directory) {
+    char path[PATH_SIZE];
+    leat__file opened = LEAT__NO_FILE;
+    int result = find_path(scope, path);
+    if (result != LEAT_OK)
+        return result;
+    if (share_known(scope, path, directory))
+        return LEAT_OK;
+    result = open_path(scope, path, make, &opened);
+    if (result == LEAT_OK)
+        result = share(&opened);
+    if (result != LEAT_OK)
+        return explain_missing(path, result);
+    *directory = opened;
+    return LEAT_OK;
+}
+
+leat__file leat__os_directory_share(leat__file directory) {
+    leat__os_fork_hold();
+    struct shared *shared = *link_of(directory);
+    if (shared != NULL)
+        shared->users++;
+    leat__os_fork_release();
+    return directory;
+}
+
+void leat__os_directory_close(leat__file directory) {
+    leat__os_fork_hold();
+    struct shared **link = link_of(directory), *shared = *link;
+    bool last = shared != NULL && --shared->users == 0;
+    if (last)
+        *link = shared->next;
+    leat__os_fork_release();
+    if (!last)
+        return;
+    leat__linux_close(directory);
+    free(shared);
+}
+
+/* --- What is in them ---------------------------------------------------------------------------------------------------- */
+
+int leat__os_directory_list(leat__file directory, int (*visit)(const char *file_name, void *context), void *context) {
+    int copy = leat__linux_open_plain(directory, ".", O_RDONLY | O_DIRECTORY); /* fdopendir takes its descriptor over */
+    DIR *stream = copy < 0 ? NULL : fdopendir(copy);
+    if (stream == NULL) {
+        int error = errno;
+        if (copy >= 0)
+            leat__linux_close(copy);
+        return leat__fail_system(error, "cannot list the directory");
+    }
+    int result = 0;
+    struct dirent *entry;
+    while (result == 0 && (errno = 0, entry = readdir(stream)) != NULL)
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+            result = visit(entry->d_name, context);
+    if (entry == NULL && errno != 0)
+        result = leat__fail_system(errno, "cannot list the directory");
+    closedir(stream);
+    return result;
+}
+
+/* The directory of a file, which its descriptor shows; the name there is that of a new file before it was linked. */
+static int directory_of(leat__file file, leat__file *directory) {
+    char self[64], path[PATH_SIZE];
+    snprintf(self, sizeof self, "/proc/self/fd/%d", file);
+    ssize_t length = readlink(self, path, sizeof path - 1);
+    path[length > 0 ? length : 0] = 0;
+    char *slash = strrchr(path, '/');
+    if (slash == NULL || slash == path)
+        return LEAT_ENOENT;
+    *slash = 0;
+    *directory = leat__linux_open_plain(AT_FDCWD, path, O_RDONLY | O_DIRECTORY);
+    return *directory >= 0 ? share(directory) : LEAT_ENOENT;
+}
+
+struct search {
+    leat__file directory;
+    struct stat file;
+    char *file_name;
+};
+
+/* 1: found. */
+static int compare(const char *file_name, void *context) {
+    struct search *search = context;
+    struct stat named;
+    if (strlen(file_name) >= LEAT__FILE_NAME_SIZE ||
+        leat__linux_status(search->directory, file_name, AT_SYMLINK_NOFOLLOW, &named) != 0 ||
+        named.st_ino != search->file.st_ino || named.st_dev != search->file.st_dev)
+        return 0;
+    strcpy(search->file_name, file_name);
+    return 1;
+}
+
+bool leat__os_file_locate(leat__file file, leat__file *directory, char file_name[LEAT__FILE_NAME_SIZE]) {
+    leat__file found;
+    struct search search = {.file_name = file_name};
+    if (leat__linux_status(file, "", AT_EMPTY_PATH, &search.file) != 0 || directory_of(file, &found) != LEAT_OK)
+        return false;
+    search.directory = found;
+    if (leat__os_directory_list(found, compare, &search) == 1) {
+        *directory = found;
+        return true;
+    }
+    leat__os_directory_close(found);
+    return false;
+}
