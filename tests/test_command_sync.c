@@ -1,51 +1,5 @@
-/* test_command_sync.c - mutexes, events and semaphores through the real `leat` command: run, wait, set, reset, pulse, release, info. */
+/* test_command_sync.c - mutexes, events and semaphores through the real `leat` command: wait, set, reset, pulse, release, info. */
 #include "command.h"
-
-#include <limits.h>
-#include <stdio.h>
-#include <unistd.h>
-
-static void run_holds_a_mutex_while_the_command_runs(void **state) {
-    (void)state;
-    const char *program = leat_program();
-    char script[2 * PATH_MAX + 100];
-    snprintf(script, sizeof script, "'%s' info m; '%s' run --with-mutex m --timeout 0.05 true; exit $((10 + $?))", program, program);
-    leat("run", "--with-mutex", "m", "--", "sh", "-c", script);
-    expect(14, "state        held\n", "not to be had in time");
-    leat("run", "--with-mutex", "m", "no-such-command");
-    expect(127, "", "no-such-command: No such file or directory");
-    leat("run", "--with-mutex", "m", "/");
-    expect(126, "", "Permission denied");
-    leat("run", "true");
-    expect_failure(2, "which mutex? --with-mutex NAME");
-    leat("run", "--with-mutex", "m");
-    expect_failure(2, "which command?");
-    assert_int_equal(harness_names_left(), 0);
-}
-
-static void run_says_when_the_last_holder_died(void **state) {
-    (void)state;
-    leat_mutex *kept = NULL;
-    assert_ok(leat_mutex_open(&kept, "m", NULL));
-    int out;
-    pid_t holder = harness_start_command(HARNESS_ARGV(leat_program(), "run", "--with-mutex", "m", "sh", "-c", "echo in; exec sleep 5"),
-                                         NULL, &out, NULL);
-    harness_read_until(out, "in");
-    leat("info", "m", "--json");
-    json_t *info = parsed();
-    assert_true(truth_of(json_object_get(info, "mutex"), "held"));
-    assert_int_equal(number_of(json_object_get(info, "mutex"), "holder"), holder);
-    json_decref(info);
-    harness_kill(holder); /* its command goes on by itself */
-    leat("run", "--with-mutex", "m", "--timeout", "10", "echo", "now");
-    expect(0, "now\n", "its last holder died while it held it");
-    leat("run", "--with-mutex", "m", "--timeout", "10", "echo", "again");
-    expect(0, "again\n", "");
-    assert_string_equal(result.err, "");
-    close(out);
-    leat_mutex_close(kept);
-    harness_wait_adopted();
-}
 
 static void events_and_semaphores_from_the_shell(void **state) {
     (void)state;
@@ -94,8 +48,6 @@ static void events_and_semaphores_from_the_shell(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        HARNESS_TEST(run_holds_a_mutex_while_the_command_runs),
-        HARNESS_TEST(run_says_when_the_last_holder_died),
         HARNESS_TEST(events_and_semaphores_from_the_shell),
     };
     return HARNESS_MAIN("command_sync", tests);

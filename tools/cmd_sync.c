@@ -1,38 +1,13 @@
-/* cmd_sync.c - mutexes, events and semaphores from the shell: `leat run`, `wait`, `set`, `reset`, `pulse`, `release`.
+/* cmd_sync.c - mutexes, events and semaphores from the shell: `leat wait`, `set`, `reset`, `pulse`, `release`.
  *
- * Guarantees: `leat run` holds the mutex exactly while the command runs; it is free again when that ends or dies, and others are told when
- * `leat run` itself dies. Nothing is left behind by any of them, killed or not.
+ * Guarantees: nothing is left behind by any of them, killed or not.
  */
-#include <errno.h>
-#include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
-#include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#include "common.h"
 #include "signals.h"
+#include "taking.h"
 
-enum { OPTION_MUTEX = 'm', OPTION_TIMEOUT = 't', OPTION_CREATE = 'c', OPTION_MANUAL = 'M' };
-
-#define CANNOT_RUN 126
-#define NOT_FOUND 127
-
-static const char run_help[] =
-    "Usage: leat run --with-mutex NAME [--timeout SECONDS] [--global] [--] COMMAND...\n"
-    "\n"
-    "Runs a command while it holds a mutex, which it creates if need be: of all that\n"
-    "are started so with the same name one runs at a time. Says so on standard error\n"
-    "if the last one died while it held the mutex.\n"
-    "\n"
-    "  --with-mutex NAME  which\n"
-    "  --timeout SECONDS  wait so long for it; without, for ever\n"
-    "  --global           the machine's mutex of that name, not this user's\n"
-    "\n"
-    "Exit codes: the command's own, 128 + number if a signal ended it; 4 the mutex\n"
-    "was not to be had in time; 126 and 127 the command cannot be run, or is not\n"
-    "there; else as 'leat --help' says.\n";
+enum { OPTION_TIMEOUT = 't', OPTION_CREATE = 'c', OPTION_MANUAL = 'M' };
 
 static const char wait_help[] =
     "Usage: leat wait NAME [--timeout SECONDS] [--create [--manual]] [--global]\n"
@@ -98,12 +73,7 @@ static leat_waitable *waitable_of(const struct object *object) {
                                        : leat_event_waitable(object->event);
 }
 
-static uint64_t deadline_after(uint64_t duration_ns) {
-    return duration_ns == 0 ? LEAT_NOW : leat_in_ns(duration_ns);
-}
-
-/* What a wait came to. END_OK: taken. */
-static int end_of_wait(const struct target *target, int code) {
+int end_of_wait(const struct target *target, int code) {
     if (code == LEAT_OK)
         return END_OK;
     if (code == LEAT_EOWNERDEAD) {
@@ -115,96 +85,6 @@ static int end_of_wait(const struct target *target, int code) {
     if (code == LEAT_EAGAIN || code == LEAT_ETIMEDOUT)
         return fail_target(target, END_TIMED_OUT, "not to be had in time");
     return fail_leat(target, code, NULL);
-}
-
-/* --- leat run ---------------------------------------------------------------------------------------------------------- */
-
-/* In the child: becomes the command. What went wrong goes through the pipe. */
-static void become(char **command, int told) {
-    signal(SIGPIPE, SIG_DFL);
-    execvp(command[0], command);
-    int error = errno;
-    (void)!write(told, &error, sizeof error);
-    _exit(error == ENOENT ? NOT_FOUND : CANNOT_RUN);
-}
-
-/* Waits for the command, whatever signals come: those of the terminal reach it too, the others are handed on. */
-static int await(pid_t child) {
-    int status, handed_on = 0;
-    while (waitpid(child, &status, 0) < 0) {
-        if (signals_seen() != 0 && signals_seen() != SIGINT && !handed_on)
-            handed_on = kill(child, signals_seen()) == 0;
-    }
-    return WIFSIGNALED(status) ? END_BY_SIGNAL + WTERMSIG(status) : WEXITSTATUS(status);
-}
-
-static int run_command(char **command) {
-    int told[2], error = 0;
-    if (pipe2(told, O_CLOEXEC) != 0)
-        return fail_system("a pipe", errno);
-    pid_t child = fork();
-    if (child == 0)
-        become(command, told[1]);
-    close(told[1]);
-    if (child < 0) {
-        close(told[0]);
-        return fail_system("a process for the command", errno);
-    }
-    ssize_t heard;
-    do
-        heard = read(told[0], &error, sizeof error);
-    while (heard < 0 && errno == EINTR); /* a signal in between is the business of await */
-    close(told[0]);
-    int end = await(child);
-    if (heard == sizeof error)
-        fail_system(command[0], error);
-    return end;
-}
-
-static int run_with(const struct target *target, uint64_t timeout_ns, char **command) {
-    leat_sync_options options = {.scope = target->scope, .interruptible = true};
-    leat_mutex *mutex;
-    signals_catch();
-    int code = leat_mutex_open(&mutex, target->name, &options);
-    if (code != LEAT_OK)
-        return fail_leat(target, code, NULL);
-    int end = end_of_wait(target, leat_mutex_lock(mutex, deadline_after(timeout_ns)));
-    if (end == END_OK) {
-        end = run_command(command);
-        (void)!leat_mutex_unlock(mutex);
-    }
-    leat_mutex_close(mutex);
-    return end;
-}
-
-static int run_run(int argc, char **argv) {
-    static const struct option options[] = {COMMON_OPTIONS,
-                                            SCOPE_OPTION,
-                                            {"with-mutex", required_argument, NULL, OPTION_MUTEX},
-                                            {"timeout", required_argument, NULL, OPTION_TIMEOUT},
-                                            {0}};
-    struct target target = {.kind = "mutex"};
-    uint64_t timeout_ns = UINT64_MAX;
-    bool global = false;
-    int option;
-    while ((option = getopt_long(argc, argv, "+hgm:t:", options, NULL)) != -1) {
-        if (option == OPTION_HELP)
-            return fputs(run_help, stdout), END_OK;
-        else if (option == OPTION_GLOBAL)
-            global = true;
-        else if (option == OPTION_MUTEX)
-            target.name = optarg;
-        else if (option != OPTION_TIMEOUT)
-            return fail_usage(NULL);
-        else if (!seconds_option("timeout", optarg, &timeout_ns))
-            return END_USAGE;
-    }
-    if (target.name == NULL)
-        return fail_usage("which mutex? --with-mutex NAME");
-    if (optind == argc)
-        return fail_usage("which command?");
-    target.scope = scope_of_name(target.name, global ? LEAT_GLOBAL : LEAT_LOCAL);
-    return run_with(&target, timeout_ns, argv + optind);
 }
 
 /* --- leat wait --------------------------------------------------------------------------------------------------------- */
@@ -322,7 +202,6 @@ static int run_release(int argc, char **argv) {
     return run_change(argc, argv, RELEASE, release_help);
 }
 
-const struct command command_run = {"run", "run a command while holding a mutex", run_help, run_run};
 const struct command command_wait = {"wait", "wait for an event, a semaphore or a mutex", wait_help, run_wait};
 const struct command command_set = {"set", "set an event", set_help, run_set};
 const struct command command_reset = {"reset", "reset an event, or a lost mutex", reset_help, run_reset};
