@@ -46,12 +46,13 @@ static int read_note(leat__file file, struct recorded *recorded) {
     int result = leat__os_file_note_read(file, note, sizeof note);
     if (result != LEAT_OK)
         return result;
-    int found = sscanf(note, "leat1 %10" SCNu32 " %20" SCNu64 " %n", &recorded->version, &recorded->size, &read);
-    snprintf(recorded->name, sizeof recorded->name, "%s", note + read);
+    int found = sscanf(note, "leat1 %10" SCNu32 " %20" SCNu64 "%n", &recorded->version, &recorded->size, &read);
+    bool separated = found == 2 && note[read] == ' '; /* one blank: those behind it belong to the name */
+    snprintf(recorded->name, sizeof recorded->name, "%s", separated ? note + read + 1 : "");
     leat_type type = {recorded->name, recorded->size, recorded->version};
     char again[NOTE_SIZE];
     write_text(again, &type); /* numbers that overflow, signs and blanks do not come out as they went in */
-    if (found != 2 || read == 0 || strcmp(note, again) != 0 || leat__type_check(&type) != LEAT_OK)
+    if (!separated || strcmp(note, again) != 0 || leat__type_check(&type) != LEAT_OK)
         return leat__fail(LEAT_ECORRUPT, 0, "the type recorded with it is in no form that this library knows");
     return LEAT_OK;
 }

@@ -218,6 +218,44 @@ static void a_note_that_leat_did_not_write_is_corrupt(void **state) {
     leat_region_close(region);
 }
 
+static void a_name_of_a_type_comes_back_byte_for_byte(void **state) {
+    (void)state;
+    skip_without_attributes();
+    char longest[LEAT_TYPE_NAME_MAX + 1] = "";
+    memset(longest, 'x', LEAT_TYPE_NAME_MAX);
+    const char *const names[] = {" frame", "  frame", "frame ", " ",         "   ",     "a b",     "7", " 7", "-1",
+                                 "a'b",    "%s%n",    "\x80",  "\xc3\xa4", "\xff\xfe", longest};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        leat_type type = {names[i], UINT64_C(4096), UINT32_MAX}, back, read;
+        leat_region_options options = {.type = &type};
+        leat_region *region, *second;
+        assert_ok(leat_region_create(&region, "exact", 0, &options));
+        assert_ok(leat_region_open(&second, "exact", 0, &options));
+        assert_ok(leat_region_type(second, &back));
+        assert_string_equal(back.name, names[i]);
+        assert_ok(leat_region_type_read("exact", LEAT_LOCAL, &read));
+        assert_string_equal(read.name, names[i]);
+        leat_region_close(second);
+        leat_region_close(region);
+    }
+}
+
+static void names_of_types_that_differ_in_a_blank_are_different(void **state) {
+    (void)state;
+    skip_without_attributes();
+    static const char *const others[] = {" frame", "frame ", "frame  ", "fr ame"};
+    leat_type type = {"frame", 8, 1}, other = type;
+    leat_region_options options = {.type = &type}, wanted = {.type = &other};
+    leat_region *region, *second = NULL;
+    assert_ok(leat_region_create(&region, "blank", 0, &options));
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        other.name = others[i];
+        assert_leat(leat_region_open(&second, "blank", 0, &wanted), LEAT_ETYPE);
+    }
+    assert_null(second);
+    leat_region_close(region);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         HARNESS_TEST(a_type_is_recorded_and_found_again),
@@ -227,6 +265,8 @@ int main(void) {
         HARNESS_TEST(a_region_holds_at_least_one_of_its_type),
         HARNESS_TEST(a_type_must_have_a_proper_name),
         HARNESS_TEST(a_type_is_read_without_opening_the_region),
+        HARNESS_TEST(a_name_of_a_type_comes_back_byte_for_byte),
+        HARNESS_TEST(names_of_types_that_differ_in_a_blank_are_different),
         HARNESS_TEST(a_note_that_leat_did_not_write_is_corrupt),
     };
     return HARNESS_MAIN("region_types", tests);
