@@ -2,7 +2,8 @@
  *
  * A new file is born whole, like an object: made without a name, reserved, typed, then linked to its path, so that a full
  * disk or a crash leaves nothing. Every handle holds LEAT__LOCK_USE shared, an exclusive one alone: the kernel drops it
- * however the process ends.
+ * however the process ends. Nothing slow runs while forks are held up, and what is costly (reserving) is done once,
+ * however often others make and remove the file meanwhile.
  */
 #include <string.h>
 
@@ -42,35 +43,52 @@ static int examine(leat__file file, const leat_region_options *options, uint64_t
 static int open_existing(leat_region *region, const leat_region_options *options) {
     leat__file file;
     uint64_t size = 0;
+    leat__os_fork_hold();
     int result = leat__os_path_open(region->name, options->access == LEAT_READ_WRITE, &file);
+    if (result == LEAT_OK) {
+        result = examine(file, options, &size);
+        if (result == LEAT_OK)
+            leat__region_adopt(region, file, size, false);
+        else
+            leat__os_file_close(file);
+    }
+    leat__os_fork_release();
+    return result;
+}
+
+static uint32_t permissions_of(const leat_region_options *options) {
+    return options->permissions != 0 ? options->permissions : 0600;
+}
+
+/* Gives a new file what belongs to it before others may see it. */
+static int complete(leat__file file, const leat_region_options *options) {
+    int result = options->type != NULL ? leat__type_record(file, options->type) : LEAT_OK;
+    return result == LEAT_OK ? take_use(file, options) : result;
+}
+
+/* A file without a name, made once however often it takes to give it one. */
+static int make(leat__file directory, uint64_t size, const leat_region_options *options, leat__file *made) {
+    leat__file file;
+    if (*made != LEAT__NO_FILE)
+        return LEAT_OK;
+    int result = leat__os_file_create(directory, permissions_of(options), false, size, &file);
     if (result != LEAT_OK)
         return result;
-    result = examine(file, options, &size);
+    result = complete(file, options);
     if (result == LEAT_OK)
-        leat__region_adopt(region, file, size, false);
+        *made = file;
     else
         leat__os_file_close(file);
     return result;
 }
 
-static int publish(leat__file directory, leat__file file, const char *file_name, const leat_region_options *options) {
-    int result = options->type != NULL ? leat__type_record(file, options->type) : LEAT_OK;
-    if (result == LEAT_OK)
-        result = take_use(file, options);
-    return result == LEAT_OK ? leat__os_file_publish(directory, file, file_name) : result;
-}
-
 /* Where files without a name cannot be made, it is visible before it is complete. */
-static int create_visible(leat__file directory, const char *file_name, uint64_t size, const leat_region_options *options,
-                          leat__file *file) {
-    int result = leat__os_file_create_visible(directory, file_name, options->permissions != 0 ? options->permissions : 0600,
-                                              size, file);
+static int make_visible(leat__file directory, const char *file_name, uint64_t size, const leat_region_options *options,
+                        leat__file *file) {
+    int result = leat__os_file_create_visible(directory, file_name, permissions_of(options), size, file);
     if (result != LEAT_OK)
         return result;
-    if (options->type != NULL)
-        result = leat__type_record(*file, options->type);
-    if (result == LEAT_OK)
-        result = take_use(*file, options);
+    result = complete(*file, options);
     if (result != LEAT_OK) {
         (void)leat__os_name_remove(directory, file_name);
         leat__os_file_close(*file);
@@ -78,34 +96,71 @@ static int create_visible(leat__file directory, const char *file_name, uint64_t 
     return result;
 }
 
-static int create_new(leat_region *region, uint64_t size, const leat_region_options *options) {
+/* Before anything is made: LEAT_OK when nothing has the name. What cannot be opened by the path and is there all the same
+ * is a symbolic link that leads to nothing, and would be there in each further attempt. */
+static int check_free(leat__file directory, const char *file_name, leat_way way) {
+    leat__file there;
+    int result = leat__os_file_open(directory, file_name, false, &there);
+    if (result == LEAT_OK) {
+        leat__os_file_close(there);
+        return LEAT_EEXIST;
+    }
+    if (result == LEAT_EUNTRUSTED && way == LEAT_OPEN_OR_CREATE)
+        return leat__fail(LEAT_EUNTRUSTED, 0, "a symbolic link stands there that leads to nothing");
+    return result == LEAT_EUNTRUSTED || result == LEAT_EACCES ? LEAT_EEXIST : LEAT_OK; /* all else is for the making to find */
+}
+
+/* Makes a file of that name. Its memory is reserved without holding up anybody's fork. *made: a file that is not used yet. */
+static int make_named(leat__file directory, const char *file_name, uint64_t size, const leat_region_options *options,
+                      leat__file *made, leat__file *file) {
+    int result = make(directory, size, options, made);
+    if (result == LEAT_ENOTSUP)
+        return make_visible(directory, file_name, size, options, file);
+    if (result == LEAT_OK)
+        result = leat__os_file_publish(directory, *made, file_name);
+    if (result == LEAT_OK) {
+        *file = *made;
+        *made = LEAT__NO_FILE;
+    }
+    return result;
+}
+
+static int create_new(leat_region *region, leat_way way, uint64_t size, const leat_region_options *options, leat__file *made) {
     leat__file directory, file;
     const char *file_name;
     int result = leat__os_path_directory(region->name, &directory, &file_name);
     if (result != LEAT_OK)
         return result;
-    result = leat__os_file_create(directory, options->permissions != 0 ? options->permissions : 0600, false, size, &file);
-    if (result == LEAT_OK) {
-        result = publish(directory, file, file_name, options);
-        if (result != LEAT_OK)
-            leat__os_file_close(file);
-    } else if (result == LEAT_ENOTSUP)
-        result = create_visible(directory, file_name, size, options, &file);
-    leat__os_file_close(directory);
+    result = check_free(directory, file_name, way);
     if (result == LEAT_OK)
+        result = make_named(directory, file_name, size, options, made, &file);
+    leat__os_file_close(directory);
+    if (result == LEAT_OK) {
+        leat__os_fork_hold();
         leat__region_adopt(region, file, size, true);
+        leat__os_fork_release();
+    }
     return result == LEAT_EEXIST ? TRY_AGAIN : result;
 }
 
-static int attempt(leat_region *region, leat_way way, uint64_t size, const leat_region_options *options) {
-    leat__os_fork_hold();
+static int attempt(leat_region *region, leat_way way, uint64_t size, const leat_region_options *options, leat__file *made) {
     int result = way == LEAT_CREATE ? LEAT_ENOENT : open_existing(region, options);
     if (result == LEAT_ENOENT && way != LEAT_OPEN)
-        result = size > 0 ? create_new(region, size, options) : leat__fail(LEAT_ESIZE, 0, "a new file of 0 bytes was asked for");
-    leat__os_fork_release();
+        result = size > 0 ? create_new(region, way, size, options, made)
+                          : leat__fail(LEAT_ESIZE, 0, "a new file of 0 bytes was asked for");
     if (result == TRY_AGAIN && way == LEAT_CREATE)
         return leat__fail(LEAT_EEXIST, 0, "the file exists");
     return result;
+}
+
+/* A file that others make and remove at the same time is tried again; what one attempt made serves the next. */
+static int open_or_create(leat_region *region, leat_way way, uint64_t size, const leat_region_options *options) {
+    leat__file made = LEAT__NO_FILE;
+    int result = TRY_AGAIN;
+    for (int i = 0; result == TRY_AGAIN && i < ATTEMPTS; i++)
+        result = attempt(region, way, size, options, &made);
+    leat__os_file_close(made);
+    return result != TRY_AGAIN ? result : leat__fail(LEAT_EBUSY, 0, "the file comes and goes");
 }
 
 /* Attaches what was opened, or gives everything back. */
@@ -136,10 +191,7 @@ int leat_region_file(leat_region **out, const char *path, leat_way way, uint64_t
         result = leat__region_new(&region, options, LEAT_BACKING_FILE, path);
     if (result != LEAT_OK)
         return leat__fail_about(result, "file", path);
-    for (int i = 0; i == 0 || (result == TRY_AGAIN && i < ATTEMPTS); i++)
-        result = attempt(region, way, size, options);
-    if (result == TRY_AGAIN)
-        result = leat__fail(LEAT_EBUSY, 0, "the file comes and goes");
+    result = open_or_create(region, way, size, options);
     return finish(out, region, result, size, options);
 }
 

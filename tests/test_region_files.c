@@ -167,6 +167,106 @@ static void what_is_no_file_is_refused(void **state) {
     unlink(pipe);
 }
 
+/* So large that making it again and again would take minutes. */
+#define LARGE (UINT64_C(64) * MIB)
+
+static void a_link_to_nothing_is_refused_at_once(void **state) {
+    (void)state;
+    leat_region *region = NULL;
+    const char *link = path_of("link"), *target = path_of("target");
+    static const char *const targets[] = {"target", "./target", "no/such/directory", "/proc/self/no/such"};
+    for (size_t i = 0; i < sizeof targets / sizeof *targets; i++) {
+        assert_int_equal(symlink(targets[i], link), 0);
+        assert_leat(leat_region_file(&region, link, LEAT_OPEN_OR_CREATE, LARGE, NULL), LEAT_EUNTRUSTED);
+        assert_non_null(strstr(leat_error_detail(), "symbolic link"));
+        assert_leat(leat_region_file(&region, link, LEAT_OPEN, LARGE, NULL), LEAT_ENOENT);
+        assert_leat(leat_region_file(&region, link, LEAT_CREATE, LARGE, NULL), LEAT_EEXIST);
+        unlink(link);
+    }
+    assert_int_equal(access(target, F_OK), -1);
+    assert_null(region);
+}
+
+static void a_link_to_a_file_is_followed(void **state) {
+    (void)state;
+    leat_region *region;
+    const char *target = file_of("target", 100), *link = path_of("link"), *second = path_of("second");
+    assert_int_equal(symlink("target", link), 0);
+    assert_int_equal(symlink("link", second), 0);
+    assert_ok(leat_region_file(&region, second, LEAT_OPEN_OR_CREATE, 0, NULL));
+    assert_int_equal(leat_region_size(region), 100);
+    leat_region_close(region);
+    region = NULL;
+    assert_leat(leat_region_file(&region, second, LEAT_CREATE, 64, NULL), LEAT_EEXIST);
+    assert_null(region);
+    unlink(second);
+    unlink(link);
+    unlink(target);
+}
+
+static void links_that_lead_to_no_file_are_refused(void **state) {
+    (void)state;
+    leat_region *region = NULL;
+    char loop[300], other[300], there[300], file[300];
+    snprintf(loop, sizeof loop, "%s", path_of("loop"));
+    snprintf(other, sizeof other, "%s", path_of("other"));
+    snprintf(there, sizeof there, "%s", path_of("there"));
+    snprintf(file, sizeof file, "%s", file_of("file", 1));
+    assert_int_equal(symlink("other", loop), 0);
+    assert_int_equal(symlink("loop", other), 0);
+    assert_int_equal(symlink(directory, there), 0);
+    for (int way = LEAT_OPEN_OR_CREATE; way <= LEAT_OPEN; way++) {
+        int wanted = way == LEAT_CREATE ? LEAT_EEXIST : LEAT_EUNTRUSTED;
+        assert_leat(leat_region_file(&region, loop, (leat_way)way, LARGE, NULL), wanted);
+        wanted = way == LEAT_CREATE ? LEAT_EEXIST : LEAT_EKIND;
+        assert_leat(leat_region_file(&region, there, (leat_way)way, LARGE, NULL), wanted);
+        assert_leat(leat_region_file(&region, directory, (leat_way)way, LARGE, NULL), wanted);
+        assert_leat(leat_region_file(&region, path_of("no/such"), (leat_way)way, LARGE, NULL), LEAT_ENOENT);
+        assert_leat(leat_region_file(&region, path_of("file/below"), (leat_way)way, LARGE, NULL), LEAT_EUNTRUSTED);
+    }
+    assert_null(region);
+    unlink(loop);
+    unlink(other);
+    unlink(there);
+    unlink(file);
+}
+
+struct churn {
+    harness_word ready, stop;
+};
+
+static int make_and_remove(void *context) {
+    struct churn *churn = context;
+    const char *path = path_of("churn");
+    while (churn->stop == 0) {
+        int file = open(path, O_CREAT | O_RDWR | O_CLOEXEC, 0600);
+        if (file < 0 || write(file, "x", 1) != 1 || close(file) != 0)
+            return 1;
+        unlink(path);
+        if (churn->ready == 0)
+            harness_set(&churn->ready, 1);
+    }
+    return 0;
+}
+
+/* Sometimes it is there and empty, sometimes it is not there: each answer is right, and each comes soon. */
+static void a_file_that_comes_and_goes_is_opened_or_made(void **state) {
+    (void)state;
+    struct churn *churn = harness_shared(sizeof *churn);
+    pid_t pid = harness_spawn(make_and_remove, churn);
+    harness_await(&churn->ready, 1);
+    for (int i = 0; i < 50; i++) {
+        leat_region *region;
+        int result = leat_region_file(&region, path_of("churn"), LEAT_OPEN_OR_CREATE, MIB, NULL);
+        if (result == LEAT_OK)
+            leat_region_close(region);
+        assert_true(result == LEAT_OK || result == LEAT_ESIZE || result == LEAT_EBUSY);
+    }
+    harness_set(&churn->stop, 1);
+    harness_wait_ok(pid);
+    unlink(path_of("churn"));
+}
+
 /* --- Access --------------------------------------------------------------------------------------------------------------------- */
 
 /* W32-08, W32-03: a file that may only be read is mapped for reading or for private copies, and does not grow. */
@@ -438,6 +538,10 @@ int main(void) {
         HARNESS_TEST(a_file_is_seen_whole_and_exactly),
         HARNESS_TEST(the_size_policy_decides_about_files_too),
         HARNESS_TEST(what_is_no_file_is_refused),
+        HARNESS_TEST(a_link_to_nothing_is_refused_at_once),
+        HARNESS_TEST(a_link_to_a_file_is_followed),
+        HARNESS_TEST(links_that_lead_to_no_file_are_refused),
+        HARNESS_TEST(a_file_that_comes_and_goes_is_opened_or_made),
         HARNESS_TEST(a_read_only_file_is_read_or_copied),
         HARNESS_TEST(exclusive_use_excludes_others_until_it_ends),
         HARNESS_TEST(changes_are_flushed),

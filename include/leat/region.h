@@ -107,7 +107,9 @@ LEAT_API LEAT_CHECKED int leat_region_open_or_create(leat_region **region, const
  * LEAT_SIZE_FIT does and sees no more than that; 0 is the whole file. What is added is reserved first, so that a full
  * disk is LEAT_ENOSPC with the file unchanged. LEAT_ESIZE for a file of no bytes, or a new one of 0. LEAT_EKIND when it
  * is no regular file, or another kind of leat object. LEAT_EACCES, LEAT_ENOENT, LEAT_EEXIST, LEAT_EBUSY (exclusive),
- * LEAT_ENOTSUP (a type, where the file system has no extended attributes). */
+ * LEAT_ENOTSUP (a type, where the file system has no extended attributes). Symbolic links are followed to files that are
+ * there: one that leads to nothing is LEAT_ENOENT with LEAT_OPEN, LEAT_EEXIST with LEAT_CREATE, and LEAT_EUNTRUSTED with
+ * LEAT_OPEN_OR_CREATE, as is one that leads to itself. */
 LEAT_API LEAT_CHECKED int leat_region_file(leat_region **region, const char *path, leat_way way, uint64_t size,
                                            const leat_region_options *options);
 
