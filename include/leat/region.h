@@ -8,6 +8,9 @@
  * Caveats. A region synchronises nothing: two processes that write the same bytes at once race. Send messages through a
  * channel (leat/channel.h) instead of building one from a region. All memory is reserved at creation, so that a full
  * /dev/shm is LEAT_ENOSPC here and never SIGBUS later; objects and files made by other programs may not be reserved.
+ * From 1 MiB on the memory is looked for first, in the machine and in the memory cgroups of the process: more than they
+ * could free at most is LEAT_ENOSPC, for named and anonymous regions, new ones and growing. Close to that, or when several
+ * processes reserve at once, the kernel may still kill instead of refusing.
  * Whoever may write to a named region or a file may also shorten it, and touching what is gone is SIGBUS; a region
  * without a name cannot be shortened (leat_region_sealed).
  *

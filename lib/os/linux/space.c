@@ -3,21 +3,26 @@
  * Growing never shrinks: sizes are only changed by fallocate, which extends a file or leaves its size alone, so that two
  * that grow a file at once, one of them without a lock, end with the larger size. The new bytes are reserved behind the
  * end of the file first, and only then does the size change: a full disk leaves it as it was (ext4 would extend the file
- * as far as there is room).
+ * as far as there is room). Memory is looked for before it is taken, too: lib/os/linux/room.c.
  */
 #include "lib/os/linux/space.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/sysinfo.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "lib/fail.h"
 #include "lib/os/linux/calls.h"
+
+#define WORTH_A_LOOK (UINT64_C(1) << 20) /* bytes; looking costs what it takes to clear some hundred KiB */
 
 static int fail_for_space(int error, leat__file file, uint64_t size) {
     struct statvfs space;
@@ -39,12 +44,28 @@ static int check_limits(uint64_t size) {
     return LEAT_OK;
 }
 
+/* Files in memory take as much as they are given until the kernel kills. */
+static int check_memory(leat__file file, uint64_t size) {
+    struct statfs system;
+    struct sysinfo machine;
+    char figures[400] = "";
+    bool in_memory = size >= WORTH_A_LOOK && fstatfs(file, &system) == 0 &&
+                     (system.f_type == TMPFS_MAGIC || system.f_type == RAMFS_MAGIC);
+    if (!in_memory)
+        return LEAT_OK;
+    uint64_t free = sysinfo(&machine) == 0 ? (uint64_t)machine.freeram * machine.mem_unit : 0;
+    const struct leat__linux_sources sources = {"/proc", "/sys/fs/cgroup", free};
+    if (leat__linux_has_room(&sources, size, figures, sizeof figures))
+        return LEAT_OK;
+    return leat__fail(LEAT_ENOSPC, ENOSPC, "%llu bytes wanted, %s", (unsigned long long)size, figures);
+}
+
 /* Without trying: where a reservation fails half-way, what it got can stay until the file's end. */
 static int check_space(leat__file file, uint64_t size) {
     struct statvfs space;
     if (fstatvfs(file, &space) == 0 && space.f_blocks > 0 && size > space.f_bfree * (uint64_t)space.f_frsize)
         return fail_for_space(ENOSPC, file, size);
-    return LEAT_OK;
+    return check_memory(file, size);
 }
 
 /* tmpfs gives up a reservation at every signal and starts anew, so that a fast timer could keep it from ever ending: from
