@@ -148,46 +148,52 @@ void leat_region_close(leat_region *region) {
 
 /* --- What a handle tells ------------------------------------------------------------------------------------------------ */
 
+/* Without a handle: nothing, of no size. */
+
 void *leat_region_data(const leat_region *region) {
-    return region->view != NULL ? region->view->address : NULL;
+    return region != NULL && region->view != NULL ? region->view->address : NULL;
 }
 
 uint64_t leat_region_size(const leat_region *region) {
-    return region->size;
+    return region != NULL ? region->size : 0;
 }
 
 uint64_t leat_region_mapped_size(const leat_region *region) {
-    return leat__view_pages(region->size);
+    return region != NULL ? leat__view_pages(region->size) : 0;
 }
 
 bool leat_region_created(const leat_region *region) {
-    return region->object.created;
+    return region != NULL && region->object.created;
 }
 
 leat_access leat_region_access(const leat_region *region) {
-    return region->access;
+    return region != NULL ? region->access : LEAT_READ_ONLY;
 }
 
 leat_backing leat_region_backing(const leat_region *region) {
-    return region->backing;
+    return region != NULL ? region->backing : LEAT_BACKING_NAME;
 }
 
 const char *leat_region_name(const leat_region *region) {
-    return region->name;
+    return region != NULL ? region->name : "";
 }
 
 bool leat_region_sealed(const leat_region *region) {
-    return !region->object.resource.forked && leat__os_file_sealed(region->object.resource.file);
+    return region != NULL && !region->object.resource.forked && leat__os_file_sealed(region->object.resource.file);
 }
 
 /* --- Reading and writing ------------------------------------------------------------------------------------------------ */
 
 int leat__region_check_owner(const leat_region *region) {
+    if (region == NULL)
+        return leat__fail(LEAT_EINVAL, 0, "region is NULL");
     return region->object.resource.forked ? leat__fail(LEAT_EFORKED, 0, "region of the parent process") : LEAT_OK;
 }
 
-static int check_range(const leat_region *region, uint64_t offset, size_t length) {
+static int check_range(const leat_region *region, uint64_t offset, const void *buffer, size_t length) {
     int result = leat__region_check_owner(region);
+    if (result == LEAT_OK && buffer == NULL && length > 0)
+        result = leat__fail(LEAT_EINVAL, 0, "the bytes are at NULL");
     if (result != LEAT_OK)
         return result;
     if (region->view == NULL)
@@ -200,14 +206,14 @@ static int check_range(const leat_region *region, uint64_t offset, size_t length
 }
 
 int leat_region_read(const leat_region *region, uint64_t offset, void *buffer, size_t length) {
-    int result = check_range(region, offset, length);
+    int result = check_range(region, offset, buffer, length);
     if (result == LEAT_OK && length > 0)
         memcpy(buffer, region->view->address + offset, length);
     return result;
 }
 
 int leat_region_write(leat_region *region, uint64_t offset, const void *data, size_t length) {
-    int result = check_range(region, offset, length);
+    int result = check_range(region, offset, data, length);
     if (result == LEAT_OK && region->access == LEAT_READ_ONLY)
         result = leat__fail(LEAT_EACCES, 0, "the region was opened read-only");
     if (result == LEAT_OK && length > 0)
@@ -216,8 +222,8 @@ int leat_region_write(leat_region *region, uint64_t offset, const void *data, si
 }
 
 void *leat_region_detach_view(leat_region *region) {
-    struct leat__view *view = region->view;
-    if (region->object.resource.forked || view == NULL)
+    struct leat__view *view = region != NULL ? region->view : NULL;
+    if (view == NULL || region->object.resource.forked)
         return NULL;
     leat__view_detach(view);
     region->view = NULL;

@@ -48,7 +48,7 @@ int leat__region_new_size(uint64_t *size, const leat_region_options *options);
  * LEAT_EFORKED. */
 int leat__region_range(const leat_region *region, uint64_t offset, uint64_t *length);
 
-/* LEAT_EFORKED when the handle is the parent's. */
+/* LEAT_EINVAL for NULL, LEAT_EFORKED when the handle is the parent's. */
 int leat__region_check_owner(const leat_region *region);
 
 /* By the size policy: region->size and ->limit, growing the file if need be. */

@@ -52,9 +52,15 @@ static void forget_the_gone(void) {
     leat__os_fork_release();
 }
 
-static int check_handle(const leat_region *region, int process, const uint64_t *address) {
+static int check_arguments(int process, const uint64_t *address) {
     if (process <= 0 || address == NULL)
         return leat__fail(LEAT_EINVAL, 0, "%d is no process's number, or there is no place for the address", process);
+    return LEAT_OK;
+}
+
+static int check_handle(const leat_region *region) {
+    if (region == NULL)
+        return leat__fail(LEAT_EINVAL, 0, "region is NULL");
     if (region->object.resource.forked)
         return leat__fail(LEAT_EFORKED, 0, "region of the parent process");
     if (region->view == NULL)
@@ -65,7 +71,9 @@ static int check_handle(const leat_region *region, int process, const uint64_t *
 }
 
 int leat_region_map_into(const leat_region *region, int process, uint64_t *address) {
-    int result = check_handle(region, process, address);
+    int result = check_arguments(process, address);
+    if (result == LEAT_OK)
+        result = check_handle(region);
     if (result != LEAT_OK)
         return result;
     forget_the_gone();
@@ -98,7 +106,9 @@ int leat_region_open_or_create_into(leat_region **region, const char *name, uint
     leat_region *opened;
     if (region == NULL)
         return leat__fail(LEAT_EINVAL, 0, "there is no place for the handle");
-    int result = leat_region_open_or_create(&opened, name, size, options);
+    int result = check_arguments(process, address);
+    if (result == LEAT_OK)
+        result = leat_region_open_or_create(&opened, name, size, options);
     if (result != LEAT_OK)
         return result;
     result = leat_region_map_into(opened, process, address);

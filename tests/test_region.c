@@ -447,8 +447,60 @@ static void scopes_do_not_mix(void **state) {
     leat_region_close(local);
 }
 
+/* Every public function that takes a handle; nothing crashes, and nothing is opened or made. */
+static void a_region_of_null_is_an_error(void **state) {
+    (void)state;
+    char byte = 0;
+    int descriptor = -1;
+    leat_type type;
+    void *view;
+    static const leat_region_options persistent = {.persistent = true};
+    uint64_t address = 0;
+    leat_region *region = NULL;
+    assert_leat(leat_region_read(NULL, 0, &byte, 1), LEAT_EINVAL);
+    assert_leat(leat_region_write(NULL, 0, &byte, 1), LEAT_EINVAL);
+    assert_leat(leat_region_grow(NULL, 1), LEAT_EINVAL);
+    assert_leat(leat_region_refresh(NULL), LEAT_EINVAL);
+    assert_leat(leat_region_flush(NULL, 0, 0, LEAT_FLUSH_DURABLE), LEAT_EINVAL);
+    assert_leat(leat_region_type(NULL, &type), LEAT_EINVAL);
+    assert_leat(leat_region_descriptor(NULL, LEAT_READ_ONLY, false, &descriptor), LEAT_EINVAL);
+    assert_leat(leat_region_send(NULL, LEAT_READ_ONLY, 0, LEAT_NOW), LEAT_EINVAL);
+    assert_leat(leat_view_map(NULL, 0, 0, NULL, LEAT_READ_ONLY, &view), LEAT_EINVAL);
+    assert_leat(leat_region_map_into(NULL, getpid(), &address), LEAT_EINVAL);
+    assert_leat(leat_region_create(NULL, "null", 1, NULL), LEAT_EINVAL);
+    assert_leat(leat_region_open_or_create_into(NULL, "null", 1, &persistent, getpid(), &address), LEAT_EINVAL);
+    assert_leat(leat_region_open_or_create_into(&region, "null", 1, &persistent, getpid(), NULL), LEAT_EINVAL);
+    assert_leat(leat_region_open_or_create_into(&region, "null", 1, &persistent, 0, &address), LEAT_EINVAL);
+    assert_leat(leat_region_unmap_from(getpid(), 0), LEAT_EINVAL);
+    assert_leat(leat_region_type_read("null", LEAT_LOCAL, NULL), LEAT_EINVAL);
+    assert_leat(leat_region_type_read(NULL, LEAT_LOCAL, &type), LEAT_ENAME);
+    assert_null(region);
+    assert_null(leat_region_data(NULL));
+    assert_null(leat_region_detach_view(NULL));
+    assert_true(leat_region_size(NULL) == 0 && leat_region_mapped_size(NULL) == 0);
+    assert_false(leat_region_created(NULL) || leat_region_sealed(NULL));
+    assert_int_equal(leat_region_access(NULL), LEAT_READ_ONLY);
+    assert_int_equal(leat_region_backing(NULL), LEAT_BACKING_NAME);
+    assert_string_equal(leat_region_name(NULL), "");
+    leat_region_close(NULL);
+    assert_int_equal(harness_names_left(), 0);
+}
+
+static void bytes_at_null_are_an_error(void **state) {
+    (void)state;
+    leat_region *region;
+    assert_ok(leat_region_create(&region, NULL, 10, NULL));
+    assert_leat(leat_region_read(region, 0, NULL, 1), LEAT_EINVAL);
+    assert_leat(leat_region_write(region, 0, NULL, 1), LEAT_EINVAL);
+    assert_ok(leat_region_read(region, 10, NULL, 0));
+    assert_ok(leat_region_write(region, 10, NULL, 0));
+    leat_region_close(region);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        HARNESS_TEST(a_region_of_null_is_an_error),
+        HARNESS_TEST(bytes_at_null_are_an_error),
         HARNESS_TEST(creating_succeeds_once_and_changes_nothing_the_second_time),
         HARNESS_TEST(opening_needs_something_to_open),
         HARNESS_TEST(open_or_create_says_which_it_did),

@@ -24,6 +24,8 @@
  * Each handle has one view of the region, made when it is opened; leat/view.h has more views, and what can be asked of
  * the memory behind them.
  *
+ * A handle of NULL is LEAT_EINVAL, or nothing (NULL, 0, false, "") from what returns no code.
+ *
  * Thread safety: a handle may be used by several threads at once, but not while it is being closed, grown or refreshed.
  * Fork: the child cannot use the parent's handle (LEAT_EFORKED) and does not keep the object alive, but the view is
  * ordinary inherited memory and stays visible to it. Signals: nothing here may be called from a handler; a signal that

@@ -44,7 +44,7 @@ extern "C" {
  * right is missing. LEAT_EBUSY: a debugger has it; the detail says which. LEAT_EAGAIN: every thread of it is in uninterruptible
  * sleep. LEAT_ETIMEDOUT: it is frozen. LEAT_ENOTSUP: a 32-bit process, a kernel thread, or one whose seccomp filter refuses the calls.
  * LEAT_ENOMEM, LEAT_ELIMIT: of the *target's* address space or descriptors. LEAT_EINVAL: the number is no process's, but a thread's, or
- * not positive. LEAT_EFORKED, LEAT_ESTATE: the handle is the parent's, or its view was detached. */
+ * not positive; or region or address is NULL. LEAT_EFORKED, LEAT_ESTATE: the handle is the parent's, or its view was detached. */
 LEAT_API LEAT_CHECKED int leat_region_map_into(const leat_region *region, int process, uint64_t *address);
 
 /* Opens or creates the region here, as leat_region_open_or_create does, and maps it into the process. All or nothing: on failure
