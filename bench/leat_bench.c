@@ -75,8 +75,11 @@ static int run_limits(const struct options *o, const struct plan *plan)
 
 static int run_opening(const struct options *o, const struct plan *plan)
 {
-    (void)plan; /* no cells, no placement: it is one process */
-    return opening_run(stdout, o->smoke ? 20 : o->full ? OPENINGS_FULL : OPENINGS_QUICK, o->json);
+    static const struct opening_scale smoke = { 100, 20, 100, 5 }, quick = { 4000, 400, 100000, 3 },
+                                      full = { 4000, 400, 100000, 600 };
+    (void)plan; /* no cells, no placement */
+    return opening_run(stdout, o->smoke ? 20 : o->full ? OPENINGS_FULL : OPENINGS_QUICK,
+                       o->smoke ? &smoke : o->full ? &full : &quick, o->json);
 }
 
 static int run_locking(const struct options *o, const struct plan *plan)
@@ -118,8 +121,10 @@ static const struct subcommand subcommands[] = {
       .transports = "leat,leat_wait,boost,kernel,pipe", .sizes = "64" },
     { .word = "open", .special = run_opening, .experiment = RATE,
       .about = "what creating, attaching to, closing and removing a channel costs, beside a\n"
-               "region, shm_open and a POSIX message queue. It is one process: no cells, no\n"
-               "placement; of the options only --json, --quick, --full and --cpus count" },
+               "region, shm_open and a POSIX message queue; the n-th handle of one object, 400\n"
+               "processes that open one at once, 100,000 handles in turn (without --full as many\n"
+               "as there is time for). No cells, no placement; of the options only --json,\n"
+               "--quick, --full and --cpus count" },
     { .word = "sync", .special = run_locking, .experiment = RATE,
       .about = "mutexes, events and semaphores: locking when nobody else wants to, and waking\n"
                "who sleeps, beside pthread mutexes and a bare futex; of the options only\n"

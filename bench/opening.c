@@ -129,6 +129,7 @@ static void show_text(FILE *out, uint32_t *times[WAYS][STEPS], unsigned count)
     fprintf(out, "\n\n");
     for (size_t way = 0; way < WAYS; way++)
         fprintf(out, "%-12s   %s\n", ways[way].name, ways[way].about);
+    fprintf(out, "\n");
 }
 
 static void show_json(FILE *out, uint32_t *times[WAYS][STEPS], unsigned count)
@@ -142,10 +143,10 @@ static void show_json(FILE *out, uint32_t *times[WAYS][STEPS], unsigned count)
                     percentile(times[way][step], count, 0.99), times[way][step][count - 1] / 1e3);
         fprintf(out, "}");
     }
-    fprintf(out, "]}");
+    fprintf(out, "]");
 }
 
-int opening_run(FILE *out, unsigned repetitions, bool json)
+int opening_run(FILE *out, unsigned repetitions, const struct opening_scale *scale, bool json)
 {
     static uint32_t *times[WAYS][STEPS];
     uint32_t *all = calloc(WAYS * STEPS * repetitions, sizeof *all);
@@ -162,5 +163,9 @@ int opening_run(FILE *out, unsigned repetitions, bool json)
     else if (wrong == 0)
         show_text(out, times, repetitions);
     free(all);
+    if (wrong == 0)
+        wrong = opening_many_run(out, scale, json);
+    if (wrong == 0 && json)
+        fprintf(out, "}");
     return wrong;
 }

@@ -3,12 +3,12 @@
 #ifndef BENCH_OPENING_H
 #define BENCH_OPENING_H
 
-#include <stdbool.h>
-#include <stdio.h>
+#include "opening_many.h"
 
 #define OPENINGS_MAX 100000u
 
-/* Repeats everything so often, the ways taking turns, and prints a table, or a JSON experiment. 0, or 1 having said why not. */
-int opening_run(FILE *out, unsigned repetitions, bool json);
+/* Repeats everything so often, the ways taking turns, and prints tables, or a JSON experiment, with what
+ * opening_many.h adds. 0, or 1 having said why not. */
+int opening_run(FILE *out, unsigned repetitions, const struct opening_scale *scale, bool json);
 
 #endif
