@@ -49,7 +49,7 @@ struct gate {
 static char name[64];
 static struct figures figures[3];
 
-/* --- Kinds ---------------------------------------------------------------------------------------------------------- */
+/* --- Kinds ------------------------------------------------------------------------------------ */
 
 static int region_open(void **handle)
 {
@@ -89,7 +89,7 @@ static uint64_t end_of(const struct opening_scale *scale)
     return now_ns() + (uint64_t)(scale->most_s * 1e9);
 }
 
-/* --- The n-th handle -------------------------------------------------------------------------------------------------- */
+/* --- The n-th handle -------------------------------------------------------------------------- */
 
 static int compare(const void *a, const void *b)
 {
@@ -150,7 +150,7 @@ static int measure_handles(const struct kind *kind, struct figures *f, const str
     return wrong;
 }
 
-/* --- At once ------------------------------------------------------------------------------------------------------------ */
+/* --- At once ---------------------------------------------------------------------------------- */
 
 static void await_at_least(uint32_t *word, uint32_t value)
 {
@@ -222,7 +222,7 @@ static int measure_at_once(const struct kind *kind, struct figures *f, unsigned 
     return started < processes;
 }
 
-/* --- In turn ------------------------------------------------------------------------------------------------------------ */
+/* --- In turn ---------------------------------------------------------------------------------- */
 
 static int count_descriptors(void)
 {
@@ -277,7 +277,7 @@ static int measure_turns(const struct kind *kind, struct figures *f, const struc
     return 1;
 }
 
-/* --- Showing -------------------------------------------------------------------------------------------------------------- */
+/* --- Showing ---------------------------------------------------------------------------------- */
 
 static void show_value(FILE *out, double value)
 {

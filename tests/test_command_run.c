@@ -12,7 +12,7 @@
 #define DIED "its last holder died while it held it"
 #define TOO_LATE "not to be had in time"
 
-/* --- What runs ---------------------------------------------------------------------------------------------------------- */
+/* --- What runs -------------------------------------------------------------------------------- */
 
 /* A command that is inside until its input ends. */
 struct inside {
@@ -79,7 +79,7 @@ static pid_t keeper_of(pid_t leat) {
     return found;
 }
 
-/* --- As before ---------------------------------------------------------------------------------------------------------- */
+/* --- As before -------------------------------------------------------------------------------- */
 
 static void run_holds_a_mutex_while_the_command_runs(void **state) {
     (void)state;
@@ -119,7 +119,7 @@ static void a_signal_to_run_ends_its_command(void **state) {
     assert_ok(leat_unlink("m", LEAT_LOCAL));
 }
 
-/* --- Killed ------------------------------------------------------------------------------------------------------------- */
+/* --- Killed ----------------------------------------------------------------------------------- */
 
 static const char stays[] = "echo in; read line; exit 0";
 
@@ -230,7 +230,7 @@ static void leat_takes_its_command_along_from_a_mutex_that_belongs_to_its_thread
     assert_ok(leat_unlink("m", LEAT_LOCAL));
 }
 
-/* --- Left behind -------------------------------------------------------------------------------------------------------- */
+/* --- Left behind ------------------------------------------------------------------------------ */
 
 static void what_the_command_left_behind_holds_the_mutex(void **state) {
     (void)state;

@@ -20,7 +20,7 @@
 #define GIB (UINT64_C(1) << 30)
 #define ABSURD (UINT64_C(1) << 45)
 
-/* --- Made up ------------------------------------------------------------------------------------------------------------ */
+/* --- Made up ---------------------------------------------------------------------------------- */
 
 static char tree[200];
 
@@ -154,7 +154,7 @@ static void a_cgroup_that_is_known_to_the_host_alone_is_found_at_the_root(void *
     end();
 }
 
-/* --- Real --------------------------------------------------------------------------------------------------------------- */
+/* --- Real ------------------------------------------------------------------------------------- */
 
 /* Should it not be refused, this process is the one to be killed. */
 static void be_the_victim(void) {
@@ -220,7 +220,7 @@ static void a_file_system_that_promises_more_than_the_memory_is_not_believed(voi
     assert_int_equal(status, 0);
 }
 
-/* --- In a cgroup of 64 MiB ------------------------------------------------------------------------------------------------ */
+/* --- In a cgroup of 64 MiB -------------------------------------------------------------------- */
 
 static bool write_to(const char *directory, const char *name, const char *text) {
     char path[400];

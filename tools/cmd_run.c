@@ -52,7 +52,7 @@ struct run {
 
 static struct run run; /* the mutex is left open when the keeper takes it over */
 
-/* --- The command -------------------------------------------------------------------------------------------------------- */
+/* --- The command ------------------------------------------------------------------------------ */
 
 /* A mutex with priority inheritance is free when leat's thread has ended, so that the command must not go on. */
 static void end_with_parent(pid_t parent) {
@@ -116,7 +116,7 @@ static int run_command(bool *by_signal) {
     return end;
 }
 
-/* --- The mutex ---------------------------------------------------------------------------------------------------------- */
+/* --- The mutex -------------------------------------------------------------------------------- */
 
 /* Closing a mutex that is held leaves it as by death. */
 static void give_back(bool by_signal) {
@@ -169,7 +169,7 @@ static int lock_and_run(void) {
     return end;
 }
 
-/* --- Arguments ---------------------------------------------------------------------------------------------------------- */
+/* --- Arguments -------------------------------------------------------------------------------- */
 
 static int take_option(int option, bool *global) {
     switch (option) {

@@ -34,7 +34,7 @@ static pid_t copy_process(void) {
 #endif
 }
 
-/* --- In the keeper --------------------------------------------------------------------------------------------------- */
+/* --- In the keeper ---------------------------------------------------------------------------- */
 
 /* Out of reach of what is meant for the command and its terminal, and in nobody's way. */
 static void withdraw(void) {
@@ -87,7 +87,7 @@ static _Noreturn void keep(const struct keeper *keeper, int control) {
     _exit(0);
 }
 
-/* --- In leat ----------------------------------------------------------------------------------------------------------- */
+/* --- In leat ---------------------------------------------------------------------------------- */
 
 /* Duplicates a descriptor for programs that this one starts. */
 static int inheritable(int descriptor) {

@@ -52,7 +52,7 @@ static const struct generation second = {"memory.max",
                                          {"anon", "file", "kernel"},
                                          NULL};
 
-/* --- Reading ------------------------------------------------------------------------------------------------------------ */
+/* --- Reading ---------------------------------------------------------------------------------- */
 
 static bool read_text(const char *directory, const char *name, char *text, size_t size) {
     char path[4400];
@@ -102,7 +102,7 @@ static uint64_t smaller(uint64_t one, uint64_t other) {
     return one < other ? one : other;
 }
 
-/* --- The machine --------------------------------------------------------------------------------------------------------- */
+/* --- The machine ------------------------------------------------------------------------------ */
 
 static uint64_t machine(const struct room *room, uint64_t *swap) {
     static const char *const parts[] = {"MemFree", "Active(file)", "Inactive(file)"};
@@ -119,7 +119,7 @@ static uint64_t machine(const struct room *room, uint64_t *swap) {
     return sum * 1024 + *swap;
 }
 
-/* --- Control groups -------------------------------------------------------------------------------------------------------- */
+/* --- Control groups --------------------------------------------------------------------------- */
 
 static uint64_t sum_of(const char *text, const char *const words[3]) {
     uint64_t sum = 0;
