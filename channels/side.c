@@ -118,6 +118,7 @@ int leat__side_open(struct leat__side *side, leat_lane *lane, const char *name, 
 
 void leat__side_close(struct leat__side *side) {
     leat__object_close(&side->object);
+    leat__os_watch_end(&side->watch); /* can take its time: by now nobody waits for this side's locks */
 }
 
 int leat__side_fail_forked(void) {
@@ -311,7 +312,7 @@ static int sleep_once(struct leat__side *side, const struct leat__wait *wait, ui
         slice_end = now + LEAT__SLICE_NS < slice_end ? now + LEAT__SLICE_NS : slice_end;
     int result = LEAT_OK;
     if (!wait->ready(side)) {
-        result = watches ? leat__os_watch_wait(side->object.resource.watch, slice_end)
+        result = watches ? leat__os_watch_wait(&side->watch, slice_end, NULL, NULL)
                          : leat__os_wait(&side->peer->bell, bell, slice_end);
         uint64_t awake = leat__os_now();
         side->tally.sleeps++;
@@ -339,24 +340,20 @@ static int stay_awake(struct leat__side *side, const struct leat__wait *wait, ui
 }
 
 static void open_watch(struct leat__side *side) {
-    struct leat__resource *resource = &side->object.resource;
-    leat__os_fork_hold();
-    resource->watch = leat__os_watch_open(&resource->file,
-                                          !side->role->sends ? LEAT__TOUCH_READ : LEAT__TOUCH_WRITE);
-    leat__os_fork_release();
+    (void)leat__os_watch_begin(&side->watch, &side->object.resource.file,
+                               side->role->sends ? LEAT__TOUCH_WRITE : LEAT__TOUCH_READ);
 }
 
 /* How long to sleep after a sleep in vain: longer and longer, as long as a watch tells of the peer's death. A first slice again when the
  * watch is new, or told that somebody let go of the object: that somebody's locks may still be about to be dropped. */
 static uint64_t next_slice(struct leat__side *side, uint64_t slice_ns) {
-    leat__file watch = side->object.resource.watch;
     uint64_t most = LEAT__SLICE_NS;
     if (leat__side_stays_awake(side))
         return LEAT__SLICE_NS;
-    if (side->announces && watch == LEAT__NO_FILE)
+    if (side->announces && !side->watch.on)
         open_watch(side); /* next time, or never if it cannot be had */
     else if (side->announces)
-        most = leat__os_watch_clear(watch) ? LEAT__SLICE_NS : SLICE_NS_MAX;
+        most = leat__os_watch_clear(&side->watch) ? LEAT__SLICE_NS : SLICE_NS_MAX;
     return SLICE_GROWTH * slice_ns < most ? SLICE_GROWTH * slice_ns : most;
 }
 

@@ -46,6 +46,7 @@ struct leat__tally {
 struct leat__side {
     struct leat__object object; /* first: the object layer knows it */
     const struct leat__role *role;
+    struct leat__watch watch; /* on when it has slept for long */
     struct leat__ring_memory memory;
     leat_lane *lane; /* of the same handle */
     leat_policy policy; /* the channel's */

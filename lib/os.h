@@ -250,23 +250,43 @@ int leat__os_count_users(leat__file file, uint32_t *users);
 
 /* --- Watches ---------------------------------------------------------------------------------------------------------
  *
- * A watch is a descriptor that becomes readable, and stays so until it is cleared, when anybody touches the file in the chosen way
- * (leat__os_file_read or leat__os_file_write; access through a mapping is no touch) or a descriptor that could write to it is
- * closed, by whoever and for whatever reason: death too. The kernel tells of the closing *before* it drops that descriptor's locks. */
+ * A watch reports that a process touched a file in the chosen way (leat__os_file_read or leat__os_file_write; access
+ * through a mapping is no touch), or that a descriptor that could write to it was closed, for whatever reason: death
+ * too. The kernel reports the closing *before* it drops that descriptor's locks.
+ *
+ * A thread sleeps on a watch of its own. All of a process's watches share one descriptor and one of the system's
+ * instances (Linux: inotify), made with the first watch and closed with the last. */
 
 enum leat__touch { LEAT__TOUCH_READ, LEAT__TOUCH_WRITE };
 
-/* LEAT__NO_FILE when it cannot be had: the user has too many (Linux: fs.inotify.max_user_instances), or there is no /proc. May give
- * the file another number. Close it after the file: that can take 20 ms, in which the file's locks would still be held. */
-leat__file leat__os_watch_open(leat__file *file, enum leat__touch touch);
+/* In a handle; all zero: off. Private to lib/os. */
+struct leat__watch {
+    bool on, sleeps;
+    enum leat__touch touch;
+    int number;
+    uint32_t epoch;
+    leat__u32 state;
+    struct leat__watch *next, *next_asleep, *previous_asleep;
+};
 
-/* Forgets what was noticed; whether anything was closed. */
-bool leat__os_watch_clear(leat__file watch);
+/* Starts. False when it cannot be had: the user has too many instances or watches (Linux: fs.inotify.max_user_instances,
+ * max_user_watches), the process too many descriptors, or there is no /proc. May give the file another number. The watch stays where
+ * it is in memory until its end. */
+bool leat__os_watch_begin(struct leat__watch *watch, leat__file *file, enum leat__touch touch);
 
-/* Sleeps until something was noticed since the watch was cleared. LEAT_OK, LEAT_ETIMEDOUT, LEAT_EINTR. */
-int leat__os_watch_wait(leat__file watch, uint64_t deadline_ns);
+/* Ends; nothing if it is off. After the file was closed: that of a process's last watch can take 20 ms. */
+void leat__os_watch_end(struct leat__watch *watch);
 
-/* Several files watched through one descriptor. LEAT__NO_FILE as above. */
+/* Forgets what was reported; whether anything was closed. */
+bool leat__os_watch_clear(struct leat__watch *watch);
+
+/* Sleeps until something was reported since the watch was cleared. One thread for each watch. LEAT_OK (perhaps for no reason),
+ * LEAT_ETIMEDOUT, LEAT_EINTR. With `leave` the thread may be cancelled in its sleep: then leave(context) runs as a cleanup
+ * handler, after the watch was left. Without, it cannot be. */
+int leat__os_watch_wait(struct leat__watch *watch, uint64_t deadline_ns, void (*leave)(void *context), void *context);
+
+/* Several files watched through one descriptor of the caller's, which becomes readable when there are notices. LEAT__NO_FILE as
+ * above. */
 leat__file leat__os_watch_open_many(void);
 
 /* Also notices touches and closings of this file; gives the number that stands for it, the same for every open file of the same inode. May
@@ -275,8 +295,9 @@ bool leat__os_watch_add(leat__file watch, leat__file *file, enum leat__touch tou
 void leat__os_watch_remove(leat__file watch, int number);
 
 struct leat__notice {
-    int number;  /* -1: so much was noticed that some of it was lost */
-    bool closed; /* else: touched */
+    int number;             /* -1: so much was noticed that some of it was lost */
+    bool closed;            /* else: touched */
+    enum leat__touch touch; /* in this way */
 };
 
 /* What was noticed and not taken yet; 0: nothing more. */

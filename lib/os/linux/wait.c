@@ -1,4 +1,4 @@
-/* lib/os/linux/wait.c - clocks, sleeping on a word with a futex or on a watch, and barriers in other processes.
+/* lib/os/linux/wait.c - clocks, sleeping on a word with a futex, and barriers in other processes.
  *
  * The futex is a shared one: keyed by file and offset, so it works between processes, containers and bitnesses that map the same
  * file. Deadlines are absolute (FUTEX_WAIT_BITSET), so that an interrupted wait is not prolonged. */
@@ -98,16 +98,6 @@ int leat__os_wait_any(const leat__u32 *const words[], const uint32_t expected[],
 
 void leat__os_wake(const leat__u32 *word, bool all) {
     syscall(SYS_futex, &word->word, FUTEX_WAKE, all ? INT_MAX : 1, NULL, NULL, 0);
-}
-
-int leat__os_watch_wait(leat__file watch, uint64_t deadline_ns) {
-    struct pollfd ready = {.fd = watch, .events = POLLIN};
-    uint64_t now = leat__os_now();
-    struct timespec left = leat__timespec_of(deadline_ns > now ? deadline_ns - now : 0);
-    int count = leat__linux_poll(&ready, 1, deadline_ns == LEAT_FOREVER ? NULL : &left);
-    if (count > 0)
-        return LEAT_OK;
-    return count == 0 ? LEAT_ETIMEDOUT : LEAT_EINTR;
 }
 
 bool leat__os_barrier_register(void) {

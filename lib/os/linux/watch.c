@@ -39,15 +39,6 @@ void leat__os_watch_remove(leat__file watch, int number) {
     (void)inotify_rm_watch(watch, number);
 }
 
-leat__file leat__os_watch_open(leat__file *file, enum leat__touch touch) {
-    int number;
-    leat__file watch = leat__os_watch_open_many();
-    if (watch == LEAT__NO_FILE || leat__os_watch_add(watch, file, touch, &number))
-        return watch;
-    leat__os_file_close(watch);
-    return LEAT__NO_FILE;
-}
-
 size_t leat__os_watch_take(leat__file watch, struct leat__notice notices[], size_t max) {
     _Alignas(struct inotify_event) char events[64 * sizeof(struct inotify_event)]; /* an open file's have no names */
     size_t count = 0, room = max < 64 ? max : 64;
@@ -56,17 +47,12 @@ size_t leat__os_watch_take(leat__file watch, struct leat__notice notices[], size
             const struct inotify_event *event = (const void *)(events + at);
             bool lost = (event->mask & IN_Q_OVERFLOW) != 0;
             if ((event->mask & IN_IGNORED) == 0) /* a file was removed from the watch */
-                notices[count++] = (struct leat__notice){lost ? -1 : event->wd, (event->mask & IN_CLOSE_WRITE) != 0 || lost};
+                notices[count++] = (struct leat__notice){
+                    .number = lost ? -1 : event->wd,
+                    .closed = (event->mask & IN_CLOSE_WRITE) != 0 || lost,
+                    .touch = (event->mask & IN_ACCESS) != 0 ? LEAT__TOUCH_READ : LEAT__TOUCH_WRITE,
+                };
             at += (ssize_t)(sizeof *event + event->len);
         }
     return count;
-}
-
-bool leat__os_watch_clear(leat__file watch) {
-    struct leat__notice notices[64];
-    bool closed = false;
-    for (size_t count; (count = leat__os_watch_take(watch, notices, 64)) > 0;)
-        for (size_t i = 0; i < count; i++)
-            closed = closed || notices[i].closed;
-    return closed;
 }
