@@ -15,7 +15,7 @@ cc=${CC:-cc}
 flags="-std=c11 -O1 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -DLEAT_STATIC -fvisibility=hidden -I$source/include -I$source -I$source/tests"
 killed=0 failures=0
 
-for test in crash_points crash_round crash_step ring_exhaustive watch sync sync_pi doorbell doorbell_many doorbell_wakes; do
+for test in crash_points crash_round crash_step ring_exhaustive watch watch_threads sync sync_pi doorbell doorbell_many doorbell_wakes; do
     file=$source/tests/$test.c
     [ -f "$file" ] || file=$source/tests/test_$test.c
     # shellcheck disable=SC2086
@@ -40,7 +40,7 @@ run() {
     case $1 in
     crash) LEAT_CRASH_ONLY=$3 timeout 100 "$2" ;;
     ring) LEAT_RING_DEPTH=2 LEAT_RING_ONLY=$3 timeout 100 "$2" ;;
-    watch) LEAT_WATCH_ONLY=$3 timeout 100 "$2" ;;
+    watch | watch_threads) LEAT_WATCH_ONLY=$3 timeout 100 "$2" ;;
     sync) LEAT_SYNC_ONLY=$3 timeout 100 "$2" ;;
     sync_pi) LEAT_SYNC_PI_ONLY=$3 timeout 100 "$2" ;;
     doorbell | doorbell_many | doorbell_wakes) LEAT_DOORBELL_ONLY=$3 timeout 100 "$2" ;;
@@ -167,6 +167,11 @@ mutant peer_back_not_told channels/receiver.c crash "send 16" 's/before == LEAT_
 
 # Sleeping on a watch.
 mutant watching_peer_not_touched channels/side.c watch "whoever*" 's/^        touch(side, side->peer_lock);$/        (void)touch;/'
+mutant watch_leader_not_replaced lib/os/linux/watch_wait.c watch_threads "a_cancelled_sleeper_leaves*" '/^static void leave_hub(/,/^}/s/^            lead(hub.asleep);/            lead(NULL);/'
+mutant watch_new_leader_not_woken lib/os/linux/watch_wait.c watch_threads "a_cancelled_sleeper_leaves*" '/^static void leave_hub(/,/^}/s/^                wake(hub.asleep);/                (void)wake;/'
+mutant watch_cancelled_stays lib/os/linux/watch_wait.c watch_threads "a_cancelled_sleeper_leaves*" '/^static void leave_cancelled(/,/^}/s/^    leave_hub(.*/    (void)leave_hub;/'
+mutant watch_lost_notices lib/os/linux/watch_wait.c watch_threads "lost*" 's/^                note_everywhere();/                (void)note_everywhere;/'
+mutant watch_followers_sleep_on lib/os/linux/watch_wait.c watch_threads "no_sleeper*" '/^static void note(/,/^}/s/^        wake(watch);/        (void)wake;/'
 mutant death_not_watched lib/os/linux/watch.c watch "whoever*" 's/IN_CLOSE_WRITE | (touch/(touch/'
 
 # Names.
