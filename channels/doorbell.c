@@ -10,8 +10,9 @@
 #include "lib/sync.h"
 
 #define PLACES_MIN 16
-#define AT_ONCE 64             /* tokens or notices taken from the kernel by one call */
-#define TOKENS_LOST 8000       /* so many at once: the pipe can have been full, and others dropped nothing */
+#define AT_ONCE 64             /* notices taken from the kernel by one call */
+#define TOKENS_MOST 1024       /* taken before channels have their turn */
+#define BELLS_TRIED 4
 #define TURNS_BETWEEN_RINGS 64 /* channels that were named before the kernel is asked whether others rang */
 #define TURNS_BETWEEN_NOTICES 16
 
@@ -25,7 +26,9 @@ struct place {
 
 struct leat_doorbell {
     struct leat__resource resource; /* bell, watch, poll (everything), timer, file (everything but the bell) */
-    uint64_t number;                /* of the bell */
+    struct leat__resource more;     /* file: the bell's directory; poll: the flag */
+    struct leat__bell bell;         /* number 0: others do not find it */
+    int bell_watch;                 /* the number of its name; -1: not watched */
     struct place *places;
     struct leat__item **buckets; /* by watch number; as many as places */
     uint32_t room;               /* places, a power of two */
@@ -34,7 +37,8 @@ struct leat_doorbell {
     uint64_t timer_at_ns; /* 0: not set */
     uint64_t slept_ns;    /* when it had nothing left to do, until it is awake again; 0: it did not come to that */
     uint64_t awake_ns;    /* when it was; 0: nobody has asked yet */
-    bool again;           /* our own token is in the bell */
+    bool again;           /* the loop shall come back */
+    bool raised;          /* so that it does: the flag */
     uint64_t turns, collections;
     leat_doorbell_statistics statistics;
 };
@@ -84,6 +88,13 @@ static void suspect(struct leat__item *item) {
     item->looks = LEAT__LOOKS;
 }
 
+/* Without a timer the loop goes on turning. */
+static void set_timer(leat_doorbell *doorbell, uint64_t at_ns) {
+    doorbell->timer_at_ns = at_ns;
+    if (!leat__os_timer_set(doorbell->resource.timer, at_ns))
+        leat_doorbell_again(doorbell);
+}
+
 static void schedule(struct leat__item *item, uint64_t at_ns) {
     leat_doorbell *doorbell = item->doorbell;
     item->look_at_ns = at_ns;
@@ -92,10 +103,8 @@ static void schedule(struct leat__item *item, uint64_t at_ns) {
         item->next_suspect = doorbell->suspects;
         doorbell->suspects = item;
     }
-    if (doorbell->timer_at_ns == 0 || at_ns < doorbell->timer_at_ns) {
-        doorbell->timer_at_ns = at_ns;
-        leat__os_timer_set(doorbell->resource.timer, at_ns);
-    }
+    if (doorbell->timer_at_ns == 0 || at_ns < doorbell->timer_at_ns)
+        set_timer(doorbell, at_ns);
 }
 
 /* Those whose time has come are to be looked at; the timer is set for the others. */
@@ -114,8 +123,7 @@ static void look_at_suspects(leat_doorbell *doorbell) {
         item->asks = true;
         make_ready(item);
     }
-    doorbell->timer_at_ns = next;
-    leat__os_timer_set(doorbell->resource.timer, next);
+    set_timer(doorbell, next);
 }
 
 /* --- Announcing --------------------------------------------------------------------------------------------------------- */
@@ -149,34 +157,57 @@ static void make_rung_ready(struct leat__item *item) {
     make_ready(item);
 }
 
-static void take_token(leat_doorbell *doorbell, uint64_t token) {
-    uint32_t place = (uint32_t)token - 1; /* 0 is our own */
-    if (place < doorbell->room && doorbell->places[place].item != NULL && doorbell->places[place].generation == token >> 32)
-        make_rung_ready(doorbell->places[place].item);
+/* False when no doorbell like this one can have given it. Tokens of items that went mean nothing. */
+static bool take_token(leat_doorbell *doorbell, uint64_t token) {
+    uint32_t number = (uint32_t)token - 1, generation = (uint32_t)(token >> 32);
+    if (number >= doorbell->room || generation > doorbell->places[number].generation)
+        return false;
+    const struct place *place = &doorbell->places[number];
+    if (place->item != NULL && place->generation == generation)
+        make_rung_ready(place->item);
+    return true;
 }
 
-static void make_all_ready(leat_doorbell *doorbell) {
+/* What was announced may be rung for already, and the ring lost; `asks`: or a death. */
+static void make_all_ready(leat_doorbell *doorbell, bool asks) {
     for (uint32_t place = 0; place < doorbell->room; place++)
         if (doorbell->places[place].item != NULL) {
-            suspect(doorbell->places[place].item);
+            if (asks)
+                suspect(doorbell->places[place].item);
             make_ready(doorbell->places[place].item);
         }
 }
 
 static size_t take_tokens(leat_doorbell *doorbell) {
-    uint64_t tokens[AT_ONCE];
-    size_t taken = 0, count;
+    uint64_t tokens[LEAT__TOKENS];
+    size_t taken = 0, count = 0;
+    bool readable = true;
     do {
-        count = leat__os_bell_take(doorbell->resource.bell, tokens, AT_ONCE);
+        if (doorbell->resource.bell != LEAT__NO_FILE)
+            count = leat__os_bell_take(doorbell->resource.bell, tokens);
         for (size_t i = 0; i < count; i++)
-            take_token(doorbell, tokens[i]);
+            readable = take_token(doorbell, tokens[i]) && readable;
         taken += count;
-    } while (count == AT_ONCE && taken < 2 * TOKENS_LOST);
-    doorbell->again = false;
-    if (taken >= TOKENS_LOST)
-        make_all_ready(doorbell);
+    } while (count == LEAT__TOKENS && taken < TOKENS_MOST);
+    if (!readable)
+        make_all_ready(doorbell, false);
     doorbell->statistics.rings += taken;
     return taken;
+}
+
+/* Its name is gone, or is something else's: from now on files are touched. Whoever rang something else before is noticed by the look
+ * at all channels. */
+static void do_without_bell(leat_doorbell *doorbell) {
+    doorbell->bell.number = 0;
+    for (uint32_t place = 0; place < doorbell->room; place++)
+        if (doorbell->places[place].item != NULL)
+            leat__item_do_without_bell(doorbell->places[place].item);
+    make_all_ready(doorbell, false);
+}
+
+static void look_at_bell(leat_doorbell *doorbell) {
+    if (doorbell->bell.number != 0 && !leat__os_bell_is_found(doorbell->more.file, &doorbell->bell))
+        do_without_bell(doorbell);
 }
 
 static struct leat__item **bucket_of(const leat_doorbell *doorbell, int watch_number) {
@@ -188,7 +219,9 @@ static void take_notices(leat_doorbell *doorbell) {
     size_t count = leat__os_watch_take(doorbell->resource.watch, notices, AT_ONCE);
     for (size_t i = 0; i < count; i++) {
         if (notices[i].number < 0)
-            make_all_ready(doorbell);
+            make_all_ready(doorbell, true);
+        if (notices[i].number < 0 || notices[i].number == doorbell->bell_watch)
+            look_at_bell(doorbell);
         for (struct leat__item *item = *bucket_of(doorbell, notices[i].number); item != NULL; item = item->next_watched) {
             if (item->watch_number != notices[i].number)
                 continue;
@@ -202,7 +235,9 @@ static void take_notices(leat_doorbell *doorbell) {
 
 /* Rings come through the bell; the rest is asked for when it was not the bell that woke us, and now and then. */
 static void collect(leat_doorbell *doorbell) {
-    if (take_tokens(doorbell) == 0 || ++doorbell->collections % TURNS_BETWEEN_NOTICES == 0) {
+    bool again = doorbell->again;
+    doorbell->again = false;
+    if ((take_tokens(doorbell) == 0 && !again) || ++doorbell->collections % TURNS_BETWEEN_NOTICES == 0) {
         take_notices(doorbell);
         look_at_suspects(doorbell);
     }
@@ -213,6 +248,14 @@ static void collect(leat_doorbell *doorbell) {
 static void stay_awake(leat_doorbell *doorbell) {
     leat__os_yield();
     leat_doorbell_again(doorbell);
+}
+
+static void rest(leat_doorbell *doorbell) {
+    if (doorbell->raised && !doorbell->again) {
+        leat__os_flag_lower(doorbell->more.poll);
+        doorbell->raised = false;
+    }
+    doorbell->slept_ns = leat__os_now();
 }
 
 int leat_doorbell_next(leat_doorbell *doorbell, void **data) {
@@ -242,15 +285,18 @@ int leat_doorbell_next(leat_doorbell *doorbell, void **data) {
     if (first_awake != NULL)
         stay_awake(doorbell);
     else
-        doorbell->slept_ns = leat__os_now();
+        rest(doorbell);
     return LEAT_EAGAIN;
 }
 
 void leat_doorbell_again(leat_doorbell *doorbell) {
-    if (doorbell == NULL || doorbell->resource.forked || doorbell->again)
+    if (doorbell == NULL || doorbell->resource.forked)
         return;
     doorbell->again = true;
-    (void)leat__os_bell_ring(doorbell->resource.bell, 0); /* if it is full, the descriptor is readable */
+    if (!doorbell->raised)
+        doorbell->raised = leat__os_flag_raise(doorbell->more.poll);
+    if (!doorbell->raised) /* the timer does as well */
+        (void)leat__os_timer_set(doorbell->resource.timer, doorbell->timer_at_ns = 1);
 }
 
 /* --- Adding and removing ---------------------------------------------------------------------------------------------------- */
@@ -306,7 +352,7 @@ static int watch_file(leat_doorbell *doorbell, struct leat__item *item) {
 
 static int take_place(leat_doorbell *doorbell, struct leat__item *item) {
     struct place *place = &doorbell->places[item->place];
-    int result = leat__item_say_where(item, doorbell->number, (uint64_t)(place->generation + 1) << 32 | (item->place + 1));
+    int result = leat__item_say_where(item, doorbell->bell.number, (uint64_t)(place->generation + 1) << 32 | (item->place + 1));
     if (result != LEAT_OK)
         return result;
     result = watch_file(doorbell, item);
@@ -449,45 +495,50 @@ void leat__doorbell_disturb(struct leat__item *item) {
 
 /* --- Opening and closing ------------------------------------------------------------------------------------------------- */
 
+/* One that others find and that is watched; after a few tries none. */
 static int open_bell(leat_doorbell *doorbell) {
-    leat__file directory;
-    int result = leat__os_directory_open(LEAT_LOCAL, true, &directory);
-    if (result != LEAT_OK)
-        return result;
-    result = leat__os_bell_create(directory, &doorbell->number, &doorbell->resource.bell);
-    leat__os_directory_close(directory);
-    return result;
-}
-
-static void remove_bell(const leat_doorbell *doorbell) {
-    leat__file directory;
-    if (leat__os_directory_open(LEAT_LOCAL, false, &directory) != LEAT_OK)
-        return;
-    leat__os_bell_remove(directory, doorbell->number);
-    leat__os_directory_close(directory);
+    struct leat__bell *bell = &doorbell->bell;
+    for (int tries = 0; tries < BELLS_TRIED; tries++) { /* each turn: the name was removed at once, by somebody else */
+        int result = leat__os_bell_create(doorbell->more.file, bell);
+        if (result != LEAT_OK || bell->number == 0)
+            return result;
+        bool watched = leat__os_bell_watch(doorbell->more.file, bell, doorbell->resource.watch, &doorbell->bell_watch);
+        if (watched && leat__os_bell_is_found(doorbell->more.file, bell))
+            return LEAT_OK;
+        leat__os_bell_remove(doorbell->more.file, bell);
+        leat__os_file_close(bell->file);
+        *bell = (struct leat__bell){.file = LEAT__NO_FILE};
+    }
+    return LEAT_OK;
 }
 
 /* The watch first: files that are added get higher numbers than it has (leat__os_watch_add). */
 static int open_descriptors(leat_doorbell *doorbell) {
-    struct leat__resource *own = &doorbell->resource;
+    struct leat__resource *own = &doorbell->resource, *more = &doorbell->more;
     own->watch = leat__os_watch_open_many();
     if (own->watch == LEAT__NO_FILE)
         return leat__fail(LEAT_ELIMIT, 0, "the system has no further watch for this user (Linux: fs.inotify.max_user_instances)");
-    int result = open_bell(doorbell);
+    int result = leat__os_directory_open(LEAT_LOCAL, true, &more->file);
     if (result == LEAT_OK)
         result = leat__os_timer_open(&own->timer);
     if (result == LEAT_OK)
-        result = leat__os_poll_open((leat__file[]){own->watch, own->timer}, 2, &own->file);
+        result = leat__os_flag_open(&more->poll);
     if (result == LEAT_OK)
-        result = leat__os_poll_open((leat__file[]){own->bell, own->watch, own->timer}, 3, &own->poll);
+        result = leat__os_poll_open((leat__file[]){own->watch, own->timer, more->poll}, 3, &own->file);
+    if (result == LEAT_OK)
+        result = open_bell(doorbell);
+    own->bell = doorbell->bell.file;
+    if (result == LEAT_OK)
+        result = leat__os_poll_open((leat__file[]){own->bell, own->watch, own->timer, more->poll}, 4, &own->poll);
     return result;
 }
 
-static void close_descriptors(leat_doorbell *doorbell) {
-    struct leat__resource *own = &doorbell->resource;
-    const leat__file files[] = {own->poll, own->file, own->timer, own->bell, own->watch};
-    if (own->bell != LEAT__NO_FILE)
-        remove_bell(doorbell);
+/* The watch last: that can take its time. */
+static void close_descriptors(const leat_doorbell *doorbell) {
+    const struct leat__resource *own = &doorbell->resource, *more = &doorbell->more;
+    const leat__file files[] = {own->poll, own->file, own->timer, more->poll, own->bell, more->file, own->watch};
+    if (more->file != LEAT__NO_FILE)
+        leat__os_bell_remove(more->file, &doorbell->bell);
     for (size_t i = 0; i < sizeof files / sizeof *files; i++)
         leat__os_file_close(files[i]);
 }
@@ -497,10 +548,15 @@ int leat_doorbell_open(leat_doorbell **out) {
     if (doorbell == NULL)
         return leat__fail(out == NULL ? LEAT_EINVAL : LEAT_ENOMEM, 0, "no doorbell");
     leat__os_resource_init(&doorbell->resource);
+    leat__os_resource_init(&doorbell->more);
+    doorbell->bell.file = LEAT__NO_FILE;
+    doorbell->bell_watch = -1;
     leat__os_fork_hold();
     int result = open_descriptors(doorbell);
-    if (result == LEAT_OK)
+    if (result == LEAT_OK) {
         leat__os_resource_add(&doorbell->resource);
+        leat__os_resource_add(&doorbell->more);
+    }
     leat__os_fork_release();
     if (result != LEAT_OK) {
         close_descriptors(doorbell);
@@ -519,9 +575,10 @@ void leat_doorbell_close(leat_doorbell *doorbell) {
             leat__doorbell_forget(doorbell->places[place].item);
     leat__os_fork_hold();
     leat__os_resource_remove(&doorbell->resource);
+    leat__os_resource_remove(&doorbell->more);
+    leat__os_fork_release();
     if (!doorbell->resource.forked)
         close_descriptors(doorbell);
-    leat__os_fork_release();
     free(doorbell->places);
     free(doorbell->buckets);
     free(doorbell);
@@ -534,7 +591,7 @@ int leat_doorbell_descriptor(const leat_doorbell *doorbell) {
 }
 
 void leat_doorbell_descriptors(const leat_doorbell *doorbell, int descriptors[2]) {
-    descriptors[0] = doorbell->resource.bell;
+    descriptors[0] = doorbell->resource.bell != LEAT__NO_FILE ? doorbell->resource.bell : doorbell->more.poll;
     descriptors[1] = doorbell->resource.file;
 }
 

@@ -16,6 +16,13 @@ int leat__item_say_where(struct leat__item *item, uint64_t doorbell, uint64_t to
     return LEAT_OK;
 }
 
+void leat__item_do_without_bell(struct leat__item *item) {
+    if (item->waitable != NULL)
+        leat__sync_listen_elsewhere(item->waitable, 0);
+    else if (!item->many)
+        leat__store_relaxed64(&item->side->own->doorbell, 0);
+}
+
 void leat__item_wake(struct leat__item *item) {
     if (item->waitable != NULL)
         leat__sync_awake(item->waitable);

@@ -55,6 +55,9 @@ struct leat__item {
 /* Says in shared memory where to ring. */
 int leat__item_say_where(struct leat__item *item, uint64_t doorbell, uint64_t token);
 
+/* Says that there is none: its file has to be touched. */
+void leat__item_do_without_bell(struct leat__item *item);
+
 /* A sender's: from now on it waits for room for a message of so many bytes too. */
 void leat__item_want_room(struct leat__item *item, size_t size);
 

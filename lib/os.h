@@ -308,30 +308,53 @@ size_t leat__os_watch_take(leat__file watch, struct leat__notice notices[], size
  * A bell is a descriptor that becomes readable when another process drops a token into it, and stays so until the tokens are taken. It has a
  * number, by which others in the same directory find it. */
 
-/* The caller owns it: another process's leat__os_bell_sweep leaves it alone until it is closed, by whatever reason. */
-int leat__os_bell_create(leat__file directory, uint64_t *number, leat__file *bell);
-void leat__os_bell_remove(leat__file directory, uint64_t number);
+struct leat__bell {
+    leat__file file; /* LEAT__NO_FILE: the process may have none; then others touch the objects' files */
+    uint64_t number; /* 0: none */
+    uint64_t device, inode; /* of its name */
+};
 
-/* LEAT__NO_FILE when there is none of that number. */
+#define LEAT__NO_TOKEN UINT64_MAX /* something that is none was dropped, or the tokens could not be read */
+
+/* The caller owns it: another process's leat__os_bell_sweep leaves it alone until it is closed, for whatever reason. LEAT_OK also where
+ * bells are not possible. */
+int leat__os_bell_create(leat__file directory, struct leat__bell *bell);
+
+/* Removes its name, if it is still its own. */
+void leat__os_bell_remove(leat__file directory, const struct leat__bell *bell);
+
+/* Has a watch (above) also notice when the bell's name is removed or given to something else; the number stands for that. */
+bool leat__os_bell_watch(leat__file directory, const struct leat__bell *bell, leat__file watch, int *number);
+
+/* Whether others find it by its name for certain. */
+bool leat__os_bell_is_found(leat__file directory, const struct leat__bell *bell);
+
+/* For others: LEAT__NO_FILE when there is none of that number. */
 leat__file leat__os_bell_open(leat__file directory, uint64_t number);
 
-/* Never waits; false when it is full. */
+/* Never waits; false when it is full, or its owner has gone. */
 bool leat__os_bell_ring(leat__file bell, uint64_t token);
 
-/* Takes tokens; fewer than max: no more were there. */
-size_t leat__os_bell_take(leat__file bell, uint64_t tokens[], size_t max);
+/* Takes at most LEAT__TOKENS tokens; fewer: there were no more. */
+#define LEAT__TOKENS 16
+size_t leat__os_bell_take(leat__file bell, uint64_t tokens[LEAT__TOKENS]);
 
-/* Removes a bell whose owner is dead; *status is what it was. False when the name is no bell's, or it has an owner. */
+/* Removes a bell whose owner is dead; *status is what it was. False when the name is no bell's, or its owner lives, or that is not known. */
 bool leat__os_bell_sweep(leat__file directory, const char *file_name, struct leat__file_status *status);
 
 /* --- Polling ---------------------------------------------------------------------------------------------------------- */
 
-/* A descriptor that is readable when one of these is. */
+/* A descriptor that is readable when one of these is; LEAT__NO_FILE among them is left out. */
 int leat__os_poll_open(const leat__file files[], size_t count, leat__file *poll);
 
-/* A descriptor that is readable from a time on; 0: never. */
+/* A descriptor that is readable from a time on; 0: never. False when it could not be set. */
 int leat__os_timer_open(leat__file *timer);
-void leat__os_timer_set(leat__file timer, uint64_t at_ns);
+bool leat__os_timer_set(leat__file timer, uint64_t at_ns);
+
+/* A descriptor that is readable while it is raised. Raising: false when that failed. */
+int leat__os_flag_open(leat__file *flag);
+bool leat__os_flag_raise(leat__file flag);
+void leat__os_flag_lower(leat__file flag);
 
 /* --- Memory -------------------------------------------------------------------------------------------------------- */
 

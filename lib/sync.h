@@ -146,6 +146,8 @@ static inline void leat__sync_wake(leat_waitable *object, bool all) {
 
 /* Takes a place among the listeners. LEAT_EBUSY when all are taken by handles that live. */
 int leat__sync_listen(leat_waitable *object, uint64_t doorbell, uint64_t token);
+/* Has it ring there from now on. */
+void leat__sync_listen_elsewhere(leat_waitable *object, uint64_t doorbell);
 void leat__sync_listen_no_more(leat_waitable *object);
 
 /* Says that this listener is to be rung; or not. The first is followed by a full fence and a look. */

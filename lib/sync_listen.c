@@ -38,6 +38,10 @@ int leat__sync_listen(leat_waitable *object, uint64_t doorbell, uint64_t token) 
     return leat__fail(LEAT_EBUSY, 0, "%d event loops wait for it already", LEAT__LISTENERS);
 }
 
+void leat__sync_listen_elsewhere(leat_waitable *object, uint64_t doorbell) {
+    leat__store_relaxed64(&object->page->listeners[object->listener - 1].doorbell, doorbell);
+}
+
 void leat__sync_listen_no_more(leat_waitable *object) {
     leat__sync_awake(object);
     leat__store_release32(&object->page->listeners[object->listener - 1].slot, 0);

@@ -32,6 +32,8 @@ int leat__linux_memfd(const char *name, unsigned flags);
 int leat__linux_inotify(int flags);
 int leat__linux_epoll(void);
 int leat__linux_timer(void);
+int leat__linux_event(void);
+int leat__linux_socket(int domain, int type);
 
 /* A descriptor that is not owned: it carries no lock, or is the caller's. */
 int leat__linux_open_plain(int directory, const char *path, int flags);
@@ -79,6 +81,12 @@ LEAT__UNCANCELLED(ssize_t, sendmsg, (int file, const struct msghdr *message, int
                   sendmsg(file, message, flags))
 LEAT__UNCANCELLED(ssize_t, recvmsg, (int file, struct msghdr *message, int flags),
                   recvmsg(file, message, flags))
+LEAT__UNCANCELLED(int, connect, (int file, const struct sockaddr *address, socklen_t size),
+                  connect(file, address, size))
+LEAT__UNCANCELLED(ssize_t, send, (int file, const void *data, size_t size, int flags),
+                  send(file, data, size, flags))
+LEAT__UNCANCELLED(int, recvmmsg, (int file, struct mmsghdr *messages, unsigned count, int flags),
+                  recvmmsg(file, messages, count, flags, NULL))
 LEAT__UNCANCELLED(int, sleep_until, (const struct timespec *until),
                   clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, until, NULL))
 LEAT__UNCANCELLED(ssize_t, getrandom, (void *buffer, size_t size, unsigned flags),

@@ -18,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/inotify.h>
 #include <sys/syscall.h>
 #include <sys/timerfd.h>
@@ -144,6 +145,14 @@ int leat__linux_epoll(void) {
 
 int leat__linux_timer(void) {
     OWNED(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
+}
+
+int leat__linux_event(void) {
+    OWNED(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+}
+
+int leat__linux_socket(int domain, int type) {
+    OWNED(socket(domain, type | SOCK_CLOEXEC, 0));
 }
 
 int leat__linux_open_plain(int directory, const char *path, int flags) {

@@ -1,8 +1,9 @@
 /* lib/os/linux/watch.c - watches: the kernel's word that somebody touched a file or let go of it (inotify).
  *
  * The watch is on the inode, so it works across containers that share the file system, and needs no file beside the object. It is
- * put on through /proc/self/fd, because the name may belong to another object by now. What is noticed stays in the descriptor until
+ * put on through /proc/thread-self/fd, because the name may belong to another object by now. What is noticed stays in the descriptor until
  * it is cleared: nothing that happens between a look and a sleep is lost. */
+#include <errno.h>
 #include <stdio.h>
 #include <sys/inotify.h>
 
@@ -26,7 +27,7 @@ leat__file leat__os_watch_open_many(void) {
 
 bool leat__os_watch_add(leat__file watch, leat__file *file, enum leat__touch touch, int *number) {
     char self[64];
-    snprintf(self, sizeof self, "/proc/self/fd/%d", *file);
+    snprintf(self, sizeof self, "/proc/thread-self/fd/%d", *file);
     uint32_t events = IN_CLOSE_WRITE | (touch == LEAT__TOUCH_READ ? IN_ACCESS : IN_MODIFY);
     *number = inotify_add_watch(watch, self, events | IN_MASK_ADD);
     if (*number < 0)
@@ -39,20 +40,33 @@ void leat__os_watch_remove(leat__file watch, int number) {
     (void)inotify_rm_watch(watch, number);
 }
 
+static struct leat__notice notice_of(const struct inotify_event *event) {
+    bool lost = (event->mask & IN_Q_OVERFLOW) != 0;
+    return (struct leat__notice){
+        .number = lost ? -1 : event->wd,
+        .closed = lost || (event->mask & IN_CLOSE_WRITE) != 0,
+        .touch = (event->mask & IN_ACCESS) != 0 ? LEAT__TOUCH_READ : LEAT__TOUCH_WRITE,
+    };
+}
+
+/* Where reading fails for no known reason, notices may be lost. */
 size_t leat__os_watch_take(leat__file watch, struct leat__notice notices[], size_t max) {
     _Alignas(struct inotify_event) char events[64 * sizeof(struct inotify_event)]; /* an open file's have no names */
     size_t count = 0, room = max < 64 ? max : 64;
-    for (ssize_t size; count == 0 && (size = leat__linux_read(watch, events, room * sizeof(struct inotify_event))) > 0;)
+    while (count == 0) { /* each turn: a signal came, or files were removed from the watch */
+        ssize_t size = leat__linux_read(watch, events, room * sizeof(struct inotify_event));
+        if (size < 0 && errno == EINTR)
+            continue;
+        if (size < 0 && errno != EAGAIN)
+            notices[count++] = (struct leat__notice){.number = -1, .closed = true};
+        if (size <= 0)
+            break;
         for (ssize_t at = 0; at < size;) {
             const struct inotify_event *event = (const void *)(events + at);
-            bool lost = (event->mask & IN_Q_OVERFLOW) != 0;
-            if ((event->mask & IN_IGNORED) == 0) /* a file was removed from the watch */
-                notices[count++] = (struct leat__notice){
-                    .number = lost ? -1 : event->wd,
-                    .closed = (event->mask & IN_CLOSE_WRITE) != 0 || lost,
-                    .touch = (event->mask & IN_ACCESS) != 0 ? LEAT__TOUCH_READ : LEAT__TOUCH_WRITE,
-                };
+            if ((event->mask & IN_IGNORED) == 0)
+                notices[count++] = notice_of(event);
             at += (ssize_t)(sizeof *event + event->len);
         }
+    }
     return count;
 }
