@@ -15,7 +15,7 @@ cc=${CC:-cc}
 flags="-std=c11 -O1 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -DLEAT_STATIC -fvisibility=hidden -I$source/include -I$source -I$source/tests"
 killed=0 failures=0
 
-for test in crash_points crash_round crash_step ring_exhaustive watch watch_threads sync sync_pi doorbell doorbell_many doorbell_wakes; do
+for test in crash_points crash_round crash_step ring_exhaustive watch watch_threads sync sync_pi doorbell doorbell_many doorbell_wakes hostile_doorbell; do
     file=$source/tests/$test.c
     [ -f "$file" ] || file=$source/tests/test_$test.c
     # shellcheck disable=SC2086
@@ -43,7 +43,7 @@ run() {
     watch | watch_threads) LEAT_WATCH_ONLY=$3 timeout 100 "$2" ;;
     sync) LEAT_SYNC_ONLY=$3 timeout 100 "$2" ;;
     sync_pi) LEAT_SYNC_PI_ONLY=$3 timeout 100 "$2" ;;
-    doorbell | doorbell_many | doorbell_wakes) LEAT_DOORBELL_ONLY=$3 timeout 100 "$2" ;;
+    doorbell | doorbell_many | doorbell_wakes | hostile_doorbell) LEAT_DOORBELL_ONLY=$3 timeout 100 "$2" ;;
     esac >"$work/log" 2>&1
 }
 
@@ -199,7 +199,10 @@ mutant pi_any_namespace $pi sync_pi "thread_numbers*" '/^int leat__pi_check/,/^}
 mutant doorbell_not_announced channels/doorbell_item.c doorbell "it_rings_once*" '/^static void announce_side(/,/^}/s/^    leat__side_announce(.*/    (void)item;/'
 mutant doorbell_not_disturbed channels/doorbell.c doorbell "a_channel_in_a_doorbell*" '/^void leat__doorbell_disturb(/,/^}/s/^    if (!item->armed)/    if (item != NULL)/'
 mutant doorbell_death_not_suspected channels/doorbell.c doorbell "what_becomes*" '/^static void suspect(/,/^}/{s/^    item->asks = true;/    (void)item;/;s/^    item->looks = LEAT__LOOKS;//;}'
-mutant doorbell_left_off_for_good channels/doorbell.c doorbell "who_leaves_off*" '/^void leat_doorbell_again(/,/^}/s/^    (void)leat__os_bell_ring.*/    (void)doorbell;/'
+mutant doorbell_left_off_for_good channels/doorbell.c doorbell "who_leaves_off*" '/^void leat_doorbell_again(/,/^}/s/^        doorbell->raised = .*/        doorbell->raised = true;/'
+mutant doorbell_name_not_watched channels/doorbell.c hostile_doorbell "a_ring_that*" '/^static void take_notices(/,/^}/s/^            look_at_bell(doorbell);/            (void)look_at_bell;/'
+mutant doorbell_nameless_announced channels/doorbell_item.c hostile_doorbell "a_bell_that_loses*" '/^void leat__item_do_without_bell(/,/^}/s/^        leat__store.*/        (void)item;/'
+mutant doorbell_limit_leaves_bell channels/doorbell.c hostile_doorbell "at_the_limit*" '/^static void close_descriptors(/,/^}/s/^        leat__os_bell_remove(.*/        (void)more;/'
 mutant doorbell_rung_only_by_wake channels/side.c doorbell "it_rings_once*" 's/^    if ((ticket & (LEAT__WATCHES | LEAT__LOOPS)) == 0)/    if ((ticket \& LEAT__WATCHES) == 0 || (ticket \& LEAT__LOOPS) != 0)/'
 mutant doorbell_not_touched channels/side.c doorbell "who_does_not_find*" 's/^    else if ((ticket & LEAT__LOOPS) == 0 || !ring_doorbell(side))/    else if ((ticket \& LEAT__LOOPS) == 0 || (ring_doorbell(side), false))/'
 mutant doorbell_rung_for_nothing channels/doorbell_item.c doorbell "who_wants_no_room*" '/^static void announce_side(/,/^}/s/^    bool news_only = .*/    bool news_only = false;/'
