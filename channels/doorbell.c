@@ -157,7 +157,8 @@ static void make_rung_ready(struct leat__item *item) {
     make_ready(item);
 }
 
-/* False when no doorbell like this one can have given it. Tokens of items that went mean nothing. */
+/* False when no doorbell like this one can have given it. Tokens of items that went mean
+ * nothing. */
 static bool take_token(leat_doorbell *doorbell, uint64_t token) {
     uint32_t number = (uint32_t)token - 1, generation = (uint32_t)(token >> 32);
     if (number >= doorbell->room || generation > doorbell->places[number].generation)
@@ -195,8 +196,8 @@ static size_t take_tokens(leat_doorbell *doorbell) {
     return taken;
 }
 
-/* Its name is gone, or is something else's: from now on files are touched. Whoever rang something else before is noticed by the look
- * at all channels. */
+/* Its name is gone, or is something else's: from now on files are touched. Whoever rang
+ * something else before is noticed by the look at all channels. */
 static void do_without_bell(leat_doorbell *doorbell) {
     doorbell->bell.number = 0;
     for (uint32_t place = 0; place < doorbell->room; place++)
@@ -237,7 +238,8 @@ static void take_notices(leat_doorbell *doorbell) {
 static void collect(leat_doorbell *doorbell) {
     bool again = doorbell->again;
     doorbell->again = false;
-    if ((take_tokens(doorbell) == 0 && !again) || ++doorbell->collections % TURNS_BETWEEN_NOTICES == 0) {
+    bool rung = take_tokens(doorbell) > 0 || again;
+    if (!rung || ++doorbell->collections % TURNS_BETWEEN_NOTICES == 0) {
         take_notices(doorbell);
         look_at_suspects(doorbell);
     }
@@ -352,7 +354,8 @@ static int watch_file(leat_doorbell *doorbell, struct leat__item *item) {
 
 static int take_place(leat_doorbell *doorbell, struct leat__item *item) {
     struct place *place = &doorbell->places[item->place];
-    int result = leat__item_say_where(item, doorbell->bell.number, (uint64_t)(place->generation + 1) << 32 | (item->place + 1));
+    uint64_t token = (uint64_t)(place->generation + 1) << 32 | (item->place + 1);
+    int result = leat__item_say_where(item, doorbell->bell.number, token);
     if (result != LEAT_OK)
         return result;
     result = watch_file(doorbell, item);
@@ -498,11 +501,12 @@ void leat__doorbell_disturb(struct leat__item *item) {
 /* One that others find and that is watched; after a few tries none. */
 static int open_bell(leat_doorbell *doorbell) {
     struct leat__bell *bell = &doorbell->bell;
-    for (int tries = 0; tries < BELLS_TRIED; tries++) { /* each turn: the name was removed at once, by somebody else */
+    for (int tries = 0; tries < BELLS_TRIED; tries++) { /* each turn: the name was removed at once */
         int result = leat__os_bell_create(doorbell->more.file, bell);
         if (result != LEAT_OK || bell->number == 0)
             return result;
-        bool watched = leat__os_bell_watch(doorbell->more.file, bell, doorbell->resource.watch, &doorbell->bell_watch);
+        bool watched = leat__os_bell_watch(doorbell->more.file, bell, doorbell->resource.watch,
+                                           &doorbell->bell_watch);
         if (watched && leat__os_bell_is_found(doorbell->more.file, bell))
             return LEAT_OK;
         leat__os_bell_remove(doorbell->more.file, bell);
@@ -524,19 +528,22 @@ static int open_descriptors(leat_doorbell *doorbell) {
     if (result == LEAT_OK)
         result = leat__os_flag_open(&more->poll);
     if (result == LEAT_OK)
-        result = leat__os_poll_open((leat__file[]){own->watch, own->timer, more->poll}, 3, &own->file);
+        result = leat__os_poll_open((leat__file[]){own->watch, own->timer, more->poll}, 3,
+                                    &own->file);
     if (result == LEAT_OK)
         result = open_bell(doorbell);
     own->bell = doorbell->bell.file;
     if (result == LEAT_OK)
-        result = leat__os_poll_open((leat__file[]){own->bell, own->watch, own->timer, more->poll}, 4, &own->poll);
+        result = leat__os_poll_open(
+            (leat__file[]){own->bell, own->watch, own->timer, more->poll}, 4, &own->poll);
     return result;
 }
 
 /* The watch last: that can take its time. */
 static void close_descriptors(const leat_doorbell *doorbell) {
     const struct leat__resource *own = &doorbell->resource, *more = &doorbell->more;
-    const leat__file files[] = {own->poll, own->file, own->timer, more->poll, own->bell, more->file, own->watch};
+    const leat__file files[] = {own->poll, own->file,  own->timer, more->poll,
+                                own->bell, more->file, own->watch};
     if (more->file != LEAT__NO_FILE)
         leat__os_bell_remove(more->file, &doorbell->bell);
     for (size_t i = 0; i < sizeof files / sizeof *files; i++)
@@ -591,7 +598,8 @@ int leat_doorbell_descriptor(const leat_doorbell *doorbell) {
 }
 
 void leat_doorbell_descriptors(const leat_doorbell *doorbell, int descriptors[2]) {
-    descriptors[0] = doorbell->resource.bell != LEAT__NO_FILE ? doorbell->resource.bell : doorbell->more.poll;
+    leat__file bell = doorbell->resource.bell;
+    descriptors[0] = bell != LEAT__NO_FILE ? bell : doorbell->more.poll;
     descriptors[1] = doorbell->resource.file;
 }
 

@@ -14,6 +14,10 @@
  * (tests/model/sleep.pml). Where the peer dies before it rings, the kernel's word that a file was closed takes its place. It comes shortly *before* the
  * dead one's locks are dropped: so a channel whose file was closed is looked at again a few times, at growing intervals up to 50 ms.
  *
+ * The bell's name can be removed or given to something else: the watch reports that, and all
+ * channels then say that there is no bell, and are looked at. What is no token, and tokens that
+ * cannot be read, have all of them looked at too.
+ *
  * Tokens are the item's place in a table and that place's generation, so that one that was under way when its item went means nothing.
  */
 #ifndef LEAT_CHANNELS_DOORBELL_H

@@ -118,7 +118,7 @@ int leat__side_open(struct leat__side *side, leat_lane *lane, const char *name, 
 
 void leat__side_close(struct leat__side *side) {
     leat__object_close(&side->object);
-    leat__os_watch_end(&side->watch); /* can take its time: by now nobody waits for this side's locks */
+    leat__os_watch_end(&side->watch); /* can take its time: nobody waits for this side's locks */
 }
 
 int leat__side_fail_forked(void) {
@@ -340,8 +340,9 @@ static int stay_awake(struct leat__side *side, const struct leat__wait *wait, ui
 }
 
 static void open_watch(struct leat__side *side) {
+    bool receives = !side->role->sends;
     (void)leat__os_watch_begin(&side->watch, &side->object.resource.file,
-                               side->role->sends ? LEAT__TOUCH_WRITE : LEAT__TOUCH_READ);
+                               receives ? LEAT__TOUCH_READ : LEAT__TOUCH_WRITE);
 }
 
 /* How long to sleep after a sleep in vain: longer and longer, as long as a watch tells of the peer's death. A first slice again when the

@@ -250,12 +250,14 @@ int leat__os_count_users(leat__file file, uint32_t *users);
 
 /* --- Watches ---------------------------------------------------------------------------------------------------------
  *
- * A watch reports that a process touched a file in the chosen way (leat__os_file_read or leat__os_file_write; access
- * through a mapping is no touch), or that a descriptor that could write to it was closed, for whatever reason: death
- * too. The kernel reports the closing *before* it drops that descriptor's locks.
+ * A watch reports that a process touched a file in the chosen way (leat__os_file_read or
+ * leat__os_file_write; access through a mapping is no touch), or that a descriptor that could write
+ * to it was closed, for whatever reason: death too. The kernel reports the closing *before* it
+ * drops that descriptor's locks.
  *
- * A thread sleeps on a watch of its own. All of a process's watches share one descriptor and one of the system's
- * instances (Linux: inotify), made with the first watch and closed with the last. */
+ * A thread sleeps on a watch of its own. All of a process's watches share one descriptor and one
+ * of the system's instances (Linux: inotify), made with the first watch and closed with the
+ * last. */
 
 enum leat__touch { LEAT__TOUCH_READ, LEAT__TOUCH_WRITE };
 
@@ -269,24 +271,28 @@ struct leat__watch {
     struct leat__watch *next, *next_asleep, *previous_asleep;
 };
 
-/* Starts. False when it cannot be had: the user has too many instances or watches (Linux: fs.inotify.max_user_instances,
- * max_user_watches), the process too many descriptors, or there is no /proc. May give the file another number. The watch stays where
- * it is in memory until its end. */
+/* Starts. False when it cannot be had: the user has too many instances or watches (Linux:
+ * fs.inotify.max_user_instances, max_user_watches), the process too many descriptors, or there
+ * is no /proc. May give the file another number. The watch stays where it is in memory until its
+ * end. */
 bool leat__os_watch_begin(struct leat__watch *watch, leat__file *file, enum leat__touch touch);
 
-/* Ends; nothing if it is off. After the file was closed: that of a process's last watch can take 20 ms. */
+/* Ends; nothing if it is off. After the file was closed: that of a process's last watch can take
+ * 20 ms. */
 void leat__os_watch_end(struct leat__watch *watch);
 
 /* Forgets what was reported; whether anything was closed. */
 bool leat__os_watch_clear(struct leat__watch *watch);
 
-/* Sleeps until something was reported since the watch was cleared. One thread for each watch. LEAT_OK (perhaps for no reason),
- * LEAT_ETIMEDOUT, LEAT_EINTR. With `leave` the thread may be cancelled in its sleep: then leave(context) runs as a cleanup
- * handler, after the watch was left. Without, it cannot be. */
-int leat__os_watch_wait(struct leat__watch *watch, uint64_t deadline_ns, void (*leave)(void *context), void *context);
+/* Sleeps until something was reported since the watch was cleared. One thread for each watch.
+ * LEAT_OK (perhaps for no reason), LEAT_ETIMEDOUT, LEAT_EINTR. With `leave` the thread may be
+ * cancelled in its sleep: then leave(context) runs as a cleanup handler, after the watch was
+ * left. Without, it cannot be. */
+int leat__os_watch_wait(struct leat__watch *watch, uint64_t deadline_ns,
+                        void (*leave)(void *context), void *context);
 
-/* Several files watched through one descriptor of the caller's, which becomes readable when there are notices. LEAT__NO_FILE as
- * above. */
+/* Several files watched through one descriptor of the caller's, which becomes readable when
+ * there are notices. LEAT__NO_FILE as above. */
 leat__file leat__os_watch_open_many(void);
 
 /* Also notices touches and closings of this file; gives the number that stands for it, the same for every open file of the same inode. May
@@ -309,22 +315,24 @@ size_t leat__os_watch_take(leat__file watch, struct leat__notice notices[], size
  * number, by which others in the same directory find it. */
 
 struct leat__bell {
-    leat__file file; /* LEAT__NO_FILE: the process may have none; then others touch the objects' files */
+    leat__file file; /* LEAT__NO_FILE: others touch the objects' files instead */
     uint64_t number; /* 0: none */
     uint64_t device, inode; /* of its name */
 };
 
-#define LEAT__NO_TOKEN UINT64_MAX /* something that is none was dropped, or the tokens could not be read */
+#define LEAT__NO_TOKEN UINT64_MAX /* what was dropped is none, or could not be read */
 
-/* The caller owns it: another process's leat__os_bell_sweep leaves it alone until it is closed, for whatever reason. LEAT_OK also where
- * bells are not possible. */
+/* The caller owns it: another process's leat__os_bell_sweep leaves it alone until it is closed,
+ * for whatever reason. LEAT_OK also where bells are not possible. */
 int leat__os_bell_create(leat__file directory, struct leat__bell *bell);
 
 /* Removes its name, if it is still its own. */
 void leat__os_bell_remove(leat__file directory, const struct leat__bell *bell);
 
-/* Has a watch (above) also notice when the bell's name is removed or given to something else; the number stands for that. */
-bool leat__os_bell_watch(leat__file directory, const struct leat__bell *bell, leat__file watch, int *number);
+/* Has a watch (above) also notice when the bell's name is removed or given to something else;
+ * the number stands for that. */
+bool leat__os_bell_watch(leat__file directory, const struct leat__bell *bell, leat__file watch,
+                         int *number);
 
 /* Whether others find it by its name for certain. */
 bool leat__os_bell_is_found(leat__file directory, const struct leat__bell *bell);
@@ -339,7 +347,8 @@ bool leat__os_bell_ring(leat__file bell, uint64_t token);
 #define LEAT__TOKENS 16
 size_t leat__os_bell_take(leat__file bell, uint64_t tokens[LEAT__TOKENS]);
 
-/* Removes a bell whose owner is dead; *status is what it was. False when the name is no bell's, or its owner lives, or that is not known. */
+/* Removes a bell whose owner is dead; *status is what it was. False when the name is no bell's,
+ * or its owner lives, or that is not known. */
 bool leat__os_bell_sweep(leat__file directory, const char *file_name, struct leat__file_status *status);
 
 /* --- Polling ---------------------------------------------------------------------------------------------------------- */

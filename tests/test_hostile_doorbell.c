@@ -1,6 +1,7 @@
-/* test_hostile_doorbell.c - what strangers and hostile peers can do to a loop that waits with a doorbell: any bytes dropped
- * into its bell, its bell's name taken away or given to something else, any value in the words that say where to ring, locks on
- * any byte. No honest sender's message is missed, no call is without end. LEAT_TEST_SEED repeats a run. */
+/* test_hostile_doorbell.c - what strangers and hostile peers can do to a loop that waits with a
+ * doorbell: any bytes dropped into its bell, its bell's name taken away or given to something
+ * else, any value in the words that say where to ring, locks on any byte. No honest sender's
+ * message is missed, no call is without end. LEAT_TEST_SEED repeats a run. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -30,7 +31,7 @@ static uint64_t any(void) {
     return harness_random(&random_state);
 }
 
-/* --- Bells, from outside ------------------------------------------------------------------------------------ */
+/* --- Bells, from outside ---------------------------------------------------------------------- */
 
 /* The path of the only bell, or an empty text; gives their number. */
 static unsigned find_bell(char path[300]) {
@@ -62,7 +63,7 @@ static int bind_at(const char *path) {
     return made;
 }
 
-/* --- A loop with a receiver, and its honest sender ----------------------------------------------------------- */
+/* --- A loop with a receiver, and its honest sender -------------------------------------------- */
 
 struct loop {
     leat_doorbell *doorbell;
@@ -104,7 +105,7 @@ static void go_to_sleep(struct loop *loop) {
         take_marks(loop->doorbell, loop->pair.rx);
 }
 
-/* --- Any bytes ---------------------------------------------------------------------------------------------- */
+/* --- Any bytes -------------------------------------------------------------------------------- */
 
 static void drop_anything(int bell) {
     char bytes[64];
@@ -209,7 +210,7 @@ static void more_rings_than_a_bell_holds_are_all_noticed(void **state) {
     leat_doorbell_close(doorbell);
 }
 
-/* --- The name ----------------------------------------------------------------------------------------------- */
+/* --- The name --------------------------------------------------------------------------------- */
 
 enum { REMOVED, RENAMED, BY_SOCKET, BY_PIPE, BY_FILE, BY_DIRECTORY, ENDS };
 
@@ -236,7 +237,8 @@ static void clear_away(const char *path) {
     (void)unlink(other);
 }
 
-/* Noticed while the loop sleeps; by a sender that has found the bell before, and by one that looks for it afterwards. */
+/* Noticed while the loop sleeps; by a sender that has found the bell before, and by one that
+ * looks for it afterwards. */
 static void a_bell_that_loses_its_name_hides_no_message(void **state) {
     (void)state;
     for (int how = REMOVED; how < ENDS; how++)
@@ -254,7 +256,8 @@ static void a_bell_that_loses_its_name_hides_no_message(void **state) {
             }
             close_pair(&loop.pair);
             leat_doorbell_close(loop.doorbell);
-            assert_int_equal(access(loop.bell, F_OK) == 0, how > RENAMED); /* what is not its own stays */
+            assert_int_equal(access(loop.bell, F_OK) == 0,
+                             how > RENAMED); /* what is not its own stays */
             close(stranger);
             clear_away(loop.bell);
         }
@@ -303,7 +306,7 @@ static void an_event_is_noticed_without_a_bell(void **state) {
     leat_doorbell_close(doorbell);
 }
 
-/* --- Where bells cannot be had ------------------------------------------------------------------------------ */
+/* --- Where bells cannot be had ---------------------------------------------------------------- */
 
 static void forbid_sockets(int error) {
     struct sock_filter code[] = {
@@ -319,8 +322,9 @@ static void forbid_sockets(int error) {
 
 static int wait_without_sockets(void *context) {
     forbid_sockets(*(int *)context);
-    struct loop loop = {.doorbell = open_doorbell(),
-                        .pair = {open_sender("without", &sleeps), open_receiver("without", &sleeps)}};
+    struct loop loop = {
+        .doorbell = open_doorbell(),
+        .pair = {open_sender("without", &sleeps), open_receiver("without", &sleeps)}};
     assert_ok(leat_doorbell_add_receiver(loop.doorbell, loop.pair.rx, loop.pair.rx));
     for (int i = 0; i < 3; i++) {
         go_to_sleep(&loop);
@@ -413,9 +417,10 @@ static void a_doorbell_that_is_closed_elsewhere_leaves_no_bell(void **state) {
     harness_wait_ok(harness_spawn(close_elsewhere, NULL));
 }
 
-/* --- Hostile peers ------------------------------------------------------------------------------------------ */
+/* --- Hostile peers ---------------------------------------------------------------------------- */
 
-/* The receiver's page as a hostile receiver writes it: where to ring, with what, and how it sleeps. */
+/* The receiver's page as a hostile receiver writes it: where to ring, with what, and how it
+ * sleeps. */
 static void write_anything(struct leat__role_page *page, uint64_t bell_number) {
     static const uint32_t flags[] = {0, LEAT__WATCHES, LEAT__WATCHES | LEAT__LOOPS, LEAT__LOOPS,
                                      LEAT__WATCHES | LEAT__LOOPS | LEAT__NEWS};
@@ -426,7 +431,8 @@ static void write_anything(struct leat__role_page *page, uint64_t bell_number) {
     leat__store_relaxed32(&page->rung, (uint32_t)any());
 }
 
-/* Whoever sends to a hostile receiver rings where that says: into the bell of an honest loop too. */
+/* Whoever sends to a hostile receiver rings where that says: into the bell of an honest loop
+ * too. */
 static void any_value_in_the_words_of_a_bell_hides_no_message(void **state) {
     (void)state;
     random_state = harness_seed();
@@ -447,8 +453,8 @@ static void any_value_in_the_words_of_a_bell_hides_no_message(void **state) {
     close_loop(&loop);
 }
 
-/* A hostile sender of a channel in the loop changes all that is its own while the loop looks: calls end, and the honest
- * channel is served. */
+/* A hostile sender of a channel in the loop changes all that is its own while the loop looks:
+ * calls end, and the honest channel is served. */
 static void a_hostile_peer_in_a_loop_holds_up_no_other(void **state) {
     (void)state;
     random_state = harness_seed();
@@ -459,7 +465,8 @@ static void a_hostile_peer_in_a_loop_holds_up_no_other(void **state) {
     size_t size;
     for (int round = 0; round < 2000; round++) {
         struct leat__role_page *page = hostile.tx->side.own;
-        leat__u32 *const words[] = {&page->bell, &page->waiting, &page->rung, &page->opened, &page->closed, &page->hot, &page->plain};
+        leat__u32 *const words[] = {&page->bell,   &page->waiting, &page->rung, &page->opened,
+                                    &page->closed, &page->hot,     &page->plain};
         leat__store_relaxed32(words[any() % 7], (uint32_t)any());
         write_anything(page, any());
         send_text(loop.pair.tx, "x");
@@ -480,7 +487,8 @@ static int lock_everything(void *context) {
     DIR *list = opendir(harness_directory());
     for (struct dirent *entry; (entry = readdir(list)) != NULL;) {
         int file = openat(dirfd(list), entry->d_name, O_RDWR | O_CLOEXEC | O_NONBLOCK);
-        struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = (off_t)1 << 62, .l_len = 64};
+        struct flock lock = {
+            .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = (off_t)1 << 62, .l_len = 64};
         for (int i = 0; file >= 0 && i < 64; i++) { /* those that are free */
             lock.l_start = ((off_t)1 << 62) + i;
             lock.l_len = 1;

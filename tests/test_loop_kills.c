@@ -69,7 +69,7 @@ static void report_times(struct times *times, const char *what) {
     free(times->values);
 }
 
-/* The pipes of doorbells whose owners were killed are all that may be left. */
+/* The bells of doorbells whose owners were killed are all that may be left. */
 static void require_nothing_left(void) {
     assert_ok(leat_gc(LEAT_LOCAL, NULL, NULL));
     assert_int_equal(harness_names_left(), 0);

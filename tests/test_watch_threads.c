@@ -17,7 +17,8 @@
 
 enum { THREADS = 100, FILES = 4 };
 
-static const leat_channel_options least = {.capacity = LEAT_CAPACITY_MIN, .waiting = LEAT_WAITING_SLEEP};
+static const leat_channel_options least = {.capacity = LEAT_CAPACITY_MIN,
+                                           .waiting = LEAT_WAITING_SLEEP};
 
 /* How many inotify instances this process has. */
 static unsigned count_instances(void) {
@@ -34,7 +35,7 @@ static unsigned count_instances(void) {
     return count;
 }
 
-/* --- Receivers, each in a thread ---------------------------------------------------------------------------- */
+/* --- Receivers, each in a thread -------------------------------------------------------------- */
 
 struct sleeper {
     leat_sender *tx;
@@ -61,7 +62,8 @@ static void start_threads(struct sleeper sleepers[THREADS], const char *prefix) 
     for (int i = 0; i < THREADS; i++) {
         char name[40];
         snprintf(name, sizeof name, "%s-%d", prefix, i);
-        sleepers[i] = (struct sleeper){.tx = open_sender(name, &least), .rx = open_receiver(name, &least)};
+        sleepers[i] =
+            (struct sleeper){.tx = open_sender(name, &least), .rx = open_receiver(name, &least)};
         assert_int_equal(pthread_create(&sleepers[i].thread, NULL, receive_all, &sleepers[i]), 0);
     }
 }
@@ -94,7 +96,8 @@ static void do_nothing(int signal_number) {
     (void)signal_number;
 }
 
-/* Some at once, after pauses in which all of them fall asleep or some do. Signals make leaders leave. */
+/* Some at once, after pauses in which all of them fall asleep or some do. Signals make leaders
+ * leave. */
 static void no_sleeper_misses_a_message(void **state) {
     (void)state;
     static struct sleeper sleepers[THREADS];
@@ -118,7 +121,7 @@ static void no_sleeper_misses_a_message(void **state) {
     end_threads(sleepers);
 }
 
-/* --- Deaths ------------------------------------------------------------------------------------------------- */
+/* --- Deaths ----------------------------------------------------------------------------------- */
 
 /* Holds the senders of the others' channels, and sleeps on as many channels of its own. */
 static int sleep_with_many(void *context) {
@@ -175,12 +178,12 @@ static void all_peers_of_a_killed_process_with_many_sleepers_are_told(void **sta
         told_us[i] = sleepers[i].got - now;
     }
     qsort(told_us, THREADS, sizeof *told_us, by_time);
-    print_message("told after %.1f ms, half of them after %.1f, the last after %.1f\n", told_us[0] / 1e3,
-                  told_us[THREADS / 2] / 1e3, told_us[THREADS - 1] / 1e3);
+    print_message("told after %.1f ms, half of them after %.1f, the last after %.1f\n",
+                  told_us[0] / 1e3, told_us[THREADS / 2] / 1e3, told_us[THREADS - 1] / 1e3);
     assert_ok(leat_gc(LEAT_LOCAL, NULL, NULL)); /* the dead one's own channels */
 }
 
-/* --- The watches themselves --------------------------------------------------------------------------------- */
+/* --- The watches themselves ------------------------------------------------------------------- */
 
 struct watched {
     leat__file file;
@@ -299,7 +302,8 @@ static void lost_notices_wake_every_sleeper(void **state) {
         unwatch_file(&files[i]);
 }
 
-/* The same inode twice, as a sender and a receiver of one process have it: each is woken in its own way only. */
+/* The same inode twice, as a sender and a receiver of one process have it: each is woken in its
+ * own way only. */
 static void two_watches_of_a_file_are_told_apart(void **state) {
     (void)state;
     static struct watched write, read;
@@ -320,7 +324,8 @@ static void two_watches_of_a_file_are_told_apart(void **state) {
 static int sleep_in_a_child(void *context) {
     struct watched *inherited = context, own;
     assert_int_equal(count_instances(), 0);
-    assert_leat(leat__os_watch_wait(&inherited->watch, SOON, NULL, NULL), LEAT_OK); /* it is not the child's */
+    assert_leat(leat__os_watch_wait(&inherited->watch, SOON, NULL, NULL),
+                LEAT_OK); /* it is not the child's */
     leat__os_watch_end(&inherited->watch);
     watch_file(&own, FILES);
     assert_int_equal(count_instances(), 1);

@@ -15,9 +15,16 @@
  * other parts of the loop get their turn, calls leat_doorbell_again: then the descriptor stays readable.
  *
  * What it costs. Nothing while the loop has something to do: peers ring only for a channel that was announced, and once. Neither memory nor time
- * depends on channels that are idle. Ringing is a write into a pipe, found in the user's local directory; where the peer
- * cannot find it (another user's, another container's) it is a read or a write of the object's file, which the kernel reports, and takes 10 %
- * longer.
+ * depends on channels that are idle. Ringing sends eight bytes to a socket, found in the user's
+ * local directory; where the peer cannot find it (another user's, another container's, its name was
+ * removed, sockets are forbidden) it is a read or a write of the object's file, which the kernel
+ * reports, and takes 10 % longer. Bytes that strangers send to the socket cost one look at all
+ * channels.
+ *
+ * What it takes: seven descriptors (one of them shared by all handles of the process that use the
+ * local directory), an inotify instance of its own and a watch for each channel. A user has 128
+ * instances by default (fs.inotify.max_user_instances). Threads that wait in calls share one
+ * instance for each process.
  *
  * Before it sleeps. How a channel waits is its `waiting` option, as in calls. ADAPTIVE, the default: after it had something the descriptor stays readable for as
  * long as looking has paid lately, at most the channel's spin_us; meanwhile the loop turns, and serves everything else. SLEEP: it is announced at once. Channels that
@@ -33,7 +40,8 @@
  *
  * Thread safety: a doorbell and what was added to it belong to one thread at a time. Fork: a child cannot use its parent's (LEAT_EFORKED); it
  * should close it, after the handles in it. Signals: nothing here may be called from a handler. Blocking: nothing here waits, but
- * leat_doorbell_close and the first add can take some milliseconds in the kernel.
+ * leat_doorbell_close can take some milliseconds in the kernel, in which no other call waits for
+ * it.
  */
 #ifndef LEAT_DOORBELL_H
 #define LEAT_DOORBELL_H
@@ -47,8 +55,8 @@ extern "C" {
 
 typedef struct leat_doorbell leat_doorbell;
 
-/* A doorbell without channels. LEAT_ENOMEM, LEAT_ELIMIT (it takes five descriptors and one inotify instance), LEAT_EACCES and LEAT_EUNTRUSTED when the
- * local directory cannot be used. */
+/* A doorbell without channels. LEAT_ENOMEM, LEAT_ELIMIT (descriptors, or inotify instances),
+ * LEAT_EACCES and LEAT_EUNTRUSTED when the local directory cannot be used. */
 LEAT_API LEAT_CHECKED int leat_doorbell_open(leat_doorbell **doorbell);
 
 /* Forgets all that was added, and leaves. NULL is allowed. */

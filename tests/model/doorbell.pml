@@ -8,7 +8,7 @@
  * The timer that looks at a channel again after a notice may run out at any moment, but the last time not before the lock was dropped: it is given 61 ms for that.
  *
  * Left out: senders in a loop, who wait for room with the same code; hot senders and successors (sleep.pml); files that are touched instead of a token, which
- * are notices that always make ready; tokens of items that went; a pipe that is full.
+ * are notices that always make ready; tokens of items that went; a bell that is full or lost, which are files that are touched.
  *
  * -DBUG_... leaves one thing out or does it wrongly; Spin must find the loop asleep or an assertion violated:
  *     BUG_NO_FENCE_LOOP     [S1] between the announcement and the look

@@ -1,16 +1,19 @@
-/* lib/os/linux/bell.c - bells: datagram sockets into which tokens are dropped, for threads that wait in
- * poll or epoll.
+/* lib/os/linux/bell.c - bells: datagram sockets into which tokens are dropped, for threads that
+ * wait in poll or epoll.
  *
- * A socket of the local directory, because other processes have to find it by its name (an eventfd has
- * none), and because of what a stranger can do to a named pipe: read tokens away, or write a byte that
- * shifts all tokens behind it. Only its owner reads from a socket, and a datagram arrives whole. Whoever
- * cannot ring it (it is full, has another name, belongs to another user) touches the object's file.
+ * A socket of the local directory, because other processes have to find it by its name (an eventfd
+ * has none), and because of what a stranger can do to a named pipe: read tokens away, or write a
+ * byte that shifts all tokens behind it. Only its owner reads from a socket, and a datagram arrives
+ * whole. Whoever cannot ring it (it is full, has another name, belongs to another user) touches the
+ * object's file.
  *
- * A dead owner's socket refuses connections: so what killed processes left behind is known without a lock.
- * A sweep that meets a socket between its making and its binding takes it for a dead one's and removes
- * the name: the owner notices that it has lost its name, and tries another or does without.
+ * A dead owner's socket refuses connections: so what killed processes left behind is known without
+ * a lock. A sweep that meets a socket between its making and its binding takes it for a dead one's
+ * and removes the name: the owner notices that it has lost its name, and tries another or does
+ * without.
  *
- * The paths of sockets have 107 bytes at most, and lead through /proc to the directory's descriptor. */
+ * The paths of sockets have 107 bytes at most, and lead through /proc to the directory's
+ * descriptor. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -33,7 +36,8 @@ static void name_of(uint64_t number, char name[NAME_SIZE]) {
 
 static struct sockaddr_un address_of(leat__file directory, const char *name) {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    snprintf(address.sun_path, sizeof address.sun_path, "/proc/thread-self/fd/%d/%s", directory, name);
+    snprintf(address.sun_path, sizeof address.sun_path, "/proc/thread-self/fd/%d/%s", directory,
+             name);
     return address;
 }
 
@@ -41,10 +45,11 @@ static leat__file make_socket(void) {
     return leat__linux_socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK);
 }
 
-/* --- Owners ----------------------------------------------------------------------------------------------- */
+/* --- Owners ----------------------------------------------------------------------------------- */
 
 /* What the name stands for: LEAT__YES, this bell; LEAT__NO, something else or nothing. */
-static enum leat__answer names(leat__file directory, const char *name, const struct leat__bell *bell) {
+static enum leat__answer names(leat__file directory, const char *name,
+                               const struct leat__bell *bell) {
     struct stat status;
     if (fstatat(directory, name, &status, AT_SYMLINK_NOFOLLOW) != 0)
         return errno == ENOENT ? LEAT__NO : LEAT__UNKNOWN;
@@ -54,7 +59,8 @@ static enum leat__answer names(leat__file directory, const char *name, const str
 /* The mode of a socket's name is what fchmod gave the socket, without what the umask forbids. */
 static int permit(leat__file directory, const char *name, struct leat__bell *bell) {
     struct stat status;
-    if (fchmodat(directory, name, 0600, 0) != 0 || fstatat(directory, name, &status, AT_SYMLINK_NOFOLLOW) != 0)
+    if (fchmodat(directory, name, 0600, 0) != 0 ||
+        fstatat(directory, name, &status, AT_SYMLINK_NOFOLLOW) != 0)
         return errno;
     bell->device = status.st_dev;
     bell->inode = status.st_ino;
@@ -64,12 +70,14 @@ static int permit(leat__file directory, const char *name, struct leat__bell *bel
 /* 0 or an error; EADDRINUSE: the number is taken. */
 static int give_name(leat__file directory, struct leat__bell *bell) {
     char name[NAME_SIZE];
-    if (leat__linux_getrandom(&bell->number, sizeof bell->number, GRND_NONBLOCK) != (ssize_t)sizeof bell->number)
+    if (leat__linux_getrandom(&bell->number, sizeof bell->number, GRND_NONBLOCK) !=
+        (ssize_t)sizeof bell->number)
         bell->number = leat__os_now() * UINT64_C(0x9e3779b97f4a7c15) + leat__os_process();
     bell->number |= bell->number == 0;
     name_of(bell->number, name);
     struct sockaddr_un address = address_of(directory, name);
-    if (fchmod(bell->file, 0600) != 0 || bind(bell->file, (const struct sockaddr *)&address, sizeof address) != 0)
+    if (fchmod(bell->file, 0600) != 0 ||
+        bind(bell->file, (const struct sockaddr *)&address, sizeof address) != 0)
         return errno;
     int error = permit(directory, name, bell);
     if (error != 0)
@@ -77,10 +85,11 @@ static int give_name(leat__file directory, struct leat__bell *bell) {
     return error;
 }
 
-/* Where sockets are forbidden to the process, or not possible in the directory, or there is no /proc: then others touch files. */
+/* Where sockets are forbidden to the process, or not possible in the directory, or there is no
+ * /proc: then others touch files. */
 static bool does_without(bool has_socket, int error) {
-    return error == EPERM || error == EOPNOTSUPP || error == ENOENT || error == ENOSYS || error == EAFNOSUPPORT ||
-           error == EPROTONOSUPPORT || (error == EACCES && !has_socket);
+    return error == EPERM || error == EOPNOTSUPP || error == ENOENT || error == ENOSYS ||
+           error == EAFNOSUPPORT || error == EPROTONOSUPPORT || (error == EACCES && !has_socket);
 }
 
 int leat__os_bell_create(leat__file directory, struct leat__bell *bell) {
@@ -95,14 +104,18 @@ int leat__os_bell_create(leat__file directory, struct leat__bell *bell) {
         leat__os_file_close(bell->file);
     }
     *bell = (struct leat__bell){.file = LEAT__NO_FILE};
-    return does_without(has_socket, error) ? LEAT_OK : leat__fail_system(error, "cannot make a socket to be woken by");
+    return does_without(has_socket, error)
+               ? LEAT_OK
+               : leat__fail_system(error, "cannot make a socket to be woken by");
 }
 
-bool leat__os_bell_watch(leat__file directory, const struct leat__bell *bell, leat__file watch, int *number) {
+bool leat__os_bell_watch(leat__file directory, const struct leat__bell *bell, leat__file watch,
+                         int *number) {
     char name[NAME_SIZE];
     name_of(bell->number, name);
     struct sockaddr_un address = address_of(directory, name);
-    *number = inotify_add_watch(watch, address.sun_path, IN_ATTRIB | IN_MOVE_SELF | IN_DELETE_SELF | IN_DONT_FOLLOW);
+    *number = inotify_add_watch(watch, address.sun_path,
+                                IN_ATTRIB | IN_MOVE_SELF | IN_DELETE_SELF | IN_DONT_FOLLOW);
     return *number >= 0;
 }
 
@@ -140,7 +153,7 @@ size_t leat__os_bell_take(leat__file bell, uint64_t tokens[LEAT__TOKENS]) {
     return errno != EAGAIN && errno != EINTR;
 }
 
-/* --- Others ----------------------------------------------------------------------------------------------- */
+/* --- Others ----------------------------------------------------------------------------------- */
 
 leat__file leat__os_bell_open(leat__file directory, uint64_t number) {
     char name[NAME_SIZE];
@@ -169,12 +182,15 @@ static bool is_abandoned(leat__file directory, const char *file_name) {
     leat__file probe = make_socket();
     if (probe < 0)
         return false;
-    bool refused = leat__linux_connect(probe, (const struct sockaddr *)&address, sizeof address) != 0 && errno == ECONNREFUSED;
+    bool refused =
+        leat__linux_connect(probe, (const struct sockaddr *)&address, sizeof address) != 0 &&
+        errno == ECONNREFUSED;
     leat__os_file_close(probe);
     return refused;
 }
 
-bool leat__os_bell_sweep(leat__file directory, const char *file_name, struct leat__file_status *status) {
+bool leat__os_bell_sweep(leat__file directory, const char *file_name,
+                         struct leat__file_status *status) {
     struct stat raw;
     if (strncmp(file_name, PREFIX, strlen(PREFIX)) != 0 || strlen(file_name) >= NAME_SIZE ||
         fstatat(directory, file_name, &raw, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISSOCK(raw.st_mode) ||
@@ -189,7 +205,7 @@ bool leat__os_bell_sweep(leat__file directory, const char *file_name, struct lea
     return unlinkat(directory, file_name, 0) == 0;
 }
 
-/* --- Several descriptors as one --------------------------------------------------------------------------- */
+/* --- Several descriptors as one --------------------------------------------------------------- */
 
 int leat__os_poll_open(const leat__file files[], size_t count, leat__file *poll) {
     leat__file made = leat__linux_epoll();

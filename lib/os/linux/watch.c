@@ -1,8 +1,9 @@
 /* lib/os/linux/watch.c - watches: the kernel's word that somebody touched a file or let go of it (inotify).
  *
  * The watch is on the inode, so it works across containers that share the file system, and needs no file beside the object. It is
- * put on through /proc/thread-self/fd, because the name may belong to another object by now. What is noticed stays in the descriptor until
- * it is cleared: nothing that happens between a look and a sleep is lost. */
+ * put on through /proc/thread-self/fd, because the name may belong to another object by now.
+ * What is noticed stays in the descriptor until it is cleared: nothing that happens between a
+ * look and a sleep is lost. */
 #include <errno.h>
 #include <stdio.h>
 #include <sys/inotify.h>

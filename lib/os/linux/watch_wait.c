@@ -1,22 +1,25 @@
-/* lib/os/linux/watch_wait.c - threads that sleep until the kernel reports that a file was touched or closed.
+/* lib/os/linux/watch_wait.c - threads that sleep until the kernel reports that a file was touched
+ * or closed.
  *
- * A user has 128 inotify instances, so a process has one, for all of its threads. One of the threads that
- * sleep is the *leader*: it sleeps on the instance. The others sleep on a futex of their own. The leader
- * takes what the kernel reports, notes it at each watch that it concerns, and wakes the threads that sleep
- * there. A leader that stops sleeping, for whatever reason, makes another sleeper the leader.
+ * A user has 128 inotify instances, so a process has one, for all of its threads. One of the
+ * threads that sleep is the *leader*: it sleeps on the instance. The others sleep on a futex of
+ * their own. The leader takes what the kernel reports, notes it at each watch that it concerns, and
+ * wakes the threads that sleep there. A leader that stops sleeping, for whatever reason, makes
+ * another sleeper the leader.
  *
- *     noted    bits of `state`: what was reported since the watch was cleared, whether or not a thread sleeps
+ *     noted    bits of `state`: what was reported since the watch was cleared
  *     leads    a bit of `state`: this thread is the leader
  *
- * All of this changes under the process's fork lock only; the futex reads `state` without it. So nothing is
- * lost between a look at `state` and the sleep: a change before the sleep keeps the kernel from putting the
- * thread to sleep. What is reported while no thread sleeps stays in the instance until the next one comes.
+ * All of this changes under the process's fork lock only; the futex reads `state` without it. So
+ * nothing is lost between a look at `state` and the sleep: a change before the sleep keeps the
+ * kernel from putting the thread to sleep. What is reported while no thread sleeps stays in the
+ * instance until the next one comes.
  *
  * A leader that is killed alone does not exist. One that is cancelled leaves by leave_hub, as every
  * sleeper does; threads are cancelled in the system call that sleeps, and nowhere else.
  *
- * A forked child has no instance: the descriptor is closed there, and the first use begins anew. Watches of
- * the parent are recognised by their epoch, and are of no concern to the child.
+ * A forked child has no instance: the descriptor is closed there, and the first use begins anew.
+ * Watches of the parent are recognised by their epoch, and are of no concern to the child.
  *
  * The instance is made for the first watch and closed with the last. */
 #include <errno.h>
@@ -36,9 +39,9 @@
 #define NOTED (TOUCHED | CLOSED)
 #define LEADS UINT32_C(4)
 
-#define BUCKETS 256u            /* by the file's number in the instance */
-#define AT_ONCE 64              /* notices taken from the kernel by one call */
-#define CALLS_MOST 512          /* of these: more than the kernel keeps for an instance */
+#define BUCKETS 256u /* by the file's number in the instance */
+#define AT_ONCE 64 /* notices taken from the kernel by one call */
+#define CALLS_MOST 512 /* of these: more than the kernel keeps for an instance */
 #define NAP_NS UINT64_C(2000000) /* where the system call that sleeps fails for no known reason */
 
 /* Under the fork lock. */
@@ -52,7 +55,7 @@ static struct {
     struct leat__watch *leader;
 } hub;
 
-/* --- Notes ------------------------------------------------------------------------------------------------ */
+/* --- Notes ------------------------------------------------------------------------------------ */
 
 static void wake(struct leat__watch *watch) {
     syscall(SYS_futex, &watch->state.word, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
@@ -95,7 +98,7 @@ static void take_notices(void) {
     }
 }
 
-/* --- The instance ----------------------------------------------------------------------------------------- */
+/* --- The instance ----------------------------------------------------------------------------- */
 
 /* Holds, and sees to it that what is there is this process's. */
 static void hold(void) {
@@ -122,8 +125,8 @@ static bool open_instance(void) {
     return hub.open;
 }
 
-/* If it has no watch any more: the caller closes what is returned when it does not hold. That takes the
- * kernel up to 20 ms. */
+/* If it has no watch any more: the caller closes what is returned when it does not hold. That
+ * takes the kernel up to 20 ms. */
 static leat__file give_up_instance(void) {
     leat__file instance = hub.resource.file;
     if (!hub.open || hub.count > 0)
@@ -134,14 +137,15 @@ static leat__file give_up_instance(void) {
     return instance;
 }
 
-/* --- Watches ---------------------------------------------------------------------------------------------- */
+/* --- Watches ---------------------------------------------------------------------------------- */
 
 static bool is_ours(const struct leat__watch *watch) {
     return watch->on && hub.open && watch->epoch == hub.epoch;
 }
 
 static bool begin(struct leat__watch *watch, leat__file *file) {
-    if (!open_instance() || !leat__os_watch_add(hub.resource.file, file, watch->touch, &watch->number))
+    if (!open_instance() ||
+        !leat__os_watch_add(hub.resource.file, file, watch->touch, &watch->number))
         return false;
     struct leat__watch **bucket = &hub.buckets[(unsigned)watch->number % BUCKETS];
     watch->next = *bucket;
@@ -186,7 +190,8 @@ void leat__os_watch_end(struct leat__watch *watch) {
     leat__os_file_close(unused);
 }
 
-/* Only the leader takes from the instance: if another thread did, the leader would go on sleeping. */
+/* Only the leader takes from the instance: if another thread did, the leader would go on
+ * sleeping. */
 bool leat__os_watch_clear(struct leat__watch *watch) {
     hold();
     if (is_ours(watch) && hub.leader == NULL)
@@ -197,7 +202,7 @@ bool leat__os_watch_clear(struct leat__watch *watch) {
     return (state & CLOSED) != 0;
 }
 
-/* --- Sleeping --------------------------------------------------------------------------------------------- */
+/* --- Sleeping --------------------------------------------------------------------------------- */
 
 static void lead(struct leat__watch *watch) {
     hub.leader = watch;
@@ -247,8 +252,8 @@ static void look_at_instance(struct leat__watch *watch) {
     leat__os_fork_release();
 }
 
-/* What ended a sleep that the kernel reports as `failed`. A reason that is not known is no answer: then the
- * thread naps, and the caller looks. */
+/* What ended a sleep that the kernel reports as `failed`. A reason that is not known is no
+ * answer: then the thread naps, and the caller looks. */
 static int outcome(bool failed, int error, uint64_t deadline_ns) {
     if (!failed || error == EAGAIN)
         return LEAT_OK;
@@ -271,13 +276,15 @@ static int sleep_on_instance(uint64_t deadline_ns) {
 
 static int sleep_on_state(struct leat__watch *watch, uint64_t deadline_ns) {
     struct timespec deadline = leat__timespec_of(deadline_ns);
-    long failed = syscall(SYS_futex, &watch->state.word, FUTEX_WAIT_BITSET_PRIVATE, 0,
-                          deadline_ns == LEAT_FOREVER ? NULL : &deadline, NULL, FUTEX_BITSET_MATCH_ANY);
+    long failed =
+        syscall(SYS_futex, &watch->state.word, FUTEX_WAIT_BITSET_PRIVATE, 0,
+                deadline_ns == LEAT_FOREVER ? NULL : &deadline, NULL, FUTEX_BITSET_MATCH_ANY);
     return outcome(failed != 0, errno, deadline_ns);
 }
 
 static int sleep_as_it_is(struct leat__watch *watch, uint32_t state, uint64_t deadline_ns) {
-    return (state & LEADS) != 0 ? sleep_on_instance(deadline_ns) : sleep_on_state(watch, deadline_ns);
+    return (state & LEADS) != 0 ? sleep_on_instance(deadline_ns)
+                                : sleep_on_state(watch, deadline_ns);
 }
 
 struct sleeper {
@@ -292,7 +299,8 @@ static void leave_cancelled(void *context) {
     sleeper->leave(sleeper->context);
 }
 
-/* The type is asynchronous for the one system call, as in the C library's own cancellation points. */
+/* The type is asynchronous for the one system call, as in the C library's own cancellation
+ * points. */
 static int sleep_cancellable(struct sleeper *sleeper, uint32_t state, uint64_t deadline_ns) {
     int result, type;
     pthread_cleanup_push(leave_cancelled, sleeper);
@@ -311,13 +319,16 @@ static int sleep_uncancelled(struct leat__watch *watch, uint32_t state, uint64_t
     return result;
 }
 
-int leat__os_watch_wait(struct leat__watch *watch, uint64_t deadline_ns, void (*leave)(void *context), void *context) {
+int leat__os_watch_wait(struct leat__watch *watch, uint64_t deadline_ns,
+                        void (*leave)(void *context), void *context) {
     struct sleeper sleeper = {watch, leave, context};
     int result = LEAT_OK;
     enter_hub(watch);
     if (!watch->sleeps)
         return outcome(true, 0, deadline_ns);
-    for (;;) { /* each turn: the leader was told of others' files, or this thread became the leader */
+    for (
+        ;
+        ;) { /* each turn: the leader was told of others' files, or this thread became the leader */
         uint32_t state = state_of(watch);
         if ((state & NOTED) != 0)
             break;
