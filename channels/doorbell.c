@@ -26,7 +26,8 @@ struct place {
 
 struct leat_doorbell {
     struct leat__resource resource; /* bell, watch, poll (everything), timer, file (everything but the bell) */
-    struct leat__resource more;     /* file: the bell's directory; poll: the flag */
+    leat__file directory;           /* the bell's; shared */
+    leat__file flag;
     struct leat__bell bell;         /* number 0: others do not find it */
     int bell_watch;                 /* the number of its name; -1: not watched */
     struct place *places;
@@ -207,7 +208,7 @@ static void do_without_bell(leat_doorbell *doorbell) {
 }
 
 static void look_at_bell(leat_doorbell *doorbell) {
-    if (doorbell->bell.number != 0 && !leat__os_bell_is_found(doorbell->more.file, &doorbell->bell))
+    if (doorbell->bell.number != 0 && !leat__os_bell_is_found(doorbell->directory, &doorbell->bell))
         do_without_bell(doorbell);
 }
 
@@ -254,7 +255,7 @@ static void stay_awake(leat_doorbell *doorbell) {
 
 static void rest(leat_doorbell *doorbell) {
     if (doorbell->raised && !doorbell->again) {
-        leat__os_flag_lower(doorbell->more.poll);
+        leat__os_flag_lower(doorbell->flag);
         doorbell->raised = false;
     }
     doorbell->slept_ns = leat__os_now();
@@ -296,7 +297,7 @@ void leat_doorbell_again(leat_doorbell *doorbell) {
         return;
     doorbell->again = true;
     if (!doorbell->raised)
-        doorbell->raised = leat__os_flag_raise(doorbell->more.poll);
+        doorbell->raised = leat__os_flag_raise(doorbell->flag);
     if (!doorbell->raised) /* the timer does as well */
         (void)leat__os_timer_set(doorbell->resource.timer, doorbell->timer_at_ns = 1);
 }
@@ -502,14 +503,14 @@ void leat__doorbell_disturb(struct leat__item *item) {
 static int open_bell(leat_doorbell *doorbell) {
     struct leat__bell *bell = &doorbell->bell;
     for (int tries = 0; tries < BELLS_TRIED; tries++) { /* each turn: the name was removed at once */
-        int result = leat__os_bell_create(doorbell->more.file, bell);
+        int result = leat__os_bell_create(doorbell->directory, bell);
         if (result != LEAT_OK || bell->number == 0)
             return result;
-        bool watched = leat__os_bell_watch(doorbell->more.file, bell, doorbell->resource.watch,
+        bool watched = leat__os_bell_watch(doorbell->directory, bell, doorbell->resource.watch,
                                            &doorbell->bell_watch);
-        if (watched && leat__os_bell_is_found(doorbell->more.file, bell))
+        if (watched && leat__os_bell_is_found(doorbell->directory, bell))
             return LEAT_OK;
-        leat__os_bell_remove(doorbell->more.file, bell);
+        leat__os_bell_remove(doorbell->directory, bell);
         leat__os_file_close(bell->file);
         *bell = (struct leat__bell){.file = LEAT__NO_FILE};
     }
@@ -518,35 +519,36 @@ static int open_bell(leat_doorbell *doorbell) {
 
 /* The watch first: files that are added get higher numbers than it has (leat__os_watch_add). */
 static int open_descriptors(leat_doorbell *doorbell) {
-    struct leat__resource *own = &doorbell->resource, *more = &doorbell->more;
+    struct leat__resource *own = &doorbell->resource;
     own->watch = leat__os_watch_open_many();
     if (own->watch == LEAT__NO_FILE)
         return leat__fail(LEAT_ELIMIT, 0, "the system has no further watch for this user (Linux: fs.inotify.max_user_instances)");
-    int result = leat__os_directory_open(LEAT_LOCAL, true, &more->file);
+    int result = leat__os_directory_open(LEAT_LOCAL, true, &doorbell->directory);
     if (result == LEAT_OK)
         result = leat__os_timer_open(&own->timer);
     if (result == LEAT_OK)
-        result = leat__os_flag_open(&more->poll);
+        result = leat__os_flag_open(&doorbell->flag);
     if (result == LEAT_OK)
-        result = leat__os_poll_open((leat__file[]){own->watch, own->timer, more->poll}, 3,
+        result = leat__os_poll_open((leat__file[]){own->watch, own->timer, doorbell->flag}, 3,
                                     &own->file);
     if (result == LEAT_OK)
         result = open_bell(doorbell);
     own->bell = doorbell->bell.file;
     if (result == LEAT_OK)
         result = leat__os_poll_open(
-            (leat__file[]){own->bell, own->watch, own->timer, more->poll}, 4, &own->poll);
+            (leat__file[]){own->bell, own->watch, own->timer, doorbell->flag}, 4, &own->poll);
     return result;
 }
 
-/* The watch last: that can take its time. */
+/* The watch last: that can take its time. A forked child has but the directory. */
 static void close_descriptors(const leat_doorbell *doorbell) {
-    const struct leat__resource *own = &doorbell->resource, *more = &doorbell->more;
-    const leat__file files[] = {own->poll, own->file,  own->timer, more->poll,
-                                own->bell, more->file, own->watch};
-    if (more->file != LEAT__NO_FILE)
-        leat__os_bell_remove(more->file, &doorbell->bell);
-    for (size_t i = 0; i < sizeof files / sizeof *files; i++)
+    const struct leat__resource *own = &doorbell->resource;
+    const leat__file files[] = {own->poll, own->file,  own->timer, doorbell->flag,
+                                own->bell, own->watch};
+    if (doorbell->directory != LEAT__NO_FILE && !own->forked)
+        leat__os_bell_remove(doorbell->directory, &doorbell->bell);
+    leat__os_directory_close(doorbell->directory);
+    for (size_t i = 0; i < sizeof files / sizeof *files && !own->forked; i++)
         leat__os_file_close(files[i]);
 }
 
@@ -555,17 +557,13 @@ int leat_doorbell_open(leat_doorbell **out) {
     if (doorbell == NULL)
         return leat__fail(out == NULL ? LEAT_EINVAL : LEAT_ENOMEM, 0, "no doorbell");
     leat__os_resource_init(&doorbell->resource);
-    leat__os_resource_init(&doorbell->more);
+    doorbell->directory = doorbell->flag = LEAT__NO_FILE;
     doorbell->bell.file = LEAT__NO_FILE;
     doorbell->bell_watch = -1;
-    leat__os_fork_hold();
+    leat__os_resource_add(&doorbell->resource);
     int result = open_descriptors(doorbell);
-    if (result == LEAT_OK) {
-        leat__os_resource_add(&doorbell->resource);
-        leat__os_resource_add(&doorbell->more);
-    }
-    leat__os_fork_release();
     if (result != LEAT_OK) {
+        leat__os_resource_remove(&doorbell->resource);
         close_descriptors(doorbell);
         free(doorbell);
         return result;
@@ -580,12 +578,8 @@ void leat_doorbell_close(leat_doorbell *doorbell) {
     for (uint32_t place = 0; place < doorbell->room; place++)
         if (doorbell->places[place].item != NULL)
             leat__doorbell_forget(doorbell->places[place].item);
-    leat__os_fork_hold();
     leat__os_resource_remove(&doorbell->resource);
-    leat__os_resource_remove(&doorbell->more);
-    leat__os_fork_release();
-    if (!doorbell->resource.forked)
-        close_descriptors(doorbell);
+    close_descriptors(doorbell);
     free(doorbell->places);
     free(doorbell->buckets);
     free(doorbell);
@@ -599,7 +593,7 @@ int leat_doorbell_descriptor(const leat_doorbell *doorbell) {
 
 void leat_doorbell_descriptors(const leat_doorbell *doorbell, int descriptors[2]) {
     leat__file bell = doorbell->resource.bell;
-    descriptors[0] = bell != LEAT__NO_FILE ? bell : doorbell->more.poll;
+    descriptors[0] = bell != LEAT__NO_FILE ? bell : doorbell->flag;
     descriptors[1] = doorbell->resource.file;
 }
 

@@ -202,7 +202,7 @@ mutant doorbell_death_not_suspected channels/doorbell.c doorbell "what_becomes*"
 mutant doorbell_left_off_for_good channels/doorbell.c doorbell "who_leaves_off*" '/^void leat_doorbell_again(/,/^}/s/^        doorbell->raised = .*/        doorbell->raised = true;/'
 mutant doorbell_name_not_watched channels/doorbell.c hostile_doorbell "a_ring_that*" '/^static void take_notices(/,/^}/s/^            look_at_bell(doorbell);/            (void)look_at_bell;/'
 mutant doorbell_nameless_announced channels/doorbell_item.c hostile_doorbell "a_bell_that_loses*" '/^void leat__item_do_without_bell(/,/^}/s/^        leat__store.*/        (void)item;/'
-mutant doorbell_limit_leaves_bell channels/doorbell.c hostile_doorbell "at_the_limit*" '/^static void close_descriptors(/,/^}/s/^        leat__os_bell_remove(.*/        (void)more;/'
+mutant doorbell_limit_leaves_bell channels/doorbell.c hostile_doorbell "at_the_limit*" '/^static void close_descriptors(/,/^}/s/^        leat__os_bell_remove(.*/        (void)doorbell;/'
 mutant doorbell_rung_only_by_wake channels/side.c doorbell "it_rings_once*" 's/^    if ((ticket & (LEAT__WATCHES | LEAT__LOOPS)) == 0)/    if ((ticket \& LEAT__WATCHES) == 0 || (ticket \& LEAT__LOOPS) != 0)/'
 mutant doorbell_not_touched channels/side.c doorbell "who_does_not_find*" 's/^    else if ((ticket & LEAT__LOOPS) == 0 || !ring_doorbell(side))/    else if ((ticket \& LEAT__LOOPS) == 0 || (ring_doorbell(side), false))/'
 mutant doorbell_rung_for_nothing channels/doorbell_item.c doorbell "who_wants_no_room*" '/^static void announce_side(/,/^}/s/^    bool news_only = .*/    bool news_only = false;/'

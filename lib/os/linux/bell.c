@@ -51,7 +51,7 @@ static leat__file make_socket(void) {
 static enum leat__answer names(leat__file directory, const char *name,
                                const struct leat__bell *bell) {
     struct stat status;
-    if (fstatat(directory, name, &status, AT_SYMLINK_NOFOLLOW) != 0)
+    if (leat__linux_status(directory, name, AT_SYMLINK_NOFOLLOW, &status) != 0)
         return errno == ENOENT ? LEAT__NO : LEAT__UNKNOWN;
     return status.st_ino == bell->inode && status.st_dev == bell->device ? LEAT__YES : LEAT__NO;
 }
@@ -60,7 +60,7 @@ static enum leat__answer names(leat__file directory, const char *name,
 static int permit(leat__file directory, const char *name, struct leat__bell *bell) {
     struct stat status;
     if (fchmodat(directory, name, 0600, 0) != 0 ||
-        fstatat(directory, name, &status, AT_SYMLINK_NOFOLLOW) != 0)
+        leat__linux_status(directory, name, AT_SYMLINK_NOFOLLOW, &status) != 0)
         return errno;
     bell->device = status.st_dev;
     bell->inode = status.st_ino;
@@ -193,7 +193,7 @@ bool leat__os_bell_sweep(leat__file directory, const char *file_name,
                          struct leat__file_status *status) {
     struct stat raw;
     if (strncmp(file_name, PREFIX, strlen(PREFIX)) != 0 || strlen(file_name) >= NAME_SIZE ||
-        fstatat(directory, file_name, &raw, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISSOCK(raw.st_mode) ||
+        leat__linux_status(directory, file_name, AT_SYMLINK_NOFOLLOW, &raw) != 0 || !S_ISSOCK(raw.st_mode) ||
         !is_abandoned(directory, file_name))
         return false;
     *status = (struct leat__file_status){

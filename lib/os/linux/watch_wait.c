@@ -25,13 +25,10 @@
 #include <errno.h>
 #include <limits.h>
 #include <linux/futex.h>
-#include <poll.h>
-#include <pthread.h>
 #include <sys/syscall.h>
-#include <unistd.h>
 
 #include "leat/error.h"
-#include "lib/os.h"
+#include "lib/os/linux/calls.h"
 #include "lib/os/linux/timespec.h"
 
 #define TOUCHED UINT32_C(1)
