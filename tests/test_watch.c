@@ -58,6 +58,8 @@ static int wait_to_send(void *context) {
     harness_increment(&role->board->ready);
     assert_leat(leat_send(tx, &byte, 1, LEAT_FOREVER), role->which == RECEIVER_DIES ? LEAT_EPEERDIED : LEAT_OK);
     note(role);
+    if (role->which == ROOM)
+        harness_await(&role->board->go, 1); /* so that the receiver finds no end of the stream */
     leat_sender_close(tx);
     return 0;
 }
