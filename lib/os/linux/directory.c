@@ -36,15 +36,17 @@ uint32_t leat__os_process(void) {
 
 /* The number that the user has outside of its user namespace; the same where that cannot be known. */
 static uint32_t outer_user(uint32_t user) {
-    FILE *map = fopen("/proc/self/uid_map", "rec");
+    char map[PATH_SIZE];
+    int file = leat__linux_open_plain(AT_FDCWD, "/proc/self/uid_map", O_RDONLY), read = 0;
+    ssize_t size = file >= 0 ? leat__linux_read(file, map, sizeof map - 1) : 0;
     unsigned long inside, outside, count;
-    uint32_t outer = user;
-    while (map != NULL && fscanf(map, "%lu %lu %lu", &inside, &outside, &count) == 3)
+    if (file >= 0)
+        leat__linux_close(file);
+    map[size > 0 ? size : 0] = 0;
+    for (const char *line = map; sscanf(line, "%lu %lu %lu%n", &inside, &outside, &count, &read) == 3; line += read)
         if (user >= inside && user - inside < count)
-            outer = (uint32_t)(user - inside + outside);
-    if (map != NULL)
-        fclose(map);
-    return outer;
+            return (uint32_t)(user - inside + outside);
+    return user;
 }
 
 /* Asked for once in each namespace and for each user: reading the map takes some microseconds. */
