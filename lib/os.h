@@ -27,8 +27,9 @@ void leat__os_keep_on(int processor);     /* the calling thread, and those that 
  * access to the word suffices. */
 int leat__os_wait(const leat__u32 *word, uint32_t expected, uint64_t deadline_ns);
 
-/* The same on several words at once, at most 64: until one of them is woken. Where the system cannot (Linux before 5.16), it sleeps for at most
- * two milliseconds. */
+/* The same on several words at once, at most 64: until one of them is woken. Where the system cannot (Linux before 5.16) or does not let
+ * us (a container's filter), it sleeps on the first one, for at most two milliseconds: half a thousand looks a second, and what
+ * another word's change brings is seen up to two milliseconds late. The same where no such sleep is permitted at all. */
 int leat__os_wait_any(const leat__u32 *const words[], const uint32_t expected[], size_t count, uint64_t deadline_ns);
 
 /* Wakes one sleeper, or all. */

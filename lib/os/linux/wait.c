@@ -64,36 +64,60 @@ bool leat__os_can_spin(void) {
     return sysconf(_SC_NPROCESSORS_ONLN) > 1; /* not this thread's own affinity: the peer may be pinned elsewhere */
 }
 
+#define POLL_NS UINT64_C(2000000)
+
+/* For a sleep that the system refuses (a filter answers EPERM or ENOSYS, memory is short): the caller looks at the word again after a
+ * while. That is neither a signal nor a wake-up, and not a loop that takes a processor. */
+static int sleep_blindly(uint64_t deadline_ns) {
+    uint64_t end = leat__os_now() + POLL_NS;
+    leat__os_sleep(end < deadline_ns ? end : deadline_ns);
+    return leat__os_now() < deadline_ns ? LEAT_OK : LEAT_ETIMEDOUT;
+}
+
+/* EAGAIN: the word had changed. EINTR: a signal handler ran. */
+static int slept(long result, uint64_t deadline_ns) {
+    if (result >= 0 || errno == EAGAIN)
+        return LEAT_OK;
+    if (errno == EINTR)
+        return LEAT_EINTR;
+    return errno == ETIMEDOUT ? LEAT_ETIMEDOUT : sleep_blindly(deadline_ns);
+}
+
 int leat__os_wait(const leat__u32 *word, uint32_t expected, uint64_t deadline_ns) {
     struct timespec deadline = leat__timespec_of(deadline_ns);
-    long result = syscall(SYS_futex, &word->word, FUTEX_WAIT_BITSET, expected,
-                          deadline_ns == LEAT_FOREVER ? NULL : &deadline, NULL, FUTEX_BITSET_MATCH_ANY);
-    if (result == 0 || errno == EAGAIN)
-        return LEAT_OK;
-    return errno == ETIMEDOUT ? LEAT_ETIMEDOUT : LEAT_EINTR;
+    return slept(syscall(SYS_futex, &word->word, FUTEX_WAIT_BITSET, expected,
+                         deadline_ns == LEAT_FOREVER ? NULL : &deadline, NULL, FUTEX_BITSET_MATCH_ANY),
+                 deadline_ns);
 }
 
 #define WAIT_ANY_MAX 64
-#define POLL_NS UINT64_C(2000000)
+
+/* Where the system cannot sleep on several words: on the first one, and not for long. */
+static int sleep_on_first(const leat__u32 *const words[], const uint32_t expected[], uint64_t deadline_ns) {
+    uint64_t end = leat__os_now() + POLL_NS;
+    int result = leat__os_wait(words[0], expected[0], end < deadline_ns ? end : deadline_ns);
+    return result == LEAT_ETIMEDOUT && leat__os_now() < deadline_ns ? LEAT_OK : result;
+}
 
 int leat__os_wait_any(const leat__u32 *const words[], const uint32_t expected[], size_t count, uint64_t deadline_ns) {
     if (count == 1)
         return leat__os_wait(words[0], expected[0], deadline_ns);
 #if defined(SYS_futex_waitv) && defined(FUTEX_32)
+    static _Atomic bool refused; /* by an old kernel (ENOSYS), or by a filter, with whatever error: it stays so */
     struct futex_waitv waiters[WAIT_ANY_MAX];
     struct timespec deadline = leat__timespec_of(deadline_ns);
     for (size_t i = 0; i < count; i++)
         waiters[i] = (struct futex_waitv){.val = expected[i], .uaddr = (uintptr_t)&words[i]->word, .flags = FUTEX_32};
-    long result = syscall(SYS_futex_waitv, waiters, (unsigned)count, 0, deadline_ns == LEAT_FOREVER ? NULL : &deadline,
-                          CLOCK_MONOTONIC);
-    if (result >= 0 || errno == EAGAIN)
-        return LEAT_OK;
-    if (errno != ENOSYS)
-        return errno == ETIMEDOUT ? LEAT_ETIMEDOUT : LEAT_EINTR;
+    if (!atomic_load_explicit(&refused, memory_order_relaxed)) {
+        long result = syscall(SYS_futex_waitv, waiters, (unsigned)count, 0, deadline_ns == LEAT_FOREVER ? NULL : &deadline,
+                              CLOCK_MONOTONIC);
+        if (result >= 0 || errno == EAGAIN || errno == EINTR || errno == ETIMEDOUT)
+            return slept(result, deadline_ns);
+        if (errno != ENOMEM) /* that passes */
+            atomic_store_explicit(&refused, true, memory_order_relaxed);
+    }
 #endif
-    uint64_t end = leat__os_now() + POLL_NS;
-    int slept = leat__os_wait(words[0], expected[0], end < deadline_ns ? end : deadline_ns);
-    return slept == LEAT_ETIMEDOUT && leat__os_now() < deadline_ns ? LEAT_OK : slept;
+    return sleep_on_first(words, expected, deadline_ns);
 }
 
 void leat__os_wake(const leat__u32 *word, bool all) {
