@@ -56,19 +56,21 @@ int leat__lock_try(struct leat__lock *lock, leat__file file, unsigned slot, bool
     return holder == 0 ? LEAT_OK : LEAT__LOCK_INHERITED;
 }
 
-/* Announce, look again, sleep. */
-static int sleep_and_try(struct leat__lock *lock, leat__file file, unsigned slot, uint64_t deadline_ns) {
-    uint64_t slice_end = leat__os_now() + LEAT__LOCK_SLICE_NS;
-    if (slice_end > deadline_ns)
-        slice_end = deadline_ns;
+/* Announce, look again, sleep; then look once more, and from *probe_at_ns on ask about the holder. By the clock: a waiter that is
+ * woken often asks too. */
+static int sleep_and_try(struct leat__lock *lock, leat__file file, unsigned slot, uint64_t deadline_ns, uint64_t *probe_at_ns) {
     uint32_t bell = leat__load_acquire32(&lock->bell);
     leat__store_relaxed32(&lock->contended, 1);
     leat__fence_full(); /* [L3] announcement before the look, pairs with [L4] */
     int result = leat__lock_try(lock, file, slot, false);
     if (result != LEAT_EBUSY)
         return result;
-    int slept = leat__os_wait(&lock->bell, bell, slice_end);
-    result = leat__lock_try(lock, file, slot, slept == LEAT_ETIMEDOUT);
+    int slept = leat__os_wait(&lock->bell, bell, *probe_at_ns < deadline_ns ? *probe_at_ns : deadline_ns);
+    uint64_t now = leat__os_now();
+    bool probe = now >= *probe_at_ns;
+    if (probe)
+        *probe_at_ns = now + LEAT__LOCK_SLICE_NS;
+    result = leat__lock_try(lock, file, slot, probe);
     if (result != LEAT_EBUSY)
         leat__store_relaxed32(&lock->contended, 1); /* others may still sleep: our release has to look after them */
     return result == LEAT_EBUSY && slept == LEAT_EINTR ? LEAT_EINTR : result;
@@ -87,14 +89,18 @@ int leat__lock_acquire(struct leat__lock *lock, leat__file file, unsigned slot, 
         leat__pause();
         result = leat__lock_try(lock, file, slot, false);
     }
+    uint64_t probe_at_ns = 0;
     while (result == LEAT_EBUSY) {
-        if (leat__os_now() >= deadline_ns) {
+        uint64_t now = leat__os_now();
+        if (now >= deadline_ns) {
             if (deadline_ns != LEAT_NOW)
                 pass_wake_on(lock);
             result = leat__lock_try(lock, file, slot, true);
             return result != LEAT_EBUSY ? result : deadline_ns == LEAT_NOW ? LEAT_EAGAIN : LEAT_ETIMEDOUT;
         }
-        result = sleep_and_try(lock, file, slot, deadline_ns);
+        if (probe_at_ns == 0)
+            probe_at_ns = now + LEAT__LOCK_SLICE_NS;
+        result = sleep_and_try(lock, file, slot, deadline_ns, &probe_at_ns);
         if (result == LEAT_EINTR && !interruptible)
             result = LEAT_EBUSY;
     }

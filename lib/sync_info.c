@@ -5,8 +5,10 @@
 #include "lib/sync.h"
 
 /* own: the slot of the handle whose file it is, or 0. Its lock is none that the file would show. */
-static bool lives(leat__file file, unsigned slot, unsigned own) {
-    return slot == own || leat__os_locked(file, LEAT__LOCK_SLOTS + slot, 1) != LEAT__NO;
+static int lives(leat__file file, unsigned slot, unsigned own, bool *alive) {
+    enum leat__answer answer = slot == own ? LEAT__YES : leat__os_locked(file, LEAT__LOCK_SLOTS + slot, 1);
+    *alive = answer == LEAT__YES;
+    return answer != LEAT__UNKNOWN ? LEAT_OK : leat__fail(LEAT_ESYSTEM, 0, "the system does not answer which handles are open");
 }
 
 /* The places of others, and the own one. */
@@ -17,52 +19,57 @@ static int count_handles(leat__file file, unsigned own, uint32_t *handles) {
     return result;
 }
 
-static void describe_pi(leat__file file, unsigned own, const struct leat__sync_page *page, leat_sync_info *info) {
+static int describe_pi(leat__file file, unsigned own, const struct leat__sync_page *page, leat_sync_info *info) {
+    int result = LEAT_OK;
     info->inherits_priority = true;
     uint32_t word = (uint32_t)leat__load_relaxed64(&page->pi);
     info->holder = word & LEAT__PI_THREAD;
-    info->abandoned = word == LEAT__PI_OWNER_DIED || word == (LEAT__PI_OWNER_DIED | LEAT__PI_WAITERS);
+    info->abandoned = (word & LEAT__PI_OWNER_DIED) != 0 || leat__load_relaxed32(&page->abandoned) != 0;
     if (info->holder == 0)
-        return;
-    for (unsigned slot = 1; slot <= LEAT__SLOTS_MAX && !info->held; slot++)
-        info->held = leat__load_relaxed32(&page->processes[slot]) == info->holder && lives(file, slot, own);
+        return result;
+    for (unsigned slot = 1; slot <= LEAT__SLOTS_MAX && !info->held && result == LEAT_OK; slot++)
+        if (leat__load_relaxed32(&page->processes[slot]) == info->holder)
+            result = lives(file, slot, own, &info->held);
     info->abandoned = !info->held;
+    return result;
 }
 
-static void describe_mutex(leat__file file, unsigned own, const struct leat__header *header, const struct leat__sync_page *page,
-                           leat_sync_info *info) {
+static int describe_mutex(leat__file file, unsigned own, const struct leat__header *header, const struct leat__sync_page *page,
+                          leat_sync_info *info) {
     unsigned slot = leat__lock_slot(leat__load_relaxed64(&page->word.owner));
     info->lost = leat__load_relaxed32(&page->lost) != 0;
-    if (header->parameters[LEAT__SYNC_PI] != 0) {
-        describe_pi(file, own, page, info);
-    } else if (slot != 0 && slot <= LEAT__SLOTS_MAX) {
-        info->held = lives(file, slot, own);
-        info->abandoned = !info->held;
-        info->holder = leat__load_relaxed32(&page->processes[slot]);
-    }
+    if (header->parameters[LEAT__SYNC_PI] != 0)
+        return describe_pi(file, own, page, info);
+    info->abandoned = leat__load_relaxed32(&page->abandoned) != 0;
+    if (slot == 0 || slot > LEAT__SLOTS_MAX)
+        return LEAT_OK;
+    int result = lives(file, slot, own, &info->held);
+    info->abandoned = !info->held;
+    info->holder = leat__load_relaxed32(&page->processes[slot]);
+    return result;
 }
 
 static int describe(leat__file file, unsigned own, leat_kind kind, const struct leat__header *header,
-                     const struct leat__sync_page *page, leat_sync_info *info) {
+                    const struct leat__sync_page *page, leat_sync_info *out) {
     uint64_t word = leat__load_relaxed64(&page->word.owner);
-    uint32_t handles;
-    int result = count_handles(file, own, &handles);
-    if (result != LEAT_OK)
-        return result;
-    *info = (leat_sync_info){.kind = kind, .handles = handles};
+    leat_sync_info info = {.kind = kind};
+    int result = count_handles(file, own, &info.handles);
     switch (kind) {
     case LEAT_KIND_MUTEX:
-        describe_mutex(file, own, header, page, info);
+        if (result == LEAT_OK)
+            result = describe_mutex(file, own, header, page, &info);
         break;
     case LEAT_KIND_EVENT:
-        info->manual_reset = header->parameters[LEAT__SYNC_MANUAL] != 0;
-        info->set = (word & LEAT__SYNC_SET) != 0;
+        info.manual_reset = header->parameters[LEAT__SYNC_MANUAL] != 0;
+        info.set = (word & LEAT__SYNC_SET) != 0;
         break;
     default:
-        info->count = (uint32_t)(word >> 32);
-        info->maximum = (uint32_t)header->parameters[LEAT__SYNC_MAXIMUM];
+        info.count = (uint32_t)(word >> 32);
+        info.maximum = (uint32_t)header->parameters[LEAT__SYNC_MAXIMUM];
     }
-    return LEAT_OK;
+    if (result == LEAT_OK)
+        *out = info;
+    return result;
 }
 
 static int look(leat__file file, leat_kind kind, const struct leat__header *header, void *context) {
