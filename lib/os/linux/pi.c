@@ -16,6 +16,21 @@ _Static_assert(LEAT__PI_THREAD == FUTEX_TID_MASK && LEAT__PI_WAITERS == FUTEX_WA
 #define FUTEX_LOCK_PI2 13 /* as FUTEX_LOCK_PI, by the monotonic clock; Linux 5.14 */
 #endif
 
+static long request(leat__u32 *word, int operation, const struct timespec *deadline) {
+    return syscall(SYS_futex, &word->word, operation, 0, deadline, NULL, 0);
+}
+
+/* Whether the kernel answers such questions as it should: a word that names the asking thread is EDEADLK. Not so behind a filter. */
+static bool answers(void) {
+    leat__u32 word = {leat__os_thread()};
+    return request(&word, FUTEX_TRYLOCK_PI, NULL) != 0 && errno == EDEADLK;
+}
+
+/* ESRCH: no thread has the number, or the one that has it has ended. EPERM: a thread of the kernel has it now. */
+static bool is_gone(long returned) {
+    return returned != 0 && (errno == ESRCH || errno == EPERM);
+}
+
 static int result_of(long returned) {
     if (returned == 0)
         return LEAT_OK;
@@ -27,30 +42,35 @@ static int result_of(long returned) {
     case EDEADLK:
         return LEAT_ESTATE;
     case ESRCH:
-    case EPERM: /* a thread of the kernel has its number now */
+    case EPERM:
         return LEAT_ENOENT;
-    default: /* a hand-over is under way (EINVAL), memory is short */
+    default: /* EINVAL: a hand-over is under way; ENOMEM; ENOSYS, EACCES: a filter. None of them is an answer */
         return LEAT_EAGAIN;
     }
 }
 
 int leat__os_pi_lock(leat__u32 *word, uint64_t deadline_ns) {
     struct timespec deadline = leat__timespec_of(deadline_ns);
-    long returned = syscall(SYS_futex, &word->word, FUTEX_LOCK_PI2, 0, &deadline, NULL, 0);
+    long returned = request(word, FUTEX_LOCK_PI2, &deadline);
     if (returned != 0 && errno == ENOSYS) {
         uint64_t now = leat__os_now();
         deadline = leat__timespec_of(leat__os_wall_clock() + (deadline_ns > now ? deadline_ns - now : 0));
-        returned = syscall(SYS_futex, &word->word, FUTEX_LOCK_PI, 0, &deadline, NULL, 0);
+        returned = request(word, FUTEX_LOCK_PI, &deadline);
     }
     return result_of(returned);
 }
 
 int leat__os_pi_try(leat__u32 *word) {
-    return result_of(syscall(SYS_futex, &word->word, FUTEX_TRYLOCK_PI, 0, NULL, NULL, 0));
+    long returned = request(word, FUTEX_TRYLOCK_PI, NULL);
+    if (!is_gone(returned))
+        return result_of(returned);
+    if (!answers()) /* a death is believed when it is reported twice, by a kernel that answers */
+        return LEAT_EAGAIN;
+    return result_of(request(word, FUTEX_TRYLOCK_PI, NULL));
 }
 
 int leat__os_pi_unlock(leat__u32 *word) {
-    return result_of(syscall(SYS_futex, &word->word, FUTEX_UNLOCK_PI, 0, NULL, NULL, 0));
+    return result_of(request(word, FUTEX_UNLOCK_PI, NULL));
 }
 
 bool leat__os_pi_works(void) {
