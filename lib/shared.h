@@ -54,6 +54,15 @@ _Static_assert(sizeof(leat__u32) == 4 && sizeof(leat__u64) == 8, "shared words h
     }                                                                                                                 \
     static inline void leat__increment##suffix(type *shared) {                                                        \
         atomic_fetch_add_explicit(&shared->word, 1, memory_order_seq_cst);                                            \
+    }                                                                                                                 \
+    static inline value_type leat__add##suffix(type *shared, value_type amount) { /* what it was */                   \
+        return atomic_fetch_add_explicit(&shared->word, amount, memory_order_seq_cst);                                \
+    }                                                                                                                 \
+    static inline value_type leat__add_bits##suffix(type *shared, value_type bits) { /* what it was */                \
+        return atomic_fetch_or_explicit(&shared->word, bits, memory_order_seq_cst);                                   \
+    }                                                                                                                 \
+    static inline value_type leat__remove_bits##suffix(type *shared, value_type bits) { /* what it was */             \
+        return atomic_fetch_and_explicit(&shared->word, (value_type)~bits, memory_order_seq_cst);                     \
     }
 
 LEAT__SHARED_ACCESSORS(leat__u32, uint32_t, 32)

@@ -2,9 +2,6 @@
 #include "lib/fail.h"
 #include "lib/sync.h"
 
-#define COMMIT_SPINS 1000
-#define COMMIT_PAUSE_NS UINT64_C(50000)
-
 int leat__sync_check(const leat_waitable *object) {
     if (object == NULL)
         return leat__fail(LEAT_EINVAL, 0, "no object");
@@ -19,20 +16,6 @@ void leat__sync_heal(leat_waitable *object) {
         leat__lock_holder_died(object->object.resource.file, leat__lock_slot(word), object->slot) &&
         leat__compare_exchange64(&object->page->word.owner, word, word & ~UINT64_C(0xFFFF)))
         leat__sync_wake(object, false); /* others may sleep over it */
-}
-
-uint64_t leat__sync_settled(leat_waitable *object) {
-    for (unsigned spins = 0;; spins++) {
-        uint64_t word = leat__load_acquire64(&object->page->word.owner);
-        if (leat__lock_slot(word) == 0)
-            return word;
-        if (spins < COMMIT_SPINS) {
-            leat__pause();
-            continue;
-        }
-        leat__sync_heal(object);
-        leat__os_sleep(leat__os_now() + COMMIT_PAUSE_NS);
-    }
 }
 
 /* What an event's or semaphore's word becomes when one who waits takes it; false when there is nothing to take. */
@@ -108,7 +91,7 @@ static int take_mutex(leat_waitable *object, bool probe) {
 int leat__sync_take(leat_waitable *object, bool probe) {
     if (object->kind == LEAT_KIND_MUTEX)
         return take_mutex(object, probe);
-    for (;;) { /* each turn: another one was faster, who has got on */
+    for (unsigned turns = 0; turns < LEAT__SYNC_TURNS; turns++) {
         uint64_t word = leat__load_acquire64(&object->page->word.owner), next;
         if (leat__lock_slot(word) != 0) {
             if (probe)
@@ -120,6 +103,12 @@ int leat__sync_take(leat_waitable *object, bool probe) {
         if (next == word || leat__compare_exchange64(&object->page->word.owner, word, next))
             return LEAT_OK;
     }
+    return LEAT_EBUSY;
+}
+
+/* What a change outside of waits returns when others were faster all the time. */
+static int fail_restless(void) {
+    return leat__fail(LEAT_ECORRUPT, 0, "its word changes without end");
 }
 
 /* --- Mutex ------------------------------------------------------------------------------------------------------------- */
@@ -197,7 +186,7 @@ int leat_mutex_give_up(leat_mutex *mutex) {
 int leat_mutex_reset(leat_mutex *mutex) {
     leat_waitable *object = of_mutex(mutex);
     int result = leat__sync_check(object);
-    if (result == LEAT_OK && !leat__compare_exchange32(&object->page->lost, 1, 0))
+    if (result == LEAT_OK && leat__exchange32(&object->page->lost, 0) == 0)
         return leat__fail(LEAT_ESTATE, 0, "it is not lost");
     return result;
 }
@@ -239,7 +228,9 @@ void leat_event_close(leat_event *event) {
 
 enum change { SET, RESET, PULSE };
 
+/* A claim is taken out: its committer finds that, or has taken the event before this change (lib/sync.h). */
 static uint64_t changed(const leat_waitable *object, uint64_t word, enum change change) {
+    word &= ~UINT64_C(0xFFFF);
     switch (change) {
     case SET:
         return word | LEAT__SYNC_SET;
@@ -255,14 +246,15 @@ static int change_event(leat_event *event, enum change change) {
     int result = leat__sync_check(object);
     if (result != LEAT_OK)
         return result;
-    for (;;) { /* each turn: another one was faster */
-        uint64_t word = leat__sync_settled(object), next = changed(object, word, change);
-        if (leat__compare_exchange64(&object->page->word.owner, word, next)) /* [L5] also when nothing changes */
-            break;
+    for (unsigned turns = 0; turns < LEAT__SYNC_TURNS; turns++) {
+        uint64_t word = leat__load_relaxed64(&object->page->word.owner), next = changed(object, word, change);
+        if (!leat__compare_exchange64(&object->page->word.owner, word, next)) /* [L5] also when nothing changes; [L8] */
+            continue;
+        if (change != RESET)
+            leat__sync_wake(object, object->manual);
+        return LEAT_OK;
     }
-    if (change != RESET)
-        leat__sync_wake(object, object->manual);
-    return LEAT_OK;
+    return fail_restless();
 }
 
 int leat_event_set(leat_event *event) {
@@ -324,8 +316,10 @@ int leat_semaphore_release(leat_semaphore *semaphore, uint32_t amount, uint32_t 
     int result = leat__sync_check(object);
     if (result == LEAT_OK && amount == 0)
         result = leat__fail(LEAT_EINVAL, 0, "nothing to release");
-    while (result == LEAT_OK) { /* each turn: another one was faster */
-        uint64_t word = leat__sync_settled(object), count = word >> 32;
+    if (result != LEAT_OK)
+        return result;
+    for (unsigned turns = 0; turns < LEAT__SYNC_TURNS; turns++) {
+        uint64_t word = leat__load_relaxed64(&object->page->word.owner), count = word >> 32; /* a claim stays */
         if (count > object->maximum)
             return leat__fail(LEAT_ECORRUPT, 0, "a count of %llu, at most %u", (unsigned long long)count, object->maximum);
         if (amount > object->maximum - count)
@@ -336,9 +330,9 @@ int leat_semaphore_release(leat_semaphore *semaphore, uint32_t amount, uint32_t 
         if (previous != NULL)
             *previous = (uint32_t)count;
         leat__sync_wake(object, amount > 1);
-        break;
+        return LEAT_OK;
     }
-    return result;
+    return fail_restless();
 }
 
 uint32_t leat_semaphore_count(const leat_semaphore *semaphore) {

@@ -8,12 +8,25 @@
  *     event       pulses << 32 | claims << 18 | token << 17 | set << 16 | slot of a committer
  *     semaphore   count << 32 | claims << 18 | slot of a committer
  *
- * Every change is one compare-and-exchange of that word: so there is no moment in which a death can leave it half changed. The *committer* is who
- * waits for all of several objects, has found all of them to be had, and is taking them: it first puts its slot into each word, which
- * changes nothing else and keeps others out, looks once more, and then takes them or takes its slot back. If it dies meanwhile, others
- * find its slot's byte free and take the slot out for it; what it had not taken is as it was. `claims` counts the claims, so that one who
- * found a committer dead cannot take out the claim of a later one that was given the same slot. A committer is done within a microsecond
- * or has been stopped: whoever meets one waits for it, within its deadline.
+ * Every change is one compare-and-exchange of that word: so there is no moment in which a death can leave it half changed. The
+ * *committer* is a waiter for all of several objects that has found all of them to be had, and is taking them: it first puts its slot
+ * into each word (a *claim*), which changes nothing else and keeps other waiters out; when all claims stand at one moment, all are
+ * taken as of that moment, and it ends its claims one by one; else it takes its slot out again. If it dies meanwhile, others find its
+ * slot's byte free and take the slot out for it; what it had not taken is as it was. `claims` counts the claims, so that one who found
+ * a committer dead cannot take out the claim of a later one that was given the same slot.
+ *
+ * A committer is done within a microsecond, or has been stopped, or its slot was put there by something else. A waiter that meets a
+ * claim waits for its end, within its deadline. Changes outside of waits have no deadline and do not depend on committers:
+ *
+ *   - set, reset and pulse of an event take the claim out. What they leave does not depend on what was there before: so the word is
+ *     right whether the event counts as taken just before that change or was not taken at all. Which of both the committer decides by
+ *     a second look at all claims after the last one [L8]: if one is gone, the event was not taken, and it claims it again or gives
+ *     up. If one goes after that look, the event was taken before.
+ *   - release adds to a semaphore's count and leaves the claim, which cannot become wrong by that. The committer ends its claim by
+ *     a compare-and-exchange of what the word is then.
+ *
+ * A compare-and-exchange that fails means that another thread got on. One that fails a million times in a row means that something
+ * other than leat writes to the word: calls without a deadline return LEAT_ECORRUPT.
  *
  * Sleeping is as in lib/lock.h: announce with `contended`, fence, look again, sleep on the bell; whoever changes the word looks
  * at `contended`, and wakes. A waiter on several objects announces at each and sleeps on several bells at once. One wake-up serves one sleeper; so
@@ -32,6 +45,7 @@
 #define LEAT__SYNC_ONE (UINT64_C(1) << 32)   /* one pulse, one of a semaphore's count */
 #define LEAT__SYNC_CLAIM (UINT64_C(1) << 18) /* one claim; they begin again at 2^14 */
 #define LEAT__SYNC_CLAIMS (LEAT__SYNC_ONE - LEAT__SYNC_CLAIM)
+#define LEAT__SYNC_TURNS 1000000 /* compare-and-exchanges in a row that other threads may win */
 
 /* Indices of leat__header.parameters. */
 enum { LEAT__SYNC_MANUAL = 0, LEAT__SYNC_MAXIMUM = 0, LEAT__SYNC_PI = 0, LEAT__SYNC_THREAD_SPACE = 1 };
@@ -88,10 +102,9 @@ struct leat__sync_setup {
     uint64_t word;
 };
 
-/* How long the next sleep may last: a death goes unnoticed for LEAT__LOCK_SLICE_NS at first, and for a second at most after a long wait. */
-static inline uint64_t leat__sync_longer(uint64_t slice_ns) {
-    return slice_ns < UINT64_C(500000000) ? 2 * slice_ns : slice_ns;
-}
+/* How long a sleep may last. After it the waiter asks about holders and committers, and acts on a cancellation: neither wakes a
+ * sleeper. It costs ten wake-ups a second; a longer slice would hide a death, or a cancelled thread, for as long. */
+#define LEAT__SYNC_SLICE_NS UINT64_C(100000000)
 
 /* Opens or creates by name, or opens what is behind a descriptor. */
 int leat__sync_open(leat_waitable **out, const char *name, const leat_sync_options *options, const struct leat__sync_setup *setup);
@@ -105,9 +118,6 @@ bool leat__sync_keeps(leat__file file, const struct leat__header *header, bool c
 
 /* LEAT_EINVAL for NULL, LEAT_EFORKED. */
 int leat__sync_check(const leat_waitable *object);
-
-/* The word without a committer: waits until there is none. For changes outside of waits, which have no deadline. */
-uint64_t leat__sync_settled(leat_waitable *object);
 
 /* Whether the object could be taken now. Changes nothing. */
 bool leat__sync_available(const leat_waitable *object);

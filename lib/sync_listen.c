@@ -14,14 +14,6 @@ static uint64_t bit_of(unsigned listener) {
     return UINT64_C(1) << (listener - 1);
 }
 
-static void change_bits(leat_waitable *object, uint64_t add, uint64_t remove) {
-    leat__u64 *listening = &object->page->listening;
-    uint64_t bits;
-    do /* each turn: another one was faster */
-        bits = leat__load_relaxed64(listening);
-    while (!leat__compare_exchange64(listening, bits, (bits | add) & ~remove));
-}
-
 int leat__sync_listen(leat_waitable *object, uint64_t doorbell, uint64_t token) {
     for (unsigned i = 0; i < LEAT__LISTENERS; i++) {
         struct leat__listener *listener = &object->page->listeners[i];
@@ -49,11 +41,11 @@ void leat__sync_listen_no_more(leat_waitable *object) {
 }
 
 void leat__sync_announce(leat_waitable *object) {
-    change_bits(object, bit_of(object->listener), 0); /* [L7] the place before the bit; the bit before the look */
+    leat__add_bits64(&object->page->listening, bit_of(object->listener)); /* [L7] the place before the bit; the bit before the look */
 }
 
 void leat__sync_awake(leat_waitable *object) {
-    change_bits(object, 0, bit_of(object->listener));
+    leat__remove_bits64(&object->page->listening, bit_of(object->listener));
 }
 
 void leat__sync_ring_all(leat_waitable *object) {

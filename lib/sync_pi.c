@@ -25,7 +25,9 @@
 #include "lib/fail.h"
 #include "lib/sync.h"
 
-#define HAND_OVER_NS UINT64_C(50000)
+#define HAND_OVER_NS UINT64_C(50000) /* the first pause while the kernel hands over; each further one is twice as long */
+#define PAUSE_MOST_NS UINT64_C(10000000)
+#define VOUCHERS 64
 #define TURN (UINT64_C(1) << 32)
 
 static uint64_t load(const leat_waitable *object) {
@@ -49,33 +51,27 @@ static void vouch(leat_waitable *object, uint32_t thread) {
     leat__store_release32(&object->page->processes[object->slot], thread); /* [P1] before the word names it, and until it does no more */
 }
 
-/* By another handle than ours. */
+/* By another handle than ours. Also while the system does not answer, or so many places have the number that no thread can have
+ * left it there: without certainty nobody is dead. */
 static bool vouched_for(const leat_waitable *object, uint32_t thread) {
     const struct leat__sync_page *page = object->page;
+    unsigned asked = 0;
     for (unsigned slot = 1; slot <= LEAT__SLOTS_MAX && thread != 0; slot++)
         if (leat__load_acquire32(&page->processes[slot]) == thread && /* [P1] */
-            leat__os_locked(object->object.resource.file, LEAT__LOCK_SLOTS + slot, 1) != LEAT__NO) /* unknown: it may live */
+            (++asked > VOUCHERS || leat__os_locked(object->object.resource.file, LEAT__LOCK_SLOTS + slot, 1) != LEAT__NO))
             return true;
     return false;
 }
 
 /* What the kernel gave us: whether it was a dead one's. */
 static int given(leat_waitable *object) {
-    uint64_t word = load(object);
-    bool died = (word & LEAT__PI_OWNER_DIED) != 0;
-    while ((word & LEAT__PI_OWNER_DIED) != 0) { /* each turn: a waiter has said that it waits */
-        (void)leat__compare_exchange64(&object->page->pi, word, word & ~(uint64_t)LEAT__PI_OWNER_DIED);
-        word = load(object);
-    }
-    return died ? LEAT__LOCK_INHERITED : LEAT_OK;
+    uint64_t word = leat__remove_bits64(&object->page->pi, LEAT__PI_OWNER_DIED);
+    return (word & LEAT__PI_OWNER_DIED) != 0 ? LEAT__LOCK_INHERITED : LEAT_OK;
 }
 
 /* After vouching, before the kernel can give us the mutex. */
 static void begin_turn(leat_waitable *object) {
-    uint64_t word;
-    do
-        word = load(object);
-    while (!leat__compare_exchange64(&object->page->pi, word, word + TURN)); /* [P2] each turn: somebody was faster */
+    (void)leat__add64(&object->page->pi, TURN); /* [P2] */
 }
 
 /* From a thread that is gone, if it is. */
@@ -142,8 +138,13 @@ static int sleep_for(leat_waitable *object, uint64_t until_ns) {
     return result;
 }
 
+/* Nothing: the kernel wakes nobody for a thread that is not asleep in it, and the thread is not vouched for between two sleeps. */
+static void leave(void *context) {
+    (void)context;
+}
+
 int leat__pi_wait(leat_waitable *object, uint64_t deadline_ns) {
-    uint64_t slice_ns = LEAT__LOCK_SLICE_NS;
+    uint64_t slice_ns = LEAT__LOCK_SLICE_NS, pause_ns = HAND_OVER_NS;
     for (bool gone = false;;) { /* each turn is a sleep of at most a slice, or somebody was faster */
         uint64_t word = load(object);
         bool dead = gone || (!is_free(word) && !vouched_for(object, thread_in(word)));
@@ -160,19 +161,25 @@ int leat__pi_wait(leat_waitable *object, uint64_t deadline_ns) {
             return leat__sync_locked(object, result);
         if (result == LEAT_ESTATE)
             return result;
-        if (result == LEAT_EAGAIN)
-            leat__os_sleep(now + HAND_OVER_NS);
+        if (result == LEAT_EAGAIN) {
+            leat__os_sleep(deadline_ns - now > pause_ns ? now + pause_ns : deadline_ns);
+            pause_ns = pause_ns < PAUSE_MOST_NS ? 2 * pause_ns : pause_ns;
+        }
         gone = result == LEAT_ENOENT;
-        slice_ns = result == LEAT_ETIMEDOUT ? leat__sync_longer(slice_ns) : slice_ns;
+        slice_ns = result == LEAT_ETIMEDOUT ? LEAT__SYNC_SLICE_NS : slice_ns;
+        leat__os_cancellation_point(leave, object);
     }
 }
 
 /* A flag in the word means that somebody may sleep in the kernel. */
 static void let_go(leat_waitable *object) {
-    uint64_t word;
-    while ((uint32_t)(word = load(object)) == object->thread) /* each turn: somebody has begun one */
+    for (unsigned turns = 0; turns < LEAT__SYNC_TURNS; turns++) { /* each turn: another thread has begun one */
+        uint64_t word = load(object);
+        if ((uint32_t)word != object->thread)
+            break;
         if (leat__compare_exchange64(&object->page->pi, word, word - object->thread)) /* [P2] */
             return;
+    }
     (void)leat__os_pi_unlock(kernels(object));
 }
 
@@ -193,7 +200,7 @@ static bool lives(leat_waitable *object) {
             leat__store_relaxed32(&object->page->abandoned, 1);
         let_go(object);
     }
-    return result == LEAT_EBUSY;
+    return result != LEAT_OK && result != LEAT_ENOENT; /* without an answer it lives */
 }
 
 bool leat__pi_elsewhere(leat_waitable *object) {
@@ -208,7 +215,10 @@ bool leat__pi_elsewhere(leat_waitable *object) {
 int leat__pi_check(const struct leat__header *header) {
     if (!leat__os_pi_works())
         return leat__fail(LEAT_ENOTSUP, 0, "this system has no locks with priority inheritance");
-    if (header->parameters[LEAT__SYNC_THREAD_SPACE] != leat__os_thread_space())
+    uint64_t space = leat__os_thread_space();
+    if (space == 0) /* two that are unknown may be different */
+        return leat__fail(LEAT_ENOTSUP, 0, "it inherits priorities, and without /proc this process cannot tell its pid namespace");
+    if (header->parameters[LEAT__SYNC_THREAD_SPACE] != space)
         return leat__fail(LEAT_ENOTSUP, 0, "it inherits priorities, and was made in another pid namespace");
     return LEAT_OK;
 }

@@ -3,6 +3,7 @@
 #include "lib/sync.h"
 
 #define SPINS 200 /* who holds something briefly is done by then */
+#define CONFIRMATIONS 8
 
 struct wait {
     leat_waitable *const *objects;
@@ -44,20 +45,53 @@ static int claim(leat_waitable *object, bool probe) {
     return result;
 }
 
-/* Ends a claim, having taken the object or not. While our slot is in the word nobody else changes it. */
+/* Whether our claim is still in the word; a mutex that we have locked is ours. [L8] after the last claim. */
+static bool is_claimed(const leat_waitable *object) {
+    return object->kind == LEAT_KIND_MUTEX ||
+           leat__lock_slot(leat__load_total64(&object->page->word.owner)) == object->slot;
+}
+
+/* What the word becomes when our claim on it ends. */
+static uint64_t settled(const leat_waitable *object, uint64_t word, bool take) {
+    word &= ~UINT64_C(0xFFFF);
+    if (take && object->kind == LEAT_KIND_SEMAPHORE)
+        return word - LEAT__SYNC_ONE;
+    return take && !object->manual ? word & ~LEAT__SYNC_SET : word;
+}
+
+/* Ends a claim, having taken the object or not. A claim that is no longer there has been ended by the change that took it out. */
 static void settle(leat_waitable *object, bool take) {
     if (object->kind == LEAT_KIND_MUTEX) {
         if (!take)
             leat__sync_unlock(object); /* and if its owner died, the next one is to be told */
         return;
     }
-    uint64_t word = leat__load_relaxed64(&object->page->word.owner) & ~UINT64_C(0xFFFF);
-    if (take && object->kind == LEAT_KIND_SEMAPHORE)
-        word -= LEAT__SYNC_ONE;
-    else if (take && !object->manual)
-        word &= ~LEAT__SYNC_SET;
-    (void)leat__exchange64(&object->page->word.owner, word);
-    leat__sync_wake(object, false); /* whoever met the claim may have gone to sleep over it */
+    for (unsigned turns = 0; turns < LEAT__SYNC_TURNS && is_claimed(object); turns++) {
+        uint64_t word = leat__load_relaxed64(&object->page->word.owner);
+        if (leat__lock_slot(word) != object->slot ||
+            !leat__compare_exchange64(&object->page->word.owner, word, settled(object, word, take)))
+            continue;
+        leat__sync_wake(object, false); /* a thread that met the claim may have gone to sleep over it */
+        return;
+    }
+}
+
+/* After the last claim: whether all of them stand at one moment. A claim that was taken out of its event meanwhile is made again,
+ * and then that is the last one. */
+static int confirm(leat_waitable *const sorted[], size_t count) {
+    size_t last = count - 1;
+    for (unsigned turns = 0; turns < CONFIRMATIONS; turns++) {
+        size_t i = 0;
+        while (i < count && (i == last || is_claimed(sorted[i])))
+            i++;
+        if (i == count)
+            return LEAT_OK;
+        int result = claim(sorted[i], false);
+        if (result != LEAT_OK)
+            return result;
+        last = i;
+    }
+    return LEAT_EBUSY;
 }
 
 /* Claims all and takes them, or none. */
@@ -75,7 +109,9 @@ static int take_all(const struct wait *wait, bool probe) {
         if (result != LEAT_OK && result != LEAT_EOWNERDEAD)
             break;
     }
-    bool complete = claimed == wait->count;
+    if (claimed == wait->count)
+        result = confirm(sorted, claimed);
+    bool complete = claimed == wait->count && result == LEAT_OK;
     while (claimed-- > 0)
         settle(sorted[claimed], complete);
     if (!complete)
@@ -146,8 +182,13 @@ static void pass_on(const struct wait *wait, bool served) {
     }
 }
 
+/* What a cancelled thread does last. */
+static void leave(void *context) {
+    pass_on(context, false);
+}
+
 static int wait_until_taken(struct wait *wait, uint64_t deadline_ns) {
-    uint64_t slice_ns = LEAT__LOCK_SLICE_NS;
+    uint64_t slice_ns = LEAT__LOCK_SLICE_NS; /* the first one: what holds it is briefly held, or dead */
     bool interruptible = false;
     for (size_t i = 0; i < wait->count; i++)
         interruptible = interruptible || wait->objects[i]->interruptible;
@@ -166,9 +207,10 @@ static int wait_until_taken(struct wait *wait, uint64_t deadline_ns) {
             break;
         if (probe) {
             probe_at = now + slice_ns;
-            slice_ns = leat__sync_longer(slice_ns);
+            slice_ns = LEAT__SYNC_SLICE_NS;
         }
         int slept = sleep_until(wait, probe_at < deadline_ns ? probe_at : deadline_ns);
+        leat__os_cancellation_point(leave, wait); /* nothing is claimed or owned here */
         if (slept == LEAT_EINTR && interruptible) {
             result = take(wait, true);
             return result == LEAT_EBUSY ? LEAT_EINTR : result;

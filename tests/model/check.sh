@@ -113,7 +113,7 @@ expect fails lock -DKILLS=0 -DPROCESSES=3 -DGIVE_UPS=1 -DBUG_KEEP_WAKE
 
 expect holds commit -DGIFTS=2 -DTURNS_MOST=8
 expect holds commit -DCAST=2 -DGIFTS=1
-expect holds commit -DCAST=3 -DINITIAL=0 -DGIFTS=25
+expect holds commit -DCAST=3 -DINITIAL=0 -DGIFTS=9
 expect holds commit -DCAST=4 -DINITIAL=0 -DGIFTS=25
 expect holds commit -DCAST=4 -DINITIAL=0 -DGIFTS=5 -DGIVE_UPS=1
 expect holds commit -DCAST=4 -DINITIAL=3 -DGIFTS=10 -DDATA=2
@@ -122,12 +122,16 @@ expect holds commit -DCAST=6 -DGIFTS=0
 expect holds commit -DCAST=2 -DKILLS=1 -DGIFTS=0
 expect holds commit -DCAST=4 -DKILLS=1 -DGIFTS=0
 expect holds commit -DCAST=7 -DKILLS=1 -DGIFTS=1 -DEARLY=0
-for bug in HEAL_LIVING TAKE_CLAIMED SETTER_HASTY SETTLE_SILENT WITHDRAWN_TAKEN KEEP_CLAIMS NO_FENCE_SLEEPER NO_LOOK; do
+expect holds commit -DCAST=3 -DGIFTS=14
+expect holds commit -DCAST=4 -DINITIAL=0 -DGIFTS=46
+for bug in HEAL_LIVING TAKE_CLAIMED CLAIM_KEPT POST_UNCLAIMS SETTLE_BLIND SETTLE_LOST SETTLE_SILENT WITHDRAWN_TAKEN KEEP_CLAIMS \
+    NO_FENCE_SLEEPER NO_LOOK; do
     expect fails commit -DCAST=4 -DBUG_$bug
 done
 for bug in CLAIMS_UNCOUNTED HEAL_NOT_EXACT NO_PROBE; do
     expect fails commit -DCAST=7 -DKILLS=1 -DGIFTS=1 -DEARLY=0 -DBUG_$bug
 done
+expect fails commit -DCAST=3 -DGIFTS=14 -DBUG_NO_CONFIRM
 expect fails commit -DCAST=4 -DINITIAL=0 -DGIFTS=25 -DBUG_TWO_LOOKS
 expect fails commit -DCAST=4 -DINITIAL=0 -DGIFTS=1 -DBUG_KEEP_WAKE
 expect fails commit -DCAST=5 -DINITIAL=0 -DGIFTS=9 -DBUG_NO_PASS_ON

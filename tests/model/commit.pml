@@ -3,7 +3,8 @@
  *
  *   - Nothing is taken before all can be: when the last one is claimed, every one is there to be had and claimed by this waiter alone; who
  *     withdraws has taken nothing. No count and no signal is lost or invented, whatever happens while a claim is on its word.
- *   - The mutex has one owner. A claim is taken out of a word only when its committer is dead, and settled only by its committer.
+ *   - The mutex has one owner. A claim is taken out of a word only when its committer is dead, or by a change of the event, and settled
+ *     only by its committer. A committer that goes on has had all its claims at one moment.
  *   - Nobody sleeps while what it waits for can be had; nobody wakes another without end; committers do not chase each other.
  *
  * KILLS processes die, at any step; what they had stored reaches memory and the kernel frees their slots. A waiter is born again with the lowest
@@ -32,7 +33,11 @@
  *     BUG_HEAL_LIVING       nobody asks the kernel whether the committer lives
  *     BUG_NO_PROBE          a dead committer's slot stays
  *     BUG_TAKE_CLAIMED      a claim keeps nobody out who takes
- *     BUG_SETTER_HASTY      ... nor who sets or posts
+ *     BUG_CLAIM_KEPT        setting and resetting an event leave the claim in its word
+ *     BUG_POST_UNCLAIMS     posting takes the claim out of the semaphore's word
+ *     BUG_NO_CONFIRM        [L8] no second look at the claims after the last one
+ *     BUG_SETTLE_BLIND      the end of a claim is an exchange for what follows from an earlier look at the word
+ *     BUG_SETTLE_LOST       a claim that was taken out is ended all the same
  *     BUG_SETTLE_SILENT     the end of a claim wakes nobody
  *     BUG_WITHDRAWN_TAKEN   a commit that is not complete takes what it has claimed
  *     BUG_KEEP_CLAIMS       a commit that is not complete keeps what it has claimed, and sleeps
@@ -85,7 +90,7 @@
 #endif
 #define PROCESSES (WAITERS + 1)
 #define SLOTS (WAITERS + 1)
-/* What is posted and set, in this order: read as digits of base 4, the lowest first, 1 is a count and 2 a signal. */
+/* What is posted and set, in this order: read as digits of base 4, the lowest first, 1 is a count, 2 a signal, 3 a reset of the event. */
 #ifndef GIFTS
 #define GIFTS 38 /* signal, count, signal */
 #endif
@@ -163,7 +168,7 @@ byte give_ups;
 #if KILLS > 0
 #define STEP if :: atomic {deaths < KILLS -> deaths++; goto dead} :: skip fi
 #define CHANGED(object) assert(VALUE_OF(words[object]) == there[object]); unlooked = 255
-#define LOOKED unlooked = unlooked & ~(1 << me)
+#define LOOKED unlooked = (probe -> unlooked & ~(1 << me) : unlooked) /* only who asks sees a dead committer */
 #define ALL_CHANGED unlooked = 255
 #else
 #define LOOKED skip
@@ -233,6 +238,11 @@ inline wake(object) {
     :: else -> done = false \
     fi; \
     seen = 0
+
+/* Whether the last claim was made while all others stood. */
+#define CLAIM_HELD(object) \
+    (!HAS(wants, object) || (object == MUTEX -> owner == me + 1 : SLOT_OF(words[object]) == slot && VALUE_OF(words[object]) > 0))
+#define AT_ONCE at_once = all && CLAIM_HELD(SEMAPHORE) && CLAIM_HELD(EVENT) && CLAIM_HELD(MUTEX)
 
 /* leat__sync_heal, leat__lock_holder_died. */
 inline heal(object) {
@@ -313,7 +323,7 @@ inline try_mutex(probe) {
             atomic {
                 EXCHANGE(MUTEX, NEXT_TURN(WITHOUT_SLOT(seen)) + slot);
                 if
-                :: done -> assert(owner == 0); owner = me + 1; mine = mine | M; CHANGED(MUTEX); PROGRESS
+                :: done -> assert(owner == 0); owner = me + 1; mine = mine | M; CHANGED(MUTEX); PROGRESS; AT_ONCE
                 :: else
                 fi
             }
@@ -353,7 +363,7 @@ inline claim(object, probe) {
             atomic {
                 EXCHANGE(object, CLAIMED(seen));
                 if
-                :: done -> claimer[object] = me + 1; CHANGED(object)
+                :: done -> claimer[object] = me + 1; CHANGED(object); AT_ONCE
                 :: else
                 fi
             }
@@ -361,38 +371,75 @@ inline claim(object, probe) {
     fi
 }
 
+/* In which order to claim. */
+#ifdef BUG_NOT_SORTED
+#define PLACE(k) (me == 1 -> 2 - (k) : (k))
+#define EVENT_LAST (me == 1 -> !HAS(wants, SEMAPHORE) : !HAS(wants, MUTEX))
+#else
+#define PLACE(k) (k)
+#define EVENT_LAST (!HAS(wants, MUTEX))
+#endif
+
+/* Nobody takes the claims of others out. A claim that is made again is the last one. Sets `done`. */
+inline confirm() {
+#ifdef BUG_NO_CONFIRM
+    skip
+#else
+    if
+    :: atomic {!HAS(wants, EVENT) || EVENT_LAST || SLOT_OF(words[EVENT]) == slot -> skip}
+    :: atomic {HAS(wants, EVENT) && !EVENT_LAST && SLOT_OF(words[EVENT]) != slot -> skip}; claim(EVENT, false)
+    fi
+#endif
+}
+
 inline settle(object, takes) {
     if
     :: object == MUTEX && takes
     :: object == MUTEX && !takes -> unlock()
     :: else ->
-        seen = WITHOUT_SLOT(words[object]);
-        STEP;
-        atomic {
-            DRAIN;
-            assert(claimer[object] == me + 1);
-            claimer[object] = 0;
-            if
-            :: takes -> assert(VALUE_OF(seen) > 0); words[object] = seen - 8; there[object]--; mine = mine | 1 << object; PROGRESS
-            :: else -> words[object] = seen
-            fi;
-            CHANGED(object)
-        };
-#ifndef BUG_SETTLE_SILENT
-        wake(object)
+        do
+#ifndef BUG_SETTLE_LOST
+        :: atomic {SLOT_OF(words[object]) != slot ->
+            assert(object == EVENT && claimer[object] != me + 1);
+            mine = (takes -> mine | 1 << object : mine);
+            break}
+        :: atomic {SLOT_OF(words[object]) == slot -> seen = words[object]};
+#else
+        :: seen = words[object];
 #endif
+            STEP;
+            atomic {
+#ifdef BUG_SETTLE_BLIND
+                DRAIN;
+                words[object] = (takes -> WITHOUT_SLOT(seen) - 8 : WITHOUT_SLOT(seen));
+                done = true;
+                seen = 0;
+#else
+                EXCHANGE(object, (takes -> WITHOUT_SLOT(seen) - 8 : WITHOUT_SLOT(seen)));
+#endif
+                if
+                :: done ->
+                    assert(claimer[object] == me + 1);
+                    claimer[object] = 0;
+                    if
+                    :: takes -> there[object]--; mine = mine | 1 << object; PROGRESS
+                    :: else
+                    fi;
+                    CHANGED(object)
+                :: else
+                fi
+            };
+            if
+            :: done ->
+#ifndef BUG_SETTLE_SILENT
+                wake(object);
+#endif
+                break
+            :: else
+            fi
+        od
     fi
 }
-
-/* In which order to claim. */
-#ifdef BUG_NOT_SORTED
-#define PLACE(k) (me == 1 -> 2 - (k) : (k))
-#else
-#define PLACE(k) (k)
-#endif
-
-/* Whether the claims and the looks behind them are all there. */
-#define CLAIM_HELD(object) (!HAS(wants, object) || SLOT_OF(words[object]) == slot && (object == MUTEX || VALUE_OF(words[object]) > 0))
 
 inline take_all(probe) {
     k = 0;
@@ -414,8 +461,12 @@ inline take_all(probe) {
         fi
     :: else -> break
     od;
+    if
+    :: done -> confirm(); assert(!done || at_once)
+    :: else
+    fi;
     complete = done;
-    assert(!complete || CLAIM_HELD(SEMAPHORE) && CLAIM_HELD(EVENT) && CLAIM_HELD(MUTEX));
+    at_once = false;
     do
     :: k == 0 -> break
     :: else ->
@@ -535,7 +586,7 @@ inline pass_on(served) {
 
 proctype Waiter(byte me; byte wants; bool all) {
     byte slot, seen, object, k, mine, sleeps, early, seen_data;
-    bool done, was, complete, told, probe;
+    bool done, was, complete, told, probe, at_once;
 born:
     atomic {
         slot = 1;
@@ -644,17 +695,34 @@ over:
 
 /* --- Who gives ---------------------------------------------------------------------------------------------------------- */
 
+/* What the word becomes. */
+#ifdef BUG_CLAIM_KEPT
+#define EVENT_NEXT(seen) ((seen) + (resets -> 0 : 8) - VALUE_OF(seen) * 8)
+#else
+#define EVENT_NEXT(seen) (WITHOUT_SLOT(seen) + (resets -> 0 : 8) - VALUE_OF(seen) * 8)
+#endif
+#ifdef BUG_POST_UNCLAIMS
+#define POSTED(seen) (WITHOUT_SLOT(seen) + 8)
+#else
+#define POSTED(seen) ((seen) + 8)
+#endif
+
 /* leat_semaphore_release, change_event. */
 proctype Giver(byte me; short gifts) {
     byte seen, object;
-    bool done, was;
+    bool done, was, resets;
     do
     :: gifts == 0 -> goto over
     :: else ->
-        atomic {object = gifts % 4 - 1; gifts = gifts / 4}
+        atomic {object = (gifts % 4 == 1 -> SEMAPHORE : EVENT); resets = (gifts % 4 == 3); gifts = gifts / 4}
         STEP;
 #ifdef DATA
-        atomic {stored_data[me] = stored_data[me] + 1; stores[me] = stores[me] | 8};
+        atomic {
+            if
+            :: !resets -> stored_data[me] = stored_data[me] + 1; stores[me] = stores[me] | 8
+            :: else
+            fi
+        };
 #endif
         done = false;
         do
@@ -662,27 +730,20 @@ proctype Giver(byte me; short gifts) {
         :: else ->
             seen = words[object];
             if
-#ifndef BUG_SETTER_HASTY
-            :: SLOT_OF(seen) != 0 ->
-                if
-                :: SLOT_OF(words[object]) == 0
-                :: SLOT_OF(words[object]) != 0 && !slot_taken[SLOT_OF(words[object])] -> heal(object)
-                fi;
-                done = false
-#endif
 #ifdef BUG_SET_SKIPPED
-            :: object == EVENT && VALUE_OF(seen) == 1 -> done = true
+            :: object == EVENT && !resets && VALUE_OF(seen) == 1 -> done = true
 #endif
             :: else ->
                 STEP;
                 atomic {
-                    EXCHANGE(object, (object == EVENT && VALUE_OF(seen) == 1 -> seen : seen + 8));
+                    EXCHANGE(object, (object == EVENT -> EVENT_NEXT(seen) : POSTED(seen)));
                     if
                     :: done ->
                         if
-                        :: object == SEMAPHORE || there[object] == 0 -> there[object]++
-                        :: else
+                        :: object == SEMAPHORE -> there[object]++
+                        :: else -> there[object] = 1 - resets
                         fi;
+                        claimer[object] = (SLOT_OF(words[object]) == 0 -> 0 : claimer[object]);
                         CHANGED(object);
                         PROGRESS
                     :: else
@@ -690,12 +751,15 @@ proctype Giver(byte me; short gifts) {
                 }
             fi
         od;
-        wake(object)
+        if
+        :: !resets -> wake(object)
+        :: else
+        fi
     od;
 dead:
     ALL_CHANGED;
 over:
-    atomic {DRAIN; seen = 0; done = false; was = false}
+    atomic {DRAIN; seen = 0; done = false; was = false; resets = false}
 }
 
 init {
