@@ -11,17 +11,28 @@
  *     }
  *
  * Death. All of them survive the death of any user at any point. A mutex whose owner's process ended, or whose owner closed the handle,
- * goes to the next one who waits, who is told (LEAT_EOWNERDEAD). Counts and signals are single words: never half changed, never given
- * back by a death. A waiter that should have been woken by a process that was killed just before it could do so looks by itself, after
- * 50 ms at first, and at growing intervals up to a second when it has waited for long: that is the longest that any death delays it.
+ * goes to the next one who waits, who is told (LEAT_EOWNERDEAD); to the next one who opens it, if nobody else had it open: such a
+ * mutex, and one that was given up, stays until then, also when it was to die with its last user. Counts and signals are single
+ * words: never half changed, never given back by a death. A waiter looks by itself after 50 ms at first, then every 100 ms: that is
+ * the longest that a death delays it.
+ *
+ * Peers that are stopped, or lie. Changes (leat_event_set, _reset, _pulse, leat_semaphore_release) depend on no other process: they
+ * return at once, also when one is stopped in the middle of leat_wait_all or writes nonsense (LEAT_ECORRUPT when the object can no
+ * longer be changed). Waits end by their deadline whatever the object holds. A process that is stopped in the microsecond in which
+ * leat_wait_all takes a semaphore or an event keeps other waiters out until it goes on; an event, until it is set again.
+ *
+ * When the system does not answer whether a holder lives (it has no memory for the question, or a filter refuses it), the holder
+ * counts as alive: a lock call asks again, and ends with LEAT_ETIMEDOUT or LEAT_EAGAIN.
  *
  * Order. Whoever looks first has it: newcomers may overtake those who wait. Of several who sleep the one with the highest real-time
  * priority is woken first; among those without, no order is promised. A mutex with priority inheritance is handed over in order of priority
- * and then of arrival, and nobody overtakes.
+ * and then of arrival, where a waiter counts as newly arrived every 100 ms, when it has looked whether the holder lives.
  *
  * Who. A handle is what owns a mutex and what waits: it belongs to one thread at a time. Threads that share an object open a handle
  * each. Fork: a child cannot use its parent's handles (LEAT_EFORKED). Signals: nothing here may be called from a handler; waits go on
- * after one unless `interruptible` is set. Names, scopes and lifetimes are those of all objects (leat/object.h); what has no name lives as
+ * after one unless `interruptible` is set. Cancellation: a thread that waits here for longer than a moment acts on pthread_cancel
+ * within about 100 ms, holding nothing that it waits for; what could have been its, others get. No other call is a cancellation
+ * point; the handle stays open, and its owner closes it in a cleanup handler. Names, scopes and lifetimes are those of all objects (leat/object.h); what has no name lives as
  * long as a handle or a descriptor of it.
  */
 #ifndef LEAT_SYNC_H
@@ -69,7 +80,7 @@ typedef struct leat_sync_options {
  * cannot keep both from running. Then a mutex belongs to the *thread* that locked it, which alone can unlock it (others: LEAT_ENOTOWNER) and
  * whose end is a death like a process's. Priority is lent by leat_mutex_lock and leat_wait, not while waiting for several, nor by an
  * interruptible handle. Locking what another handle of the same thread holds is LEAT_ESTATE. All users must be in one pid namespace. LEAT_ENOTSUP
- * where that is not so, or the system has no such locks. */
+ * where that is not so, or cannot be known (no /proc), or the system has no such locks. */
 LEAT_API LEAT_CHECKED int leat_mutex_open(leat_mutex **mutex, const char *name, const leat_sync_options *options);
 LEAT_API LEAT_CHECKED int leat_mutex_open_descriptor(leat_mutex **mutex, int descriptor, const leat_sync_options *options);
 LEAT_API LEAT_CHECKED int leat_mutex_receive(leat_mutex **mutex, int socket, const leat_sync_options *options, uint64_t deadline_ns);
@@ -107,7 +118,7 @@ LEAT_API void leat_event_close(leat_event *event);
  * what is set changes nothing. LEAT_EFORKED. */
 LEAT_API LEAT_CHECKED int leat_event_set(leat_event *event);
 
-/* Takes the signal away. LEAT_EFORKED. */
+/* Takes the signal away. LEAT_EFORKED, and LEAT_ECORRUPT as the other two. */
 LEAT_API LEAT_CHECKED int leat_event_reset(leat_event *event);
 
 /* Lets those go on who wait at this moment (automatic: one of them), and leaves it reset. Pulses that follow each other before the one who was
@@ -131,7 +142,8 @@ LEAT_API LEAT_CHECKED int leat_semaphore_receive(leat_semaphore **semaphore, int
 LEAT_API void leat_semaphore_close(leat_semaphore *semaphore);
 
 /* Adds `amount`, 1 or more (else LEAT_EINVAL), to the count; *previous (may be NULL) is what it was. LEAT_EOVERFLOW when that would pass the
- * maximum: nothing changes. LEAT_EFORKED. */
+ * maximum: nothing changes. One that leat_wait_all is taking at this moment counts until it is taken. LEAT_ECORRUPT when the count has
+ * passed the maximum already. LEAT_EFORKED. */
 LEAT_API LEAT_CHECKED int leat_semaphore_release(leat_semaphore *semaphore, uint32_t amount, uint32_t *previous);
 
 LEAT_API uint32_t leat_semaphore_count(const leat_semaphore *semaphore);
@@ -172,7 +184,7 @@ typedef struct leat_sync_info {
     leat_kind kind;
     uint32_t handles;      /* open on it, at most 4095; a snapshot */
     bool held;             /* mutex: by somebody who lives */
-    bool abandoned;        /* mutex: its holder died, and nobody has taken it since */
+    bool abandoned;        /* mutex: its holder died, and nobody who was told has unlocked it since */
     bool lost;             /* mutex: given up */
     uint32_t holder;       /* mutex: the process that holds it or held it last, as it is numbered in its own namespace; else 0. With
                             * priority inheritance the thread */
@@ -184,10 +196,10 @@ typedef struct leat_sync_info {
 } leat_sync_info;
 
 /* Reads the state of a mutex, event or semaphore without becoming a user. LEAT_EKIND when it is something else, LEAT_ENOENT, LEAT_EACCES,
- * LEAT_EUNTRUSTED, LEAT_EVERSION, LEAT_ECORRUPT. */
+ * LEAT_EUNTRUSTED, LEAT_EVERSION, LEAT_ECORRUPT; LEAT_ESYSTEM when the system does not answer which handles live. */
 LEAT_API LEAT_CHECKED int leat_sync_info_read(const char *name, leat_scope scope, leat_sync_info *info);
 
-/* The same of an object that is open. LEAT_EFORKED. */
+/* The same of an object that is open. LEAT_EFORKED, LEAT_ESYSTEM. */
 LEAT_API LEAT_CHECKED int leat_sync_info_get(const leat_waitable *object, leat_sync_info *info);
 
 #ifdef __cplusplus
