@@ -3,9 +3,11 @@
 #include <leat/sync.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "channel_pair.h"
+#include "lib/sync.h"
 
 #define PROCESSES 4
 #define PATIENCE_MS (10000 * harness_patience())
@@ -282,8 +284,60 @@ static void who_waits_for_all_gets_on_whoever_is_killed(void **state) {
     assert_int_equal(harness_names_left(), 0);
 }
 
+/* --- Who comes when nobody is there --------------------------------------------------------------------------------------- */
+
+#define LAST "killed-last"
+
+static int lock_and_wait_for_the_end(void *context) {
+    const struct role *role = context;
+    const leat_sync_options options = {.inherit_priority = role->inherit_priority, .persistent = true};
+    leat_mutex *mutex = NULL;
+    assert_ok(leat_mutex_open(&mutex, LAST, &options));
+    assert_ok(leat_mutex_lock(mutex, LEAT_NOW));
+    if (role->number == 1) { /* leaves it held */
+        leat_mutex_close(mutex);
+        return 0;
+    }
+    if (role->number == 2) {
+        assert_ok(leat_mutex_give_up(mutex));
+        leat_mutex_close(mutex);
+        return 0;
+    }
+    kill(getpid(), SIGKILL);
+    return 1;
+}
+
+static bool keeps(leat_mutex *mutex) {
+    const leat_waitable *object = leat_mutex_waitable(mutex);
+    return leat__sync_keeps(object->object.resource.file, &object->object.header, false);
+}
+
+/* The last user killed while it holds the mutex, gone while it holds it, or having given it up: the next one is told. */
+static void the_last_user_s_end_is_told_to_the_next(void **state) {
+    (void)state;
+    for (unsigned i = 0; i < 6; i++) {
+        struct role role = {.number = i % 3, .inherit_priority = i >= 3};
+        int told = role.number == 2 ? LEAT_ELOST : LEAT_EOWNERDEAD;
+        leat_mutex *mutex = NULL;
+        (void)harness_wait(harness_spawn(lock_and_wait_for_the_end, &role));
+        assert_ok(leat_mutex_open(&mutex, LAST, NULL));
+        assert_false(leat_mutex_created(mutex));
+        assert_true(keeps(mutex));
+        assert_leat(leat_mutex_lock(mutex, LATER), told);
+        assert_true(keeps(mutex)); /* until it is repaired */
+        assert_ok(told == LEAT_ELOST ? leat_mutex_reset(mutex) : leat_mutex_unlock(mutex));
+        assert_false(keeps(mutex));
+        assert_ok(leat_mutex_lock(mutex, LEAT_NOW));
+        assert_ok(leat_mutex_unlock(mutex));
+        leat_mutex_close(mutex);
+        assert_ok(leat_unlink(LAST, LEAT_LOCAL));
+    }
+}
+
 int main(void) {
+    cmocka_set_test_filter(getenv("LEAT_SYNC_ONLY"));
     const struct CMUnitTest tests[] = {
+        HARNESS_TEST(the_last_user_s_end_is_told_to_the_next),
         HARNESS_TEST_WITHIN(a_mutex_has_one_holder_whoever_is_killed, 1200),
         HARNESS_TEST_WITHIN(a_mutex_with_priority_inheritance_has_one_holder_whoever_is_killed, 1200),
         HARNESS_TEST_WITHIN(a_semaphore_loses_and_invents_nothing, 600),

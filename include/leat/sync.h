@@ -11,8 +11,8 @@
  *     }
  *
  * Death. All of them survive the death of any user at any point. A mutex whose owner's process ended, or whose owner closed the handle,
- * goes to the next one who waits, who is told (LEAT_EOWNERDEAD); to the next one who opens it, if nobody else had it open: such a
- * mutex, and one that was given up, stays until then, also when it was to die with its last user. Counts and signals are single
+ * goes to the next one who waits, who is told (LEAT_EOWNERDEAD); to the next one who opens it, if the process that ended was its
+ * last user: such a mutex stays until then, also when it was to die with that user. Counts and signals are single
  * words: never half changed, never given back by a death. A waiter looks by itself after 50 ms at first, then every 100 ms: that is
  * the longest that a death delays it.
  *
@@ -196,10 +196,11 @@ typedef struct leat_sync_info {
 } leat_sync_info;
 
 /* Reads the state of a mutex, event or semaphore without becoming a user. LEAT_EKIND when it is something else, LEAT_ENOENT, LEAT_EACCES,
- * LEAT_EUNTRUSTED, LEAT_EVERSION, LEAT_ECORRUPT; LEAT_ESYSTEM when the system does not answer which handles live. */
+ * LEAT_EUNTRUSTED, LEAT_EVERSION, LEAT_ECORRUPT; LEAT_ENOMEM, LEAT_EACCES or LEAT_ESYSTEM when the system does not
+ * answer which handles live. */
 LEAT_API LEAT_CHECKED int leat_sync_info_read(const char *name, leat_scope scope, leat_sync_info *info);
 
-/* The same of an object that is open. LEAT_EFORKED, LEAT_ESYSTEM. */
+/* The same of an object that is open, with the same last three. LEAT_EFORKED. */
 LEAT_API LEAT_CHECKED int leat_sync_info_get(const leat_waitable *object, leat_sync_info *info);
 
 #ifdef __cplusplus

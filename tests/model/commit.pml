@@ -522,6 +522,7 @@ inline take(probe) {
         od
     fi;
     assert(done || mine == 0);
+    assert(claimer[SEMAPHORE] != me + 1 && claimer[EVENT] != me + 1);
     assert(!done || !all || mine == wants)
 }
 

@@ -15,7 +15,8 @@ cc=${CC:-cc}
 flags="-std=c11 -O1 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -DLEAT_STATIC -fvisibility=hidden -I$source/include -I$source -I$source/tests"
 killed=0 failures=0
 
-for test in crash_points crash_round crash_step ring_exhaustive watch watch_threads sync sync_pi doorbell doorbell_many doorbell_wakes hostile_doorbell; do
+for test in crash_points crash_round crash_step ring_exhaustive watch watch_threads sync sync_pi sync_errors sync_cancel hostile_sync \
+    doorbell doorbell_many doorbell_wakes hostile_doorbell; do
     file=$source/tests/$test.c
     [ -f "$file" ] || file=$source/tests/test_$test.c
     # shellcheck disable=SC2086
@@ -42,6 +43,8 @@ run() {
     ring) LEAT_RING_DEPTH=2 LEAT_RING_ONLY=$3 timeout 100 "$2" ;;
     watch | watch_threads) LEAT_WATCH_ONLY=$3 timeout 100 "$2" ;;
     sync) LEAT_SYNC_ONLY=$3 timeout 100 "$2" ;;
+    hostile_sync) LEAT_HOSTILE_SYNC_ONLY=$3 timeout 100 "$2" ;;
+    sync_errors | sync_cancel) LEAT_SYNC_ONLY=$3 timeout 100 "$2" ;;
     sync_pi) LEAT_SYNC_PI_ONLY=$3 timeout 100 "$2" ;;
     doorbell | doorbell_many | doorbell_wakes | hostile_doorbell) LEAT_DOORBELL_ONLY=$3 timeout 100 "$2" ;;
     esac >"$work/log" 2>&1
@@ -183,6 +186,10 @@ mutant withdrawn_is_taken lib/sync_wait.c sync "of_all*" '/^static int take_all/
 mutant settled_is_not_taken lib/sync_wait.c sync "of_all*" '/^static int take_all/,/^}/s/settle(sorted\[claimed\], complete)/settle(sorted[claimed], false)/'
 mutant owners_death_used_up lib/sync_open.c sync "of_all*" '/^void leat__sync_close/,/^}/s/^            leat__store_relaxed32(&object->page->abandoned, 1);/            (void)object;/'
 mutant pulse_counts_for_all lib/sync_wait.c sync "a_pulse_lets_nobody*" 's/->unpulsed = wait->all;/->unpulsed = false;/'
+
+mutant claim_survives_a_change lib/sync.c hostile_sync "changes_of_an_event*" '/^static uint64_t changed(/,/^}/s/^    word &= .*/    (void)object;/'
+mutant death_without_an_answer lib/lock.c sync_errors "*" '/^bool leat__lock_holder_died/,/^}/s/ == LEAT__NO;/ != LEAT__YES;/'
+mutant cancelled_one_keeps_waiting lib/sync_wait.c sync_cancel "each_kind*" 's/^        leat__os_cancellation_point(leave, wait);.*/        (void)leave;/'
 
 # Priority inheritance.
 pi=lib/sync_pi.c
