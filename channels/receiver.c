@@ -6,6 +6,14 @@
  * leat_peek_more moves the head over what it hands out. From then until its release that is *held*: before the head, and not released. So whoever
  * waits for something at the head, a doorbell included, waits for what comes behind. Nothing in shared memory says so: to the sender it is not
  * released, and a successor begins with it.
+ *
+ * Streams. Each stream begins with an open mark and, if it was closed, ends with an end mark; one that died has no mark for
+ * that but the next one's. So what a receiver has to report between two records follows from the marks before them, and a
+ * receiver that begins in the middle has to know the last mark that its predecessors released. They note it in their page,
+ * with the position behind it, before they release it. Two notes, written in turn: a receiver that is killed between the note
+ * and the release leaves one that is ahead of the position, and the other one counts. Whoever begins behind an open mark
+ * reports the end of that stream, whether it was reported to the predecessor or not; behind an end mark there is nothing
+ * to report.
  */
 #include "channels/receiver.h"
 
@@ -45,6 +53,24 @@ static void pass(leat_receiver *receiver, uint64_t end) {
         release_to(receiver, end);
 }
 
+/* Notes the last mark before `end`, which is about to be released. Behind a kill at any store one of the two notes is right. */
+static void note_mark(leat_receiver *receiver, uint64_t mark, uint64_t end) {
+    if (mark == receiver->noted)
+        return;
+    struct leat__noted_mark *note = &receiver->side.own->marks[receiver->note ^= 1];
+    leat__store_release64(&note->end, UINT64_MAX);
+    leat__store_release64(&note->says, mark);
+    leat__store_release64(&note->end, end);
+    receiver->noted = mark;
+}
+
+static void pass_mark(leat_receiver *receiver, uint64_t mark, uint64_t end) {
+    receiver->stream = mark;
+    if (receiver->ring.held == 0)
+        note_mark(receiver, mark, end);
+    pass(receiver, end);
+}
+
 static void count(leat_receiver *receiver, uint64_t bytes) {
     receiver->ring.lane.messages++;
     receiver->ring.lane.bytes += bytes;
@@ -69,18 +95,18 @@ static int pass_open_mark(leat_receiver *receiver, uint64_t payload, uint64_t en
     uint32_t opened = (uint32_t)payload, closed_before = (uint32_t)(payload >> 32);
     if (before == LEAT_PEER_PRESENT && opened != receiver->side.peer_seen)
         return tell_end(receiver, closed_before == opened - 1);
-    pass(receiver, end);
+    pass_mark(receiver, opened | LEAT__NOTED_OPEN, end);
     greet(receiver, opened);
     return before == LEAT_PEER_CLOSED || before == LEAT_PEER_DIED ? LEAT_EPEERBACK : LEAT_OK;
 }
 
 static int pass_end_mark(leat_receiver *receiver, uint64_t payload, uint64_t end) {
-    pass(receiver, end);
+    pass_mark(receiver, (uint32_t)payload | LEAT__NOTED_END, end);
     receiver->side.peer_seen = (uint32_t)payload;
     return tell_end(receiver, true);
 }
 
-/* A message from a sender whose open mark we have not seen: we came later than it, or its mark found no room. */
+/* A message from a sender whose open mark we have not seen: a predecessor passed it and noted nothing. */
 static int meet_sender(leat_receiver *receiver) {
     leat_peer before = receiver->side.peer_state;
     greet(receiver, leat__load_acquire32(&receiver->side.peer->opened));
@@ -358,6 +384,7 @@ static void look_anew(leat_receiver *receiver) {
     if (receiver->ring.held == 0)
         return;
     leat__ring_unhold(&receiver->ring);
+    receiver->stream = receiver->oldest_stream;
     receiver->side.peer_state = receiver->oldest_state;
     receiver->side.peer_seen = receiver->oldest_seen;
     check_in(receiver);
@@ -391,6 +418,7 @@ static void note_oldest(leat_receiver *receiver) {
         return;
     receiver->oldest_state = receiver->side.peer_state;
     receiver->oldest_seen = receiver->side.peer_seen;
+    receiver->oldest_stream = receiver->stream;
 }
 
 /* From the head on, which goes along. */
@@ -449,6 +477,7 @@ static void pass_oldest(leat_receiver *receiver, const struct leat__record *reco
     memcpy(&mark, record->payload, sizeof mark);
     receiver->oldest_seen = (uint32_t)mark;
     receiver->oldest_state = record->type == LEAT__OPEN_MARK ? LEAT_PEER_PRESENT : LEAT_PEER_CLOSED;
+    receiver->oldest_stream = (uint32_t)mark | (record->type == LEAT__OPEN_MARK ? LEAT__NOTED_OPEN : LEAT__NOTED_END);
 }
 
 /* Finds the end of the first `amount` of the messages peeked at by walking over them again: their headers are still there. Between those that
@@ -487,6 +516,8 @@ static __attribute__((noinline)) int release_long(leat_receiver *receiver, size_
     receiver->ring.lane.messages += amount;
     receiver->ring.lane.bytes += bytes;
     bool was_held = receiver->ring.held > 0;
+    if (was_held) /* marks may be among them */
+        note_mark(receiver, end == receiver->peeked_end ? receiver->stream : receiver->oldest_stream, end);
     release_to(receiver, end);
     if (was_held) /* it may have run dry before: nobody else will wake a sender that waits for this room */
         check_in(receiver);
@@ -510,6 +541,37 @@ void leat_unpeek(leat_receiver *receiver) {
         return;
     look_anew(receiver);
     open_window(receiver);
+}
+
+/* --- Where to begin ----------------------------------------------------------------------------------------------------- */
+
+/* The newer of the two notes, of those that are not ahead of what has been released. */
+static uint64_t read_note(leat_receiver *receiver) {
+    const struct leat__noted_mark *marks = receiver->side.own->marks;
+    uint64_t newest = 0, mark = 0;
+    for (unsigned i = 0; i < 2; i++) {
+        uint64_t end = leat__load_acquire64(&marks[i].end), says = leat__load_acquire64(&marks[i].says);
+        if (says == 0 || end > receiver->ring.lane.position || end < newest)
+            continue;
+        newest = end;
+        mark = says;
+        receiver->note = i;
+    }
+    return mark;
+}
+
+/* Behind an end mark, or before all marks: the first stream is no news. In a channel of an earlier version nothing may have
+ * been noted; then a sender that is there, or died there, is news. */
+void leat__receiver_begin(leat_receiver *receiver) {
+    struct leat__side *side = &receiver->side;
+    receiver->stream = receiver->noted = read_note(receiver);
+    side->peer_seen = (uint32_t)receiver->stream;
+    if ((receiver->stream & LEAT__NOTED_OPEN) != 0)
+        side->peer_state = LEAT_PEER_PRESENT;
+    if (receiver->stream != 0)
+        return;
+    uint32_t opened = leat__load_acquire32(&side->peer->opened), closed = leat__load_acquire32(&side->peer->closed);
+    side->peer_seen = opened == closed ? opened : opened - 1;
 }
 
 /* --- Coming, going, questions ----------------------------------------------------------------------------------------- */

@@ -21,6 +21,10 @@ struct leat_receiver {
     uint64_t peeked_bytes;  /* their payload */
     leat_peer oldest_state; /* while the ring holds any: what was known of the sender before the oldest of them, */
     uint32_t oldest_seen;   /* to be told again what came between if they are looked at anew */
+    uint64_t stream;        /* the last mark before the head, as LEAT__NOTED_... has it; 0: none */
+    uint64_t oldest_stream; /* while the ring holds any: the last one before the oldest of them */
+    uint64_t noted;         /* what the page's note says */
+    unsigned note;          /* which of its two that is */
     uint64_t window;        /* the lane's, to be put back when the one message peeked at the short way is released; else 0 */
 };
 
@@ -28,5 +32,8 @@ struct leat_receiver {
 static inline leat_receiver *leat__receiver_of(struct leat__side *side) {
     return (leat_receiver *)(void *)((char *)side - offsetof(leat_receiver, side));
 }
+
+/* While attaching, after the ring was recovered: goes on in the stream in which the predecessor stopped (receiver.c). */
+void leat__receiver_begin(leat_receiver *receiver);
 
 #endif

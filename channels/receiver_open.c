@@ -20,8 +20,7 @@ static int attach(struct leat__side *side) {
     leat__store_relaxed32(&side->own->waiting, 0);
     leat__store_relaxed32(&side->own->plain, !leat__os_barrier_works());
     leat__store_release32(&side->own->opened, leat__load_relaxed32(&side->own->opened) + 1);
-    uint32_t sender = leat__load_acquire32(&side->peer->opened), closed = leat__load_acquire32(&side->peer->closed);
-    side->peer_seen = sender == closed ? sender : sender - 1; /* one that is there, or died there, is news */
+    leat__receiver_begin(receiver);
     leat__side_ring(side); /* a sender that waits for a receiver */
     if (leat__load_relaxed32(&side->peer->many) != 0) /* one in a loop whom another one's turn keeps from announcing itself */
         leat__side_touch_senders(side);

@@ -97,22 +97,40 @@ static void linger(leat_sender *sender) {
     }
 }
 
+void leat__sender_pay_open_mark(leat_sender *sender) {
+    sender->owes_open_mark = false; /* another one of many may have written it */
+    if (leat__load_relaxed32(&sender->side.own->owed) != 0)
+        (void)leat__sender_open_mark(sender);
+}
+
+/* Reserves again after the receiver's progress was looked at. A stream's open mark that found no room goes before its first
+ * message, of many senders' whichever that is: all of them came to a ring that was full, and so have to look. */
+static int reserve_behind_mark(leat_sender *sender, size_t size, void **payload) {
+    if (leat__load_relaxed32(&sender->side.own->owed) != 0) {
+        leat__ring_forget(&sender->ring);
+        leat__sender_pay_open_mark(sender);
+    }
+    return leat__ring_reserve(&sender->ring, size, payload);
+}
+
 /* Reserves, waiting until the deadline. What is staged stays staged. */
 static int reserve(leat_sender *sender, size_t size, void **payload, uint64_t deadline_ns) {
     if (RARELY(sender->owes_open_mark))
-        (void)leat__sender_open_mark(sender); /* still no room for it: then there is none for a message either */
+        leat__sender_pay_open_mark(sender); /* still no room for it: then there is none for a message either */
     uint64_t released = sender->ring.released;
     int result = leat__ring_reserve(&sender->ring, size, payload);
     bool came_to_limit = result != LEAT_OK || sender->ring.released != released;
+    if (RARELY(came_to_limit) && leat__load_relaxed32(&sender->side.own->owed) != 0)
+        result = reserve_behind_mark(sender, size, payload);
     if (RARELY(came_to_limit) && deadline_ns != LEAT_NOW && sender->side.spin_ns_max > 0) {
         linger(sender);
         if (result == LEAT_EAGAIN)
-            result = leat__ring_reserve(&sender->ring, size, payload);
+            result = reserve_behind_mark(sender, size, payload);
     }
     if (RARELY(result == LEAT_EAGAIN)) {
         result = wait_for_room(sender, size, deadline_ns);
         if (result == LEAT_OK)
-            result = leat__ring_reserve(&sender->ring, size, payload);
+            result = reserve_behind_mark(sender, size, payload);
     }
     return result;
 }

@@ -31,6 +31,9 @@ static inline leat_sender *leat__sender_of(struct leat__side *side) {
 /* Tells the channel that a sender is there: writes the mark that was owed, if there is room by now. */
 int leat__sender_open_mark(leat_sender *sender);
 
+/* The same where it is still owed, by this sender or another one of many. */
+void leat__sender_pay_open_mark(leat_sender *sender);
+
 /* Brings the page's counters up to date. */
 void leat__sender_flush(leat_sender *sender);
 

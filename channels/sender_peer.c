@@ -17,11 +17,12 @@
 /* --- Coming ----------------------------------------------------------------------------------------------------------- */
 
 int leat__sender_open_mark(leat_sender *sender) {
-    const struct leat__role_page *own = sender->side.own;
+    struct leat__role_page *own = sender->side.own;
     uint64_t opened = leat__load_relaxed32(&own->opened), closed = leat__load_relaxed32(&own->closed);
     int result = leat__ring_mark(&sender->ring, LEAT__OPEN_MARK, opened | closed << 32);
     sender->opened_at = sender->ring.lane.position;
     sender->owes_open_mark = result == LEAT_EAGAIN;
+    leat__store_relaxed32(&own->owed, result == LEAT_EAGAIN ? (uint32_t)opened : 0);
     return result;
 }
 
@@ -154,8 +155,7 @@ static bool is_last(leat_sender *sender) {
 static void end_stream(leat_sender *sender) {
     struct leat__role_page *own = sender->side.own;
     uint32_t opened = leat__load_relaxed32(&own->opened);
-    if (sender->owes_open_mark)
-        (void)leat__sender_open_mark(sender);
+    leat__sender_pay_open_mark(sender);
     /* No room even in the line kept for marks: then marks are all that came since the ring was full, and `closed` has to do. */
     (void)leat__ring_mark(&sender->ring, LEAT__END_MARK, opened);
     leat__store_release32(&own->closed, opened);

@@ -54,6 +54,12 @@ struct leat__counters {
     leat__u64 messages, bytes, stalls, sleeps, doorbells, high_water, wakes, wake_ns;
 };
 
+/* A mark that receivers have released: where it ended, and what it said (LEAT__NOTED_...). */
+struct leat__noted_mark {
+    leat__u64 end;  /* position behind it; UINT64_MAX while the two are being changed */
+    leat__u64 says; /* 0: nothing has been noted here */
+};
+
 /* A role's page. Owner: the role; with many senders, whoever holds the lock, or the gate. The other side reads and validates. */
 struct leat__role_page {
     /* First: what the other side looks at now and then. */
@@ -66,7 +72,7 @@ struct leat__role_page {
     leat__u32 tickets; /* the last ticket given out */
     leat__u32 hot;     /* senders: 1 while they publish without a fence, so that a receiver that falls asleep has to make them one */
     leat__u32 plain;   /* receiver: 1 when it cannot do that, so that senders have to fence */
-    uint32_t reserved;
+    leat__u32 owed;    /* senders: the stream whose open mark found no room and is still to be written; 0: none */
     leat__u64 rung_at; /* when its owner rang last, monotonic clock, ns: how long the other side really had to wait */
     leat__u64 doorbell; /* while its owner waits in an event loop: the number of the bell to be rung, and what to drop into it */
     leat__u64 token;
@@ -74,7 +80,8 @@ struct leat__role_page {
     /* Then positions. */
     leat__u64 position; /* senders: behind the last record published. Receiver: behind the last record released. */
     leat__u64 released; /* receiver: what the sender may write again, less the capacity; a multiple of 64 */
-    unsigned char apart_1[128 - 2 * 8];
+    struct leat__noted_mark marks[2]; /* receiver: the last two marks released, in either order */
+    unsigned char apart_1[128 - 2 * 8 - 2 * 16];
     struct leat__lock lock; /* senders: who of many may write */
     leat__u32 loops;        /* many senders: 1 when one that waits in an event loop has to look again once the turn is over */
     unsigned char apart_2[128 - sizeof(struct leat__lock) - 4];
@@ -93,9 +100,14 @@ _Static_assert(sizeof(struct leat__role_page) == LEAT__PAGE, "a role has one pag
 #define LEAT__NEWS UINT32_C(0x20000000)
 #define LEAT__TICKETS UINT32_C(0x1fffffff)
 
+/* What a noted mark says: in the lower half the stream's number, `opened`; and whether the stream began or ended with it. */
+#define LEAT__NOTED_OPEN (UINT64_C(1) << 32)
+#define LEAT__NOTED_END (UINT64_C(2) << 32)
+
 _Static_assert(offsetof(struct leat__role_page, rung_at) == 40, "as docs/wire-format.md says");
 _Static_assert(offsetof(struct leat__role_page, token) == 56, "as docs/wire-format.md says");
 _Static_assert(offsetof(struct leat__role_page, position) == 128, "positions have lines of their own");
+_Static_assert(offsetof(struct leat__role_page, marks) == 144, "as docs/wire-format.md says");
 _Static_assert(offsetof(struct leat__role_page, lock) == 256, "the lock has lines of its own");
 _Static_assert(offsetof(struct leat__role_page, loops) == 272, "as docs/wire-format.md says");
 _Static_assert(offsetof(struct leat__role_page, counters) == 384, "counters have lines of their own");
