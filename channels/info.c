@@ -14,11 +14,16 @@ struct pages {
     struct leat__role_page sender, receiver;
 };
 
-static leat_peer state_of(leat__file file, const struct leat__role_page *page, unsigned place, unsigned places) {
+static int read_state(leat__file file, const struct leat__role_page *page, unsigned place, unsigned places, leat_peer *state) {
     uint32_t opened = leat__load_relaxed32(&page->opened), closed = leat__load_relaxed32(&page->closed);
+    enum leat__answer answer = opened != closed ? leat__os_locked(file, place, places) : LEAT__NO;
+    if (answer == LEAT__UNKNOWN)
+        return leat__fail(LEAT_ESYSTEM, 0, "the system does not say whether its users live");
     if (opened == closed)
-        return opened == 0 ? LEAT_PEER_NONE : LEAT_PEER_CLOSED;
-    return leat__os_locked(file, place, places) != LEAT__NO ? LEAT_PEER_PRESENT : LEAT_PEER_DIED;
+        *state = opened == 0 ? LEAT_PEER_NONE : LEAT_PEER_CLOSED;
+    else
+        *state = answer == LEAT__YES ? LEAT_PEER_PRESENT : LEAT_PEER_DIED;
+    return LEAT_OK;
 }
 
 static int read_pages(leat__file file, uint64_t capacity, struct pages *pages, leat_channel_info *info) {
@@ -31,8 +36,11 @@ static int read_pages(leat__file file, uint64_t capacity, struct pages *pages, l
     uint64_t sent = leat__load_relaxed64(&pages->sender.position);
     uint64_t backlog = sent - leat__load_relaxed64(&pages->receiver.position);
     info->backlog_bytes = backlog <= capacity ? backlog : 0;
-    info->sender = state_of(file, &pages->sender, LEAT__LOCK_SLOTS + 1, LEAT__SLOTS_MAX);
-    info->receiver = state_of(file, &pages->receiver, LEAT__LOCK_RECEIVER, 1);
+    result = read_state(file, &pages->sender, LEAT__LOCK_SLOTS + 1, LEAT__SLOTS_MAX, &info->sender);
+    if (result == LEAT_OK)
+        result = read_state(file, &pages->receiver, LEAT__LOCK_RECEIVER, 1, &info->receiver);
+    if (result != LEAT_OK)
+        return result;
     info->many_senders = info->sender == LEAT_PEER_PRESENT && leat__load_relaxed32(&pages->sender.many) != 0;
     leat__counters_read(&pages->sender.counters, &info->sent);
     leat__counters_read(&pages->receiver.counters, &info->received);

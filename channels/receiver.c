@@ -173,7 +173,7 @@ static void nap_if_it_pays(leat_receiver *receiver) {
 
 static int wait_for_message(leat_receiver *receiver, struct leat__record *record, uint64_t deadline_ns) {
     static const struct leat__wait arrival = {has_record, true};
-    if (receiver->ring.lane.messages > 0 && receiver->side.spin_ns_max > 0 && receiver->side.policy.nap_ns > 0)
+    if (receiver->ring.lane.messages > 0 && receiver->side.spin_ns > 0 && receiver->side.policy.nap_ns > 0)
         nap_if_it_pays(receiver);
     for (;;) {
         check_in(receiver);

@@ -80,6 +80,9 @@ int leat__ring_reserve(struct leat__ring_sender *ring, uint64_t length, void **p
  * True for a corrupt ring too: reserving tells. */
 bool leat__ring_has_room(struct leat__ring_sender *ring, uint64_t length);
 
+/* The same for one of many senders that is not at work, by what both pages show. */
+bool leat__ring_seems_to_have_room(const struct leat__ring_memory *memory, uint64_t length);
+
 /* Stages the reserved record, with a final length of at most what was reserved. */
 void leat__ring_stage(struct leat__ring_sender *ring, uint64_t length);
 

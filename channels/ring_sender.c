@@ -35,11 +35,15 @@ int leat__ring_refresh(struct leat__ring_sender *ring) {
 }
 
 /* Where a slot can start at the earliest: aligned, and in one piece. */
-static uint64_t place(const struct leat__ring_sender *ring, uint64_t slot) {
-    uint64_t alignment = leat__slot_alignment(slot), capacity = ring->memory.capacity;
-    uint64_t start = (ring->lane.position + ring->staged + alignment - 1) & ~(alignment - 1);
+static uint64_t place_behind(uint64_t position, uint64_t slot, uint64_t capacity) {
+    uint64_t alignment = leat__slot_alignment(slot);
+    uint64_t start = (position + alignment - 1) & ~(alignment - 1);
     bool crosses = (start & (capacity - 1)) + slot > capacity;
     return crosses ? (start + capacity - 1) & ~(capacity - 1) : start;
+}
+
+static uint64_t place(const struct leat__ring_sender *ring, uint64_t slot) {
+    return place_behind(ring->lane.position + ring->staged, slot, ring->memory.capacity);
 }
 
 /* Finishes a record at the staged end: its header goes into the ring, or is withheld when it is the first of its kind. */
@@ -74,6 +78,13 @@ int leat__ring_reserve(struct leat__ring_sender *ring, uint64_t length, void **p
 bool leat__ring_has_room(struct leat__ring_sender *ring, uint64_t length) {
     uint64_t slot = leat__slot_size(length);
     return leat__ring_refresh(ring) != LEAT_OK || place(ring, slot) + slot <= ring->limit;
+}
+
+bool leat__ring_seems_to_have_room(const struct leat__ring_memory *memory, uint64_t length) {
+    uint64_t position = leat__load_acquire64(&memory->sender->position), slot = leat__slot_size(length);
+    uint64_t released = leat__load_acquire64(&memory->receiver->released);
+    return position - released > memory->capacity ||
+           place_behind(position, slot, memory->capacity) + slot <= released + memory->capacity - LEAT__MARK_RESERVE;
 }
 
 void leat__ring_stage(struct leat__ring_sender *ring, uint64_t length) {

@@ -42,20 +42,70 @@ void leat__sender_flush(leat_sender *sender) {
 
 /* --- Turns of many senders -------------------------------------------------------------------------------------------- */
 
+static int begin_turn(leat_sender *sender, int acquired) {
+    sender->has_turn = sender->side.announces = true;
+    int result = acquired == LEAT__LOCK_INHERITED ? leat__ring_sender_recover(&sender->ring, &sender->side.memory)
+                                                  : leat__ring_sender_resume(&sender->ring);
+    if (result != LEAT_OK)
+        leat__sender_end_turn(sender);
+    return result;
+}
+
 int leat__sender_take_turn(leat_sender *sender, uint64_t deadline_ns) {
     if (!sender->many || sender->has_turn)
         return LEAT_OK;
     struct leat__side *side = &sender->side;
     int result = leat__lock_acquire(&side->own->lock, side->object.resource.file, sender->slot, deadline_ns,
                                     side->interruptible);
-    if (result < LEAT_OK)
-        return result;
-    sender->has_turn = side->announces = true;
-    result = result == LEAT__LOCK_INHERITED ? leat__ring_sender_recover(&sender->ring, &side->memory)
-                                            : leat__ring_sender_resume(&sender->ring);
-    if (result != LEAT_OK)
-        leat__sender_end_turn(sender);
+    return result < LEAT_OK ? result : begin_turn(sender, result);
+}
+
+/* Whether a message of the wanted length would fit behind what the others have sent, as far as that is known without the turn. */
+static bool would_have_room(struct leat__side *side) {
+    return leat__ring_seems_to_have_room(&side->memory, leat__sender_of(side)->wanted);
+}
+
+static const struct leat__wait room_without_turn = {would_have_room, true};
+
+static int poll_for_turn(leat_sender *sender) {
+    int result = leat__sender_take_turn(sender, LEAT_NOW), told = LEAT_OK;
+    if (result == LEAT_EAGAIN)
+        told = leat__side_news_for_poller(&sender->side, &room_without_turn);
+    return told != LEAT_OK ? told : result;
+}
+
+/* While another sender has the turn. It may be waiting for room, and this one with it: so this one looks at the receiver
+ * itself, once in a slice, and reports what it finds if there is no room. */
+static LONG_WAY int wait_for_turn(leat_sender *sender, uint64_t deadline_ns) {
+    struct leat__side *side = &sender->side;
+    int result;
+    do { /* waits: each turn is a slice */
+        uint64_t now = leat__os_now();
+        bool over = now >= deadline_ns;
+        leat__side_cancellation_point(side);
+        int told = leat__side_news_in_time(side, &room_without_turn, now, over);
+        if (told != LEAT_OK)
+            return told;
+        result = leat__sender_take_turn(sender, side->next_probe_ns < deadline_ns ? side->next_probe_ns : deadline_ns);
+        if (over)
+            return result;
+    } while (result == LEAT_ETIMEDOUT);
     return result;
+}
+
+/* To send a message of that size: also reports what a call that waits for room does. */
+static int take_turn_to_send(leat_sender *sender, size_t size, uint64_t deadline_ns) {
+    struct leat__side *side = &sender->side;
+    if (!sender->many || sender->has_turn)
+        return LEAT_OK;
+    bool own = leat__lock_slot(leat__load_relaxed64(&side->own->lock.owner)) == sender->slot;
+    int result = leat__lock_try(&side->own->lock, side->object.resource.file, sender->slot, own);
+    if (__builtin_expect(result >= LEAT_OK, 1))
+        return begin_turn(sender, result);
+    sender->wanted = size;
+    if (result != LEAT_EBUSY)
+        return result;
+    return deadline_ns == LEAT_NOW ? poll_for_turn(sender) : wait_for_turn(sender, deadline_ns);
 }
 
 void leat__sender_end_turn(leat_sender *sender) {
@@ -76,9 +126,17 @@ static bool has_room(struct leat__side *side) {
     return leat__ring_has_room(&sender->ring, sender->wanted);
 }
 
+/* The thread is cancelled. A reservation that is open keeps the turn. */
+static void give_up_turn(struct leat__side *side) {
+    leat_sender *sender = leat__sender_of(side);
+    if (!sender->reserving)
+        leat__sender_end_turn(sender);
+}
+
 static int wait_for_room(leat_sender *sender, size_t size, uint64_t deadline_ns) {
     static const struct leat__wait room = {has_room, true};
     sender->wanted = size;
+    sender->side.leave = give_up_turn;
     return leat__side_wait(&sender->side, &room, deadline_ns);
 }
 
@@ -122,7 +180,7 @@ static int reserve(leat_sender *sender, size_t size, void **payload, uint64_t de
     bool came_to_limit = result != LEAT_OK || sender->ring.released != released;
     if (RARELY(came_to_limit) && leat__load_relaxed32(&sender->side.own->owed) != 0)
         result = reserve_behind_mark(sender, size, payload);
-    if (RARELY(came_to_limit) && deadline_ns != LEAT_NOW && sender->side.spin_ns_max > 0) {
+    if (RARELY(came_to_limit) && deadline_ns != LEAT_NOW && sender->side.spin_ns > 0) {
         linger(sender);
         if (result == LEAT_EAGAIN)
             result = reserve_behind_mark(sender, size, payload);
@@ -215,7 +273,7 @@ static LONG_WAY int send(leat_sender *sender, const void *data, size_t size, uin
     int result = check(sender, size);
     if (RARELY(result != LEAT_OK))
         return result;
-    if (RARELY(sender->many) && (result = leat__sender_take_turn(sender, deadline_ns)) != LEAT_OK)
+    if (RARELY(sender->many) && (result = take_turn_to_send(sender, size, deadline_ns)) != LEAT_OK)
         return result;
     result = reserve(sender, size, &payload, deadline_ns);
     if (result == LEAT_OK) {
@@ -296,7 +354,7 @@ static LONG_WAY int send_rest(leat_sender *sender, const leat_message *messages,
                               uint64_t deadline_ns) {
     int result = check(sender, 0);
     if (result == LEAT_OK)
-        result = leat__sender_take_turn(sender, deadline_ns);
+        result = take_turn_to_send(sender, *done < amount ? messages[*done].size : 0, deadline_ns);
     while (result == LEAT_OK && *done < amount) {
         void *payload;
         result = check(sender, messages[*done].size);
@@ -330,7 +388,7 @@ int leat_send_many(leat_sender *sender, const leat_message *messages, size_t amo
 static LONG_WAY int reserve_long(leat_sender *sender, size_t size, void **data, uint64_t deadline_ns) {
     int result = check(sender, size);
     if (result == LEAT_OK)
-        result = leat__sender_take_turn(sender, deadline_ns);
+        result = take_turn_to_send(sender, size, deadline_ns);
     if (result != LEAT_OK)
         return result;
     result = reserve(sender, size, data, deadline_ns);

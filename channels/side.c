@@ -5,11 +5,9 @@
 #include "channels/policy.h"
 #include "lib/fail.h"
 
-#define SPIN_NS_MIN UINT64_C(1000)
 #define UNANNOUNCED_SLICE_NS UINT64_C(2000000)
 #define SLICE_NS_MAX UINT64_C(60000000000)
 #define SLICE_GROWTH 8
-#define LOOKS_PER_CLOCK 32 /* reading the clock costs as much as a few looks */
 
 /* --- Opening ---------------------------------------------------------------------------------------------------------- */
 
@@ -37,7 +35,7 @@ static void set_spin(struct leat__side *side, const leat_channel_options *option
     side->waiting = options->waiting;
     if (options->spin_us >= 0 && options->waiting != LEAT_WAITING_SLEEP && leat__os_can_spin())
         side->spin_ns_max = options->spin_us == 0 ? side->policy.spin_ns : (uint64_t)options->spin_us * 1000;
-    side->spin_ns = side->spin_ns_max;
+    leat__side_begin_spinning(side);
 }
 
 static int map(struct leat__side *side) {
@@ -127,16 +125,16 @@ int leat__side_fail_forked(void) {
 
 /* --- Peers ------------------------------------------------------------------------------------------------------------ */
 
-/* Not known to be dead. */
-static bool peer_lives(const struct leat__side *side) {
-    return leat__os_locked(side->object.resource.file, side->peer_lock, side->peer_locks) != LEAT__NO;
+static enum leat__answer peer_lives(const struct leat__side *side) {
+    return leat__os_locked(side->object.resource.file, side->peer_lock, side->peer_locks);
 }
 
 leat_peer leat__side_peer(const struct leat__side *side) {
     uint32_t opened = leat__load_acquire32(&side->peer->opened), closed = leat__load_acquire32(&side->peer->closed);
     if (opened == closed)
         return opened == 0 ? LEAT_PEER_NONE : LEAT_PEER_CLOSED;
-    return peer_lives(side) ? LEAT_PEER_PRESENT : LEAT_PEER_DIED;
+    enum leat__answer lives = peer_lives(side);
+    return lives == LEAT__YES ? LEAT_PEER_PRESENT : lives == LEAT__NO ? LEAT_PEER_DIED : LEAT_PEER_UNKNOWN;
 }
 
 /* --- Waiting ---------------------------------------------------------------------------------------------------------- */
@@ -180,12 +178,16 @@ struct news {
     uint32_t seen;
 };
 
-/* Each event once. A peer that came and went unseen is told of in two steps. */
+/* Each event once. A peer that came and went unseen is told of in two steps. Nothing while the kernel does not say whether the peer
+ * lives: that is asked again when the next slice ends. */
 static struct news consider(const struct leat__side *side) {
     struct news news = {LEAT_OK, side->peer_state, side->peer_seen};
     uint32_t opened = leat__load_acquire32(&side->peer->opened);
-    bool lives = opened != leat__load_acquire32(&side->peer->closed) && peer_lives(side);
+    enum leat__answer answer = opened != leat__load_acquire32(&side->peer->closed) ? peer_lives(side) : LEAT__NO;
+    bool lives = answer == LEAT__YES;
     uint32_t closed = leat__load_acquire32(&side->peer->closed); /* after the kernel: it can have closed and left meanwhile */
+    if (answer == LEAT__UNKNOWN)
+        return news;
     if (news.state == LEAT_PEER_NONE && opened != news.seen) { /* the first one is no news, but its end is */
         news.state = LEAT_PEER_PRESENT;
         news.seen = opened;
@@ -219,7 +221,7 @@ int leat__side_tell_news(struct leat__side *side, const struct leat__wait *wait)
 }
 
 /* For callers that poll and never wait: asking the kernel each time would cost more than the polling. */
-static int news_for_poller(struct leat__side *side, const struct leat__wait *wait) {
+int leat__side_news_for_poller(struct leat__side *side, const struct leat__wait *wait) {
     uint64_t now = leat__os_now(), due = side->next_probe_ns;
     if (now < due)
         return LEAT_OK;
@@ -227,57 +229,32 @@ static int news_for_poller(struct leat__side *side, const struct leat__wait *wai
     return due == 0 ? LEAT_OK : leat__side_tell_news(side, wait);
 }
 
-/* What waiting teaches about how long to spin: longer after a spin that paid, or a sleep that a spin within the limit would have spared;
- * shorter after one that no spin would have. */
-static void adapt_spin(struct leat__side *side, bool paid) {
-    uint64_t next = paid ? side->spin_ns * 4 : side->spin_ns / 2;
-    if (next < SPIN_NS_MIN)
-        next = SPIN_NS_MIN;
-    side->spin_ns = next < side->spin_ns_max ? next : side->spin_ns_max;
+/* Whether the peer's page shows that it came, or left in order. A death only the kernel knows. */
+static bool page_has_news(const struct leat__side *side) {
+    return leat__load_acquire32(&side->peer->opened) != side->peer_seen ||
+           (side->peer_state == LEAT_PEER_PRESENT && leat__load_acquire32(&side->peer->closed) == side->peer_seen);
+}
+
+/* For callers that wait: the kernel is asked once in a slice, and once more before a call gives up. */
+int leat__side_news_in_time(struct leat__side *side, const struct leat__wait *wait, uint64_t now_ns, bool gives_up) {
+    if (!wait->tells || (now_ns < side->next_probe_ns && !gives_up && !page_has_news(side)))
+        return LEAT_OK;
+    side->next_probe_ns = now_ns + LEAT__SLICE_NS;
+    return leat__side_tell_news(side, wait);
 }
 
 /* When the peer rang, if that was between these two; else 0. Its word for it is taken only where it can be true. */
-static uint64_t rung_between(const struct leat__side *side, uint64_t slept_ns, uint64_t awake_ns) {
+uint64_t leat__side_rung_between(const struct leat__side *side, uint64_t slept_ns, uint64_t awake_ns) {
     uint64_t rung = leat__load_relaxed64(&side->peer->rung_at);
     return rung >= slept_ns && rung <= awake_ns ? rung : 0;
 }
 
 void leat__side_count_wake(struct leat__side *side, uint64_t slept_ns, uint64_t awake_ns) {
-    uint64_t rung = rung_between(side, slept_ns, awake_ns);
+    uint64_t rung = leat__side_rung_between(side, slept_ns, awake_ns);
     if (rung == 0)
         return;
     side->tally.wakes++;
     side->tally.wake_ns += awake_ns - rung;
-}
-
-/* How long the wait took that ended with the sleep between these two: until the peer rang, for being woken takes as long again. */
-static uint64_t waited_for(const struct leat__side *side, uint64_t slept_ns, uint64_t awake_ns) {
-    uint64_t rung = rung_between(side, slept_ns, awake_ns);
-    return (rung != 0 ? rung : awake_ns) - side->wait_began_ns;
-}
-
-void leat__side_learn(struct leat__side *side, uint64_t began_ns, uint64_t slept_ns) {
-    side->wait_began_ns = began_ns;
-    adapt_spin(side, slept_ns == 0 || waited_for(side, slept_ns, leat__os_now()) < side->spin_ns_max);
-}
-
-static bool spin(struct leat__side *side, const struct leat__wait *wait, uint64_t deadline_ns) {
-    if (side->spin_ns == 0)
-        return false;
-    uint64_t end = side->wait_began_ns + side->spin_ns;
-    if (end > deadline_ns)
-        end = deadline_ns;
-    side->looks = 0;
-    do {
-        for (int looks = 0; looks < LOOKS_PER_CLOCK; looks++, side->looks++) {
-            leat__pause();
-            if (wait->ready(side)) {
-                adapt_spin(side, true);
-                return true;
-            }
-        }
-    } while (leat__os_now() < end);
-    return false;
 }
 
 /* Tickets are never given twice, not even by a successor: the peer remembers the last one that it rang for. */
@@ -300,43 +277,53 @@ bool leat__side_cool_peer(const struct leat__side *side) {
     return leat__load_acquire32(&side->peer->hot) == 0 || leat__os_barrier(); /* [S3] the same in the peer, in the place of [S2] */
 }
 
-/* A slice longer than the first is slept on the watch, which must be there and clear. */
-static int sleep_once(struct leat__side *side, const struct leat__wait *wait, uint64_t slice_ns, uint64_t deadline_ns) {
-    bool watches = slice_ns > LEAT__SLICE_NS;
-    uint64_t now = leat__os_now(), slice_end = now + slice_ns < deadline_ns ? now + slice_ns : deadline_ns;
+/* A thread that is cancelled while it waits: announced or not, in its turn or not. */
+static void leave_wait(void *context) {
+    struct leat__side *side = context;
+    if (side->announces)
+        leat__side_awake(side);
+    if (side->leave != NULL)
+        side->leave(side);
+    if (side->object.item != NULL)
+        leat__doorbell_disturb(side->object.item);
+}
+
+void leat__side_cancellation_point(struct leat__side *side) {
+    leat__os_cancellation_point(leave_wait, side);
+}
+
+/* So long a sleep is a cancellation point itself; the shorter ones are between two. */
+static int sleep_on_watch(struct leat__side *side, uint64_t until_ns) {
+    return leat__os_watch_wait(&side->watch, until_ns, leave_wait, side);
+}
+
+/* A slice longer than the first is slept on the watch, which must be there and clear, and reports a death. The others end when the
+ * kernel is to be asked about the peer again. */
+static uint64_t end_of_slice(const struct leat__side *side, const struct leat__wait *wait, uint64_t now_ns, uint64_t slice_ns) {
+    uint64_t end = now_ns + slice_ns;
+    return slice_ns <= LEAT__SLICE_NS && wait->tells && side->next_probe_ns < end ? side->next_probe_ns : end;
+}
+
+/* Begins now, and ends at `until_ns` at the latest. */
+static int sleep_once(struct leat__side *side, const struct leat__wait *wait, bool watches, uint64_t now_ns, uint64_t until_ns) {
     uint32_t bell = leat__load_acquire32(&side->peer->bell);
     if (side->announces)
         leat__side_announce(side, watches ? LEAT__WATCHES : 0);
     leat__fence_full(); /* [S1] the announcement before the look */
-    if (!leat__side_cool_peer(side))
-        slice_end = now + LEAT__SLICE_NS < slice_end ? now + LEAT__SLICE_NS : slice_end;
+    if (!leat__side_cool_peer(side) && now_ns + LEAT__SLICE_NS < until_ns)
+        until_ns = now_ns + LEAT__SLICE_NS;
     int result = LEAT_OK;
     if (!wait->ready(side)) {
-        result = watches ? leat__os_watch_wait(&side->watch, slice_end, NULL, NULL)
-                         : leat__os_wait(&side->peer->bell, bell, slice_end);
+        result = watches ? sleep_on_watch(side, until_ns) : leat__os_wait(&side->peer->bell, bell, until_ns);
         uint64_t awake = leat__os_now();
         side->tally.sleeps++;
         if (side->announces && leat__load_relaxed32(&side->peer->bell) != bell) /* rung since, and not for another that has its turn */
-            leat__side_count_wake(side, now, awake);
-        adapt_spin(side, waited_for(side, now, awake) < side->spin_ns_max);
+            leat__side_count_wake(side, now_ns, awake);
+        leat__side_learn_from_sleep(side, now_ns, awake);
     }
     if (side->announces)
         leat__side_awake(side);
     return result;
-}
-
-/* In the place of a sleep, for those who do not. */
-static int stay_awake(struct leat__side *side, const struct leat__wait *wait, uint64_t until_ns) {
-    do {
-        for (int looks = 0; looks < LOOKS_PER_CLOCK; looks++) {
-            leat__pause();
-            if (wait->ready(side))
-                return LEAT_OK;
-        }
-        if (side->waiting == LEAT_WAITING_YIELD)
-            leat__os_yield();
-    } while (leat__os_now() < until_ns);
-    return LEAT_ETIMEDOUT;
 }
 
 static void open_watch(struct leat__side *side) {
@@ -345,37 +332,44 @@ static void open_watch(struct leat__side *side) {
                                receives ? LEAT__TOUCH_READ : LEAT__TOUCH_WRITE);
 }
 
-/* How long to sleep after a sleep in vain: longer and longer, as long as a watch tells of the peer's death. A first slice again when the
- * watch is new, or told that somebody let go of the object: that somebody's locks may still be about to be dropped. */
-static uint64_t next_slice(struct leat__side *side, uint64_t slice_ns) {
-    uint64_t most = LEAT__SLICE_NS;
-    if (leat__side_stays_awake(side))
+/* How long to sleep after a sleep in vain: longer and longer, as long as a watch reports the peer's death. A first slice again,
+ * with a question to the kernel before and after it, when the watch is new, or reported that a process let go of the object: its
+ * locks may still be about to be dropped. */
+static uint64_t next_slice(struct leat__side *side, uint64_t slice_ns, uint64_t now_ns) {
+    if (leat__side_stays_awake(side) || (slice_ns == LEAT__SLICE_NS && now_ns - side->wait_began_ns < LEAT__SLICE_NS))
         return LEAT__SLICE_NS;
-    if (side->announces && !side->watch.on)
+    uint64_t longer = SLICE_GROWTH * slice_ns;
+    if (!side->announces)
+        return longer < LEAT__SLICE_NS ? longer : LEAT__SLICE_NS;
+    if (side->watch.on && !leat__os_watch_clear(&side->watch))
+        return longer < SLICE_NS_MAX ? longer : SLICE_NS_MAX;
+    if (!side->watch.on)
         open_watch(side); /* next time, or never if it cannot be had */
-    else if (side->announces)
-        most = leat__os_watch_clear(&side->watch) ? LEAT__SLICE_NS : SLICE_NS_MAX;
-    return SLICE_GROWTH * slice_ns < most ? SLICE_GROWTH * slice_ns : most;
+    side->next_probe_ns = 1;
+    return LEAT__SLICE_NS;
 }
 
-/* The waiting itself, after the first look. */
-static int wait_in_slices(struct leat__side *side, const struct leat__wait *wait, uint64_t deadline_ns) {
+/* The waiting itself, after the spin. */
+static int wait_in_slices(struct leat__side *side, const struct leat__wait *wait, uint64_t now_ns, uint64_t deadline_ns) {
     uint64_t slice_ns = side->announces ? LEAT__SLICE_NS : UNANNOUNCED_SLICE_NS;
-    for (;; slice_ns = next_slice(side, slice_ns)) { /* waits: each turn is a sleep of at most a slice */
-        int told = leat__side_tell_news(side, wait);
+    for (;; slice_ns = next_slice(side, slice_ns, now_ns)) { /* waits: each turn is a sleep of at most a slice */
+        leat__side_cancellation_point(side);
+        int told = leat__side_news_in_time(side, wait, now_ns, now_ns >= deadline_ns);
         if (told != LEAT_OK)
             return told;
         if (wait->ready(side))
             return LEAT_OK;
-        if (leat__os_now() >= deadline_ns)
+        if (now_ns >= deadline_ns)
             return LEAT_ETIMEDOUT;
-        uint64_t slice_end = leat__os_now() + LEAT__SLICE_NS;
-        int woken = leat__side_stays_awake(side) ? stay_awake(side, wait, slice_end < deadline_ns ? slice_end : deadline_ns)
-                                                 : sleep_once(side, wait, slice_ns, deadline_ns);
+        uint64_t until = end_of_slice(side, wait, now_ns, slice_ns);
+        until = until < deadline_ns ? until : deadline_ns;
+        int woken = leat__side_stays_awake(side) ? leat__side_stay_awake(side, wait, now_ns, until)
+                                                 : sleep_once(side, wait, slice_ns > LEAT__SLICE_NS, now_ns, until);
         if (wait->ready(side))
             return LEAT_OK;
         if (woken == LEAT_EINTR && side->interruptible)
             return LEAT_EINTR;
+        now_ns = leat__os_now();
     }
 }
 
@@ -385,13 +379,14 @@ int leat__side_wait(struct leat__side *side, const struct leat__wait *wait, uint
     side->tally.stalls++;
     leat__side_flush(side);
     if (deadline_ns == LEAT_NOW) {
-        int told = news_for_poller(side, wait);
+        int told = leat__side_news_for_poller(side, wait);
         return told != LEAT_OK ? told : LEAT_EAGAIN;
     }
-    side->wait_began_ns = leat__os_now();
-    if (spin(side, wait, deadline_ns))
-        return LEAT_OK;
-    int result = wait_in_slices(side, wait, deadline_ns);
+    uint64_t now = side->wait_began_ns = leat__os_now();
+    int result = leat__side_spin(side, wait, &now, deadline_ns);
+    if (result != LEAT_EAGAIN)
+        return result;
+    result = wait_in_slices(side, wait, now, deadline_ns);
     if (side->object.item != NULL)
         leat__doorbell_disturb(side->object.item); /* what it had announced was overwritten */
     return result;

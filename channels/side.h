@@ -17,9 +17,13 @@
  * cost it as much as all the rest. Then the sleeper makes it execute one, wherever it is just now, with a system call [S3]. Having found
  * the sleeper, the sender cools down. So a fence is paid for once for each sleep, by the side that has nothing else to do.
  *
- * A sleep lasts at most a slice: then the sleeper looks at the ring again, and asks the kernel whether the peer lives. That
- * covers a peer that was killed or stopped between publishing and ringing. A peer is dead when the kernel has dropped the lock on its
- * role, and for no other reason: one that is stopped keeps it.
+ * A sleep lasts at most a slice: then the sleeper looks at the ring again. That covers a peer that was killed or stopped between
+ * publishing and ringing. A peer is dead when the kernel has dropped the lock on its role, and for no other reason: one that is
+ * stopped keeps it. Whoever waits asks the kernel about that once in 50 ms, however it waits: spinning and sleeping are cut into
+ * slices that end when the next question is due. So a wait that is over sooner costs no question, and a death is reported within
+ * 100 ms. A call that gives up asks before it does.
+ *
+ * Spinning is judged by what it spares (channels/side_spin.c).
  *
  * A side that waits in an event loop announces itself in the same way, with a third kind of ticket; channels/doorbell.h.
  *
@@ -55,10 +59,15 @@ struct leat__side {
     bool interruptible;
     leat_waiting waiting;
     bool announces; /* sleeps are announced; false for one of many senders that has not got its turn: it only looks often */
-    uint64_t spin_ns, spin_ns_max; /* the spin before the next sleep adapts between 1 us and the maximum */
+    uint64_t spin_ns, spin_ns_max; /* the spin before the next sleep adapts between 1 us and the maximum; 0 while suspended */
+    uint64_t spun_ns;              /* in the present wait, before its first sleep */
+    unsigned vain;                 /* spins in a row of which the peer did not provide anything until they were over */
+    uint32_t suspended;            /* waits to come that do not spin */
+    uint32_t suspension;           /* how many that will be the next time */
     uint64_t looks;                /* of the last wait: how often it looked in vain while spinning */
     uint64_t wait_began_ns;
-    uint64_t next_probe_ns;        /* for callers that never wait: when to ask the kernel about the peer again */
+    uint64_t next_probe_ns;        /* when to ask the kernel about the peer again; 0: it was never asked */
+    void (*leave)(struct leat__side *side); /* what else to undo when a thread is cancelled while it waits; or NULL */
     leat_peer peer_state;          /* as last reported to the caller */
     uint32_t peer_seen;            /* the peer's `opened` that this speaks of */
     struct leat__tally tally;
@@ -87,6 +96,9 @@ void leat__side_close(struct leat__side *side);
 
 /* Waits until `ready`, with news in between. LEAT_OK, LEAT_EAGAIN, LEAT_ETIMEDOUT, LEAT_EINTR, or the news. */
 int leat__side_wait(struct leat__side *side, const struct leat__wait *wait, uint64_t deadline_ns);
+
+/* Where a call waits and nothing is announced: the thread may be cancelled here, and leaves nothing behind. */
+void leat__side_cancellation_point(struct leat__side *side);
 
 /* Rings for the sleep with this ticket, unless that has been done. */
 void leat__side_ring_for(struct leat__side *side, uint32_t ticket);
@@ -119,6 +131,23 @@ bool leat__side_cool_peer(const struct leat__side *side);
 /* A wait in an event loop that began at began_ns is over; its sleep began at slept_ns, 0: it had none. Adapts the next spin. */
 void leat__side_learn(struct leat__side *side, uint64_t began_ns, uint64_t slept_ns);
 
+/* --- channels/side_spin.c --- */
+
+/* With the options in place. */
+void leat__side_begin_spinning(struct leat__side *side);
+
+/* Spins for as long as that has paid. LEAT_OK: ready. LEAT_EAGAIN: it is over; *now_ns is the time then. Or the news. */
+int leat__side_spin(struct leat__side *side, const struct leat__wait *wait, uint64_t *now_ns, uint64_t deadline_ns);
+
+/* In the place of a sleep, for sides that do not. */
+int leat__side_stay_awake(struct leat__side *side, const struct leat__wait *wait, uint64_t now_ns, uint64_t until_ns);
+
+/* A sleep between these two is over. Adapts the next spin. */
+void leat__side_learn_from_sleep(struct leat__side *side, uint64_t slept_ns, uint64_t awake_ns);
+
+/* When the peer rang, if that was between these two; else 0. Its word for it is taken only where it can be true. */
+uint64_t leat__side_rung_between(const struct leat__side *side, uint64_t slept_ns, uint64_t awake_ns);
+
 /* Whether it never sleeps. */
 static inline bool leat__side_stays_awake(const struct leat__side *side) {
     return side->waiting >= LEAT_WAITING_YIELD;
@@ -132,6 +161,12 @@ void leat__side_count_wake(struct leat__side *side, uint64_t slept_ns, uint64_t 
 
 /* News of the peer, if the wait is one that is told: once each. Not waiting. */
 int leat__side_tell_news(struct leat__side *side, const struct leat__wait *wait);
+
+/* The same for callers that poll and never wait: the kernel is asked once in a slice. */
+int leat__side_news_for_poller(struct leat__side *side, const struct leat__wait *wait);
+
+/* The same for a wait that goes on: the kernel is asked once in a slice, and when the call is about to give up. */
+int leat__side_news_in_time(struct leat__side *side, const struct leat__wait *wait, uint64_t now_ns, bool gives_up);
 
 /* Whether a call that waits would be told something about the peer. Asks the kernel. */
 bool leat__side_has_news(const struct leat__side *side);

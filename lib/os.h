@@ -16,6 +16,7 @@ uint64_t leat__os_now(void);              /* the monotonic clock, nanoseconds */
 uint64_t leat__os_wall_clock(void);       /* nanoseconds since 1970 UTC */
 void leat__os_sleep(uint64_t until_ns);   /* until the monotonic clock says so; a signal may end it early */
 void leat__os_yield(void);                /* lets other threads have the processor */
+bool leat__os_has_one_processor(void);   /* the calling thread may run on a single one, though the machine has more */
 bool leat__os_can_spin(void);             /* false with a single processor: spinning would keep the peer from running */
 bool leat__os_processors(int *first, int *last); /* of those that the calling thread may run on; false if it is one */
 void leat__os_keep_on(int processor);     /* the calling thread, and those that it starts */
@@ -444,7 +445,8 @@ void leat__os_resource_init(struct leat__resource *resource);
 void leat__os_resource_add(struct leat__resource *resource);
 void leat__os_resource_remove(struct leat__resource *resource);
 
-/* If the thread was cancelled: runs leave(context), and ends it. Nothing else in lib/os is a cancellation point. */
+/* If the thread was cancelled: runs leave(context), and ends it. Nothing else in lib/os is a cancellation
+ * point but leat__os_watch_wait. */
 void leat__os_cancellation_point(void (*leave)(void *context), void *context);
 
 #endif

@@ -6,6 +6,7 @@
  * A death is simulated in one process: the handle's file is closed, so that the kernel drops its locks, and the handle is
  * freed as a forked child's, which leaves everything in shared memory as it is. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "channel_pair.h"
@@ -367,5 +368,7 @@ int main(void) {
         HARNESS_TEST_WITHIN(a_change_of_stream_in_a_full_ring_is_never_silent, 120),
         HARNESS_TEST_WITHIN(a_change_of_stream_of_many_senders_in_a_full_ring_is_never_silent, 120),
     };
+    if (getenv("LEAT_CHANNEL_ONLY") != NULL) /* for tests/model/mutate.sh */
+        cmocka_set_test_filter(getenv("LEAT_CHANNEL_ONLY"));
     return HARNESS_MAIN("channel_streams", tests);
 }

@@ -86,6 +86,8 @@ const char *peer_name(leat_peer peer) {
         return "closed";
     case LEAT_PEER_DIED:
         return "died";
+    case LEAT_PEER_UNKNOWN:
+        break;
     }
     return "unknown";
 }

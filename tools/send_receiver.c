@@ -124,6 +124,7 @@ int sending_look(struct sending *sending) {
         return on_receiver_gone(sending, LEAT_EPEERDIED);
     case LEAT_PEER_NONE:
     case LEAT_PEER_PRESENT:
+    case LEAT_PEER_UNKNOWN:
         break;
     }
     return END_OK;

@@ -30,6 +30,14 @@
  * room (or in leat_sender_drain): while there is room, messages queue up for a receiver to come. Who polls with LEAT_NOW and
  * never waits is told too, up to 100 ms later.
  *
+ * That is so whatever a handle's or the creator's spin, and for each of many senders that wait for room or for their turn. A
+ * receiver that takes over is told of each change of stream in its place between the messages: what its predecessor did not
+ * pass comes to the successor. A question that the system cannot answer is asked again: it is never taken for a death.
+ *
+ * Cancellation: a call that waits is a cancellation point while it does so (deferred; within 100 ms). A thread that is cancelled
+ * there has sent and received nothing by that call, has given up its turn, and leaves the handle as it was: a cleanup handler
+ * may use or close it. The other calls are no cancellation points.
+ *
  * Thread safety: a handle belongs to one thread at a time; different handles are independent, also within one process. Fork: a
  * child cannot use its parent's handles (LEAT_EFORKED) and does not keep them alive; it should close them to free their
  * memory. Signals: nothing here may be called from a handler; waits go on after a signal unless `interruptible` is set.
@@ -91,6 +99,7 @@ typedef enum leat_peer {
     LEAT_PEER_PRESENT = 1, /* there is one (perhaps stopped: that is not death) */
     LEAT_PEER_CLOSED = 2,  /* there was one, and it closed */
     LEAT_PEER_DIED = 3,    /* there was one, and its process ended without closing */
+    LEAT_PEER_UNKNOWN = 4, /* the system cannot say now whether the one that came is there still: ask again */
 } leat_peer;
 
 /* What one role has done since the channel was created, restarts included. Counters are brought up to date whenever the
@@ -151,7 +160,7 @@ LEAT_API void leat_sender_ring(leat_sender *sender);
  * successor can still take the rest), LEAT_ETIMEDOUT, LEAT_EAGAIN. */
 LEAT_API LEAT_CHECKED int leat_sender_drain(leat_sender *sender, uint64_t deadline_ns);
 
-/* Waits until a receiver is there; LEAT_OK at once if one is. LEAT_ETIMEDOUT, LEAT_EAGAIN. */
+/* Waits until a receiver is there for certain; LEAT_OK at once if one is. LEAT_ETIMEDOUT, LEAT_EAGAIN. */
 LEAT_API LEAT_CHECKED int leat_sender_wait_peer(leat_sender *sender, uint64_t deadline_ns);
 
 /* What leat_send would tell of the receiver if it had to wait: LEAT_ECLOSED, LEAT_EPEERDIED, LEAT_EPEERBACK, each once; LEAT_OK when there is no
@@ -215,7 +224,7 @@ LEAT_API LEAT_CHECKED int leat_release(leat_receiver *receiver, size_t count);
  * way. News that came between messages of leat_peek_more is told again. */
 LEAT_API void leat_unpeek(leat_receiver *receiver);
 
-/* Waits until a sender is there, or messages are; LEAT_OK at once if so. LEAT_ETIMEDOUT, LEAT_EAGAIN. */
+/* Waits until a sender is there for certain, or messages are; LEAT_OK at once if so. LEAT_ETIMEDOUT, LEAT_EAGAIN. */
 LEAT_API LEAT_CHECKED int leat_receiver_wait_peer(leat_receiver *receiver, uint64_t deadline_ns);
 
 /* Whether a sender is there, as the kernel knows it: a system call. */
@@ -245,7 +254,8 @@ typedef struct leat_channel_info {
 } leat_channel_info;
 
 /* Reads a channel's state without taking a role, without becoming a user and without mapping it; the two sides notice nothing.
- * LEAT_ENOENT, LEAT_EKIND, LEAT_EACCES, LEAT_EUNTRUSTED, LEAT_EVERSION, LEAT_ECORRUPT. */
+ * LEAT_ENOENT, LEAT_EKIND, LEAT_EACCES, LEAT_EUNTRUSTED, LEAT_EVERSION, LEAT_ECORRUPT; LEAT_ESYSTEM when the system cannot
+ * say whether the two are there. */
 LEAT_API LEAT_CHECKED int leat_channel_info_read(const char *name, leat_scope scope, leat_channel_info *info);
 
 #ifdef __cplusplus

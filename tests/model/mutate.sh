@@ -15,8 +15,8 @@ cc=${CC:-cc}
 flags="-std=c11 -O1 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -DLEAT_STATIC -fvisibility=hidden -I$source/include -I$source -I$source/tests"
 killed=0 failures=0
 
-for test in crash_points crash_round crash_step ring_exhaustive watch watch_threads sync sync_pi sync_errors sync_cancel hostile_sync \
-    doorbell doorbell_many doorbell_wakes hostile_doorbell; do
+for test in crash_points crash_round crash_step ring_exhaustive channel_streams channel_told watch watch_threads sync sync_pi \
+    sync_errors sync_cancel hostile_sync doorbell doorbell_many doorbell_wakes hostile_doorbell; do
     file=$source/tests/$test.c
     [ -f "$file" ] || file=$source/tests/test_$test.c
     # shellcheck disable=SC2086
@@ -41,6 +41,7 @@ run() {
     case $1 in
     crash) LEAT_CRASH_ONLY=$3 timeout 100 "$2" ;;
     ring) LEAT_RING_DEPTH=2 LEAT_RING_ONLY=$3 timeout 100 "$2" ;;
+    channel_streams | channel_told) LEAT_CHANNEL_ONLY=$3 timeout 100 "$2" ;;
     watch | watch_threads) LEAT_WATCH_ONLY=$3 timeout 100 "$2" ;;
     sync) LEAT_SYNC_ONLY=$3 timeout 100 "$2" ;;
     hostile_sync) LEAT_HOSTILE_SYNC_ONLY=$3 timeout 100 "$2" ;;
@@ -167,6 +168,17 @@ mutant heir_does_not_repair channels/sender.c crash "many: send" 's/result == LE
 mutant receiver_not_told channels/side.c crash "send 16" '/^static struct news consider(/,/^}/s/(came || !lives)/came/'
 mutant sender_not_told channels/side.c crash "recv lines" '/^static struct news consider(/,/^}/s/(came || !lives)/came/'
 mutant peer_back_not_told channels/receiver.c crash "send 16" 's/before == LEAT_PEER_CLOSED || before == LEAT_PEER_DIED ? LEAT_EPEERBACK : LEAT_OK/LEAT_OK/'
+
+# Streams, from one receiver to the next.
+mutant stream_not_noted channels/receiver.c channel_streams "*whoever*" '/^static void note_mark(/,/^}/s/^    if (mark == receiver->noted)/    if (mark != 0)/'
+mutant stream_noted_of_held channels/receiver.c channel_streams "*held*" '/^static __attribute__((noinline)) int release_long(/,/^}/s/end == receiver->peeked_end ? receiver->stream : receiver->oldest_stream/receiver->stream/'
+mutant stream_noted_once channels/receiver.c channel_streams "*whoever*" '/^static uint64_t read_note(/,/^}/s/|| end < newest/|| end > newest + 1/'
+mutant owed_mark_forgotten channels/sender.c channel_streams "*many_senders_in_a_full*" '/^static int reserve_behind_mark(/,/^}/s/^        leat__sender_pay_open_mark(sender);/        (void)sender;/'
+
+# However a call waits.
+mutant spin_hides_death channels/side_spin.c channel_told "*in_a_long_spin*" '/^int leat__side_spin(/,/^}/s/^            told = .*/            (void)told;/'
+mutant turn_hides_death channels/sender.c channel_told "*death_is_told_to_all*" '/^static LONG_WAY int wait_for_turn(/,/^}/s/^        int told = .*/        int told = LEAT_OK; side->next_probe_ns = now + LEAT__SLICE_NS;/'
+mutant turn_tells_too_much channels/sender.c channel_told "*turn_alone*" '/^static bool would_have_room(/,/^}/s/^    return .*/    (void)side; return false;/'
 
 # Sleeping on a watch.
 mutant watching_peer_not_touched channels/side.c watch "whoever*" 's/^        touch(side, side->peer_lock);$/        (void)touch;/'

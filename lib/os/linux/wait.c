@@ -64,6 +64,12 @@ bool leat__os_can_spin(void) {
     return sysconf(_SC_NPROCESSORS_ONLN) > 1; /* not this thread's own affinity: the peer may be pinned elsewhere */
 }
 
+/* A set that is too small for the machine's processors gives an error: then there are many. */
+bool leat__os_has_one_processor(void) {
+    cpu_set_t allowed;
+    return sched_getaffinity(0, sizeof allowed, &allowed) == 0 && CPU_COUNT(&allowed) == 1;
+}
+
 #define POLL_NS UINT64_C(2000000)
 
 /* For a sleep that the system refuses (a filter answers EPERM or ENOSYS, memory is short): the caller looks at the word again after a
