@@ -112,8 +112,8 @@ int leat__sync_open_descriptor(leat_waitable **out, int descriptor, const leat_s
 int leat__sync_receive(leat_waitable **out, int socket, const leat_sync_options *options, leat_kind kind, uint64_t deadline_ns);
 void leat__sync_close(leat_waitable *object);
 
-/* Whether a mutex that nobody uses has something to tell the next who does: its holder died; and, unless its last user closes in order, it was
- * given up. True also when it cannot be read; false for other kinds. */
+/* Whether a mutex that nobody uses has something to tell the next who does: its holder died; and, unless its last user closes in order, its
+ * owner closed or gave it up. True also when it cannot be read; false for other kinds. */
 bool leat__sync_keeps(leat__file file, const struct leat__header *header, bool closing);
 
 /* LEAT_EINVAL for NULL, LEAT_EFORKED. */

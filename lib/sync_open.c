@@ -22,8 +22,8 @@ bool leat__sync_keeps(leat__file file, const struct leat__header *header, bool c
     if (leat__os_file_read(file, 0, &page, offsetof(struct leat__sync_page, listening)) != LEAT_OK)
         return true;
     uint64_t pi = header->parameters[LEAT__SYNC_PI] != 0 ? leat__load_relaxed64(&page.pi) : 0;
-    bool told = leat__load_relaxed32(&page.abandoned) == 0 && leat__load_relaxed32(&page.lost) == 0;
-    return leat__lock_slot(leat__load_relaxed64(&page.word.owner)) != 0 || (uint32_t)pi != 0 || (!told && !closing);
+    return leat__lock_slot(leat__load_relaxed64(&page.word.owner)) != 0 || (uint32_t)pi != 0 ||
+           (!closing && (leat__load_relaxed32(&page.abandoned) != 0 || leat__load_relaxed32(&page.lost) != 0));
 }
 
 static int validate(const struct leat__header *header, leat_kind kind) {

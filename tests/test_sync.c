@@ -62,6 +62,7 @@ static void a_recursive_handle_unlocks_as_often_as_it_locked(void **state) { /* 
         assert_ok(leat_mutex_unlock(one));
     }
     assert_ok(leat_mutex_lock(other, LEAT_NOW));
+    assert_ok(leat_mutex_unlock(other));
     leat_mutex_close(other);
     leat_mutex_close(one);
 }
