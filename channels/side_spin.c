@@ -13,11 +13,11 @@
 #include "channels/side.h"
 
 #define SPIN_NS_MIN UINT64_C(1000)
-#define LOOKS_PER_CLOCK 32             /* reading the clock costs as much as a few looks */
-#define PREEMPTED_NS UINT64_C(200000)  /* so many looks take a few microseconds */
+#define LOOKS_PER_CLOCK 32            /* reading the clock costs as much as a few looks */
+#define PREEMPTED_NS UINT64_C(200000) /* so many looks take a few microseconds */
 #define VAIN_MAX 4
 #define SUSPENSION_MIN UINT32_C(32)
-#define SUSPENSION_MAX UINT32_C(32768)
+#define SUSPENSION_MAX UINT32_C(2048)
 
 static void suspend(struct leat__side *side) {
     side->suspended = side->suspension;
