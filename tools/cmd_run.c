@@ -119,9 +119,11 @@ static int run_command(bool *by_signal) {
 /* --- The mutex -------------------------------------------------------------------------------- */
 
 /* Closing a mutex that is held leaves it as by death. */
+/* After a signal the handle is left to the end of this process: then the next one is told, also if nobody else has the mutex. */
 static void give_back(bool by_signal) {
-    if (!by_signal)
-        (void)!leat_mutex_unlock(run.mutex);
+    if (by_signal)
+        return;
+    (void)!leat_mutex_unlock(run.mutex);
     leat_mutex_close(run.mutex);
 }
 
