@@ -37,8 +37,8 @@ void leat__region_free(leat_region *region);
 /* Makes an open file the handle's, registered for forks. Holding leat__os_fork_hold since before it was opened. */
 void leat__region_adopt(leat_region *region, leat__file file, uint64_t size, bool created);
 
-/* Decides by the policy how much the handle sees, checks the type, maps. The caller holds SETUP of a named region, and
- * closes the object when this fails. */
+/* Decides by the policy how much the handle sees, checks the type, maps. The caller closes the
+ * object when this fails. */
 int leat__region_attach(leat_region *region, uint64_t size, const leat_region_options *options);
 
 /* The size of a new region for a size argument. LEAT_EINVAL when the type does not fit into it. */

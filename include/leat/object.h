@@ -8,12 +8,19 @@
  * One name space: a name belongs to one object of one kind in its scope. Names are case sensitive and may hold any byte but
  * NUL.
  *
+ * A mutex whose holder died while nobody else had it open is not healed but kept, until its next owner has been told and
+ * has unlocked it.
+ *
+ * Several users (global scope). Who may open, heal and remove follows from the object's permissions and from the system's rules for
+ * /dev/shm: docs/failure-model.md, "Users and rights", has the table.
+ *
  * Caveats. Whoever may write to an object's file can also shorten it, and a process that then touches its mapping gets
  * SIGBUS; keep objects to users you trust (docs/failure-model.md, level H2). With systemd-logind's RemoveIPC=yes (its
- * default) a regular user's objects vanish at the user's last logout.
+ * default) a regular user's objects vanish at the user's last logout. Python before 3.13 removes names of shared memory that it
+ * opened. In the global scope a stranger can take a name first.
  *
  * Thread safety: every function may be called from any thread. Fork: all may be called in a child. Blocking: a process that
- * was stopped in the middle of an open or close can delay these calls by up to a second (then LEAT_EBUSY).
+ * was stopped while it removed the object's name can delay these calls by up to a second (then LEAT_EBUSY).
  */
 #ifndef LEAT_OBJECT_H
 #define LEAT_OBJECT_H
@@ -46,13 +53,15 @@ typedef struct leat_object_info {
     bool persistent;      /* stays when its last user leaves; true for objects that other programs created */
     bool in_use;          /* some process holds a handle */
     bool damaged;         /* it carries leat's mark and a header that fails its checksum */
-    uint32_t users;       /* how many handles are open, in all processes; of those that come and go while they are counted, any number */
+    uint32_t users;       /* how many handles are open, in all processes; of those that come and go while they are counted, any number.
+                             Counting ends after some thousand questions to the system: of more than some hundred handles, at least these */
     uint64_t device;      /* with inode: which file it is, as stat(2) and the system's lists of mappings and locks number it */
     uint64_t inode;
 } leat_object_info;
 
 /* Looks at one object without becoming a user of it. What killed processes left behind is still shown, with in_use false,
- * until it is healed; the two sorts of files that opening refuses as LEAT_EUNTRUSTED are refused here too. LEAT_ENOENT, LEAT_EACCES, LEAT_EUNTRUSTED. */
+ * until it is healed; the two sorts of files that opening refuses as LEAT_EUNTRUSTED are refused here too. LEAT_ENOENT, LEAT_EACCES, LEAT_EUNTRUSTED,
+ * LEAT_EINVAL for a scope that does not exist; an error of the system when it does not say who uses the object. */
 LEAT_API LEAT_CHECKED int leat_stat(const char *name, leat_scope scope, leat_object_info *info);
 
 /* Calls `visit` for every object of the scope, in the order of their names' bytes. A visit that returns non-zero ends the
@@ -66,7 +75,9 @@ LEAT_API LEAT_CHECKED int leat_list(leat_scope scope, int (*visit)(const leat_ob
 LEAT_API LEAT_CHECKED int leat_unlink(const char *name, leat_scope scope);
 
 /* Removes what killed processes left behind in the scope: every object that is not persistent, has no user, and may be removed
- * by this user (in the global scope one's own; root's are all). In the local scope also the doorbells of their event loops.
+ * by this user (in the global scope one's own; root's are all). What leat did not make is never touched, nor a mutex whose next owner is
+ * still to be told that its holder died. In the local scope also the doorbells of their event loops. Objects about which the
+ * system gives no answer are left as they are, and the first such error is returned when the others have been looked at.
  * Decided by kernel locks alone, never by age or process number, so nothing alive is touched. `visit` (may be NULL) is
  * called for each of these that was removed. Returns LEAT_OK also when there was nothing to do. */
 LEAT_API LEAT_CHECKED int leat_gc(leat_scope scope, void (*visit)(const leat_object_info *info, void *context),
