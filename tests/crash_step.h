@@ -2,7 +2,7 @@
  *
  * The victim is a child that performs one operation on one object. Its parent steps it instruction by instruction and watches the
  * object's file. An *event* is an instruction after which the shared bytes are others than before, or a system call (one step,
- * whatever the kernel does in it). What a kill leaves behind is the same between two events, so one kill behind each event
+ * whatever the kernel does in it) other than a look at the clock. What a kill leaves behind is the same between two events, so one kill behind each event
  * is all kills. Events are counted, not steps: the number of steps varies with the clock, the order of events does not.
  *
  * x86-64 only: load-exclusive sequences of other processors never end when they are stepped.
