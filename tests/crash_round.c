@@ -11,8 +11,8 @@
 #include "crash_wait.h"
 #include "stream.h"
 
-#define SLICE_MS 50
-#define TOLD_MS (SLICE_MS + 200) /* a slice and what a busy machine adds */
+#define TOLD_MS 5000   /* a slice, of 50 ms, and what a busy machine adds: it ends */
+#define UNTOLD_MS 250  /* for survivors that may have nothing to be told: the call asks the kernel before it gives up */
 #define MESSAGE_MAX 2048
 
 /* --- The stream --------------------------------------------------------------------------------------------------- */
@@ -62,8 +62,12 @@ static leat_receiver *new_receiver(struct crash_round *round) {
 
 /* --- Bounds ------------------------------------------------------------------------------------------------------- */
 
+static uint64_t after_the_kill(const struct crash_round *round, unsigned ms) {
+    return atomic_load(&round->board->killed_at) + (uint64_t)ms * 1000000u * harness_patience();
+}
+
 static uint64_t told_limit(const struct crash_round *round) {
-    return atomic_load(&round->board->killed_at) + (uint64_t)TOLD_MS * 1000000u * harness_patience();
+    return after_the_kill(round, TOLD_MS);
 }
 
 static void tell(struct crash_round *round, int news) {
@@ -84,7 +88,8 @@ static void tell(struct crash_round *round, int news) {
 
 /* The deadline of a wait that begins before the kill is far away; afterwards it is the bound itself. */
 static uint64_t deadline(const struct crash_round *round) {
-    return atomic_load(&round->board->killed) == 0 ? LATER : told_limit(round);
+    unsigned ms = round->operation->untold ? UNTOLD_MS : TOLD_MS;
+    return atomic_load(&round->board->killed) == 0 ? LATER : after_the_kill(round, ms);
 }
 
 /* Receives what the victim may have sent, up to the news. */

@@ -1,7 +1,7 @@
 /* test_crash_points.c - kill -9 at every point of every operation where it makes a difference (tests/crash_step.h says which
  * those are), and whoever is left or comes afterwards finds everything as promised (tests/crash_round.h says what):
  *   - what was committed is intact, in order, once; what was in flight is there whole or not at all, a batch as a whole;
- *   - the survivor is told once, within a slice; it never hangs and never sees LEAT_ECORRUPT;
+ *   - the survivor is told once, and in time; it never hangs and never sees LEAT_ECORRUPT;
  *   - a successor takes the role over and traffic goes on, several times round the ring;
  *   - no name is left.
  * LEAT_CRASH_ONLY=word runs the operations whose name contains the word. tests/model/mutate.sh proves that it notices: it
