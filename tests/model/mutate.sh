@@ -162,7 +162,7 @@ mutant handed_back_too_much $receiver ring "*queue*" '/^void leat__ring_release/
 
 # Many senders.
 mutant holder_never_dead lib/lock.c crash "many: send" '/^bool leat__lock_holder_died/,/^}/s/^    return .*/    (void)file; return holder == own_slot;/'
-mutant heir_does_not_repair channels/sender.c crash "many: send" 's/result == LEAT__LOCK_INHERITED ? leat__ring_sender_recover/result == 77 ? leat__ring_sender_recover/'
+mutant heir_does_not_repair channels/sender.c crash "many: send" 's/acquired == LEAT__LOCK_INHERITED ? leat__ring_sender_recover/acquired == 77 ? leat__ring_sender_recover/'
 
 # Being told.
 mutant receiver_not_told channels/side.c crash "send 16" '/^static struct news consider(/,/^}/s/(came || !lives)/came/'
@@ -180,7 +180,7 @@ mutant turn_hides_death channels/sender.c channel_told "*death_is_told_to_all*" 
 mutant turn_tells_too_much channels/sender.c channel_told "*turn_alone*" '/^static bool would_have_room(/,/^}/s/^    return .*/    (void)side; return false;/'
 
 # Sleeping on a watch.
-mutant watching_peer_not_touched channels/side.c watch "whoever*" 's/^        touch(side, side->peer_lock);$/        (void)touch;/'
+mutant watching_peer_not_touched channels/side.c watch "whoever*" 's/^        touch(side, side->role->sends);$/        (void)touch;/'
 mutant watch_leader_not_replaced lib/os/linux/watch_wait.c watch_threads "a_cancelled_sleeper_leaves*" '/^static void leave_hub(/,/^}/s/^            lead(hub.asleep);/            lead(NULL);/'
 mutant watch_new_leader_not_woken lib/os/linux/watch_wait.c watch_threads "a_cancelled_sleeper_leaves*" '/^static void leave_hub(/,/^}/s/^                wake(hub.asleep);/                (void)wake;/'
 mutant watch_cancelled_stays lib/os/linux/watch_wait.c watch_threads "a_cancelled_sleeper_leaves*" '/^static void leave_cancelled(/,/^}/s/^    leave_hub(.*/    (void)leave_hub;/'
@@ -190,7 +190,7 @@ mutant death_not_watched lib/os/linux/watch.c watch "whoever*" 's/IN_CLOSE_WRITE
 
 # Names.
 mutant last_user_leaves_name lib/object.c crash "close as the last" '/^void leat__object_close(/,/^}/s/^            remove_if_last(object);/            (void)0;/'
-mutant stale_object_is_joined lib/object.c crash "create as" 's/^    return status->temporary && !leat__os_has_users(file);/    return false;/'
+mutant stale_object_is_joined lib/object.c crash "create as" '/^static int join(/,/^}/s/alone ? heal_stale(object, request)/alone ? LEAT_OK/'
 
 # Waiting for all of several.
 mutant withdrawn_is_taken lib/sync_wait.c sync "of_all*" '/^static int take_all/,/^}/s/settle(sorted\[claimed\], complete)/settle(sorted[claimed], true)/'
