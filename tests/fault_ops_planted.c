@@ -1,0 +1,209 @@
+/* fault_ops_planted.c - operations that go wrong when a system call of theirs fails, each in its
+ * own way: so that the harness is seen to notice. See fault.h. */
+#include "fault_ops.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define SETUP_LOCK ((off_t)1 << 62) /* docs/wire-format.md */
+
+static leat_mutex *mutex;
+static int kept = -1;
+static bool calls_dead;
+static const leat_sync_options plain, existing = {.way = LEAT_OPEN};
+
+/* The system call that fails. */
+static bool refused(void) {
+    int file = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    if (file < 0)
+        return true;
+    close(file);
+    return false;
+}
+
+static void path_of(const char *name, char path[512]) {
+    snprintf(path, 512, "%s/%s", getenv("LEAT_DIR"), name);
+}
+
+static void hold(void) {
+    fault_ready(leat_mutex_open(&mutex, NAME, &plain));
+    fault_remember();
+}
+
+static void leave(void) {
+    leat_mutex_close(mutex);
+}
+
+static void look(enum fault_moment moment, int code) {
+    (void)moment, (void)code;
+    leat_mutex *second;
+    fault_check_same();
+    if (fault_expect(FAULT_HELD_UP, leat_mutex_open(&second, NAME, &existing), LEAT_OK))
+        leat_mutex_close(second);
+}
+
+/* What the worker believes to have, it has. */
+static void look_at_lock(enum fault_moment moment, int code) {
+    if (moment == FAULT_WORKER_HAS && code == LEAT_OK)
+        fault_expect(FAULT_TWO_HOLDERS, leat_mutex_lock(mutex, LEAT_NOW), LEAT_EAGAIN);
+}
+
+static void join(void) {
+    fault_ready(leat_mutex_open(&mutex, NAME, &existing));
+}
+
+static void close_kept(void) {
+    if (kept >= 0)
+        close(kept);
+}
+
+static int good(void) {
+    return refused() ? LEAT_ELIMIT : LEAT_OK;
+}
+
+static int try_again(void) {
+    for (int i = 0; i < 50; i++)
+        if (!refused())
+            return LEAT_OK;
+    return LEAT_ELIMIT;
+}
+
+static int hang_for_ever(void) {
+    for (bool was = refused(); was;)
+        usleep(1000);
+    return LEAT_OK;
+}
+
+static int crash(void) {
+    if (refused())
+        raise(SIGKILL);
+    return LEAT_OK;
+}
+
+static int give_other_code(void) {
+    return refused() ? LEAT_EPEERDIED : LEAT_OK;
+}
+
+static int give_no_code(void) {
+    return refused() ? -99 : LEAT_OK;
+}
+
+static void forget(void) {
+    mutex = UNTOUCHED;
+}
+
+static int set_pointer(void) {
+    mutex = NULL;
+    return good();
+}
+
+static void judge_pointer(int code) {
+    if (code != LEAT_OK)
+        fault_judge_pointer(code, mutex);
+}
+
+static int leave_descriptor(void) {
+    return refused() ? (void)dup(1), LEAT_ELIMIT : LEAT_OK;
+}
+
+static int close_others(void) {
+    return refused() ? (void)close(2), LEAT_ELIMIT : LEAT_OK;
+}
+
+static int take_low_descriptor(void) {
+    if (refused())
+        kept = dup(1);
+    return LEAT_OK;
+}
+
+static int leave_mapping(void) {
+    char path[512];
+    path_of(NAME, path);
+    if (!refused())
+        return LEAT_OK;
+    int file = open(path, O_RDWR | O_CLOEXEC);
+    if (mmap(NULL, 4096, PROT_READ, MAP_SHARED, file, 0) == MAP_FAILED)
+        _exit(97);
+    close(file);
+    return LEAT_ENOMEM;
+}
+
+static int leave_name(void) {
+    char path[512];
+    path_of("left", path);
+    return refused()   ? (void)close(open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600)),
+           LEAT_ENOMEM : LEAT_OK;
+}
+
+static int lock_in_vain(void) {
+    return refused() ? LEAT_OK : leat_mutex_lock(mutex, LEAT_NOW);
+}
+
+static int judge_dead(void) {
+    calls_dead = refused();
+    return LEAT_OK;
+}
+
+static void judge_life(int code) {
+    (void)code;
+    if (calls_dead)
+        fault_found(FAULT_CALLED_DEAD, "the peer is dead");
+}
+
+static int wait_in_vain(void) {
+    return refused() ? LEAT_OK : LEAT_ETIMEDOUT;
+}
+
+static int keep_setup(void) {
+    char path[512];
+    struct flock lock = {
+        .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = SETUP_LOCK, .l_len = 1};
+    path_of(NAME, path);
+    if (!refused())
+        return LEAT_OK;
+    kept = open(path, O_RDWR | O_CLOEXEC);
+    return fcntl(kept, F_OFD_SETLK, &lock) == 0 ? LEAT_ENOMEM : LEAT_OK;
+}
+
+static int remove_living(void) {
+    char path[512];
+    path_of(NAME, path);
+    return refused() ? (void)unlink(path), LEAT_ENOMEM : LEAT_OK;
+}
+
+#define PLANT(verdict, function)                                                                   \
+    .name = #function, .hold = hold, .look = look, .leave = leave, .act = function,                \
+    .planted = verdict
+
+const struct fault_operation fault_planted_operations[] = {
+    {PLANT(FAULT_SET_UP, good)},
+    {PLANT(FAULT_SET_UP,
+           try_again)}, /* what fails once is tried again: nothing is wrong with that */
+    {PLANT(FAULT_HANG, hang_for_ever)},
+    {PLANT(FAULT_CRASH, crash)},
+    {PLANT(FAULT_CODE, give_other_code)},
+    {PLANT(FAULT_CODE, give_no_code)},
+    {PLANT(FAULT_OUTPUT, set_pointer), .prepare = forget, .judge = judge_pointer},
+    {PLANT(FAULT_DESCRIPTOR, leave_descriptor)},
+    {PLANT(FAULT_DESCRIPTOR, close_others)},
+    {PLANT(FAULT_LOW, take_low_descriptor), .finish = close_kept, .closes_input = true},
+    {PLANT(FAULT_MAPPING, leave_mapping)},
+    {PLANT(FAULT_NAME, leave_name)},
+    {.name = "lock_in_vain",
+     .hold = hold,
+     .look = look_at_lock,
+     .leave = leave,
+     .prepare = join,
+     .act = lock_in_vain,
+     .finish = leave,
+     .planted = FAULT_TWO_HOLDERS},
+    {PLANT(FAULT_CALLED_DEAD, judge_dead), .judge = judge_life},
+    {PLANT(FAULT_NO_CAUSE, wait_in_vain), .never_ok = true, .codes = {LEAT_ETIMEDOUT}},
+    {PLANT(FAULT_HELD_UP, keep_setup), .finish = close_kept},
+    {PLANT(FAULT_REPLACED, remove_living)},
+    {0},
+};
