@@ -77,6 +77,16 @@ int leat__header_read(leat__file file, const struct leat__file_status *status, l
     return read_by(leat__os_file_read, file, status, kind, header);
 }
 
+int leat__header_read_as(leat__file file, const struct leat__file_status *status, leat_kind wanted,
+                         struct leat__header *header_out) {
+    leat_kind kind;
+    int result = leat__header_read(file, status, &kind, header_out);
+    bool known = result == LEAT_OK || result == LEAT_ECORRUPT || result == LEAT_EVERSION;
+    if (known && kind != wanted)
+        return leat__fail(LEAT_EKIND, 0, "it is a %s", leat_kind_name(kind));
+    return result;
+}
+
 int leat__header_peek(leat__file file, const struct leat__file_status *status, leat_kind *kind, struct leat__header *header) {
     return read_by(leat__os_file_peek, file, status, kind, header);
 }

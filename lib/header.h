@@ -40,6 +40,10 @@ int leat__header_write(leat__file file, leat_kind kind, const uint64_t parameter
 int leat__header_read(leat__file file, const struct leat__file_status *status, leat_kind *kind,
                       struct leat__header *header_out);
 
+/* The same for a caller that wants this kind: LEAT_EKIND when it is certain that it is another one. */
+int leat__header_read_as(leat__file file, const struct leat__file_status *status, leat_kind wanted,
+                         struct leat__header *header_out);
+
 /* The same for those who only look, and are not to wake anybody who watches the file. */
 int leat__header_peek(leat__file file, const struct leat__file_status *status, leat_kind *kind, struct leat__header *header);
 

@@ -100,13 +100,23 @@ int leat__object_lock(leat__file file, unsigned byte) {
 
 /* --- Stale objects ------------------------------------------------------------------------------------------------------ */
 
-/* Whether what killed processes left has still something to tell. With all places taken. */
-static bool is_kept(leat__file file, const struct leat__file_status *status,
-                    bool (*keeps)(leat__file file, const struct leat__header *header, bool closing), bool closing) {
+/* Whether what killed processes left has still something to tell. With all places taken. What is damaged has nothing; what the system
+ * fails to read may have. */
+static enum leat__answer is_kept(leat__file file, const struct leat__file_status *status,
+                                 enum leat__answer (*keeps)(leat__file file, const struct leat__header *header, bool closing),
+                                 bool closing) {
     leat_kind kind;
     struct leat__header header;
-    return keeps != NULL && leat__header_read(file, status, &kind, &header) == LEAT_OK && kind != LEAT_KIND_REGION &&
-           keeps(file, &header, closing);
+    int result = keeps != NULL ? leat__header_read(file, status, &kind, &header) : LEAT_ENOENT;
+    if (keeps == NULL || result == LEAT_ECORRUPT || result == LEAT_EVERSION)
+        return LEAT__NO;
+    if (result != LEAT_OK)
+        return LEAT__UNKNOWN;
+    return kind == LEAT_KIND_REGION ? LEAT__NO : keeps(file, &header, closing);
+}
+
+static int fail_for_reading(void) {
+    return leat__fail(LEAT_ESYSTEM, leat_system_error(), "the system fails to read what killed processes left behind");
 }
 
 int leat__object_heal(leat__file directory, const char *file_name, bool *removed) {
@@ -120,7 +130,12 @@ int leat__object_heal(leat__file directory, const char *file_name, bool *removed
         result = leat__os_lock_all(file);
     if (result == LEAT_OK && status.temporary)
         result = leat__os_file_status(file, &status); /* again: it may have lost its name before we had the locks */
-    if (result == LEAT_OK && status.temporary && status.linked && !is_kept(file, &status, leat__sync_keeps, false)) {
+    enum leat__answer kept = LEAT__YES;
+    if (result == LEAT_OK && status.temporary && status.linked)
+        kept = is_kept(file, &status, leat__sync_keeps, false);
+    if (kept == LEAT__UNKNOWN)
+        result = fail_for_reading();
+    if (kept == LEAT__NO) {
         result = leat__os_file_remove(directory, file_name, file);
         if (removed != NULL)
             *removed = result == LEAT_OK;
@@ -169,8 +184,11 @@ static int heal_stale(struct leat__object *object, const struct leat__object_req
     int result = leat__os_file_status(object->resource.file, &status); /* again: it may have lost its name before we had the locks */
     if (result != LEAT_OK || !status.linked)
         return result == LEAT_OK ? TRY_AGAIN : result;
-    if (request->way != LEAT_CREATE && is_kept(object->resource.file, &status, request->keeps, false))
-        return LEAT_OK;
+    enum leat__answer kept = LEAT__NO;
+    if (request->way != LEAT_CREATE)
+        kept = is_kept(object->resource.file, &status, request->keeps, false);
+    if (kept != LEAT__NO)
+        return kept == LEAT__YES ? LEAT_OK : fail_for_reading();
     result = leat__os_file_remove(object->directory, object->file_name, object->resource.file);
     if (result == LEAT_EACCES)
         return renew(object, request, &status);
@@ -178,15 +196,6 @@ static int heal_stale(struct leat__object *object, const struct leat__object_req
 }
 
 /* --- Joining ------------------------------------------------------------------------------------------------------------ */
-
-static int check_kind(leat__file file, const struct leat__file_status *status, leat_kind wanted,
-                      struct leat__header *header) {
-    leat_kind kind;
-    int result = leat__header_read(file, status, &kind, header);
-    if (kind != wanted)
-        return leat__fail(LEAT_EKIND, 0, "it is a %s", leat_kind_name(kind));
-    return result;
-}
 
 static int take_place(struct leat__object *object, const struct leat__object_request *request, bool alone) {
     leat__file file = object->resource.file;
@@ -220,12 +229,12 @@ static int check_settled(struct leat__object *object, const struct leat__object_
     object->size = status->size;
     object->temporary = status->temporary;
     object->writable = request->writable;
-    int result = check_kind(file, status, request->kind, &object->header);
+    int result = leat__header_read_as(file, status, request->kind, &object->header);
     if (result == LEAT_OK)
         return LEAT_OK;
     if (leat__os_locked(file, LEAT__LOCK_NAME, 1) == LEAT__YES)
         return TRY_AGAIN;
-    return check_kind(file, status, request->kind, &object->header);
+    return leat__header_read_as(file, status, request->kind, &object->header);
 }
 
 /* After the place is taken: still the object that was looked at? */
@@ -235,7 +244,7 @@ static int confirm(const struct leat__object *object, const struct leat__object_
     int result = leat__os_file_status(object->resource.file, &status);
     if (result != LEAT_OK || !status.linked)
         return result == LEAT_OK ? TRY_AGAIN : result;
-    result = check_kind(object->resource.file, &status, request->kind, &header);
+    result = leat__header_read_as(object->resource.file, &status, request->kind, &header);
     bool same = result != LEAT_OK || memcmp(&header, &object->header, sizeof header) == 0;
     return same ? result : TRY_AGAIN;
 }
@@ -273,7 +282,8 @@ static void remove_if_last(struct leat__object *object) {
     if (!object->writable)
         (void)leat__object_heal(object->directory, object->file_name, NULL);
     else if (leat__os_lock_all(file) == LEAT_OK) {
-        if (leat__os_file_status(file, &status) == LEAT_OK && !is_kept(file, &status, object->keeps, true))
+        if (leat__os_file_status(file, &status) == LEAT_OK &&
+            is_kept(file, &status, object->keeps, true) == LEAT__NO)
             (void)leat__os_file_remove(object->directory, object->file_name, file);
         leat__os_unlock_all(file);
     }
@@ -428,7 +438,7 @@ static int adopt(struct leat__object *object, leat_kind kind, int (*take)(struct
     struct leat__file_status status;
     int result = leat__os_file_status(object->resource.file, &status);
     if (result == LEAT_OK)
-        result = check_kind(object->resource.file, &status, kind, &object->header);
+        result = leat__header_read_as(object->resource.file, &status, kind, &object->header);
     if (result != LEAT_OK)
         return result;
     object->device = status.device;

@@ -42,7 +42,7 @@ struct leat__object {
     bool created;       /* by this open */
     leat__file directory; /* where its name is, shared (leat__os_directory_open); or LEAT__NO_FILE */
     unsigned place;     /* the lock byte that makes this handle a participant, if its kind chose one */
-    bool (*keeps)(leat__file file, const struct leat__header *header, bool closing); /* the request's */
+    enum leat__answer (*keeps)(leat__file file, const struct leat__header *header, bool closing); /* the request's */
     uint64_t bell;      /* the number of the bell that resource.bell is, or was looked for in vain; 0: none yet */
     struct leat__item *item; /* its place in a doorbell (channels/doorbell.h), or NULL, and what to do there before it closes */
     void (*forget)(struct leat__item *item);
@@ -68,7 +68,7 @@ struct leat__object_request {
 
     /* Whether an object that nobody uses is to be opened as it is, and not removed; `closing`: its last user closes in order. NULL:
      * never. */
-    bool (*keeps)(leat__file file, const struct leat__header *header, bool closing);
+    enum leat__answer (*keeps)(leat__file file, const struct leat__header *header, bool closing);
 };
 
 /* LEAT_EINVAL when one of these, which all objects have among their options, has no meaning. */

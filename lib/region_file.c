@@ -27,14 +27,11 @@ static int take_use(leat__file file, const leat_region_options *options) {
 /* What an existing file must be. */
 static int examine(leat__file file, const leat_region_options *options, uint64_t *size) {
     struct leat__file_status status;
-    leat_kind kind;
     int result = leat__os_file_status(file, &status);
     if (result != LEAT_OK)
         return result;
     *size = status.size;
-    result = leat__header_read(file, &status, &kind, NULL);
-    if (kind != LEAT_KIND_REGION)
-        return leat__fail(LEAT_EKIND, 0, "it is a %s", leat_kind_name(kind));
+    result = leat__header_read_as(file, &status, LEAT_KIND_REGION, NULL);
     return result == LEAT_OK ? take_use(file, options) : result;
 }
 

@@ -113,8 +113,8 @@ int leat__sync_receive(leat_waitable **out, int socket, const leat_sync_options 
 void leat__sync_close(leat_waitable *object);
 
 /* Whether a mutex that nobody uses has something to tell the next who does: its holder died; and, unless its last user closes in order, its
- * owner closed or gave it up. True also when it cannot be read; false for other kinds. */
-bool leat__sync_keeps(leat__file file, const struct leat__header *header, bool closing);
+ * owner closed or gave it up. LEAT__UNKNOWN when it cannot be read; LEAT__NO for other kinds. */
+enum leat__answer leat__sync_keeps(leat__file file, const struct leat__header *header, bool closing);
 
 /* LEAT_EINVAL for NULL, LEAT_EFORKED. */
 int leat__sync_check(const leat_waitable *object);

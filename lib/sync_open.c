@@ -15,15 +15,16 @@ static int initialise(leat__file file, const void *context) {
 }
 
 /* The next who locks it is to be told that its holder died, or that it was given up. */
-bool leat__sync_keeps(leat__file file, const struct leat__header *header, bool closing) {
+enum leat__answer leat__sync_keeps(leat__file file, const struct leat__header *header, bool closing) {
     struct leat__sync_page page;
     if (header->kind != LEAT_KIND_MUTEX || header->object_size != sizeof page)
-        return false;
+        return LEAT__NO;
     if (leat__os_file_read(file, 0, &page, offsetof(struct leat__sync_page, listening)) != LEAT_OK)
-        return true;
+        return LEAT__UNKNOWN;
     uint64_t pi = header->parameters[LEAT__SYNC_PI] != 0 ? leat__load_relaxed64(&page.pi) : 0;
-    return leat__lock_slot(leat__load_relaxed64(&page.word.owner)) != 0 || (uint32_t)pi != 0 ||
-           (!closing && (leat__load_relaxed32(&page.abandoned) != 0 || leat__load_relaxed32(&page.lost) != 0));
+    bool keeps = leat__lock_slot(leat__load_relaxed64(&page.word.owner)) != 0 || (uint32_t)pi != 0 ||
+                 (!closing && (leat__load_relaxed32(&page.abandoned) != 0 || leat__load_relaxed32(&page.lost) != 0));
+    return keeps ? LEAT__YES : LEAT__NO;
 }
 
 static int validate(const struct leat__header *header, leat_kind kind) {
