@@ -226,7 +226,8 @@ enum leat__answer { LEAT__NO, LEAT__YES, LEAT__UNKNOWN };
 enum leat__lock_mode { LEAT__UNLOCKED, LEAT__SHARED, LEAT__EXCLUSIVE };
 
 /* Changes this file's hold on the byte, atomically and without waiting. LEAT_EBUSY when others stand against it: then what
- * was held before is still held. Exclusive needs a writable file. */
+ * was held before is still held. LEAT_ENOTSUP: the file's system has no such locks, so that nobody holds any. Exclusive needs a
+ * writable file. */
 int leat__os_lock(leat__file file, unsigned byte, enum leat__lock_mode mode);
 
 /* Whether anybody else holds one of `count` bytes from this one on exclusively. Shared locks do not count: those who may only read

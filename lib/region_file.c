@@ -14,14 +14,15 @@
 #define TRY_AGAIN 1
 #define ATTEMPTS 1000
 
-/* A file system without locks is good enough for those who do not ask for any. */
+/* A file system without locks is good enough for those who do not ask for any: nobody can have the file exclusively there. That the
+ * system fails to lock is no such answer. */
 static int take_use(leat__file file, const leat_region_options *options) {
     if (options->exclusive && options->access != LEAT_READ_WRITE)
         return leat__fail(LEAT_EACCES, 0, "exclusive use needs a file that is open for writing");
     int result = leat__os_lock(file, LEAT__LOCK_USE, options->exclusive ? LEAT__EXCLUSIVE : LEAT__SHARED);
     if (result == LEAT_EBUSY)
         return leat__fail(LEAT_EBUSY, 0, options->exclusive ? "somebody uses the file" : "somebody uses the file exclusively");
-    return options->exclusive ? result : LEAT_OK;
+    return result == LEAT_ENOTSUP && !options->exclusive ? LEAT_OK : result;
 }
 
 /* What an existing file must be. */

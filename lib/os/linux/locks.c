@@ -3,8 +3,9 @@
  * Every participant in an object holds one byte of its own, its place. So whoever locks all places at once knows that nobody else is there,
  * and keeps everybody out; the kernel decides both in one step.
  *
- * Errors. EAGAIN and EACCES mean that somebody else holds the byte. EINTR is tried again. Everything else (ENOLCK and ENOMEM: the
- * kernel has no memory for the request; EPERM, ENOSYS: a filter forbids it; EIO) means that there is no answer: the caller gets
+ * Errors. EAGAIN means that somebody else holds the byte (POSIX allows EACCES too, which Linux gives only where a security module
+ * forbids the lock). EINTR is tried again. Everything else (ENOLCK and ENOMEM: the
+ * kernel has no memory for the request; EACCES, EPERM, ENOSYS: a policy or a filter forbids it; EIO) means that there is no answer: the caller gets
  * LEAT__UNKNOWN or an error, and must not take it for "free". Such a failure often passes, so a few tries are made here. */
 #include <errno.h>
 #include <stddef.h>
@@ -26,7 +27,7 @@ static int change(leat__file file, short type, off_t start, off_t length) {
     for (int tries = 0;;) {
         if (leat__linux_control(file, F_OFD_SETLK, &lock) == 0)
             return 0;
-        if (errno == EAGAIN || errno == EACCES)
+        if (errno == EAGAIN)
             return EAGAIN;
         if (errno != EINTR && ++tries == TRIES)
             return errno;
@@ -50,6 +51,10 @@ int leat__os_lock(leat__file file, unsigned byte, enum leat__lock_mode mode) {
     int error = change(file, types[mode], LOCK_BASE + (off_t)byte, 1);
     if (error == EAGAIN)
         return LEAT_EBUSY;
+    if (error == EOPNOTSUPP || error == EINVAL)
+        return leat__fail(LEAT_ENOTSUP, error, "the file system has no locks of open files");
+    if (error == ENOSYS) /* a filter: for this process only */
+        return leat__fail(LEAT_EACCES, error, "this process may not lock files");
     return error == 0 ? LEAT_OK : leat__fail_system(error, "cannot lock byte %u of the object", byte);
 }
 
