@@ -295,7 +295,10 @@ static int explain_refusal(const struct leat__object *object, const struct leat_
     int error = leat_system_error(), result = leat__object_heal(object->directory, object->file_name, &removed);
     if (removed)
         return TRY_AGAIN;
-    if (request->way == LEAT_CREATE && result == LEAT_OK)
+    struct leat__file_status status;
+    bool exists = request->way == LEAT_CREATE && result == LEAT_OK &&
+                  leat__os_name_status(object->directory, object->file_name, &status) == LEAT_OK;
+    if (exists)
         return leat__fail(LEAT_EEXIST, 0, "it exists, and its permissions keep this user out");
     return leat__fail(LEAT_EACCES, error, request->writable ? "cannot open for reading and writing" : "cannot open for reading");
 }

@@ -105,7 +105,9 @@ static int check_free(leat__file directory, const char *file_name, leat_way way)
     }
     if (result == LEAT_EUNTRUSTED && way == LEAT_OPEN_OR_CREATE)
         return leat__fail(LEAT_EUNTRUSTED, 0, "a symbolic link stands there that leads to nothing");
-    return result == LEAT_EUNTRUSTED || result == LEAT_EACCES ? LEAT_EEXIST : LEAT_OK; /* all else is for the making to find */
+    struct leat__file_status status;
+    bool refused = result == LEAT_EUNTRUSTED || result == LEAT_EACCES; /* all else is for the making to find */
+    return refused && leat__os_name_status(directory, file_name, &status) == LEAT_OK ? LEAT_EEXIST : LEAT_OK;
 }
 
 /* Makes a file of that name. Its memory is reserved without holding up anybody's fork. *made: a file that is not used yet. */
