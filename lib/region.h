@@ -34,7 +34,7 @@ int leat__region_options(const leat_region_options **options);
 int leat__region_new(leat_region **region, const leat_region_options *options, leat_backing backing, const char *name);
 void leat__region_free(leat_region *region);
 
-/* Makes an open file the handle's, registered for forks. Holding leat__os_fork_hold since before it was opened. */
+/* Makes an open file the handle's, registered for forks. */
 void leat__region_adopt(leat_region *region, leat__file file, uint64_t size, bool created);
 
 /* Decides by the policy how much the handle sees, checks the type, maps. The caller closes the

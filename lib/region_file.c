@@ -41,7 +41,6 @@ static int examine(leat__file file, const leat_region_options *options, uint64_t
 static int open_existing(leat_region *region, const leat_region_options *options) {
     leat__file file;
     uint64_t size = 0;
-    leat__os_fork_hold();
     int result = leat__os_path_open(region->name, options->access == LEAT_READ_WRITE, &file);
     if (result == LEAT_OK) {
         result = examine(file, options, &size);
@@ -50,7 +49,6 @@ static int open_existing(leat_region *region, const leat_region_options *options
         else
             leat__os_file_close(file);
     }
-    leat__os_fork_release();
     return result;
 }
 
@@ -135,11 +133,8 @@ static int create_new(leat_region *region, leat_way way, uint64_t size, const le
     if (result == LEAT_OK)
         result = make_named(directory, file_name, size, options, made, &file);
     leat__os_file_close(directory);
-    if (result == LEAT_OK) {
-        leat__os_fork_hold();
+    if (result == LEAT_OK)
         leat__region_adopt(region, file, size, true);
-        leat__os_fork_release();
-    }
     return result == LEAT_EEXIST ? TRY_AGAIN : result;
 }
 
@@ -208,7 +203,6 @@ int leat_region_open_descriptor(leat_region **out, int descriptor, uint64_t size
         result = leat__region_new(&region, options, LEAT_BACKING_DESCRIPTOR, NULL);
     if (result != LEAT_OK)
         return result;
-    leat__os_fork_hold();
     result = leat__os_descriptor_take(descriptor, options->access == LEAT_READ_WRITE, true, &file);
     if (result == LEAT_OK) {
         result = examine(file, options, &actual);
@@ -217,7 +211,6 @@ int leat_region_open_descriptor(leat_region **out, int descriptor, uint64_t size
         else
             leat__os_file_close(file);
     }
-    leat__os_fork_release();
     return finish(out, region, result, size, options);
 }
 

@@ -39,17 +39,39 @@ static struct remote *take(int process, uint64_t address) {
     return found;
 }
 
-static void forget_the_gone(void) {
+static bool copy_entry(size_t index, struct leat__remote_view *view) {
     leat__os_fork_hold();
-    for (struct remote **link = &remotes; *link != NULL;) {
-        struct remote *remote = *link;
-        if (leat__os_remote_gone(&remote->view)) {
-            *link = remote->next;
-            free(remote);
-        } else
-            link = &remote->next;
-    }
+    struct remote *remote = remotes;
+    while (remote != NULL && index-- > 0)
+        remote = remote->next;
+    if (remote != NULL)
+        *view = remote->view;
     leat__os_fork_release();
+    return remote != NULL;
+}
+
+static void forget(const struct leat__remote_view *view) {
+    leat__os_fork_hold();
+    struct remote **link = &remotes, *found;
+    while (*link != NULL && ((*link)->view.process != view->process || (*link)->view.address != view->address ||
+                             (*link)->view.started != view->started))
+        link = &(*link)->next;
+    found = *link;
+    if (found != NULL)
+        *link = found->next;
+    leat__os_fork_release();
+    free(found);
+}
+
+/* The system is asked without holding. What another thread adds or takes meanwhile may be passed over. */
+static void forget_the_gone(void) {
+    struct leat__remote_view view;
+    for (size_t index = 0; copy_entry(index, &view);) {
+        if (leat__os_remote_gone(&view) == LEAT__YES)
+            forget(&view);
+        else
+            index++;
+    }
 }
 
 static int check_arguments(int process, const uint64_t *address) {
