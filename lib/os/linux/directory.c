@@ -193,22 +193,26 @@ static bool is(const struct shared *shared, const struct stat *status) {
     return shared->device == status->st_dev && shared->inode == status->st_ino;
 }
 
-/* While holding. A program that closed all its descriptors closed this one too: then it is as if it had not been there, and another
- * one takes its place. */
-static struct shared *find(const struct stat *status) {
+/* While holding: whether it is among them. A program that closed all its descriptors closed this one too: then it is as if it had not
+ * been there, and another one takes its place. LEAT__UNKNOWN, and errno. */
+static enum leat__answer find(const struct stat *status, struct shared **found) {
     struct stat own;
     struct shared *same = directories;
     while (same != NULL && !is(same, status))
         same = same->next;
     if (same == NULL)
-        return NULL;
-    if (leat__linux_status(same->file, "", AT_EMPTY_PATH, &own) != 0 || !is(same, &own)) {
+        return LEAT__NO;
+    bool answered = leat__linux_status(same->file, "", AT_EMPTY_PATH, &own) == 0;
+    if (!answered && errno != EBADF)
+        return LEAT__UNKNOWN;
+    if (!answered || !is(same, &own)) {
         same->inode = 0;
         same->file = LEAT__NO_FILE;
-        return NULL;
+        return LEAT__NO;
     }
     same->users++;
-    return same;
+    *found = same;
+    return LEAT__YES;
 }
 
 /* The usual case: another handle has the directory open, and there is nothing wrong with it. */
@@ -219,17 +223,19 @@ static bool share_known(leat_scope scope, const char *path, leat__file *director
         return false;
     if (scope == LEAT_LOCAL && ((status.st_mode & 0777) != 0700 || status.st_uid != leat__os_user()))
         return false;
+    struct shared *same = NULL;
     leat__os_fork_hold();
-    struct shared *same = find(&status);
-    *directory = same != NULL ? same->file : LEAT__NO_FILE;
+    bool known = find(&status, &same) == LEAT__YES;
+    if (known)
+        *directory = same->file;
     leat__os_fork_release();
-    return same != NULL;
+    return known;
 }
 
 /* The one of the list that is the same directory, in the place of the one that was opened. */
 static int share(leat__file *directory) {
     struct stat status;
-    struct shared *added = malloc(sizeof *added), *same;
+    struct shared *added = malloc(sizeof *added), *same = NULL;
     if (added == NULL || leat__linux_status(*directory, "", AT_EMPTY_PATH, &status) != 0) {
         int error = added == NULL ? ENOMEM : errno;
         free(added);
@@ -237,19 +243,21 @@ static int share(leat__file *directory) {
         return leat__fail_system(error, "cannot use the directory");
     }
     leat__os_fork_hold();
-    same = find(&status);
-    leat__file spare = same != NULL ? *directory : LEAT__NO_FILE;
-    if (same == NULL) {
+    enum leat__answer known = find(&status, &same);
+    int error = errno;
+    leat__file spare = known != LEAT__NO ? *directory : LEAT__NO_FILE;
+    if (known == LEAT__NO) {
         *added = (struct shared){*directory, status.st_dev, status.st_ino, 1, directories};
         same = directories = added;
         added = NULL;
     }
-    *directory = same->file;
+    if (same != NULL)
+        *directory = same->file;
     leat__os_fork_release();
     free(added);
     if (spare != LEAT__NO_FILE)
         leat__linux_close(spare);
-    return LEAT_OK;
+    return same != NULL ? LEAT_OK : leat__fail_system(error, "cannot use the directory");
 }
 
 int leat__os_directory_open(leat_scope scope, bool make, leat__file *directory) {
