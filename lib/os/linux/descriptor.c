@@ -163,8 +163,11 @@ int leat__os_descriptor_give(leat__file file, bool writable, bool inherited, boo
 static int check_socket(int descriptor) {
     int domain = 0;
     socklen_t size = sizeof domain;
-    if (getsockopt(descriptor, SOL_SOCKET, SO_DOMAIN, &domain, &size) != 0)
-        return leat__fail(LEAT_EINVAL, errno, "descriptor %d is no socket", descriptor);
+    if (getsockopt(descriptor, SOL_SOCKET, SO_DOMAIN, &domain, &size) != 0) {
+        if (errno == EBADF || errno == ENOTSOCK)
+            return leat__fail(LEAT_EINVAL, errno, "descriptor %d is no socket", descriptor);
+        return leat__fail_system(errno, "cannot ask what socket descriptor %d is", descriptor);
+    }
     if (domain != AF_UNIX)
         return leat__fail(LEAT_EINVAL, 0, "descriptor %d is not a unix socket", descriptor);
     return LEAT_OK;
@@ -310,6 +313,8 @@ int leat__os_file_note_read(leat__file file, char *text, size_t size) {
         return LEAT_ENOENT; /* no failure: there is none */
     if (length < 0 && errno == ERANGE)
         return leat__fail(LEAT_ECORRUPT, ERANGE, "the type recorded with the object is too long");
+    if (length < 0 && errno == ENOSYS) /* a filter; a file system without attributes is EOPNOTSUPP */
+        return leat__fail(LEAT_EACCES, ENOSYS, "this process may not read extended attributes");
     if (length < 0)
         return leat__fail_system(errno, "cannot read the type's extended attribute");
     text[length] = 0;
