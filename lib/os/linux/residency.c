@@ -37,8 +37,11 @@ void leat__os_touch(void *address, uint64_t size, bool writable) {
     }
 }
 
+#define POPULATE_ATTEMPTS 100 /* of which each may be refused for a reason that passes */
+#define POPULATE_PAUSE_NS UINT64_C(1000000)
+
 int leat__os_prefault(void *address, uint64_t size, bool writable) {
-    for (;;) {
+    for (int refused = 0;;) {
         if (madvise(address, (size_t)size, writable ? MADV_POPULATE_WRITE : MADV_POPULATE_READ) == 0)
             return LEAT_OK;
         if (errno == EINVAL) {
@@ -47,7 +50,9 @@ int leat__os_prefault(void *address, uint64_t size, bool writable) {
         }
         if (errno == EFAULT)
             return leat__fail(LEAT_ESIZE, EFAULT, "there is no memory behind a page: shortened, or a hole and the file system is full");
-        if (errno != EINTR && errno != EAGAIN)
+        if (errno == EAGAIN && ++refused < POPULATE_ATTEMPTS)
+            leat__os_sleep(leat__os_now() + POPULATE_PAUSE_NS);
+        else if (errno != EINTR)
             return leat__fail_system(errno, "cannot make %llu bytes present", (unsigned long long)size);
     }
 }
