@@ -52,7 +52,7 @@ int leat__os_pi_lock(leat__u32 *word, uint64_t deadline_ns);
 /* The same without waiting: LEAT_EBUSY when a thread of that number lives. The word may say LEAT__PI_WAITERS from then on. */
 int leat__os_pi_try(leat__u32 *word);
 
-/* By the thread that the word names. */
+/* By the thread that the word names. LEAT_ECORRUPT: it names another one. After other errors the thread still has it. */
 int leat__os_pi_unlock(leat__u32 *word);
 
 /* Whether the kernel has such locks. */

@@ -162,12 +162,22 @@ static int check_owner(leat_waitable *object) {
 int leat_mutex_unlock(leat_mutex *mutex) {
     leat_waitable *object = of_mutex(mutex);
     int result = check_owner(object);
-    if (result != LEAT_OK || --object->depth > 0)
+    if (result != LEAT_OK)
         return result;
+    if (object->depth > 1) {
+        object->depth--;
+        return LEAT_OK;
+    }
     if (leat__load_relaxed32(&object->page->abandoned) != 0)
         leat__store_relaxed32(&object->page->abandoned, 0);
-    leat__sync_unlock(object);
-    return LEAT_OK;
+    if (!object->pi) {
+        leat__sync_unlock(object);
+        return LEAT_OK;
+    }
+    result = leat__pi_unlock(object);
+    if (result == LEAT_OK || result == LEAT_ECORRUPT)
+        object->depth = 0;
+    return result;
 }
 
 int leat_mutex_give_up(leat_mutex *mutex) {

@@ -174,6 +174,9 @@ bool leat__sync_obtainable(leat_waitable *object, bool ask);
 int leat__pi_try(leat_waitable *object, bool probe);
 void leat__pi_release(leat_waitable *object);
 
+/* The same, if the kernel does it: after an error other than LEAT_ECORRUPT the thread still has it. */
+int leat__pi_unlock(leat_waitable *object);
+
 bool leat__pi_available(const leat_waitable *object);
 
 /* Waits for one such mutex and nothing else, lending it this thread's priority. What leat_mutex_lock returns. */

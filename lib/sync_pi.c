@@ -172,21 +172,33 @@ int leat__pi_wait(leat_waitable *object, uint64_t deadline_ns) {
 }
 
 /* A flag in the word means that somebody may sleep in the kernel. */
-static void let_go(leat_waitable *object) {
+static int let_go(leat_waitable *object) {
     for (unsigned turns = 0; turns < LEAT__SYNC_TURNS; turns++) { /* each turn: another thread has begun one */
         uint64_t word = load(object);
         if ((uint32_t)word != object->thread)
             break;
         if (leat__compare_exchange64(&object->page->pi, word, word - object->thread)) /* [P2] */
-            return;
+            return LEAT_OK;
     }
-    (void)leat__os_pi_unlock(kernels(object));
+    return leat__os_pi_unlock(kernels(object));
 }
 
-void leat__pi_release(leat_waitable *object) {
-    let_go(object);
+static void withdraw(leat_waitable *object) {
     vouch(object, 0);
     leat__sync_wake(object, false); /* those who wait for several, and loops */
+}
+
+int leat__pi_unlock(leat_waitable *object) {
+    int result = let_go(object);
+    if (result == LEAT_OK || result == LEAT_ECORRUPT) /* in both cases it is not ours any more */
+        withdraw(object);
+    return result;
+}
+
+/* Where the kernel does not release it, the others find that nobody vouches for the thread, as after its death. */
+void leat__pi_release(leat_waitable *object) {
+    (void)let_go(object);
+    withdraw(object);
 }
 
 /* Only the kernel knows: a thread that has been joined can still be found by its number. */
@@ -198,7 +210,7 @@ static bool lives(leat_waitable *object) {
         object->thread = leat__os_thread();
         if (given(object) == LEAT__LOCK_INHERITED)
             leat__store_relaxed32(&object->page->abandoned, 1);
-        let_go(object);
+        (void)let_go(object);
     }
     return result != LEAT_OK && result != LEAT_ENOENT; /* without an answer it lives */
 }

@@ -94,7 +94,9 @@ LEAT_API void leat_mutex_close(leat_mutex *mutex);
  * when this handle holds it and is not recursive. */
 LEAT_API LEAT_CHECKED int leat_mutex_lock(leat_mutex *mutex, uint64_t deadline_ns);
 
-/* Unlocks; as often as it was locked, with a recursive handle. LEAT_ENOTOWNER when this handle does not hold it: nothing changes. */
+/* Unlocks; as often as it was locked, with a recursive handle. LEAT_ENOTOWNER when this handle does not hold it: nothing changes. One with
+ * priority inheritance: LEAT_ECORRUPT when its memory names another owner; LEAT_ESYSTEM and the like when the system does not release
+ * it: the handle still holds it, and unlocking can be tried again. */
 LEAT_API LEAT_CHECKED int leat_mutex_unlock(leat_mutex *mutex);
 
 /* Unlocks and declares lost what it protects: every lock is LEAT_ELOST from now on, for those who wait too. LEAT_ENOTOWNER. */

@@ -5,7 +5,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "leat/error.h"
+#include "lib/fail.h"
 #include "lib/os.h"
 #include "lib/os/linux/timespec.h"
 
@@ -69,8 +69,18 @@ int leat__os_pi_try(leat__u32 *word) {
     return result_of(request(word, FUTEX_TRYLOCK_PI, NULL));
 }
 
+#define UNLOCK_TRIES 3 /* each may be refused for want of memory */
+
 int leat__os_pi_unlock(leat__u32 *word) {
-    return result_of(request(word, FUTEX_UNLOCK_PI, NULL));
+    int error = 0;
+    for (int tries = 0; tries < UNLOCK_TRIES; tries++) {
+        if (request(word, FUTEX_UNLOCK_PI, NULL) == 0)
+            return LEAT_OK;
+        error = errno;
+        if ((leat__load_acquire32(word) & LEAT__PI_THREAD) != leat__os_thread())
+            return leat__fail(LEAT_ECORRUPT, error, "its word names another thread than its owner");
+    }
+    return leat__fail_system(error, "the system does not release it");
 }
 
 bool leat__os_pi_works(void) {
