@@ -417,7 +417,7 @@ int leat__os_map_into(int process, leat__file file, const void *here, uint64_t s
 int leat__os_unmap_from(const struct leat__remote_view *view);
 
 /* Whether the view's process is gone, so that its number may be another's. */
-bool leat__os_remote_gone(const struct leat__remote_view *view);
+enum leat__answer leat__os_remote_gone(const struct leat__remote_view *view);
 
 /* --- Fork ------------------------------------------------------------------------------------------------------------
  *

@@ -322,15 +322,20 @@ static int wait_for_an_interruption(void *context) {
     return 0;
 }
 
+static uint64_t signals_of(pid_t pid, const char *key) {
+    uint64_t signals;
+    (void)leat__target_signals(pid, pid, key, &signals);
+    return signals;
+}
+
 /* `sent` says whether the signal found the target stopped (1) or came too late (2). */
 static int send_during_a_call(void *context) {
     struct interrupted *shared = context;
     const uint64_t bit = UINT64_C(1) << (SIGUSR1 - 1);
-    while ((leat__target_signals(shared->target, shared->target, "SigBlk:") & bit) == 0)
+    while ((signals_of(shared->target, "SigBlk:") & bit) == 0)
         ;
     kill(shared->target, SIGUSR1);
-    bool waits = (leat__target_signals(shared->target, shared->target, "ShdPnd:") & bit) != 0 &&
-                 (leat__target_signals(shared->target, shared->target, "SigBlk:") & bit) != 0;
+    bool waits = (signals_of(shared->target, "ShdPnd:") & bit) != 0 && (signals_of(shared->target, "SigBlk:") & bit) != 0;
     harness_set(&shared->sent, waits ? 1 : 2);
     return 0;
 }

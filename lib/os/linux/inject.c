@@ -244,7 +244,10 @@ static void note_critical(struct leat__session *session) {
 
 /* Filters can only be tried; strict mode is known to kill whoever makes calls like ours. */
 static int check_seccomp(struct leat__session *session) {
-    enum leat__seccomp mode = leat__target_seccomp(session->process, session->thread);
+    enum leat__seccomp mode = LEAT__SECCOMP_NONE;
+    int result = leat__target_seccomp(session->process, session->thread, &mode);
+    if (result != LEAT_OK)
+        return result;
     session->filtered = mode == LEAT__SECCOMP_FILTER;
     if (mode == LEAT__SECCOMP_STRICT)
         return leat__fail(LEAT_ENOTSUP, 0, "process %d is in strict seccomp mode: any call but read and write would kill it",
@@ -319,8 +322,9 @@ static int meet_refusal(struct leat__session *session) {
 static int finish(struct leat__session *session, long number, const uint64_t arguments[6], int64_t *result) {
     if (leat__registers_result(session->thread, result) != LEAT_OK)
         return fail_for_end(session);
+    uint64_t pending;
     if (*result == leat__registers_refusal(number, arguments) &&
-        (leat__target_signals(session->process, session->thread, "SigPnd:") & SIGNAL_BIT(SIGSYS)) != 0)
+        leat__target_signals(session->process, session->thread, "SigPnd:", &pending) && (pending & SIGNAL_BIT(SIGSYS)) != 0)
         return meet_refusal(session);
     return LEAT_OK;
 }
@@ -397,9 +401,10 @@ static void return_to_delivery(struct leat__session *session, int *signal_number
 
 /* No signal has queued up that the thread would be told of by an interrupted call. */
 static bool undisturbed(const struct leat__session *session) {
-    uint64_t pending = leat__target_signals(session->process, session->thread, "SigPnd:") |
-                       leat__target_signals(session->process, session->thread, "ShdPnd:");
-    return (pending & ~session->target_mask) == 0;
+    uint64_t own, shared;
+    return leat__target_signals(session->process, session->thread, "SigPnd:", &own) &&
+           leat__target_signals(session->process, session->thread, "ShdPnd:", &shared) &&
+           ((own | shared) & ~session->target_mask) == 0;
 }
 
 static void put_back(struct leat__session *session) {
@@ -413,7 +418,7 @@ static void put_back(struct leat__session *session) {
 /* A traced thread that ended waits for its tracer to take note; but a child's end is its parent's to note, and that we may be. Either
  * way it has ended when this returns, so that the next look at it finds neither a living process nor one that is still traced. */
 static void take_note_of_end(const struct leat__session *session) {
-    bool own_child = session->thread == session->process && leat__target_is_child(session->process);
+    bool own_child = session->thread == session->process && leat__target_is_child(session->process) != LEAT__NO;
     int how = WEXITED | WNOHANG | __WALL | (own_child ? WNOWAIT : 0);
     for (unsigned looks = 0; session->thread != 0 && looks < LOOKS_AT_ONCE; looks++) {
         siginfo_t end = {0};

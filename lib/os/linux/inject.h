@@ -22,8 +22,8 @@
  * LEAT_ENOTSUP, LEAT_EBUSY, LEAT_EACCES. */
 int leat__target_check(pid_t process, bool *own);
 
-/* The start of a process, in clock ticks since boot; 0 when there is no such process or it has ended. */
-uint64_t leat__target_started(pid_t process);
+/* The start of a process, in clock ticks since boot. LEAT_ENOENT when there is no such process, or an error. */
+int leat__target_started(pid_t process, uint64_t *started);
 
 /* A thread to stop, and the system call it sleeps in (-1: none, or not known). */
 struct leat__candidate {
@@ -39,16 +39,17 @@ int leat__target_refused(pid_t process, pid_t thread, int error);
 
 /* How a thread's system calls are restricted; certain only while it is stopped. */
 enum leat__seccomp { LEAT__SECCOMP_NONE, LEAT__SECCOMP_STRICT, LEAT__SECCOMP_FILTER };
-enum leat__seccomp leat__target_seccomp(pid_t process, pid_t thread);
+int leat__target_seccomp(pid_t process, pid_t thread, enum leat__seccomp *seccomp);
 
-/* Whether the thread has ended, or is ending. */
+/* Whether the thread has ended, or is ending, for certain. */
 bool leat__target_thread_gone(pid_t process, pid_t thread);
 
-/* A set of signals from the thread's status: "SigPnd:", "ShdPnd:", "SigBlk:"; bit n - 1 is signal n. */
-uint64_t leat__target_signals(pid_t process, pid_t thread, const char *key);
+/* A set of signals from the thread's status: "SigPnd:", "ShdPnd:", "SigBlk:"; bit n - 1 is signal n. False, and none, when it cannot
+ * be read. */
+bool leat__target_signals(pid_t process, pid_t thread, const char *key, uint64_t *signals);
 
 /* Whether the process is a child of this one. */
-bool leat__target_is_child(pid_t process);
+enum leat__answer leat__target_is_child(pid_t process);
 
 /* One line of a process's list of mappings. */
 struct leat__mapping {

@@ -267,6 +267,11 @@ static int check_view(const struct leat__remote_view *view, pid_t thread) {
 
 /* --- The contract of lib/os.h -------------------------------------------------------------------------------------------- */
 
+static int note_start(struct leat__remote_view *view) {
+    int result = leat__target_started(view->process, &view->started);
+    return result == LEAT_ENOENT ? leat__fail(result, ESRCH, "process %d has ended", view->process) : result;
+}
+
 static int map_into_other(leat__file file, bool writable, struct leat__remote_view *view) {
     struct errand errand;
     leat__file unlocked = leat__os_file_reopen(file, writable);
@@ -274,8 +279,10 @@ static int map_into_other(leat__file file, bool writable, struct leat__remote_vi
         return leat__fail_system(errno, "cannot open the region's file once more");
     int result = errand_begin(&errand, view->process);
     if (result == LEAT_OK) {
-        view->started = leat__target_started(view->process);
-        result = leat__session_confirm(&errand.session, map_there(&errand, unlocked, writable, view));
+        result = note_start(view);
+        if (result == LEAT_OK)
+            result = map_there(&errand, unlocked, writable, view);
+        result = leat__session_confirm(&errand.session, result);
         errand_end(&errand);
     }
     close(unlocked);
@@ -295,8 +302,9 @@ int leat__os_map_into(int process, leat__file file, const void *here, uint64_t s
         return result;
     void *mapped = NULL;
     if (own) {
-        made.started = leat__target_started(process);
-        result = leat__os_map(file, size, writable, &mapped);
+        result = note_start(&made);
+        if (result == LEAT_OK)
+            result = leat__os_map(file, size, writable, &mapped);
         made.address = (uintptr_t)mapped;
     } else
         result = map_into_other(file, writable, &made);
@@ -321,8 +329,10 @@ static int unmap_from_other(const struct leat__remote_view *view) {
 
 int leat__os_unmap_from(const struct leat__remote_view *view) {
     bool own;
-    if (leat__os_remote_gone(view))
-        return leat__fail(LEAT_ENOENT, ESRCH, "process %d has ended", view->process);
+    enum leat__answer gone = leat__os_remote_gone(view);
+    if (gone != LEAT__NO)
+        return gone == LEAT__YES ? leat__fail(LEAT_ENOENT, ESRCH, "process %d has ended", view->process)
+                                 : leat__fail_system(leat_system_error(), "process %d cannot be examined", view->process);
     int result = leat__target_check(view->process, &own);
     if (result == LEAT_OK && !own)
         return unmap_from_other(view);
@@ -333,6 +343,10 @@ int leat__os_unmap_from(const struct leat__remote_view *view) {
     return result;
 }
 
-bool leat__os_remote_gone(const struct leat__remote_view *view) {
-    return leat__target_started(view->process) != view->started;
+enum leat__answer leat__os_remote_gone(const struct leat__remote_view *view) {
+    uint64_t started;
+    int result = leat__target_started(view->process, &started);
+    if (result != LEAT_OK)
+        return result == LEAT_ENOENT ? LEAT__YES : LEAT__UNKNOWN;
+    return started == view->started ? LEAT__NO : LEAT__YES;
 }

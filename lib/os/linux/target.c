@@ -1,7 +1,10 @@
 /* lib/os/linux/target.c - what /proc tells of a process that is to be traced. See inject.h.
  *
  * What is read here may be out of date when it is used: it decides only whom to try, and how to put a refusal into words. What must be
- * certain is asked of a thread that has been stopped. */
+ * certain is asked of a thread that has been stopped.
+ *
+ * A process or thread has gone when /proc has no entry for it (ENOENT) or none to read from (ESRCH). Any other failure to read is
+ * no answer, and is reported as what it is. */
 #include <ctype.h>
 #include <dirent.h>
 #include <elf.h>
@@ -17,6 +20,7 @@
 #include <unistd.h>
 
 #include "lib/fail.h"
+#include "lib/os/linux/calls.h"
 #include "lib/os/linux/inject.h"
 
 #define STATUS_SIZE 8192
@@ -26,19 +30,29 @@
 
 /* --- Small files ----------------------------------------------------------------------------------------------------- */
 
-/* Reads a small file whole; "" when it cannot be read. */
-static bool read_small(const char *path, char *text, size_t size) {
-    int file = open(path, O_RDONLY | O_CLOEXEC);
+/* Reads a small file whole: 0, or an error and "". ESRCH when it is empty. */
+static int read_small(const char *path, char *text, size_t size) {
     size_t length = 0;
-    for (ssize_t got = 1; file >= 0 && got > 0 && length < size - 1; length += got > 0 ? (size_t)got : 0)
-        got = read(file, text + length, size - 1 - length);
-    text[length] = 0;
-    if (file >= 0)
-        close(file);
-    return length > 0;
+    text[0] = 0;
+    leat__file file = leat__linux_open_plain(AT_FDCWD, path, O_RDONLY);
+    if (file < 0)
+        return errno;
+    int error = 0;
+    for (ssize_t got = 1; got != 0 && error == 0 && length < size - 1;) {
+        got = leat__linux_read(file, text + length, size - 1 - length);
+        length += got > 0 ? (size_t)got : 0;
+        error = got < 0 && errno != EINTR ? errno : 0;
+    }
+    leat__linux_close(file);
+    text[error == 0 ? length : 0] = 0;
+    return error != 0 ? error : length == 0 ? ESRCH : 0;
 }
 
-static bool read_status(pid_t process, pid_t thread, char text[STATUS_SIZE]) {
+static bool is_absence(int error) {
+    return error == ENOENT || error == ESRCH;
+}
+
+static int read_status(pid_t process, pid_t thread, char text[STATUS_SIZE]) {
     char path[64];
     snprintf(path, sizeof path, "/proc/%d/task/%d/status", process, thread);
     return read_small(path, text, STATUS_SIZE);
@@ -56,21 +70,23 @@ static const char *field(const char *status, const char *key) {
     return "";
 }
 
-/* A numbered field of /proc/<pid>/stat; the second, the name in brackets, may contain anything. 0 when there is no process. */
-static uint64_t stat_field(pid_t process, int number) {
+/* A numbered field of /proc/<pid>/stat; the second, the name in brackets, may contain anything. Returns an error as read_small. */
+static int stat_field(pid_t process, int number, uint64_t *value) {
     char path[64], text[1024];
     snprintf(path, sizeof path, "/proc/%d/stat", process);
-    const char *at = read_small(path, text, sizeof text) ? strrchr(text, ')') : NULL;
+    int error = read_small(path, text, sizeof text);
+    const char *at = error == 0 ? strrchr(text, ')') : NULL;
     for (int i = 2; at != NULL && i < number; i++)
         at = strchr(at + 1, ' ');
-    return at == NULL ? 0 : strtoull(at, NULL, 10);
+    *value = at == NULL ? 0 : strtoull(at, NULL, 10);
+    return error;
 }
 
 /* The name of a process for messages. */
 static const char *name_of(pid_t process, char name[64]) {
     char path[64];
     snprintf(path, sizeof path, "/proc/%d/comm", process);
-    if (!read_small(path, name, 64))
+    if (read_small(path, name, 64) != 0)
         snprintf(name, 64, "?");
     name[strcspn(name, "\n")] = 0;
     return name;
@@ -88,18 +104,22 @@ static bool all_ended(pid_t process) {
     return leat__target_choose(process, &chosen) == LEAT_ENOENT;
 }
 
-static int fail_for_absence(pid_t process) {
+/* After an error at an entry of the process's in /proc. */
+static int fail_for_absence(pid_t process, int error) {
+    if (!is_absence(error) && error != EACCES && error != EPERM)
+        return leat__fail_system(error, "/proc/%d cannot be read", process);
     if (kill(process, 0) != 0 && errno == ESRCH)
         return leat__fail(LEAT_ENOENT, ESRCH, "there is no process %d", process);
     if (access("/proc/self/status", R_OK) != 0)
-        return leat__fail(LEAT_ENOTSUP, errno, "/proc is not mounted, and mapping into a process needs it");
+        return errno == ENOENT ? leat__fail(LEAT_ENOTSUP, errno, "/proc is not mounted, and mapping into a process needs it")
+                               : leat__fail_system(errno, "/proc cannot be read");
     return leat__fail(LEAT_EACCES, EACCES, "process %d is hidden from this user in /proc (hidepid)", process);
 }
 
 static int check_tracer(pid_t process, const char *status) {
     pid_t tracer = (pid_t)strtol(field(status, "TracerPid:"), NULL, 10);
     char name[64];
-    if (tracer == 0)
+    if (tracer == 0 || tracer == gettid())
         return LEAT_OK;
     return leat__fail(LEAT_EBUSY, EPERM, "process %d is already traced, by process %d (%s)", process, tracer,
                       name_of(tracer, name));
@@ -109,22 +129,27 @@ static int check_tracer(pid_t process, const char *status) {
 static int check_bits(pid_t process) {
     char path[64], head[EI_NIDENT + 1];
     snprintf(path, sizeof path, "/proc/%d/exe", process);
-    if (read_small(path, head, sizeof head) && memcmp(head, ELFMAG, SELFMAG) == 0 && head[EI_CLASS] != ELFCLASS64)
+    if (read_small(path, head, sizeof head) == 0 && memcmp(head, ELFMAG, SELFMAG) == 0 && head[EI_CLASS] != ELFCLASS64)
         return leat__fail(LEAT_ENOTSUP, 0, "process %d is a 32-bit program", process);
     return LEAT_OK;
 }
 
 int leat__target_check(pid_t process, bool *own) {
     char status[STATUS_SIZE];
-    if (!read_status(process, process, status))
-        return fail_for_absence(process);
+    uint64_t flags = 0;
+    int error = read_status(process, process, status);
+    if (error != 0)
+        return fail_for_absence(process, error);
     pid_t group = (pid_t)strtol(field(status, "Tgid:"), NULL, 10);
     *own = group == getpid();
     if (group != process)
         return leat__fail(LEAT_EINVAL, 0, "%d is a thread of process %d", process, group);
     if (*own)
         return LEAT_OK;
-    if ((stat_field(process, FIELD_FLAGS) & KERNEL_THREAD) != 0)
+    error = stat_field(process, FIELD_FLAGS, &flags);
+    if (error != 0)
+        return fail_for_absence(process, error);
+    if ((flags & KERNEL_THREAD) != 0)
         return leat__fail(LEAT_ENOTSUP, EPERM, "process %d is a thread of the kernel and has no memory of its own", process);
     if (has_ended(*field(status, "State:")) && all_ended(process))
         return leat__fail(LEAT_ENOENT, ESRCH, "process %d has ended and waits for its parent to notice (a zombie)", process);
@@ -132,36 +157,47 @@ int leat__target_check(pid_t process, bool *own) {
     return result == LEAT_OK ? check_bits(process) : result;
 }
 
-uint64_t leat__target_started(pid_t process) {
-    return stat_field(process, FIELD_STARTED);
+int leat__target_started(pid_t process, uint64_t *started) {
+    int error = stat_field(process, FIELD_STARTED, started);
+    return error == 0 ? LEAT_OK : is_absence(error) ? LEAT_ENOENT : leat__fail_system(error, "/proc/%d/stat cannot be read", process);
 }
 
 bool leat__target_thread_gone(pid_t process, pid_t thread) {
     char status[STATUS_SIZE];
-    return !read_status(process, thread, status) || has_ended(*field(status, "State:"));
+    int error = read_status(process, thread, status);
+    return is_absence(error) || (error == 0 && has_ended(*field(status, "State:")));
 }
 
-uint64_t leat__target_signals(pid_t process, pid_t thread, const char *key) {
+bool leat__target_signals(pid_t process, pid_t thread, const char *key, uint64_t *signals) {
     char status[STATUS_SIZE];
-    return read_status(process, thread, status) ? strtoull(field(status, key), NULL, 16) : 0;
+    int error = read_status(process, thread, status);
+    *signals = error == 0 ? strtoull(field(status, key), NULL, 16) : 0;
+    return error == 0;
 }
 
-enum leat__seccomp leat__target_seccomp(pid_t process, pid_t thread) {
+int leat__target_seccomp(pid_t process, pid_t thread, enum leat__seccomp *seccomp) {
     char status[STATUS_SIZE];
-    long mode = read_status(process, thread, status) ? strtol(field(status, "Seccomp:"), NULL, 10) : 0;
-    return mode == 1 ? LEAT__SECCOMP_STRICT : mode == 2 ? LEAT__SECCOMP_FILTER : LEAT__SECCOMP_NONE;
+    int error = read_status(process, thread, status);
+    if (error != 0)
+        return fail_for_absence(process, error);
+    long mode = strtol(field(status, "Seccomp:"), NULL, 10);
+    *seccomp = mode == 1 ? LEAT__SECCOMP_STRICT : mode == 2 ? LEAT__SECCOMP_FILTER : LEAT__SECCOMP_NONE;
+    return LEAT_OK;
 }
 
-bool leat__target_is_child(pid_t process) {
+enum leat__answer leat__target_is_child(pid_t process) {
     char status[STATUS_SIZE];
-    return read_status(process, process, status) && strtol(field(status, "PPid:"), NULL, 10) == getpid();
+    int error = read_status(process, process, status);
+    if (error != 0)
+        return is_absence(error) ? LEAT__NO : LEAT__UNKNOWN;
+    return strtol(field(status, "PPid:"), NULL, 10) == getpid() ? LEAT__YES : LEAT__NO;
 }
 
 /* --- Why it is refused ------------------------------------------------------------------------------------------------ */
 
 static const char *yama_says(void) {
     char text[16];
-    if (!read_small("/proc/sys/kernel/yama/ptrace_scope", text, sizeof text))
+    if (read_small("/proc/sys/kernel/yama/ptrace_scope", text, sizeof text) != 0)
         return NULL;
     switch (text[0]) {
     case '1':
@@ -191,8 +227,11 @@ static bool same_user(const char *status, unsigned *owner) {
 int leat__target_refused(pid_t process, pid_t thread, int error) {
     char status[STATUS_SIZE];
     unsigned owner = 0;
-    if (error == ESRCH || !read_status(process, thread, status))
+    int unread = error == ESRCH ? ESRCH : read_status(process, thread, status);
+    if (is_absence(unread))
         return leat__fail(LEAT_ENOENT, ESRCH, "process %d has ended", process);
+    if (unread != 0)
+        return leat__fail_system(error, "process %d cannot be traced", process);
     int result = check_tracer(process, status);
     if (result != LEAT_OK)
         return result;
@@ -216,7 +255,7 @@ int leat__target_refused(pid_t process, pid_t thread, int error) {
  * Best is one that sleeps in a call that the kernel restarts: it is stopped at once, wherever it runs next, and is in no restartable
  * sequence. Then one that runs. Then one in a call that any stop makes fail with EINTR, as SIGSTOP and SIGCONT do. */
 
-enum rank { SLEEPING, RUNNING, SLEEPING_UNRESTARTED, NOT_TO_BE_STOPPED, ENDED };
+enum rank { SLEEPING, RUNNING, SLEEPING_UNRESTARTED, NOT_TO_BE_STOPPED, NOT_KNOWN, ENDED };
 
 static bool is_never_restarted(long call) {
     switch (call) {
@@ -244,14 +283,20 @@ static bool is_never_restarted(long call) {
     }
 }
 
-static enum rank rank_of(pid_t process, pid_t thread, long *call) {
+/* *error: why it is not known. */
+static enum rank rank_of(pid_t process, pid_t thread, long *call, int *error) {
     char status[STATUS_SIZE], path[64], text[256];
     *call = -1;
-    char state = read_status(process, thread, status) ? *field(status, "State:") : 'X';
-    if (has_ended(state))
+    int unread = read_status(process, thread, status);
+    if (unread != 0 && !is_absence(unread)) {
+        *error = unread;
+        return NOT_KNOWN;
+    }
+    char state = *field(status, "State:");
+    if (unread != 0 || has_ended(state))
         return ENDED;
     snprintf(path, sizeof path, "/proc/%d/task/%d/syscall", process, thread);
-    if (read_small(path, text, sizeof text) && isdigit((unsigned char)text[0]))
+    if (read_small(path, text, sizeof text) == 0 && isdigit((unsigned char)text[0]))
         *call = strtol(text, NULL, 10); /* "running" when it is, or no right to see it */
     if (state == 'D')
         return NOT_TO_BE_STOPPED;
@@ -265,18 +310,23 @@ int leat__target_choose(pid_t process, struct leat__candidate *chosen) {
     snprintf(path, sizeof path, "/proc/%d/task", process);
     DIR *threads = opendir(path);
     if (threads == NULL)
-        return fail_for_absence(process);
+        return fail_for_absence(process, errno);
     enum rank best = ENDED;
-    for (struct dirent *entry; best != SLEEPING && (entry = readdir(threads)) != NULL;) {
+    int error = 0;
+    for (struct dirent *entry; best != SLEEPING && (errno = 0, entry = readdir(threads)) != NULL;) {
         long call = -1;
         pid_t thread = (pid_t)strtol(entry->d_name, NULL, 10); /* 0 for "." and ".." */
-        enum rank rank = thread > 0 ? rank_of(process, thread, &call) : ENDED;
+        enum rank rank = thread > 0 ? rank_of(process, thread, &call, &error) : ENDED;
         if (rank < best) {
             best = rank;
             *chosen = (struct leat__candidate){.thread = thread, .call = call};
         }
     }
+    if (best != SLEEPING && errno != 0 && !is_absence(errno))
+        error = errno; /* there may be others */
     closedir(threads);
+    if (best >= NOT_KNOWN && error != 0)
+        return leat__fail_system(error, "the threads of process %d cannot be read", process);
     if (best == ENDED)
         return leat__fail(LEAT_ENOENT, ESRCH, "process %d has ended", process);
     if (best == NOT_TO_BE_STOPPED)
@@ -307,11 +357,18 @@ int leat__target_mappings(pid_t thread, int (*visit)(const struct leat__mapping 
     int result = 0;
     snprintf(path, sizeof path, "/proc/%d/maps", thread);
     FILE *maps = fopen(path, "rec");
-    if (maps == NULL)
+    if (maps == NULL && (is_absence(errno) || errno == EACCES || errno == EPERM))
         return leat__target_refused(thread, thread, errno == ENOENT ? ESRCH : errno);
-    for (struct leat__mapping mapping; result == 0 && getline(&line, &size, maps) > 0;)
+    if (maps == NULL)
+        return leat__fail_system(errno, "the mappings of thread %d cannot be read", thread);
+    errno = 0;
+    for (struct leat__mapping mapping; result == 0 && getline(&line, &size, maps) > 0; errno = 0)
         if (parse_mapping(line, &mapping))
             result = visit(&mapping, context);
+    int error = errno;
+    if (result == 0 && (ferror(maps) || error == ENOMEM))
+        result = error == ESRCH ? leat__fail(LEAT_ENOENT, error, "thread %d ended meanwhile", thread)
+                                : leat__fail_system(error, "the mappings of thread %d cannot be read", thread);
     free(line);
     fclose(maps);
     return result;
