@@ -60,7 +60,7 @@ static const struct fault_kind kinds[] = {
     {"fcntl(F_OFD_SETLK)",
      SYS_fcntl,
      IS(1, F_OFD_SETLK),
-     {ENOLCK, ENOMEM, EAGAIN, EINTR, EACCES},
+     {ENOLCK, ENOMEM, EINTR, EACCES}, /* EAGAIN is the answer that another one holds it */
      false},
     {"fcntl(F_OFD_GETLK)", SYS_fcntl, IS(1, F_OFD_GETLK), {ENOMEM, EINTR, ENOLCK, EACCES}, false},
     {"fcntl(F_DUPFD)", SYS_fcntl, IS(1, F_DUPFD_CLOEXEC), {EMFILE, ENOMEM}, false},
@@ -103,7 +103,7 @@ static const struct fault_kind kinds[] = {
     {"fdatasync", SYS_fdatasync, ANY, {EIO, ENOSPC, EINTR}, false},
     {"sync_file_range", SYS_sync_file_range, ANY, {EIO, ENOMEM, ENOSYS}, false},
     {"fsetxattr", SYS_fsetxattr, ANY, {ENOMEM, ENOSPC, EOPNOTSUPP, EPERM, EIO}, false},
-    {"fgetxattr", SYS_fgetxattr, ANY, {ENOMEM, EIO, EACCES, EOPNOTSUPP}, false},
+    {"fgetxattr", SYS_fgetxattr, ANY, {ENOMEM, EIO, EACCES, ENOSYS}, false},
     {"readlinkat", SYS_readlinkat, ANY, {ENOMEM, EACCES, ENOENT}, false},
     {"faccessat", SYS_faccessat, ANY, {ENOMEM, EACCES, EIO}, false},
     {"futex(private)",

@@ -9,8 +9,6 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define SETUP_LOCK ((off_t)1 << 62) /* docs/wire-format.md */
-
 static leat_mutex *mutex;
 static int kept = -1;
 static bool calls_dead;
@@ -48,8 +46,12 @@ static void look(enum fault_moment moment, int code) {
 
 /* What the worker believes to have, it has. */
 static void look_at_lock(enum fault_moment moment, int code) {
-    if (moment == FAULT_WORKER_HAS && code == LEAT_OK)
+    if (moment != FAULT_WORKER_HAS)
+        return;
+    if (code == LEAT_OK)
         fault_expect(FAULT_TWO_HOLDERS, leat_mutex_lock(mutex, LEAT_NOW), LEAT_EAGAIN);
+    else if (fault_expect(FAULT_HELD_UP, leat_mutex_lock(mutex, LEAT_NOW), LEAT_OK))
+        fault_expect(FAULT_HELD_UP, leat_mutex_unlock(mutex), LEAT_OK);
 }
 
 static void join(void) {
@@ -120,6 +122,13 @@ static int take_low_descriptor(void) {
     return LEAT_OK;
 }
 
+/* Above the first that is free, and still a standard stream's. */
+static int take_second_low_descriptor(void) {
+    if (refused())
+        kept = fcntl(2, F_DUPFD, 1);
+    return LEAT_OK;
+}
+
 static int leave_mapping(void) {
     char path[512];
     path_of(NAME, path);
@@ -158,15 +167,10 @@ static int wait_in_vain(void) {
     return refused() ? LEAT_OK : LEAT_ETIMEDOUT;
 }
 
-static int keep_setup(void) {
-    char path[512];
-    struct flock lock = {
-        .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = SETUP_LOCK, .l_len = 1};
-    path_of(NAME, path);
-    if (!refused())
-        return LEAT_OK;
-    kept = open(path, O_RDWR | O_CLOEXEC);
-    return fcntl(kept, F_OFD_SETLK, &lock) == 0 ? LEAT_ENOMEM : LEAT_OK;
+static int fail_and_keep_lock(void) {
+    bool fails = refused();
+    int result = leat_mutex_lock(mutex, LEAT_NOW);
+    return fails ? LEAT_ENOMEM : result;
 }
 
 static int remove_living(void) {
@@ -190,7 +194,8 @@ const struct fault_operation fault_planted_operations[] = {
     {PLANT(FAULT_OUTPUT, set_pointer), .prepare = forget, .judge = judge_pointer},
     {PLANT(FAULT_DESCRIPTOR, leave_descriptor)},
     {PLANT(FAULT_DESCRIPTOR, close_others)},
-    {PLANT(FAULT_LOW, take_low_descriptor), .finish = close_kept, .closes_input = true},
+    {PLANT(FAULT_LOW, take_low_descriptor), .finish = close_kept, .closed = 1},
+    {PLANT(FAULT_LOW, take_second_low_descriptor), .finish = close_kept, .closed = 3},
     {PLANT(FAULT_MAPPING, leave_mapping)},
     {PLANT(FAULT_NAME, leave_name)},
     {.name = "lock_in_vain",
@@ -203,7 +208,14 @@ const struct fault_operation fault_planted_operations[] = {
      .planted = FAULT_TWO_HOLDERS},
     {PLANT(FAULT_CALLED_DEAD, judge_dead), .judge = judge_life},
     {PLANT(FAULT_NO_CAUSE, wait_in_vain), .never_ok = true, .codes = {LEAT_ETIMEDOUT}},
-    {PLANT(FAULT_HELD_UP, keep_setup), .finish = close_kept},
+    {.name = "fail_and_keep_lock",
+     .hold = hold,
+     .look = look_at_lock,
+     .leave = leave,
+     .prepare = join,
+     .act = fail_and_keep_lock,
+     .finish = leave,
+     .planted = FAULT_HELD_UP},
     {PLANT(FAULT_REPLACED, remove_living)},
     {0},
 };

@@ -19,8 +19,10 @@
 
 #define SLOW_NS UINT64_C(6000000000) /* much longer than any deadline here */
 #define USES_MAX 32
+#define USES_QUICK 6
 #define USES_THOROUGH 6 /* of later ones the first error alone, once: they are turns of a loop */
 #define ERRORS_FOR_GOOD 2 /* so many also from a later use on; from the first use on, all */
+#define ERRORS_LATER 3 /* so many of a use behind the second: the code behind most uses is the same */
 #define SET_UP_FAILED 97
 
 /* What the three processes of a run share. */
@@ -205,8 +207,9 @@ static void run_bystander(const struct fault_operation *operation) {
 
 static void run_worker(const struct fault_operation *operation) {
     struct belongings before;
-    if (operation->closes_input)
-        close(0);
+    for (int i = 0; i < 3; i++)
+        if ((operation->closed >> i & 1) != 0)
+            close(i);
     take_stock(&before);
     if (operation->prepare != NULL)
         operation->prepare();
@@ -525,7 +528,7 @@ static void strike_behind(struct campaign *campaign, struct fault_blow first) {
 static bool strike_use(struct campaign *campaign, int kind, unsigned n) {
     const int *errors = fault_kind_at((size_t)kind)->errors;
     bool brief = campaign->depth == FAULT_QUICK || n > USES_THOROUGH;
-    size_t most = brief ? 1 : FAULT_ERRORS_MAX;
+    size_t most = brief ? 1 : n > 2 ? ERRORS_LATER : FAULT_ERRORS_MAX;
     bool reached = false;
     for (size_t i = 0; i < most && errors[i] != 0; i++) {
         struct fault_blow blow = {kind, n, errors[i], false};
@@ -572,9 +575,10 @@ void fault_run(const struct fault_operation *operation, enum fault_depth depth,
     empty_directory(false);
     for (int i = 0; i < 2; i++)
         run_clean(&campaign);
+    unsigned most = depth == FAULT_QUICK ? USES_QUICK : USES_MAX;
     for (int kind = 0; kind < (int)fault_kind_count(); kind++)
         for (unsigned n = 1;
-             campaign.base[kind] > 0 && n <= USES_MAX && !is_spared(&campaign, kind); n++)
+             campaign.base[kind] > 0 && n <= most && !is_spared(&campaign, kind); n++)
             if (!strike_use(&campaign, kind, n))
                 break;
     result->time_ns = harness_now() - began;

@@ -21,7 +21,7 @@ static struct {
     const char *operation, *verdict, *call;
     bool found;
 } known[] = {
-    {"a loop sleeps", "HELD UP", "write & pread",
+    {"a loop sleeps", "HELD UP", "sendto & pread",
      false}, /* neither way to wake it works: the next message tries again */
 };
 
