@@ -60,8 +60,9 @@ static void unlock(void) {
 void leat__os_fork_hold(void) {
     if (forking != 0 && forking != getpid())
         give_up();
-    if (depth++ == 0)
+    if (depth == 0) /* counted with the lock: a handler that forks before has to take it */
         lock();
+    depth++;
 }
 
 void leat__os_fork_release(void) {
