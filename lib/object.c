@@ -32,6 +32,8 @@ int leat__object_check_options(leat_way way, leat_scope scope, uint32_t permissi
 }
 
 int leat__object_locate(const char **name, leat_scope *scope, char file_name[LEAT__FILE_NAME_SIZE], leat__file *directory) {
+    if ((unsigned)*scope > LEAT_GLOBAL)
+        return leat__fail(LEAT_EINVAL, 0, "there is no scope %d", (int)*scope);
     *name = leat__name_scope(*name, scope);
     int result = leat__name_encode(*name, file_name);
     return result == LEAT_OK ? leat__os_directory_open(*scope, false, directory) : result;
@@ -92,10 +94,13 @@ static bool is_patient(struct patience *patience, bool at_once) {
 int leat__object_lock(leat__file file, unsigned byte) {
     struct patience patience = {0};
     int result;
-    do
+    int readers = 0;
+    do {
         result = leat__os_lock(file, byte, LEAT__EXCLUSIVE);
-    while (result == LEAT_EBUSY && is_patient(&patience, false));
-    return result;
+        if (result == LEAT_EBUSY && leat__os_locked(file, byte, 1) == LEAT__NO)
+            readers++; /* or the one who had it has just left */
+    } while (result == LEAT_EBUSY && readers < SURE_TRIES && is_patient(&patience, false));
+    return result == LEAT_EBUSY && readers == SURE_TRIES ? LEAT__ONLY_READERS : result;
 }
 
 /* --- Stale objects ------------------------------------------------------------------------------------------------------ */
@@ -146,7 +151,8 @@ int leat__object_heal(leat__file directory, const char *file_name, bool *removed
 }
 
 /* A handle that may only read cannot take all places, and heals through a second file that can. */
-static int heal_for_reader(struct leat__object *object, const struct leat__file_status *status) {
+static int heal_for_reader(struct leat__object *object, const struct leat__object_request *request,
+                           const struct leat__file_status *status) {
     enum leat__answer used = leat__os_has_users(object->resource.file);
     if (used == LEAT__UNKNOWN)
         return leat__fail(LEAT_ESYSTEM, 0, "the system does not say whether somebody uses it");
@@ -155,7 +161,8 @@ static int heal_for_reader(struct leat__object *object, const struct leat__file_
     int result = leat__object_heal(object->directory, object->file_name, NULL);
     if (result != LEAT_EACCES)
         return result == LEAT_OK ? TRY_AGAIN : result;
-    return leat__fail(LEAT_ENOENT, leat_system_error(), "killed processes of user %u left it behind, and this user may not remove it",
+    return leat__fail(request->way == LEAT_OPEN ? LEAT_ENOENT : LEAT_EACCES, leat_system_error(),
+                      "killed processes of user %u left it behind, and this user may not remove it",
                       (unsigned)status->owner);
 }
 
@@ -258,7 +265,7 @@ static int join(struct leat__object *object, const struct leat__object_request *
     if (result == LEAT_OK)
         result = leat__object_check_file(&status, request->scope);
     if (result == LEAT_OK && status.temporary && !request->writable)
-        result = heal_for_reader(object, &status);
+        result = heal_for_reader(object, request, &status);
     else if (result == LEAT_OK && status.temporary) {
         result = leat__os_lock_all(file);
         alone = result == LEAT_OK;
@@ -331,9 +338,17 @@ static int open_existing(struct leat__object *object, const struct leat__object_
 
 /* --- Creating ----------------------------------------------------------------------------------------------------------- */
 
+/* Who may read a file may lock it against those who write. All users of a channel or of a sync object
+ * write to it: whoever may not is kept out altogether. */
+static uint32_t permissions_of(const struct leat__object_request *request) {
+    uint32_t permissions = request->permissions != 0 ? request->permissions : 0600;
+    uint32_t writers = (permissions & 0222) << 1;
+    return request->kind == LEAT_KIND_REGION ? permissions : permissions & (0333 | writers);
+}
+
 /* Makes the file of a new object, with what it is from the start; nobody else can see it yet. */
 static int make_file(struct leat__object *object, const struct leat__object_request *request, leat__file *file) {
-    uint32_t permissions = request->permissions != 0 ? request->permissions : 0600;
+    uint32_t permissions = permissions_of(request);
     int result = request->name == NULL
                      ? leat__os_file_create_anonymous(permissions, request->size, file)
                      : leat__os_file_create(object->directory, permissions, !request->persistent, request->size, file);

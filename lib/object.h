@@ -96,7 +96,10 @@ int leat__object_look(const char *name, leat_scope scope, const char *label,
 /* What a file must be to be trusted as an object of the scope: regular, and in the local scope this user's. LEAT_EUNTRUSTED. */
 int leat__object_check_file(const struct leat__file_status *status, leat_scope scope);
 
-/* Takes a lock byte exclusively, waiting for it for at most a second. LEAT_EBUSY, or an error of the system. */
+/* Takes a lock byte exclusively, waiting for it for at most a second. LEAT_EBUSY, or an error of the system.
+ * LEAT__ONLY_READERS: nobody has it who may write to the file, but somebody who may read it holds a
+ * shared lock there, as the library never does. */
+#define LEAT__ONLY_READERS 2
 int leat__object_lock(leat__file file, unsigned byte);
 
 /* Maps the whole file, to be replaced by zeros in a forked child; *allowance becomes 0 there (lib/os.h). */

@@ -52,6 +52,8 @@ static int grow_file(leat_region *region, uint64_t size) {
     int result = leat__object_lock(locked, LEAT__LOCK_GROW);
     if (result == LEAT_EBUSY)
         result = leat__fail(LEAT_EBUSY, 0, "another process has been growing it for a second (stopped?)");
+    if (result == LEAT__ONLY_READERS) /* who may only read does not keep it from growing */
+        result = LEAT_OK;
     if (result == LEAT_OK)
         result = leat__os_file_grow(locked, size);
     (void)leat__os_lock(locked, LEAT__LOCK_GROW, LEAT__UNLOCKED);

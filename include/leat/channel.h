@@ -82,7 +82,8 @@ typedef struct leat_channel_options {
     bool interruptible;   /* waits end with LEAT_EINTR when a signal handler interrupts their sleep. A handler that runs in the
                              moment between two sleeps is not noticed: give a deadline too, and look at your flag after it */
     int32_t spin_us;      /* longest spin before sleeping, in microseconds; 0 = as the channel's policy says, negative = none */
-    uint32_t permissions; /* when created: rwxrwxrwx bits; 0 means 0600. Both roles need read and write permission */
+    uint32_t permissions; /* when created: rwxrwxrwx bits; 0 means 0600. Both roles need read and write permission: of
+                             owner, group and others, who is not given w is not given r (leat/object.h) */
     const leat_policy *policy; /* when created: leat/policy.h; NULL means leat_policy_choose's. Read during the call only */
     leat_waiting waiting;      /* this handle's; those that never sleep do not notice interruptions either */
     uint64_t reserved[3];      /* zero */

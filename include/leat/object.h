@@ -14,6 +14,10 @@
  * Several users (global scope). Who may open, heal and remove follows from the object's permissions and from the system's rules for
  * /dev/shm: docs/failure-model.md, "Users and rights", has the table.
  *
+ * Permissions. Whoever may read an object's file can put locks on it. So nobody may read a channel, a mutex, an event or a
+ * semaphore who may not write to it: where `permissions` ask for r without w (0644), r is left out (0600). A region may have
+ * readers; one of them can keep it in use, as any user can, so that its name stays, but delays nobody who may write.
+ *
  * Caveats. Whoever may write to an object's file can also shorten it, and a process that then touches its mapping gets
  * SIGBUS; keep objects to users you trust (docs/failure-model.md, level H2). With systemd-logind's RemoveIPC=yes (its
  * default) a regular user's objects vanish at the user's last logout. Python before 3.13 removes names of shared memory that it

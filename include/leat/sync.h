@@ -60,7 +60,8 @@ typedef struct leat_sync_options {
     bool manual_reset;    /* event, when created: stays set until it is reset; otherwise one waiter takes it */
     bool initially;       /* when created. Mutex: held by this handle; event: set */
     bool inherit_priority; /* mutex, when created: see below */
-    uint32_t permissions; /* when created: rwxrwxrwx bits; 0 means 0600. All users need read and write permission */
+    uint32_t permissions; /* when created: rwxrwxrwx bits; 0 means 0600. All users need read and write permission: of
+                             owner, group and others, who is not given w is not given r (leat/object.h) */
     uint64_t reserved[4]; /* zero */
 } leat_sync_options;
 

@@ -44,6 +44,16 @@ int leat__linux_raise(int descriptor);
 /* Whether a descriptor was on the list; it is no more. */
 bool leat__linux_disown(int descriptor);
 
+/* Opens a file again for reading and writing, whatever its permissions, if it is a temporary object of
+ * this user's: gives the owner's own bits back for that moment. A crash in between leaves them. -1. */
+int leat__linux_open_permitted(int file);
+
+/* fsetxattr(2), also where the permissions of a file of this user's forbid it for the moment. */
+int leat__linux_set_attribute(int file, const char *name, const void *value, size_t size);
+
+/* The extended attribute for leat__os_file_note_write. */
+#define LEAT__NOTE "user.leat.type"
+
 /* fstat(2) as the kernel answers it, whatever is preloaded (fakeroot). */
 int leat__linux_status(int directory, const char *path, int flags, struct stat *status);
 

@@ -19,8 +19,6 @@
 #define MFD_NOEXEC_SEAL 0x0008U /* Linux 6.3 */
 #endif
 
-#define NOTE "user.leat.type"
-
 /* --- By path -------------------------------------------------------------------------------------------------------- */
 
 int leat__os_path_directory(const char *path, leat__file *directory, const char **file_name) {
@@ -302,13 +300,13 @@ int leat__os_file_flush(leat__file file) {
 }
 
 int leat__os_file_note_write(leat__file file, const char *text) {
-    if (fsetxattr(file, NOTE, text, strlen(text), 0) == 0)
+    if (leat__linux_set_attribute(file, LEAT__NOTE, text, strlen(text)) == 0)
         return LEAT_OK;
     return leat__fail_system(errno, "cannot record the type as an extended attribute");
 }
 
 int leat__os_file_note_read(leat__file file, char *text, size_t size) {
-    ssize_t length = fgetxattr(file, NOTE, text, size - 1);
+    ssize_t length = fgetxattr(file, LEAT__NOTE, text, size - 1);
     if (length < 0 && errno == ENODATA)
         return LEAT_ENOENT; /* no failure: there is none */
     if (length < 0 && errno == ERANGE)

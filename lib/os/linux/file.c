@@ -40,8 +40,23 @@ static bool is_temporary(leat__file file, mode_t mode) {
     return size >= 0 || (errno != ENODATA && (mode & S_ISVTX) != 0);
 }
 
+/* The permissions may forbid that to the owner, whom a umask can have left without any. */
+int leat__linux_set_attribute(int file, const char *name, const void *value, size_t size) {
+    struct stat status;
+    if (fsetxattr(file, name, value, size, 0) == 0)
+        return 0;
+    if (errno != EACCES || leat__linux_status(file, "", AT_EMPTY_PATH, &status) != 0 ||
+        fchmod(file, (status.st_mode & 07777) | 0600) != 0)
+        return -1;
+    int result = fsetxattr(file, name, value, size, 0), error = errno;
+    (void)fchmod(file, status.st_mode & 07777);
+    errno = error;
+    return result;
+}
+
 int leat__os_file_permit(leat__file file, uint32_t permissions, bool temporary) {
-    if (temporary && fsetxattr(file, TEMPORARY, "", 0, 0) != 0 && errno != EOPNOTSUPP && errno != EPERM && errno != ENOSYS)
+    if (temporary && leat__linux_set_attribute(file, TEMPORARY, "", 0) != 0 && errno != EOPNOTSUPP && errno != EPERM &&
+        errno != ENOSYS)
         return leat__fail_system(errno, "cannot record that the object dies with its last user");
     if (fchmod(file, (mode_t)((permissions & 0777) | (temporary ? S_ISVTX : 0))) != 0)
         return leat__fail_system(errno, "cannot set permissions %03o", (unsigned)permissions);
@@ -51,6 +66,7 @@ int leat__os_file_permit(leat__file file, uint32_t permissions, bool temporary) 
 int leat__os_file_renew(leat__file file, uint64_t size) {
     if (ftruncate(file, 0) != 0)
         return leat__fail_system(errno, "cannot clear the file");
+    (void)fremovexattr(file, LEAT__NOTE);
     return leat__linux_reserve(file, size);
 }
 
@@ -76,19 +92,18 @@ int leat__os_file_open(leat__file directory, const char *file_name, bool writabl
     return LEAT_OK;
 }
 
-/* Gives the owner's own bits back for the moment of opening a temporary object. A crash in between leaves them. */
-static leat__file open_permitted(leat__file directory, const char *file_name, leat__file path) {
+leat__file leat__linux_open_permitted(int file) {
     char self[64];
     struct stat status;
-    snprintf(self, sizeof self, "/proc/self/fd/%d", path);
-    if (leat__linux_status(path, "", AT_EMPTY_PATH, &status) != 0 || !S_ISREG(status.st_mode) ||
+    snprintf(self, sizeof self, "/proc/self/fd/%d", file);
+    if (leat__linux_status(file, "", AT_EMPTY_PATH, &status) != 0 || !S_ISREG(status.st_mode) ||
         status.st_uid != leat__os_user())
         return LEAT__NO_FILE;
     if ((status.st_mode & S_ISVTX) == 0 && getxattr(self, TEMPORARY, NULL, 0) < 0) /* none of ours */
         return LEAT__NO_FILE;
     if (chmod(self, (status.st_mode & 07777) | 0600) != 0)
         return LEAT__NO_FILE;
-    leat__file opened = leat__linux_openat(directory, file_name, O_RDWR | OPENED_FLAGS, 0);
+    leat__file opened = leat__linux_openat(AT_FDCWD, self, O_RDWR | O_NONBLOCK | O_NOCTTY, 0);
     (void)chmod(self, status.st_mode & 07777);
     return opened;
 }
@@ -99,7 +114,7 @@ int leat__os_file_open_own(leat__file directory, const char *file_name, leat__fi
         return result;
     int error = leat_system_error();
     leat__file path = leat__linux_open_plain(directory, file_name, O_PATH | O_NOFOLLOW);
-    leat__file opened = path >= 0 ? open_permitted(directory, file_name, path) : LEAT__NO_FILE;
+    leat__file opened = path >= 0 ? leat__linux_open_permitted(path) : LEAT__NO_FILE;
     if (path >= 0)
         leat__linux_close(path);
     if (opened < 0)
