@@ -425,7 +425,7 @@ int main(void) {
         HARNESS_TEST_WITHIN(a_process_that_is_stopped_and_continued_meanwhile_comes_to_no_harm, 60),
         HARNESS_TEST_WITHIN(a_waiting_process_that_is_stopped_and_continued_meanwhile_goes_on_waiting, 60),
         HARNESS_TEST_WITHIN(a_signal_meanwhile_ends_a_wait_as_it_would_have, 60),
-        HARNESS_TEST(a_thread_that_waits_for_any_child_cannot_hang_it),
+        HARNESS_TEST_WITHIN(a_thread_that_waits_for_any_child_cannot_hang_it, 60),
     };
     return HARNESS_MAIN("map_into_signals", tests);
 }
