@@ -75,8 +75,10 @@ static int try_again(void) {
 }
 
 static int hang_for_ever(void) {
-    for (bool was = refused(); was;)
+    bool was = refused();
+    do
         usleep(1000);
+    while (was);
     return LEAT_OK;
 }
 

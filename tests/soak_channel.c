@@ -172,11 +172,11 @@ static int send_some(struct soak_role *role, struct batch *batch, uint64_t deadl
 static void ask_for_receiver(struct soak_role *role) {
     struct soak_side *side = &role->stream->receiver;
     soak_id owner = side->owner;
-    leat_peer peer = SOAK_CALL(role, 0, (int)leat_sender_peer(role->tx));
+    int peer = SOAK_CALL(role, 0, (int)leat_sender_peer(role->tx));
     if (peer != LEAT_PEER_PRESENT && peer != LEAT_PEER_UNKNOWN && soak_alive(owner) &&
         side->owner == owner)
         SOAK_FIND("stream '%s': misjudged: its receiver lives, and its sender sees %d",
-                  role->stream->word, (int)peer);
+                  role->stream->word, peer);
 }
 
 void soak_send(struct soak_role *role) {
@@ -307,11 +307,11 @@ static int receive_and_judge(struct soak_role *role, uint64_t deadline) {
 static void ask_for_sender(struct soak_role *role) {
     struct soak_side *side = &role->stream->sender;
     soak_id owner = side->owner;
-    leat_peer peer = SOAK_CALL(role, 0, (int)leat_receiver_peer(role->rx));
+    int peer = SOAK_CALL(role, 0, (int)leat_receiver_peer(role->rx));
     if (peer != LEAT_PEER_PRESENT && peer != LEAT_PEER_UNKNOWN && soak_alive(owner) &&
         side->owner == owner)
         SOAK_FIND("stream '%s': misjudged: its sender lives, and its receiver sees %d",
-                  role->stream->word, (int)peer);
+                  role->stream->word, peer);
 }
 
 /* With a wait set: all that it reports, then a sleep that must not sleep over messages. */

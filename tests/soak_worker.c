@@ -126,7 +126,8 @@ static void expect_forked(const char *what, int code) {
 
 /* It lives on for a while, and holds nothing of its parent's. */
 static void live_as_child(struct soak_role *role) {
-    struct soak_thread unwatched = {0};
+    struct soak_thread unwatched;
+    memset(&unwatched, 0, sizeof unwatched);
     unsigned char byte[64] = {0};
     size_t size;
     role->thread = &unwatched;

@@ -30,7 +30,7 @@ static void open_objects(void) {
         assert_ok(leat_mutex_open(&mutex, names[sort], sort == INHERITING ? &inheriting : NULL));
         objects[sort] = leat_mutex_waitable(mutex);
     }
-    for (int sort = AUTOMATIC; sort <= MANUAL; sort++) {
+    for (enum sort sort = AUTOMATIC; sort <= MANUAL; sort++) {
         assert_ok(leat_event_open(&event, names[sort], sort == MANUAL ? &manual : NULL));
         objects[sort] = leat_event_waitable(event);
     }
@@ -47,7 +47,7 @@ static void close_objects(void) {
     leat_event_close(AS(leat_event, AUTOMATIC));
     leat_event_close(AS(leat_event, MANUAL));
     leat_semaphore_close(AS(leat_semaphore, SEMAPHORE));
-    for (int sort = 0; sort < SORTS; sort++) /* what was given up, or held by a dead one, stays */
+    for (enum sort sort = 0; sort < SORTS; sort++) /* what was given up, or held by a dead one, stays */
         (void)!leat_unlink(names[sort], LEAT_LOCAL);
 }
 
@@ -192,7 +192,7 @@ static void any_value_in_any_word_is_survived(void **state) {
     (void)state;
     random_state = harness_seed();
     open_objects();
-    for (int sort = 0; sort < SORTS; sort++)
+    for (enum sort sort = 0; sort < SORTS; sort++)
         for (size_t place = 0; place < sizeof places / sizeof places[0]; place++)
             for (unsigned choice = 0; choice < VALUES; choice++) {
                 unsigned char *page = (unsigned char *)objects[sort]->page, saved[sizeof(struct leat__sync_page)];
@@ -215,7 +215,7 @@ static void any_value_in_any_word_is_survived(void **state) {
 static int scribble(void *context) {
     harness_word *ready = context;
     unsigned char *pages[SORTS];
-    for (int sort = 0; sort < SORTS; sort++) {
+    for (enum sort sort = 0; sort < SORTS; sort++) {
         int file = open_file(sort, O_RDWR);
         pages[sort] = mmap(NULL, sizeof(struct leat__sync_page), PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
         assert_true(pages[sort] != MAP_FAILED);
@@ -239,7 +239,7 @@ static void words_that_change_all_the_time_are_survived(void **state) {
     harness_await(ready, 1);
     uint64_t end = harness_now() + UINT64_C(3000000000);
     for (unsigned turns = 0; harness_now() < end || turns < 20; turns++) {
-        for (int sort = 0; sort < SORTS; sort++) {
+        for (enum sort sort = 0; sort < SORTS; sort++) {
             use(sort);
             listen_and_look(sort);
         }
@@ -274,7 +274,7 @@ static leat_waitable *claim_and_stop(enum sort sort) {
 static void changes_of_an_event_do_not_wait_for_a_committer(void **state) {
     (void)state;
     open_objects();
-    for (int sort = AUTOMATIC; sort <= MANUAL; sort++)
+    for (enum sort sort = AUTOMATIC; sort <= MANUAL; sort++)
         for (int change = 0; change < 3; change++) {
             leat_event *event = AS(leat_event, sort);
             assert_ok(leat_event_set(event));
@@ -383,7 +383,7 @@ static pid_t start_stranger(enum sort sort, bool writes) {
 static void locks_of_strangers_end_no_call_late(void **state) {
     (void)state;
     open_objects();
-    for (int sort = 0; sort < SORTS; sort++)
+    for (enum sort sort = 0; sort < SORTS; sort++)
         for (int writes = 0; writes < 2; writes++) {
             pid_t stranger = start_stranger(sort, writes != 0);
             use(sort);
