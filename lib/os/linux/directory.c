@@ -219,7 +219,7 @@ static enum leat__answer find(const struct stat *status, struct shared **found) 
 static bool share_known(leat_scope scope, const char *path, leat__file *directory) {
     struct stat status;
     int flags = scope == LEAT_LOCAL ? AT_SYMLINK_NOFOLLOW : 0;
-    if (directories == NULL || leat__linux_status(AT_FDCWD, path, flags, &status) != 0)
+    if (leat__linux_status(AT_FDCWD, path, flags, &status) != 0)
         return false;
     if (scope == LEAT_LOCAL && ((status.st_mode & 0777) != 0700 || status.st_uid != leat__os_user()))
         return false;
