@@ -310,12 +310,17 @@ static int explain_refusal(const struct leat__object *object, const struct leat_
     return leat__fail(LEAT_EACCES, error, request->writable ? "cannot open for reading and writing" : "cannot open for reading");
 }
 
-/* Gives back what one try has taken. */
-static void leave_file(struct leat__object *object) {
-    struct leat__resource *resource = &object->resource;
+/* What leat__object_map_private mapped. */
+static void unmap(struct leat__resource *resource) {
     if (resource->memory != NULL)
         leat__os_unmap(resource->memory, resource->memory_size);
     resource->memory = NULL;
+}
+
+/* Gives back what one try has taken. */
+static void leave_file(struct leat__object *object) {
+    struct leat__resource *resource = &object->resource;
+    unmap(resource);
     leat__os_unlock_all(resource->file);
     if (object->temporary && object->writable)
         remove_if_last(object); /* whoever left meanwhile may have left that to us */
@@ -386,9 +391,7 @@ static int publish(struct leat__object *object, const struct leat__object_reques
 /* What a file that was made is, while another one has the name. */
 static void set_aside(struct leat__object *object) {
     struct leat__resource *resource = &object->resource;
-    if (resource->memory != NULL)
-        leat__os_unmap(resource->memory, resource->memory_size);
-    resource->memory = NULL;
+    unmap(resource);
     leat__os_unlock_all(resource->file);
     resource->file = LEAT__NO_FILE;
     object->created = false;
@@ -518,8 +521,7 @@ void leat__object_close(struct leat__object *object) {
     struct leat__resource *resource = &object->resource;
     if (object->item != NULL)
         object->forget(object->item);
-    if (resource->memory != NULL)
-        leat__os_unmap(resource->memory, resource->memory_size);
+    unmap(resource);
     if (!resource->forked) {
         leat__os_unlock_all(resource->file);
         if (object->temporary)
