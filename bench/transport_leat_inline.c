@@ -5,8 +5,8 @@
 
 #include <leat/inline.h>
 
-/* leat_send_inline without the look whether the receiver sleeps: what that look costs. A receiver that did fall asleep would be woken by
- * the library's own looks, an eighth of the ring later. */
+/* leat_send_inline without the look whether the receiver sleeps: what that look costs. Nothing would wake a receiver that fell asleep
+ * before the end of its slice, so its link spins. */
 ALWAYS_INLINE int send_deaf(leat_sender *sender, const void *message, size_t size, uint64_t deadline_ns)
 {
     if (!leat__lane_send((leat_lane *)(void *)sender, message, size))
@@ -67,8 +67,10 @@ static void *inline_create(const struct setup *setup)
 static void *deaf_create(const struct setup *setup)
 {
     struct leat_link *link = setup->size == 8 || setup->size == 64 ? leat_link_create(setup) : NULL;
-    if (link != NULL)
-        link->of_size = setup->size == 8 ? &transport_deaf_8 : &transport_deaf_64;
+    if (link == NULL)
+        return NULL;
+    link->options.waiting = LEAT_WAITING_SPIN;
+    link->of_size = setup->size == 8 ? &transport_deaf_8 : &transport_deaf_64;
     return link;
 }
 
@@ -121,7 +123,6 @@ const struct transport transport_leat_inline = {
 const struct transport transport_leat_deaf = {
     .name = "leat_deaf",
     .about = "leat_inline that does not look for sleepers; 8 or 64 B",
-    .sleeps = true,
     .create = deaf_create,
     .open = leat_link_open,
     .close = leat_link_close,

@@ -104,6 +104,8 @@ static const struct fault_kind kinds[] = {
     {"sync_file_range", SYS_sync_file_range, ANY, {EIO, ENOMEM, ENOSYS}, false},
     {"fsetxattr", SYS_fsetxattr, ANY, {ENOMEM, ENOSPC, EOPNOTSUPP, EPERM, EIO}, false},
     {"fgetxattr", SYS_fgetxattr, ANY, {ENOMEM, EIO, EACCES, ENOSYS}, false},
+    {"getxattr", SYS_getxattr, ANY, {ENOMEM, EIO, EACCES, ENOSYS}, false},
+    {"fremovexattr", SYS_fremovexattr, ANY, {ENOMEM, EIO, EROFS, ENOSYS}, false},
     {"readlinkat", SYS_readlinkat, ANY, {ENOMEM, EACCES, ENOENT}, false},
     {"faccessat", SYS_faccessat, ANY, {ENOMEM, EACCES, EIO}, false},
     {"futex(private)",

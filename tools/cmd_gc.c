@@ -14,7 +14,7 @@ static const char help[] =
     "\n"
     "Removes this user's objects that killed processes left behind (as root: in the\n"
     "global scope everybody's), and says which; also the doorbells of their event\n"
-    "loops: named pipes without content. What is in use, and persistent objects,\n"
+    "loops: sockets without content. What is in use, and persistent objects,\n"
     "are never touched. Without an option: in both scopes.\n"
     "\n"
     "  --local   only local objects\n"
