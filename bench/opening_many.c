@@ -1,7 +1,7 @@
 /* opening_many.c - see opening_many.h.
  *
  * The n-th handle: n - 1 are open; one more is opened and closed some times, and the median is taken. At once: processes
- * that wait for a word open the object when it is set, keep the handle until all have one, and close. In turn: opened and
+ * that sleep over a pipe open the object when it is closed, keep the handle until all have one, and close. In turn: opened and
  * closed; then there must be no more descriptors and mappings than before, and no name. */
 #include "opening_many.h"
 #include "clock.h"
@@ -9,6 +9,7 @@
 
 #include <dirent.h>
 #include <leat/leat.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -22,6 +23,7 @@
 #define SAMPLES 21u /* at each mark */
 #define PROCESSES_MOST 1000u
 #define MARKS 4
+#define PATIENCE_MS 20000
 
 static const unsigned marks[MARKS] = { 1, 100, 1000, 4000 };
 
@@ -42,7 +44,7 @@ struct figures {
 
 /* What processes share that open at once. */
 struct gate {
-    uint32_t ready, go, done;
+    int arrived[2], go[2], end[2]; /* pipes: a byte of each process twice, before and after; closed to let them go on */
     uint64_t took_ns[PROCESSES_MOST]; /* 0: refused */
 };
 
@@ -152,26 +154,29 @@ static int measure_handles(const struct kind *kind, struct figures *f, const str
 
 /* --- At once ---------------------------------------------------------------------------------- */
 
-static void await_at_least(uint32_t *word, uint32_t value)
+/* Ends when all write ends of the pipe are closed. Processes that looked again and again would take the processors away from
+ * those that open. */
+static void await_end(const int pipe[2])
 {
-    while (__atomic_load_n(word, __ATOMIC_ACQUIRE) < value)
-        usleep(2000);
+    char byte;
+    while (read(pipe[0], &byte, 1) > 0)
+        continue;
 }
 
-static _Noreturn void open_at_once(const struct kind *kind, struct gate *gate, unsigned number, unsigned processes)
+/* Until `count` processes have written a byte to the pipe. False: none has for so long that some must have died. */
+static bool await_bytes(const int pipe[2], unsigned count)
 {
-    void *handle = NULL;
-    prctl(PR_SET_PDEATHSIG, SIGKILL); /* nobody else would open the gate */
-    __atomic_add_fetch(&gate->ready, 1, __ATOMIC_RELEASE);
-    await_at_least(&gate->go, 1);
-    uint64_t start = now_ns();
-    int code = kind->open(&handle);
-    gate->took_ns[number] = code == LEAT_OK ? now_ns() - start : 0;
-    __atomic_add_fetch(&gate->done, 1, __ATOMIC_RELEASE);
-    await_at_least(&gate->done, processes);
-    if (code == LEAT_OK)
-        kind->close(handle);
-    _exit(0);
+    char byte;
+    struct pollfd readable = { .fd = pipe[0], .events = POLLIN };
+    while (count > 0 && poll(&readable, 1, PATIENCE_MS) == 1 && read(pipe[0], &byte, 1) == 1)
+        count--;
+    return count == 0;
+}
+
+static void write_byte(const int pipe[2])
+{
+    if (write(pipe[1], "", 1) != 1)
+        _exit(1);
 }
 
 /* The process was bound to one processor by the harness. */
@@ -182,44 +187,88 @@ static void use_all_processors(void)
     (void)sched_setaffinity(0, sizeof all, &all);
 }
 
+static _Noreturn void open_at_once(const struct kind *kind, struct gate *gate, unsigned number)
+{
+    void *handle = NULL;
+    prctl(PR_SET_PDEATHSIG, SIGKILL); /* nobody else would open the gate */
+    use_all_processors();
+    close(gate->go[1]);
+    close(gate->end[1]);
+    write_byte(gate->arrived);
+    await_end(gate->go);
+    uint64_t start = now_ns();
+    int code = kind->open(&handle);
+    gate->took_ns[number] = code == LEAT_OK ? now_ns() - start : 0;
+    write_byte(gate->arrived);
+    await_end(gate->end);
+    if (code == LEAT_OK)
+        kind->close(handle);
+    _exit(0);
+}
+
 static unsigned start_processes(const struct kind *kind, struct gate *gate, pid_t *pids, unsigned processes)
 {
     unsigned started = 0;
     for (; started < processes; started++) {
         pids[started] = fork();
-        if (pids[started] == 0) {
-            use_all_processors();
-            open_at_once(kind, gate, started, processes);
-        }
+        if (pids[started] == 0)
+            open_at_once(kind, gate, started);
         if (pids[started] < 0)
             break;
     }
     return started;
 }
 
+static bool make_pipes(struct gate *gate)
+{
+    return pipe(gate->arrived) == 0 && pipe(gate->go) == 0 && pipe(gate->end) == 0;
+}
+
+static bool let_them_open(struct gate *gate, unsigned processes)
+{
+    bool arrived = await_bytes(gate->arrived, processes);
+    close(gate->go[1]);
+    gate->go[1] = -1;
+    return arrived && await_bytes(gate->arrived, processes);
+}
+
+/* They end by themselves once `end` is closed, or are killed. */
+static void end_processes(struct gate *gate, const pid_t *pids, unsigned started, bool complete)
+{
+    if (gate->go[1] >= 0)
+        close(gate->go[1]);
+    close(gate->end[1]);
+    for (unsigned i = 0; i < started; i++) {
+        if (!complete)
+            kill(pids[i], SIGKILL);
+        (void)waitpid(pids[i], NULL, 0);
+    }
+    close(gate->go[0]);
+    close(gate->end[0]);
+    close(gate->arrived[0]);
+    close(gate->arrived[1]);
+}
+
 static int measure_at_once(const struct kind *kind, struct figures *f, unsigned processes)
 {
     struct gate *gate = map_shared(sizeof *gate);
     pid_t pids[PROCESSES_MOST];
+    if (!make_pipes(gate)) {
+        perror("leat bench open: pipe");
+        return 1;
+    }
     unsigned started = start_processes(kind, gate, pids, processes);
-    if (started == processes) {
-        await_at_least(&gate->ready, processes);
-        __atomic_store_n(&gate->go, 1, __ATOMIC_RELEASE);
-    }
-    for (unsigned i = 0; i < started; i++) {
-        if (started < processes)
-            kill(pids[i], SIGKILL);
-        (void)waitpid(pids[i], NULL, 0);
-    }
+    bool complete = started == processes && let_them_open(gate, processes);
+    end_processes(gate, pids, started, complete);
     qsort(gate->took_ns, processes, sizeof *gate->took_ns, compare);
     for (unsigned i = 0; i < processes; i++)
         gate->took_ns[i] != 0 ? f->opened++ : f->refused++;
     f->slowest_ms = (double)gate->took_ns[processes - 1] / 1e6;
     f->median_ms = (double)gate->took_ns[f->refused + f->opened / 2 - (f->opened == 0)] / 1e6;
     munmap(gate, sizeof *gate);
-    if (started < processes)
-        fprintf(stderr, "leat bench open: no more than %u processes can be had\n", started);
-    return started < processes;
+    if (!complete)
+        fprintf(stderr, "leat bench open: only %u processes could be had, or some of them died\n", started);
+    return !complete;
 }
 
 /* --- In turn ---------------------------------------------------------------------------------- */
