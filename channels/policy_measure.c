@@ -289,6 +289,8 @@ int leat_policy_measure(leat_policy *policy, uint64_t budget_ns,
         return leat__fail(LEAT_ENOTSUP, 0, "on a single processor there is nothing to choose");
     if (pthread_create(&thread, NULL, run_task, &task) != 0)
         return leat__fail(LEAT_ELIMIT, 0, "no thread to measure with");
+    int cancel = leat__os_cancellation_hold();
     pthread_join(thread, NULL);
+    leat__os_cancellation_release(cancel);
     return task.result == LEAT_OK ? LEAT_OK : leat__fail(task.result, 0, "%s", task.detail);
 }

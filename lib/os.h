@@ -446,6 +446,10 @@ void leat__os_resource_init(struct leat__resource *resource);
 void leat__os_resource_add(struct leat__resource *resource);
 void leat__os_resource_remove(struct leat__resource *resource);
 
+/* Between these two the thread is not cancelled, whatever the C library's functions would do. For work that asks for much of it. */
+int leat__os_cancellation_hold(void);
+void leat__os_cancellation_release(int before);
+
 /* If the thread was cancelled: runs leave(context), and ends it. Nothing else in lib/os is a cancellation
  * point but leat__os_watch_wait. */
 void leat__os_cancellation_point(void (*leave)(void *context), void *context);

@@ -102,8 +102,10 @@ int leat_region_map_into(const leat_region *region, int process, uint64_t *addre
     struct remote *remote = calloc(1, sizeof *remote);
     if (remote == NULL)
         return leat__fail(LEAT_ENOMEM, 0, "no memory for the view's entry");
+    int cancel = leat__os_cancellation_hold();
     result = leat__os_map_into(process, region->object.resource.file, region->view->address, leat_region_mapped_size(region),
                                region->access == LEAT_READ_WRITE, &remote->view);
+    leat__os_cancellation_release(cancel);
     if (result != LEAT_OK) {
         free(remote);
         return result;
@@ -146,7 +148,9 @@ int leat_region_unmap_from(int process, uint64_t address) {
     if (remote == NULL)
         return leat__fail(LEAT_EINVAL, 0, "this process mapped nothing at %#llx of process %d",
                           (unsigned long long)address, process);
+    int cancel = leat__os_cancellation_hold();
     int result = leat__os_unmap_from(&remote->view);
+    leat__os_cancellation_release(cancel);
     bool known_gone = result == LEAT_OK || result == LEAT_EINVAL || result == LEAT_ENOENT;
     if (known_gone)
         free(remote);

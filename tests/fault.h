@@ -9,7 +9,8 @@
  * fail as its plan says. A first run without a fault gives the list of system calls. Then each of
  * them fails at its first use, its second, and so on until the operation no longer comes to an n-th
  * use, with each error that it can plausibly have, once and from then on. A kind of call that only
- * a faulty run makes fails there too, as a second fault.
+ * a faulty run makes fails there too, as a second fault. Then the thread that makes the call is
+ * cancelled at each of the system calls in turn: it ends there or later, or not at all.
  *
  * After each run: the call ended in time, with a documented code; results are untouched on failure;
  * no descriptor, mapping or name is left; nobody has what another one holds; nobody alive is called
@@ -18,6 +19,8 @@
 #define LEAT_TESTS_FAULT_H
 
 #include "harness.h"
+
+#include <limits.h>
 
 /* --- Findings --------------------------------------------------------------------------------- */
 
@@ -52,6 +55,9 @@ bool fault_expect_code(enum fault_verdict verdict, int got, int wanted, const ch
 /* Before the operation. Ends the process when it fails. */
 #define fault_ready(call) fault_ready_code(call, #call)
 void fault_ready_code(int got, const char *call);
+
+/* What an operation gave whose thread was cancelled in it. */
+#define FAULT_CANCELLED INT_MIN
 
 /* --- Operations ------------------------------------------------------------------------------- */
 
@@ -100,6 +106,8 @@ struct fault_result {
     unsigned calls; /* that the operation makes without a fault */
     unsigned runs; /* with a fault that happened */
     unsigned doubles; /* of these, with two */
+    unsigned cancels; /* runs in which the thread was cancelled */
+    unsigned unwound; /* of these, in which it ended in the operation */
     unsigned dropped; /* findings for which there was no room */
     unsigned count;
     struct fault_finding findings[FAULT_FINDINGS_MAX];
@@ -159,7 +167,11 @@ struct fault_blow { /* the n-th call of this kind fails, and those behind it if 
 
 struct fault_plan {
     struct fault_blow blows[2];
+    unsigned cancel_at; /* the n-th call of all; 0: the thread is not cancelled */
+    harness_word *cancel; /* then this becomes FAULT_CANCEL, and the call waits until it changes */
 };
+
+enum fault_cancel { FAULT_CANCEL = 1, FAULT_CANCEL_SENT };
 
 #define FAULT_TRACE_MAX 4096
 
@@ -171,14 +183,16 @@ struct fault_trace {
     long unknown; /* a call that the table does not have; -1: none */
     int status; /* waitpid's, when the worker ended instead */
     bool ended, overran; /* overran: it took too long, or tried again without end */
+    bool unwound; /* the thread was cancelled, and ended */
 };
 
-/* In the worker: the traced part is what lies between these two. */
-void fault_trace_begin(void);
+/* In the worker: the traced part is what this thread does between these two. `tracee` becomes the
+ * thread's number. */
+void fault_trace_begin(harness_word *tracee);
 void fault_trace_end(void);
 
-/* In its parent: follows it through the traced part. */
-void fault_trace_follow(pid_t worker, const struct fault_plan *plan, uint64_t limit_ns,
+/* In its parent: follows the thread through the traced part. */
+void fault_trace_follow(pid_t tracee, const struct fault_plan *plan, uint64_t limit_ns,
                         struct fault_trace *trace);
 
 #endif

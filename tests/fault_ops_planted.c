@@ -3,6 +3,7 @@
 #include "fault_ops.h"
 
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,11 +17,13 @@ static const leat_sync_options plain, existing = {.way = LEAT_OPEN};
 
 /* The system call that fails. */
 static bool refused(void) {
+    int before;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before);
     int file = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    if (file < 0)
-        return true;
-    close(file);
-    return false;
+    if (file >= 0)
+        close(file);
+    pthread_setcancelstate(before, NULL);
+    return file < 0;
 }
 
 static void path_of(const char *name, char path[512]) {
@@ -175,6 +178,17 @@ static int fail_and_keep_lock(void) {
     return fails ? LEAT_ENOMEM : result;
 }
 
+/* A thread that is cancelled while it opens never learns of the descriptor. */
+static int open_and_be_cancelled(void) {
+    return close(open("/dev/null", O_RDONLY | O_CLOEXEC)) == 0 ? LEAT_OK : LEAT_ELIMIT;
+}
+
+static int lock_and_be_cancelled(void) {
+    int result = refused() ? LEAT_ELIMIT : leat_mutex_lock(mutex, LEAT_NOW);
+    pthread_testcancel();
+    return result;
+}
+
 static int remove_living(void) {
     char path[512];
     path_of(NAME, path);
@@ -216,6 +230,15 @@ const struct fault_operation fault_planted_operations[] = {
      .leave = leave,
      .prepare = join,
      .act = fail_and_keep_lock,
+     .finish = leave,
+     .planted = FAULT_HELD_UP},
+    {PLANT(FAULT_DESCRIPTOR, open_and_be_cancelled)},
+    {.name = "lock_and_be_cancelled",
+     .hold = hold,
+     .look = look_at_lock,
+     .leave = leave,
+     .prepare = join,
+     .act = lock_and_be_cancelled,
      .finish = leave,
      .planted = FAULT_HELD_UP},
     {PLANT(FAULT_REPLACED, remove_living)},

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/futex.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -23,11 +24,14 @@
 #define USES_THOROUGH 6 /* of later ones the first error alone, once: they are turns of a loop */
 #define ERRORS_FOR_GOOD 2 /* so many also from a later use on; from the first use on, all */
 #define ERRORS_LATER 3 /* so many of a use behind the second: the code behind most uses is the same */
+#define CANCELS_MAX 100 /* later calls are turns of a loop */
 #define SET_UP_FAILED 97
 
 /* What the three processes of a run share. */
 struct world {
     harness_word stage, worker, bystander, words[4];
+    harness_word tracee, cancel;
+    bool cancels; /* the worker makes the call in a thread that can be cancelled */
     int code;
     int error; /* of the call that fails first */
     bool keeps_mappings; /* the plan makes munmap fail: then nobody can help it */
@@ -205,32 +209,78 @@ static void run_bystander(const struct fault_operation *operation) {
     _exit(0);
 }
 
-static void run_worker(const struct fault_operation *operation) {
+struct work {
+    const struct fault_operation *operation;
     struct belongings before;
+};
+
+static void get_ready(struct work *work) {
     for (int i = 0; i < 3; i++)
-        if ((operation->closed >> i & 1) != 0)
+        if ((work->operation->closed >> i & 1) != 0)
             close(i);
-    take_stock(&before);
-    if (operation->prepare != NULL)
-        operation->prepare();
-    fault_trace_begin();
+    take_stock(&work->before);
+    if (work->operation->prepare != NULL)
+        work->operation->prepare();
+}
+
+static int make_call(const struct fault_operation *operation) {
+    fault_trace_begin(&world->tracee);
     uint64_t began = harness_now();
     int code = operation->act();
     fault_trace_end();
     if (operation->waits && harness_now() - began > SLOW_NS * harness_patience())
         fault_found(FAULT_HANG, "the call overruns its deadline by seconds");
+    return code;
+}
+
+static void finish_work(const struct work *work, int code) {
+    const struct fault_operation *operation = work->operation;
     world->code = code;
-    check_low_descriptors(&before);
+    check_low_descriptors(&work->before);
     if (operation->judge != NULL)
         operation->judge(code);
     harness_set(&world->worker, 1);
     await_stage(2);
     if (operation->finish != NULL)
         operation->finish();
-    compare_stock(&before);
+    compare_stock(&work->before);
     harness_set(&world->worker, 2);
     await_stage(4);
     _exit(0);
+}
+
+/* Everything in one thread, as a mutex may be its own. It can be cancelled in the call alone. */
+static void *work_in_thread(void *context) {
+    struct work *work = context;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
+    get_ready(work);
+    pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, NULL);
+    int code = make_call(work->operation);
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
+    finish_work(work, code);
+    return NULL;
+}
+
+static void *cancel_when_told(void *context) {
+    while (atomic_load(&world->cancel) != FAULT_CANCEL)
+        sleep_on(&world->cancel, 0, 500000000);
+    pthread_cancel(*(pthread_t *)context);
+    harness_set(&world->cancel, FAULT_CANCEL_SENT);
+    return NULL;
+}
+
+static void run_worker(const struct fault_operation *operation) {
+    struct work work = {.operation = operation};
+    pthread_t thread, other;
+    if (!world->cancels) {
+        get_ready(&work);
+        finish_work(&work, make_call(operation));
+    }
+    if (pthread_create(&thread, NULL, work_in_thread, &work) != 0 ||
+        pthread_create(&other, NULL, cancel_when_told, &thread) != 0 ||
+        pthread_join(thread, NULL) != 0)
+        _exit(SET_UP_FAILED);
+    finish_work(&work, FAULT_CANCELLED);
 }
 
 static pid_t start(const struct fault_operation *operation,
@@ -324,6 +374,7 @@ static void run_once(const struct fault_operation *operation, const struct fault
     memset(world, 0, sizeof *world);
     world->error = plan->blows[0].kind >= 0 ? plan->blows[0].error : 0;
     world->keeps_mappings = fails(plan, "munmap");
+    world->cancels = plan->cancel_at > 0;
     memset(trace, 0, sizeof *trace);
     pid_t bystander = start(operation, run_bystander);
     bool going = await_step(&world->bystander, 1, bystander, "the bystander's set-up");
@@ -332,7 +383,9 @@ static void run_once(const struct fault_operation *operation, const struct fault
         return;
     }
     pid_t worker = start(operation, run_worker);
-    fault_trace_follow(worker, plan, fault_limit_ns * harness_patience(), trace);
+    if (await_step(&world->tracee, 1, worker, "the worker's set-up"))
+        fault_trace_follow((pid_t)atomic_load(&world->tracee), plan,
+                           fault_limit_ns * harness_patience(), trace);
     if (trace->overran) {
         char text[FAULT_TEXT];
         last_calls(trace, text, sizeof text);
@@ -396,7 +449,7 @@ static bool is_documented(const struct fault_operation *operation, const struct 
 
 static void judge_code(const struct fault_operation *operation, const struct fault_plan *plan,
                        const struct fault_trace *trace) {
-    if (trace->overran || trace->ended || trace->calls == 0)
+    if (trace->overran || trace->ended || trace->unwound || trace->calls == 0)
         return;
     if (world->code == LEAT_OK && operation->never_ok)
         fault_found(FAULT_NO_CAUSE, "it gives LEAT_OK");
@@ -412,6 +465,10 @@ static void describe(const struct fault_plan *plan, char *call, size_t call_size
                      size_t how_size) {
     snprintf(call, call_size, "-");
     snprintf(how, how_size, "-");
+    if (plan->cancel_at > 0) {
+        snprintf(call, call_size, "cancel");
+        snprintf(how, how_size, "before call %u", plan->cancel_at);
+    }
     for (int i = 0; i < 2; i++) {
         const struct fault_blow *blow = &plan->blows[i];
         if (blow->kind < 0)
@@ -490,15 +547,19 @@ struct campaign {
 
 static const struct fault_blow no_blow = {.kind = -1};
 
+static void run_plan(struct campaign *campaign, const struct fault_plan *plan) {
+    run_once(campaign->operation, plan, &campaign->trace);
+    judge_code(campaign->operation, plan, &campaign->trace);
+    if (atomic_load(&world->found) > 0)
+        keep_findings(plan, campaign->result);
+}
+
 /* True when the fault happened. */
 static bool strike(struct campaign *campaign, struct fault_blow first, struct fault_blow second) {
-    struct fault_plan plan = {{first, second}};
-    run_once(campaign->operation, &plan, &campaign->trace);
+    struct fault_plan plan = {.blows = {first, second}};
+    run_plan(campaign, &plan);
     bool happened = (first.kind < 0 || campaign->trace.hits[0] > 0) &&
                     (second.kind < 0 || campaign->trace.hits[1] > 0);
-    judge_code(campaign->operation, &plan, &campaign->trace);
-    if (atomic_load(&world->found) > 0)
-        keep_findings(&plan, campaign->result);
     if (happened && first.kind >= 0)
         count_blows(&plan, campaign->result);
     return happened;
@@ -550,6 +611,17 @@ static bool strike_use(struct campaign *campaign, int kind, unsigned n) {
     return reached;
 }
 
+/* Cancelled at the n-th call of all; false when there is none. */
+static bool cancel_at(struct campaign *campaign, unsigned n) {
+    struct fault_plan plan = {{no_blow, no_blow}, n, &world->cancel};
+    run_plan(campaign, &plan);
+    if (campaign->trace.calls < n)
+        return false;
+    campaign->result->cancels++;
+    campaign->result->unwound += campaign->trace.unwound;
+    return true;
+}
+
 static void run_clean(struct campaign *campaign) {
     (void)strike(campaign, no_blow, no_blow);
     if (campaign->trace.calls > campaign->result->calls)
@@ -581,5 +653,8 @@ void fault_run(const struct fault_operation *operation, enum fault_depth depth,
              campaign.base[kind] > 0 && n <= most && !is_spared(&campaign, kind); n++)
             if (!strike_use(&campaign, kind, n))
                 break;
+    for (unsigned n = 1; n <= (depth == FAULT_QUICK ? USES_QUICK : CANCELS_MAX); n++)
+        if (!cancel_at(&campaign, n))
+            break;
     result->time_ns = harness_now() - began;
 }

@@ -9,6 +9,7 @@
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/futex.h>
 #include <signal.h>
 #include <stddef.h>
 #include <string.h>
@@ -40,9 +41,10 @@ struct call_info {
 
 /* --- The worker ------------------------------------------------------------------------------- */
 
-void fault_trace_begin(void) {
+void fault_trace_begin(harness_word *tracee) {
     if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) != 0)
         _exit(99);
+    harness_set(tracee, (uint32_t)gettid());
     raise(SIGSTOP);
 }
 
@@ -136,6 +138,19 @@ static const struct fault_blow *blow_for(const struct fault_plan *plan, int kind
     return NULL;
 }
 
+/* Has another thread of the worker cancel the one that is about to make a call. */
+static void cancel(harness_word *word) {
+    harness_set(word, FAULT_CANCEL);
+    while (atomic_load(word) == FAULT_CANCEL && !late)
+        syscall(SYS_futex, word, FUTEX_WAIT, FAULT_CANCEL, NULL, NULL, 0);
+}
+
+/* Its exit code tells a thread that was cancelled from a process that ended. */
+static bool has_unwound(int status, const struct fault_plan *plan) {
+    return plan->cancel_at > 0 && atomic_load(plan->cancel) == FAULT_CANCEL_SENT &&
+           WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
 /* A call begins. True when the traced part is over. */
 static bool enter(pid_t pid, const struct call_info *info, const struct fault_plan *plan,
                   int *error, struct fault_trace *trace) {
@@ -151,6 +166,8 @@ static bool enter(pid_t pid, const struct call_info *info, const struct fault_pl
     }
     trace->order[trace->calls++ % FAULT_TRACE_MAX] = (uint8_t)kind;
     trace->uses[kind]++;
+    if (trace->calls == plan->cancel_at)
+        cancel(plan->cancel);
     const struct fault_blow *blow = blow_for(plan, kind, trace);
     if (blow != NULL) {
         *error = blow->error;
@@ -181,13 +198,15 @@ static bool stop(pid_t pid, int status, const struct fault_plan *plan, int *erro
 static void follow(pid_t pid, const struct fault_plan *plan, struct fault_trace *trace) {
     int status, error = 0, signal_number = 0;
     for (bool first = true;; first = false) {
-        pid_t got = waitpid(pid, &status, 0);
+        pid_t got = waitpid(pid, &status, __WALL);
         if (got < 0 && errno == EINTR && !late)
             continue;
         trace->overran = got < 0 || trace->calls > CALLS_MAX;
         trace->ended = got == pid && !WIFSTOPPED(status);
         trace->status = status;
-        if (trace->overran || trace->ended)
+        trace->unwound = trace->ended && has_unwound(status, plan);
+        trace->ended = trace->ended && !trace->unwound;
+        if (trace->overran || trace->ended || trace->unwound)
             return;
         if (first)
             ptrace(PTRACE_SETOPTIONS, pid, NULL,
@@ -199,12 +218,12 @@ static void follow(pid_t pid, const struct fault_plan *plan, struct fault_trace 
     ptrace(PTRACE_DETACH, pid, NULL, NULL);
 }
 
-void fault_trace_follow(pid_t worker, const struct fault_plan *plan, uint64_t limit_ns,
+void fault_trace_follow(pid_t tracee, const struct fault_plan *plan, uint64_t limit_ns,
                         struct fault_trace *trace) {
     memset(trace, 0, sizeof *trace);
     trace->unknown = -1;
     set_alarm(limit_ns);
-    follow(worker, plan, trace);
+    follow(tracee, plan, trace);
     set_alarm(0);
 }
 
@@ -214,9 +233,9 @@ bool fault_possible(void) {
     return false;
 }
 
-void fault_trace_follow(pid_t worker, const struct fault_plan *plan, uint64_t limit_ns,
+void fault_trace_follow(pid_t tracee, const struct fault_plan *plan, uint64_t limit_ns,
                         struct fault_trace *trace) {
-    (void)worker, (void)plan, (void)limit_ns, (void)trace;
+    (void)tracee, (void)plan, (void)limit_ns, (void)trace;
 }
 
 #endif

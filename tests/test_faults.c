@@ -156,13 +156,15 @@ static unsigned bits(const uint64_t words[4]) {
 }
 
 static unsigned report_all(void) {
-    unsigned news = 0, runs = 0, doubles = 0, calls = 0;
+    unsigned news = 0, runs = 0, doubles = 0, calls = 0, cancels = 0, unwound = 0;
     uint64_t kinds[4] = {0}, errors[4] = {0};
     for (uint32_t i = 0; i < jobs->count; i++) {
         const struct fault_result *result = &jobs->job[i].result;
         news += report(&jobs->job[i]);
         runs += result->runs;
         doubles += result->doubles;
+        cancels += result->cancels;
+        unwound += result->unwound;
         calls += result->calls;
         for (int word = 0; word < 4; word++) {
             kinds[word] |= result->kinds[word];
@@ -175,9 +177,9 @@ static unsigned report_all(void) {
             print_message("known, and not found: %s, %s, %s\n", known[i].operation,
                           known[i].verdict, known[i].call);
     print_message("faults: %u operations with %u system calls; %u kinds of calls failed with %u "
-                  "errors in %u runs, %u of "
-                  "them with two; %u findings\n",
-                  jobs->count, calls, bits(kinds), bits(errors), runs, doubles, news);
+                  "errors in %u runs, %u of them with two; cancelled in %u runs, in %u of them at "
+                  "once; %u findings\n",
+                  jobs->count, calls, bits(kinds), bits(errors), runs, doubles, cancels, unwound, news);
     return news;
 }
 
@@ -216,8 +218,9 @@ static void planted_faults_are_found(void **state) {
             harness_fail("'%s' was not made to fail", operation->name);
         if (operation->planted == FAULT_SET_UP ? result->count > 0
                                                : !has_verdict(result, operation->planted))
-            harness_fail("'%s' has %u findings, %s is not among them", operation->name,
-                         result->count, fault_verdict_name(operation->planted));
+            harness_fail("'%s' has %u findings, %s is not among them: %s", operation->name,
+                         result->count, fault_verdict_name(operation->planted),
+                         result->count > 0 ? result->findings[0].text : "");
         for (unsigned k = 0; k < result->count; k++)
             if (strcmp(result->findings[k].call, "-") == 0)
                 harness_fail("'%s' is wrong without a fault: %s", operation->name,

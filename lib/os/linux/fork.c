@@ -268,6 +268,16 @@ uint32_t leat__os_thread(void) {
     return thread;
 }
 
+int leat__os_cancellation_hold(void) {
+    int state;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
+    return state;
+}
+
+void leat__os_cancellation_release(int state) {
+    pthread_setcancelstate(state, NULL);
+}
+
 void leat__os_cancellation_point(void (*leave)(void *context), void *context) {
     pthread_cleanup_push(leave, context);
     pthread_testcancel();

@@ -79,12 +79,13 @@ int leat__os_unlock_memory(void *address, uint64_t size) {
 /* 0 on a kernel that makes no huge pages of ordinary memory. */
 static uint64_t huge_page_size(void) {
     unsigned long long size = 0;
+    int cancel = leat__os_cancellation_hold();
     FILE *file = fopen("/sys/kernel/mm/transparent_hugepage/hpage_pmd_size", "rec");
-    if (file == NULL)
-        return 0;
-    if (fscanf(file, "%llu", &size) != 1)
+    if (file != NULL && fscanf(file, "%llu", &size) != 1)
         size = 0;
-    fclose(file);
+    if (file != NULL)
+        fclose(file);
+    leat__os_cancellation_release(cancel);
     return size;
 }
 
@@ -189,13 +190,18 @@ static int read_smaps(const void *address, uint64_t size, struct leat__residency
     return LEAT_OK;
 }
 
+static int find_residency(const void *address, uint64_t size, struct leat__residency *found) {
+    int result = count_resident(address, size, &found->resident);
+    if (result == LEAT_OK)
+        result = count_present(address, size, &found->present);
+    return result == LEAT_OK ? read_smaps(address, size, found) : result;
+}
+
 int leat__os_residency(const void *address, uint64_t size, struct leat__residency *residency) {
     struct leat__residency found = {0};
-    int result = count_resident(address, size, &found.resident);
-    if (result == LEAT_OK)
-        result = count_present(address, size, &found.present);
-    if (result == LEAT_OK)
-        result = read_smaps(address, size, &found);
+    int cancel = leat__os_cancellation_hold();
+    int result = find_residency(address, size, &found);
+    leat__os_cancellation_release(cancel);
     if (result == LEAT_OK)
         *residency = found;
     return result;
