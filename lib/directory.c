@@ -4,6 +4,7 @@
 
 #include "lib/fail.h"
 #include "lib/object.h"
+#include "lib/sync.h"
 
 const char *leat_kind_name(leat_kind kind) {
     static const char *const names[] = {
@@ -26,6 +27,15 @@ static int fill_in(leat__file file, const struct leat__file_status *status, cons
     return result == LEAT_OK || info->damaged ? leat__name_decode(file_name, info->name) : result;
 }
 
+static int see_abandoned(leat__file file, const struct leat__file_status *status, bool *abandoned) {
+    struct leat__header header;
+    leat_kind kind;
+    int result = leat__header_peek(file, status, &kind, &header);
+    enum leat__answer kept = result == LEAT_OK && kind == LEAT_KIND_MUTEX ? leat__sync_keeps(file, &header, false) : LEAT__NO;
+    *abandoned = kept == LEAT__YES;
+    return kept == LEAT__UNKNOWN ? leat__fail(LEAT_ESYSTEM, leat_system_error(), "the system fails to read the mutex") : result;
+}
+
 static int describe_file(leat__file file, const char *file_name, leat_scope scope, leat_object_info *info) {
     struct leat__file_status status;
     leat_object_info found = {.scope = scope};
@@ -37,6 +47,8 @@ static int describe_file(leat__file file, const char *file_name, leat_scope scop
     if (result == LEAT_OK)
         result = leat__os_count_users(file, &found.users);
     found.in_use = found.users > 0;
+    if (result == LEAT_OK && !found.in_use && found.kind == LEAT_KIND_MUTEX && !found.damaged)
+        result = see_abandoned(file, &status, &found.abandoned);
     if (result == LEAT_OK)
         *info = found;
     return result;
@@ -179,9 +191,11 @@ static int describe_garbage(leat__file directory, const char *file_name, leat_sc
 /* It is looked at again before it is removed, with all its locks taken. */
 static int collect_garbage(leat__file directory, const struct entry *entry, leat_scope scope, leat_object_info *info,
                            bool *removed) {
+    enum leat__healed healed = LEAT__NOT_HEALED;
     int result = describe_garbage(directory, entry->file_name, scope, info);
     if (result == LEAT_OK && !info->persistent && !info->in_use)
-        result = leat__object_heal(directory, entry->file_name, removed);
+        result = leat__object_heal(directory, entry->file_name, &healed);
+    *removed = healed == LEAT__REMOVED;
     return is_passed_over(result) ? LEAT_OK : result;
 }
 

@@ -105,29 +105,48 @@ int leat__object_lock(leat__file file, unsigned byte) {
 
 /* --- Stale objects ------------------------------------------------------------------------------------------------------ */
 
+/* Whether somebody's permissions let that user open it for reading and writing, as one who is to be told of something must. */
+static bool can_be_used(const struct leat__file_status *status) {
+    for (unsigned shift = 0; shift <= 6; shift += 3)
+        if ((status->permissions >> shift & 06) == 06)
+            return true;
+    return false;
+}
+
 /* Whether what killed processes left has still something to tell. With all places taken. What is damaged has nothing; what the system
  * fails to read may have. */
-static enum leat__answer is_kept(leat__file file, const struct leat__file_status *status,
-                                 enum leat__answer (*keeps)(leat__file file, const struct leat__header *header, bool closing),
-                                 bool closing) {
+static enum leat__answer is_kept(leat__file file, const struct leat__file_status *status, bool closing) {
     leat_kind kind;
     struct leat__header header;
-    int result = keeps != NULL ? leat__header_read(file, status, &kind, &header) : LEAT_ENOENT;
-    if (keeps == NULL || result == LEAT_ECORRUPT || result == LEAT_EVERSION)
+    int result = can_be_used(status) ? leat__header_read(file, status, &kind, &header) : LEAT_ECORRUPT;
+    if (result == LEAT_ECORRUPT || result == LEAT_EVERSION)
         return LEAT__NO;
     if (result != LEAT_OK)
         return LEAT__UNKNOWN;
-    return kind == LEAT_KIND_REGION ? LEAT__NO : keeps(file, &header, closing);
+    return kind == LEAT_KIND_MUTEX ? leat__sync_keeps(file, &header, closing) : LEAT__NO;
 }
 
 static int fail_for_reading(void) {
     return leat__fail(LEAT_ESYSTEM, leat_system_error(), "the system fails to read what killed processes left behind");
 }
 
-int leat__object_heal(leat__file directory, const char *file_name, bool *removed) {
+/* With all places taken, of a file that has its name. */
+static int remove_stale(leat__file directory, const char *file_name, leat__file file, const struct leat__file_status *status,
+                        enum leat__healed *healed) {
+    enum leat__answer kept = is_kept(file, status, false);
+    if (kept == LEAT__UNKNOWN)
+        return fail_for_reading();
+    int result = kept == LEAT__NO ? leat__os_file_remove(directory, file_name, file) : LEAT_OK;
+    if (result == LEAT_OK)
+        *healed = kept == LEAT__YES ? LEAT__KEPT : LEAT__REMOVED;
+    return result;
+}
+
+int leat__object_heal(leat__file directory, const char *file_name, enum leat__healed *healed) {
     leat__file file;
     struct leat__file_status status;
     int result = leat__os_file_open_own(directory, file_name, &file);
+    *healed = result == LEAT_ENOENT ? LEAT__REMOVED : LEAT__NOT_HEALED;
     if (result != LEAT_OK)
         return result == LEAT_ENOENT ? LEAT_OK : result;
     result = leat__os_file_status(file, &status);
@@ -135,32 +154,36 @@ int leat__object_heal(leat__file directory, const char *file_name, bool *removed
         result = leat__os_lock_all(file);
     if (result == LEAT_OK && status.temporary)
         result = leat__os_file_status(file, &status); /* again: it may have lost its name before we had the locks */
-    enum leat__answer kept = LEAT__YES;
     if (result == LEAT_OK && status.temporary && status.linked)
-        kept = is_kept(file, &status, leat__sync_keeps, false);
-    if (kept == LEAT__UNKNOWN)
-        result = fail_for_reading();
-    if (kept == LEAT__NO) {
-        result = leat__os_file_remove(directory, file_name, file);
-        if (removed != NULL)
-            *removed = result == LEAT_OK;
-    }
+        result = remove_stale(directory, file_name, file, &status, healed);
     leat__os_unlock_all(file);
     leat__os_file_close(file);
     return result == LEAT_EBUSY ? LEAT_OK : result; /* somebody is there, or comes or goes at this moment */
+}
+
+/* What one who may only read does with what seemed stale and was not: TRY_AGAIN while somebody has all places. A lock of another reader is
+ * as good as a user, as it is for one who may write. */
+static int look_past(leat__file file) {
+    enum leat__answer taken = leat__os_locked(file, LEAT__LOCK_NAME, 1);
+    if (taken == LEAT__UNKNOWN)
+        return leat__fail(LEAT_ESYSTEM, 0, "the system does not say whether somebody removes it");
+    return taken == LEAT__YES ? TRY_AGAIN : LEAT_OK;
 }
 
 /* A handle that may only read cannot take all places, and heals through a second file that can. */
 static int heal_for_reader(struct leat__object *object, const struct leat__object_request *request,
                            const struct leat__file_status *status) {
     enum leat__answer used = leat__os_has_users(object->resource.file);
+    enum leat__healed healed;
     if (used == LEAT__UNKNOWN)
         return leat__fail(LEAT_ESYSTEM, 0, "the system does not say whether somebody uses it");
     if (used == LEAT__YES)
         return LEAT_OK;
-    int result = leat__object_heal(object->directory, object->file_name, NULL);
+    int result = leat__object_heal(object->directory, object->file_name, &healed);
+    if (result == LEAT_OK)
+        return healed == LEAT__REMOVED ? TRY_AGAIN : healed == LEAT__KEPT ? LEAT_OK : look_past(object->resource.file);
     if (result != LEAT_EACCES)
-        return result == LEAT_OK ? TRY_AGAIN : result;
+        return result;
     return leat__fail(request->way == LEAT_OPEN ? LEAT_ENOENT : LEAT_EACCES, leat_system_error(),
                       "killed processes of user %u left it behind, and this user may not remove it",
                       (unsigned)status->owner);
@@ -191,9 +214,7 @@ static int heal_stale(struct leat__object *object, const struct leat__object_req
     int result = leat__os_file_status(object->resource.file, &status); /* again: it may have lost its name before we had the locks */
     if (result != LEAT_OK || !status.linked)
         return result == LEAT_OK ? TRY_AGAIN : result;
-    enum leat__answer kept = LEAT__NO;
-    if (request->way != LEAT_CREATE)
-        kept = is_kept(object->resource.file, &status, request->keeps, false);
+    enum leat__answer kept = is_kept(object->resource.file, &status, false);
     if (kept != LEAT__NO)
         return kept == LEAT__YES ? LEAT_OK : fail_for_reading();
     result = leat__os_file_remove(object->directory, object->file_name, object->resource.file);
@@ -225,7 +246,7 @@ static int take_free_place(struct leat__object *object, const struct leat__objec
         if (taken == LEAT__UNKNOWN)
             return leat__fail(LEAT_ESYSTEM, 0, "the system does not say whether somebody removes it");
     }
-    return result;
+    return request->take_place != NULL ? result : leat__fail(LEAT_EBUSY, 0, "another process holds locks on all places of users");
 }
 
 /* The header of an object that somebody makes anew at this moment may be anything. */
@@ -286,11 +307,12 @@ static int join(struct leat__object *object, const struct leat__object_request *
 static void remove_if_last(struct leat__object *object) {
     leat__file file = object->resource.file;
     struct leat__file_status status;
+    enum leat__healed healed;
     if (!object->writable)
-        (void)leat__object_heal(object->directory, object->file_name, NULL);
+        (void)leat__object_heal(object->directory, object->file_name, &healed);
     else if (leat__os_lock_all(file) == LEAT_OK) {
         if (leat__os_file_status(file, &status) == LEAT_OK &&
-            is_kept(file, &status, object->keeps, true) == LEAT__NO)
+            is_kept(file, &status, true) == LEAT__NO)
             (void)leat__os_file_remove(object->directory, object->file_name, file);
         leat__os_unlock_all(file);
     }
@@ -298,16 +320,18 @@ static void remove_if_last(struct leat__object *object) {
 
 /* The permissions keep this user out. What is its own and stale goes all the same: then there is nothing of that name. */
 static int explain_refusal(const struct leat__object *object, const struct leat__object_request *request) {
-    bool removed = false;
-    int error = leat_system_error(), result = leat__object_heal(object->directory, object->file_name, &removed);
-    if (removed)
+    enum leat__healed healed;
+    int error = leat_system_error(), result = leat__object_heal(object->directory, object->file_name, &healed);
+    if (healed == LEAT__REMOVED)
         return TRY_AGAIN;
     struct leat__file_status status;
-    bool exists = request->way == LEAT_CREATE && result == LEAT_OK &&
-                  leat__os_name_status(object->directory, object->file_name, &status) == LEAT_OK;
-    if (exists)
+    bool known = leat__os_name_status(object->directory, object->file_name, &status) == LEAT_OK;
+    if (known && request->way == LEAT_CREATE && result == LEAT_OK)
         return leat__fail(LEAT_EEXIST, 0, "it exists, and its permissions keep this user out");
-    return leat__fail(LEAT_EACCES, error, request->writable ? "cannot open for reading and writing" : "cannot open for reading");
+    const char *what = request->writable ? "cannot open for reading and writing" : "cannot open for reading";
+    return known ? leat__fail(LEAT_EACCES, error, "%s what user %u made with permissions %03o", what, (unsigned)status.owner,
+                              (unsigned)status.permissions)
+                 : leat__fail(LEAT_EACCES, error, "%s", what);
 }
 
 /* What leat__object_map_private mapped. */
@@ -441,7 +465,6 @@ static int open_named(struct leat__object *object, const struct leat__object_req
 
 int leat__object_open(struct leat__object *object, const struct leat__object_request *request) {
     begin(object, request->scope);
-    object->keeps = request->keeps;
     bool anonymous = request->name == NULL && request->way != LEAT_OPEN;
     int result = anonymous ? LEAT_OK : leat__name_encode(request->name, object->file_name);
     if (result == LEAT_OK && !anonymous)

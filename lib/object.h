@@ -17,7 +17,8 @@
  * finds that the file has lost its name.
  *
  * An object that is stale and whose name this user may not remove, because it belongs to another user, is made anew in its place
- * by whoever may write to it. A kind can ask that a stale object is kept, for what is still to be told of it.
+ * by whoever may write to it. A mutex whose next owner is still to be told of a death is kept, whoever opens that name as whatever kind
+ * (leat__sync_keeps), unless its permissions let nobody open it.
  *
  * Crash points. Before the link: the file has no name, the kernel frees it. With all places taken: the kernel drops them; the object
  * is stale as before, or half made anew, which the next one makes again. After the last place is given up and before the removal:
@@ -42,7 +43,6 @@ struct leat__object {
     bool created;       /* by this open */
     leat__file directory; /* where its name is, shared (leat__os_directory_open); or LEAT__NO_FILE */
     unsigned place;     /* the lock byte that makes this handle a participant, if its kind chose one */
-    enum leat__answer (*keeps)(leat__file file, const struct leat__header *header, bool closing); /* the request's */
     uint64_t bell;      /* the number of the bell that resource.bell is, or was looked for in vain; 0: none yet */
     struct leat__item *item; /* its place in a doorbell (channels/doorbell.h), or NULL, and what to do there before it closes */
     void (*forget)(struct leat__item *item);
@@ -65,10 +65,6 @@ struct leat__object_request {
      * before it has its name, else on one whose header was found good; leat__object_close undoes it. LEAT_EBUSY when the place is
      * another one's. */
     int (*take_place)(struct leat__object *object);
-
-    /* Whether an object that nobody uses is to be opened as it is, and not removed; `closing`: its last user closes in order. NULL:
-     * never. */
-    enum leat__answer (*keeps)(leat__file file, const struct leat__header *header, bool closing);
 };
 
 /* LEAT_EINVAL when one of these, which all objects have among their options, has no meaning. */
@@ -112,8 +108,13 @@ bool leat__object_ring(struct leat__object *object, uint64_t bell, uint64_t toke
 /* Leaves: unmaps what leat__object_map_private mapped, gives up all locks, removes the name if this was the last user. */
 void leat__object_close(struct leat__object *object);
 
-/* Removes the name of a stale object, unless it is to be kept. LEAT_OK when the name is free now or was not stale. `removed` tells
- * which (may be NULL). LEAT_EACCES when the system does not let this user. */
-int leat__object_heal(leat__file directory, const char *file_name, bool *removed);
+enum leat__healed {
+    LEAT__NOT_HEALED, /* it is not stale, or somebody comes or goes */
+    LEAT__REMOVED,    /* or was not there */
+    LEAT__KEPT        /* nobody uses it, and it stays */
+};
+
+/* Removes the name of a stale object, unless it is to be kept. LEAT_EACCES when the system does not let this user. */
+int leat__object_heal(leat__file directory, const char *file_name, enum leat__healed *healed);
 
 #endif

@@ -56,7 +56,7 @@ int leat__sync_claim(leat_waitable *object) {
 int leat__sync_locked(leat_waitable *object, int result) {
     struct leat__sync_page *page = object->page;
     if (result == LEAT__LOCK_INHERITED)
-        leat__store_relaxed32(&page->abandoned, 1);
+        leat__store_relaxed32(&page->abandoned, LEAT__ABANDONED_BY_DEATH);
     if (leat__load_acquire32(&page->lost) != 0) { /* given up between the look and the lock */
         leat__sync_unlock(object);
         return LEAT_ELOST;

@@ -60,11 +60,14 @@ struct leat__listener {
 #define LEAT__LISTENERS 64
 #define LEAT__SYNC_TOUCHED 4095 /* a byte that is always 0: written to the file to wake a loop that cannot be rung */
 
+#define LEAT__ABANDONED_BY_DEATH 1
+#define LEAT__ABANDONED_BY_CLOSING 2
+
 struct leat__sync_page {
     unsigned char header[256];
     struct leat__lock word;
     leat__u32 lost;      /* mutex: 1 when it was given up */
-    leat__u32 abandoned; /* mutex: 1 from when its owner's death was noticed until an owner who was told of it unlocks */
+    leat__u32 abandoned; /* mutex: not 0 from when its owner's death was noticed, or it was closed while held, until an owner who was told unlocks */
     leat__u64 pi;        /* mutex with priority inheritance: the kernel's word, and a turn (lib/sync_pi.c) */
     leat__u64 listening; /* a bit for each listener that has announced itself */
     unsigned char apart[512 - 256 - sizeof(struct leat__lock) - 24];

@@ -14,16 +14,27 @@ static int initialise(leat__file file, const void *context) {
                : result;
 }
 
-/* The next who locks it is to be told that its holder died, or that it was given up. */
+/* The part of the page that says so. */
+struct words {
+    struct leat__lock word;
+    leat__u32 lost, abandoned;
+    leat__u64 pi;
+};
+
+_Static_assert(offsetof(struct words, pi) == offsetof(struct leat__sync_page, pi) - offsetof(struct leat__sync_page, word), "as in the page");
+
+/* The next who locks it is to be told that its holder died; or that it was given up or closed while held: that, only as long as the last
+ * user does not close in order. */
 enum leat__answer leat__sync_keeps(leat__file file, const struct leat__header *header, bool closing) {
-    struct leat__sync_page page;
-    if (header->kind != LEAT_KIND_MUTEX || header->object_size != sizeof page)
+    struct words words;
+    if (header->kind != LEAT_KIND_MUTEX || header->object_size != sizeof(struct leat__sync_page))
         return LEAT__NO;
-    if (leat__os_file_read(file, 0, &page, offsetof(struct leat__sync_page, listening)) != LEAT_OK)
+    if (leat__os_file_peek(file, offsetof(struct leat__sync_page, word), &words, sizeof words) != LEAT_OK)
         return LEAT__UNKNOWN;
-    uint64_t pi = header->parameters[LEAT__SYNC_PI] != 0 ? leat__load_relaxed64(&page.pi) : 0;
-    bool keeps = leat__lock_slot(leat__load_relaxed64(&page.word.owner)) != 0 || (uint32_t)pi != 0 ||
-                 (!closing && (leat__load_relaxed32(&page.abandoned) != 0 || leat__load_relaxed32(&page.lost) != 0));
+    uint64_t pi = header->parameters[LEAT__SYNC_PI] != 0 ? leat__load_relaxed64(&words.pi) : 0;
+    bool keeps = leat__lock_slot(leat__load_relaxed64(&words.word.owner)) != 0 || (uint32_t)pi != 0 ||
+                 leat__load_relaxed32(&words.abandoned) == LEAT__ABANDONED_BY_DEATH ||
+                 (!closing && (leat__load_relaxed32(&words.abandoned) != 0 || leat__load_relaxed32(&words.lost) != 0));
     return keeps ? LEAT__YES : LEAT__NO;
 }
 
@@ -119,7 +130,6 @@ static int open_named(leat_waitable **out, const char *name, leat_scope scope, c
         .initialise = initialise,
         .context = setup,
         .take_place = take_place,
-        .keeps = setup->kind == LEAT_KIND_MUTEX ? leat__sync_keeps : NULL,
     };
     return finish(out, object, leat__object_open(&object->object, &request));
 }
@@ -141,7 +151,8 @@ void leat__sync_close(leat_waitable *object) {
         if (object->pi && leat__pi_elsewhere(object))
             return; /* nobody can unlock it for that thread: the handle goes when the process does */
         if (object->depth > 0) {
-            leat__store_relaxed32(&object->page->abandoned, 1);
+            if (leat__load_relaxed32(&object->page->abandoned) == 0)
+                leat__store_relaxed32(&object->page->abandoned, LEAT__ABANDONED_BY_CLOSING);
             leat__sync_unlock(object);
         }
     }

@@ -209,7 +209,7 @@ static bool lives(leat_waitable *object) {
     if (result == LEAT_OK) { /* it became free at this moment */
         object->thread = leat__os_thread();
         if (given(object) == LEAT__LOCK_INHERITED)
-            leat__store_relaxed32(&object->page->abandoned, 1);
+            leat__store_relaxed32(&object->page->abandoned, LEAT__ABANDONED_BY_DEATH);
         (void)let_go(object);
     }
     return result != LEAT_OK && result != LEAT_ENOENT; /* without an answer it lives */

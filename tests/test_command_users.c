@@ -62,7 +62,7 @@ static void every_kind_tells_how_many_users_it_has(void **state) {
         assert_int_equal(number_of(json_array_get(list, i), "users"), wanted[i]);
     json_decref(list);
     leat("ls", "--local");
-    expect(0, "KIND      SCOPE          SIZE USERS LIFE    OWNER", "");
+    expect(0, "KIND      SCOPE          SIZE USERS LIFE      OWNER", "");
     expect(0, "region    local          4096     3 used    ", "");
     for (int i = 0; i < 3; i++)
         leat_region_close(regions[i]);

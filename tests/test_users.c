@@ -431,6 +431,41 @@ static void reader_that_locks_all_holds_up_no_writer_of_a_region(void **state) {
     harness_wait_ok(reader);
 }
 
+static int make_and_die(void *context) {
+    const struct siege *siege = context;
+    leat_region_options options = {.scope = LEAT_GLOBAL, .permissions = 0644};
+    leat_region *region;
+    become(OWNER);
+    assert_ok(leat_region_create(&region, siege->name, 4096, &options));
+    kill(getpid(), SIGKILL);
+    return 1;
+}
+
+static int open_for_reading(void *context) {
+    const struct siege *siege = context;
+    leat_region_options reading = {.scope = LEAT_GLOBAL, .access = LEAT_READ_ONLY};
+    leat_region *region;
+    become(OWNER);
+    int result = leat_region_open(&region, siege->name, 0, &reading);
+    if (result == LEAT_OK)
+        leat_region_close(region);
+    return result == LEAT_OK ? 0 : 1; /* it counts as in use */
+}
+
+static void reader_that_locks_all_keeps_no_reader_out(void **state) {
+    (void)state;
+    need_root();
+    struct siege *siege = harness_shared(sizeof *siege);
+    snprintf(siege->name, sizeof siege->name, "%s", harness_global("besieged"));
+    (void)harness_wait(harness_spawn(make_and_die, siege));
+    pid_t reader = harness_spawn(besiege, siege);
+    harness_await(&siege->ready, 1);
+    harness_wait_ok(harness_spawn(open_for_reading, siege));
+    assert_ok(leat_unlink(siege->name, LEAT_GLOBAL));
+    harness_set(&siege->done, 1);
+    harness_wait_ok(reader);
+}
+
 static void reader_cannot_come_near_a_mutex_or_a_channel(void **state) {
     (void)state;
     need_root();
@@ -674,6 +709,7 @@ int main(int count, char **arguments) {
         HARNESS_TEST_WITHIN(rights_in_the_local_scope_are_the_owners_alone, 240),
         HARNESS_TEST(a_permission_to_read_alone_is_left_out_where_all_users_write),
         HARNESS_TEST(reader_that_locks_all_holds_up_no_writer_of_a_region),
+        HARNESS_TEST(reader_that_locks_all_keeps_no_reader_out),
         HARNESS_TEST(reader_cannot_come_near_a_mutex_or_a_channel),
         HARNESS_TEST(forked_child_does_not_keep_a_region_whatever_its_mode),
         HARNESS_TEST(region_of_another_user_is_made_anew_in_its_place),

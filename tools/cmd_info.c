@@ -51,6 +51,7 @@ static void show_object(FILE *out, const leat_object_info *info) {
     show_users(out, info);
     line(out, "lifetime", info->persistent ? "persistent: stays until 'leat rm'"
          : info->in_use               ? "ends with its last user"
+         : info->abandoned            ? "stays until its next owner has been told that the last one died"
                                       : "over: its users were killed, 'leat gc' removes it");
 }
 

@@ -44,7 +44,8 @@ static const char *role(leat_peer peer) {
 }
 
 static const char *life(const leat_object_info *info) {
-    return info->damaged ? "damaged" : info->persistent ? "kept" : info->in_use ? "used" : "over";
+    return info->damaged ? "damaged" : info->persistent ? "kept" : info->in_use ? "used"
+           : info->abandoned ? "abandoned" : "over";
 }
 
 static const char *users(const leat_object_info *info, char text[32]) {
@@ -73,9 +74,9 @@ static void show_text(struct listing *listing, const leat_object_info *info, con
     struct figure user;
     char permissions[10];
     if (listing->count == 0)
-        printf("%-9s %-6s %12s %5s %-7s %-10s %-9s  %-7s %-8s %-9s %s\n", "KIND", "SCOPE", "SIZE", "USERS", "LIFE", "OWNER",
+        printf("%-9s %-6s %12s %5s %-9s %-10s %-9s  %-7s %-8s %-9s %s\n", "KIND", "SCOPE", "SIZE", "USERS", "LIFE", "OWNER",
                "ACCESS", "SENDER", "RECEIVER", "STATE", "NAME");
-    printf("%-9s %-6s %12llu %5s %-7s %-10s %-9s  %-7s %-8s %-9s %s\n", leat_kind_name(info->kind), scope_name(info->scope),
+    printf("%-9s %-6s %12llu %5s %-9s %-10s %-9s  %-7s %-8s %-9s %s\n", leat_kind_name(info->kind), scope_name(info->scope),
            (unsigned long long)info->size, users(info, count), life(info), figure_user(&user, info->owner),
            figure_permissions(permissions, info->permissions), channel == NULL ? "-" : role(channel->sender),
            channel == NULL ? "-" : role(channel->receiver), word != NULL ? word : "-", name_show(&name, info->name));

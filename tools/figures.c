@@ -124,6 +124,7 @@ json_t *json_of_object(const leat_object_info *info) {
     json_object_set_new(object, "permissions", json_string(permissions));
     json_object_set_new(object, "persistent", json_boolean(info->persistent));
     json_object_set_new(object, "in_use", json_boolean(info->in_use));
+    json_object_set_new(object, "abandoned", json_boolean(info->abandoned));
     json_object_set_new(object, "users", json_count(info->users));
     json_object_set_new(object, "damaged", json_boolean(info->damaged));
     return object;

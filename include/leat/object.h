@@ -57,6 +57,7 @@ typedef struct leat_object_info {
     bool persistent;      /* stays when its last user leaves; true for objects that other programs created */
     bool in_use;          /* some process holds a handle */
     bool damaged;         /* it carries leat's mark and a header that fails its checksum */
+    bool abandoned;       /* a mutex that nobody uses and that stays until an owner has been told that the last one died (leat/sync.h) */
     uint32_t users;       /* how many handles are open, in all processes; of those that come and go while they are counted, any number.
                              Counting ends after some thousand questions to the system: of more than some hundred handles, at least these */
     uint64_t device;      /* with inode: which file it is, as stat(2) and the system's lists of mappings and locks number it */

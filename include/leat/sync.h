@@ -11,8 +11,8 @@
  *     }
  *
  * Death. All of them survive the death of any user at any point. A mutex whose owner's process ended, or whose owner closed the handle,
- * goes to the next one who waits, who is told (LEAT_EOWNERDEAD); to the next one who opens it, if the process that ended was its
- * last user: such a mutex stays until then, also when it was to die with that user. Counts and signals are single
+ * goes to the next one who waits, who is told (LEAT_EOWNERDEAD); to the next one who opens it, if the process that ended was its last
+ * user. Such a mutex stays until an owner that was told of the death has unlocked it, also when it was to die with its last user. Counts and signals are single
  * words: never half changed, never given back by a death. A waiter looks by itself after 50 ms at first, then every 100 ms: that is
  * the longest that a death delays it.
  *
@@ -72,8 +72,7 @@ typedef struct leat_sync_options {
  * `open_descriptor` opens what is behind a descriptor that leat_sync_descriptor gave; the descriptor stays the caller's and may be closed.
  * `receive` takes one out of a connected unix socket, as leat_region_receive does, with the same errors. Of the options,
  * `interruptible` and `recursive` count. LEAT_EKIND when it is something else, LEAT_EACCES where this user may not open the file again
- * (`permissions` decide that), or there is no /proc. Such a handle is no user of a name: the name goes when those who opened by it have
- * gone. */
+ * (`permissions` decide that), or there is no /proc. Such a handle is a user like any other: the name goes with the last of them. */
 
 /* --- Mutex ------------------------------------------------------------------------------------------------------------ */
 
