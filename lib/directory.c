@@ -133,11 +133,9 @@ static bool is_passed_over(int result) {
     return result == LEAT_ENOENT || result == LEAT_EACCES || result == LEAT_EUNTRUSTED || result == LEAT_ENAME;
 }
 
-int leat_list(leat_scope scope, int (*visit)(const leat_object_info *info, void *context), void *context) {
+static int list(leat_scope scope, int (*visit)(const leat_object_info *info, void *context), void *context) {
     leat__file directory;
     struct names names;
-    if (visit == NULL)
-        return leat__fail(LEAT_EINVAL, 0, "visit is NULL");
     int result = read_names(scope, &directory, &names);
     for (size_t i = 0; result == LEAT_OK && i < names.count; i++) {
         leat_object_info info;
@@ -148,6 +146,16 @@ int leat_list(leat_scope scope, int (*visit)(const leat_object_info *info, void 
             result = LEAT_OK;
     }
     forget_names(directory, &names);
+    return result;
+}
+
+/* What the caller's function does may be a cancellation point: what is open here would be left. */
+int leat_list(leat_scope scope, int (*visit)(const leat_object_info *info, void *context), void *context) {
+    if (visit == NULL)
+        return leat__fail(LEAT_EINVAL, 0, "visit is NULL");
+    int cancel = leat__os_cancellation_hold();
+    int result = list(scope, visit, context);
+    leat__os_cancellation_release(cancel);
     return result;
 }
 
@@ -199,7 +207,7 @@ static int collect_garbage(leat__file directory, const struct entry *entry, leat
     return is_passed_over(result) ? LEAT_OK : result;
 }
 
-int leat_gc(leat_scope scope, void (*visit)(const leat_object_info *info, void *context), void *context) {
+static int collect_all(leat_scope scope, void (*visit)(const leat_object_info *info, void *context), void *context) {
     leat__file directory;
     struct names names;
     int result = read_names(scope, &directory, &names), first_failure = LEAT_OK;
@@ -217,6 +225,13 @@ int leat_gc(leat_scope scope, void (*visit)(const leat_object_info *info, void *
     }
     forget_names(directory, &names);
     return result == LEAT_OK ? first_failure : result;
+}
+
+int leat_gc(leat_scope scope, void (*visit)(const leat_object_info *info, void *context), void *context) {
+    int cancel = leat__os_cancellation_hold();
+    int result = collect_all(scope, visit, context);
+    leat__os_cancellation_release(cancel);
+    return result;
 }
 
 /* --- Unlink ---------------------------------------------------------------------------------------------------------- */

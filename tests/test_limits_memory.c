@@ -3,6 +3,7 @@
 #include "harness.h"
 
 #include <fcntl.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -154,6 +155,39 @@ static void a_cgroup_that_is_known_to_the_host_alone_is_found_at_the_root(void *
     end();
 }
 
+/* --- On a small stack ------------------------------------------------------------------------- */
+
+#define STACK_SIZE (32 << 10)
+
+static void *create_large(void *context) {
+    leat_region *region = NULL, *anonymous = NULL;
+    int *result = context;
+    *result = leat_region_create(&region, "large", 2 * MIB, NULL);
+    if (*result == LEAT_OK)
+        *result = leat_region_grow(region, 4 * MIB);
+    if (*result == LEAT_OK)
+        *result = leat_region_create(&anonymous, NULL, 2 * MIB, NULL);
+    leat_region_close(region);
+    leat_region_close(anonymous);
+    return NULL;
+}
+
+static void a_large_region_is_created_on_a_small_stack(void **state) {
+    (void)state;
+    pthread_t thread;
+    pthread_attr_t attributes;
+    int result = 1;
+    if (HARNESS_SANITIZED)
+        skip();
+    assert_int_equal(pthread_attr_init(&attributes), 0);
+    if (pthread_attr_setstacksize(&attributes, STACK_SIZE) != 0)
+        skip();
+    assert_int_equal(pthread_create(&thread, &attributes, create_large, &result), 0);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    pthread_attr_destroy(&attributes);
+    assert_int_equal(result, LEAT_OK);
+}
+
 /* --- Real ------------------------------------------------------------------------------------- */
 
 /* Should it not be refused, this process is the one to be killed. */
@@ -281,6 +315,7 @@ int main(void) {
         HARNESS_TEST(a_cgroup_of_the_second_generation_sets_a_limit),
         HARNESS_TEST(a_cgroup_of_the_first_generation_sets_a_limit),
         HARNESS_TEST(a_cgroup_that_is_known_to_the_host_alone_is_found_at_the_root),
+        HARNESS_TEST(a_large_region_is_created_on_a_small_stack),
         HARNESS_TEST(an_anonymous_region_beyond_the_memory_is_refused),
         HARNESS_TEST(a_file_system_that_promises_more_than_the_memory_is_not_believed),
         HARNESS_TEST(a_memory_cgroup_refuses_and_does_not_kill),

@@ -285,7 +285,7 @@ static int map_into_other(leat__file file, bool writable, struct leat__remote_vi
         result = leat__session_confirm(&errand.session, result);
         errand_end(&errand);
     }
-    close(unlocked);
+    leat__os_file_close(unlocked);
     return result;
 }
 

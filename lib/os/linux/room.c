@@ -4,6 +4,9 @@
  * Nothing that could be had is refused: what the machine or a memory cgroup could free at most counts as free, all of its
  * file cache and all swap. What lies between that and what the kernel frees in fact still ends in the OOM killer, as does
  * what several processes reserve at the same moment. What cannot be read sets no limit.
+ *
+ * The thread cannot be cancelled here, and needs no more than some KiB of its stack: files are read
+ * line by line, and there is one buffer for the path of the directory that is looked at.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -13,10 +16,12 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "lib/os/linux/calls.h"
 #include "lib/os/linux/space.h"
 
 #define UNLIMITED (UINT64_C(1) << 60) /* what is above is a way of saying so */
 #define INDEX_SHARE 512               /* of each page the kernel needs so much more, to find it: 576 bytes for 64 */
+#define PATH_SIZE 4300
 
 /* The least that was found, and where. */
 struct room {
@@ -24,6 +29,8 @@ struct room {
     uint64_t wanted, bytes; /* UINT64_MAX: enough everywhere */
     char *figures;
     size_t figures_size;
+    char path[PATH_SIZE]; /* of the group that is looked at; behind it, for a moment, a file's name */
+    size_t length;
 };
 
 /* One generation of control groups: what its files are called. */
@@ -54,20 +61,34 @@ static const struct generation second = {"memory.max",
 
 /* --- Reading ---------------------------------------------------------------------------------- */
 
-static bool read_text(const char *directory, const char *name, char *text, size_t size) {
-    char path[4400];
-    size_t length = 0;
-    ssize_t got = -1;
-    if ((size_t)snprintf(path, sizeof path, "%s/%s", directory, name) >= sizeof path)
-        return false;
-    int file = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-    if (file < 0)
-        return false;
-    while (length < size - 1 && ((got = read(file, text + length, size - 1 - length)) > 0 || (got < 0 && errno == EINTR)))
-        length += got > 0 ? (size_t)got : 0;
-    close(file);
-    text[length] = 0;
-    return got >= 0;
+/* A file that is read line by line. */
+struct lines {
+    FILE *stream;
+    char *text; /* the line, without its end */
+    size_t size;
+};
+
+static bool lines_open(struct lines *lines, const char *path) {
+    int file = leat__linux_open_plain(AT_FDCWD, path, O_RDONLY | O_NOCTTY);
+    *lines = (struct lines){.stream = file >= 0 ? fdopen(file, "r") : NULL};
+    if (lines->stream == NULL && file >= 0)
+        leat__linux_close(file);
+    return lines->stream != NULL;
+}
+
+static bool lines_next(struct lines *lines) {
+    ssize_t length = getline(&lines->text, &lines->size, lines->stream);
+    if (length > 0 && lines->text[length - 1] == '\n')
+        lines->text[length - 1] = 0;
+    return length > 0;
+}
+
+/* False when reading has failed. */
+static bool lines_close(struct lines *lines) {
+    bool whole = ferror(lines->stream) == 0;
+    fclose(lines->stream);
+    free(lines->text);
+    return whole;
 }
 
 static bool parse(const char *text, uint64_t *value) {
@@ -77,21 +98,52 @@ static bool parse(const char *text, uint64_t *value) {
     return *value == UINT64_MAX || (end != text && errno == 0);
 }
 
-static bool read_number(const char *directory, const char *name, uint64_t *value) {
-    char text[64];
-    return read_text(directory, name, text, sizeof text) && parse(text, value);
+/* Puts a file's name behind the directory in room->path; the caller takes it away again. */
+static bool set_file(struct room *room, const char *name) {
+    size_t rest = sizeof room->path - room->length;
+    return (size_t)snprintf(room->path + room->length, rest, "/%s", name) < rest;
 }
 
-/* The number behind a word at the start of a line; 0 when there is none. */
-static uint64_t line_of(const char *text, const char *word) {
+static bool lines_of(struct room *room, const char *name, struct lines *lines) {
+    bool opened = set_file(room, name) && lines_open(lines, room->path);
+    room->path[room->length] = 0;
+    return opened;
+}
+
+static bool read_number(struct room *room, const char *name, uint64_t *value) {
+    struct lines lines;
+    if (!lines_of(room, name, &lines))
+        return false;
+    bool found = lines_next(&lines) && parse(lines.text, value);
+    return lines_close(&lines) && found;
+}
+
+/* The number in a line that starts with the word. */
+static bool number_behind(const char *line, const char *word, uint64_t *value) {
     size_t length = strlen(word);
+    if (strncmp(line, word, length) != 0 || (line[length] != ' ' && line[length] != ':'))
+        return false;
+    line += length + 1;
+    return parse(line + strspn(line, " "), value);
+}
+
+/* The numbers behind words at the start of lines; 0 for those that there are not. The words end at NULL. */
+static bool read_words(struct room *room, const char *name, const char *const words[], uint64_t values[]) {
+    struct lines lines;
     uint64_t value;
-    for (const char *line = text; line != NULL; line = strchr(line, '\n')) {
-        line += line != text;
-        if (strncmp(line, word, length) == 0 && (line[length] == ' ' || line[length] == ':'))
-            return parse(line + length + 1 + strspn(line + length + 1, " "), &value) ? value : 0;
-    }
-    return 0;
+    for (size_t i = 0; words[i] != NULL; i++)
+        values[i] = 0;
+    if (!lines_of(room, name, &lines))
+        return false;
+    while (lines_next(&lines))
+        for (size_t i = 0; words[i] != NULL; i++)
+            if (number_behind(lines.text, words[i], &value))
+                values[i] = value;
+    return lines_close(&lines);
+}
+
+static void set_directory(struct room *room, const char *path) {
+    room->length = (size_t)snprintf(room->path, sizeof room->path, "%s", path);
 }
 
 static uint64_t difference(uint64_t more, uint64_t less) {
@@ -104,47 +156,59 @@ static uint64_t smaller(uint64_t one, uint64_t other) {
 
 /* --- The machine ------------------------------------------------------------------------------ */
 
+enum { FREE, ACTIVE, INACTIVE, KERNEL, SLAB, SWAP, MACHINE_WORDS };
+
+/* Of `proc`; leaves the group's path as it is. */
+static bool read_machine(const struct room *room, uint64_t values[MACHINE_WORDS]) {
+    static const char *const words[] = {"MemFree",      "Active(file)", "Inactive(file)",
+                                        "KReclaimable", "SReclaimable", "SwapFree"};
+    char path[300];
+    struct lines lines;
+    bool known = false;
+    memset(values, 0, MACHINE_WORDS * sizeof *values);
+    if ((size_t)snprintf(path, sizeof path, "%s/meminfo", room->proc) >= sizeof path ||
+        !lines_open(&lines, path))
+        return false;
+    while (lines_next(&lines))
+        for (size_t i = 0; i < MACHINE_WORDS; i++)
+            if (number_behind(lines.text, words[i], &values[i]))
+                known = known || i == FREE;
+    return lines_close(&lines) && known;
+}
+
 static uint64_t machine(const struct room *room, uint64_t *swap) {
-    static const char *const parts[] = {"MemFree", "Active(file)", "Inactive(file)"};
-    char text[8192];
-    uint64_t kernel, sum = 0;
+    uint64_t values[MACHINE_WORDS];
     *swap = UNLIMITED;
-    if (!read_text(room->proc, "meminfo", text, sizeof text) || strstr(text, "MemFree:") == NULL)
+    if (!read_machine(room, values))
         return UNLIMITED;
-    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
-        sum += line_of(text, parts[i]);
-    kernel = line_of(text, "KReclaimable");
-    sum += kernel != 0 ? kernel : line_of(text, "SReclaimable");
-    *swap = line_of(text, "SwapFree") * 1024;
-    return sum * 1024 + *swap;
+    uint64_t kernel = values[KERNEL] != 0 ? values[KERNEL] : values[SLAB];
+    *swap = values[SWAP] * 1024;
+    return (values[FREE] + values[ACTIVE] + values[INACTIVE] + kernel) * 1024 + *swap;
 }
 
 /* --- Control groups --------------------------------------------------------------------------- */
 
-static uint64_t sum_of(const char *text, const char *const words[3]) {
-    uint64_t sum = 0;
-    for (size_t i = 0; i < 3 && words[i] != NULL; i++)
-        sum += line_of(text, words[i]);
-    return sum;
-}
-
 /* What of it the group could free at most. */
-static uint64_t reclaimable(const struct generation *generation, const char *group, uint64_t used) {
-    char text[8192];
-    uint64_t kernel = 0;
-    if (!read_text(group, "memory.stat", text, sizeof text))
+static uint64_t reclaimable(struct room *room, const struct generation *generation, uint64_t used) {
+    const char *const freed[] = {generation->reclaimable[0], generation->reclaimable[1],
+                                 generation->reclaimable[2], NULL};
+    const char *const taken[] = {generation->accounted[0], generation->accounted[1],
+                                 generation->accounted[2], NULL};
+    uint64_t can_go[3] = {0}, counted[3] = {0}, kernel = 0;
+    if (!read_words(room, "memory.stat", freed, can_go) ||
+        !read_words(room, "memory.stat", taken, counted))
         return used;
-    if (generation->kernel != NULL)
-        (void)read_number(group, generation->kernel, &kernel);
-    uint64_t ahead = difference(used, sum_of(text, generation->accounted) + kernel);
-    return smaller(used, sum_of(text, generation->reclaimable) + kernel + ahead);
+    if (generation->kernel != NULL && !read_number(room, generation->kernel, &kernel))
+        kernel = 0;
+    uint64_t ahead = difference(used, counted[0] + counted[1] + counted[2] + kernel);
+    return smaller(used, can_go[0] + can_go[1] + can_go[2] + kernel + ahead);
 }
 
 /* With what the group may have swapped. */
-static uint64_t with_swap(const struct generation *generation, const char *group, uint64_t bytes, uint64_t freed,
+static uint64_t with_swap(struct room *room, const struct generation *generation, uint64_t bytes, uint64_t freed,
                           uint64_t swap) {
     uint64_t limit, used;
-    bool limited = read_number(group, generation->swap_limit, &limit) && read_number(group, generation->swap_used, &used);
+    bool limited = read_number(room, generation->swap_limit, &limit) && read_number(room, generation->swap_used, &used);
     if (!limited)
         return bytes + swap;
     if (generation->swap_includes_memory)
@@ -152,32 +216,34 @@ static uint64_t with_swap(const struct generation *generation, const char *group
     return bytes + smaller(swap, difference(limit, used));
 }
 
-static void look_at_group(struct room *room, const struct generation *generation, const char *group) {
+/* The group in room->path. */
+static void look_at_group(struct room *room, const struct generation *generation) {
     uint64_t limit, used, swap, need = room->wanted + room->wanted / INDEX_SHARE;
-    if (!read_number(group, generation->limit, &limit) || limit >= UNLIMITED ||
-        !read_number(group, generation->used, &used) || difference(limit, used) >= need)
+    if (!read_number(room, generation->limit, &limit) || limit >= UNLIMITED ||
+        !read_number(room, generation->used, &used) || difference(limit, used) >= need)
         return;
-    uint64_t freed = reclaimable(generation, group, used);
+    uint64_t freed = reclaimable(room, generation, used);
     (void)machine(room, &swap);
-    uint64_t bytes = with_swap(generation, group, difference(limit, used) + freed, freed, swap);
+    uint64_t bytes = with_swap(room, generation, difference(limit, used) + freed, freed, swap);
     if (bytes >= need || bytes >= room->bytes)
         return;
     room->bytes = bytes;
     snprintf(room->figures, room->figures_size, "%" PRIu64 " can be had in the memory cgroup %.200s (limit %" PRIu64
-             ", used %" PRIu64 ")", bytes, group + strlen(room->cgroups), limit, used);
+             ", used %" PRIu64 ")", bytes, room->path + strlen(room->cgroups), limit, used);
 }
 
 /* The group and all that it is in. In a container the path may be one that only the host sees: then the root of what is
  * mounted is this group. */
 static void look_at_groups(struct room *room, const struct generation *generation, const char *root, const char *path) {
-    char group[4200];
-    if ((size_t)snprintf(group, sizeof group, "%s%s%s", room->cgroups, root, path) >= sizeof group)
+    int length = snprintf(room->path, sizeof room->path, "%s%s%s", room->cgroups, root, path);
+    if ((size_t)length >= sizeof room->path)
         return;
     size_t shortest = strlen(room->cgroups) + strlen(root);
-    for (char *slash = group + strlen(group); slash != NULL && (size_t)(slash - group) >= shortest;
-         slash = strrchr(group, '/')) {
+    for (char *slash = room->path + length; slash != NULL && (size_t)(slash - room->path) >= shortest;
+         slash = strrchr(room->path, '/')) {
         *slash = 0;
-        look_at_group(room, generation, group);
+        room->length = (size_t)(slash - room->path);
+        look_at_group(room, generation);
     }
 }
 
@@ -191,7 +257,7 @@ static bool has_memory(const char *controllers) {
     return false;
 }
 
-/* A line of /proc/self/cgroup: NUMBER:CONTROLLERS:PATH. */
+/* A line of /proc/<thread>/cgroup: NUMBER:CONTROLLERS:PATH. */
 static void look_at_line(struct room *room, char *line) {
     char *controllers = strchr(line, ':'), *path = controllers == NULL ? NULL : strchr(controllers + 1, ':');
     if (path == NULL)
@@ -208,17 +274,37 @@ static void look_at_line(struct room *room, char *line) {
     look_at_groups(room, &second, "/unified", path);
 }
 
-bool leat__linux_has_room(const struct leat__linux_sources *sources, uint64_t wanted, char *figures, size_t size) {
-    char text[8192], *rest = NULL;
+/* The thread's own: of a process whose first thread has ended, "self" shows none. */
+static bool open_groups(struct room *room, struct lines *lines) {
+    set_directory(room, room->proc);
+    return lines_of(room, "thread-self/cgroup", lines) || lines_of(room, "self/cgroup", lines);
+}
+
+static bool has_room(struct room *room, uint64_t free) {
+    struct lines lines;
     uint64_t swap;
-    struct room room = {sources->proc, sources->cgroups, wanted, UINT64_MAX, figures, size};
-    uint64_t bytes = sources->free >= wanted ? wanted : machine(&room, &swap);
-    if (bytes < wanted) {
-        room.bytes = bytes;
-        snprintf(figures, size, "%" PRIu64 " of memory and swap can be had", bytes);
+    uint64_t bytes = free >= room->wanted ? room->wanted : machine(room, &swap);
+    if (bytes < room->wanted) {
+        room->bytes = bytes;
+        snprintf(room->figures, room->figures_size, "%" PRIu64 " of memory and swap can be had", bytes);
     }
-    if (read_text(room.proc, "self/cgroup", text, sizeof text))
-        for (char *line = strtok_r(text, "\n", &rest); line != NULL; line = strtok_r(NULL, "\n", &rest))
-            look_at_line(&room, line);
-    return room.bytes == UINT64_MAX;
+    if (open_groups(room, &lines)) {
+        while (lines_next(&lines))
+            look_at_line(room, lines.text);
+        (void)lines_close(&lines);
+    }
+    return room->bytes == UINT64_MAX;
+}
+
+bool leat__linux_has_room(const struct leat__linux_sources *sources, uint64_t wanted, char *figures, size_t size) {
+    struct room room = {.proc = sources->proc,
+                        .cgroups = sources->cgroups,
+                        .wanted = wanted,
+                        .bytes = UINT64_MAX,
+                        .figures = figures,
+                        .figures_size = size};
+    int cancel = leat__os_cancellation_hold();
+    bool has = has_room(&room, sources->free);
+    leat__os_cancellation_release(cancel);
+    return has;
 }
