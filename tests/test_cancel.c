@@ -1,7 +1,7 @@
 /* test_cancel.c - threads that are cancelled where they call the library: with a cancellation pending before each public function
  * that makes system calls, and at random moments while objects are opened, grown, shared, listed, removed and closed. Afterwards
  * no descriptor, name, lock or mapping is left, and other threads open, close and fork. */
-#include "harness.h"
+#include "remote_target.h"
 
 #include <dirent.h>
 #include <pthread.h>
@@ -60,8 +60,12 @@ static struct {
     leat_semaphore *made_semaphore;
     leat_doorbell *bell, *made_bell;
     int sockets[2], descriptor;
-    char path[300];
+    char path[300], large_path[300];
+    pid_t target;
+    uint64_t address; /* where the region is mapped there */
 } with;
+
+#define LARGE (UINT64_C(2) << 20) /* what is as large is compared with the memory that there is */
 
 /* Not used for the waits that docs call cancellation points. */
 #define CALLS(X)                                                                                                       \
@@ -76,6 +80,13 @@ static struct {
     X(leat_region_send(with.region, LEAT_READ_WRITE, with.sockets[0], LEAT_NOW))                                       \
     X(leat_region_receive(&with.made, with.sockets[1], 0, NULL, LEAT_NOW))                                             \
     X(leat_region_grow(with.region, 20000))                                                                            \
+    X(leat_region_create(&with.made, "made", LARGE, NULL))                                                             \
+    X(leat_region_create(&with.made, NULL, LARGE, NULL))                                                               \
+    X(leat_region_file(&with.made, with.large_path, LEAT_OPEN_OR_CREATE, LARGE, NULL))                                 \
+    X(leat_sender_open(&with.made_sender, "made", &(leat_channel_options){.capacity = LARGE}))                         \
+    X(leat_region_grow(with.region, LARGE))                                                                            \
+    X(leat_region_map_into(with.region, with.target, &with.address))                                                   \
+    X(leat_region_unmap_from(with.target, with.address))                                                               \
     X(leat_region_refresh(with.region))                                                                                \
     X(leat_region_flush(with.region, 0, 0, LEAT_FLUSH_DURABLE))                                                        \
     X(leat_region_type(with.region, &(leat_type){0}))                                                                  \
@@ -107,6 +118,7 @@ static struct {
 static int visit(const leat_object_info *info, void *context) {
     (void)info;
     (void)context;
+    pthread_testcancel(); /* as printf is */
     return 0;
 }
 
@@ -160,6 +172,8 @@ static void *call_while_cancelled(void *context) {
 static void prepare(void) {
     leat_region *region;
     snprintf(with.path, sizeof with.path, "%s/file", harness_directory());
+    snprintf(with.large_path, sizeof with.large_path, "%s/large", harness_directory());
+    with.target = target_pausing();
     assert_ok(leat_region_create(&with.region, "region", 4096, NULL));
     assert_ok(leat_region_descriptor(with.region, LEAT_READ_WRITE, false, &with.descriptor));
     assert_ok(leat_receiver_open(&with.receiver, "channel", NULL));
@@ -181,6 +195,9 @@ static void finish(void) {
     close(with.sockets[1]);
     close(with.descriptor);
     unlink(with.path);
+    unlink(with.large_path);
+    (void)!leat_unlink("removed", LEAT_LOCAL);
+    harness_kill(with.target);
 }
 
 static void pending_cancellation_is_acted_on_in_no_call(void **state) {
@@ -231,6 +248,65 @@ static void handles_are_closed_whole_though_a_cancellation_is_pending(void **sta
     pthread_join(thread, NULL);
     assert_int_equal(atomic_load(&returned), 0);
     expect_all_well();
+    assert_int_equal(harness_names_left(), 0);
+}
+
+/* --- While it waits for a socket -------------------------------------------------------------- */
+
+#define TRANSFERS(X)                                                                               \
+    X(leat_region_receive(&with.made, with.sockets[1], 0, NULL, LEAT_FOREVER))                     \
+    X(leat_mutex_receive(&with.made_mutex, with.sockets[1], NULL, LEAT_FOREVER))                   \
+    X(leat_event_receive(&with.made_event, with.sockets[1], NULL, LEAT_FOREVER))                   \
+    X(leat_semaphore_receive(&with.made_semaphore, with.sockets[1], NULL, LEAT_FOREVER))           \
+    X(leat_region_send(with.region, LEAT_READ_WRITE, with.sockets[0], LEAT_FOREVER))               \
+    X(leat_sync_send(leat_mutex_waitable(with.mutex), with.sockets[0], LEAT_FOREVER))
+
+/* Until it fails, as it does when the other end is closed, or is cancelled. */
+static void *transfer_for_ever(void *context) {
+    struct pending *pending = context;
+    unsigned at = 0;
+    int result = LEAT_OK;
+    while (result == LEAT_OK) {
+        at = 0;
+        result = NO_CALL;
+#define CASE(call)                                                                                 \
+    if (at++ == pending->number) {                                                                 \
+        pending->text = #call;                                                                     \
+        result = call;                                                                             \
+    }
+        TRANSFERS(CASE)
+#undef CASE
+    }
+    atomic_store(&returned, result);
+    return NULL;
+}
+
+static void transfer_without_a_deadline_is_cancelled(void **state) {
+    (void)state;
+    void *end;
+    prepare();
+    for (unsigned number = 0;; number++) {
+        struct pending pending = {.number = number};
+        pthread_t thread;
+        close(with.sockets[0]);
+        close(with.sockets[1]);
+        assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, with.sockets), 0);
+        atomic_store(&returned, 1);
+        int before = count_descriptors();
+        assert_int_equal(pthread_create(&thread, NULL, transfer_for_ever, &pending), 0);
+        usleep(150000); /* until it waits, mostly */
+        pthread_cancel(thread);
+        assert_int_equal(pthread_join(thread, &end), 0);
+        if (atomic_load(&returned) == NO_CALL)
+            break;
+        if (end != PTHREAD_CANCELED)
+            harness_fail("%s gives %s", pending.text, leat_error_name(atomic_load(&returned)));
+        int after = count_descriptors();
+        if (after != before)
+            harness_fail("%d descriptors more after %s", after - before, pending.text);
+        expect_all_well();
+    }
+    finish();
     assert_int_equal(harness_names_left(), 0);
 }
 
@@ -362,6 +438,7 @@ static void cancellation_at_random_moments_leaves_nothing(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         HARNESS_TEST_WITHIN(pending_cancellation_is_acted_on_in_no_call, 60),
+        HARNESS_TEST_WITHIN(transfer_without_a_deadline_is_cancelled, 60),
         HARNESS_TEST(handles_are_closed_whole_though_a_cancellation_is_pending),
         HARNESS_TEST_WITHIN(cancellation_at_random_moments_leaves_nothing, 240),
     };

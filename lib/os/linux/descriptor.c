@@ -171,27 +171,36 @@ static int check_socket(int descriptor) {
     return LEAT_OK;
 }
 
-static int wait_for(int descriptor, short events, uint64_t deadline_ns) {
+#define SLICE_NS UINT64_C(100000000) /* a cancelled thread sleeps no longer */
+
+static void close_given(void *given) {
+    leat__os_file_close(*(leat__file *)given);
+}
+
+/* Sleeps for at most a slice. The thread can be cancelled behind it, and then closes *given. */
+static int wait_for(int descriptor, short events, uint64_t deadline_ns, leat__file *given) {
     if (deadline_ns == LEAT_NOW)
         return LEAT_EAGAIN;
     uint64_t now = leat__os_now();
     if (now >= deadline_ns)
         return LEAT_ETIMEDOUT;
     uint64_t rest = deadline_ns - now;
-    struct timespec limit = leat__timespec_of(rest);
+    struct timespec limit = leat__timespec_of(rest < SLICE_NS ? rest : SLICE_NS);
     struct pollfd wait = {.fd = descriptor, .events = events};
-    if (leat__linux_poll(&wait, 1, deadline_ns == LEAT_FOREVER ? NULL : &limit) < 0 && errno != EINTR)
+    if (leat__linux_poll(&wait, 1, &limit) < 0 && errno != EINTR)
         return leat__fail_system(errno, "cannot wait for the socket");
+    leat__os_cancellation_point(close_given, given);
     return LEAT_OK;
 }
 
 /* What an error of the socket means; LEAT_OK: try again. */
-static int after_error(int error, int descriptor, short events, uint64_t deadline_ns) {
+static int after_error(int error, int descriptor, short events, uint64_t deadline_ns,
+                       leat__file *given) {
     switch (error) {
     case EINTR:
         return LEAT_OK;
     case EAGAIN:
-        return wait_for(descriptor, events, deadline_ns);
+        return wait_for(descriptor, events, deadline_ns, given);
     case EPIPE:
     case ECONNRESET:
     case ECONNREFUSED:
@@ -223,7 +232,7 @@ int leat__os_descriptor_send(int socket, int descriptor, uint64_t deadline_ns) {
     while (result == LEAT_OK) {
         if (leat__linux_sendmsg(socket, &message, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0)
             return LEAT_OK;
-        result = after_error(errno, socket, POLLOUT, deadline_ns);
+        result = after_error(errno, socket, POLLOUT, deadline_ns, &descriptor);
     }
     return result;
 }
@@ -266,6 +275,7 @@ static int examine(ssize_t got, struct msghdr *message, int *descriptor) {
 }
 
 int leat__os_descriptor_receive(int socket, int *descriptor, uint64_t deadline_ns) {
+    leat__file none = LEAT__NO_FILE;
     int result = check_socket(socket);
     while (result == LEAT_OK) {
         union {
@@ -279,7 +289,7 @@ int leat__os_descriptor_receive(int socket, int *descriptor, uint64_t deadline_n
         ssize_t got = leat__linux_recvmsg(socket, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
         if (got >= 0)
             return examine(got, &message, descriptor);
-        result = after_error(errno, socket, POLLIN, deadline_ns);
+        result = after_error(errno, socket, POLLIN, deadline_ns, &none);
     }
     return result;
 }
