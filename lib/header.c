@@ -20,7 +20,7 @@ static uint64_t checksum_of(const struct leat__header *header) {
 
 int leat__header_write(leat__file file, leat_kind kind, const uint64_t parameters[6]) {
     struct leat__file_status status;
-    int result = leat__os_file_status(file, &status);
+    int result = leat__os_file_status_plain(file, &status);
     if (result != LEAT_OK)
         return result;
     struct leat__header header = {

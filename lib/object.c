@@ -44,7 +44,7 @@ static int look_at(leat__file file, leat_scope scope,
     struct leat__file_status status;
     struct leat__header header = {0};
     leat_kind kind;
-    int result = leat__os_file_status(file, &status);
+    int result = leat__os_file_status_plain(file, &status);
     if (result == LEAT_OK)
         result = leat__object_check_file(&status, scope);
     if (result == LEAT_OK)
@@ -211,7 +211,7 @@ static int renew(struct leat__object *object, const struct leat__object_request 
 /* All places are taken: nobody else is there. TRY_AGAIN: its name is free. */
 static int heal_stale(struct leat__object *object, const struct leat__object_request *request) {
     struct leat__file_status status;
-    int result = leat__os_file_status(object->resource.file, &status); /* again: it may have lost its name before we had the locks */
+    int result = leat__os_file_status_plain(object->resource.file, &status); /* again: it may have lost its name before we had the locks */
     if (result != LEAT_OK || !status.linked)
         return result == LEAT_OK ? TRY_AGAIN : result;
     enum leat__answer kept = is_kept(object->resource.file, &status, false);
@@ -269,7 +269,7 @@ static int check_settled(struct leat__object *object, const struct leat__object_
 static int confirm(const struct leat__object *object, const struct leat__object_request *request) {
     struct leat__file_status status;
     struct leat__header header = {0};
-    int result = leat__os_file_status(object->resource.file, &status);
+    int result = leat__os_file_status_plain(object->resource.file, &status);
     if (result != LEAT_OK || !status.linked)
         return result == LEAT_OK ? TRY_AGAIN : result;
     result = leat__header_read_as(object->resource.file, &status, request->kind, &header);
@@ -311,7 +311,7 @@ static void remove_if_last(struct leat__object *object) {
     if (!object->writable)
         (void)leat__object_heal(object->directory, object->file_name, &healed);
     else if (leat__os_lock_all(file) == LEAT_OK) {
-        if (leat__os_file_status(file, &status) == LEAT_OK &&
+        if (leat__os_file_status_plain(file, &status) == LEAT_OK &&
             is_kept(file, &status, true) == LEAT__NO)
             (void)leat__os_file_remove(object->directory, object->file_name, file);
         leat__os_unlock_all(file);
@@ -396,7 +396,7 @@ static int make_file(struct leat__object *object, const struct leat__object_requ
 static int publish(struct leat__object *object, const struct leat__object_request *request, leat__file file) {
     struct leat__file_status status;
     leat_kind kind;
-    int result = leat__os_file_status(file, &status);
+    int result = leat__os_file_status_plain(file, &status);
     if (result == LEAT_OK)
         result = leat__header_read(file, &status, &kind, &object->header);
     if (result != LEAT_OK)

@@ -106,9 +106,6 @@ leat__file leat__os_directory_share(leat__file directory);
 /* Calls visit with each name in the directory until it returns non-zero; returns that, 0, or an error. */
 int leat__os_directory_list(leat__file directory, int (*visit)(const char *file_name, void *context), void *context);
 
-/* The path of the scope's directory, for messages. */
-void leat__os_directory_path(leat_scope scope, char *path, size_t size);
-
 /* Creates a file that has no name yet, with exactly these permissions and this size, its memory reserved and zero.
  * LEAT_ENOSPC with the figures when that much cannot be had. */
 int leat__os_file_create(leat__file directory, uint32_t permissions, bool temporary, uint64_t size, leat__file *file);
@@ -164,7 +161,8 @@ int leat__os_descriptor_give(leat__file file, bool writable, bool inherited, boo
 /* Opens the file again, or LEAT__NO_FILE. What it locks is its own. */
 leat__file leat__os_file_reopen(leat__file file, bool writable);
 
-/* A descriptor over a unix socket, with one byte. Codes as leat_region_send and leat_region_receive. */
+/* A descriptor over a unix socket, with one byte. Codes as leat_region_send and leat_region_receive.
+ * The thread can be cancelled while it waits; then the descriptor that was to be sent is closed. */
 int leat__os_descriptor_send(int socket, int descriptor, uint64_t deadline_ns);
 int leat__os_descriptor_receive(int socket, int *descriptor, uint64_t deadline_ns);
 
@@ -186,7 +184,10 @@ int leat__os_file_open_own(leat__file directory, const char *file_name, leat__fi
 int leat__os_name_status(leat__file directory, const char *file_name, struct leat__file_status *status);
 
 void leat__os_file_close(leat__file file);
+
+/* The second leaves `temporary` false: it is for callers that know it, or need not. */
 int leat__os_file_status(leat__file file, struct leat__file_status *status);
+int leat__os_file_status_plain(leat__file file, struct leat__file_status *status);
 
 /* Removes the name if it still belongs to this file; LEAT_OK also when it no longer does. Needs no further descriptor. */
 int leat__os_file_remove(leat__file directory, const char *file_name, leat__file file);
@@ -451,7 +452,7 @@ int leat__os_cancellation_hold(void);
 void leat__os_cancellation_release(int before);
 
 /* If the thread was cancelled: runs leave(context), and ends it. Nothing else in lib/os is a cancellation
- * point but leat__os_watch_wait. */
+ * point but leat__os_watch_wait, and the two that wait for a socket (leat__os_descriptor_send). */
 void leat__os_cancellation_point(void (*leave)(void *context), void *context);
 
 #endif

@@ -28,7 +28,7 @@ static int take_use(leat__file file, const leat_region_options *options) {
 /* What an existing file must be. */
 static int examine(leat__file file, const leat_region_options *options, uint64_t *size) {
     struct leat__file_status status;
-    int result = leat__os_file_status(file, &status);
+    int result = leat__os_file_status_plain(file, &status);
     if (result != LEAT_OK)
         return result;
     *size = status.size;

@@ -17,7 +17,7 @@ static uint64_t visible(const leat_region *region, uint64_t size) {
 
 static int file_size(const leat_region *region, uint64_t *size) {
     struct leat__file_status status;
-    int result = leat__os_file_status(region->object.resource.file, &status);
+    int result = leat__os_file_status_plain(region->object.resource.file, &status);
     if (result == LEAT_OK)
         *size = status.size;
     return result;

@@ -165,6 +165,57 @@ static void leat_dir_without_meaning_is_refused(void **state) {
     assert_int_equal(harness_names_left(), 0);
 }
 
+static void expect_detail(const char *words) {
+    if (strstr(leat_error_detail(), words) == NULL)
+        harness_fail("the detail lacks '%s': %s", words, leat_error_detail());
+}
+
+/* Longer than a message; the system's limit for one part is 255 bytes. */
+static void leat_dir_that_is_long_is_explained_by_its_cause(void **state) {
+    (void)state;
+    leat_region *region;
+    char path[2000];
+    size_t length = (size_t)snprintf(path, sizeof path, "%s/", harness_directory());
+    memset(path + length, 'a', 256);
+    path[length + 256] = 0;
+    assert_int_equal(setenv("LEAT_DIR", path, 1), 0);
+    expect_everywhere(LEAT_EINVAL);
+    expect_detail("LEAT_DIR");
+    for (size_t at = length; at < 1500; at++)
+        path[at] = at % 100 == 99 ? '/' : 'a';
+    path[1500] = 0;
+    assert_int_equal(setenv("LEAT_DIR", path, 1), 0);
+    assert_leat(leat_region_create(&region, "x", 100, NULL), LEAT_ESYSTEM);
+    expect_detail("is missing");
+    expect_detail("LEAT_DIR");
+    assert_int_equal(setenv("LEAT_DIR", harness_directory(), 1), 0);
+}
+
+/* Not there yet, it is as one without the slash: nothing is alive there, and the first user makes it. */
+static void leat_dir_with_slashes_behind_it_is_made_by_its_first_user(void **state) {
+    (void)state;
+    static const char *const endings[] = {"", "/", "//"};
+    char path[200];
+    leat_region *region;
+    leat_object_info info;
+    for (size_t i = 0; i < sizeof endings / sizeof endings[0]; i++) {
+        snprintf(path, sizeof path, "%s/later%s", harness_directory(), endings[i]);
+        assert_int_equal(setenv("LEAT_DIR", path, 1), 0);
+        assert_leat(leat_region_open(&region, "x", 0, NULL), LEAT_ENOENT);
+        assert_leat(leat_stat("x", LEAT_LOCAL, &info), LEAT_ENOENT);
+        assert_leat(leat_unlink("x", LEAT_LOCAL), LEAT_ENOENT);
+        assert_ok(leat_gc(LEAT_LOCAL, NULL, NULL));
+        assert_ok(leat_region_create(&region, "x", 100, NULL));
+        leat_region_close(region);
+        assert_int_equal(rmdir(path), 0);
+    }
+    snprintf(path, sizeof path, "%s/no-parent/directory/", harness_directory());
+    assert_int_equal(setenv("LEAT_DIR", path, 1), 0);
+    expect_everywhere(LEAT_ESYSTEM);
+    expect_detail("no-parent is missing");
+    assert_int_equal(setenv("LEAT_DIR", harness_directory(), 1), 0);
+}
+
 static int no_visit(const leat_object_info *info, void *context) {
     (void)context;
     harness_fail("%s is listed", info->name);
@@ -502,6 +553,8 @@ int main(void) {
         HARNESS_TEST(directory_of_ones_own_that_lacks_bits_is_repaired),
         HARNESS_TEST(directory_open_to_others_is_refused_and_not_changed),
         HARNESS_TEST(leat_dir_without_meaning_is_refused),
+        HARNESS_TEST(leat_dir_that_is_long_is_explained_by_its_cause),
+        HARNESS_TEST(leat_dir_with_slashes_behind_it_is_made_by_its_first_user),
         HARNESS_TEST(scope_without_meaning_is_refused_everywhere),
         HARNESS_TEST(leat_dir_may_change_between_open_and_close),
         HARNESS_TEST(effective_user_may_change_between_open_and_close),

@@ -692,6 +692,50 @@ static void root_of_a_user_namespace_has_the_directory_of_its_outer_user(void **
     expect_own_directory(be_root_of_a_namespace, NULL);
 }
 
+#define UNMAPPED 65534 /* the number of all users that a namespace does not map */
+
+static int be_nobody_of_a_namespace(void *context) {
+    char own[200];
+    leat_region *region;
+    leat_object_info info;
+    become(OWNER);
+    prctl(PR_SET_DUMPABLE, 1);
+    if (unshare(CLONE_NEWUSER) != 0 || geteuid() != UNMAPPED)
+        return 77;
+    unsetenv("LEAT_DIR");
+    assert_leat(leat_region_create(&region, NAME, 4096, NULL), LEAT_EACCES);
+    assert_non_null(strstr(leat_error_detail(), "LEAT_DIR"));
+    assert_leat(leat_stat(NAME, LEAT_LOCAL, &info), LEAT_EACCES);
+    assert_leat(leat_gc(LEAT_LOCAL, NULL, NULL), LEAT_EACCES);
+    snprintf(own, sizeof own, "%s/own", (const char *)context); /* the remedy */
+    setenv("LEAT_DIR", own, 1);
+    assert_ok(leat_region_create(&region, NAME, 4096, NULL));
+    leat_region_close(region);
+    return 0;
+}
+
+static void user_without_a_number_outside_of_its_namespace_is_not_taken_for_another(void **state) {
+    (void)state;
+    need_root();
+    struct stat status;
+    char parent[100], own[110], others[64];
+    snprintf(others, sizeof others, "/dev/shm/leat-%d", UNMAPPED);
+    if (lstat(others, &status) == 0)
+        skip(); /* that user has one */
+    snprintf(parent, sizeof parent, "/dev/shm/%s", harness_global("parent"));
+    snprintf(own, sizeof own, "%s/own", parent);
+    assert_int_equal(mkdir(parent, 0700), 0);
+    assert_int_equal(chown(parent, users[OWNER].user, users[OWNER].group), 0);
+    int ended = harness_wait(harness_spawn(be_nobody_of_a_namespace, parent));
+    bool taken = rmdir(others) == 0;
+    (void)rmdir(own);
+    assert_int_equal(rmdir(parent), 0);
+    if (WIFEXITED(ended) && WEXITSTATUS(ended) == 77)
+        skip();
+    assert_int_equal(ended, 0);
+    assert_false(taken);
+}
+
 static void user_under_fakeroot_has_its_own_directory(void **state) {
     (void)state;
     if (HARNESS_SANITIZED)
@@ -715,6 +759,7 @@ int main(int count, char **arguments) {
         HARNESS_TEST(region_of_another_user_is_made_anew_in_its_place),
         HARNESS_TEST(region_that_its_owner_may_not_write_has_a_type),
         HARNESS_TEST(root_of_a_user_namespace_has_the_directory_of_its_outer_user),
+        HARNESS_TEST(user_without_a_number_outside_of_its_namespace_is_not_taken_for_another),
         HARNESS_TEST(user_under_fakeroot_has_its_own_directory),
     };
     if (count == 2 && strcmp(arguments[1], "markdown") == 0)

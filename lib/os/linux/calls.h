@@ -41,6 +41,12 @@ int leat__linux_open_plain(int directory, const char *path, int flags);
 /* Moves a descriptor above the standard streams. Takes and returns errors too. */
 int leat__linux_raise(int descriptor);
 
+/* The path of an entry of the calling thread's in /proc, and that of a descriptor: both also where
+ * the process's first thread has ended. They return `path`. */
+#define LEAT__PROC_PATH 64
+const char *leat__linux_proc(char path[LEAT__PROC_PATH], const char *entry);
+const char *leat__linux_proc_descriptor(char path[LEAT__PROC_PATH], int descriptor);
+
 /* Whether a descriptor was on the list; it is no more. */
 bool leat__linux_disown(int descriptor);
 

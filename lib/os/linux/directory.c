@@ -1,4 +1,4 @@
-/* lib/os/linux/directory.c - the directories of the two scopes, and who this user is.
+/* lib/os/linux/directory.c - the directories of the two scopes, and which user this is.
  *
  * Users are known by the kernel's numbers, whatever is preloaded (fakeroot); the local directory is named after the number that
  * the user has outside of its user namespace, so that "root" of a namespace never takes what belongs to root.
@@ -34,43 +34,71 @@ uint32_t leat__os_process(void) {
     return (uint32_t)getpid();
 }
 
-/* The number that the user has outside of its user namespace; the same where that cannot be known. */
-static uint32_t outer_user(uint32_t user) {
-    char map[PATH_SIZE];
-    int file = leat__linux_open_plain(AT_FDCWD, "/proc/self/uid_map", O_RDONLY), read = 0;
-    ssize_t size = file >= 0 ? leat__linux_read(file, map, sizeof map - 1) : 0;
+/* The map of a user namespace: LEAT__YES and the number outside, LEAT__NO: this number has none. */
+static enum leat__answer look_up(FILE *map, uint32_t user, uint32_t *outer) {
     unsigned long inside, outside, count;
-    if (file >= 0)
-        leat__linux_close(file);
-    map[size > 0 ? size : 0] = 0;
-    for (const char *line = map; sscanf(line, "%lu %lu %lu%n", &inside, &outside, &count, &read) == 3; line += read)
-        if (user >= inside && user - inside < count)
-            return (uint32_t)(user - inside + outside);
-    return user;
+    while (fscanf(map, "%lu %lu %lu", &inside, &outside, &count) == 3)
+        if (user >= inside && user - inside < count) {
+            *outer = (uint32_t)(user - inside + outside);
+            return LEAT__YES;
+        }
+    return ferror(map) != 0 ? LEAT__UNKNOWN : LEAT__NO;
 }
 
-/* Asked for once in each namespace and for each user: reading the map takes some microseconds. */
-static uint32_t known_outer_user(void) {
+/* The number that the user has outside of its user namespace; the same where there are no such
+ * namespaces, or no /proc to ask. A user whom the namespace does not map has the number of all such
+ * users in it, which outside is somebody else's. LEAT__UNKNOWN, and errno. */
+static enum leat__answer outer_user(uint32_t user, uint32_t *outer) {
+    char path[LEAT__PROC_PATH];
+    int file = leat__linux_open_plain(AT_FDCWD, leat__linux_proc(path, "uid_map"), O_RDONLY);
+    if (file < 0 && errno == ENOENT) {
+        *outer = user;
+        return LEAT__YES;
+    }
+    FILE *map = file >= 0 ? fdopen(file, "r") : NULL;
+    if (map == NULL) {
+        int error = errno;
+        if (file >= 0)
+            leat__linux_close(file);
+        errno = error;
+        return LEAT__UNKNOWN;
+    }
+    enum leat__answer mapped = look_up(map, user, outer);
+    int error = errno;
+    fclose(map);
+    errno = error;
+    return mapped;
+}
+
+/* Asked for once in each namespace and for each user: reading the map takes some microseconds. A
+ * map can still be written: that there is none is not remembered. */
+static enum leat__answer known_outer_user(uint32_t *outer) {
     static struct {
         uint64_t space;
         uint32_t user, outer;
     } known;
     struct stat status;
-    uint64_t space = stat("/proc/self/ns/user", &status) == 0 ? status.st_ino : 0;
+    char path[LEAT__PROC_PATH];
+    uint64_t space = stat(leat__linux_proc(path, "ns/user"), &status) == 0 ? status.st_ino : 0;
     uint32_t user = leat__os_user();
     leat__os_fork_hold();
     bool is_known = space != 0 && known.space == space && known.user == user;
-    uint32_t outer = known.outer;
+    if (is_known)
+        *outer = known.outer;
     leat__os_fork_release();
     if (is_known)
-        return outer;
-    outer = outer_user(user);
+        return LEAT__YES;
+    int cancel = leat__os_cancellation_hold();
+    enum leat__answer mapped = outer_user(user, outer);
+    leat__os_cancellation_release(cancel);
+    if (mapped != LEAT__YES)
+        return mapped;
     leat__os_fork_hold();
     known.space = space;
     known.user = user;
-    known.outer = outer;
+    known.outer = *outer;
     leat__os_fork_release();
-    return outer;
+    return LEAT__YES;
 }
 
 /* --- Paths -------------------------------------------------------------------------------------------------------------- */
@@ -80,26 +108,57 @@ static const char *chosen_directory(void) {
     return chosen != NULL && chosen[0] != 0 ? chosen : NULL;
 }
 
-void leat__os_directory_path(leat_scope scope, char *path, size_t size) {
-    const char *chosen = chosen_directory();
-    if (scope == LEAT_GLOBAL)
-        snprintf(path, size, "%s", SHARED_MEMORY);
-    else if (chosen != NULL)
-        snprintf(path, size, "%s", chosen);
-    else
-        snprintf(path, size, "%s/leat-%u", SHARED_MEMORY, (unsigned)known_outer_user());
+static int find_users_path(char path[PATH_SIZE]) {
+    uint32_t user = 0;
+    enum leat__answer mapped = known_outer_user(&user);
+    if (mapped == LEAT__UNKNOWN)
+        return leat__fail_system(errno, "cannot find out which user this is: set LEAT_DIR");
+    if (mapped == LEAT__NO)
+        return leat__fail(LEAT_EACCES, 0, "the user namespace has no number for this user (no uid_map), so that its "
+                                          "directory is not known: set LEAT_DIR to one of its own");
+    snprintf(path, PATH_SIZE, "%s/leat-%u", SHARED_MEMORY, (unsigned)user);
+    return LEAT_OK;
+}
+
+static int check_chosen(const char *chosen) {
+    if (strlen(chosen) >= PATH_SIZE)
+        return leat__fail(LEAT_EINVAL, 0, "LEAT_DIR has %zu bytes, a path has at most %d", strlen(chosen), PATH_SIZE - 1);
+    if (chosen[0] != '/')
+        return leat__fail(LEAT_EINVAL, 0, "LEAT_DIR must be an absolute path, it is '%s'", chosen);
+    return LEAT_OK;
 }
 
 static int find_path(leat_scope scope, char path[PATH_SIZE]) {
     const char *chosen = chosen_directory();
     if ((unsigned)scope > LEAT_GLOBAL)
         return leat__fail(LEAT_EINVAL, 0, "there is no scope %d", (int)scope);
-    if (scope == LEAT_LOCAL && chosen != NULL && strlen(chosen) >= PATH_SIZE)
-        return leat__fail(LEAT_EINVAL, 0, "LEAT_DIR has %zu bytes, a path has at most %d", strlen(chosen), PATH_SIZE - 1);
-    leat__os_directory_path(scope, path, PATH_SIZE);
-    if (path[0] != '/')
-        return leat__fail(LEAT_EINVAL, 0, "LEAT_DIR must be an absolute path, it is '%s'", path);
-    return LEAT_OK;
+    if (scope == LEAT_LOCAL && chosen == NULL)
+        return find_users_path(path);
+    int result = scope == LEAT_LOCAL ? check_chosen(chosen) : LEAT_OK;
+    if (result == LEAT_OK)
+        snprintf(path, PATH_SIZE, "%s", scope == LEAT_LOCAL ? chosen : SHARED_MEMORY);
+    return result;
+}
+
+/* A path as messages show it: they have no room for long ones. */
+struct shown {
+    char text[96];
+};
+
+static const char *show(struct shown *shown, const char *path) {
+    size_t length = strlen(path), part = sizeof shown->text / 2 - 3;
+    if (length < sizeof shown->text)
+        return path;
+    snprintf(shown->text, sizeof shown->text, "%.*s...%s", (int)part, path, path + length - part);
+    return shown->text;
+}
+
+/* The system's limit for names is no matter of the object's. */
+static int fail_to(const char *what, const char *path, int error) {
+    struct shown shown;
+    if (error == ENAMETOOLONG)
+        return leat__fail(LEAT_EINVAL, error, "LEAT_DIR has a part that is longer than the system allows: choose a shorter one");
+    return leat__fail_system(error, "cannot %s the directory %s", what, show(&shown, path));
 }
 
 /* --- Opening ------------------------------------------------------------------------------------------------------------ */
@@ -107,68 +166,84 @@ static int find_path(leat_scope scope, char path[PATH_SIZE]) {
 /* In a directory that others may write to or that others own, they could swap objects under us. */
 static int check_private(const struct stat *status, const char *path) {
     uint32_t user = leat__os_user();
+    struct shown shown;
     if (!S_ISDIR(status->st_mode))
-        return leat__fail(LEAT_EUNTRUSTED, ENOTDIR, "%s is no directory", path);
+        return leat__fail(LEAT_EUNTRUSTED, ENOTDIR, "%s is no directory", show(&shown, path));
     if (status->st_uid != user)
         return leat__fail(LEAT_EUNTRUSTED, 0, "the directory %s belongs to user %u, not to %u: set LEAT_DIR to one of your own",
-                          path, (unsigned)status->st_uid, (unsigned)user);
+                          show(&shown, path), (unsigned)status->st_uid, (unsigned)user);
     if ((status->st_mode & 077) != 0)
-        return leat__fail(LEAT_EUNTRUSTED, 0, "the directory %s is open to others (mode %04o, must be 0700)", path,
-                          (unsigned)(status->st_mode & 07777));
+        return leat__fail(LEAT_EUNTRUSTED, 0, "the directory %s is open to others (mode %04o, must be 0700)",
+                          show(&shown, path), (unsigned)(status->st_mode & 07777));
     return LEAT_OK;
 }
 
 /* A umask can have taken the owner's own bits from a directory that was just made. */
 static int repair(int directory, const char *path) {
-    char self[64];
-    snprintf(self, sizeof self, "/proc/self/fd/%d", directory);
-    if (chmod(self, 0700) == 0 || (errno == ENOENT && chmod(path, 0700) == 0))
+    char self[LEAT__PROC_PATH];
+    struct shown shown;
+    if (chmod(leat__linux_proc_descriptor(self, directory), 0700) == 0 || (errno == ENOENT && chmod(path, 0700) == 0))
         return LEAT_OK;
-    return leat__fail_system(errno, "the directory %s lacks its owner's permissions, which cannot be given back", path);
+    return leat__fail_system(errno, "the directory %s lacks its owner's permissions, which cannot be given back",
+                             show(&shown, path));
 }
 
 static int open_local(const char *path, leat__file *directory) {
     struct stat status;
     int found = leat__linux_open_plain(AT_FDCWD, path, O_PATH | O_NOFOLLOW);
     if (found < 0)
-        return leat__fail_system(errno, "cannot open the directory %s", path);
+        return fail_to("open", path, errno);
     int result = leat__linux_status(found, "", AT_EMPTY_PATH, &status) == 0 ? check_private(&status, path)
-                                                                             : leat__fail_system(errno, "%s", path);
+                                                                             : fail_to("examine", path, errno);
     if (result == LEAT_OK && (status.st_mode & 0700) != 0700)
         result = repair(found, path);
     if (result == LEAT_OK) { /* the directory that was checked, not what its name may stand for by now */
         *directory = leat__linux_open_plain(found, ".", O_RDONLY | O_DIRECTORY);
         if (*directory < 0)
-            result = leat__fail_system(errno, "cannot open the directory %s", path);
+            result = fail_to("open", path, errno);
     }
     leat__linux_close(found);
     return result;
+}
+
+/* Cuts the last part off, and slashes before and behind it. */
+static void cut_to_parent(char *path) {
+    size_t length = strlen(path);
+    while (length > 1 && path[length - 1] == '/')
+        length--;
+    while (length > 1 && path[length - 1] != '/')
+        length--;
+    while (length > 1 && path[length - 1] == '/')
+        length--;
+    path[length] = 0;
 }
 
 /* "Not there" is said of objects, and of the directory that their first user makes. Where that has no place either, something else is
  * wrong. */
 static int explain_missing(const char *path, int result) {
     char parent[PATH_SIZE];
+    struct stat status;
+    struct shown shown;
     snprintf(parent, sizeof parent, "%s", path);
-    char *slash = strrchr(parent, '/');
-    slash[slash == parent] = 0;
-    if (result != LEAT_ENOENT || (strcmp(path, SHARED_MEMORY) != 0 && access(parent, F_OK) == 0))
+    if (strcmp(path, SHARED_MEMORY) != 0)
+        cut_to_parent(parent);
+    if (result != LEAT_ENOENT || leat__linux_status(AT_FDCWD, parent, 0, &status) == 0 || errno != ENOENT)
         return result;
     return leat__fail(LEAT_ESYSTEM, ENOENT, "the directory %s is missing: mount a tmpfs on " SHARED_MEMORY " or set LEAT_DIR",
-                      strcmp(path, SHARED_MEMORY) == 0 ? path : parent);
+                      show(&shown, parent));
 }
 
 static int open_path(leat_scope scope, const char *path, bool make, leat__file *directory) {
     int result = scope == LEAT_LOCAL ? open_local(path, directory) : LEAT_OK;
     if (scope == LEAT_LOCAL && result == LEAT_ENOENT && make) {
         if (mkdir(path, 0700) != 0 && errno != EEXIST)
-            return leat__fail_system(errno, "cannot make the directory %s", path);
+            return fail_to("make", path, errno);
         result = open_local(path, directory);
     }
     if (scope == LEAT_LOCAL)
         return result;
     *directory = leat__linux_open_plain(AT_FDCWD, path, O_RDONLY | O_DIRECTORY);
-    return *directory >= 0 ? LEAT_OK : leat__fail_system(errno, "cannot open the directory %s", path);
+    return *directory >= 0 ? LEAT_OK : fail_to("open", path, errno);
 }
 
 /* --- Sharing ------------------------------------------------------------------------------------------------------------ */
@@ -301,7 +376,18 @@ void leat__os_directory_close(leat__file directory) {
 
 /* --- What is in them ---------------------------------------------------------------------------------------------------- */
 
-int leat__os_directory_list(leat__file directory, int (*visit)(const char *file_name, void *context), void *context) {
+static int visit_all(DIR *stream, int (*visit)(const char *file_name, void *context), void *context) {
+    int result = 0;
+    struct dirent *entry;
+    while (result == 0 && (errno = 0, entry = readdir(stream)) != NULL)
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+            result = visit(entry->d_name, context);
+    if (entry == NULL && errno != 0)
+        result = leat__fail_system(errno, "cannot list the directory");
+    return result;
+}
+
+static int list(leat__file directory, int (*visit)(const char *file_name, void *context), void *context) {
     int copy = leat__linux_open_plain(directory, ".", O_RDONLY | O_DIRECTORY); /* fdopendir takes its descriptor over */
     DIR *stream = copy < 0 ? NULL : fdopendir(copy);
     if (stream == NULL) {
@@ -310,22 +396,22 @@ int leat__os_directory_list(leat__file directory, int (*visit)(const char *file_
             leat__linux_close(copy);
         return leat__fail_system(error, "cannot list the directory");
     }
-    int result = 0;
-    struct dirent *entry;
-    while (result == 0 && (errno = 0, entry = readdir(stream)) != NULL)
-        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
-            result = visit(entry->d_name, context);
-    if (entry == NULL && errno != 0)
-        result = leat__fail_system(errno, "cannot list the directory");
+    int result = visit_all(stream, visit, context);
     closedir(stream);
+    return result;
+}
+
+int leat__os_directory_list(leat__file directory, int (*visit)(const char *file_name, void *context), void *context) {
+    int cancel = leat__os_cancellation_hold();
+    int result = list(directory, visit, context);
+    leat__os_cancellation_release(cancel);
     return result;
 }
 
 /* The directory of a file, which its descriptor shows; the name there is that of a new file before it was linked. */
 static int directory_of(leat__file file, leat__file *directory) {
-    char self[64], path[PATH_SIZE];
-    snprintf(self, sizeof self, "/proc/self/fd/%d", file);
-    ssize_t length = readlink(self, path, sizeof path - 1);
+    char self[LEAT__PROC_PATH], path[PATH_SIZE];
+    ssize_t length = readlink(leat__linux_proc_descriptor(self, file), path, sizeof path - 1);
     path[length > 0 ? length : 0] = 0;
     char *slash = strrchr(path, '/');
     if (slash == NULL || slash == path)

@@ -19,6 +19,7 @@
 #include "lib/os/linux/space.h"
 
 #define TEMPORARY "user.leat.temporary"
+#define ATTRIBUTE_TRIES 3 /* want of memory often passes */
 
 int leat__os_file_create(leat__file directory, uint32_t permissions, bool temporary, uint64_t size, leat__file *file) {
     leat__file made = leat__linux_openat(directory, ".", O_TMPFILE | O_RDWR, 0600);
@@ -34,10 +35,28 @@ int leat__os_file_create(leat__file directory, uint32_t permissions, bool tempor
     return result;
 }
 
-/* Whether the attribute says that the file dies with its last user; without attributes: whether the sticky bit does. */
-static bool is_temporary(leat__file file, mode_t mode) {
-    ssize_t size = fgetxattr(file, TEMPORARY, NULL, 0);
-    return size >= 0 || (errno != ENODATA && (mode & S_ISVTX) != 0);
+/* Where files have no such attributes (the file system, or a filter that does not know the call). */
+static bool has_none(int error) {
+    return error == EOPNOTSUPP || error == ENOSYS;
+}
+
+/* Whether the attribute says that the file dies with its last user; without attributes, and where
+ * the permissions forbid its owner to read it: whether the sticky bit does. Any other error is no
+ * answer: LEAT__UNKNOWN, and errno. */
+static enum leat__answer is_temporary(leat__file file, mode_t mode) {
+    ssize_t size = -1;
+    for (int tries = 0; size < 0 && tries < ATTRIBUTE_TRIES; tries++) {
+        size = fgetxattr(file, TEMPORARY, NULL, 0);
+        if (size < 0 && (errno == ENODATA || has_none(errno) || errno == EACCES))
+            break;
+    }
+    if (size >= 0)
+        return LEAT__YES;
+    if (errno == ENODATA)
+        return LEAT__NO;
+    if ((mode & S_ISVTX) != 0 && (has_none(errno) || errno == EACCES))
+        return LEAT__YES;
+    return has_none(errno) ? LEAT__NO : LEAT__UNKNOWN;
 }
 
 /* The permissions may forbid that to the owner, whom a umask can have left without any. */
@@ -55,8 +74,7 @@ int leat__linux_set_attribute(int file, const char *name, const void *value, siz
 }
 
 int leat__os_file_permit(leat__file file, uint32_t permissions, bool temporary) {
-    if (temporary && leat__linux_set_attribute(file, TEMPORARY, "", 0) != 0 && errno != EOPNOTSUPP && errno != EPERM &&
-        errno != ENOSYS)
+    if (temporary && leat__linux_set_attribute(file, TEMPORARY, "", 0) != 0 && !has_none(errno) && errno != EPERM)
         return leat__fail_system(errno, "cannot record that the object dies with its last user");
     if (fchmod(file, (mode_t)((permissions & 0777) | (temporary ? S_ISVTX : 0))) != 0)
         return leat__fail_system(errno, "cannot set permissions %03o", (unsigned)permissions);
@@ -66,14 +84,15 @@ int leat__os_file_permit(leat__file file, uint32_t permissions, bool temporary) 
 int leat__os_file_renew(leat__file file, uint64_t size) {
     if (ftruncate(file, 0) != 0)
         return leat__fail_system(errno, "cannot clear the file");
-    (void)fremovexattr(file, LEAT__NOTE);
+    if (fremovexattr(file, LEAT__NOTE) != 0 && errno != ENODATA && !has_none(errno))
+        return leat__fail_system(errno, "cannot remove the type of what was there before");
     return leat__linux_reserve(file, size);
 }
 
 int leat__os_file_publish(leat__file directory, leat__file file, const char *file_name) {
-    char self[64];
-    snprintf(self, sizeof self, "/proc/self/fd/%d", file);
-    if (linkat(AT_FDCWD, self, directory, file_name, AT_SYMLINK_FOLLOW) == 0)
+    char self[LEAT__PROC_PATH];
+    if (linkat(AT_FDCWD, leat__linux_proc_descriptor(self, file), directory, file_name,
+               AT_SYMLINK_FOLLOW) == 0)
         return LEAT_OK;
     if (errno == ENOENT && linkat(file, "", directory, file_name, AT_EMPTY_PATH) == 0) /* no /proc: needs privilege */
         return LEAT_OK;
@@ -93,9 +112,9 @@ int leat__os_file_open(leat__file directory, const char *file_name, bool writabl
 }
 
 leat__file leat__linux_open_permitted(int file) {
-    char self[64];
+    char self[LEAT__PROC_PATH];
     struct stat status;
-    snprintf(self, sizeof self, "/proc/self/fd/%d", file);
+    leat__linux_proc_descriptor(self, file);
     if (leat__linux_status(file, "", AT_EMPTY_PATH, &status) != 0 || !S_ISREG(status.st_mode) ||
         status.st_uid != leat__os_user())
         return LEAT__NO_FILE;
@@ -161,7 +180,18 @@ int leat__os_file_status(leat__file file, struct leat__file_status *status) {
     if (leat__linux_status(file, "", AT_EMPTY_PATH, &raw) != 0)
         return leat__fail_system(errno, "cannot get the file's status");
     *status = status_of(&raw);
-    status->temporary = status->regular && is_temporary(file, raw.st_mode);
+    enum leat__answer temporary = status->regular ? is_temporary(file, raw.st_mode) : LEAT__NO;
+    if (temporary == LEAT__UNKNOWN)
+        return leat__fail_system(errno, "cannot read whether the object dies with its last user");
+    status->temporary = temporary == LEAT__YES;
+    return LEAT_OK;
+}
+
+int leat__os_file_status_plain(leat__file file, struct leat__file_status *status) {
+    struct stat raw;
+    if (leat__linux_status(file, "", AT_EMPTY_PATH, &raw) != 0)
+        return leat__fail_system(errno, "cannot get the file's status");
+    *status = status_of(&raw);
     return LEAT_OK;
 }
 

@@ -10,9 +10,9 @@ size_t leat__os_page_size(void) {
 }
 
 leat__file leat__os_file_reopen(leat__file file, bool writable) {
-    char self[64];
-    snprintf(self, sizeof self, "/proc/self/fd/%d", file);
-    leat__file opened = leat__linux_openat(AT_FDCWD, self, writable ? O_RDWR : O_RDONLY, 0);
+    char self[LEAT__PROC_PATH];
+    leat__file opened = leat__linux_openat(AT_FDCWD, leat__linux_proc_descriptor(self, file),
+                                           writable ? O_RDWR : O_RDONLY, 0);
     return opened >= 0 ? opened : LEAT__NO_FILE;
 }
 

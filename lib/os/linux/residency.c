@@ -1,7 +1,7 @@
 /* lib/os/linux/residency.c - where the memory behind a mapping is, and having it elsewhere (leat/view.h).
  *
- * Three sources, because no one of them knows everything: mincore for what is in the machine's memory, /proc/self/pagemap
- * for what is in this process's page tables, /proc/self/smaps for locks and huge pages.
+ * Three sources, because no one of them knows everything: mincore for what is in the machine's memory, pagemap in /proc
+ * for what is in this process's page tables, smaps in /proc for locks and huge pages.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -134,8 +134,9 @@ static int count_resident(const void *address, uint64_t size, uint64_t *bytes) {
 
 static int count_present(const void *address, uint64_t size, uint64_t *bytes) {
     size_t page = leat__os_page_size();
-    leat__file file = leat__linux_open_plain(AT_FDCWD, "/proc/self/pagemap", O_RDONLY);
-    int result = file >= 0 ? LEAT_OK : leat__fail(LEAT_ENOTSUP, errno, "cannot open /proc/self/pagemap");
+    char path[LEAT__PROC_PATH];
+    leat__file file = leat__linux_open_plain(AT_FDCWD, leat__linux_proc(path, "pagemap"), O_RDONLY);
+    int result = file >= 0 ? LEAT_OK : leat__fail(LEAT_ENOTSUP, errno, "cannot open %s", path);
     for (uint64_t done = 0; result == LEAT_OK && done < size / page; done += CHUNK) {
         uint64_t entries[CHUNK];
         uint64_t some = size / page - done < CHUNK ? size / page - done : CHUNK;
@@ -179,10 +180,10 @@ static void read_line(const char *line, uint64_t first, uint64_t end, struct ove
 static int read_smaps(const void *address, uint64_t size, struct leat__residency *residency) {
     uint64_t first = (uintptr_t)address, end = first + size;
     struct overlap overlap = {0};
-    char line[512];
-    FILE *file = fopen("/proc/self/smaps", "rec");
+    char line[512], path[LEAT__PROC_PATH];
+    FILE *file = fopen(leat__linux_proc(path, "smaps"), "rec");
     if (file == NULL)
-        return leat__fail(LEAT_ENOTSUP, errno, "cannot open /proc/self/smaps");
+        return leat__fail(LEAT_ENOTSUP, errno, "cannot open %s", path);
     while (fgets(line, sizeof line, file) != NULL)
         read_line(line, first, end, &overlap, residency);
     end_mapping(&overlap, &residency->huge);
