@@ -18,6 +18,7 @@
 struct inside {
     pid_t leat;
     int in, out;
+    pid_t other; /* the number that it wrote before, if any */
 };
 
 #define ENTER(...) enter(HARNESS_ARGV(leat_program(), "run", "--with-mutex", "m", __VA_ARGS__))
@@ -25,7 +26,7 @@ struct inside {
 static struct inside enter(const char *const *argv) {
     struct inside inside;
     inside.leat = harness_start_command(argv, &inside.in, &inside.out, NULL);
-    harness_read_until(inside.out, "in\n");
+    inside.other = atoi(harness_read_until(inside.out, "in\n"));
     return inside;
 }
 
@@ -218,16 +219,148 @@ static void the_death_of_the_command_is_reported(void **state) {
     assert_ok(leat_unlink("m", LEAT_LOCAL));
 }
 
-static void leat_takes_its_command_along_from_a_mutex_that_belongs_to_its_thread(void **state) {
+/* --- With priority inheritance ---------------------------------------------------------------- */
+
+/* The command goes on, and what it has started too. */
+static const char starts_another[] = "sh -c 'echo in; read line; exit 0'; exit 0";
+
+static void inheriting_mutex_of_a_command_outlives_leat(void **state) {
+    (void)state;
+    make_mutex(true);
+    struct inside inside = ENTER("sh", "-c", starts_another);
+    expect_held();
+    harness_kill(inside.leat);
+    expect_held();
+    let_go(&inside);
+    harness_wait_adopted();
+    expect_free(DIED);
+    assert_ok(leat_unlink("m", LEAT_LOCAL));
+}
+
+static void inheriting_mutex_is_released_or_left_as_by_death_as_others_are(void **state) {
+    (void)state;
+    make_mutex(true);
+    leat("run", "--with-mutex", "m", "sh", "-c", "exit 7");
+    expect(7, "", "");
+    expect_free("");
+    leat("run", "--with-mutex", "m", "sh", "-c", "kill -9 $$");
+    assert_int_equal(result.term_signal, SIGKILL);
+    expect_free(DIED);
+    leat("run", "--with-mutex", "m", "sh", "-c", "sleep 1000 >/dev/null 2>&1 & echo $!");
+    expect(0, "", "held on by processes that the command has left behind");
+    pid_t left = atoi(result.out);
+    expect_held();
+    harness_kill(left);
+    expect_free("");
+    leat("run", "--with-mutex", "m", "--command-only", "sh", "-c", "sleep 1000 >/dev/null 2>&1 & echo $!");
+    expect(0, "", "");
+    left = atoi(result.out);
+    expect_free("");
+    harness_kill(left);
+    harness_wait_adopted();
+    assert_ok(leat_unlink("m", LEAT_LOCAL));
+}
+
+static void command_is_killed_with_the_keeper_that_owned_its_mutex(void **state) {
     (void)state;
     make_mutex(true);
     struct inside inside = ENTER("sh", "-c", "echo in; exec sleep 1000");
-    expect_held();
-    harness_kill(inside.leat);
-    harness_wait_adopted();
+    kill(keeper_of(inside.leat), SIGKILL);
+    harness_wait_signal(inside.leat, SIGKILL);
     let_go(&inside);
+    harness_wait_adopted();
     expect_free(DIED);
     assert_ok(leat_unlink("m", LEAT_LOCAL));
+}
+
+static void signal_ends_the_wait_for_an_inheriting_mutex(void **state) {
+    (void)state;
+    make_mutex(true);
+    struct inside inside = ENTER("sh", "-c", stays);
+    int out;
+    pid_t waiting = harness_start_command(HARNESS_ARGV(leat_program(), "run", "--with-mutex", "m", "echo", "second"),
+                                          NULL, &out, NULL);
+    usleep(200000); /* until it waits, mostly */
+    kill(waiting, SIGTERM);
+    harness_wait_signal(waiting, SIGTERM);
+    close(out);
+    let_go(&inside);
+    harness_wait_exit(inside.leat, 0);
+    harness_wait_adopted();
+    expect_free("");
+    assert_ok(leat_unlink("m", LEAT_LOCAL));
+}
+
+/* --- Odd surroundings ------------------------------------------------------------------------- */
+
+static void run_by_shell(const char *script) {
+    harness_run_command(&result, HARNESS_ARGV("sh", "-c", script, leat_program()), NULL, 0);
+}
+
+/* `leat run` that was started with a signal ignored, of a command that writes which signals it ignores. */
+struct ignoring {
+    int signal;
+    const char *program;
+    char path[200];
+};
+
+static int run_ignoring(void *context) {
+    const struct ignoring *ignoring = context;
+    if (ignoring->signal != 0)
+        signal(ignoring->signal, SIG_IGN);
+    if (freopen(ignoring->path, "w", stdout) == NULL)
+        return 1;
+    execl(ignoring->program, "leat", "run", "--with-mutex", "m", "grep", "SigIgn", "/proc/self/status", (char *)NULL);
+    return 1;
+}
+
+static uint64_t signals_ignored_by_a_command(int signal) {
+    char line[100];
+    struct ignoring ignoring = {.signal = signal, .program = leat_program()};
+    snprintf(ignoring.path, sizeof ignoring.path, "%s/output", harness_directory());
+    harness_wait_ok(harness_spawn(run_ignoring, &ignoring));
+    FILE *file = fopen(ignoring.path, "r");
+    assert_non_null(file);
+    assert_non_null(fgets(line, sizeof line, file));
+    fclose(file);
+    unlink(ignoring.path);
+    return strtoull(line + strlen("SigIgn:"), NULL, 16);
+}
+
+/* It never ended with SIGCHLD ignored. The command gets the signal as leat got it. */
+static void run_ends_with_signals_ignored_and_hands_that_on(void **state) {
+    (void)state;
+    static const int signals[] = {SIGCHLD, SIGPIPE, SIGALRM};
+    for (int inherit = 0; inherit < 2; inherit++) {
+        make_mutex(inherit != 0);
+        uint64_t usual = signals_ignored_by_a_command(0);
+        for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++) {
+            uint64_t bit = UINT64_C(1) << (signals[i] - 1);
+            assert_int_equal(usual & bit, 0);
+            assert_int_equal(signals_ignored_by_a_command(signals[i]), usual | bit);
+        }
+        expect_free("");
+        assert_ok(leat_unlink("m", LEAT_LOCAL));
+    }
+}
+
+/* Either it runs, or nothing has happened: the mutex is free, and nobody died. */
+static void run_without_descriptors_leaves_the_mutex_in_order(void **state) {
+    (void)state;
+    char script[100];
+    for (int inherit = 0; inherit < 2; inherit++) {
+        make_mutex(inherit != 0);
+        for (int limit = 4; limit < 24; limit++) {
+            snprintf(script, sizeof script, "ulimit -n %d; exec \"$0\" run --with-mutex m echo in", limit);
+            run_by_shell(script);
+            if (strstr(result.err, "left behind") != NULL || strstr(result.err, "died") != NULL)
+                harness_fail("with %d descriptors: %s", limit, result.err);
+            assert_int_equal(result.exit_code == 0, strcmp(result.out, "in\n") == 0);
+            harness_wait_adopted();
+            expect_free("");
+        }
+        assert_ok(leat_unlink("m", LEAT_LOCAL));
+    }
 }
 
 /* --- Left behind ------------------------------------------------------------------------------ */
@@ -257,6 +390,42 @@ static void what_the_command_left_behind_does_not_count_if_it_is_not_to(void **s
     assert_int_equal(harness_names_left(), 0);
 }
 
+/* --- What is left behind does not count ------------------------------------------------------- */
+
+static void mutex_of_a_command_alone_outlives_all_processes_of_leat(void **state) {
+    (void)state;
+    make_mutex(false);
+    struct inside inside = ENTER("--command-only", "sh", "-c", stays);
+    pid_t keeper = keeper_of(inside.leat);
+    kill(keeper, SIGKILL);
+    harness_kill(inside.leat);
+    expect_held();
+    let_go(&inside);
+    harness_wait_adopted();
+    expect_free(DIED);
+    assert_ok(leat_unlink("m", LEAT_LOCAL));
+}
+
+/* By a signal, and while leat was killed: what is left behind has the descriptors, and holds nothing. */
+static void command_alone_holds_the_mutex_however_it_ends(void **state) {
+    (void)state;
+    make_mutex(false);
+    leat("run", "--with-mutex", "m", "--command-only", "sh", "-c", "sleep 1000 >/dev/null 2>&1 & echo $!; kill -9 $$");
+    assert_int_equal(result.term_signal, SIGKILL);
+    pid_t left = atoi(result.out);
+    expect_free(DIED);
+    harness_kill(left);
+    struct inside inside =
+        ENTER("--command-only", "sh", "-c", "sleep 1000 >/dev/null 2>&1 & echo $!; echo in; read line; exit 0");
+    harness_kill(inside.leat);
+    expect_held();
+    let_go(&inside);
+    expect_free(DIED);
+    harness_kill(inside.other);
+    harness_wait_adopted();
+    assert_ok(leat_unlink("m", LEAT_LOCAL));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         HARNESS_TEST(run_holds_a_mutex_while_the_command_runs),
@@ -268,9 +437,16 @@ int main(void) {
         HARNESS_TEST(run_goes_on_when_its_keeper_is_killed),
         HARNESS_TEST(the_death_of_the_whole_group_is_reported),
         HARNESS_TEST(the_death_of_the_command_is_reported),
-        HARNESS_TEST(leat_takes_its_command_along_from_a_mutex_that_belongs_to_its_thread),
+        HARNESS_TEST(inheriting_mutex_of_a_command_outlives_leat),
+        HARNESS_TEST(inheriting_mutex_is_released_or_left_as_by_death_as_others_are),
+        HARNESS_TEST(command_is_killed_with_the_keeper_that_owned_its_mutex),
+        HARNESS_TEST(signal_ends_the_wait_for_an_inheriting_mutex),
+        HARNESS_TEST(run_ends_with_signals_ignored_and_hands_that_on),
+        HARNESS_TEST_WITHIN(run_without_descriptors_leaves_the_mutex_in_order, 120),
         HARNESS_TEST(what_the_command_left_behind_holds_the_mutex),
         HARNESS_TEST(what_the_command_left_behind_does_not_count_if_it_is_not_to),
+        HARNESS_TEST(mutex_of_a_command_alone_outlives_all_processes_of_leat),
+        HARNESS_TEST(command_alone_holds_the_mutex_however_it_ends),
     };
     return HARNESS_MAIN("command_run", tests);
 }

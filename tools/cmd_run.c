@@ -1,14 +1,15 @@
 /* cmd_run.c - `leat run`: a command that holds a mutex.
  *
  * Guarantees: the mutex is held while the command runs, and while processes run that the command has left behind, whichever
- * process of `leat` is killed (keeper.h). It is free again when they have ended. When the command or `leat` was ended
- * by a signal, the next one that locks the mutex gets LEAT_EOWNERDEAD.
+ * process of `leat` is killed (keeper.h; of a mutex with priority inheritance the keeper is the one holder). It is free
+ * again when they have ended. When the command or `leat` was ended by a signal, the next one that locks the mutex gets
+ * LEAT_EOWNERDEAD. A command that cannot be started leaves no trace. Signals that leat was started with ignored are
+ * ignored in the command too.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
-#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -20,6 +21,7 @@ enum { OPTION_MUTEX = 'm', OPTION_TIMEOUT = 't', OPTION_COMMAND_ONLY = 'o' };
 
 #define CANNOT_RUN 126
 #define NOT_FOUND 127
+#define SLICE_MS 100 /* a signal between a look and the sleep behind it is noticed so late */
 
 static const char help[] =
     "Usage: leat run --with-mutex NAME [--timeout SECONDS] [--command-only]\n"
@@ -30,6 +32,10 @@ static const char help[] =
     "the command has ended, also if leat itself is killed, and until the processes\n"
     "have ended that the command left behind. A message on standard error reports\n"
     "that a signal ended the last command, or leat, while it held the mutex.\n"
+    "\n"
+    "A mutex with priority inheritance is held by one process of leat, named\n"
+    "'mutex-keeper': if that one is killed, the mutex is free, and leat kills the\n"
+    "command, but not what the command has started.\n"
     "\n"
     "  --with-mutex NAME  which\n"
     "  --timeout SECONDS  wait so long for it; without, for ever\n"
@@ -44,7 +50,6 @@ struct run {
     struct target target;
     uint64_t timeout_ns;
     bool command_only;
-    bool by_thread; /* the mutex belongs to the thread that locked it (priority inheritance) */
     char **command;
     leat_mutex *mutex;
     struct keeper keeper;
@@ -52,18 +57,46 @@ struct run {
 
 static struct run run; /* the mutex is left open when the keeper takes it over */
 
+/* --- Signals ---------------------------------------------------------------------------------- */
+
+/* Those of which this process changes what they do; the command gets them as leat got them. */
+static struct {
+    int number;
+    bool ignored;
+} given[] = {{SIGCHLD, false}, {SIGPIPE, false}, {SIGALRM, false}};
+
+#define GIVEN (sizeof given / sizeof *given)
+
+static void on_child(int signal_number) {
+    (void)signal_number; /* interrupting is all it is for */
+}
+
+/* With SIGCHLD ignored the system would keep no child's end for us. */
+static void take_signals(void) {
+    struct sigaction action;
+    for (size_t i = 0; i < GIVEN; i++)
+        given[i].ignored = sigaction(given[i].number, NULL, &action) == 0 && action.sa_handler == SIG_IGN;
+    sigaction(SIGCHLD, &(struct sigaction){.sa_handler = on_child}, NULL);
+    signals_catch();
+}
+
+static void return_signals(void) {
+    for (size_t i = 0; i < GIVEN; i++)
+        signal(given[i].number, given[i].ignored ? SIG_IGN : SIG_DFL);
+}
+
 /* --- The command ------------------------------------------------------------------------------ */
 
-/* A mutex with priority inheritance is free when leat's thread has ended, so that the command must not go on. */
-static void end_with_parent(pid_t parent) {
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (getppid() != parent)
-        _exit(CANNOT_RUN);
-}
+/* How the command ended. */
+struct outcome {
+    int end;
+    bool started;
+    bool by_signal; /* or not known: the next one is to be told */
+};
 
 /* In the child: becomes the command. What went wrong goes through the pipe. */
 static void become(char **command, int told) {
-    signal(SIGPIPE, SIG_DFL);
+    return_signals();
     execvp(command[0], command);
     int error = errno;
     (void)!write(told, &error, sizeof error);
@@ -75,15 +108,12 @@ static pid_t start(int *error) {
     int told[2];
     if (pipe2(told, O_CLOEXEC) != 0)
         return -1;
-    pid_t parent = getpid(), child = fork();
-    if (child == 0) {
-        if (run.by_thread)
-            end_with_parent(parent);
+    pid_t child = fork();
+    if (child == 0)
         become(run.command, told[1]);
-    }
     int reason = errno;
     close(told[1]);
-    if (child > 0 && !run.by_thread)
+    if (child > 0)
         keeper_watch(&run.keeper, child);
     ssize_t heard = 0;
     do
@@ -94,77 +124,130 @@ static pid_t start(int *error) {
     return child;
 }
 
-/* Waits for the command, whatever signals come: those of the terminal reach it too, the others are handed on. */
-static int await(pid_t child) {
-    int status, handed_on = 0;
-    while (waitpid(child, &status, 0) < 0) {
-        if (signals_seen() != 0 && signals_seen() != SIGINT && !handed_on)
-            handed_on = kill(child, signals_seen()) == 0;
-    }
-    return WIFSIGNALED(status) ? END_BY_SIGNAL + WTERMSIG(status) : WEXITSTATUS(status);
+/* The command's end; 0: not yet. A keeper that owns the mutex is watched meanwhile. */
+static pid_t await_once(pid_t child, int *status) {
+    if (!run.keeper.owns || keeper_is_gone(&run.keeper, 0))
+        return waitpid(child, status, 0);
+    pid_t ended = waitpid(child, status, WNOHANG);
+    if (ended == 0)
+        (void)keeper_is_gone(&run.keeper, SLICE_MS);
+    return ended;
 }
 
-static int run_command(bool *by_signal) {
+/* The mutex is free when the keeper that owned it has ended: the command must not go on. */
+static bool kill_without_keeper(pid_t child) {
+    if (!run.keeper.owns || !keeper_is_gone(&run.keeper, 0) || kill(child, SIGKILL) != 0)
+        return false;
+    note_target(&run.target, "not held any more, its keeper was killed: the command is killed too");
+    return true;
+}
+
+/* Waits for the command, whatever signals come: those of the terminal reach it too, the others are handed on. */
+static void await(pid_t child, struct outcome *outcome) {
+    int status;
+    bool handed_on = false, killed = false;
+    pid_t ended;
+    while ((ended = await_once(child, &status)) == 0 || (ended < 0 && errno == EINTR)) {
+        if (signals_seen() != 0 && signals_seen() != SIGINT && !handed_on)
+            handed_on = kill(child, signals_seen()) == 0;
+        killed = killed || kill_without_keeper(child);
+    }
+    outcome->by_signal = ended < 0 || WIFSIGNALED(status);
+    if (ended < 0)
+        outcome->end = fail_system("the command's end", errno);
+    else
+        outcome->end = WIFSIGNALED(status) ? END_BY_SIGNAL + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+static struct outcome run_command(void) {
     int error = 0;
+    struct outcome outcome = {0};
     pid_t child = start(&error);
-    if (child < 0)
-        return fail_system("a process for the command", errno);
-    int end = await(child);
-    *by_signal = end > END_BY_SIGNAL;
+    outcome.started = child > 0;
+    if (!outcome.started) {
+        outcome.end = fail_system("a process for the command", errno);
+        return outcome;
+    }
+    await(child, &outcome);
     if (error != 0)
         fail_system(run.command[0], error);
-    return end;
+    return outcome;
 }
 
 /* --- The mutex -------------------------------------------------------------------------------- */
 
-/* Closing a mutex that is held leaves it as by death. */
 /* After a signal the handle is left to the end of this process: then the next one is told, also if nobody else has the mutex. */
 static void give_back(bool by_signal) {
     if (by_signal)
         return;
-    (void)!leat_mutex_unlock(run.mutex);
+    if (!run.keeper.owns)
+        (void)!leat_mutex_unlock(run.mutex);
     leat_mutex_close(run.mutex);
 }
 
-static int run_by_thread(void) {
-    bool by_signal = false;
-    int end = run_command(&by_signal);
-    give_back(by_signal);
-    return end;
+static int run_kept(void) {
+    struct outcome outcome = run_command();
+    if (!outcome.started)
+        keeper_dismiss(&run.keeper);
+    else if (keeper_left_behind(&run.keeper)) {
+        note_target(&run.target, "held on by processes that the command has left behind, until they end");
+        keeper_hand_over(&run.keeper, !outcome.by_signal);
+        return outcome.end;
+    } else
+        keeper_end(&run.keeper, !outcome.by_signal);
+    give_back(outcome.by_signal);
+    return outcome.end;
 }
 
-static int run_kept(void) {
-    bool by_signal = false;
-    if (!keeper_start(&run.keeper, run.mutex, !run.command_only)) {
-        int error = errno;
-        give_back(false);
-        return fail_system("a process that keeps the mutex", error);
-    }
-    int end = run_command(&by_signal);
-    if (keeper_left_behind(&run.keeper)) {
-        note_target(&run.target, "held on by processes that the command has left behind, until they end");
-        keeper_hand_over(&run.keeper, !by_signal);
-    } else {
-        keeper_end(&run.keeper);
-        give_back(by_signal);
-    }
-    return end;
+static int lock(leat_mutex *mutex) {
+    return end_of_wait(&run.target, leat_mutex_lock(mutex, deadline_after(run.timeout_ns)));
+}
+
+static const leat_sync_options *sync_options(void) {
+    static leat_sync_options options;
+    options = (leat_sync_options){.scope = run.target.scope, .interruptible = true};
+    return &options;
+}
+
+/* In the keeper, by a handle of its own. */
+static int lock_in_keeper(struct keeper *keeper, void *context) {
+    (void)context;
+    int code = leat_mutex_open(&keeper->mutex, run.target.name, sync_options());
+    return code == LEAT_OK ? lock(keeper->mutex) : fail_leat(&run.target, code, NULL);
+}
+
+static int run_owned(void) {
+    int end = keeper_start_owner(&run.keeper, lock_in_keeper, NULL, !run.command_only);
+    if (end == END_OK)
+        return run_kept();
+    int error = errno;
+    leat_mutex_close(run.mutex);
+    if (end > END_BY_SIGNAL && signals_seen() != 0)
+        return END_BY_SIGNAL + signals_seen();
+    return end > 0 ? end : fail_system("a process that keeps the mutex", error);
 }
 
 static int run_locked(void) {
-    leat_sync_info info;
-    run.by_thread = leat_sync_info_get(leat_mutex_waitable(run.mutex), &info) == LEAT_OK && info.inherits_priority;
-    return run.by_thread ? run_by_thread() : run_kept();
+    if (keeper_start(&run.keeper, run.mutex, !run.command_only))
+        return run_kept();
+    int error = errno;
+    give_back(false);
+    return fail_system("a process that keeps the mutex", error);
 }
 
 static int lock_and_run(void) {
-    leat_sync_options options = {.scope = run.target.scope, .interruptible = true};
-    signals_catch();
-    int code = leat_mutex_open(&run.mutex, run.target.name, &options);
-    if (code != LEAT_OK)
+    leat_sync_info info;
+    take_signals();
+    int code = leat_mutex_open(&run.mutex, run.target.name, sync_options());
+    if (code == LEAT_OK)
+        code = leat_sync_info_get(leat_mutex_waitable(run.mutex), &info);
+    if (code != LEAT_OK) {
+        leat_mutex_close(run.mutex);
         return fail_leat(&run.target, code, NULL);
-    int end = end_of_wait(&run.target, leat_mutex_lock(run.mutex, deadline_after(run.timeout_ns)));
+    }
+    if (info.inherits_priority)
+        return run_owned();
+    int end = lock(run.mutex);
     if (end == END_OK)
         return run_locked();
     leat_mutex_close(run.mutex);

@@ -16,9 +16,9 @@ static const char *entries(void) {
     static leat__u32 present;
     if (leat__load_relaxed32(&present) != 0)
         return OF_THREAD;
-    if (faccessat(AT_FDCWD, OF_THREAD, F_OK, 0) == 0)
+    if (access(OF_THREAD, F_OK) == 0)
         leat__store_relaxed32(&present, 1);
-    else if (errno == ENOENT && faccessat(AT_FDCWD, OF_PROCESS, F_OK, 0) == 0)
+    else if (errno == ENOENT && access(OF_PROCESS, F_OK) == 0)
         return OF_PROCESS;
     return OF_THREAD;
 }
