@@ -496,7 +496,7 @@ static int adopt(struct leat__object *object, leat_kind kind, int (*take)(struct
 int leat__object_open_descriptor(struct leat__object *object, int descriptor, leat_kind kind,
                                  int (*take)(struct leat__object *object)) {
     begin(object, LEAT_LOCAL);
-    int result = leat__os_descriptor_take(descriptor, true, false, &object->resource.file);
+    int result = leat__os_descriptor_take(descriptor, true, NULL, &object->resource.file);
     if (result != LEAT_OK)
         return result;
     result = adopt(object, kind, take);
@@ -546,7 +546,8 @@ void leat__object_close(struct leat__object *object) {
         object->forget(object->item);
     unmap(resource);
     if (!resource->forked) {
-        leat__os_unlock_all(resource->file);
+        if (!object->shares)
+            leat__os_unlock_all(resource->file);
         if (object->temporary)
             remove_if_last(object);
     }

@@ -40,6 +40,7 @@ struct leat__object {
     uint64_t size;      /* of the file, bytes */
     bool writable;      /* the file is open for writing, so that exclusive locks are possible */
     bool temporary;     /* dies with its last user */
+    bool shares;        /* the open file is another handle's too, and so are its locks */
     bool created;       /* by this open */
     leat__file directory; /* where its name is, shared (leat__os_directory_open); or LEAT__NO_FILE */
     unsigned place;     /* the lock byte that makes this handle a participant, if its kind chose one */

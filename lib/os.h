@@ -151,8 +151,9 @@ int leat__os_file_create_anonymous(uint32_t permissions, uint64_t size, leat__fi
 bool leat__os_file_sealed(leat__file file);
 
 /* A file of our own for the caller's descriptor: the same file, opened again; where the system does not permit that, the same open file, if
- * `may_share`: its locks are then those of all who have it. LEAT_EINVAL not open, LEAT_EKIND no regular file, LEAT_EACCES not open for this. */
-int leat__os_descriptor_take(int descriptor, bool writable, bool may_share, leat__file *file);
+ * `shared` is not NULL. *shared: it has locks of others, which must be left alone. LEAT_EINVAL not open, LEAT_EKIND no regular file,
+ * LEAT_EACCES not open for this. */
+int leat__os_descriptor_take(int descriptor, bool writable, bool *shared, leat__file *file);
 
 /* A descriptor to give away, of the file opened again; where the system does not permit that, of our open file, if `may_share`: its locks go with
  * it. `inherited`: stays open in programs that are started. */

@@ -24,6 +24,7 @@ struct leat_region {
     uint64_t limit;          /* of a clipped handle: it never sees more. 0: none */
     leat_access access;
     leat_backing backing;
+    bool exclusive;          /* a file or a descriptor: no other handle may use it */
     char *name;              /* as given, without a scope prefix; a path; or "" */
 };
 

@@ -16,7 +16,10 @@
 
 /* A file system without locks is good enough for those who do not ask for any: nobody can have the file exclusively there. That the
  * system fails to lock is no such answer. */
-static int take_use(leat__file file, const leat_region_options *options) {
+static int take_use(leat__file file, bool shares, const leat_region_options *options) {
+    if (shares) /* then a lock would be another handle's, or take it away */
+        return !options->exclusive ? LEAT_OK : leat__fail(LEAT_EACCES, 0, "the system does not let this user open the file again, "
+                                                                           "so that exclusive use cannot be had");
     if (options->exclusive && options->access != LEAT_READ_WRITE)
         return leat__fail(LEAT_EACCES, 0, "exclusive use needs a file that is open for writing");
     int result = leat__os_lock(file, LEAT__LOCK_USE, options->exclusive ? LEAT__EXCLUSIVE : LEAT__SHARED);
@@ -26,14 +29,14 @@ static int take_use(leat__file file, const leat_region_options *options) {
 }
 
 /* What an existing file must be. */
-static int examine(leat__file file, const leat_region_options *options, uint64_t *size) {
+static int examine(leat__file file, bool shares, const leat_region_options *options, uint64_t *size) {
     struct leat__file_status status;
     int result = leat__os_file_status_plain(file, &status);
     if (result != LEAT_OK)
         return result;
     *size = status.size;
     result = leat__header_read_as(file, &status, LEAT_KIND_REGION, NULL);
-    return result == LEAT_OK ? take_use(file, options) : result;
+    return result == LEAT_OK ? take_use(file, shares, options) : result;
 }
 
 /* --- By path ------------------------------------------------------------------------------------------------------------- */
@@ -43,7 +46,7 @@ static int open_existing(leat_region *region, const leat_region_options *options
     uint64_t size = 0;
     int result = leat__os_path_open(region->name, options->access == LEAT_READ_WRITE, &file);
     if (result == LEAT_OK) {
-        result = examine(file, options, &size);
+        result = examine(file, false, options, &size);
         if (result == LEAT_OK)
             leat__region_adopt(region, file, size, false);
         else
@@ -59,7 +62,7 @@ static uint32_t permissions_of(const leat_region_options *options) {
 /* Gives a new file what belongs to it before others may see it. */
 static int complete(leat__file file, const leat_region_options *options) {
     int result = options->type != NULL ? leat__type_record(file, options->type) : LEAT_OK;
-    return result == LEAT_OK ? take_use(file, options) : result;
+    return result == LEAT_OK ? take_use(file, false, options) : result;
 }
 
 /* A file without a name, made once however often it takes to give it one. */
@@ -160,6 +163,7 @@ static int open_or_create(leat_region *region, leat_way way, uint64_t size, cons
 
 /* Attaches what was opened, or gives everything back. */
 static int finish(leat_region **out, leat_region *region, int result, uint64_t size, const leat_region_options *options) {
+    region->exclusive = options->exclusive;
     if (result == LEAT_OK) {
         result = leat__region_attach(region, size, options);
         if (result != LEAT_OK)
@@ -196,6 +200,7 @@ int leat_region_open_descriptor(leat_region **out, int descriptor, uint64_t size
     leat_region *region = NULL;
     leat__file file;
     uint64_t actual = 0;
+    bool shares = false;
     int result = leat__region_options(&options);
     if (result == LEAT_OK && (out == NULL || options->persistent))
         result = leat__fail(LEAT_EINVAL, 0, "no place for the handle, or an option that is for names");
@@ -203,12 +208,13 @@ int leat_region_open_descriptor(leat_region **out, int descriptor, uint64_t size
         result = leat__region_new(&region, options, LEAT_BACKING_DESCRIPTOR, NULL);
     if (result != LEAT_OK)
         return result;
-    result = leat__os_descriptor_take(descriptor, options->access == LEAT_READ_WRITE, true, &file);
+    result = leat__os_descriptor_take(descriptor, options->access == LEAT_READ_WRITE, &shares, &file);
     if (result == LEAT_OK) {
-        result = examine(file, options, &actual);
-        if (result == LEAT_OK)
+        result = examine(file, shares, options, &actual);
+        if (result == LEAT_OK) {
             leat__region_adopt(region, file, actual, false);
-        else
+            region->object.shares = shares;
+        } else
             leat__os_file_close(file);
     }
     return finish(out, region, result, size, options);
@@ -222,6 +228,6 @@ int leat_region_descriptor(const leat_region *region, leat_access access, bool i
         result = leat__fail(LEAT_EACCES, 0, "the region was not opened for writing");
     if (result == LEAT_OK)
         result = leat__os_descriptor_give(region->object.resource.file, access == LEAT_READ_WRITE, inherited,
-                                          region->backing != LEAT_BACKING_NAME, descriptor);
+                                          region->backing != LEAT_BACKING_NAME && !region->exclusive, descriptor);
     return result == LEAT_OK ? LEAT_OK : leat__fail_about(result, "region", region->name);
 }

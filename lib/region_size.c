@@ -1,7 +1,7 @@
 /* lib/region_size.c - how much of an object a handle sees, growing, refreshing, flushing (leat/region.h).
  *
  * Who grows holds LEAT__LOCK_GROW, through an open file of its own where the handle's may be shared with others, so that two never
- * grow one object at once. Nothing ever shrinks: a foreign program that grows the file meanwhile, and takes no lock, ends
+ * grow one object at once; where that cannot be had and the file is shared, it does not grow. Nothing ever shrinks: a foreign program that grows the file meanwhile, and takes no lock, ends
  * with us at the larger of the two sizes.
  *
  * Crash points. Before the size changes: space is reserved behind the end, which the object's end or the next growing
@@ -48,6 +48,8 @@ static int grow_file(leat_region *region, uint64_t size) {
         return leat__fail(LEAT_EACCES, 0, "it has to grow to %llu bytes, and was not opened for writing", (unsigned long long)size);
     leat__file file = region->object.resource.file;
     leat__file own = region->backing == LEAT_BACKING_NAME ? LEAT__NO_FILE : leat__os_file_reopen(file, true);
+    if (own == LEAT__NO_FILE && region->object.shares)
+        return leat__fail(LEAT_EACCES, 0, "the system does not let this user open the file again, so that growing cannot be locked");
     leat__file locked = own != LEAT__NO_FILE ? own : file;
     int result = leat__object_lock(locked, LEAT__LOCK_GROW);
     if (result == LEAT_EBUSY)

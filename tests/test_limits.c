@@ -14,6 +14,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "leat/view.h"
+
 #define SKIPPED 77
 
 #define MIB ((uint64_t)1 << 20)
@@ -227,6 +229,42 @@ static void running_out_of_address_space_is_an_error(void **state) {
     assert_int_equal(harness_names_left(), 0);
 }
 
+/* A view that was made through the handle's own open file would keep its locks in a forked child. */
+static int map_without_descriptors(void *context) {
+    leat_region *region;
+    void *view = NULL;
+    harness_word *words = context;
+    assert_ok(leat_region_create(&region, "mapped", 4096, NULL));
+    struct rlimit none = {0, 0}, before;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    none.rlim_max = before.rlim_max;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    assert_leat(leat_view_map(region, 0, 0, NULL, LEAT_READ_WRITE, &view), LEAT_ELIMIT);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    assert_ok(leat_view_map(region, 0, 0, NULL, LEAT_READ_WRITE, &view));
+    if (fork() == 0) {
+        harness_set(&words[0], 1);
+        harness_await(&words[1], 1);
+        _exit(0);
+    }
+    for (;;)
+        pause();
+}
+
+static void view_without_a_descriptor_of_its_own_is_refused(void **state) {
+    (void)state;
+    leat_object_info info;
+    harness_word *words = harness_shared(2 * sizeof *words);
+    pid_t process = harness_spawn(map_without_descriptors, words);
+    harness_await(&words[0], 1);
+    harness_kill(process);
+    assert_ok(leat_stat("mapped", LEAT_LOCAL, &info));
+    assert_false(info.in_use);
+    harness_set(&words[1], 1);
+    harness_wait_adopted();
+    assert_ok(leat_gc(LEAT_LOCAL, NULL, NULL));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         HARNESS_TEST(a_full_tmpfs_is_an_error_with_figures),
@@ -236,6 +274,7 @@ int main(void) {
         HARNESS_TEST(running_out_of_descriptors_is_an_error_at_every_step),
         HARNESS_TEST(closing_without_descriptors_leaves_nothing_that_does_not_heal),
         HARNESS_TEST(running_out_of_address_space_is_an_error),
+        HARNESS_TEST(view_without_a_descriptor_of_its_own_is_refused),
     };
     return HARNESS_MAIN("limits", tests);
 }

@@ -5,11 +5,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -428,6 +430,49 @@ static void what_a_killed_process_has_sent_arrives(void **state) {
     close(sockets[0]), close(sockets[1]);
 }
 
+/* --- Where files cannot be opened again ------------------------------------------------------- */
+
+static int share_without_proc(void *context) {
+    leat_region *first, *second = NULL, *third = NULL, *anonymous;
+    const leat_region_options exclusive = {.exclusive = true};
+    const char *path = context;
+    int descriptor;
+    if (unshare(CLONE_NEWNS) != 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 || umount2("/proc", MNT_DETACH) != 0)
+        return 77;
+    assert_ok(leat_region_file(&first, path, LEAT_CREATE, 4096, &exclusive));
+    assert_leat(leat_region_descriptor(first, LEAT_READ_WRITE, false, &descriptor), LEAT_EACCES);
+    leat_region_close(first);
+    assert_ok(leat_region_file(&first, path, LEAT_OPEN, 0, NULL));
+    assert_ok(leat_region_descriptor(first, LEAT_READ_WRITE, false, &descriptor));
+    assert_leat(leat_region_open_descriptor(&second, descriptor, 0, &exclusive), LEAT_EACCES);
+    assert_ok(leat_region_open_descriptor(&second, descriptor, 0, NULL));
+    assert_leat(leat_region_grow(second, 10000), LEAT_EACCES);
+    leat_region_close(second);
+    assert_leat(leat_region_file(&third, path, LEAT_OPEN, 0, &exclusive), LEAT_EBUSY); /* the first is there */
+    assert_ok(leat_region_grow(first, 10000));
+    leat_region_close(first);
+    close(descriptor);
+    assert_ok(leat_region_file(&third, path, LEAT_OPEN, 0, &exclusive));
+    leat_region_close(third);
+    assert_ok(leat_region_create(&anonymous, NULL, 4096, NULL));
+    assert_ok(leat_region_descriptor(anonymous, LEAT_READ_WRITE, false, &descriptor));
+    assert_ok(leat_region_open_descriptor(&second, descriptor, 0, NULL));
+    leat_region_close(second);
+    leat_region_close(anonymous);
+    return 0;
+}
+
+static void shared_open_file_keeps_the_locks_of_its_first_handle(void **state) {
+    (void)state;
+    char path[300];
+    snprintf(path, sizeof path, "%s/file", harness_directory());
+    int status = harness_wait(harness_spawn(share_without_proc, path));
+    (void)unlink(path);
+    if (status == 77 << 8)
+        skip();
+    assert_int_equal(status, 0);
+}
+
 int main(int argc, char **argv) {
     if (argc == 3)
         return run_inherited(atoi(argv[1]), atoi(argv[2]));
@@ -446,6 +491,7 @@ int main(int argc, char **argv) {
         HARNESS_TEST(running_out_of_descriptors_is_an_error_at_every_step),
         HARNESS_TEST(signals_do_not_end_the_waiting),
         HARNESS_TEST(what_a_killed_process_has_sent_arrives),
+        HARNESS_TEST(shared_open_file_keeps_the_locks_of_its_first_handle),
     };
     return HARNESS_MAIN("region_share", tests);
 }

@@ -3,7 +3,8 @@
  *
  * A descriptor that a program hands to the library, or gets from it, is never the library's own open file, where the
  * system lets the file be opened again: locks belong to open files, and would otherwise be shared with everybody who has
- * a copy of the descriptor. Every descriptor made here is closed on exec, except one that is made to be inherited.
+ * a copy of the descriptor. Where it does not, and the open file that is shared has locks already, they are left as they
+ * are: another handle's. Every descriptor made here is closed on exec, except one that is made to be inherited.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -121,17 +122,41 @@ static int check_mode(int descriptor, bool writable) {
     return LEAT_OK;
 }
 
-int leat__os_descriptor_take(int descriptor, bool writable, bool may_share, leat__file *file) {
+/* Whether the open file has locks. Unknown without /proc. */
+static enum leat__answer has_locks(leat__file file) {
+    char path[LEAT__PROC_PATH], entry[32], line[128];
+    snprintf(entry, sizeof entry, "fdinfo/%d", file);
+    int cancel = leat__os_cancellation_hold();
+    FILE *info = fopen(leat__linux_proc(path, entry), "rec");
+    enum leat__answer answer = info != NULL ? LEAT__NO : LEAT__UNKNOWN;
+    while (answer == LEAT__NO && fgets(line, sizeof line, info) != NULL)
+        if (strncmp(line, "lock:", 5) == 0)
+            answer = LEAT__YES;
+    if (answer == LEAT__NO && ferror(info) != 0)
+        answer = LEAT__UNKNOWN;
+    if (info != NULL)
+        fclose(info);
+    leat__os_cancellation_release(cancel);
+    return answer;
+}
+
+int leat__os_descriptor_take(int descriptor, bool writable, bool *shared, leat__file *file) {
+    bool may_share = shared != NULL;
     int result = check_mode(descriptor, writable);
     if (result != LEAT_OK)
         return result;
     leat__file own = leat__os_file_reopen(descriptor, writable);
     if (own == LEAT__NO_FILE && errno != EMFILE && errno != ENFILE && !may_share)
         return leat__fail(LEAT_EACCES, errno, "the system does not let this user open the file again");
-    if (own == LEAT__NO_FILE)
+    bool again = own != LEAT__NO_FILE;
+    if (!again && (errno == EMFILE || errno == ENFILE))
+        return leat__fail_system(errno, "no further descriptor");
+    if (!again)
         own = leat__linux_duplicate(descriptor, STDERR_FILENO + 1);
     if (own < 0)
         return leat__fail_system(errno, "cannot duplicate descriptor %d", descriptor);
+    if (may_share)
+        *shared = !again && has_locks(own) != LEAT__NO;
     *file = own;
     return LEAT_OK;
 }

@@ -123,7 +123,9 @@ leat__file leat__linux_open_permitted(int file) {
     if (chmod(self, (status.st_mode & 07777) | 0600) != 0)
         return LEAT__NO_FILE;
     leat__file opened = leat__linux_openat(AT_FDCWD, self, O_RDWR | O_NONBLOCK | O_NOCTTY, 0);
+    int error = errno;
     (void)chmod(self, status.st_mode & 07777);
+    errno = error;
     return opened;
 }
 

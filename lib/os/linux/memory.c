@@ -34,16 +34,22 @@ static int map_at(void *at, size_t size, int protection, int flags, leat__file f
     return LEAT_OK;
 }
 
+static bool is_for_now(int error) {
+    return error == EMFILE || error == ENFILE || error == ENOMEM;
+}
+
 /* A mapping keeps the open file description it was made through alive, and with it the locks, even in a forked child that has
  * closed the descriptor. So it is made through a description of its own that never holds a lock, also where the permissions keep
  * the owner of an object out. Without /proc, or where another user's permissions no longer allow a second open, the locked one has
- * to do. */
+ * to do; a limit that does not allow one more descriptor is an error. */
 int leat__os_map_view(leat__file file, uint64_t offset, uint64_t size, leat_access access, void *at, void **address) {
     if (size > SIZE_MAX)
         return leat__fail(LEAT_ENOMEM, 0, "%llu bytes do not fit the address space", (unsigned long long)size);
     leat__file unlocked = leat__os_file_reopen(file, access == LEAT_READ_WRITE);
     if (unlocked == LEAT__NO_FILE && errno == EACCES)
         unlocked = leat__linux_open_permitted(file);
+    if (unlocked == LEAT__NO_FILE && is_for_now(errno))
+        return leat__fail_system(errno, "cannot open the file once more, to map it");
     int result = map_at(at, (size_t)size, PROT_READ | (access != LEAT_READ_ONLY ? PROT_WRITE : 0),
                         access == LEAT_COPY_ON_WRITE ? MAP_PRIVATE : MAP_SHARED,
                         unlocked != LEAT__NO_FILE ? unlocked : file, offset, address);
