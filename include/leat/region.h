@@ -124,21 +124,24 @@ LEAT_API LEAT_CHECKED int leat_region_file(leat_region **region, const char *pat
  * and may be closed. It must be open for reading, and for LEAT_READ_WRITE for writing too, else LEAT_EACCES. LEAT_EINVAL
  * when it is not open, LEAT_EKIND when it is something else: a directory, a pipe, a socket, another kind of leat object.
  * Options and sizes as in leat_region_file. The handle keeps the memory alive, not a name: it is no user of a named
- * region whose descriptor it was made from. */
+ * region whose descriptor it was made from.
+ *
+ * The system may not let the file be opened again (no /proc, another user's permissions). Then the handle uses the
+ * descriptor's own open file. If that has locks of another handle, exclusive use and growing are LEAT_EACCES. */
 LEAT_API LEAT_CHECKED int leat_region_open_descriptor(leat_region **region, int descriptor, uint64_t size,
                                                       const leat_region_options *options);
 
 /* A new descriptor of the region's memory, to be closed by the caller, open for reading and writing or, with
  * LEAT_READ_ONLY, only for reading; LEAT_EACCES when the handle may not do that itself. It is closed when the process
  * starts another program, unless `inherited`: then programs started while it is open have it under its number.
- * LEAT_EFORKED, LEAT_ELIMIT. (Who is given a read-only descriptor and may open the file by its permissions can open it
+ * LEAT_EFORKED, LEAT_ELIMIT; LEAT_EACCES also when the file cannot be opened again and is used exclusively. (Who is given a read-only descriptor and may open the file by its permissions can open it
  * for writing: /proc/self/fd.) */
 LEAT_API LEAT_CHECKED int leat_region_descriptor(const leat_region *region, leat_access access, bool inherited,
                                                  int *descriptor);
 
 /* Sends such a descriptor over a connected unix socket, with one byte of data as the system requires. LEAT_ECLOSED when
  * the other end is closed, LEAT_EAGAIN or LEAT_ETIMEDOUT when it takes nothing until the deadline, LEAT_EINVAL when it is
- * no such socket. */
+ * no such socket. A cancellation point while it waits (deferred; within about 100 ms), as leat_region_receive is. */
 LEAT_API LEAT_CHECKED int leat_region_send(const leat_region *region, leat_access access, int socket,
                                            uint64_t deadline_ns);
 

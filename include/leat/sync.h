@@ -31,8 +31,8 @@
  * Who. A handle is what owns a mutex and what waits: it belongs to one thread at a time. Threads that share an object open a handle
  * each. Fork: a child cannot use its parent's handles (LEAT_EFORKED). Signals: nothing here may be called from a handler; waits go on
  * after one unless `interruptible` is set. Cancellation: a thread that waits here for longer than a moment acts on pthread_cancel
- * within about 100 ms, holding nothing that it waits for; what could have been its, others get. No other call is a cancellation
- * point; the handle stays open, and its owner closes it in a cleanup handler. Names, scopes and lifetimes are those of all objects (leat/object.h); what has no name lives as
+ * within about 100 ms, holding nothing that it waits for; what could have been its, others get. So does one that waits for a
+ * socket (leat_sync_send and those that receive). No other call is a cancellation point; the handle stays open, and its owner closes it in a cleanup handler. Names, scopes and lifetimes are those of all objects (leat/object.h); what has no name lives as
  * long as a handle or a descriptor of it.
  */
 #ifndef LEAT_SYNC_H
