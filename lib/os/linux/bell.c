@@ -170,9 +170,10 @@ leat__file leat__os_bell_open(leat__file directory, uint64_t number) {
 
 bool leat__os_bell_ring(leat__file bell, uint64_t token) {
     ssize_t sent;
+    unsigned interrupted = 0;
     do
         sent = leat__linux_send(bell, &token, sizeof token, MSG_DONTWAIT | MSG_NOSIGNAL);
-    while (sent < 0 && errno == EINTR);
+    while (sent < 0 && leat__linux_again(&interrupted));
     return sent == (ssize_t)sizeof token;
 }
 
@@ -247,14 +248,16 @@ int leat__os_flag_open(leat__file *flag) {
 bool leat__os_flag_raise(leat__file flag) {
     const uint64_t one = 1;
     ssize_t written;
+    unsigned interrupted = 0;
     do
         written = leat__linux_write(flag, &one, sizeof one);
-    while (written < 0 && errno == EINTR);
+    while (written < 0 && leat__linux_again(&interrupted));
     return written == (ssize_t)sizeof one;
 }
 
 void leat__os_flag_lower(leat__file flag) {
     uint64_t count;
-    while (leat__linux_read(flag, &count, sizeof count) < 0 && errno == EINTR)
+    unsigned interrupted = 0;
+    while (leat__linux_read(flag, &count, sizeof count) < 0 && leat__linux_again(&interrupted))
         ;
 }

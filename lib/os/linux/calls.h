@@ -13,6 +13,7 @@
 #ifndef LEAT_LIB_OS_LINUX_CALLS_H
 #define LEAT_LIB_OS_LINUX_CALLS_H
 
+#include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
@@ -24,6 +25,13 @@
 #include <unistd.h>
 
 #include "lib/os.h"
+
+/* Whether a call that failed is made again because a signal interrupted it; `interrupted` counts
+ * from 0. A filter may answer EINTR for ever: then it is an error like others. */
+#define LEAT__INTERRUPTIONS 100
+static inline bool leat__linux_again(unsigned *interrupted) {
+    return errno == EINTR && ++*interrupted < LEAT__INTERRUPTIONS;
+}
 
 /* Owned descriptors; -1 and errno. */
 int leat__linux_openat(int directory, const char *path, int flags, mode_t mode);

@@ -222,8 +222,7 @@ static int wait_for(int descriptor, short events, uint64_t deadline_ns, leat__fi
 static int after_error(int error, int descriptor, short events, uint64_t deadline_ns,
                        leat__file *given) {
     switch (error) {
-    case EINTR:
-        return LEAT_OK;
+    case EINTR: /* by a filter: the calls do not wait */
     case EAGAIN:
         return wait_for(descriptor, events, deadline_ns, given);
     case EPIPE:
@@ -328,8 +327,9 @@ int leat__os_file_flush_start(leat__file file, uint64_t offset, uint64_t size) {
 }
 
 int leat__os_file_flush(leat__file file) {
+    unsigned interrupted = 0;
     while (leat__linux_fdatasync(file) != 0)
-        if (errno != EINTR)
+        if (!leat__linux_again(&interrupted))
             return leat__fail_system(errno, "cannot write to the disk");
     return LEAT_OK;
 }

@@ -4,7 +4,7 @@
  * and keeps everybody out; the kernel decides both in one step.
  *
  * Errors. EAGAIN means that somebody else holds the byte (POSIX allows EACCES too, which Linux gives only where a security module
- * forbids the lock). EINTR is tried again. Everything else (ENOLCK and ENOMEM: the
+ * forbids the lock). EINTR is tried again, a hundred times. Everything else (ENOLCK and ENOMEM: the
  * kernel has no memory for the request; EACCES, EPERM, ENOSYS: a policy or a filter forbids it; EIO) means that there is no answer: the caller gets
  * LEAT__UNKNOWN or an error, and must not take it for "free". Such a failure often passes, so a few tries are made here. */
 #include <errno.h>
@@ -24,12 +24,13 @@
 /* 0, EAGAIN when somebody else stands against it, or an error. */
 static int change(leat__file file, short type, off_t start, off_t length) {
     struct flock lock = {.l_type = type, .l_whence = SEEK_SET, .l_start = start, .l_len = length};
+    unsigned interrupted = 0;
     for (int tries = 0;;) {
         if (leat__linux_control(file, F_OFD_SETLK, &lock) == 0)
             return 0;
         if (errno == EAGAIN)
             return EAGAIN;
-        if (errno != EINTR && ++tries == TRIES)
+        if (!leat__linux_again(&interrupted) && ++tries == TRIES)
             return errno;
     }
 }
@@ -37,11 +38,12 @@ static int change(leat__file file, short type, off_t start, off_t length) {
 /* Whether somebody else's lock stands against one of this type; which, or the error, in *lock and errno. */
 static enum leat__answer ask(leat__file file, struct flock *lock) {
     const struct flock question = *lock;
+    unsigned interrupted = 0;
     for (int tries = 0;;) {
         *lock = question;
         if (leat__linux_control(file, F_OFD_GETLK, lock) == 0)
             return lock->l_type == F_UNLCK ? LEAT__NO : LEAT__YES;
-        if (errno != EINTR && ++tries == TRIES)
+        if (!leat__linux_again(&interrupted) && ++tries == TRIES)
             return LEAT__UNKNOWN;
     }
 }

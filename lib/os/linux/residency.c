@@ -39,8 +39,10 @@ void leat__os_touch(void *address, uint64_t size, bool writable) {
 
 #define POPULATE_ATTEMPTS 100 /* of which each may be refused for a reason that passes */
 #define POPULATE_PAUSE_NS UINT64_C(1000000)
+#define POPULATE_INTERRUPTIONS 10000 /* each of which may have left more pages present */
 
 int leat__os_prefault(void *address, uint64_t size, bool writable) {
+    int interrupted = 0;
     for (int refused = 0;;) {
         if (madvise(address, (size_t)size, writable ? MADV_POPULATE_WRITE : MADV_POPULATE_READ) == 0)
             return LEAT_OK;
@@ -52,7 +54,7 @@ int leat__os_prefault(void *address, uint64_t size, bool writable) {
             return leat__fail(LEAT_ESIZE, EFAULT, "there is no memory behind a page: shortened, or a hole and the file system is full");
         if (errno == EAGAIN && ++refused < POPULATE_ATTEMPTS)
             leat__os_sleep(leat__os_now() + POPULATE_PAUSE_NS);
-        else if (errno != EINTR)
+        else if (errno != EINTR || ++interrupted == POPULATE_INTERRUPTIONS)
             return leat__fail_system(errno, "cannot make %llu bytes present", (unsigned long long)size);
     }
 }

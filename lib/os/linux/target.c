@@ -38,10 +38,11 @@ static int read_small(const char *path, char *text, size_t size) {
     if (file < 0)
         return errno;
     int error = 0;
+    unsigned interrupted = 0;
     for (ssize_t got = 1; got != 0 && error == 0 && length < size - 1;) {
         got = leat__linux_read(file, text + length, size - 1 - length);
         length += got > 0 ? (size_t)got : 0;
-        error = got < 0 && errno != EINTR ? errno : 0;
+        error = got < 0 && !leat__linux_again(&interrupted) ? errno : 0;
     }
     leat__linux_close(file);
     text[error == 0 ? length : 0] = 0;

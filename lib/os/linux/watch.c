@@ -54,9 +54,10 @@ static struct leat__notice notice_of(const struct inotify_event *event) {
 size_t leat__os_watch_take(leat__file watch, struct leat__notice notices[], size_t max) {
     _Alignas(struct inotify_event) char events[64 * sizeof(struct inotify_event)]; /* an open file's have no names */
     size_t count = 0, room = max < 64 ? max : 64;
+    unsigned interrupted = 0;
     while (count == 0) { /* each turn: a signal came, or files were removed from the watch */
         ssize_t size = leat__linux_read(watch, events, room * sizeof(struct inotify_event));
-        if (size < 0 && errno == EINTR)
+        if (size < 0 && leat__linux_again(&interrupted))
             continue;
         if (size < 0 && errno != EAGAIN)
             notices[count++] = (struct leat__notice){.number = -1, .closed = true};
