@@ -347,10 +347,10 @@ static int find_place(leat_doorbell *doorbell, uint32_t *place) {
 
 static int watch_file(leat_doorbell *doorbell, struct leat__item *item) {
     leat__os_fork_hold();
-    bool watched = leat__os_watch_add(doorbell->resource.watch, &item->object->resource.file,
-                                      item->receives ? LEAT__TOUCH_READ : LEAT__TOUCH_WRITE, &item->watch_number);
+    int result = leat__os_watch_add(doorbell->resource.watch, &item->object->resource.file,
+                                    item->receives ? LEAT__TOUCH_READ : LEAT__TOUCH_WRITE, &item->watch_number);
     leat__os_fork_release();
-    return watched ? LEAT_OK : leat__fail(LEAT_ELIMIT, 0, "the system watches no further file for this user (or there is no /proc)");
+    return result;
 }
 
 static int take_place(leat_doorbell *doorbell, struct leat__item *item) {
@@ -520,10 +520,9 @@ static int open_bell(leat_doorbell *doorbell) {
 /* The watch first: files that are added get higher numbers than it has (leat__os_watch_add). */
 static int open_descriptors(leat_doorbell *doorbell) {
     struct leat__resource *own = &doorbell->resource;
-    own->watch = leat__os_watch_open_many();
-    if (own->watch == LEAT__NO_FILE)
-        return leat__fail(LEAT_ELIMIT, 0, "the system has no further watch for this user (Linux: fs.inotify.max_user_instances)");
-    int result = leat__os_directory_open(LEAT_LOCAL, true, &doorbell->directory);
+    int result = leat__os_watch_open_many(&own->watch);
+    if (result == LEAT_OK)
+        result = leat__os_directory_open(LEAT_LOCAL, true, &doorbell->directory);
     if (result == LEAT_OK)
         result = leat__os_timer_open(&own->timer);
     if (result == LEAT_OK)

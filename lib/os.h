@@ -297,12 +297,12 @@ int leat__os_watch_wait(struct leat__watch *watch, uint64_t deadline_ns,
                         void (*leave)(void *context), void *context);
 
 /* Several files watched through one descriptor of the caller's, which becomes readable when
- * there are notices. LEAT__NO_FILE as above. */
-leat__file leat__os_watch_open_many(void);
+ * there are notices. LEAT_ELIMIT with the limit's name, or another error. */
+int leat__os_watch_open_many(leat__file *watch);
 
 /* Also notices touches and closings of this file; gives the number that stands for it, the same for every open file of the same inode. May
- * give the file another number, as above. */
-bool leat__os_watch_add(leat__file watch, leat__file *file, enum leat__touch touch, int *number);
+ * give the file another number, as above. LEAT_ELIMIT: the user watches too many files; LEAT_ENOTSUP: there is no /proc. */
+int leat__os_watch_add(leat__file watch, leat__file *file, enum leat__touch touch, int *number);
 void leat__os_watch_remove(leat__file watch, int number);
 
 struct leat__notice {

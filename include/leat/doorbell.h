@@ -55,8 +55,8 @@ extern "C" {
 
 typedef struct leat_doorbell leat_doorbell;
 
-/* A doorbell without channels. LEAT_ENOMEM, LEAT_ELIMIT (descriptors, or inotify instances),
- * LEAT_EACCES and LEAT_EUNTRUSTED when the local directory cannot be used. */
+/* A doorbell without channels. LEAT_ENOMEM, LEAT_ELIMIT (descriptors, or inotify instances: the
+ * detail names the limit), LEAT_EACCES and LEAT_EUNTRUSTED when the local directory cannot be used. */
 LEAT_API LEAT_CHECKED int leat_doorbell_open(leat_doorbell **doorbell);
 
 /* Forgets all that was added, and leaves. NULL is allowed. */
@@ -70,7 +70,7 @@ LEAT_API void leat_doorbell_descriptors(const leat_doorbell *doorbell, int descr
 
 /* Adds a channel; leat_doorbell_next gives `data` back. It will be named when there is a message or news of the sender. Closing the
  * receiver removes it. LEAT_ESTATE when it is in a doorbell already, LEAT_EFORKED, LEAT_ENOMEM, LEAT_ELIMIT (fs.inotify.max_user_watches),
- * LEAT_EINVAL. */
+ * LEAT_ENOTSUP (there is no /proc), LEAT_EINVAL, or what the system refuses the watch with. */
 LEAT_API LEAT_CHECKED int leat_doorbell_add_receiver(leat_doorbell *doorbell, leat_receiver *receiver, void *data);
 
 /* The same for a sender. It will be named when there is news of the receiver, of its first one too (leat_sender_peer), and, once for each leat_doorbell_want_room, when there is

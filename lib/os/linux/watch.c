@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <sys/inotify.h>
 
+#include "lib/fail.h"
 #include "lib/os/linux/calls.h"
 
 /* Dissolving a watch takes the kernel 8 to 20 ms, more on a busy machine. When a process is killed its descriptors are let go of one
@@ -21,20 +22,42 @@ static void raise_above(leat__file *file, leat__file watch) {
     }
 }
 
-leat__file leat__os_watch_open_many(void) {
-    leat__file watch = leat__linux_inotify(IN_NONBLOCK);
-    return watch >= 0 ? watch : LEAT__NO_FILE;
+/* One error stands for two limits: a descriptor of another kind shows which it was. */
+static int fail_to_open(int error) {
+    leat__file other = error == EMFILE ? leat__linux_event() : LEAT__NO_FILE;
+    if (other < 0)
+        return leat__fail_system(error, "cannot make a watch");
+    leat__os_file_close(other);
+    return leat__fail_system(
+        error, "this user has no further watch (fs.inotify.max_user_instances)");
 }
 
-bool leat__os_watch_add(leat__file watch, leat__file *file, enum leat__touch touch, int *number) {
+int leat__os_watch_open_many(leat__file *watch) {
+    leat__file made = leat__linux_inotify(IN_NONBLOCK);
+    if (made < 0)
+        return fail_to_open(errno);
+    *watch = made;
+    return LEAT_OK;
+}
+
+static int fail_to_add(int error) {
+    if (error == ENOSPC)
+        return leat__fail(LEAT_ELIMIT, error,
+                          "this user can watch no further file (fs.inotify.max_user_watches)");
+    if (error == ENOENT)
+        return leat__fail(LEAT_ENOTSUP, error, "a file is watched through /proc, which is not there");
+    return leat__fail_system(error, "cannot watch the file");
+}
+
+int leat__os_watch_add(leat__file watch, leat__file *file, enum leat__touch touch, int *number) {
     char self[64];
     snprintf(self, sizeof self, "/proc/thread-self/fd/%d", *file);
     uint32_t events = IN_CLOSE_WRITE | (touch == LEAT__TOUCH_READ ? IN_ACCESS : IN_MODIFY);
     *number = inotify_add_watch(watch, self, events | IN_MASK_ADD);
     if (*number < 0)
-        return false;
+        return fail_to_add(errno);
     raise_above(file, watch);
-    return true;
+    return LEAT_OK;
 }
 
 void leat__os_watch_remove(leat__file watch, int number) {

@@ -115,8 +115,7 @@ static bool open_instance(void) {
     if (hub.open)
         return true;
     leat__os_resource_init(&hub.resource);
-    hub.resource.file = leat__os_watch_open_many();
-    hub.open = hub.resource.file != LEAT__NO_FILE;
+    hub.open = leat__os_watch_open_many(&hub.resource.file) == LEAT_OK;
     if (hub.open)
         leat__os_resource_add(&hub.resource);
     return hub.open;
@@ -142,7 +141,7 @@ static bool is_ours(const struct leat__watch *watch) {
 
 static bool begin(struct leat__watch *watch, leat__file *file) {
     if (!open_instance() ||
-        !leat__os_watch_add(hub.resource.file, file, watch->touch, &watch->number))
+        leat__os_watch_add(hub.resource.file, file, watch->touch, &watch->number) != LEAT_OK)
         return false;
     struct leat__watch **bucket = &hub.buckets[(unsigned)watch->number % BUCKETS];
     watch->next = *bucket;
