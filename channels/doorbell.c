@@ -592,7 +592,8 @@ int leat_doorbell_descriptor(const leat_doorbell *doorbell) {
 
 void leat_doorbell_descriptors(const leat_doorbell *doorbell, int descriptors[2]) {
     leat__file bell = doorbell->resource.bell;
-    descriptors[0] = bell != LEAT__NO_FILE ? bell : doorbell->flag;
+    leat__file rings = bell != LEAT__NO_FILE ? bell : doorbell->flag;
+    descriptors[0] = doorbell->resource.forked ? LEAT__NO_FILE : rings; /* the flag is a number only, there */
     descriptors[1] = doorbell->resource.file;
 }
 

@@ -65,7 +65,8 @@ LEAT_API void leat_doorbell_close(leat_doorbell *doorbell);
 /* The descriptor. It stays the doorbell's: poll it for reading, and do nothing else with it. -1 in a forked child. */
 LEAT_API int leat_doorbell_descriptor(const leat_doorbell *doorbell);
 
-/* The same as two, which a loop that can poll both is told of a microsecond earlier: [0] rings, [1] everything else. */
+/* The same as two, which a loop that can poll both is told of a microsecond earlier: [0] rings, [1] everything else.
+ * Both are -1 in a forked child. */
 LEAT_API void leat_doorbell_descriptors(const leat_doorbell *doorbell, int descriptors[2]);
 
 /* Adds a channel; leat_doorbell_next gives `data` back. It will be named when there is a message or news of the sender. Closing the
