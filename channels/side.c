@@ -145,8 +145,8 @@ static void touch(struct leat__side *side, bool the_receiver) {
     if (the_receiver)
         (void)leat__os_file_read(side->object.resource.file, 0, &byte, 1);
     else
-        (void)leat__os_file_write(side->object.resource.file, LEAT__RECEIVER_PAGE + offsetof(struct leat__role_page, touched),
-                                  &byte, 1);
+        (void)leat__os_file_touch(side->object.resource.file,
+                                  LEAT__RECEIVER_PAGE + offsetof(struct leat__role_page, touched));
 }
 
 void leat__side_touch_senders(struct leat__side *side) {

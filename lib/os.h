@@ -200,6 +200,9 @@ int leat__os_name_remove(leat__file directory, const char *file_name);
 int leat__os_file_read(leat__file file, uint64_t offset, void *buffer, size_t size);
 int leat__os_file_write(leat__file file, uint64_t offset, const void *data, size_t size);
 
+/* Touches a file for those that watch for writes (below). The byte, which is inside the file and 0, stays as it is. */
+int leat__os_file_touch(leat__file file, uint64_t offset);
+
 /* Reads without touching (below), where the system lets it. */
 int leat__os_file_peek(leat__file file, uint64_t offset, void *buffer, size_t size);
 
@@ -255,8 +258,8 @@ int leat__os_count_users(leat__file file, uint32_t *users);
 
 /* --- Watches ---------------------------------------------------------------------------------------------------------
  *
- * A watch reports that a process touched a file in the chosen way (leat__os_file_read or
- * leat__os_file_write; access through a mapping is no touch), or that a descriptor that could write
+ * A watch reports that a process touched a file in the chosen way (leat__os_file_read, or
+ * leat__os_file_write and leat__os_file_touch; access through a mapping is no touch), or that a descriptor that could write
  * to it was closed, for whatever reason: death too. The kernel reports the closing *before* it
  * drops that descriptor's locks.
  *

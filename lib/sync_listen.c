@@ -57,9 +57,8 @@ void leat__sync_ring_all(leat_waitable *object) {
                                                              leat__load_relaxed64(&listener->token)))
             touch = true;
     }
-    unsigned char byte = 0;
     if (touch)
-        (void)leat__os_file_write(object->object.resource.file, LEAT__SYNC_TOUCHED, &byte, 1);
+        (void)leat__os_file_touch(object->object.resource.file, LEAT__SYNC_TOUCHED);
 }
 
 bool leat__sync_obtainable(leat_waitable *object, bool ask) {

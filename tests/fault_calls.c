@@ -226,6 +226,8 @@ static const struct fault_kind kinds[] = {
     {"set_robust_list", SYS_set_robust_list, ANY, {0}, false},
     {"sched_getscheduler", SYS_sched_getscheduler, ANY, {0}, false},
     {"rt_sigprocmask", SYS_rt_sigprocmask, ANY, {0}, false},
+    {"rt_sigpending", SYS_rt_sigpending, ANY, {0}, false},
+    {"rt_sigtimedwait", SYS_rt_sigtimedwait, ANY, {EAGAIN, EINTR}, false},
     {"rt_sigaction", SYS_rt_sigaction, ANY, {0}, false},
     {"rt_sigreturn", SYS_rt_sigreturn, ANY, {0}, false},
     {"restart_syscall", SYS_restart_syscall, ANY, {0}, false},

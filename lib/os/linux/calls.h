@@ -17,6 +17,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <signal.h>
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/socket.h>
@@ -113,6 +114,8 @@ LEAT__UNCANCELLED(int, recvmmsg, (int file, struct mmsghdr *messages, unsigned c
                   recvmmsg(file, messages, count, flags, NULL))
 LEAT__UNCANCELLED(int, sleep_until, (const struct timespec *until),
                   clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, until, NULL))
+LEAT__UNCANCELLED(int, take_signal, (const sigset_t *set),
+                  sigtimedwait(set, NULL, &(const struct timespec){0, 0}))
 LEAT__UNCANCELLED(ssize_t, getrandom, (void *buffer, size_t size, unsigned flags),
                   getrandom(buffer, size, flags))
 
