@@ -3,20 +3,26 @@
  * The pages are copied by the kernel: nothing can fault, nothing is locked, nobody is woken. The copies are
  * snapshots whose words may be a few messages apart. */
 #include <stdlib.h>
+#include <string.h>
 
+#include "channels/presence.h"
 #include "channels/wire.h"
 #include "channels/side.h"
 #include "leat/channel.h"
 #include "lib/fail.h"
 #include "lib/object.h"
 
+#define LOOKS_MOST 4
+
 struct pages {
-    struct leat__role_page sender, receiver;
+    struct leat__role_page sender, receiver, before;
 };
 
-static int read_state(leat__file file, const struct leat__role_page *page, unsigned place, unsigned places, leat_peer *state) {
+typedef enum leat__answer question(leat__file file, const struct leat__role_page *page, uint32_t opened);
+
+static int read_state(leat__file file, const struct leat__role_page *page, question *lives, leat_peer *state) {
     uint32_t opened = leat__load_relaxed32(&page->opened), closed = leat__load_relaxed32(&page->closed);
-    enum leat__answer answer = opened != closed ? leat__os_locked(file, place, places) : LEAT__NO;
+    enum leat__answer answer = opened != closed ? lives(file, page, opened) : LEAT__NO;
     if (answer == LEAT__UNKNOWN)
         return leat__fail(LEAT_ESYSTEM, 0, "the system does not say whether its users live");
     if (opened == closed)
@@ -24,6 +30,27 @@ static int read_state(leat__file file, const struct leat__role_page *page, unsig
     else
         *state = answer == LEAT__YES ? LEAT_PEER_PRESENT : LEAT_PEER_DIED;
     return LEAT_OK;
+}
+
+static bool is_same(const struct leat__role_page *one, const struct leat__role_page *other) {
+    return leat__load_relaxed32(&one->opened) == leat__load_relaxed32(&other->opened) &&
+           leat__load_relaxed32(&one->closed) == leat__load_relaxed32(&other->closed) &&
+           memcmp(one->members, other->members, sizeof one->members) == 0;
+}
+
+/* A death is one only if nobody came or went meanwhile. */
+static int read_peer(leat__file file, struct pages *pages, bool sends, leat_peer *state) {
+    struct leat__role_page *page = sends ? &pages->sender : &pages->receiver;
+    for (unsigned looks = 0; looks < LOOKS_MOST; looks++) {
+        int result = read_state(file, page, sends ? leat__senders_live : leat__receiver_lives, state);
+        if (result != LEAT_OK || *state != LEAT_PEER_DIED)
+            return result;
+        memcpy(&pages->before, page, sizeof pages->before);
+        result = leat__os_file_peek(file, sends ? LEAT__SENDER_PAGE : LEAT__RECEIVER_PAGE, page, sizeof *page);
+        if (result != LEAT_OK || is_same(page, &pages->before))
+            return result;
+    }
+    return leat__fail(LEAT_ESYSTEM, 0, "its users come and go all the time");
 }
 
 static int read_pages(leat__file file, uint64_t capacity, struct pages *pages, leat_channel_info *info) {
@@ -36,9 +63,9 @@ static int read_pages(leat__file file, uint64_t capacity, struct pages *pages, l
     uint64_t sent = leat__load_relaxed64(&pages->sender.position);
     uint64_t backlog = sent - leat__load_relaxed64(&pages->receiver.position);
     info->backlog_bytes = backlog <= capacity ? backlog : 0;
-    result = read_state(file, &pages->sender, LEAT__LOCK_SLOTS + 1, LEAT__SLOTS_MAX, &info->sender);
+    result = read_peer(file, pages, true, &info->sender);
     if (result == LEAT_OK)
-        result = read_state(file, &pages->receiver, LEAT__LOCK_RECEIVER, 1, &info->receiver);
+        result = read_peer(file, pages, false, &info->receiver);
     if (result != LEAT_OK)
         return result;
     info->many_senders = info->sender == LEAT_PEER_PRESENT && leat__load_relaxed32(&pages->sender.many) != 0;

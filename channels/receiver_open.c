@@ -1,6 +1,7 @@
 /* channels/receiver_open.c - a receiver's coming and going (leat/channel.h). */
 #include <stdlib.h>
 
+#include "channels/presence.h"
 #include "channels/receiver.h"
 #include "lib/fail.h"
 
@@ -19,7 +20,9 @@ static int attach(struct leat__side *side) {
     receiver->ring.lane.wipe = side->policy.wipe_bytes;
     leat__store_relaxed32(&side->own->waiting, 0);
     leat__store_relaxed32(&side->own->plain, !leat__os_barrier_works());
-    leat__store_release32(&side->own->opened, leat__load_relaxed32(&side->own->opened) + 1);
+    uint32_t opened = leat__load_relaxed32(&side->own->opened) + 1;
+    leat__receiver_begin_life(side->object.resource.file, side->own, opened);
+    leat__store_release32(&side->own->opened, opened);
     leat__receiver_begin(receiver);
     leat__side_ring(side); /* a sender that waits for a receiver */
     if (leat__load_relaxed32(&side->peer->many) != 0) /* one in a loop whom another one's turn keeps from announcing itself */

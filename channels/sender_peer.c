@@ -7,7 +7,7 @@
  *
  * Senders come and go through the *gate*, a lock in their page (lib/lock.h), one at a time. Inside it `members` tells who is there: the
  * slots of senders that came and have not left. One whose slot the kernel says is free has died. A stream is open while `opened`
- * and `closed` differ; who comes and finds it open and nobody there, begins the next one.
+ * and `closed` differ; who comes and finds it open and nobody there, begins the next one. In which order it does so: channels/presence.h.
  */
 #include <stdlib.h>
 
@@ -40,7 +40,7 @@ static bool seems_taken(const void *context, unsigned slot) {
 static void set_member(leat_sender *sender, unsigned slot, bool member) {
     leat__u64 *word = &sender->side.own->members[slot / 64];
     uint64_t bit = UINT64_C(1) << slot % 64, bits = leat__load_relaxed64(word);
-    leat__store_relaxed64(word, member ? bits | bit : bits & ~bit);
+    leat__store_release64(word, member ? bits | bit : bits & ~bit);
 }
 
 static int enter_gate(leat_sender *sender) {
@@ -84,9 +84,19 @@ static int begin_stream(leat_sender *sender) {
     if (result != LEAT_OK)
         return result;
     leat__store_relaxed32(&own->many, sender->many);
-    leat__store_release32(&own->opened, leat__load_relaxed32(&own->opened) + 1);
+    uint32_t opened = leat__load_relaxed32(&own->opened) + 1;
+    leat__store_relaxed64(&own->coming, leat__coming(opened, sender->slot));
+    set_member(sender, sender->slot, true);
+    leat__store_release32(&own->opened, opened);
     result = leat__sender_open_mark(sender);
     return result == LEAT_EAGAIN ? LEAT_OK : result;
+}
+
+/* Inside the gate: a stream that is open goes on with this sender too. LEAT__NO: its last member died meanwhile, and it is over. */
+static enum leat__answer join_stream(leat_sender *sender) {
+    set_member(sender, sender->slot, true);
+    leat__fence_full(); /* [G1] the bit before the question: so there is a member at every moment */
+    return has_others(sender);
 }
 
 static int take_place(struct leat__side *side) {
@@ -101,13 +111,18 @@ static int join(leat_sender *sender) {
     const struct leat__role_page *own = sender->side.own;
     bool open = leat__load_relaxed32(&own->opened) != leat__load_relaxed32(&own->closed);
     enum leat__answer others = has_others(sender);
-    if (others == LEAT__UNKNOWN)
-        return leat__fail(LEAT_ESYSTEM, 0, "the system does not say whether it has a sender");
     if (others == LEAT__YES && (!sender->many || leat__load_relaxed32(&own->many) == 0))
         return leat__fail(LEAT_EBUSY, 0, sender->many ? "it has a sender that does not share" : "it has a sender");
-    int result = others == LEAT__YES && open ? LEAT_OK : begin_stream(sender);
-    if (result == LEAT_OK)
-        set_member(sender, sender->slot, true);
+    if (others == LEAT__YES && open)
+        others = join_stream(sender);
+    if (others == LEAT__YES && open)
+        return LEAT_OK;
+    set_member(sender, sender->slot, false); /* not of the stream that is over; nor its predecessor in the slot */
+    if (others == LEAT__UNKNOWN)
+        return leat__fail(LEAT_ESYSTEM, 0, "the system does not say whether it has a sender");
+    int result = begin_stream(sender);
+    if (result != LEAT_OK)
+        set_member(sender, sender->slot, false);
     return result;
 }
 

@@ -3,6 +3,7 @@
 
 #include "channels/doorbell.h"
 #include "channels/policy.h"
+#include "channels/presence.h"
 #include "lib/fail.h"
 
 #define UNANNOUNCED_SLICE_NS UINT64_C(2000000)
@@ -54,8 +55,6 @@ static int map(struct leat__side *side) {
     side->memory.ring = base + LEAT__RING;
     side->own = sends ? side->memory.sender : side->memory.receiver;
     side->peer = sends ? side->memory.receiver : side->memory.sender;
-    side->peer_lock = sends ? LEAT__LOCK_RECEIVER : LEAT__LOCK_SLOTS + 1;
-    side->peer_locks = sends ? 1 : LEAT__SLOTS_MAX;
     leat__os_make_read_only(base, LEAT__PAGE);
     leat__os_make_read_only(side->peer, LEAT__PAGE);
     return LEAT_OK;
@@ -125,16 +124,19 @@ int leat__side_fail_forked(void) {
 
 /* --- Peers ------------------------------------------------------------------------------------------------------------ */
 
-static enum leat__answer peer_lives(const struct leat__side *side) {
-    return leat__os_locked(side->object.resource.file, side->peer_lock, side->peer_locks);
+static enum leat__answer peer_lives(const struct leat__side *side, uint32_t opened) {
+    leat__file file = side->object.resource.file;
+    return side->role->sends ? leat__receiver_lives(file, side->peer, opened) : leat__senders_live(file, side->peer, opened);
 }
 
 leat_peer leat__side_peer(const struct leat__side *side) {
     uint32_t opened = leat__load_acquire32(&side->peer->opened), closed = leat__load_acquire32(&side->peer->closed);
     if (opened == closed)
         return opened == 0 ? LEAT_PEER_NONE : LEAT_PEER_CLOSED;
-    enum leat__answer lives = peer_lives(side);
-    return lives == LEAT__YES ? LEAT_PEER_PRESENT : lives == LEAT__NO ? LEAT_PEER_DIED : LEAT_PEER_UNKNOWN;
+    enum leat__answer lives = peer_lives(side, opened);
+    if (lives != LEAT__NO)
+        return lives == LEAT__YES ? LEAT_PEER_PRESENT : LEAT_PEER_UNKNOWN;
+    return leat__load_acquire32(&side->peer->closed) == opened ? LEAT_PEER_CLOSED : LEAT_PEER_DIED; /* it may have left meanwhile */
 }
 
 /* --- Waiting ---------------------------------------------------------------------------------------------------------- */
@@ -183,7 +185,7 @@ struct news {
 static struct news consider(const struct leat__side *side) {
     struct news news = {LEAT_OK, side->peer_state, side->peer_seen};
     uint32_t opened = leat__load_acquire32(&side->peer->opened);
-    enum leat__answer answer = opened != leat__load_acquire32(&side->peer->closed) ? peer_lives(side) : LEAT__NO;
+    enum leat__answer answer = opened != leat__load_acquire32(&side->peer->closed) ? peer_lives(side, opened) : LEAT__NO;
     bool lives = answer == LEAT__YES;
     uint32_t closed = leat__load_acquire32(&side->peer->closed); /* after the kernel: it can have closed and left meanwhile */
     if (answer == LEAT__UNKNOWN)

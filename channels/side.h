@@ -21,7 +21,8 @@
  * publishing and ringing. A peer is dead when the kernel has dropped the lock on its role, and for no other reason: one that is
  * stopped keeps it. Whoever waits asks the kernel about that once in 50 ms, however it waits: spinning and sleeping are cut into
  * slices that end when the next question is due. So a wait that is over sooner costs no question, and a death is reported within
- * 100 ms. A call that gives up asks before it does.
+ * 100 ms. A call that gives up asks before it does. What exactly is asked:
+ * channels/presence.h.
  *
  * Spinning is judged by what it spares (channels/side_spin.c).
  *
@@ -55,7 +56,6 @@ struct leat__side {
     leat_lane *lane; /* of the same handle */
     leat_policy policy; /* the channel's */
     struct leat__role_page *own, *peer; /* the peer's is mapped read-only where pages are 4096 bytes */
-    unsigned peer_lock, peer_locks; /* the lock bytes of which a peer holds one */
     bool interruptible;
     leat_waiting waiting;
     bool announces; /* sleeps are announced; false for one of many senders that has not got its turn: it only looks often */

@@ -88,7 +88,9 @@ struct leat__role_page {
     struct leat__counters counters;
     leat__u64 members[LEAT__MEMBER_WORDS]; /* senders: a bit for each slot whose sender has come and not left in order */
     struct leat__lock gate;                /* senders: which one comes or goes */
-    unsigned char rest[LEAT__PAGE - 3 * 128 - sizeof(struct leat__counters) - 8 * LEAT__MEMBER_WORDS - sizeof(struct leat__lock) - 1];
+    leat__u64 coming;   /* senders: who is about to begin a stream, and which: leat__coming() */
+    leat__u32 lives[2]; /* receiver: of an even and an odd `opened`, the last one whose life lock stands for it (channels/presence.h) */
+    unsigned char rest[LEAT__PAGE - 3 * 128 - sizeof(struct leat__counters) - 8 * LEAT__MEMBER_WORDS - sizeof(struct leat__lock) - 16 - 1];
     unsigned char touched; /* always 0: written to the file to wake a peer that watches for writes */
 };
 
@@ -114,6 +116,14 @@ _Static_assert(offsetof(struct leat__role_page, counters) == 384, "counters have
 _Static_assert(sizeof(struct leat__counters) == 64, "as docs/wire-format.md says");
 _Static_assert(offsetof(struct leat__role_page, members) == 448, "as docs/wire-format.md says");
 _Static_assert(offsetof(struct leat__role_page, gate) == 960, "as docs/wire-format.md says");
+_Static_assert(offsetof(struct leat__role_page, coming) == 976, "as docs/wire-format.md says");
+_Static_assert(offsetof(struct leat__role_page, lives) == 984, "as docs/wire-format.md says");
+_Static_assert(offsetof(struct leat__role_page, touched) == 4095, "as docs/wire-format.md says");
+
+/* What `coming` says: the sender of this slot is about to begin this stream. */
+static inline uint64_t leat__coming(uint32_t stream, unsigned slot) {
+    return (uint64_t)stream << 16 | slot;
+}
 
 /* The longest message: with a pad in front of it, it must fit an empty ring wherever the write position is. */
 static inline uint64_t leat__max_message(uint64_t capacity) {

@@ -218,6 +218,7 @@ uint32_t leat__os_random(void);  /* for spreading, not for secrets */
 
 enum leat__lock_byte {
     LEAT__LOCK_GROW = 1,     /* exclusive while the object's file is extended */
+    LEAT__LOCK_LIFE = 2,     /* this one and the next, exclusive: receivers in turn (channels/presence.h) */
     LEAT__LOCK_USE = 4,      /* files and descriptors as regions: shared by every handle, exclusive by the only one */
     LEAT__LOCK_NAME = 16,    /* exclusive while the object's name is removed. From here on: places */
     LEAT__LOCK_RECEIVER = 17, /* exclusive: the receiver */
@@ -238,6 +239,9 @@ int leat__os_lock(leat__file file, unsigned byte, enum leat__lock_mode mode);
 /* Whether anybody else holds one of `count` bytes from this one on exclusively. Shared locks do not count: those who may only read
  * can have them. */
 enum leat__answer leat__os_locked(leat__file file, unsigned byte, unsigned count);
+
+/* The same; *which becomes one that is held, any of them. */
+enum leat__answer leat__os_find_locked(leat__file file, unsigned byte, unsigned count, unsigned *which);
 
 /* Takes all places exclusively, and the name. LEAT_OK: nobody else has one, and nobody can come before they are given up. LEAT_EBUSY. */
 int leat__os_lock_all(leat__file file);

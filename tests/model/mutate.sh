@@ -15,7 +15,7 @@ cc=${CC:-cc}
 flags="-std=c11 -O1 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -DLEAT_STATIC -fvisibility=hidden -I$source/include -I$source -I$source/tests"
 killed=0 failures=0
 
-for test in crash_points crash_round crash_step ring_exhaustive channel_streams channel_told watch watch_threads sync sync_pi \
+for test in crash_points crash_round crash_step ring_exhaustive channel_streams channel_told channel_presence watch watch_threads sync sync_pi \
     sync_errors sync_cancel hostile_sync doorbell doorbell_many doorbell_wakes hostile_doorbell; do
     file=$source/tests/$test.c
     [ -f "$file" ] || file=$source/tests/test_$test.c
@@ -41,7 +41,7 @@ run() {
     case $1 in
     crash) LEAT_CRASH_ONLY=$3 timeout 100 "$2" ;;
     ring) LEAT_RING_DEPTH=2 LEAT_RING_ONLY=$3 timeout 100 "$2" ;;
-    channel_streams | channel_told) LEAT_CHANNEL_ONLY=$3 timeout 100 "$2" ;;
+    channel_streams | channel_told | channel_presence) LEAT_CHANNEL_ONLY=$3 timeout 100 "$2" ;;
     watch | watch_threads) LEAT_WATCH_ONLY=$3 timeout 100 "$2" ;;
     sync) LEAT_SYNC_ONLY=$3 timeout 100 "$2" ;;
     hostile_sync) LEAT_HOSTILE_SYNC_ONLY=$3 timeout 100 "$2" ;;
@@ -178,6 +178,13 @@ mutant stream_noted_once channels/receiver.c channel_streams "*whoever*" '/^stat
 mutant spin_hides_death channels/side_spin.c channel_told "*in_a_long_spin*" '/^int leat__side_spin(/,/^}/s/^            told = .*/            (void)told;/'
 mutant turn_hides_death channels/sender.c channel_told "*death_is_told_to_all*" '/^static LONG_WAY int wait_for_turn(/,/^}/s/^        int told = .*/        int told = LEAT_OK; side->next_probe_ns = now + LEAT__SLICE_NS;/'
 mutant turn_tells_too_much channels/sender.c channel_told "*turn_alone*" '/^static bool would_have_room(/,/^}/s/^    return .*/    (void)side; return false;/'
+
+# Whether a peer lives.
+mutant presence_any_lock channels/presence.c channel_presence "a_senders_death*" '/^static bool is_member(/,/^}/s/^    return .*/    return page != NULL || word + slot + opened != 0;/;/^static bool is_member(/,/^}/s/^           leat__load_relaxed64.*//'
+mutant presence_next_stream channels/presence.c channel_presence "a_sender_that_comes*" '/^static bool is_member(/,/^}/{s/^    return .*/    return opened != UINT32_MAX \&\& (word >> slot % 64 \& 1) != 0;/;s/^           leat__load_relaxed64.*//;}'
+mutant presence_receivers_role channels/presence.c channel_presence "a_receivers_death*" '/^enum leat__answer leat__receiver_lives(/,/^}/s/^    bool has_life = .*/    bool has_life = page == NULL;/'
+mutant presence_without_life channels/presence.c channel_presence "a_receiver_without*" '/^void leat__receiver_begin_life(/,/^}/s/result == LEAT_OK ? opened : 0/result != INT32_MAX ? opened : 0/'
+mutant presence_of_nobody channels/sender_peer.c channel_presence "*" '/^static int begin_stream(/,/^}/s/^    set_member(sender, sender->slot, true);//'
 
 # Sleeping on a watch.
 mutant watching_peer_not_touched channels/side.c watch "whoever*" 's/^        touch(side, side->role->sends);$/        (void)touch;/'

@@ -60,11 +60,19 @@ int leat__os_lock(leat__file file, unsigned byte, enum leat__lock_mode mode) {
     return error == 0 ? LEAT_OK : leat__fail_system(error, "cannot lock byte %u of the object", byte);
 }
 
-enum leat__answer leat__os_locked(leat__file file, unsigned byte, unsigned count) {
+enum leat__answer leat__os_find_locked(leat__file file, unsigned byte, unsigned count, unsigned *which) {
     /* As a reader would: what stands against it are the locks of writers. A lock that only needs reading means nothing. */
-    struct flock lock = {
-        .l_type = F_RDLCK, .l_whence = SEEK_SET, .l_start = LOCK_BASE + (off_t)byte, .l_len = (off_t)count};
-    return ask(file, &lock);
+    const off_t start = LOCK_BASE + (off_t)byte;
+    struct flock lock = {.l_type = F_RDLCK, .l_whence = SEEK_SET, .l_start = start, .l_len = (off_t)count};
+    enum leat__answer found = ask(file, &lock);
+    if (found == LEAT__YES)
+        *which = lock.l_start < start ? byte : (unsigned)(lock.l_start - LOCK_BASE);
+    return found;
+}
+
+enum leat__answer leat__os_locked(leat__file file, unsigned byte, unsigned count) {
+    unsigned unused;
+    return leat__os_find_locked(file, byte, count, &unused);
 }
 
 int leat__os_lock_all(leat__file file) {
