@@ -129,10 +129,14 @@ static void look_at_suspects(leat_doorbell *doorbell) {
 
 /* --- Announcing --------------------------------------------------------------------------------------------------------- */
 
-/* There was nothing: the kernel is asked again when the next of the intervals is over, if any is left. */
+/* There was nothing: the kernel is asked again when the next of the intervals is over, if any is left. A question without an
+ * answer is none of those. */
 static void ask_later(struct leat__item *item) {
+    bool due = item->asks || !item->suspect; /* else it will be asked already */
     item->asks = false;
-    if (item->looks > 0)
+    if (due && leat__item_is_unanswered(item))
+        schedule(item, leat__os_now() + LEAT__SLICE_NS);
+    else if (due && item->looks > 0)
         schedule(item, leat__os_now() + look_after_ns[LEAT__LOOKS - item->looks--]);
 }
 

@@ -117,8 +117,11 @@ void leat__item_want_room(struct leat__item *item, size_t size) {
 }
 
 static bool look(struct leat__item *item) {
-    if (item->waitable != NULL)
-        return leat__sync_obtainable(item->waitable, item->asks);
+    if (item->waitable != NULL) {
+        enum leat__answer answer = leat__sync_obtainable(item->waitable, item->asks);
+        item->unanswered = answer == LEAT__UNKNOWN;
+        return answer == LEAT__YES;
+    }
     if (item->receives ? has_message(item) : item->many ? finds_room_in_turn(item) : has_room(item))
         return true;
     return meets(item) || has_news(item);
@@ -129,6 +132,10 @@ bool leat__item_has_something(struct leat__item *item) {
     if (something)
         learn(item);
     return something;
+}
+
+bool leat__item_is_unanswered(const struct leat__item *item) {
+    return item->side != NULL ? item->side->unanswered : item->unanswered;
 }
 
 bool leat__item_stays_awake(struct leat__item *item) {

@@ -40,6 +40,7 @@ struct leat__item {
     bool armed;
     bool met;        /* a sender: it was named for its first receiver, of which there is no news */
     bool asks;       /* the next look asks the kernel about the peer */
+    bool unanswered; /* a waitable: it was asked about its holder last, and did not answer */
     unsigned looks;  /* how many are still to come */
     uint64_t look_at_ns;
     bool active;                         /* something was there, or is wanted: the next may come soon */
@@ -69,6 +70,9 @@ bool leat__item_announce_and_look(struct leat__item *item);
 
 /* After a look in vain: whether it is looked at in the next turn, too, without being announced. */
 bool leat__item_stays_awake(struct leat__item *item);
+
+/* Whether the last question to the kernel got no answer: it is to be asked again. */
+bool leat__item_is_unanswered(const struct leat__item *item);
 
 /* It is not announced any more. */
 void leat__item_wake(struct leat__item *item);

@@ -577,7 +577,7 @@ void leat__receiver_begin(leat_receiver *receiver) {
 /* --- Coming, going, questions ----------------------------------------------------------------------------------------- */
 
 static bool sender_is_there(struct leat__side *side) {
-    return has_record(side) || leat__side_peer(side) == LEAT_PEER_PRESENT;
+    return has_record(side) || leat__side_finds_peer(side);
 }
 
 int leat_receiver_wait_peer(leat_receiver *receiver, uint64_t deadline_ns) {

@@ -204,7 +204,7 @@ void leat_sender_close(leat_sender *sender) {
 /* --- The receiver as this sender knows it ----------------------------------------------------------------------------- */
 
 static bool receiver_is_there(struct leat__side *side) {
-    return leat__side_peer(side) == LEAT_PEER_PRESENT;
+    return leat__side_finds_peer(side);
 }
 
 int leat_sender_wait_peer(leat_sender *sender, uint64_t deadline_ns) {

@@ -139,6 +139,12 @@ leat_peer leat__side_peer(const struct leat__side *side) {
     return leat__load_acquire32(&side->peer->closed) == opened ? LEAT_PEER_CLOSED : LEAT_PEER_DIED; /* it may have left meanwhile */
 }
 
+bool leat__side_finds_peer(struct leat__side *side) {
+    leat_peer peer = leat__side_peer(side);
+    side->unanswered = peer == LEAT_PEER_UNKNOWN;
+    return peer == LEAT_PEER_PRESENT;
+}
+
 /* --- Waiting ---------------------------------------------------------------------------------------------------------- */
 
 /* Wakes those of a role that sleep on a watch. Each role watches for what only the other one does, so that nobody wakes itself. */
@@ -176,19 +182,20 @@ void leat__side_ring_for(struct leat__side *side, uint32_t ticket) {
 /* What there is to tell about the peer, and what it is known as once that is told. */
 struct news {
     int code; /* LEAT_OK: nothing */
+    bool unanswered; /* the kernel does not say whether the peer lives: nothing for now */
     leat_peer state;
     uint32_t seen;
 };
 
-/* Each event once. A peer that came and went unseen is told of in two steps. Nothing while the kernel does not say whether the peer
- * lives: that is asked again when the next slice ends. */
+/* Each event once. A peer that came and went unseen is told of in two steps. */
 static struct news consider(const struct leat__side *side) {
-    struct news news = {LEAT_OK, side->peer_state, side->peer_seen};
+    struct news news = {LEAT_OK, false, side->peer_state, side->peer_seen};
     uint32_t opened = leat__load_acquire32(&side->peer->opened);
     enum leat__answer answer = opened != leat__load_acquire32(&side->peer->closed) ? peer_lives(side, opened) : LEAT__NO;
     bool lives = answer == LEAT__YES;
     uint32_t closed = leat__load_acquire32(&side->peer->closed); /* after the kernel: it can have closed and left meanwhile */
-    if (answer == LEAT__UNKNOWN)
+    news.unanswered = answer == LEAT__UNKNOWN;
+    if (news.unanswered)
         return news;
     if (news.state == LEAT_PEER_NONE && opened != news.seen) { /* the first one is no news, but its end is */
         news.state = LEAT_PEER_PRESENT;
@@ -200,13 +207,15 @@ static struct news consider(const struct leat__side *side) {
         news.state = closed == news.seen ? LEAT_PEER_CLOSED : LEAT_PEER_DIED;
         news.code = news.state == LEAT_PEER_CLOSED ? LEAT_ECLOSED : LEAT_EPEERDIED;
     } else if (news.state != LEAT_PEER_PRESENT && came) {
-        news = (struct news){LEAT_EPEERBACK, LEAT_PEER_PRESENT, opened};
+        news = (struct news){LEAT_EPEERBACK, false, LEAT_PEER_PRESENT, opened};
     }
     return news;
 }
 
-bool leat__side_has_news(const struct leat__side *side) {
-    return consider(side).code != LEAT_OK;
+bool leat__side_has_news(struct leat__side *side) {
+    struct news news = consider(side);
+    side->unanswered = news.unanswered;
+    return news.code != LEAT_OK;
 }
 
 /* LEAT_OK, or what the caller has to be told. What it waits for is looked at again after the kernel was asked, because the peer can have
@@ -215,6 +224,7 @@ int leat__side_tell_news(struct leat__side *side, const struct leat__wait *wait)
     if (!wait->tells)
         return LEAT_OK;
     struct news news = consider(side);
+    side->unanswered = news.unanswered;
     if (wait->ready(side))
         return LEAT_OK;
     side->peer_state = news.state;
@@ -336,9 +346,9 @@ static void open_watch(struct leat__side *side) {
 
 /* How long to sleep after a sleep in vain: longer and longer, as long as a watch reports the peer's death. A first slice again,
  * with a question to the kernel before and after it, when the watch is new, or reported that a process let go of the object: its
- * locks may still be about to be dropped. */
+ * locks may still be about to be dropped. First slices too for as long as the kernel does not answer. */
 static uint64_t next_slice(struct leat__side *side, uint64_t slice_ns, uint64_t now_ns) {
-    if (leat__side_stays_awake(side) || (slice_ns == LEAT__SLICE_NS && now_ns - side->wait_began_ns < LEAT__SLICE_NS))
+    if (leat__side_stays_awake(side) || (side->unanswered && side->announces) || (slice_ns == LEAT__SLICE_NS && now_ns - side->wait_began_ns < LEAT__SLICE_NS))
         return LEAT__SLICE_NS;
     uint64_t longer = SLICE_GROWTH * slice_ns;
     if (!side->announces)

@@ -21,8 +21,8 @@
  * publishing and ringing. A peer is dead when the kernel has dropped the lock on its role, and for no other reason: one that is
  * stopped keeps it. Whoever waits asks the kernel about that once in 50 ms, however it waits: spinning and sleeping are cut into
  * slices that end when the next question is due. So a wait that is over sooner costs no question, and a death is reported within
- * 100 ms. A call that gives up asks before it does. What exactly is asked:
- * channels/presence.h.
+ * 100 ms. A call that gives up asks before it does. Where the kernel does not answer, nothing is reported, and it is asked again within a slice. What
+ * exactly is asked: channels/presence.h.
  *
  * Spinning is judged by what it spares (channels/side_spin.c).
  *
@@ -56,6 +56,7 @@ struct leat__side {
     leat_lane *lane; /* of the same handle */
     leat_policy policy; /* the channel's */
     struct leat__role_page *own, *peer; /* the peer's is mapped read-only where pages are 4096 bytes */
+    bool unanswered; /* the kernel did not say whether the peer lives when it was asked last */
     bool interruptible;
     leat_waiting waiting;
     bool announces; /* sleeps are announced; false for one of many senders that has not got its turn: it only looks often */
@@ -168,8 +169,11 @@ int leat__side_news_for_poller(struct leat__side *side, const struct leat__wait 
 /* The same for a wait that goes on: the kernel is asked once in a slice, and when the call is about to give up. */
 int leat__side_news_in_time(struct leat__side *side, const struct leat__wait *wait, uint64_t now_ns, bool gives_up);
 
-/* Whether a call that waits would be told something about the peer. Asks the kernel. */
-bool leat__side_has_news(const struct leat__side *side);
+/* Whether a call that waits would be told something about the peer. Asks the kernel; side->unanswered: in vain. */
+bool leat__side_has_news(struct leat__side *side);
+
+/* Whether the peer is there: a wait looks again within a slice where the kernel did not answer. */
+bool leat__side_finds_peer(struct leat__side *side);
 
 /* The peer's state as its page and the kernel tell it now: a system call if it seems to be there. */
 leat_peer leat__side_peer(const struct leat__side *side);

@@ -169,7 +169,7 @@ void leat__sync_awake(leat_waitable *object);
 
 /* Whether leat_wait with LEAT_NOW would get it, as far as can be seen without trying; asks the kernel about dead owners and committers if
  * told to. */
-bool leat__sync_obtainable(leat_waitable *object, bool ask);
+enum leat__answer leat__sync_obtainable(leat_waitable *object, bool ask);
 
 /* --- Mutexes with priority inheritance: lib/sync_pi.c ----------------------------------------------------------------- */
 
@@ -186,7 +186,7 @@ bool leat__pi_available(const leat_waitable *object);
 int leat__pi_wait(leat_waitable *object, uint64_t deadline_ns);
 
 /* Whether it names a thread that nobody alive vouches for. */
-bool leat__pi_orphaned(const leat_waitable *object);
+enum leat__answer leat__pi_orphaned(const leat_waitable *object);
 
 /* Whether another thread, which lives, has locked it through this handle. */
 bool leat__pi_elsewhere(leat_waitable *object);

@@ -51,16 +51,26 @@ static void vouch(leat_waitable *object, uint32_t thread) {
     leat__store_release32(&object->page->processes[object->slot], thread); /* [P1] before the word names it, and until it does no more */
 }
 
+/* Whether a handle other than ours vouches for the thread. Yes also where too many places have its number. */
+static enum leat__answer ask_vouchers(const leat_waitable *object, uint32_t thread) {
+    const struct leat__sync_page *page = object->page;
+    unsigned asked = 0;
+    for (unsigned slot = 1; slot <= LEAT__SLOTS_MAX && thread != 0; slot++) {
+        if (leat__load_acquire32(&page->processes[slot]) != thread) /* [P1] */
+            continue;
+        if (++asked > VOUCHERS)
+            return LEAT__YES;
+        enum leat__answer answer = leat__os_locked(object->object.resource.file, LEAT__LOCK_SLOTS + slot, 1);
+        if (answer != LEAT__NO)
+            return answer;
+    }
+    return LEAT__NO;
+}
+
 /* By another handle than ours. Also while the system does not answer, or so many places have the number that no thread can have
  * left it there: without certainty nobody is dead. */
 static bool vouched_for(const leat_waitable *object, uint32_t thread) {
-    const struct leat__sync_page *page = object->page;
-    unsigned asked = 0;
-    for (unsigned slot = 1; slot <= LEAT__SLOTS_MAX && thread != 0; slot++)
-        if (leat__load_acquire32(&page->processes[slot]) == thread && /* [P1] */
-            (++asked > VOUCHERS || leat__os_locked(object->object.resource.file, LEAT__LOCK_SLOTS + slot, 1) != LEAT__NO))
-            return true;
-    return false;
+    return ask_vouchers(object, thread) != LEAT__NO;
 }
 
 /* What the kernel gave us: whether it was a dead one's. */
@@ -94,9 +104,10 @@ static int inherit(leat_waitable *object) {
     return result == LEAT_OK ? given(object) : LEAT_EBUSY;
 }
 
-bool leat__pi_orphaned(const leat_waitable *object) {
+enum leat__answer leat__pi_orphaned(const leat_waitable *object) {
     uint64_t word = load(object);
-    return !is_free(word) && !vouched_for(object, thread_in(word));
+    enum leat__answer answer = is_free(word) ? LEAT__YES : ask_vouchers(object, thread_in(word));
+    return answer == LEAT__UNKNOWN ? LEAT__UNKNOWN : answer == LEAT__NO ? LEAT__YES : LEAT__NO;
 }
 
 bool leat__pi_available(const leat_waitable *object) {

@@ -15,8 +15,8 @@ cc=${CC:-cc}
 flags="-std=c11 -O1 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -DLEAT_STATIC -fvisibility=hidden -I$source/include -I$source -I$source/tests"
 killed=0 failures=0
 
-for test in crash_points crash_round crash_step ring_exhaustive channel_streams channel_told channel_presence watch watch_threads sync sync_pi \
-    sync_errors sync_cancel hostile_sync doorbell doorbell_many doorbell_wakes hostile_doorbell; do
+for test in crash_points crash_round crash_step ring_exhaustive channel_streams channel_told channel_presence channel_errors watch watch_threads sync sync_pi \
+    sync_errors sync_cancel hostile_sync doorbell doorbell_many doorbell_wakes doorbell_errors hostile_doorbell; do
     file=$source/tests/$test.c
     [ -f "$file" ] || file=$source/tests/test_$test.c
     # shellcheck disable=SC2086
@@ -41,13 +41,13 @@ run() {
     case $1 in
     crash) LEAT_CRASH_ONLY=$3 timeout 100 "$2" ;;
     ring) LEAT_RING_DEPTH=2 LEAT_RING_ONLY=$3 timeout 100 "$2" ;;
-    channel_streams | channel_told | channel_presence) LEAT_CHANNEL_ONLY=$3 timeout 100 "$2" ;;
+    channel_streams | channel_told | channel_presence | channel_errors) LEAT_CHANNEL_ONLY=$3 timeout 100 "$2" ;;
     watch | watch_threads) LEAT_WATCH_ONLY=$3 timeout 100 "$2" ;;
     sync) LEAT_SYNC_ONLY=$3 timeout 100 "$2" ;;
     hostile_sync) LEAT_HOSTILE_SYNC_ONLY=$3 timeout 100 "$2" ;;
     sync_errors | sync_cancel) LEAT_SYNC_ONLY=$3 timeout 100 "$2" ;;
     sync_pi) LEAT_SYNC_PI_ONLY=$3 timeout 100 "$2" ;;
-    doorbell | doorbell_many | doorbell_wakes | hostile_doorbell) LEAT_DOORBELL_ONLY=$3 timeout 100 "$2" ;;
+    doorbell | doorbell_many | doorbell_wakes | doorbell_errors | hostile_doorbell) LEAT_DOORBELL_ONLY=$3 timeout 100 "$2" ;;
     esac >"$work/log" 2>&1
 }
 
@@ -186,6 +186,11 @@ mutant presence_receivers_role channels/presence.c channel_presence "a_receivers
 mutant presence_without_life channels/presence.c channel_presence "a_receiver_without*" '/^void leat__receiver_begin_life(/,/^}/s/result == LEAT_OK ? opened : 0/result != INT32_MAX ? opened : 0/'
 mutant presence_of_nobody channels/sender_peer.c channel_presence "*" '/^static int begin_stream(/,/^}/s/^    set_member(sender, sender->slot, true);//'
 
+# A kernel that does not answer, or forbids.
+mutant no_answer_is_no_news channels/side.c channel_errors "a_waiting_call*" '/^static uint64_t next_slice(/,/^}/s/(side->unanswered \&\& side->announces) || //'
+mutant loop_asks_no_more channels/doorbell.c doorbell_errors "a_loop_asks_on*" '/^static void ask_later(/,/^}/s/leat__item_is_unanswered(item)/(item == NULL)/'
+mutant written_over_the_limit lib/os/linux/file.c channel_errors "a_setter*" '/^int leat__os_file_touch(/,/^}/{s/^    do$/    while (interrupted > 0)/;s/^    while (leat__linux_again.*/        ;/;}'
+
 # Sleeping on a watch.
 mutant watching_peer_not_touched channels/side.c watch "whoever*" 's/^        touch(side, side->role->sends);$/        (void)touch;/'
 mutant watch_leader_not_replaced lib/os/linux/watch_wait.c watch_threads "a_cancelled_sleeper_leaves*" '/^static void leave_hub(/,/^}/s/^            lead(hub.asleep);/            lead(NULL);/'
@@ -215,7 +220,7 @@ mutant pi_nobody_vouches $pi sync_pi "what_another*" '/^static void vouch/,/^}/s
 mutant pi_death_not_told $pi sync_pi "a_sleeper_is_told*" '/^static int given/,/^}/s/^    return .*/    return LEAT_OK;/'
 mutant pi_taken_behind_the_kernels_back $pi sync_pi "who_sleeps_for_a_stranger*" \
     '/^static int inherit/,/^}/{s/ | LEAT__PI_OWNER_DIED;/ | leat__os_thread();/;s/^        result = leat__os_pi_try(kernels(object));$/        result = vouched_for(object, thread_in(word)) ? leat__os_pi_try(kernels(object)) : LEAT_OK;/;}'
-mutant pi_stranger_believed $pi sync_pi "a_number_that*" '/^static bool vouched_for/,/^}/s/^    return false;/    return thread != 0;/'
+mutant pi_stranger_believed $pi sync_pi "a_number_that*" '/^static bool vouched_for/,/^}/s/^    return .*/    return ask_vouchers(object, thread) != LEAT__NO || thread != 0;/'
 mutant pi_kernel_not_asked $pi sync_pi "the_end_of_a_thread*" '/^static int inherit/,/^}/s/^        result = leat__os_pi_try(kernels(object));$/        if ((result = leat__os_pi_try(kernels(object))) == LEAT_ENOENT) result = LEAT_EBUSY;/'
 mutant pi_owned_by_the_handle $pi sync_pi "the_thread_that*" '/^bool leat__pi_elsewhere/,/^}/s/^    if (lives(object))/    if (false \&\& lives(object))/'
 mutant pi_any_namespace $pi sync_pi "thread_numbers*" '/^int leat__pi_check/,/^}/s/^    if (header->parameters.*/    if (header == NULL)/'
