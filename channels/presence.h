@@ -16,7 +16,8 @@
  *         full fence                      [G1]
  *         a member still lives? else it begins a stream
  *
- * At no store of a sender that comes is a stream called dead that lives, and at none is a dead one's death hidden. A sender that joins may set its bit
+ * At no store of a sender that comes is a stream called dead that lives, and at none is a dead one's death hidden (tests/model/presence.pml), but for one that joins: it
+ * counts from its bit on, although the others may have died and it is about to begin a stream. A sender that joins may set its bit
  * behind the look at it, and the member before it die ahead of the question about that one: then the bits have changed, and the question is asked anew.
  * One question to the kernel is the rule; where that finds a lock that is no member's, there are at most 65 more for each of four looks.
  *

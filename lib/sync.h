@@ -168,7 +168,7 @@ void leat__sync_announce(leat_waitable *object);
 void leat__sync_awake(leat_waitable *object);
 
 /* Whether leat_wait with LEAT_NOW would get it, as far as can be seen without trying; asks the kernel about dead owners and committers if
- * told to. */
+ * told to. LEAT__UNKNOWN: it did not answer. */
 enum leat__answer leat__sync_obtainable(leat_waitable *object, bool ask);
 
 /* --- Mutexes with priority inheritance: lib/sync_pi.c ----------------------------------------------------------------- */
@@ -185,7 +185,7 @@ bool leat__pi_available(const leat_waitable *object);
 /* Waits for one such mutex and nothing else, lending it this thread's priority. What leat_mutex_lock returns. */
 int leat__pi_wait(leat_waitable *object, uint64_t deadline_ns);
 
-/* Whether it names a thread that nobody alive vouches for. */
+/* Whether it names a thread that nobody alive vouches for. LEAT__UNKNOWN: the kernel did not answer. */
 enum leat__answer leat__pi_orphaned(const leat_waitable *object);
 
 /* Whether another thread, which lives, has locked it through this handle. */

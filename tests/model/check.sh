@@ -86,6 +86,11 @@ for bug in NO_FENCE_SLEEPER NO_FENCE_RINGER NO_LOOK CLEAR_LATE CLOSE_IS_NOTHING 
     expect fails watch -DBUG_$bug
 done
 
+expect holds presence
+for bug in ANY_LOCK BIT_LATE NOT_COMING JOINS_BLINDLY BITS_ONCE; do
+    expect fails presence -DBUG_$bug
+done
+
 expect holds lead -DTHREADS=2
 expect holds lead -DEVENTS=1
 expect holds lead -DEVENTS=1 -DGIVE_UPS=2 -DPATIENT=1
