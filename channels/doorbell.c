@@ -129,8 +129,8 @@ static void look_at_suspects(leat_doorbell *doorbell) {
 
 /* --- Announcing --------------------------------------------------------------------------------------------------------- */
 
-/* There was nothing: the kernel is asked again when the next of the intervals is over, if any is left. A question without an
- * answer is none of those. */
+/* There was nothing: the kernel is asked again when the next of the intervals is over, if any is
+ * left. A question without an answer is none of those. */
 static void ask_later(struct leat__item *item) {
     bool due = item->asks || !item->suspect; /* else it will be asked already */
     item->asks = false;
@@ -352,7 +352,8 @@ static int find_place(leat_doorbell *doorbell, uint32_t *place) {
 static int watch_file(leat_doorbell *doorbell, struct leat__item *item) {
     leat__os_fork_hold();
     int result = leat__os_watch_add(doorbell->resource.watch, &item->object->resource.file,
-                                    item->receives ? LEAT__TOUCH_READ : LEAT__TOUCH_WRITE, &item->watch_number);
+                                    item->receives ? LEAT__TOUCH_READ : LEAT__TOUCH_WRITE,
+                                    &item->watch_number);
     leat__os_fork_release();
     return result;
 }
@@ -596,8 +597,8 @@ int leat_doorbell_descriptor(const leat_doorbell *doorbell) {
 
 void leat_doorbell_descriptors(const leat_doorbell *doorbell, int descriptors[2]) {
     leat__file bell = doorbell->resource.bell;
-    leat__file rings = bell != LEAT__NO_FILE ? bell : doorbell->flag;
-    descriptors[0] = doorbell->resource.forked ? LEAT__NO_FILE : rings; /* the flag is a number only, there */
+    leat__file rings = bell != LEAT__NO_FILE ? bell : doorbell->flag; /* in a child a number only */
+    descriptors[0] = doorbell->resource.forked ? LEAT__NO_FILE : rings;
     descriptors[1] = doorbell->resource.file;
 }
 

@@ -13,7 +13,8 @@
  * cost the forger. One too few cannot be, as long as the peer lives: the announcement is that of a sleeping thread, with its proof
  * (tests/model/sleep.pml). Where the peer dies before it rings, the kernel's word that a file was closed takes its place. It comes shortly *before* the
  * dead one's locks are dropped: so a channel whose file was closed is looked at again a few times, at growing intervals up to 50 ms.
- * A look at which the kernel does not answer is none of these: it is repeated every 50 ms until there is an answer.
+ * A look at which the kernel does not answer is none of these: it is repeated every 50 ms until
+ * there is an answer.
  *
  * The bell's name can be removed or given to something else: the watch reports that, and all
  * channels then say that there is no bell, and are looked at. What is no token, and tokens that

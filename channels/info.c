@@ -18,9 +18,11 @@ struct pages {
     struct leat__role_page sender, receiver, before;
 };
 
-typedef enum leat__answer question(leat__file file, const struct leat__role_page *page, uint32_t opened);
+typedef enum leat__answer question(leat__file file, const struct leat__role_page *page,
+                                   uint32_t opened);
 
-static int read_state(leat__file file, const struct leat__role_page *page, question *lives, leat_peer *state) {
+static int read_state(leat__file file, const struct leat__role_page *page, question *lives,
+                      leat_peer *state) {
     uint32_t opened = leat__load_relaxed32(&page->opened), closed = leat__load_relaxed32(&page->closed);
     enum leat__answer answer = opened != closed ? lives(file, page, opened) : LEAT__NO;
     if (answer == LEAT__UNKNOWN)
@@ -41,12 +43,14 @@ static bool is_same(const struct leat__role_page *one, const struct leat__role_p
 /* A death is one only if nobody came or went meanwhile. */
 static int read_peer(leat__file file, struct pages *pages, bool sends, leat_peer *state) {
     struct leat__role_page *page = sends ? &pages->sender : &pages->receiver;
+    const uint64_t place = sends ? LEAT__SENDER_PAGE : LEAT__RECEIVER_PAGE;
+    question *lives = sends ? leat__senders_live : leat__receiver_lives;
     for (unsigned looks = 0; looks < LOOKS_MOST; looks++) {
-        int result = read_state(file, page, sends ? leat__senders_live : leat__receiver_lives, state);
+        int result = read_state(file, page, lives, state);
         if (result != LEAT_OK || *state != LEAT_PEER_DIED)
             return result;
         memcpy(&pages->before, page, sizeof pages->before);
-        result = leat__os_file_peek(file, sends ? LEAT__SENDER_PAGE : LEAT__RECEIVER_PAGE, page, sizeof *page);
+        result = leat__os_file_peek(file, place, page, sizeof *page);
         if (result != LEAT_OK || is_same(page, &pages->before))
             return result;
     }

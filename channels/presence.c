@@ -70,7 +70,8 @@ static enum leat__answer ask_between(struct look *look, unsigned first, unsigned
     return answer != LEAT__NO ? answer : ask_between(look, slot + 1, end);
 }
 
-/* Takes out the one that is about to begin the next stream. Behind the bits, which it sets after it says so. */
+/* Takes out the one that is about to begin the next stream. Read behind the bits, which it sets
+ * after it says so. */
 static void leave_out_coming(const struct leat__role_page *page, uint32_t opened,
                              struct members *members) {
     uint64_t coming = leat__load_relaxed64(&page->coming);

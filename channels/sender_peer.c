@@ -7,7 +7,8 @@
  *
  * Senders come and go through the *gate*, a lock in their page (lib/lock.h), one at a time. Inside it `members` tells who is there: the
  * slots of senders that came and have not left. One whose slot the kernel says is free has died. A stream is open while `opened`
- * and `closed` differ; who comes and finds it open and nobody there, begins the next one. In which order it does so: channels/presence.h.
+ * and `closed` differ; who comes and finds it open and nobody there, begins the next one.
+ * In which order it does so: channels/presence.h.
  */
 #include <stdlib.h>
 
@@ -92,7 +93,8 @@ static int begin_stream(leat_sender *sender) {
     return result == LEAT_EAGAIN ? LEAT_OK : result;
 }
 
-/* Inside the gate: a stream that is open goes on with this sender too. LEAT__NO: its last member died meanwhile, and it is over. */
+/* Inside the gate: a stream that is open goes on with this sender too. LEAT__NO: its last member
+ * died meanwhile, and it is over. */
 static enum leat__answer join_stream(leat_sender *sender) {
     set_member(sender, sender->slot, true);
     leat__fence_full(); /* [G1] the bit before the question: so there is a member at every moment */
@@ -117,7 +119,7 @@ static int join(leat_sender *sender) {
         others = join_stream(sender);
     if (others == LEAT__YES && open)
         return LEAT_OK;
-    set_member(sender, sender->slot, false); /* not of the stream that is over; nor its predecessor in the slot */
+    set_member(sender, sender->slot, false); /* of the stream that is over; or a predecessor's */
     if (others == LEAT__UNKNOWN)
         return leat__fail(LEAT_ESYSTEM, 0, "the system does not say whether it has a sender");
     int result = begin_stream(sender);

@@ -126,7 +126,8 @@ int leat__side_fail_forked(void) {
 
 static enum leat__answer peer_lives(const struct leat__side *side, uint32_t opened) {
     leat__file file = side->object.resource.file;
-    return side->role->sends ? leat__receiver_lives(file, side->peer, opened) : leat__senders_live(file, side->peer, opened);
+    return side->role->sends ? leat__receiver_lives(file, side->peer, opened)
+                             : leat__senders_live(file, side->peer, opened);
 }
 
 leat_peer leat__side_peer(const struct leat__side *side) {
@@ -136,7 +137,8 @@ leat_peer leat__side_peer(const struct leat__side *side) {
     enum leat__answer lives = peer_lives(side, opened);
     if (lives != LEAT__NO)
         return lives == LEAT__YES ? LEAT_PEER_PRESENT : LEAT_PEER_UNKNOWN;
-    return leat__load_acquire32(&side->peer->closed) == opened ? LEAT_PEER_CLOSED : LEAT_PEER_DIED; /* it may have left meanwhile */
+    bool left = leat__load_acquire32(&side->peer->closed) == opened; /* meanwhile */
+    return left ? LEAT_PEER_CLOSED : LEAT_PEER_DIED;
 }
 
 bool leat__side_finds_peer(struct leat__side *side) {
@@ -191,7 +193,8 @@ struct news {
 static struct news consider(const struct leat__side *side) {
     struct news news = {LEAT_OK, false, side->peer_state, side->peer_seen};
     uint32_t opened = leat__load_acquire32(&side->peer->opened);
-    enum leat__answer answer = opened != leat__load_acquire32(&side->peer->closed) ? peer_lives(side, opened) : LEAT__NO;
+    bool open = opened != leat__load_acquire32(&side->peer->closed);
+    enum leat__answer answer = open ? peer_lives(side, opened) : LEAT__NO;
     bool lives = answer == LEAT__YES;
     uint32_t closed = leat__load_acquire32(&side->peer->closed); /* after the kernel: it can have closed and left meanwhile */
     news.unanswered = answer == LEAT__UNKNOWN;
@@ -346,9 +349,11 @@ static void open_watch(struct leat__side *side) {
 
 /* How long to sleep after a sleep in vain: longer and longer, as long as a watch reports the peer's death. A first slice again,
  * with a question to the kernel before and after it, when the watch is new, or reported that a process let go of the object: its
- * locks may still be about to be dropped. First slices too for as long as the kernel does not answer. */
+ * locks may still be about to be dropped. First slices too for as long as the kernel does not
+ * answer. */
 static uint64_t next_slice(struct leat__side *side, uint64_t slice_ns, uint64_t now_ns) {
-    if (leat__side_stays_awake(side) || (side->unanswered && side->announces) || (slice_ns == LEAT__SLICE_NS && now_ns - side->wait_began_ns < LEAT__SLICE_NS))
+    bool begins = slice_ns == LEAT__SLICE_NS && now_ns - side->wait_began_ns < LEAT__SLICE_NS;
+    if (leat__side_stays_awake(side) || (side->unanswered && side->announces) || begins)
         return LEAT__SLICE_NS;
     uint64_t longer = SLICE_GROWTH * slice_ns;
     if (!side->announces)

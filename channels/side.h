@@ -21,8 +21,9 @@
  * publishing and ringing. A peer is dead when the kernel has dropped the lock on its role, and for no other reason: one that is
  * stopped keeps it. Whoever waits asks the kernel about that once in 50 ms, however it waits: spinning and sleeping are cut into
  * slices that end when the next question is due. So a wait that is over sooner costs no question, and a death is reported within
- * 100 ms. A call that gives up asks before it does. Where the kernel does not answer, nothing is reported, and it is asked again within a slice. What
- * exactly is asked: channels/presence.h.
+ * 100 ms. A call that gives up asks before it does.
+ * Where the kernel does not answer, nothing is reported, and it is asked again within a slice.
+ * What exactly is asked: channels/presence.h.
  *
  * Spinning is judged by what it spares (channels/side_spin.c).
  *
@@ -169,7 +170,8 @@ int leat__side_news_for_poller(struct leat__side *side, const struct leat__wait 
 /* The same for a wait that goes on: the kernel is asked once in a slice, and when the call is about to give up. */
 int leat__side_news_in_time(struct leat__side *side, const struct leat__wait *wait, uint64_t now_ns, bool gives_up);
 
-/* Whether a call that waits would be told something about the peer. Asks the kernel; side->unanswered: in vain. */
+/* Whether a call that waits would be told something about the peer. Asks the kernel;
+ * side->unanswered: in vain. */
 bool leat__side_has_news(struct leat__side *side);
 
 /* Whether the peer is there: a wait looks again within a slice where the kernel did not answer. */

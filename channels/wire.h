@@ -89,8 +89,9 @@ struct leat__role_page {
     leat__u64 members[LEAT__MEMBER_WORDS]; /* senders: a bit for each slot whose sender has come and not left in order */
     struct leat__lock gate;                /* senders: which one comes or goes */
     leat__u64 coming;   /* senders: who is about to begin a stream, and which: leat__coming() */
-    leat__u32 lives[2]; /* receiver: of an even and an odd `opened`, the last one whose life lock stands for it (channels/presence.h) */
-    unsigned char rest[LEAT__PAGE - 3 * 128 - sizeof(struct leat__counters) - 8 * LEAT__MEMBER_WORDS - sizeof(struct leat__lock) - 16 - 1];
+    leat__u32 lives[2]; /* receiver: the last even and odd `opened` with a lock for its life */
+    unsigned char rest[LEAT__PAGE - 3 * 128 - sizeof(struct leat__counters) -
+                       8 * LEAT__MEMBER_WORDS - sizeof(struct leat__lock) - 16 - 1];
     unsigned char touched; /* always 0: written to the file to wake a peer that watches for writes */
 };
 

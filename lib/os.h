@@ -200,7 +200,8 @@ int leat__os_name_remove(leat__file directory, const char *file_name);
 int leat__os_file_read(leat__file file, uint64_t offset, void *buffer, size_t size);
 int leat__os_file_write(leat__file file, uint64_t offset, const void *data, size_t size);
 
-/* Touches a file for those that watch for writes (below). The byte, which is inside the file and 0, stays as it is. */
+/* Touches a file for those that watch for writes (below). The byte, which is inside the file and 0,
+ * stays as it is. */
 int leat__os_file_touch(leat__file file, uint64_t offset);
 
 /* Reads without touching (below), where the system lets it. */
@@ -218,7 +219,7 @@ uint32_t leat__os_random(void);  /* for spreading, not for secrets */
 
 enum leat__lock_byte {
     LEAT__LOCK_GROW = 1,     /* exclusive while the object's file is extended */
-    LEAT__LOCK_LIFE = 2,     /* this one and the next, exclusive: receivers in turn (channels/presence.h) */
+    LEAT__LOCK_LIFE = 2,     /* and the next, exclusive: receivers in turn (channels/presence.h) */
     LEAT__LOCK_USE = 4,      /* files and descriptors as regions: shared by every handle, exclusive by the only one */
     LEAT__LOCK_NAME = 16,    /* exclusive while the object's name is removed. From here on: places */
     LEAT__LOCK_RECEIVER = 17, /* exclusive: the receiver */
@@ -241,7 +242,8 @@ int leat__os_lock(leat__file file, unsigned byte, enum leat__lock_mode mode);
 enum leat__answer leat__os_locked(leat__file file, unsigned byte, unsigned count);
 
 /* The same; *which becomes one that is held, any of them. */
-enum leat__answer leat__os_find_locked(leat__file file, unsigned byte, unsigned count, unsigned *which);
+enum leat__answer leat__os_find_locked(leat__file file, unsigned byte, unsigned count,
+                                       unsigned *which);
 
 /* Takes all places exclusively, and the name. LEAT_OK: nobody else has one, and nobody can come before they are given up. LEAT_EBUSY. */
 int leat__os_lock_all(leat__file file);

@@ -185,7 +185,8 @@ bool leat__pi_available(const leat_waitable *object);
 /* Waits for one such mutex and nothing else, lending it this thread's priority. What leat_mutex_lock returns. */
 int leat__pi_wait(leat_waitable *object, uint64_t deadline_ns);
 
-/* Whether it names a thread that nobody alive vouches for. LEAT__UNKNOWN: the kernel did not answer. */
+/* Whether it names a thread that nobody alive vouches for. LEAT__UNKNOWN: no
+ * answer from the kernel. */
 enum leat__answer leat__pi_orphaned(const leat_waitable *object);
 
 /* Whether another thread, which lives, has locked it through this handle. */

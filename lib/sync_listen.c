@@ -68,7 +68,8 @@ static enum leat__answer is_left(const leat_waitable *object) {
         return LEAT__NO;
     if (holder == object->slot || holder > LEAT__SLOTS_MAX)
         return LEAT__YES; /* a predecessor's, or nobody's */
-    enum leat__answer lives = leat__os_locked(object->object.resource.file, LEAT__LOCK_SLOTS + holder, 1);
+    leat__file file = object->object.resource.file;
+    enum leat__answer lives = leat__os_locked(file, LEAT__LOCK_SLOTS + holder, 1);
     return lives == LEAT__UNKNOWN ? LEAT__UNKNOWN : lives == LEAT__NO ? LEAT__YES : LEAT__NO;
 }
 

@@ -51,16 +51,18 @@ static void vouch(leat_waitable *object, uint32_t thread) {
     leat__store_release32(&object->page->processes[object->slot], thread); /* [P1] before the word names it, and until it does no more */
 }
 
-/* Whether a handle other than ours vouches for the thread. Yes also where too many places have its number. */
+/* Whether a handle other than ours vouches for the thread. Yes also where too many places have its
+ * number. */
 static enum leat__answer ask_vouchers(const leat_waitable *object, uint32_t thread) {
     const struct leat__sync_page *page = object->page;
+    leat__file file = object->object.resource.file;
     unsigned asked = 0;
     for (unsigned slot = 1; slot <= LEAT__SLOTS_MAX && thread != 0; slot++) {
         if (leat__load_acquire32(&page->processes[slot]) != thread) /* [P1] */
             continue;
         if (++asked > VOUCHERS)
             return LEAT__YES;
-        enum leat__answer answer = leat__os_locked(object->object.resource.file, LEAT__LOCK_SLOTS + slot, 1);
+        enum leat__answer answer = leat__os_locked(file, LEAT__LOCK_SLOTS + slot, 1);
         if (answer != LEAT__NO)
             return answer;
     }

@@ -1,5 +1,6 @@
-/* test_channel_errors.c - waiting calls where the system does not answer, or forbids the way in which a peer is woken: the question is asked again until
- * there is an answer, no call retries for ever, and whoever wakes another is not killed for it. */
+/* test_channel_errors.c - waiting calls where the system does not answer, or forbids the way in
+ * which a peer is woken: the question is asked again until there is an answer, no call retries for
+ * ever, and whoever wakes another is not killed for it. */
 #include <linux/falloc.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
@@ -14,7 +15,7 @@
 #include "lib/sync.h"
 #include "unanswered.h"
 
-/* --- A question that is not answered for a while --------------------------------------------------------------------- */
+/* --- A question that is not answered for a while ---------------------------------------------- */
 
 struct board {
     harness_word ready, go;
@@ -90,7 +91,7 @@ static void a_peer_that_comes_while_there_is_no_answer_is_met_later(void **state
     assert_ok(leat_gc(LEAT_LOCAL, NULL, NULL));
 }
 
-/* --- Interrupted without end ------------------------------------------------------------------------------------------ */
+/* --- Interrupted without end ------------------------------------------------------------------ */
 
 static int hold_a_mutex(void *context) {
     struct board *board = context;
@@ -131,7 +132,7 @@ static void a_call_that_is_interrupted_for_ever_ends(void **state) {
     assert_ok(leat_gc(LEAT_LOCAL, NULL, NULL));
 }
 
-/* --- A process that may not write files ------------------------------------------------------------------------------- */
+/* --- A process that may not write files ------------------------------------------------------- */
 
 static void forbid_files(void) {
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &(const struct rlimit){0, 0}), 0);
@@ -154,7 +155,8 @@ static int receive_without_files(void *context) {
 
 static void a_receiver_that_may_not_write_files_wakes_a_sender(void **state) {
     (void)state;
-    leat_sender *tx = open_sender("limited", &(leat_channel_options){.capacity = LEAT_CAPACITY_MIN});
+    leat_sender *tx =
+        open_sender("limited", &(leat_channel_options){.capacity = LEAT_CAPACITY_MIN});
     fill_up(tx, 1);
     pid_t receiver = harness_spawn(receive_without_files, NULL);
     assert_ok(leat_send(tx, "x", 1, LEAT_FOREVER));
@@ -196,13 +198,14 @@ static void a_setter_that_may_not_write_files_wakes_a_loop_without_a_bell(void *
     leat_event_close(event);
 }
 
-/* --- Touches ---------------------------------------------------------------------------------------------------------- */
+/* --- Touches ---------------------------------------------------------------------------------- */
 
 static int count_touches(leat__file watch, int number) {
     struct leat__notice notices[8];
     size_t count = leat__os_watch_take(watch, notices, 8);
     for (size_t i = 0; i < count; i++)
-        assert_true(notices[i].number == number && !notices[i].closed && notices[i].touch == LEAT__TOUCH_WRITE);
+        assert_true(notices[i].number == number && !notices[i].closed &&
+                    notices[i].touch == LEAT__TOUCH_WRITE);
     return (int)count;
 }
 
@@ -233,7 +236,8 @@ static int touch_each_way(void *context) {
     assert_ok(leat__os_file_touch(*file, place));
     assert_int_equal(count_touches(watch, number), 1);
     forbid_files();
-    assert_leat(leat__os_file_touch(*file, place), LEAT_ENOSPC); /* no way is left; but nobody is killed for it */
+    assert_leat(leat__os_file_touch(*file, place),
+                LEAT_ENOSPC); /* no way is left; but nobody is killed for it */
     assert_int_equal(count_touches(watch, number), 0);
     assert_int_equal(sigpending(&pending), 0);
     assert_int_equal(sigismember(&pending, SIGXFSZ), 0);

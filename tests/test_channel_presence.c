@@ -1,6 +1,6 @@
-/* test_channel_presence.c - a peer's death is reported although another process is stopped inside the call that opens the same
- * role, wherever it is stopped; and nobody who lives is called dead meanwhile. A process is stopped behind each lock that it
- * takes or gives up, one after another. */
+/* test_channel_presence.c - a peer's death is reported although another process is stopped inside
+ * the call that opens the same role, wherever it is stopped; and nobody who lives is called dead
+ * meanwhile. A process is stopped behind each lock that it takes or gives up, one after another. */
 #include <stdlib.h>
 #include <sys/wait.h>
 
@@ -54,7 +54,7 @@ static bool opens_and_stops(struct scene *scene, int n, pid_t *pid) {
     }
 }
 
-/* --- The senders ------------------------------------------------------------------------------------------------------ */
+/* --- The senders ------------------------------------------------------------------------------ */
 
 static void require_no_death(leat_receiver *rx) {
     char byte;
@@ -142,7 +142,9 @@ static void a_sender_that_comes_is_of_its_own_stream_only(void **state) {
     uint32_t opened = leat__load_relaxed32(&page->opened);
     unsigned slot = pair.tx->slot;
     expect_news(pair.rx, LEAT_ETIMEDOUT, leat_in_ms(1));
-    leat__store_relaxed64(&page->coming, leat__coming(opened + 1, slot)); /* a successor that has not raised `opened` */
+    leat__store_relaxed64(
+        &page->coming,
+        leat__coming(opened + 1, slot)); /* a successor that has not raised `opened` */
     expect_news(pair.rx, LEAT_EPEERDIED, leat_in_ms(1));
     leat__store_relaxed64(&page->coming, leat__coming(opened, slot));
     leat__store_relaxed64(&page->members[slot / 64], 0); /* one that has not said that it comes */
@@ -152,7 +154,7 @@ static void a_sender_that_comes_is_of_its_own_stream_only(void **state) {
     close_pair(&pair);
 }
 
-/* --- Many of them ------------------------------------------------------------------------------------------------------ */
+/* --- Many of them ----------------------------------------------------------------------------- */
 
 #define CROWD 200
 
@@ -178,14 +180,15 @@ static void the_last_of_many_senders_keeps_them_alive(void **state) {
     expect_news(rx, LEAT_ETIMEDOUT, leat_in_ms(1));
     assert_int_equal(leat_receiver_peer(rx), LEAT_PEER_PRESENT);
     struct leat__role_page *page = tx->side.own;
-    leat__store_relaxed64(&page->members[tx->slot / 64], 0); /* as if it were opening still, beside members that are dead */
+    leat__store_relaxed64(&page->members[tx->slot / 64],
+                          0); /* as if it were opening still, beside members that are dead */
     expect_news(rx, LEAT_EPEERDIED, leat_in_ms(1));
     leat__store_relaxed64(&page->members[tx->slot / 64], UINT64_C(1) << tx->slot % 64);
     leat_sender_close(tx);
     leat_receiver_close(rx);
 }
 
-/* --- The receiver ------------------------------------------------------------------------------------------------------ */
+/* --- The receiver ----------------------------------------------------------------------------- */
 
 static bool receiver_dies_beside_its_successor(int n) {
     struct scene *scene = harness_shared(sizeof *scene);
@@ -223,7 +226,8 @@ static void a_receivers_death_is_not_hidden_by_its_successor_that_stops(void **s
     assert_true(n > 1);
 }
 
-/* A stranger has the lock for its life: then the role's lock stands for it, as in earlier versions. */
+/* A stranger has the lock for its life: then the role's lock stands for it, as in earlier versions.
+ */
 static void a_receiver_without_a_life_lock_is_seen_all_the_same(void **state) {
     (void)state;
     leat_sender *tx = open_sender("no-life", &one);

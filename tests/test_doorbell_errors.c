@@ -1,5 +1,5 @@
-/* test_doorbell_errors.c - event loops where the system does not answer, or refuses: deaths are reported as soon as it answers, the loop sleeps
- * meanwhile, and errors have their true cause. */
+/* test_doorbell_errors.c - event loops where the system does not answer, or refuses: deaths are
+ * reported as soon as it answers, the loop sleeps meanwhile, and errors have their true cause. */
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <stdlib.h>
@@ -11,9 +11,10 @@
 #include "unanswered.h"
 
 #define SILENCE_NS UINT64_C(400000000) /* longer than the looks after a closing: 61 ms */
-#define QUESTIONS_MOST 400             /* in that time; a loop that turns would ask some hundred thousand times */
+#define QUESTIONS_MOST                                                                             \
+    400 /* in that time; a loop that turns would ask some hundred thousand times */
 
-/* --- A death that the system does not tell of at first ------------------------------------------------------------------ */
+/* --- A death that the system does not tell of at first ---------------------------------------- */
 
 enum { SENDER, RECEIVER, MUTEX, INHERITING_MUTEX, KINDS };
 
@@ -67,7 +68,8 @@ static int try_handle(struct handle *handle) {
     size_t size;
     if (handle->rx != NULL)
         return leat_recv(handle->rx, &byte, 1, &size, LEAT_NOW);
-    return handle->tx != NULL ? leat_sender_news(handle->tx) : leat_mutex_lock(handle->mutex, LEAT_NOW);
+    return handle->tx != NULL ? leat_sender_news(handle->tx)
+                              : leat_mutex_lock(handle->mutex, LEAT_NOW);
 }
 
 static void close_handle(struct handle *handle) {
@@ -133,7 +135,7 @@ static void a_loop_asks_on_about_the_owner_of_an_inheriting_mutex(void **state) 
     expect_death_after_silence(INHERITING_MUTEX);
 }
 
-/* --- Errors and their causes ----------------------------------------------------------------------------------------- */
+/* --- Errors and their causes ------------------------------------------------------------------ */
 
 static void refuse(unsigned call, unsigned error) {
     struct sock_filter filter[] = {
@@ -147,7 +149,8 @@ static void refuse(unsigned call, unsigned error) {
     assert_int_equal(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program), 0);
 }
 
-static void expect_cause(int result, int code, int system_error, const char *text, bool named_there) {
+static void expect_cause(int result, int code, int system_error, const char *text,
+                         bool named_there) {
     assert_leat(result, code);
     assert_int_equal(leat_system_error(), system_error);
     if ((strstr(leat_error_detail(), text) != NULL) != named_there)
@@ -158,7 +161,8 @@ static int open_without_descriptors(void *context) {
     (void)context;
     leat_doorbell *doorbell;
     int first = dup(0);
-    assert_int_equal(setrlimit(RLIMIT_NOFILE, &(const struct rlimit){(rlim_t)first, (rlim_t)first}), 0);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &(const struct rlimit){(rlim_t)first, (rlim_t)first}),
+                     0);
     expect_cause(leat_doorbell_open(&doorbell), LEAT_ELIMIT, EMFILE, "max_user_instances", false);
     return 0;
 }
@@ -190,10 +194,10 @@ static int add_refused(void *context) {
     leat_doorbell *doorbell = open_doorbell();
     assert_ok(leat_event_open(&event, NULL, NULL));
     refuse(SYS_inotify_add_watch, refusal->error);
-    expect_cause(leat_doorbell_add_receiver(doorbell, rx, NULL), refusal->code, (int)refusal->error, "max_user_watches",
-                 refusal->names_limit);
-    expect_cause(leat_doorbell_add_waitable(doorbell, leat_event_waitable(event), NULL), refusal->code, (int)refusal->error,
+    expect_cause(leat_doorbell_add_receiver(doorbell, rx, NULL), refusal->code, (int)refusal->error,
                  "max_user_watches", refusal->names_limit);
+    expect_cause(leat_doorbell_add_waitable(doorbell, leat_event_waitable(event), NULL),
+                 refusal->code, (int)refusal->error, "max_user_watches", refusal->names_limit);
     leat_doorbell_close(doorbell);
     leat_event_close(event);
     leat_receiver_close(rx);
@@ -214,7 +218,7 @@ static void a_handle_that_cannot_be_added_names_the_cause(void **state) {
     }
 }
 
-/* --- A forked child --------------------------------------------------------------------------------------------------- */
+/* --- A forked child --------------------------------------------------------------------------- */
 
 static int look_at_descriptors(void *context) {
     int descriptors[2] = {0, 0};

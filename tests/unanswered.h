@@ -1,7 +1,9 @@
-/* unanswered.h - a system that does not answer for a while: the library under test gets errors for what it asks about locks.
+/* unanswered.h - a system that does not answer for a while: the library under test gets errors for
+ * what it asks about locks.
  *
- * Included by one file of a test program. The functions stand in the place of the C library's; the words are in memory that
- * children share, so that one process decides what the others are answered. */
+ * Included by one file of a test program. The functions stand in the place of the C library's; the
+ * words are in memory that children share, so that one process decides what the others are
+ * answered. */
 #ifndef LEAT_TESTS_UNANSWERED_H
 #define LEAT_TESTS_UNANSWERED_H
 
@@ -16,8 +18,8 @@
 
 struct answers {
     _Atomic int query_fails, change_fails; /* with this error; 0: not */
-    harness_word failed;                   /* how often a query did */
-    _Atomic int stops_after;               /* changes that succeed; then the process stops behind one; 0: not */
+    harness_word failed; /* how often a query did */
+    _Atomic int stops_after; /* changes that succeed; then the process stops behind one; 0: not */
 };
 
 static struct answers *answers;
@@ -26,7 +28,8 @@ static bool always_answered __attribute__((unused)); /* this process, and its ch
 /* At the beginning of each test that uses them: everything is answered. Children inherit them. */
 static inline void begin_answers(void) {
     if (answers == NULL)
-        answers = mmap(NULL, sizeof *answers, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+        answers =
+            mmap(NULL, sizeof *answers, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     assert_true(answers != MAP_FAILED);
     *answers = (struct answers){0};
 }
@@ -37,7 +40,8 @@ static inline int fail_with(int error) {
 }
 
 static inline int answer(int file, int command, void *argument) {
-    if (command == F_OFD_GETLK && answers != NULL && answers->query_fails != 0 && !always_answered) {
+    if (command == F_OFD_GETLK && answers != NULL && answers->query_fails != 0 &&
+        !always_answered) {
         harness_increment(&answers->failed);
         return fail_with(answers->query_fails);
     }

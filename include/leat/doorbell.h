@@ -56,7 +56,8 @@ extern "C" {
 typedef struct leat_doorbell leat_doorbell;
 
 /* A doorbell without channels. LEAT_ENOMEM, LEAT_ELIMIT (descriptors, or inotify instances: the
- * detail names the limit), LEAT_EACCES and LEAT_EUNTRUSTED when the local directory cannot be used. */
+ * detail names the limit), LEAT_EACCES and LEAT_EUNTRUSTED when the local directory cannot be
+ * used. */
 LEAT_API LEAT_CHECKED int leat_doorbell_open(leat_doorbell **doorbell);
 
 /* Forgets all that was added, and leaves. NULL is allowed. */

@@ -187,7 +187,7 @@ mutant presence_without_life channels/presence.c channel_presence "a_receiver_wi
 mutant presence_of_nobody channels/sender_peer.c channel_presence "*" '/^static int begin_stream(/,/^}/s/^    set_member(sender, sender->slot, true);//'
 
 # A kernel that does not answer, or forbids.
-mutant no_answer_is_no_news channels/side.c channel_errors "a_waiting_call*" '/^static uint64_t next_slice(/,/^}/s/(side->unanswered \&\& side->announces) || //'
+mutant no_answer_is_no_news channels/side.c channel_errors "a_waiting_call*" '/^static uint64_t next_slice(/,/^}/s/(side->unanswered && side->announces) || //'
 mutant loop_asks_no_more channels/doorbell.c doorbell_errors "a_loop_asks_on*" '/^static void ask_later(/,/^}/s/leat__item_is_unanswered(item)/(item == NULL)/'
 mutant written_over_the_limit lib/os/linux/file.c channel_errors "a_setter*" '/^int leat__os_file_touch(/,/^}/{s/^    do$/    while (interrupted > 0)/;s/^    while (leat__linux_again.*/        ;/;}'
 

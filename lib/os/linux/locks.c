@@ -60,10 +60,12 @@ int leat__os_lock(leat__file file, unsigned byte, enum leat__lock_mode mode) {
     return error == 0 ? LEAT_OK : leat__fail_system(error, "cannot lock byte %u of the object", byte);
 }
 
-enum leat__answer leat__os_find_locked(leat__file file, unsigned byte, unsigned count, unsigned *which) {
+enum leat__answer leat__os_find_locked(leat__file file, unsigned byte, unsigned count,
+                                       unsigned *which) {
     /* As a reader would: what stands against it are the locks of writers. A lock that only needs reading means nothing. */
     const off_t start = LOCK_BASE + (off_t)byte;
-    struct flock lock = {.l_type = F_RDLCK, .l_whence = SEEK_SET, .l_start = start, .l_len = (off_t)count};
+    struct flock lock = {
+        .l_type = F_RDLCK, .l_whence = SEEK_SET, .l_start = start, .l_len = (off_t)count};
     enum leat__answer found = ask(file, &lock);
     if (found == LEAT__YES)
         *which = lock.l_start < start ? byte : (unsigned)(lock.l_start - LOCK_BASE);

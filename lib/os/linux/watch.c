@@ -45,7 +45,7 @@ static int fail_to_add(int error) {
         return leat__fail(LEAT_ELIMIT, error,
                           "this user can watch no further file (fs.inotify.max_user_watches)");
     if (error == ENOENT)
-        return leat__fail(LEAT_ENOTSUP, error, "a file is watched through /proc, which is not there");
+        return leat__fail(LEAT_ENOTSUP, error, "files are watched by way of /proc: not there");
     return leat__fail_system(error, "cannot watch the file");
 }
 
