@@ -12,6 +12,7 @@
 #include "stream.h"
 
 #define TOLD_MS 5000   /* a slice, of 50 ms, and what a busy machine adds: it ends */
+#define FAR_AWAY_MS 60000
 #define UNTOLD_MS 250  /* for survivors that may have nothing to be told: the call asks the kernel before it gives up */
 #define MESSAGE_MAX 2048
 
@@ -86,10 +87,12 @@ static void tell(struct crash_round *round, int news) {
 
 /* --- A receiver that survives a sender ---------------------------------------------------------------------------- */
 
-/* The deadline of a wait that begins before the kill is far away; afterwards it is the bound itself. */
+/* The deadline of a wait that begins before the kill is far away: until then the victim makes thousands
+ * of single steps. Afterwards it is the bound itself. */
 static uint64_t deadline(const struct crash_round *round) {
     unsigned ms = round->operation->untold ? UNTOLD_MS : TOLD_MS;
-    return atomic_load(&round->board->killed) == 0 ? LATER : after_the_kill(round, ms);
+    return atomic_load(&round->board->killed) == 0 ? leat_in_ms(FAR_AWAY_MS * harness_patience())
+                                                   : after_the_kill(round, ms);
 }
 
 /* Receives what the victim may have sent, up to the news. */
