@@ -165,6 +165,7 @@ int leat_sender_open(leat_sender **out, const char *name, const leat_channel_opt
 
 /* Inside the gate: whether this is the last sender; if so, the ring is taken up where the last turn ended, however that ended. */
 static bool is_last(leat_sender *sender) {
+    sender->side.interruptible = false; /* a signal would make a death of it */
     return !sender->many ||
            (has_others(sender) == LEAT__NO && leat__sender_take_turn(sender, leat_in_ms(1000)) == LEAT_OK);
 }

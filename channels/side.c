@@ -150,17 +150,15 @@ bool leat__side_finds_peer(struct leat__side *side) {
 /* --- Waiting ---------------------------------------------------------------------------------------------------------- */
 
 /* Wakes those of a role that sleep on a watch. Each role watches for what only the other one does, so that nobody wakes itself. */
-static void touch(struct leat__side *side, bool the_receiver) {
+static bool touch(struct leat__side *side, bool the_receiver) {
     unsigned char byte = 0;
-    if (the_receiver)
-        (void)leat__os_file_read(side->object.resource.file, 0, &byte, 1);
-    else
-        (void)leat__os_file_touch(side->object.resource.file,
-                                  LEAT__RECEIVER_PAGE + offsetof(struct leat__role_page, touched));
+    leat__file file = side->object.resource.file;
+    const uint64_t touched = LEAT__RECEIVER_PAGE + offsetof(struct leat__role_page, touched);
+    return (the_receiver ? leat__os_file_read(file, 0, &byte, 1) : leat__os_file_touch(file, touched)) == LEAT_OK;
 }
 
 void leat__side_touch_senders(struct leat__side *side) {
-    touch(side, false);
+    (void)touch(side, false);
 }
 
 static bool ring_doorbell(struct leat__side *side) {
@@ -175,8 +173,8 @@ void leat__side_ring_for(struct leat__side *side, uint32_t ticket) {
     leat__increment32(&side->own->bell);
     if ((ticket & (LEAT__WATCHES | LEAT__LOOPS)) == 0)
         leat__os_wake(&side->own->bell, false);
-    else if ((ticket & LEAT__LOOPS) == 0 || !ring_doorbell(side))
-        touch(side, side->role->sends);
+    else if (((ticket & LEAT__LOOPS) == 0 || !ring_doorbell(side)) && !touch(side, side->role->sends))
+        return; /* the next call tries again */
     leat__store_relaxed32(&side->own->rung, ticket); /* after the wake: a successor rings again if we die before */
     side->tally.doorbells++;
 }

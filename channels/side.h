@@ -147,6 +147,8 @@ int leat__side_stay_awake(struct leat__side *side, const struct leat__wait *wait
 /* A sleep between these two is over. Adapts the next spin. */
 void leat__side_learn_from_sleep(struct leat__side *side, uint64_t slept_ns, uint64_t awake_ns);
 
+/* --- channels/side.c, for the waiting of others --- */
+
 /* When the peer rang, if that was between these two; else 0. Its word for it is taken only where it can be true. */
 uint64_t leat__side_rung_between(const struct leat__side *side, uint64_t slept_ns, uint64_t awake_ns);
 

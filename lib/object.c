@@ -265,14 +265,15 @@ static int check_settled(struct leat__object *object, const struct leat__object_
     return leat__header_read_as(file, status, request->kind, &object->header);
 }
 
-/* After the place is taken: still the object that was looked at? */
-static int confirm(const struct leat__object *object, const struct leat__object_request *request) {
+/* After the place is taken: still the object that was looked at? A region may have been made anew or grown meanwhile. */
+static int confirm(struct leat__object *object, const struct leat__object_request *request) {
     struct leat__file_status status;
     struct leat__header header = {0};
     int result = leat__os_file_status_plain(object->resource.file, &status);
     if (result != LEAT_OK || !status.linked)
         return result == LEAT_OK ? TRY_AGAIN : result;
     result = leat__header_read_as(object->resource.file, &status, request->kind, &header);
+    object->size = status.size;
     bool same = result != LEAT_OK || memcmp(&header, &object->header, sizeof header) == 0;
     return same ? result : TRY_AGAIN;
 }
@@ -304,7 +305,7 @@ static int join(struct leat__object *object, const struct leat__object_request *
 }
 
 /* A handle that may only read heals through a second, writable file. After a failure the next open heals. */
-static void remove_if_last(struct leat__object *object) {
+static void remove_if_last(struct leat__object *object, bool closing) {
     leat__file file = object->resource.file;
     struct leat__file_status status;
     enum leat__healed healed;
@@ -312,7 +313,7 @@ static void remove_if_last(struct leat__object *object) {
         (void)leat__object_heal(object->directory, object->file_name, &healed);
     else if (leat__os_lock_all(file) == LEAT_OK) {
         if (leat__os_file_status_plain(file, &status) == LEAT_OK &&
-            is_kept(file, &status, true) == LEAT__NO)
+            is_kept(file, &status, closing) == LEAT__NO)
             (void)leat__os_file_remove(object->directory, object->file_name, file);
         leat__os_unlock_all(file);
     }
@@ -336,9 +337,12 @@ static int explain_refusal(const struct leat__object *object, const struct leat_
 
 /* What leat__object_map_private mapped. */
 static void unmap(struct leat__resource *resource) {
-    if (resource->memory != NULL)
-        leat__os_unmap(resource->memory, resource->memory_size);
+    leat__os_fork_hold(); /* a child must not replace what lies there next */
+    void *memory = resource->memory;
     resource->memory = NULL;
+    leat__os_fork_release();
+    if (memory != NULL)
+        leat__os_unmap(memory, resource->memory_size);
 }
 
 /* Gives back what one try has taken. */
@@ -347,7 +351,7 @@ static void leave_file(struct leat__object *object) {
     unmap(resource);
     leat__os_unlock_all(resource->file);
     if (object->temporary && object->writable)
-        remove_if_last(object); /* whoever left meanwhile may have left that to us */
+        remove_if_last(object, false); /* whoever left meanwhile may have left that to us */
     leat__os_file_close(resource->file);
     resource->file = LEAT__NO_FILE;
     object->temporary = object->created = false;
@@ -549,7 +553,7 @@ void leat__object_close(struct leat__object *object) {
         if (!object->shares)
             leat__os_unlock_all(resource->file);
         if (object->temporary)
-            remove_if_last(object);
+            remove_if_last(object, true);
     }
     leat__os_resource_remove(resource);
     leat__os_file_close(resource->file);

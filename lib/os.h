@@ -100,9 +100,6 @@ int leat__os_directory_open(leat_scope scope, bool make, leat__file *directory);
 /* Gives it back. */
 void leat__os_directory_close(leat__file directory);
 
-/* Another share of an open one. */
-leat__file leat__os_directory_share(leat__file directory);
-
 /* Calls visit with each name in the directory until it returns non-zero; returns that, 0, or an error. */
 int leat__os_directory_list(leat__file directory, int (*visit)(const char *file_name, void *context), void *context);
 

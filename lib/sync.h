@@ -58,7 +58,7 @@ struct leat__listener {
 };
 
 #define LEAT__LISTENERS 64
-#define LEAT__SYNC_TOUCHED 4095 /* a byte that is always 0: written to the file to wake a loop that cannot be rung */
+#define LEAT__SYNC_TOUCHED 4095 /* a byte that is always 0: touched in the file to wake a loop that cannot be rung */
 
 #define LEAT__ABANDONED_BY_DEATH 1
 #define LEAT__ABANDONED_BY_CLOSING 2

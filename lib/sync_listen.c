@@ -50,15 +50,15 @@ void leat__sync_awake(leat_waitable *object) {
 
 void leat__sync_ring_all(leat_waitable *object) {
     uint64_t bits = leat__exchange64(&object->page->listening, 0);
-    bool touch = false;
+    uint64_t unreached = 0;
     for (unsigned i = 0; i < LEAT__LISTENERS; i++) {
         const struct leat__listener *listener = &object->page->listeners[i];
         if ((bits & bit_of(i + 1)) != 0 && !leat__object_ring(&object->object, leat__load_relaxed64(&listener->doorbell),
                                                              leat__load_relaxed64(&listener->token)))
-            touch = true;
+            unreached |= bit_of(i + 1);
     }
-    if (touch)
-        (void)leat__os_file_touch(object->object.resource.file, LEAT__SYNC_TOUCHED);
+    if (unreached != 0 && leat__os_file_touch(object->object.resource.file, LEAT__SYNC_TOUCHED) != LEAT_OK)
+        leat__add_bits64(&object->page->listening, unreached); /* the next change tries again */
 }
 
 /* Whether the word names a slot whose handle is dead. */

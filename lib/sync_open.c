@@ -72,18 +72,24 @@ static int map(leat_waitable *object) {
     return LEAT_OK;
 }
 
+/* In a file that nobody else sees. It may have been tried before, with another slot, while another object had the name. */
+static int take_new(leat_waitable *object) {
+    leat__store_relaxed64(&object->page->word.owner, 0);
+    leat__store_relaxed64(&object->page->pi, 0);
+    return leat__sync_take(object, false);
+}
+
 static int take_place(struct leat__object *base) {
     leat_waitable *object = waitable_of(base);
     int result = map(object);
+    object->depth = 0; /* of a file that did not get the name */
     if (result == LEAT_OK)
         result = leat__lock_take_slot(&object->page->word, base->resource.file, seems_taken, object, &object->slot);
     if (result != LEAT_OK)
         return result;
     base->place = LEAT__LOCK_SLOTS + object->slot;
     leat__store_relaxed32(&object->page->processes[object->slot], object->pi ? 0 : leat__os_process());
-    if (base->created && object->kind == LEAT_KIND_MUTEX && object->initially && object->depth == 0)
-        result = leat__sync_take(object, false);
-    return result;
+    return base->created && object->kind == LEAT_KIND_MUTEX && object->initially ? take_new(object) : LEAT_OK;
 }
 
 static int new_handle(leat_waitable **object, leat_kind kind, const leat_sync_options *options) {

@@ -547,8 +547,41 @@ static void fork_does_not_wait_for_a_large_creation(void **state) {
     harness_fail("no fork returned before the creation ended");
 }
 
+/* --- A mutex that its creator holds from the start ----------------------------------------------- */
+
+#define CREATORS 4
+#define CREATIONS 400
+
+static int create_and_release(void *context) {
+    const leat_sync_options options = {.initially = true};
+    harness_word *created = context;
+    for (unsigned i = 0; i < CREATIONS; i++) {
+        leat_mutex *mutex;
+        assert_ok(leat_mutex_open(&mutex, "held-by-its-creator", &options));
+        bool mine = leat_mutex_created(mutex);
+        assert_leat(leat_mutex_unlock(mutex), mine ? LEAT_OK : LEAT_ENOTOWNER);
+        atomic_fetch_add(created, mine);
+        leat_mutex_close(mutex);
+    }
+    return 0;
+}
+
+/* Of several that create at the same moment only one gets the name, and what the others tried counts for nothing. */
+static void mutex_is_held_from_the_start_by_its_creator_alone(void **state) {
+    (void)state;
+    harness_word *created = harness_shared(sizeof *created);
+    pid_t creators[CREATORS];
+    for (unsigned i = 0; i < CREATORS; i++)
+        creators[i] = harness_spawn(create_and_release, created);
+    for (unsigned i = 0; i < CREATORS; i++)
+        harness_wait_ok(creators[i]);
+    assert_true(atomic_load(created) > 0);
+    assert_int_equal(harness_names_left(), 0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        HARNESS_TEST_WITHIN(mutex_is_held_from_the_start_by_its_creator_alone, 60),
         HARNESS_TEST(any_umask_makes_a_directory_that_works),
         HARNESS_TEST(directory_of_ones_own_that_lacks_bits_is_repaired),
         HARNESS_TEST(directory_open_to_others_is_refused_and_not_changed),

@@ -121,6 +121,30 @@ static void mutex_that_nobody_may_open_is_not_kept(void **state) {
     assert_int_equal(harness_names_left(), 0);
 }
 
+static int give_up_and_die(void *context) {
+    leat_mutex *mutex;
+    (void)context;
+    assert_ok(leat_mutex_open(&mutex, NAME, NULL));
+    assert_ok(leat_mutex_lock(mutex, LEAT_NOW));
+    assert_ok(leat_mutex_give_up(mutex));
+    kill(getpid(), SIGKILL);
+    return 1;
+}
+
+/* An open that fails is no user that closes. */
+static void lost_mutex_is_kept_when_an_open_fails(void **state) {
+    (void)state;
+    leat_sender *sender;
+    leat_mutex *mutex;
+    (void)harness_wait(harness_spawn(give_up_and_die, NULL));
+    assert_leat(leat_sender_open(&sender, NAME, NULL), LEAT_EKIND);
+    assert_leat(leat_mutex_open(&mutex, NAME, &exclusive), LEAT_EEXIST);
+    assert_ok(leat_mutex_open(&mutex, NAME, NULL));
+    assert_leat(leat_mutex_lock(mutex, LEAT_NOW), LEAT_ELOST);
+    leat_mutex_close(mutex);
+    assert_int_equal(harness_names_left(), 0);
+}
+
 /* Its last user knew. */
 static void mutex_that_is_closed_while_held_goes_with_its_last_user(void **state) {
     (void)state;
@@ -149,6 +173,7 @@ int main(void) {
         HARNESS_TEST(mutex_is_kept_when_an_owner_that_was_told_does_not_unlock),
         HARNESS_TEST(mutex_is_kept_when_a_handle_by_descriptor_closes_last),
         HARNESS_TEST(mutex_that_nobody_may_open_is_not_kept),
+        HARNESS_TEST(lost_mutex_is_kept_when_an_open_fails),
         HARNESS_TEST(mutex_that_is_closed_while_held_goes_with_its_last_user),
         HARNESS_TEST(abandoned_mutex_is_shown_as_such),
     };

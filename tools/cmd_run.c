@@ -125,8 +125,8 @@ static pid_t start(int *error) {
 }
 
 /* The command's end; 0: not yet. A keeper that owns the mutex is watched meanwhile. */
-static pid_t await_once(pid_t child, int *status) {
-    if (!run.keeper.owns || keeper_is_gone(&run.keeper, 0))
+static pid_t await_once(pid_t child, int *status, bool watches) {
+    if (!watches)
         return waitpid(child, status, 0);
     pid_t ended = waitpid(child, status, WNOHANG);
     if (ended == 0)
@@ -147,11 +147,12 @@ static void await(pid_t child, struct outcome *outcome) {
     int status;
     bool handed_on = false, killed = false;
     pid_t ended;
-    while ((ended = await_once(child, &status)) == 0 || (ended < 0 && errno == EINTR)) {
+    do {
+        killed = killed || kill_without_keeper(child);
         if (signals_seen() != 0 && signals_seen() != SIGINT && !handed_on)
             handed_on = kill(child, signals_seen()) == 0;
-        killed = killed || kill_without_keeper(child);
-    }
+        ended = await_once(child, &status, run.keeper.owns && !killed);
+    } while (ended == 0 || (ended < 0 && errno == EINTR));
     outcome->by_signal = ended < 0 || WIFSIGNALED(status);
     if (ended < 0)
         outcome->end = fail_system("the command's end", errno);

@@ -352,15 +352,6 @@ int leat__os_directory_open(leat_scope scope, bool make, leat__file *directory) 
     return LEAT_OK;
 }
 
-leat__file leat__os_directory_share(leat__file directory) {
-    leat__os_fork_hold();
-    struct shared *shared = *link_of(directory);
-    if (shared != NULL)
-        shared->users++;
-    leat__os_fork_release();
-    return directory;
-}
-
 void leat__os_directory_close(leat__file directory) {
     leat__os_fork_hold();
     struct shared **link = link_of(directory), *shared = *link;

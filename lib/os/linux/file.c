@@ -60,6 +60,8 @@ static enum leat__answer is_temporary(leat__file file, mode_t mode) {
     return has_none(errno) ? LEAT__NO : LEAT__UNKNOWN;
 }
 
+#define PERMITTED_TRIES 5
+
 /* The permissions may forbid that to the owner, whom a umask can have left without any. */
 int leat__linux_set_attribute(int file, const char *name, const void *value, size_t size) {
     struct stat status;
@@ -112,6 +114,23 @@ int leat__os_file_open(leat__file directory, const char *file_name, bool writabl
     return LEAT_OK;
 }
 
+/* Opens what the owner's own bits forbid: adds those that are missing, and takes them away again. Another process of the owner's may do
+ * the same at this moment: each takes away what it has added, and LEAT__NO_FILE with EACCES is tried again by the caller. */
+static leat__file open_with_bits(int file, const char *self) {
+    struct stat status;
+    if (leat__linux_status(file, "", AT_EMPTY_PATH, &status) != 0)
+        return LEAT__NO_FILE;
+    mode_t added = 0600 & ~status.st_mode;
+    if (added != 0 && chmod(self, (status.st_mode & 07777) | added) != 0)
+        return LEAT__NO_FILE;
+    leat__file opened = leat__linux_openat(AT_FDCWD, self, O_RDWR | O_NONBLOCK | O_NOCTTY, 0);
+    int error = errno;
+    if (added != 0 && leat__linux_status(file, "", AT_EMPTY_PATH, &status) == 0)
+        (void)chmod(self, (status.st_mode & 07777) & ~added);
+    errno = error;
+    return opened;
+}
+
 leat__file leat__linux_open_permitted(int file) {
     char self[LEAT__PROC_PATH];
     struct stat status;
@@ -119,14 +138,16 @@ leat__file leat__linux_open_permitted(int file) {
     if (leat__linux_status(file, "", AT_EMPTY_PATH, &status) != 0 || !S_ISREG(status.st_mode) ||
         status.st_uid != leat__os_user())
         return LEAT__NO_FILE;
-    if ((status.st_mode & S_ISVTX) == 0 && getxattr(self, TEMPORARY, NULL, 0) < 0) /* none of ours */
+    bool marked = (status.st_mode & S_ISVTX) != 0 || getxattr(self, TEMPORARY, NULL, 0) >= 0;
+    if (!marked && errno != EACCES) /* none of ours */
         return LEAT__NO_FILE;
-    if (chmod(self, (status.st_mode & 07777) | 0600) != 0)
+    leat__file opened = LEAT__NO_FILE;
+    for (int tries = 0; opened < 0 && tries < PERMITTED_TRIES && (tries == 0 || errno == EACCES); tries++)
+        opened = open_with_bits(file, self);
+    if (opened >= 0 && !marked && fgetxattr(opened, TEMPORARY, NULL, 0) < 0) { /* which could not be asked before */
+        leat__linux_close(opened);
         return LEAT__NO_FILE;
-    leat__file opened = leat__linux_openat(AT_FDCWD, self, O_RDWR | O_NONBLOCK | O_NOCTTY, 0);
-    int error = errno;
-    (void)chmod(self, status.st_mode & 07777);
-    errno = error;
+    }
     return opened;
 }
 
