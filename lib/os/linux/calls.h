@@ -13,11 +13,13 @@
 #ifndef LEAT_LIB_OS_LINUX_CALLS_H
 #define LEAT_LIB_OS_LINUX_CALLS_H
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/socket.h>
@@ -46,6 +48,10 @@ int leat__linux_socket(int domain, int type);
 
 /* A descriptor that is not owned: it carries no lock, or is the caller's. */
 int leat__linux_open_plain(int directory, const char *path, int flags);
+
+/* The same for reading, as the C library's streams. Closed by fclose, closedir. NULL and errno. */
+FILE *leat__linux_open_text(const char *path);
+DIR *leat__linux_open_names(int directory, const char *path);
 
 /* Moves a descriptor above the standard streams. Takes and returns errors too. */
 int leat__linux_raise(int descriptor);

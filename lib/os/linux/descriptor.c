@@ -127,7 +127,7 @@ static enum leat__answer has_locks(leat__file file) {
     char path[LEAT__PROC_PATH], entry[32], line[128];
     snprintf(entry, sizeof entry, "fdinfo/%d", file);
     int cancel = leat__os_cancellation_hold();
-    FILE *info = fopen(leat__linux_proc(path, entry), "rec");
+    FILE *info = leat__linux_open_text(leat__linux_proc(path, entry));
     enum leat__answer answer = info != NULL ? LEAT__NO : LEAT__UNKNOWN;
     while (answer == LEAT__NO && fgets(line, sizeof line, info) != NULL)
         if (strncmp(line, "lock:", 5) == 0)

@@ -50,19 +50,13 @@ static enum leat__answer look_up(FILE *map, uint32_t user, uint32_t *outer) {
  * users in it, which outside is somebody else's. LEAT__UNKNOWN, and errno. */
 static enum leat__answer outer_user(uint32_t user, uint32_t *outer) {
     char path[LEAT__PROC_PATH];
-    int file = leat__linux_open_plain(AT_FDCWD, leat__linux_proc(path, "uid_map"), O_RDONLY);
-    if (file < 0 && errno == ENOENT) {
+    FILE *map = leat__linux_open_text(leat__linux_proc(path, "uid_map"));
+    if (map == NULL && errno == ENOENT) {
         *outer = user;
         return LEAT__YES;
     }
-    FILE *map = file >= 0 ? fdopen(file, "r") : NULL;
-    if (map == NULL) {
-        int error = errno;
-        if (file >= 0)
-            leat__linux_close(file);
-        errno = error;
+    if (map == NULL)
         return LEAT__UNKNOWN;
-    }
     enum leat__answer mapped = look_up(map, user, outer);
     int error = errno;
     fclose(map);
@@ -379,14 +373,9 @@ static int visit_all(DIR *stream, int (*visit)(const char *file_name, void *cont
 }
 
 static int list(leat__file directory, int (*visit)(const char *file_name, void *context), void *context) {
-    int copy = leat__linux_open_plain(directory, ".", O_RDONLY | O_DIRECTORY); /* fdopendir takes its descriptor over */
-    DIR *stream = copy < 0 ? NULL : fdopendir(copy);
-    if (stream == NULL) {
-        int error = errno;
-        if (copy >= 0)
-            leat__linux_close(copy);
-        return leat__fail_system(error, "cannot list the directory");
-    }
+    DIR *stream = leat__linux_open_names(directory, ".");
+    if (stream == NULL)
+        return leat__fail_system(errno, "cannot list the directory");
     int result = visit_all(stream, visit, context);
     closedir(stream);
     return result;

@@ -164,6 +164,30 @@ int leat__linux_open_plain(int directory, const char *path, int flags) {
     return opened;
 }
 
+/* fdopen and fdopendir take the descriptor over, or fail. */
+static void close_after(int file) {
+    int error = errno;
+    if (file >= 0)
+        leat__linux_close(file);
+    errno = error;
+}
+
+FILE *leat__linux_open_text(const char *path) {
+    int file = leat__linux_open_plain(AT_FDCWD, path, O_RDONLY | O_NOCTTY);
+    FILE *text = file >= 0 ? fdopen(file, "r") : NULL;
+    if (text == NULL)
+        close_after(file);
+    return text;
+}
+
+DIR *leat__linux_open_names(int directory, const char *path) {
+    int file = leat__linux_open_plain(directory, path, O_RDONLY | O_DIRECTORY);
+    DIR *names = file >= 0 ? fdopendir(file) : NULL;
+    if (names == NULL)
+        close_after(file);
+    return names;
+}
+
 bool leat__linux_disown(int descriptor) {
     size_t word = (size_t)descriptor / WORD_BITS;
     uint64_t bit = UINT64_C(1) << descriptor % WORD_BITS;

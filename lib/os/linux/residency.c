@@ -82,7 +82,7 @@ int leat__os_unlock_memory(void *address, uint64_t size) {
 static uint64_t huge_page_size(void) {
     unsigned long long size = 0;
     int cancel = leat__os_cancellation_hold();
-    FILE *file = fopen("/sys/kernel/mm/transparent_hugepage/hpage_pmd_size", "rec");
+    FILE *file = leat__linux_open_text("/sys/kernel/mm/transparent_hugepage/hpage_pmd_size");
     if (file != NULL && fscanf(file, "%llu", &size) != 1)
         size = 0;
     if (file != NULL)
@@ -183,7 +183,7 @@ static int read_smaps(const void *address, uint64_t size, struct leat__residency
     uint64_t first = (uintptr_t)address, end = first + size;
     struct overlap overlap = {0};
     char line[512], path[LEAT__PROC_PATH];
-    FILE *file = fopen(leat__linux_proc(path, "smaps"), "rec");
+    FILE *file = leat__linux_open_text(leat__linux_proc(path, "smaps"));
     if (file == NULL)
         return leat__fail(LEAT_ENOTSUP, errno, "cannot open %s", path);
     while (fgets(line, sizeof line, file) != NULL)

@@ -69,10 +69,7 @@ struct lines {
 };
 
 static bool lines_open(struct lines *lines, const char *path) {
-    int file = leat__linux_open_plain(AT_FDCWD, path, O_RDONLY | O_NOCTTY);
-    *lines = (struct lines){.stream = file >= 0 ? fdopen(file, "r") : NULL};
-    if (lines->stream == NULL && file >= 0)
-        leat__linux_close(file);
+    *lines = (struct lines){.stream = leat__linux_open_text(path)};
     return lines->stream != NULL;
 }
 

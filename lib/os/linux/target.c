@@ -309,7 +309,7 @@ static enum rank rank_of(pid_t process, pid_t thread, long *call, int *error) {
 int leat__target_choose(pid_t process, struct leat__candidate *chosen) {
     char path[64];
     snprintf(path, sizeof path, "/proc/%d/task", process);
-    DIR *threads = opendir(path);
+    DIR *threads = leat__linux_open_names(AT_FDCWD, path);
     if (threads == NULL)
         return fail_for_absence(process, errno);
     enum rank best = ENDED;
@@ -357,7 +357,7 @@ int leat__target_mappings(pid_t thread, int (*visit)(const struct leat__mapping 
     size_t size = 0;
     int result = 0;
     snprintf(path, sizeof path, "/proc/%d/maps", thread);
-    FILE *maps = fopen(path, "rec");
+    FILE *maps = leat__linux_open_text(path);
     if (maps == NULL && (is_absence(errno) || errno == EACCES || errno == EPERM))
         return leat__target_refused(thread, thread, errno == ENOENT ? ESRCH : errno);
     if (maps == NULL)
