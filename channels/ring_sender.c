@@ -9,12 +9,22 @@ static int fail_corrupt(struct leat__ring_sender *ring, const char *what, uint64
     return leat__fail(LEAT_ECORRUPT, 0, "%s (%llu)", what, (unsigned long long)value);
 }
 
+static uint64_t next_line(uint64_t position) {
+    return (position + LEAT__LINE - 1) & ~(LEAT__LINE - 1);
+}
+
+/* Restores I2 for the lines that start in [from, to). */
+static void wipe_lines(const struct leat__ring_memory *memory, uint64_t from, uint64_t to) {
+    for (uint64_t line = next_line(from); line < to; line += LEAT__LINE)
+        leat__store_relaxed64(leat__word_at(memory, line), 0);
+}
+
 /* --- Room ------------------------------------------------------------------------------------------------------------ */
 
 int leat__ring_refresh(struct leat__ring_sender *ring) {
     if (ring->corrupt)
         return leat__fail(LEAT_ECORRUPT, 0, "seen before");
-    uint64_t released = leat__load_acquire64(&ring->memory.receiver->released); /* [R3] reads and wipes of the lines */
+    uint64_t released = leat__load_acquire64(&ring->memory.receiver->released); /* [R3] the wiped lines */
     if (released - ring->released > ring->lane.position - ring->released || released % LEAT__LINE != 0)
         return fail_corrupt(ring, "the receiver claims to have released up to an impossible position", released);
     ring->released = released;
@@ -39,6 +49,8 @@ static uint64_t place(const struct leat__ring_sender *ring, uint64_t slot) {
 /* Finishes a record at the staged end: its header goes into the ring, or is withheld when it is the first of its kind. */
 static void seal(struct leat__ring_sender *ring, enum leat__record_type type, uint64_t length, uint64_t end) {
     uint64_t start = ring->lane.position + ring->staged, header = leat__record_header(start, type, length);
+    if (end % LEAT__LINE != 0)
+        leat__store_relaxed64(leat__word_at(&ring->memory, end), 0); /* I1 */
     if (ring->staged == 0)
         ring->first_header = header;
     else
@@ -58,6 +70,7 @@ int leat__ring_reserve(struct leat__ring_sender *ring, uint64_t length, void **p
     uint64_t end_of_staged = ring->lane.position + ring->staged;
     if (start != end_of_staged)
         seal(ring, LEAT__PAD, start - end_of_staged - LEAT__RECORD_HEADER, start);
+    ring->touched = start + slot - ring->lane.position;
     *payload = (char *)leat__word_at(&ring->memory, start) + LEAT__RECORD_HEADER;
     return LEAT_OK;
 }
@@ -75,21 +88,26 @@ bool leat__ring_seems_to_have_room(const struct leat__ring_memory *memory, uint6
 }
 
 void leat__ring_stage(struct leat__ring_sender *ring, uint64_t length) {
-    seal(ring, LEAT__MESSAGE, length, ring->lane.position + ring->staged + leat__slot_size(length));
+    uint64_t position = ring->lane.position, end = position + ring->staged + leat__slot_size(length);
+    if (__builtin_expect(end < position + ring->touched, 0)) /* shorter than reserved: payload may have been written behind it */
+        wipe_lines(&ring->memory, end, position + ring->touched);
+    seal(ring, LEAT__MESSAGE, length, end);
+    ring->touched = ring->staged;
 }
 
 void leat__ring_publish(struct leat__ring_sender *ring) {
     if (ring->staged == 0)
         return;
-    leat__lane_clear_behind(&ring->lane, ring->lane.position + ring->staged);
     leat__store_release64(leat__word_at(&ring->memory, ring->lane.position), ring->first_header); /* [R1] the commit */
     ring->lane.position += ring->staged;
-    ring->staged = 0;
+    ring->staged = ring->touched = 0;
     leat__store_release64(&ring->memory.sender->position, ring->lane.position); /* [R6] never ahead of the commit */
 }
 
 void leat__ring_forget(struct leat__ring_sender *ring) {
-    ring->staged = 0;
+    if (ring->touched > 0)
+        wipe_lines(&ring->memory, ring->lane.position + 1, ring->lane.position + ring->touched);
+    ring->staged = ring->touched = 0;
 }
 
 int leat__ring_mark(struct leat__ring_sender *ring, enum leat__record_type type, uint64_t value) {
@@ -112,13 +130,13 @@ static bool reached(uint64_t a, uint64_t b, uint64_t capacity) {
     return a - b <= capacity;
 }
 
-/* Walks over the records from a position to the end of the stream. A word that is no header is the end, unless the receiver has passed it in
+/* Walks over the records from a position to the end of the stream. A zero word is the end, unless the receiver has passed it in
  * the meantime. There are at most a capacity's records, and at most as many more steps because the receiver moved. */
 static int find_end(struct leat__ring_sender *ring, uint64_t *position) {
     const struct leat__ring_memory *memory = &ring->memory;
     for (uint64_t steps = 0; steps <= 2 * memory->capacity / LEAT__SMALLEST_SLOT; steps++) {
         uint64_t header = leat__load_acquire64(leat__word_at(memory, *position)); /* [R5] or [R1] */
-        if (!leat__is_header(header, *position)) {
+        if (header == 0) {
             uint64_t consumed = leat__load_acquire64(&memory->receiver->position);
             if (consumed == *position || !reached(consumed, *position, memory->capacity))
                 return LEAT_OK;
@@ -152,6 +170,8 @@ int leat__ring_sender_recover(struct leat__ring_sender *ring, const struct leat_
     result = leat__ring_refresh(ring);
     if (result != LEAT_OK)
         return result;
+    if (leat__load_relaxed32(&memory->sender->opened) != 0) /* else nobody has written here yet */
+        wipe_lines(memory, position + 1, ring->released + memory->capacity);
     leat__store_release64(&memory->sender->position, position);
     return LEAT_OK;
 }
@@ -161,6 +181,6 @@ int leat__ring_sender_resume(struct leat__ring_sender *ring) {
     if (position < ring->lane.position || position >= LEAT__POSITION_END || position % LEAT__SMALLEST_SLOT != 0)
         return fail_corrupt(ring, "another sender has left an impossible position", position);
     ring->lane.position = position;
-    ring->staged = 0;
+    ring->staged = ring->touched = 0;
     return ring->lane.position > ring->limit ? leat__ring_refresh(ring) : LEAT_OK;
 }

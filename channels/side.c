@@ -47,7 +47,6 @@ static int map(struct leat__side *side) {
     if (result != LEAT_OK)
         return result;
     side->memory.capacity = setup.capacity;
-    side->memory.touch = setup.policy.wipe_bytes;
     side->policy = setup.policy;
     unsigned char *base = side->object.resource.memory;
     bool sends = side->role->sends;

@@ -137,7 +137,6 @@ struct leat__ring_memory {
     struct leat__role_page *sender, *receiver;
     unsigned char *ring;
     uint64_t capacity; /* private copy: what the header says may be read once only */
-    uint64_t touch;    /* a lane's (leat/inline.h) */
 };
 
 static inline leat__u64 *leat__word_at(const struct leat__ring_memory *memory, uint64_t position) {

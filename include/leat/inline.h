@@ -42,8 +42,7 @@ typedef struct leat_lane {
     uint64_t messages;       /* since the tally was taken */
     uint64_t mask;           /* capacity - 1 */
     uint64_t max;            /* the longest message */
-    uint64_t touch;          /* which side touches lines early: 0: the sender, which fetches those to come; else the receiver, which wipes
-                                slots up to so long whole, and longer ones where lines start */
+    uint64_t wipe;           /* receiver: the longest slot of which everything is wiped, not only where lines start */
     unsigned char *ring;     /* shared */
     uint64_t *noted;         /* shared: where the position is noted; behind it, for a receiver, what is handed back */
     const uint32_t *waiting; /* sender: not 0 when leat_sender_ring has to be called. Shared, the receiver's; or the library's own, for always */
@@ -57,8 +56,8 @@ typedef struct leat_lane {
 
 /* A header word:
  *     bits 0-31    length of the payload in bytes (pad: of everything behind the header)
- *     bits 32-55   position / 16, low 24 bits: by them a header is told from whatever else lies in the ring
- *     bits 56-63   type; 0 never occurs, so that a word of zero is no header anywhere
+ *     bits 32-55   position / 16, low 24 bits: a header that stale or forged bytes form by accident is recognised
+ *     bits 56-63   type; 0 never occurs, so that a word of zero means "not written yet"
  */
 enum leat__record_type {
     LEAT__MESSAGE = 1,
@@ -70,11 +69,6 @@ enum leat__record_type {
 /* Positions are multiples of 16. */
 static inline uint64_t leat__record_header(uint64_t position, enum leat__record_type type, uint64_t length) {
     return (uint64_t)type << 56 | position << 36 >> 8 | length;
-}
-
-/* Whether a word can be a header at that position. No other word is looked at any further: free space may hold anything. */
-static inline bool leat__is_header(uint64_t word, uint64_t position) {
-    return word != 0 && ((word << 8 ^ position << 36) >> 40) == 0;
 }
 
 /* The bytes that a payload of this length occupies in the ring, its header included. */
@@ -135,36 +129,16 @@ LEAT__INLINE void leat__copy(void *to, const void *from, size_t size, size_t mos
 
 /* --- The lane by itself ------------------------------------------------------------------------------------------------ */
 
-/* Keeps I1 behind what is about to be published. In the line of the record a zero costs nothing; the next line would be taken away from a
- * receiver that polls it, so its word is looked at, and is a header of that position by malice or one time in 2^24. */
-LEAT__INLINE void leat__lane_clear_behind(const leat_lane *lane, uint64_t end) {
-    uint64_t *behind = leat__lane_at(lane, end);
-    if ((end & (LEAT__LINE - 1)) != 0 || __builtin_expect(leat__is_header(__atomic_load_n(behind, __ATOMIC_RELAXED), end), 0))
-        __atomic_store_n(behind, 0, __ATOMIC_RELAXED); /* I1 */
-}
-
-/* Fetches a line for writing. */
-LEAT__INLINE void leat__fetch(const void *line) {
-#if defined(__x86_64__) || defined(__i386__)
-    __asm__ volatile("prefetchw %0" : : "m"(*(const char *)line)); /* as a builtin it is one only where -march says so */
-#else
-    __builtin_prefetch(line, 1);
-#endif
-}
-
-/* Where a sender waits for each line in turn until it may write to it: asks for those of the record after the next one, which will be as long
- * as this one. Within what is free: others are being read. Pays where records do not share lines (docs/decisions/0016). */
-LEAT__INLINE void leat__lane_fetch(const leat_lane *lane, uint64_t start, uint64_t slot) {
-    if (__builtin_expect(lane->touch != 0, 1) || slot <= LEAT__LINE || start + 3 * slot > lane->window)
-        return;
-    for (uint64_t at = start + 2 * slot; at < start + 3 * slot; at += LEAT__LINE)
-        leat__fetch(leat__lane_at(lane, at));
+/* Keeps I1 behind a record. The word behind one that does not end with its line is in the same line. */
+LEAT__INLINE void leat__lane_zero_behind(uint64_t *record, uint64_t slot, uint64_t end) {
+    if (slot < LEAT__LINE && (end & (LEAT__LINE - 1)) != 0)
+        __atomic_store_n(record + slot / sizeof *record, 0, __ATOMIC_RELAXED); /* I1 */
 }
 
 /* Publishes the message that has been written behind the lane's position. */
 LEAT__INLINE void leat__lane_commit(leat_lane *lane, uint64_t *record, size_t size, uint64_t slot) {
     const uint64_t start = lane->position, end = start + slot;
-    leat__lane_clear_behind(lane, end);
+    leat__lane_zero_behind(record, slot, end);
     __atomic_store_n(record, leat__record_header(start, LEAT__MESSAGE, size), __ATOMIC_RELEASE); /* [R1] the commit */
     __atomic_store_n(lane->noted, end, __ATOMIC_RELEASE); /* [R6] never ahead of the commit */
     lane->position = end;
@@ -181,7 +155,6 @@ LEAT__INLINE bool leat__lane_send_in(leat_lane *lane, const void *data, size_t s
     if (!leat__lane_goes(lane, lane->position, slot))
         return false;
     uint64_t *record = leat__lane_at(lane, lane->position);
-    leat__lane_fetch(lane, lane->position, slot);
     leat__copy(record + 1, data, size, most);
     leat__lane_commit(lane, record, size, slot);
     return true;
@@ -220,18 +193,15 @@ LEAT__INLINE void leat__lane_wipe_line(uint64_t *word) {
     leat__lane_wipe_two(word + 6);
 }
 
-/* A line that was written to is in this processor's cache as its own, and on some processors another one fetches such lines for writing one
- * behind the other, while it would have to invalidate each line that was only read. Nothing depends on the zeros. Of short slots everything
- * is wiped: it costs little, and keeps the receiver from catching up with the sender line by line, which would be slower for both. */
+/* I2 asks for the first word of each line. Of short slots everything is wiped: it costs little, and keeps the receiver from
+ * catching up with the sender line by line, which would be slower for both. */
 LEAT__INLINE void leat__lane_wipe(const leat_lane *lane, uint64_t *record, uint64_t slot) {
     const uint64_t words = LEAT__LINE / sizeof *record;
     const uint64_t *const end = record + slot / sizeof *record;
-    if (lane->touch == 0)
-        return;
     if (slot < LEAT__LINE)
         for (; record != end; record += 2)
             leat__lane_wipe_two(record);
-    else if (slot <= lane->touch)
+    else if (slot <= lane->wipe)
         for (; record != end; record += words)
             leat__lane_wipe_line(record);
     else

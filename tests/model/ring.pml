@@ -3,9 +3,7 @@
  * In small: the ring is LINES lines of two units. A unit has a header cell and a body cell. A message is either one unit or
  * a long one of two lines, which starts at a line, does not wrap, and is preceded by a pad where it could not start. The
  * body cell of its first unit carries its number; in its other units the payload covers header cells too, the first of a
- * line among them, with the worst there is: the header that will be expected there one lap later (JUNK). A header carries the
- * lap of its position, as the real one carries the position. Free space holds such headers from the start. With -DWIPES=0 the
- * receiver does not wipe.
+ * line among them (JUNK). A header carries the lap of its position, as the real one carries the position.
  *
  * The machine is weaker than x86: a store waits in its process's buffer and may overtake earlier stores to other cells,
  * except a release store, which waits for all earlier ones. Loads are not reordered. A killed process's stores reach memory,
@@ -17,14 +15,15 @@
  *     BUG_COMMIT_RELAXED      [R1] the header is not a release store
  *     BUG_WIPE_FIRST          the receiver wipes before it notes its position
  *     BUG_WIPE_RELAXED        [R4][R5] the wipes may overtake the noting
- *     BUG_BACK_FIRST          the lines are handed back before they are wiped (found with 4 messages)
- *     BUG_BACK_RELAXED        [R3] handing back may overtake the wipes (the same)
+ *     BUG_BACK_FIRST          the lines are handed back before they are wiped
+ *     BUG_BACK_RELAXED        [R3] handing back may overtake the wipes
  *     BUG_NOTE_FIRST          the sender notes its position before the commit
- *     BUG_NO_CLEAR_BEHIND     I1: the word behind a record is not zeroed where it could be taken for the next header
- *     BUG_CLEAR_LATE          it is zeroed after the commit
+ *     BUG_NO_ZERO_BEHIND      I1: the word behind a record is not zeroed
+ *     BUG_NO_WIPE             I2: the receiver does not wipe
+ *     BUG_HEIR_NO_WIPE        a new sender does not wipe
  *     BUG_HEIR_NO_WALK        a new sender starts at the position noted
  *     BUG_HEIR_NO_LOOK        a new sender takes a wiped word for the end
- *     BUG_HEIR_NO_HAND_BACK   a new receiver does not hand back what its predecessor had noted and not handed back */
+ *     BUG_HEIR_NO_FINISH      a new receiver does not wipe what its predecessor had begun to */
 
 #ifndef MESSAGES
 #define MESSAGES 3
@@ -35,12 +34,9 @@
 #ifndef KILLS_R
 #define KILLS_R 1
 #endif
-#ifndef WIPES
-#define WIPES 1
-#endif
 #define LINE 2
 #ifndef LINES
-#define LINES 5
+#define LINES 4
 #endif
 #define UNITS (LINES * LINE)
 #define LONG 4
@@ -59,8 +55,7 @@ byte memory[2 * UNITS + 3];
 #define PAD_TYPE 3 /* to the next line */
 #define WRAP_TYPE 4 /* to the end of the ring */
 #define HEADER(type, at) ((type) + 8 * (((at) / UNITS) % 2))
-#define JUNK(at) HEADER(SHORT_TYPE, (at) + UNITS)
-#define IS_HEADER(word, at) ((word) != 0 && (word) / 8 == ((at) / UNITS) % 2)
+#define JUNK 7
 #define UNIT(at) ((at) % UNITS)
 
 /* What the model itself knows: how many messages end at or before a position. */
@@ -129,24 +124,8 @@ byte sender_deaths, receiver_deaths;
 
 /* --- Sender ------------------------------------------------------------------------------------------------------- */
 
-/* In the record's own line without looking. */
-inline clear_behind() {
-    if
-    :: end_ % LINE != 0 || IS_HEADER(memory[UNIT(end_)], end_) -> put(SENDER, UNIT(end_), 0, false); S_STEP
-    :: else -> skip
-    fi
-}
-
 active proctype Sender() {
     byte position, start, end_, number, at, header, sort;
-    d_step {
-        at = 1;
-        do
-        :: at < UNITS -> memory[at] = HEADER(SHORT_TYPE, at); at++
-        :: else -> break
-        od;
-        at = 0
-    }
 life:
     do
     :: number == MESSAGES -> goto over
@@ -161,7 +140,7 @@ life:
             fi;
             end_ = start + LONG
         fi;
-        memory[RELEASED] + UNITS > end_; /* waits for room, for the word behind too */
+        memory[RELEASED] + UNITS >= end_; /* waits for room */
         assert(end_ < POSITIONS);
         S_STEP;
 #ifdef BUG_HEADER_FIRST
@@ -176,16 +155,19 @@ life:
         S_STEP;
         if
         :: sort == LONG_TYPE ->
-            put(SENDER, UNIT(start + 1), JUNK(start + 1), false);
+            put(SENDER, UNIT(start + 1), JUNK, false);
             S_STEP;
-            put(SENDER, UNIT(start + 2), JUNK(start + 2), false);
+            put(SENDER, UNIT(start + 2), JUNK, false);
             S_STEP;
-            put(SENDER, UNIT(start + 3), JUNK(start + 3), false);
+            put(SENDER, UNIT(start + 3), JUNK, false);
             S_STEP
         :: else -> skip
         fi;
-#if !defined(BUG_NO_CLEAR_BEHIND) && !defined(BUG_CLEAR_LATE)
-        clear_behind();
+#ifndef BUG_NO_ZERO_BEHIND
+        if
+        :: end_ % LINE != 0 -> put(SENDER, UNIT(end_), 0, false); S_STEP
+        :: else -> skip
+        fi;
 #endif
         atomic {
             messages_before[end_] = number + 1;
@@ -210,9 +192,6 @@ life:
 #endif
         fi;
         S_STEP;
-#ifdef BUG_CLEAR_LATE
-        clear_behind();
-#endif
 #ifndef BUG_NOTE_FIRST
         put(SENDER, SENT, end_, true);
 #endif
@@ -234,7 +213,7 @@ dead: /* leat__ring_sender_recover; the receiver goes on meanwhile */
     :: else ->
         header = memory[UNIT(position)];
         if
-        :: !IS_HEADER(header, position) ->
+        :: header == 0 ->
             at = memory[TAKEN];
             if
 #ifndef BUG_HEIR_NO_LOOK
@@ -245,6 +224,7 @@ dead: /* leat__ring_sender_recover; the receiver goes on meanwhile */
 #endif
             fi
         :: else ->
+            assert(header / 8 == (position / UNITS) % 2);
             if
             :: header % 8 == SHORT_TYPE -> position = position + 1
             :: header % 8 == LONG_TYPE -> position = position + LONG
@@ -253,6 +233,14 @@ dead: /* leat__ring_sender_recover; the receiver goes on meanwhile */
             :: else -> assert(false)
             fi
         fi
+    od;
+#endif
+    end_ = memory[RELEASED] + UNITS;
+#ifndef BUG_HEIR_NO_WIPE
+    at = (position + 1 + LINE - 1) / LINE * LINE;
+    do
+    :: at < end_ -> put(SENDER, UNIT(at), 0, false); at = at + LINE
+    :: else -> break
     od;
 #endif
     put(SENDER, SENT, position, true);
@@ -265,7 +253,7 @@ over:
 
 /* --- Receiver ----------------------------------------------------------------------------------------------------- */
 
-/* Notes the position, may wipe everything before it, hands the whole lines back. */
+/* Notes the position, wipes everything before it, hands the whole lines back. */
 #ifdef BUG_WIPE_RELAXED
 #define WIPE_RELEASES false
 #else
@@ -295,7 +283,7 @@ inline release_to() {
 #ifndef BUG_WIPE_FIRST
     note();
 #endif
-#if WIPES
+#ifndef BUG_NO_WIPE
     if
     :: end_ - position <= 2 -> step = 1
     :: else -> step = LINE
@@ -325,9 +313,10 @@ life:
     :: messages_before[position] == MESSAGES && position > 0 -> break
     :: else ->
         DRAINED(RECEIVER); /* it sees its own wipes; waiting for them keeps the model small */
-        IS_HEADER(memory[UNIT(position)], position);
+        memory[UNIT(position)] != 0;
         header = memory[UNIT(position)];
         R_STEP;
+        assert(header / 8 == (position / UNITS) % 2); /* else LEAT_ECORRUPT */
         if
         :: header % 8 == SHORT_TYPE -> end_ = position + 1
         :: header % 8 == LONG_TYPE -> end_ = position + LONG
@@ -339,8 +328,7 @@ life:
         :: header % 8 <= LONG_TYPE ->
             assert(memory[BODY + UNIT(position)] == messages_before[position] + 1);
             assert(header % 8 != LONG_TYPE ||
-                   (memory[UNIT(position + 1)] == JUNK(position + 1) && memory[UNIT(position + 2)] == JUNK(position + 2) &&
-                    memory[UNIT(position + 3)] == JUNK(position + 3)))
+                   (memory[UNIT(position + 1)] == JUNK && memory[UNIT(position + 2)] == JUNK && memory[UNIT(position + 3)] == JUNK))
         :: else -> skip
         fi;
         release_to()
@@ -349,9 +337,11 @@ life:
 dead: /* leat__ring_receiver_recover */
     DRAINED(RECEIVER);
     atomic {position = memory[RELEASED]; end_ = memory[TAKEN]; at = 0; header = 0; step = 0}
+#ifdef BUG_HEIR_NO_FINISH
     position = end_;
-#ifndef BUG_HEIR_NO_HAND_BACK
     hand_back();
+#else
+    release_to();
 #endif
     goto life;
 over:
