@@ -29,6 +29,7 @@ struct leat_doorbell {
     leat__file directory;           /* the bell's; shared */
     leat__file flag;
     struct leat__bell bell;         /* number 0: others do not find it */
+    bool without_bell; /* the name was not found: files are touched */
     int bell_watch;                 /* the number of its name; -1: not watched */
     struct place *places;
     struct leat__item **buckets; /* by watch number; as many as places */
@@ -204,7 +205,7 @@ static size_t take_tokens(leat_doorbell *doorbell) {
 /* Its name is gone, or is something else's: from now on files are touched. Whoever rang
  * something else before is noticed by the look at all channels. */
 static void do_without_bell(leat_doorbell *doorbell) {
-    doorbell->bell.number = 0;
+    doorbell->without_bell = true;
     for (uint32_t place = 0; place < doorbell->room; place++)
         if (doorbell->places[place].item != NULL)
             leat__item_do_without_bell(doorbell->places[place].item);
@@ -212,7 +213,7 @@ static void do_without_bell(leat_doorbell *doorbell) {
 }
 
 static void look_at_bell(leat_doorbell *doorbell) {
-    if (doorbell->bell.number != 0 && !leat__os_bell_is_found(doorbell->directory, &doorbell->bell))
+    if (doorbell->bell.number != 0 && !doorbell->without_bell && !leat__os_bell_is_found(doorbell->directory, &doorbell->bell))
         do_without_bell(doorbell);
 }
 
@@ -361,7 +362,7 @@ static int watch_file(leat_doorbell *doorbell, struct leat__item *item) {
 static int take_place(leat_doorbell *doorbell, struct leat__item *item) {
     struct place *place = &doorbell->places[item->place];
     uint64_t token = (uint64_t)(place->generation + 1) << 32 | (item->place + 1);
-    int result = leat__item_say_where(item, doorbell->bell.number, token);
+    int result = leat__item_say_where(item, doorbell->without_bell ? 0 : doorbell->bell.number, token);
     if (result != LEAT_OK)
         return result;
     result = watch_file(doorbell, item);

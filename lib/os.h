@@ -444,7 +444,7 @@ struct leat__resource {
 };
 
 /* Between these two no fork happens in this process, no signal handler runs in this thread, and it is not cancelled. The lock that
- * does so is the innermost of the process: nothing slow is done meanwhile. A thread may hold more than once. */
+ * does so is the innermost of the process: nobody is waited for meanwhile. A thread may hold more than once. */
 void leat__os_fork_hold(void);
 void leat__os_fork_release(void);
 

@@ -4,8 +4,8 @@
  * parent's channel "alive" for as long as it runs, and could act as a second sender. So a child gives everything up at once.
  *
  * The list of descriptors is kept where they are made (lib/os/linux/calls.h): each is on it from the moment it exists. It and the
- * list of handles are guarded by one lock, which is the innermost of the process and is held for a few instructions and one fast
- * system call. While a thread holds it, its signals wait and it cannot be cancelled: so a handler may fork, and a cancelled thread
+ * list of handles are guarded by one lock, which is the innermost of the process. Nobody is waited for under it: it is held for a few
+ * instructions and one fast system call, for longer while a watch is begun, or its notices are taken and handed out. While a thread holds it, its signals wait and it cannot be cancelled: so a handler may fork, and a cancelled thread
  * leaves nothing locked.
  *
  * The fork handlers are registered when the library is loaded, before any that could use it. A handler that was registered even
