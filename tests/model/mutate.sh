@@ -192,7 +192,7 @@ mutant loop_asks_no_more channels/doorbell.c doorbell_errors "a_loop_asks_on*" '
 mutant written_over_the_limit lib/os/linux/file.c channel_errors "a_setter*" '/^int leat__os_file_touch(/,/^}/{s/^    do$/    while (interrupted > 0)/;s/^    while (leat__linux_again.*/        ;/;}'
 
 # Sleeping on a watch.
-mutant watching_peer_not_touched channels/side.c watch "whoever*" 's/^        touch(side, side->role->sends);$/        (void)touch;/'
+mutant watching_peer_not_touched channels/side.c watch "whoever*" 's/ \&\& !touch(side, side->role->sends))$/ \&\& touch == NULL)/'
 mutant watch_leader_not_replaced lib/os/linux/watch_wait.c watch_threads "a_cancelled_sleeper_leaves*" '/^static void leave_hub(/,/^}/s/^            lead(hub.asleep);/            lead(NULL);/'
 mutant watch_new_leader_not_woken lib/os/linux/watch_wait.c watch_threads "a_cancelled_sleeper_leaves*" '/^static void leave_hub(/,/^}/s/^                wake(hub.asleep);/                (void)wake;/'
 mutant watch_cancelled_stays lib/os/linux/watch_wait.c watch_threads "a_cancelled_sleeper_leaves*" '/^static void leave_cancelled(/,/^}/s/^    leave_hub(.*/    (void)leave_hub;/'
@@ -201,13 +201,13 @@ mutant watch_followers_sleep_on lib/os/linux/watch_wait.c watch_threads "no_slee
 mutant death_not_watched lib/os/linux/watch.c watch "whoever*" 's/IN_CLOSE_WRITE | (touch/(touch/'
 
 # Names.
-mutant last_user_leaves_name lib/object.c crash "close as the last" '/^void leat__object_close(/,/^}/s/^            remove_if_last(object);/            (void)0;/'
+mutant last_user_leaves_name lib/object.c crash "close as the last" '/^void leat__object_close(/,/^}/s/^            remove_if_last(object, true);/            (void)0;/'
 mutant stale_object_is_joined lib/object.c crash "create as" '/^static int join(/,/^}/s/alone ? heal_stale(object, request)/alone ? LEAT_OK/'
 
 # Waiting for all of several.
 mutant withdrawn_is_taken lib/sync_wait.c sync "of_all*" '/^static int take_all/,/^}/s/settle(sorted\[claimed\], complete)/settle(sorted[claimed], true)/'
 mutant settled_is_not_taken lib/sync_wait.c sync "of_all*" '/^static int take_all/,/^}/s/settle(sorted\[claimed\], complete)/settle(sorted[claimed], false)/'
-mutant owners_death_used_up lib/sync_open.c sync "of_all*" '/^void leat__sync_close/,/^}/s/^            leat__store_relaxed32(&object->page->abandoned, 1);/            (void)object;/'
+mutant owners_death_used_up lib/sync_open.c sync "of_all*" '/^void leat__sync_close/,/^}/s/^                leat__store_relaxed32(&object->page->abandoned, LEAT__ABANDONED_BY_CLOSING);/                (void)object;/'
 mutant pulse_counts_for_all lib/sync_wait.c sync "a_pulse_lets_nobody*" 's/->unpulsed = wait->all;/->unpulsed = false;/'
 
 mutant claim_survives_a_change lib/sync.c hostile_sync "changes_of_an_event*" '/^static uint64_t changed(/,/^}/s/^    word &= .*/    (void)object;/'
@@ -234,7 +234,7 @@ mutant doorbell_name_not_watched channels/doorbell.c hostile_doorbell "a_ring_th
 mutant doorbell_nameless_announced channels/doorbell_item.c hostile_doorbell "a_bell_that_loses*" '/^void leat__item_do_without_bell(/,/^}/s/^        leat__store.*/        (void)item;/'
 mutant doorbell_limit_leaves_bell channels/doorbell.c hostile_doorbell "at_the_limit*" '/^static void close_descriptors(/,/^}/s/^        leat__os_bell_remove(.*/        (void)doorbell;/'
 mutant doorbell_rung_only_by_wake channels/side.c doorbell "it_rings_once*" 's/^    if ((ticket & (LEAT__WATCHES | LEAT__LOOPS)) == 0)/    if ((ticket \& LEAT__WATCHES) == 0 || (ticket \& LEAT__LOOPS) != 0)/'
-mutant doorbell_not_touched channels/side.c doorbell "who_does_not_find*" 's/^    else if ((ticket & LEAT__LOOPS) == 0 || !ring_doorbell(side))/    else if ((ticket \& LEAT__LOOPS) == 0 || (ring_doorbell(side), false))/'
+mutant doorbell_not_touched channels/side.c doorbell "who_does_not_find*" 's/(ticket & LEAT__LOOPS) == 0 || !ring_doorbell(side))/(ticket \& LEAT__LOOPS) == 0 || (ring_doorbell(side), false))/'
 mutant doorbell_rung_for_nothing channels/doorbell_item.c doorbell "who_wants_no_room*" '/^static void announce_side(/,/^}/s/^    bool news_only = .*/    bool news_only = false;/'
 mutant doorbell_first_receiver_unnamed channels/doorbell_item.c doorbell "a_sender_is_told*" '/^static bool meets(/,/^}/s/^    item->met = true;/    return false;/'
 mutant doorbell_looks_for_ever channels/doorbell_item.c doorbell_wakes "the_spin_in*" '/^bool leat__item_stays_awake(/,/^}/s/^    return now - item->idle_since_ns < side->spin_ns;/    return true;/'
