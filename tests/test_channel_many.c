@@ -1,5 +1,6 @@
 /* test_channel_many.c - many senders in processes of their own: each one's messages arrive in its order, none is
  * lost or doubled, and one that is killed, wherever it is, even holding a reservation, harms nobody. */
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -168,6 +169,38 @@ static void a_sender_that_is_killed_with_a_reservation_harms_nobody(void **state
     leat_receiver_close(rx);
 }
 
+static void on_signal(int number) {
+    (void)number;
+}
+
+static int pester(void *context) {
+    const pid_t *victim = context;
+    for (;;) {
+        kill(*victim, SIGUSR1);
+        usleep(1000);
+    }
+    return 0;
+}
+
+/* It has to wait until the kernel tells of the holder's death, and signals come meanwhile. */
+static void the_last_sender_closes_in_order_whatever_signals_come(void **state) {
+    (void)state;
+    const leat_channel_options interruptible = {.many_senders = true, .capacity = 16384, .interruptible = true};
+    const struct sigaction action = {.sa_handler = on_signal};
+    struct board *board = harness_shared(sizeof *board);
+    leat_receiver *rx = open_receiver("many", &many);
+    leat_sender *tx = open_sender("many", &interruptible);
+    pid_t self = getpid(), holder = harness_spawn(reserve_and_stay, board);
+    harness_await(&board->ready, 1);
+    assert_int_equal(sigaction(SIGUSR1, &action, NULL), 0);
+    pid_t pest = harness_spawn(pester, &self);
+    harness_kill(holder);
+    leat_sender_close(tx);
+    harness_kill(pest);
+    expect_news(rx, LEAT_ECLOSED, LATER);
+    leat_receiver_close(rx);
+}
+
 /* A newcomer that took the dead holder's place, and sends nothing, would pass for the holder, alive. */
 static void a_newcomer_does_not_bring_the_dead_holder_to_life(void **state) {
     (void)state;
@@ -240,6 +273,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         HARNESS_TEST_WITHIN(every_senders_messages_arrive_complete_and_in_its_order, 60),
         HARNESS_TEST_WITHIN(a_sender_that_is_killed_with_a_reservation_harms_nobody, 60),
+        HARNESS_TEST_WITHIN(the_last_sender_closes_in_order_whatever_signals_come, 60),
         HARNESS_TEST_WITHIN(a_newcomer_does_not_bring_the_dead_holder_to_life, 60),
         HARNESS_TEST_WITHIN(senders_killed_at_random_lose_nothing_that_was_committed, 90),
     };
