@@ -16,6 +16,7 @@
 #include "channels/sender.h"
 #include "crash_round.h"
 #include "crash_wait.h"
+#include "harness_internal.h"
 #include "stream.h"
 
 #define WORKERS 6 /* rounds mostly wait for slices to end */
@@ -336,6 +337,8 @@ static const struct crash_operation operations[] = {
      .check = check_region},
 };
 
+#define WORKER_MS 400000 /* its rounds: each single step is two system calls, and a sanitizer triples their number */
+
 /* --- All rounds of an operation ----------------------------------------------------------------------------------- */
 
 struct worker {
@@ -392,7 +395,7 @@ static void run_operation(const struct crash_operation *operation, struct crash_
         pids[i] = harness_spawn(work, &workers[i]);
     }
     for (unsigned i = 0; i < WORKERS; i++) {
-        int status = harness_wait_within(pids[i], 60000);
+        int status = harness_wait_within(pids[i], WORKER_MS);
         if (status != 0)
             harness_fail("\"%s\" does not survive every kill", operation->name);
     }
@@ -423,6 +426,7 @@ static void a_kill_at_any_point_harms_nobody(void **state) {
 }
 
 int main(void) {
+    harness_await_limit_ms = 60000; /* a round of an opening is up to 70,000 steps */
     const struct CMUnitTest tests[] = {
         HARNESS_TEST_WITHIN(a_kill_at_any_point_harms_nobody, 880),
     };
