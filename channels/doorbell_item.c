@@ -40,11 +40,9 @@ static bool has_room(struct leat__item *item) {
     return true;
 }
 
-/* A peer that came or left in order has said so in its page; a death only the kernel knows. */
 static bool has_news(struct leat__item *item) {
     struct leat__side *side = item->side;
-    bool told = leat__load_acquire32(&side->peer->opened) != side->peer_seen ||
-                (leat__load_acquire32(&side->peer->closed) == side->peer_seen && side->peer_state == LEAT_PEER_PRESENT);
+    bool told = leat__side_page_has_news(side);
     if ((!told && !item->asks) || !leat__side_has_news(side))
         return false;
     side->next_probe_ns = 1; /* the next call tells of it, even with LEAT_NOW */

@@ -242,15 +242,14 @@ int leat__side_news_for_poller(struct leat__side *side, const struct leat__wait 
     return due == 0 ? LEAT_OK : leat__side_tell_news(side, wait);
 }
 
-/* Whether the peer's page shows that it came, or left in order. A death only the kernel knows. */
-static bool page_has_news(const struct leat__side *side) {
+bool leat__side_page_has_news(const struct leat__side *side) {
     return leat__load_acquire32(&side->peer->opened) != side->peer_seen ||
            (side->peer_state == LEAT_PEER_PRESENT && leat__load_acquire32(&side->peer->closed) == side->peer_seen);
 }
 
 /* For callers that wait: the kernel is asked once in a slice, and once more before a call gives up. */
 int leat__side_news_in_time(struct leat__side *side, const struct leat__wait *wait, uint64_t now_ns, bool gives_up) {
-    if (!wait->tells || (now_ns < side->next_probe_ns && !gives_up && !page_has_news(side)))
+    if (!wait->tells || (now_ns < side->next_probe_ns && !gives_up && !leat__side_page_has_news(side)))
         return LEAT_OK;
     side->next_probe_ns = now_ns + LEAT__SLICE_NS;
     return leat__side_tell_news(side, wait);

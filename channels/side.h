@@ -172,6 +172,9 @@ int leat__side_news_for_poller(struct leat__side *side, const struct leat__wait 
 /* The same for a wait that goes on: the kernel is asked once in a slice, and when the call is about to give up. */
 int leat__side_news_in_time(struct leat__side *side, const struct leat__wait *wait, uint64_t now_ns, bool gives_up);
 
+/* Whether the peer's page shows that it came, or left in order. A death only the kernel knows. */
+bool leat__side_page_has_news(const struct leat__side *side);
+
 /* Whether a call that waits would be told something about the peer. Asks the kernel;
  * side->unanswered: in vain. */
 bool leat__side_has_news(struct leat__side *side);
