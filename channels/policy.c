@@ -23,6 +23,7 @@ static const struct row {
     leat_policy policy;
 } table[] = {
     {"AuthenticAMD", 25, {50000, 1600, 512, LEAT_POLICY_TABLE}}, /* Zen 3, Zen 4 */
+    {"GenuineIntel", 6, {50000, 1600, 0, LEAT_POLICY_TABLE}},    /* Emerald Rapids */
     {"AuthenticAMD", 26, {50000, 1600, 128, LEAT_POLICY_TABLE}}, /* Zen 5 */
 };
 

@@ -17,7 +17,6 @@ static int attach(struct leat__side *side) {
     if (result != LEAT_OK)
         return result;
     receiver->suspension = LEAT__SUSPENSION_MIN;
-    receiver->ring.lane.wipe = side->policy.wipe_bytes;
     leat__store_relaxed32(&side->own->waiting, 0);
     leat__store_relaxed32(&side->own->plain, !leat__os_barrier_works());
     uint32_t opened = leat__load_relaxed32(&side->own->opened) + 1;

@@ -5,23 +5,31 @@
  * record is whole. There is no index that either side must read to see news, and nothing to repair after a crash.
  *
  * Invariants, in terms of positions (channels/wire.h):
- *   I1  the word at the write position is zero; so the ring is never full to the last byte;
- *   I2  the first word of every free line behind the write position's line is zero;
- *   I3  what the sender may write ends at released + capacity; the lines between released and the receiver's position are
- *       consumed and are being wiped; nobody but the receiver touches them.
- * I1 is kept by the sender within a line (it zeroes the word behind a record before it publishes the record) and by the
- * receiver between lines (it zeroes the first word of every line that it leaves: I2). That one store per line has a second use:
- * the line is then in the receiver's cache as modified, and fetching it back for writing pipelines, where a line that was only
- * read would have to be invalidated first. docs/decisions/0001-record-layout.md has the measurements.
+ *   I1  the word at the write position is no header of that position (leat__is_header); so the ring is never full to the last byte;
+ *   I2  what the sender may write ends at released + capacity; nobody but the receiver touches the lines between released and its
+ *       position.
+ * Free space may hold anything else. The sender keeps I1: before it publishes a record it sees to
+ * it that the word behind is no header. In the record's own line it stores a zero. Where the next
+ * line starts it looks, a stretch of lines at a time, and stores a zero if the word is a header
+ * of its position, which it is by malice or one time in 2^24.
  *
- * Order of the receiver's release: note the new position, then wipe, then hand the lines back. So a sender that finds a zero where
- * it expects a record sees in the receiver's position whether the record is gone or was never there.
+ * On some processors a receiver wipes what it has consumed: lines that it has written to come
+ * back for writing one behind the other, while each line that it has only read would have to be
+ * invalidated first. Such a receiver says so when it hands lines back (LEAT__WIPED), once it has
+ * wiped a whole lap; and then a sender need not look where no sender has written since. On other
+ * processors the sender fetches lines early. channels/processor.h chooses; nothing depends on
+ * either. docs/decisions/0001 and 0016 have the measurements.
  *
- * Crash points, sender. While staging: the first header is withheld, nothing exists; payload left behind in line starts breaks
- * I2, and the next sender wipes free lines when it attaches. Between commit and noting the position: the next sender walks over
- * the records from the noted position to find the end.
- * Crash points, receiver. Before its position is noted: the record is delivered again, to its successor. Between that and the
- * hand-back: the successor wipes [released, position) again.
+ * Order of the receiver's release: note the new position, then wipe, then hand the lines back. So
+ * a sender that finds no header where it expects a record sees in the receiver's position whether
+ * the record is gone or was never there.
+ *
+ * Crash points, sender. While staging: the first header is withheld, nothing exists; what was
+ * written lies in free space, and the next sender looks at all of it. Between commit and noting
+ * the position: the next sender walks over the records from the noted position to find the end.
+ * Crash points, receiver. Before its position is noted: the record is delivered again, to its
+ * successor. Between that and the hand-back: the successor hands the lines back, and promises
+ * nothing of them.
  *
  * Trust. A side never reads back what it has written itself, except when it attaches. Words of the other side are loaded once,
  * checked, then used; what no correct peer writes makes the handle corrupt for good. Progress: every function is wait-free.
@@ -31,8 +39,6 @@
 
 #include "channels/wire.h"
 #include "leat/error.h"
-
-#define LEAT__WIPE_DEFAULT UINT64_C(512) /* where no policy says otherwise */
 
 /* Not 0, for a lane's `waiting`: a sender that is not hot calls leat_sender_ring after each commit, which fences. */
 extern const uint32_t leat__lane_always[1];
@@ -44,7 +50,6 @@ static inline leat_lane leat__lane(const struct leat__ring_memory *memory, struc
         .max = leat__max_message(memory->capacity),
         .ring = memory->ring,
         .noted = (uint64_t *)(void *)&own->position,
-        .wipe = LEAT__WIPE_DEFAULT,
         .waiting = leat__lane_always,
     };
 }
@@ -57,20 +62,26 @@ struct leat__ring_sender {
     leat_lane lane; /* first: position, and the short way's window, which its users set */
     struct leat__ring_memory memory;
     uint64_t staged;       /* bytes behind the position */
-    uint64_t touched;      /* bytes behind the position that an unfinished record may have been written to */
     uint64_t first_header; /* of the first staged record: the one that publishing stores */
     uint64_t released;     /* the receiver's word, as last accepted */
     uint64_t limit;        /* messages may be written up to here */
+    uint64_t written;      /* senders may have written to free space up to here */
+    uint64_t last_slot;    /* of the last record staged */
+    bool wiped;            /* the receiver promises zeros where lines start, behind that */
     uint64_t high_water;   /* most bytes seen occupied */
     bool corrupt;
 };
 
-/* Finds the end of the stream in the ring, whatever a predecessor left, and makes I1 and I2 hold. Only while no other sender is at
- * work. LEAT_ECORRUPT. */
+/* Finds the end of the stream in the ring, whatever a predecessor left. Only while no other sender is at work. LEAT_ECORRUPT. */
 int leat__ring_sender_recover(struct leat__ring_sender *ring, const struct leat__ring_memory *memory);
 
 /* Takes over where another sender of the same ring has stopped in order (many senders: after each change of turns). */
 int leat__ring_sender_resume(struct leat__ring_sender *ring);
+
+/* Before anything is written up to there that may not be published. */
+static inline void leat__ring_note_written(struct leat__ring_sender *ring, uint64_t end) {
+    ring->written = end > ring->written ? end : ring->written;
+}
 
 /* Makes room for a record behind what is staged; *payload has room for length bytes, at most leat__max_message. LEAT_EAGAIN when
  * there is none, LEAT_ECORRUPT. */
@@ -85,6 +96,10 @@ bool leat__ring_seems_to_have_room(const struct leat__ring_memory *memory, uint6
 
 /* Stages the reserved record, with a final length of at most what was reserved. */
 void leat__ring_stage(struct leat__ring_sender *ring, uint64_t length);
+
+/* Sees to it that records may follow one behind the other without a look at the word behind each.
+ * Returns up to where: at most `limit`, up to which the sender may write. */
+uint64_t leat__ring_clear_ahead(struct leat__ring_sender *ring, uint64_t limit);
 
 /* Publishes what is staged. */
 void leat__ring_publish(struct leat__ring_sender *ring);
@@ -103,7 +118,8 @@ int leat__ring_refresh(struct leat__ring_sender *ring);
 struct leat__ring_receiver {
     leat_lane lane; /* first, as above */
     struct leat__ring_memory memory;
-    uint64_t held; /* bytes before the lane's position that have been passed and not released */
+    uint64_t began; /* the position from which on it has released itself */
+    uint64_t held;  /* bytes before the lane's position that have been passed and not released */
     bool corrupt;
 };
 
@@ -123,7 +139,7 @@ int leat__ring_look(struct leat__ring_receiver *ring, uint64_t position, struct 
 
 /* Whether there is something at the position: cheaper than looking. */
 static inline bool leat__ring_has(const struct leat__ring_receiver *ring, uint64_t position) {
-    return leat__load_relaxed64(leat__word_at(&ring->memory, position)) != 0;
+    return leat__is_header(leat__load_relaxed64(leat__word_at(&ring->memory, position)), position);
 }
 
 /* Releases everything before `end`, the end of a record: of what is held if anything is, else of what follows. */

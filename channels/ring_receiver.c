@@ -43,7 +43,7 @@ bool leat__record_decode(const struct leat__ring_memory *memory, uint64_t positi
 
 int leat__ring_look(struct leat__ring_receiver *ring, uint64_t position, struct leat__record *record) {
     uint64_t header = leat__load_acquire64(leat__word_at(&ring->memory, position)); /* [R2] sees what [R1] committed */
-    if (header == 0)
+    if (!leat__is_header(header, position))
         return LEAT_EAGAIN;
     if (__builtin_expect(ring->corrupt, 0))
         return leat__fail(LEAT_ECORRUPT, 0, "seen before");
@@ -54,10 +54,11 @@ int leat__ring_look(struct leat__ring_receiver *ring, uint64_t position, struct 
     return LEAT_OK;
 }
 
-/* I2 asks for the first word of each line. Of short stretches everything is wiped: it costs little, and keeps the receiver from
- * catching up with the sender line by line, which would be slower for both (docs/decisions/0001-record-layout.md). */
+/* As leat__lane_wipe. */
 static void wipe(const struct leat__ring_receiver *ring, uint64_t from, uint64_t to) {
     const struct leat__ring_memory *memory = &ring->memory;
+    if (ring->lane.wipe == 0)
+        return;
     if (to - from <= ring->lane.wipe)
         for (uint64_t at = from; at < to; at += LEAT__SMALLEST_SLOT)
             leat__lane_wipe_two((uint64_t *)(void *)leat__word_at(memory, at));
@@ -72,17 +73,22 @@ void leat__ring_release(struct leat__ring_receiver *ring, uint64_t end) {
     wipe(ring, leat__ring_oldest(ring), end);
     ring->lane.position = end > ring->lane.position ? end : ring->lane.position;
     ring->held = ring->lane.position - end;
-    leat__store_release64(&memory->receiver->released, end & ~(LEAT__LINE - 1)); /* [R3] hands the lines back */
+    bool whole_lap = end - ring->began >= memory->capacity + LEAT__LINE;
+    if (ring->lane.wipe != 0 && whole_lap)
+        ring->lane.promise = LEAT__WIPED;
+    uint64_t lines = (end & ~(LEAT__LINE - 1)) | ring->lane.promise;
+    leat__store_release64(&memory->receiver->released, lines); /* [R3] hands the lines back */
 }
 
 int leat__ring_receiver_recover(struct leat__ring_receiver *ring, const struct leat__ring_memory *memory) {
     uint64_t position = leat__load_acquire64(&memory->receiver->position);
-    uint64_t released = leat__load_acquire64(&memory->receiver->released);
+    uint64_t released = leat__load_acquire64(&memory->receiver->released) & ~LEAT__WIPED;
     *ring = (struct leat__ring_receiver){.lane = leat__lane(memory, memory->receiver), .memory = *memory};
-    ring->lane.position = released;
     if (position % LEAT__SMALLEST_SLOT != 0 || released % LEAT__LINE != 0 || position - released > memory->capacity ||
         position >= LEAT__POSITION_END)
         return fail_corrupt(ring, "the receiver's positions contradict each other", position);
-    leat__ring_release(ring, position); /* once more: the predecessor may have died in the middle of it */
+    ring->lane.position = ring->began = position;
+    ring->lane.wipe = memory->processor->wipe;
+    leat__store_release64(&memory->receiver->released, position & ~(LEAT__LINE - 1)); /* the predecessor may have died before */
     return LEAT_OK;
 }

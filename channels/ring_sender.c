@@ -2,6 +2,9 @@
 #include "channels/ring.h"
 #include "lib/fail.h"
 
+#define LONG_SLOT UINT64_C(512) /* bytes; one look behind such a record costs less than at all its lines */
+#define STRETCH UINT64_C(2048) /* bytes; its lines are looked at together: their transfers overlap */
+
 const uint32_t leat__lane_always[1] = {1};
 
 static int fail_corrupt(struct leat__ring_sender *ring, const char *what, uint64_t value) {
@@ -9,26 +12,20 @@ static int fail_corrupt(struct leat__ring_sender *ring, const char *what, uint64
     return leat__fail(LEAT_ECORRUPT, 0, "%s (%llu)", what, (unsigned long long)value);
 }
 
-static uint64_t next_line(uint64_t position) {
-    return (position + LEAT__LINE - 1) & ~(LEAT__LINE - 1);
-}
-
-/* Restores I2 for the lines that start in [from, to). */
-static void wipe_lines(const struct leat__ring_memory *memory, uint64_t from, uint64_t to) {
-    for (uint64_t line = next_line(from); line < to; line += LEAT__LINE)
-        leat__store_relaxed64(leat__word_at(memory, line), 0);
-}
-
 /* --- Room ------------------------------------------------------------------------------------------------------------ */
 
 int leat__ring_refresh(struct leat__ring_sender *ring) {
     if (ring->corrupt)
         return leat__fail(LEAT_ECORRUPT, 0, "seen before");
-    uint64_t released = leat__load_acquire64(&ring->memory.receiver->released); /* [R3] the wiped lines */
+    const leat__u64 *handed_back = &ring->memory.receiver->released;
+    uint64_t word = leat__load_acquire64(handed_back); /* [R3] its reads and wipes of the lines */
+    uint64_t released = word & ~LEAT__WIPED;
     if (released - ring->released > ring->lane.position - ring->released || released % LEAT__LINE != 0)
         return fail_corrupt(ring, "the receiver claims to have released up to an impossible position", released);
     ring->released = released;
+    ring->wiped = (word & LEAT__WIPED) != 0;
     ring->limit = released + ring->memory.capacity - LEAT__MARK_RESERVE;
+    ring->lane.fetch = ring->memory.processor->fetch != 0 ? ring->limit : 0;
     if (ring->lane.position - released > ring->high_water)
         ring->high_water = ring->lane.position - released;
     return LEAT_OK;
@@ -49,8 +46,6 @@ static uint64_t place(const struct leat__ring_sender *ring, uint64_t slot) {
 /* Finishes a record at the staged end: its header goes into the ring, or is withheld when it is the first of its kind. */
 static void seal(struct leat__ring_sender *ring, enum leat__record_type type, uint64_t length, uint64_t end) {
     uint64_t start = ring->lane.position + ring->staged, header = leat__record_header(start, type, length);
-    if (end % LEAT__LINE != 0)
-        leat__store_relaxed64(leat__word_at(&ring->memory, end), 0); /* I1 */
     if (ring->staged == 0)
         ring->first_header = header;
     else
@@ -70,7 +65,8 @@ int leat__ring_reserve(struct leat__ring_sender *ring, uint64_t length, void **p
     uint64_t end_of_staged = ring->lane.position + ring->staged;
     if (start != end_of_staged)
         seal(ring, LEAT__PAD, start - end_of_staged - LEAT__RECORD_HEADER, start);
-    ring->touched = start + slot - ring->lane.position;
+    leat__lane_fetch(&ring->lane, start, slot);
+    leat__ring_note_written(ring, start + slot);
     *payload = (char *)leat__word_at(&ring->memory, start) + LEAT__RECORD_HEADER;
     return LEAT_OK;
 }
@@ -82,32 +78,53 @@ bool leat__ring_has_room(struct leat__ring_sender *ring, uint64_t length) {
 
 bool leat__ring_seems_to_have_room(const struct leat__ring_memory *memory, uint64_t length) {
     uint64_t position = leat__load_acquire64(&memory->sender->position), slot = leat__slot_size(length);
-    uint64_t released = leat__load_acquire64(&memory->receiver->released);
+    uint64_t released = leat__load_acquire64(&memory->receiver->released) & ~LEAT__WIPED;
     return position - released > memory->capacity ||
            place_behind(position, slot, memory->capacity) + slot <= released + memory->capacity - LEAT__MARK_RESERVE;
 }
 
 void leat__ring_stage(struct leat__ring_sender *ring, uint64_t length) {
-    uint64_t position = ring->lane.position, end = position + ring->staged + leat__slot_size(length);
-    if (__builtin_expect(end < position + ring->touched, 0)) /* shorter than reserved: payload may have been written behind it */
-        wipe_lines(&ring->memory, end, position + ring->touched);
-    seal(ring, LEAT__MESSAGE, length, end);
-    ring->touched = ring->staged;
+    ring->last_slot = leat__slot_size(length);
+    seal(ring, LEAT__MESSAGE, length, ring->lane.position + ring->staged + ring->last_slot);
+}
+
+/* Sees to it that the word at a position is no header of it. */
+static void clear(const struct leat__ring_memory *memory, uint64_t position) {
+    leat__u64 *word = leat__word_at(memory, position);
+    if (__builtin_expect(leat__is_header(leat__load_relaxed64(word), position), 0))
+        leat__store_relaxed64(word, 0); /* I1 */
+}
+
+/* Whether the start of a line is zero by the receiver's promise. */
+static bool is_promised(const struct leat__ring_sender *ring, uint64_t line) {
+    return ring->wiped && line >= ring->written;
+}
+
+uint64_t leat__ring_clear_ahead(struct leat__ring_sender *ring, uint64_t limit) {
+    uint64_t line = (ring->lane.position & ~(LEAT__LINE - 1)) + LEAT__LINE;
+    uint64_t end = ring->last_slot > LONG_SLOT ? ring->lane.position : line + STRETCH;
+    end = end < limit ? end : limit;
+    if (is_promised(ring, line))
+        return limit;
+    for (; line <= end && !is_promised(ring, line); line += LEAT__LINE)
+        clear(&ring->memory, line);
+    return line <= end ? limit : end;
 }
 
 void leat__ring_publish(struct leat__ring_sender *ring) {
+    uint64_t end = ring->lane.position + ring->staged;
     if (ring->staged == 0)
         return;
+    if (end % LEAT__LINE != 0 || !is_promised(ring, end))
+        clear(&ring->memory, end);
     leat__store_release64(leat__word_at(&ring->memory, ring->lane.position), ring->first_header); /* [R1] the commit */
     ring->lane.position += ring->staged;
-    ring->staged = ring->touched = 0;
+    ring->staged = 0;
     leat__store_release64(&ring->memory.sender->position, ring->lane.position); /* [R6] never ahead of the commit */
 }
 
 void leat__ring_forget(struct leat__ring_sender *ring) {
-    if (ring->touched > 0)
-        wipe_lines(&ring->memory, ring->lane.position + 1, ring->lane.position + ring->touched);
-    ring->staged = ring->touched = 0;
+    ring->staged = 0;
 }
 
 int leat__ring_mark(struct leat__ring_sender *ring, enum leat__record_type type, uint64_t value) {
@@ -130,13 +147,13 @@ static bool reached(uint64_t a, uint64_t b, uint64_t capacity) {
     return a - b <= capacity;
 }
 
-/* Walks over the records from a position to the end of the stream. A zero word is the end, unless the receiver has passed it in
+/* Walks over the records from a position to the end of the stream. A word that is no header is the end, unless the receiver has passed it in
  * the meantime. There are at most a capacity's records, and at most as many more steps because the receiver moved. */
 static int find_end(struct leat__ring_sender *ring, uint64_t *position) {
     const struct leat__ring_memory *memory = &ring->memory;
     for (uint64_t steps = 0; steps <= 2 * memory->capacity / LEAT__SMALLEST_SLOT; steps++) {
         uint64_t header = leat__load_acquire64(leat__word_at(memory, *position)); /* [R5] or [R1] */
-        if (header == 0) {
+        if (!leat__is_header(header, *position)) {
             uint64_t consumed = leat__load_acquire64(&memory->receiver->position);
             if (consumed == *position || !reached(consumed, *position, memory->capacity))
                 return LEAT_OK;
@@ -156,7 +173,7 @@ static int find_end(struct leat__ring_sender *ring, uint64_t *position) {
 int leat__ring_sender_recover(struct leat__ring_sender *ring, const struct leat__ring_memory *memory) {
     *ring = (struct leat__ring_sender){.lane = leat__lane(memory, memory->sender), .memory = *memory};
     uint64_t position = leat__load_acquire64(&memory->sender->position);
-    uint64_t released = leat__load_acquire64(&memory->receiver->released);
+    uint64_t released = leat__load_acquire64(&memory->receiver->released) & ~LEAT__WIPED;
     uint64_t consumed = leat__load_acquire64(&memory->receiver->position);
     if (reached(consumed, position, memory->capacity))
         position = consumed; /* the last commit was not noted, but received */
@@ -167,11 +184,10 @@ int leat__ring_sender_recover(struct leat__ring_sender *ring, const struct leat_
     if (result != LEAT_OK)
         return result;
     ring->lane.position = position;
+    ring->written = position + memory->capacity;
     result = leat__ring_refresh(ring);
     if (result != LEAT_OK)
         return result;
-    if (leat__load_relaxed32(&memory->sender->opened) != 0) /* else nobody has written here yet */
-        wipe_lines(memory, position + 1, ring->released + memory->capacity);
     leat__store_release64(&memory->sender->position, position);
     return LEAT_OK;
 }
@@ -181,6 +197,7 @@ int leat__ring_sender_resume(struct leat__ring_sender *ring) {
     if (position < ring->lane.position || position >= LEAT__POSITION_END || position % LEAT__SMALLEST_SLOT != 0)
         return fail_corrupt(ring, "another sender has left an impossible position", position);
     ring->lane.position = position;
-    ring->staged = ring->touched = 0;
+    ring->written = position + ring->memory.capacity;
+    ring->staged = 0;
     return ring->lane.position > ring->limit ? leat__ring_refresh(ring) : LEAT_OK;
 }

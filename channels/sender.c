@@ -211,7 +211,7 @@ static void open_window(leat_sender *sender) {
     limit = ring->limit < limit ? ring->limit : limit;
     shut = shut || sender->next_flush == 0; /* nothing has been published yet: the long way finds out what there is to know */
     limit = sender->next_flush <= limit ? sender->next_flush - 1 : limit;
-    ring->lane.window = shut ? 0 : limit;
+    ring->lane.window = shut ? 0 : leat__ring_clear_ahead(ring, limit);
 }
 
 static int check(const leat_sender *sender, size_t size) {
@@ -318,8 +318,8 @@ static size_t stage_short(leat_sender *sender, const leat_message *messages, siz
         if (RARELY(size > lane.max || !leat__lane_goes(&lane, at, slot)))
             break;
         uint64_t *record = leat__lane_at(&lane, at);
+        leat__lane_fetch(&lane, at, slot);
         leat__copy(record + 1, messages[done].data, size, SIZE_MAX);
-        leat__lane_zero_behind(record, slot, at + slot);
         if (at == lane.position)
             first_header = header;
         else
@@ -328,7 +328,8 @@ static size_t stage_short(leat_sender *sender, const leat_message *messages, siz
         bytes += size;
     }
     ring->first_header = first_header;
-    ring->staged = ring->touched = at - lane.position;
+    ring->staged = at - lane.position;
+    leat__ring_note_written(ring, at);
     ring->lane.messages += done;
     ring->lane.bytes += bytes;
     return done;
@@ -406,8 +407,9 @@ int leat_reserve(leat_sender *sender, size_t size, void **data, uint64_t deadlin
     uint64_t slot = leat__slot_size(size);
     if (RARELY(size > ring->lane.max || !leat__lane_goes(&ring->lane, ring->lane.position, slot)))
         return reserve_long(sender, size, data, deadline_ns);
+    leat__lane_fetch(&ring->lane, ring->lane.position, slot);
     *data = leat__lane_at(&ring->lane, ring->lane.position) + 1;
-    ring->touched = slot;
+    leat__ring_note_written(ring, ring->lane.position + slot);
     sender->window = ring->lane.window;
     ring->lane.window = 0;
     sender->reserving = true;
@@ -435,11 +437,10 @@ static LONG_WAY int commit_long(leat_sender *sender, size_t size) {
 int leat_commit(leat_sender *sender, size_t size) {
     struct leat__ring_sender *ring = &sender->ring;
     const uint64_t slot = leat__slot_size(size);
-    if (RARELY(!sender->reserving || sender->window == 0 || size > sender->reserved || slot != ring->touched ||
+    if (RARELY(!sender->reserving || sender->window == 0 || size > sender->reserved || slot != leat__slot_size(sender->reserved) ||
                sender->side.object.resource.forked))
         return commit_long(sender, size);
     leat__lane_commit(&ring->lane, leat__lane_at(&ring->lane, ring->lane.position), size, slot);
-    ring->touched = 0;
     ring->lane.window = sender->window;
     sender->reserving = false;
     tell(sender);

@@ -47,6 +47,7 @@ static int map(struct leat__side *side) {
     if (result != LEAT_OK)
         return result;
     side->memory.capacity = setup.capacity;
+    side->memory.processor = leat__processor();
     side->policy = setup.policy;
     unsigned char *base = side->object.resource.memory;
     bool sends = side->role->sends;

@@ -19,6 +19,7 @@
 #include <stddef.h>
 
 #include "leat/inline.h"
+#include "channels/processor.h"
 #include "leat/policy.h"
 #include "lib/header.h"
 #include "lib/lock.h"
@@ -79,7 +80,7 @@ struct leat__role_page {
     unsigned char apart_0[128 - 10 * 4 - 3 * 8];
     /* Then positions. */
     leat__u64 position; /* senders: behind the last record published. Receiver: behind the last record released. */
-    leat__u64 released; /* receiver: what the sender may write again, less the capacity; a multiple of 64 */
+    leat__u64 released; /* receiver: what the sender may write again, less the capacity; a multiple of 64, and LEAT__WIPED */
     struct leat__noted_mark marks[2]; /* receiver: the last two marks released, in either order */
     unsigned char apart_1[128 - 2 * 8 - 2 * 16];
     struct leat__lock lock; /* senders: who of many may write */
@@ -137,6 +138,7 @@ struct leat__ring_memory {
     struct leat__role_page *sender, *receiver;
     unsigned char *ring;
     uint64_t capacity; /* private copy: what the header says may be read once only */
+    const struct leat__processor *processor; /* which side touches lines early */
 };
 
 static inline leat__u64 *leat__word_at(const struct leat__ring_memory *memory, uint64_t position) {

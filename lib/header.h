@@ -11,7 +11,7 @@
 #include "lib/os.h"
 
 #define LEAT__MAGIC UINT64_C(0x0A1A5441454C8E89) /* bytes 89 8E 'L' 'E' 'A' 'T' 1A 0A: no text, and broken by text mode */
-#define LEAT__FORMAT_MAJOR 1                      /* other majors are refused */
+#define LEAT__FORMAT_MAJOR 2                      /* other majors are refused */
 #define LEAT__FORMAT_MINOR 0                      /* later minors only add what may be ignored */
 
 struct leat__header {

@@ -4,6 +4,7 @@
  * another), and the tests' children. The group is a child subreaper, so a process that a child started and left behind
  * becomes the group's child and is found by the inspection.
  */
+#include "channels/processor.h"
 #include "harness_internal.h"
 
 #include <dirent.h>
@@ -41,6 +42,23 @@ static struct {
     char *kept[256];
     size_t kept_count;
 } harness;
+
+/* --- The processor ------------------------------------------------------------------------------------------------ */
+
+const struct leat__processor *__real_leat__processor(void);
+const struct leat__processor *__wrap_leat__processor(void);
+
+/* What the linker puts in the library's place: LEAT_TEST_PROCESSOR=wiping or =fetching has the
+ * library do what it does on other processors than the one at hand. */
+const struct leat__processor *__wrap_leat__processor(void) {
+    static const struct leat__processor wiping = {.wipe = 128}, fetching = {.fetch = 64};
+    const char *wanted = getenv("LEAT_TEST_PROCESSOR");
+    if (wanted == NULL)
+        return __real_leat__processor();
+    if (strcmp(wanted, "wiping") != 0 && strcmp(wanted, "fetching") != 0)
+        abort();
+    return strcmp(wanted, "wiping") == 0 ? &wiping : &fetching;
+}
 
 /* --- Snapshots ---------------------------------------------------------------------------------------------------- */
 

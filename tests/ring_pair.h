@@ -23,6 +23,7 @@
 /* --- The memory --------------------------------------------------------------------------------------------------- */
 
 static struct leat__ring_memory memory;
+static const struct leat__processor wiping = {.wipe = 128}, fetching = {.fetch = 64};
 
 /* Each part between pages that nobody may touch. The ring ends with its page, so that one byte behind it is already outside. */
 static inline void *guarded_pages(size_t size) {
@@ -45,6 +46,7 @@ static inline int make_memory(void **state) {
         .receiver = guarded_pages(LEAT__PAGE),
         .ring = guarded_pages(CAPACITY),
         .capacity = CAPACITY,
+        .processor = &wiping,
     };
     return 0;
 }
@@ -98,13 +100,26 @@ static inline void restore(const struct snapshot *snapshot) {
 }
 
 static inline unsigned char byte_of(uint64_t number) {
-    return (unsigned char)(number * 7 | 1); /* never zero: what is not wiped shows */
+    return (unsigned char)(number * 7 | 1);
 }
 
+/* The payload of a message whose record's payload begins at the position: each word is the header that will be expected at its place
+ * one lap later; with `now`, in this lap: what is not published is as dangerous. */
+static inline void fill(void *payload, uint64_t position, size_t size, uint64_t number, bool now) {
+    for (size_t i = 0; i < size; i += 8) {
+        uint64_t place = ((position + i) & ~(uint64_t)15) + (now ? 0 : CAPACITY);
+        uint64_t word = leat__record_header(place, LEAT__MESSAGE, number % 9);
+        memcpy((unsigned char *)payload + i, &word, size - i < 8 ? size - i : 8);
+    }
+}
+
+/* Free space holds headers of the first lap. */
 static inline void start_ring(void) {
     memset(memory.sender, 0, LEAT__PAGE);
     memset(memory.receiver, 0, LEAT__PAGE);
     memset(memory.ring, 0, CAPACITY);
+    for (uint64_t at = LEAT__SMALLEST_SLOT; at < CAPACITY; at += LEAT__SMALLEST_SLOT)
+        leat__store_relaxed64(leat__word_at(&memory, at), leat__record_header(at, LEAT__MESSAGE, 3));
     leat__store_relaxed32(&memory.sender->opened, 1);
     first = last = 0;
     assert_ok(leat__ring_sender_recover(&tx, &memory));
@@ -125,6 +140,12 @@ static inline bool fits(uint64_t length) {
     return start + slot <= leat__load_relaxed64(&memory.receiver->released) + CAPACITY - 64;
 }
 
+/* Where a payload lies, which the sender is about to write. */
+static inline uint64_t place_of(const void *payload) {
+    uint64_t offset = (uint64_t)((const unsigned char *)payload - memory.ring);
+    return tx.lane.position + ((offset - tx.lane.position) & (CAPACITY - 1));
+}
+
 static inline bool stage(uint64_t reserved, uint64_t length) {
     void *payload;
     bool room = fits(reserved);
@@ -133,8 +154,8 @@ static inline bool stage(uint64_t reserved, uint64_t length) {
     if (result != LEAT_OK)
         return false;
     assert_int_equal((uintptr_t)payload % 8, 0);
-    memset(payload, 0xFF, reserved);
-    memset(payload, byte_of(last), length);
+    fill(payload, place_of(payload), reserved, last, true);
+    fill(payload, place_of(payload), length, last, false);
     leat__ring_stage(&tx, length);
     queue[last++ % QUEUE] = (struct entry){LEAT__MESSAGE, length};
     return true;
@@ -152,11 +173,15 @@ static inline void send_batch(void) {
 }
 
 static inline void check_record(const struct leat__record *record, uint64_t number) {
+    static unsigned char wanted[MAX_MESSAGE + 8];
     const struct entry *expected = &queue[number % QUEUE];
     assert_int_equal(record->type, expected->type);
     assert_int_equal(record->length, expected->length);
-    for (uint64_t i = 0; i < record->length; i += i + 8 < record->length ? 8 : 1)
-        assert_int_equal(record->payload[i], byte_of(number));
+    if (record->type == LEAT__MESSAGE)
+        fill(wanted, record->end - leat__slot_size(record->length) + LEAT__RECORD_HEADER, record->length, number, false);
+    else
+        memset(wanted, byte_of(number), 8);
+    assert_memory_equal(record->payload, wanted, record->length);
 }
 
 /* Looks at up to `max` records and releases them together; gives how many there were. */

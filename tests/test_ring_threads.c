@@ -13,9 +13,9 @@
 #include "stream.h"
 
 #if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
-#define MESSAGES 150000u
+#define MESSAGES 75000u
 #else
-#define MESSAGES 1000000u
+#define MESSAGES 500000u
 #endif
 
 struct ring {
@@ -24,12 +24,13 @@ struct ring {
     bool batches;
 };
 
-static struct ring new_ring(uint64_t capacity, bool batches) {
+static struct ring new_ring(uint64_t capacity, bool batches, const struct leat__processor *processor) {
     struct ring ring = {.seed = harness_seed() + capacity, .batches = batches};
     ring.memory.sender = aligned_alloc(LEAT__PAGE, LEAT__PAGE);
     ring.memory.receiver = aligned_alloc(LEAT__PAGE, LEAT__PAGE);
     ring.memory.ring = aligned_alloc(LEAT__PAGE, capacity);
     ring.memory.capacity = capacity;
+    ring.memory.processor = processor;
     ring.max = leat__max_message(capacity) < 500 ? leat__max_message(capacity) : 500;
     memset(ring.memory.sender, 0, LEAT__PAGE);
     memset(ring.memory.receiver, 0, LEAT__PAGE);
@@ -92,8 +93,8 @@ static void *receive_all(void *context) {
     return NULL;
 }
 
-static void run(uint64_t capacity, bool batches) {
-    struct ring ring = new_ring(capacity, batches);
+static void run_on(uint64_t capacity, bool batches, const struct leat__processor *processor) {
+    struct ring ring = new_ring(capacity, batches, processor);
     pthread_t sender, receiver;
     void *complaint = NULL;
     assert_int_equal(pthread_create(&receiver, NULL, receive_all, &ring), 0);
@@ -103,6 +104,12 @@ static void run(uint64_t capacity, bool batches) {
     free_ring(&ring);
     if (complaint != NULL)
         harness_fail("%s", (const char *)complaint);
+}
+
+static void run(uint64_t capacity, bool batches) {
+    static const struct leat__processor wiping = {.wipe = 128}, fetching = {.fetch = 64};
+    run_on(capacity, batches, &wiping);
+    run_on(capacity, batches, &fetching);
 }
 
 static void messages_cross_between_threads_one_by_one(void **state) {

@@ -371,7 +371,7 @@ static void a_successor_gets_what_was_held_and_not_released(void **state) {
 
 static void corrupt(uint64_t position) {
     const leat_receiver *channel = leat_uv_receiver_channel(&receiver);
-    leat__store_release64(leat__word_at(&channel->ring.memory, position), UINT64_C(0xdeadbeef));
+    leat__store_release64(leat__word_at(&channel->ring.memory, position), leat__record_header(position, (enum leat__record_type)9, 3));
 }
 
 static void a_corrupt_ring_is_told_and_what_is_held_can_still_be_read(void **state) {

@@ -42,11 +42,14 @@ typedef struct leat_lane {
     uint64_t messages;       /* since the tally was taken */
     uint64_t mask;           /* capacity - 1 */
     uint64_t max;            /* the longest message */
-    uint64_t wipe;           /* receiver: the longest slot of which everything is wiped, not only where lines start */
+    uint64_t wipe;           /* receiver: wipes slots up to this size whole, longer ones where lines
+                                start; 0: nothing */
     unsigned char *ring;     /* shared */
     uint64_t *noted;         /* shared: where the position is noted; behind it, for a receiver, what is handed back */
     const uint32_t *waiting; /* sender: not 0 when leat_sender_ring has to be called. Shared, the receiver's; or the library's own, for always */
     uint64_t bytes;          /* of those messages: their payload */
+    uint64_t promise;        /* receiver: LEAT__WIPED if that is true of what it hands back, or 0 */
+    uint64_t fetch;          /* sender: may fetch lines before this position early; 0: none */
 } leat_lane;
 
 /* --- Records, as docs/wire-format.md has them ------------------------------------------------------------------------- */
@@ -56,8 +59,8 @@ typedef struct leat_lane {
 
 /* A header word:
  *     bits 0-31    length of the payload in bytes (pad: of everything behind the header)
- *     bits 32-55   position / 16, low 24 bits: a header that stale or forged bytes form by accident is recognised
- *     bits 56-63   type; 0 never occurs, so that a word of zero means "not written yet"
+ *     bits 32-55   position / 16, low 24 bits: by them a header is told from whatever else lies in the ring
+ *     bits 56-63   type; 0 never occurs, so that a word of zero is no header anywhere
  */
 enum leat__record_type {
     LEAT__MESSAGE = 1,
@@ -66,9 +69,18 @@ enum leat__record_type {
     LEAT__END_MARK = 4,  /* the sender closed; payload, 8 bytes: its `opened` */
 };
 
+/* In the position up to which a receiver hands lines back, a multiple of a line: the first word of
+ * each free line is zero, unless a sender has written there since. */
+#define LEAT__WIPED UINT64_C(1)
+
 /* Positions are multiples of 16. */
 static inline uint64_t leat__record_header(uint64_t position, enum leat__record_type type, uint64_t length) {
     return (uint64_t)type << 56 | position << 36 >> 8 | length;
+}
+
+/* Whether a word can be a header at that position. No other word is looked at any further: free space may hold anything. */
+static inline bool leat__is_header(uint64_t word, uint64_t position) {
+    return word != 0 && ((word << 8 ^ position << 36) >> 40) == 0;
 }
 
 /* The bytes that a payload of this length occupies in the ring, its header included. */
@@ -129,10 +141,30 @@ LEAT__INLINE void leat__copy(void *to, const void *from, size_t size, size_t mos
 
 /* --- The lane by itself ------------------------------------------------------------------------------------------------ */
 
-/* Keeps I1 behind a record. The word behind one that does not end with its line is in the same line. */
+/* Keeps I1 behind a record. The word behind a record that does not end with its line is in the same
+ * line. The words where lines start were looked at when the window was opened, or are zero. */
 LEAT__INLINE void leat__lane_zero_behind(uint64_t *record, uint64_t slot, uint64_t end) {
     if (slot < LEAT__LINE && (end & (LEAT__LINE - 1)) != 0)
         __atomic_store_n(record + slot / sizeof *record, 0, __ATOMIC_RELAXED); /* I1 */
+}
+
+/* Asks for a line, to write to it. The builtin does so only where -march says that it may. */
+LEAT__INLINE void leat__fetch_line(const void *line) {
+#if defined(__x86_64__) || defined(__i386__)
+    __asm__ volatile("prefetchw %0" : : "m"(*(const char *)line));
+#else
+    __builtin_prefetch(line, 1);
+#endif
+}
+
+/* On processors where a sender waits for the ownership of one line after the other: asks for the
+ * lines of the record after the next, taken to be as long as this one. Records that share lines
+ * would lose by it. */
+LEAT__INLINE void leat__lane_fetch(const leat_lane *lane, uint64_t start, uint64_t slot) {
+    if (slot <= LEAT__LINE || __builtin_expect(start + 3 * slot > lane->fetch, 1))
+        return;
+    for (uint64_t at = start + 2 * slot; at < start + 3 * slot; at += LEAT__LINE)
+        leat__fetch_line(leat__lane_at(lane, at));
 }
 
 /* Publishes the message that has been written behind the lane's position. */
@@ -155,6 +187,7 @@ LEAT__INLINE bool leat__lane_send_in(leat_lane *lane, const void *data, size_t s
     if (!leat__lane_goes(lane, lane->position, slot))
         return false;
     uint64_t *record = leat__lane_at(lane, lane->position);
+    leat__lane_fetch(lane, lane->position, slot);
     leat__copy(record + 1, data, size, most);
     leat__lane_commit(lane, record, size, slot);
     return true;
@@ -193,11 +226,16 @@ LEAT__INLINE void leat__lane_wipe_line(uint64_t *word) {
     leat__lane_wipe_two(word + 6);
 }
 
-/* I2 asks for the first word of each line. Of short slots everything is wiped: it costs little, and keeps the receiver from
+/* A line that was written to is in this processor's cache as its own, and on some processors another
+ * one fetches such lines for writing one behind the other, while it would have to invalidate each
+ * line that was only read. A sender relies on the zeros where the receiver promises them
+ * (LEAT__WIPED). Of short slots everything is wiped: it costs little, and keeps the receiver from
  * catching up with the sender line by line, which would be slower for both. */
 LEAT__INLINE void leat__lane_wipe(const leat_lane *lane, uint64_t *record, uint64_t slot) {
     const uint64_t words = LEAT__LINE / sizeof *record;
     const uint64_t *const end = record + slot / sizeof *record;
+    if (__builtin_expect(lane->wipe == 0, 0))
+        return;
     if (slot < LEAT__LINE)
         for (; record != end; record += 2)
             leat__lane_wipe_two(record);
@@ -214,7 +252,7 @@ LEAT__INLINE void leat__lane_release(leat_lane *lane, uint64_t *record, size_t s
     const uint64_t end = lane->position + slot;
     __atomic_store_n(lane->noted, end, __ATOMIC_RELEASE); /* [R4] after our reads, before the wiping */
     leat__lane_wipe(lane, record, slot);
-    __atomic_store_n(lane->noted + 1, end & ~(LEAT__LINE - 1), __ATOMIC_RELEASE); /* [R3] hands the lines back */
+    __atomic_store_n(lane->noted + 1, (end & ~(LEAT__LINE - 1)) | lane->promise, __ATOMIC_RELEASE); /* [R3] hands the lines back */
     lane->position = end;
     lane->messages++;
     lane->bytes += size;

@@ -33,8 +33,12 @@ link() {
     out=$2
     shift 2
     # shellcheck disable=SC2086
-    $cc -o "$out" $objects "$@" "$build/tests/libleat_test_harness.a" "$build/libleat.a" -lcmocka -lpthread
+    $cc -Wl,--wrap=leat__processor -o "$out" $objects "$@" "$build/tests/libleat_test_harness.a" "$build/libleat.a" -lcmocka -lpthread
 }
+
+# The receiver wipes, whatever the processor at hand.
+LEAT_TEST_PROCESSOR=wiping
+export LEAT_TEST_PROCESSOR
 
 # run TEST PROGRAM FILTER: the test's own status. Short, and without what needs no mutant.
 run() {
@@ -123,11 +127,29 @@ mutant first_header_not_withheld $sender crash "send a long batch" \
 mutant position_ahead_of_commit $sender crash "send long" \
     '/^void leat__ring_publish/,/^}/{s/^    leat__store_release64(leat__word_at(.*ring->first_header);.*/    uint64_t at = ring->lane.position;/;s/^    leat__store_release64(&ring->memory.sender->position.*/    leat__store_release64(\&ring->memory.sender->position, ring->lane.position); leat__store_release64(leat__word_at(\&ring->memory, at), ring->first_header);/;}'
 
-# I1 and I2, kept by the sender.
-mutant word_behind_record_not_zeroed $sender ring "*queue*" 's/^        leat__store_relaxed64(leat__word_at(&ring->memory, end), 0);.*/        (void)0;/'
-mutant no_wipe_on_abort $sender ring "*queue*" '/^void leat__ring_forget/,/^}/{/wipe_lines/d;s/^    if (ring->touched > 0)$//;}'
-mutant no_wipe_when_shorter $sender crash "commit less" '/^void leat__ring_stage/,/^}/s/^        wipe_lines.*/        (void)0;/'
-mutant wipe_ends_early $sender ring "*queue*" '/^static void wipe_lines/,/^}/s/line < to/line + LEAT__LINE < to/'
+# I1: what lies behind the last record is no header.
+mutant word_behind_not_cleared $sender ring "*queue*" '/^static void clear(/,/^}/s/^        leat__store_relaxed64(word, 0);.*/        (void)word;/'
+mutant published_without_looking $sender ring "*queue*" '/^void leat__ring_publish/,/^}/s/^        clear(.*/        (void)end;/'
+mutant only_line_starts_cleared $sender ring "*queue*" '/^void leat__ring_publish/,/^}/s/end % LEAT__LINE != 0 || //'
+mutant stretch_not_looked_at $sender ring "*queue*" '/^uint64_t leat__ring_clear_ahead/,/^}/s/^        clear(.*/        (void)ring;/'
+mutant stretch_ends_late $sender ring "*queue*" '/^uint64_t leat__ring_clear_ahead/,/^}/s/^    return .*/    return limit;/'
+mutant stretch_without_its_last_line $sender ring "*queue*" '/^uint64_t leat__ring_clear_ahead/,/^}/s/line <= end \&\&/line < end \&\&/'
+mutant short_word_behind_not_zeroed $inlined ring "*queue*" '/^LEAT__INLINE void leat__lane_zero_behind/,/^}/s/^        __atomic_store_n(.*/        (void)record;/'
+mutant zero_is_a_header $inlined ring "*queue*" '/^static inline bool leat__is_header/,/^}/s/word != 0 && //'
+mutant header_of_any_lap $inlined ring "*queue*" '/^static inline bool leat__is_header/,/^}/s/>> 40) == 0/>> 40 \& 0xff) == 0/'
+
+# What a receiver promises, and where that does not hold.
+mutant promise_of_what_was_written $sender ring "*queue*" '/^static bool is_promised(/,/^}/s/ \&\& line >= ring->written/ \&\& line > 0/'
+mutant reserved_is_not_written $sender ring "*queue*" '/^int leat__ring_reserve/,/^}/s/^    leat__ring_note_written(.*//'
+mutant successor_trusts_its_predecessor $sender ring "*queue*" '/^int leat__ring_sender_recover/,/^}/s/^    ring->written = .*//'
+mutant promise_too_early $receiver ring "*queue*" '/^void leat__ring_release/,/^}/s/memory->capacity + LEAT__LINE;/memory->capacity \/ 2;/'
+mutant successor_promises $receiver ring "*queue*" '/^int leat__ring_receiver_recover/,/^}/s/ring->began = position/position/'
+mutant no_wipe_on_release $receiver ring "*queue*" '/^static void wipe(/,/^}/s/^            leat__.*/            (void)memory;/'
+mutant wipe_leaves_the_first_line $receiver ring "*queue*" '/^static void wipe(/,/^}/s/at = (from + LEAT__LINE - 1) \& ~(LEAT__LINE - 1)/at = ((from + LEAT__LINE - 1) \& ~(LEAT__LINE - 1)) + LEAT__LINE/'
+mutant short_not_wiped $inlined ring "*queue*" '/^LEAT__INLINE void leat__lane_release/,/^}/s/^    leat__lane_wipe(lane, record, slot);/    (void)record;/'
+mutant short_longest_wiped_by_half $inlined ring "*queue*" '/^LEAT__INLINE void leat__lane_wipe(/,/^}/s/^            __atomic_store_n(record, 0, .*/            break;/'
+
+# Marks.
 mutant filled_to_the_last_byte $sender ring "*marks*" '/^int leat__ring_mark/,/^}/s/end >= ring->released/end > ring->released/'
 
 # The short way.
@@ -135,18 +157,14 @@ mutant short_header_first $inlined crash "hot: send lines" \
     '/^LEAT__INLINE bool leat__lane_send_in/,/^}/s/^    leat__copy(.*/    __atomic_store_n(record, leat__record_header(lane->position, LEAT__MESSAGE, size), __ATOMIC_RELEASE); leat__copy(record + 1, data, size, most);/'
 mutant short_position_ahead_of_commit $inlined crash "send 16" \
     '/^LEAT__INLINE void leat__lane_commit/,/^}/{s/^    __atomic_store_n(record, .*/    __atomic_store_n(lane->noted, end, __ATOMIC_RELEASE);/;t;s/^    __atomic_store_n(lane->noted, .*/    __atomic_store_n(record, leat__record_header(start, LEAT__MESSAGE, size), __ATOMIC_RELEASE);/;}'
-mutant short_word_behind_not_zeroed $inlined ring "*queue*" '/^LEAT__INLINE void leat__lane_zero_behind/,/^}/s/^        __atomic_store_n(.*/        (void)record;/'
 mutant short_first_header_not_withheld channels/sender.c crash "send a batch" '/^static size_t stage_short(/,/^}/s/^        else$//'
 mutant short_wiped_before_position $inlined crash "recv" \
     '/^LEAT__INLINE void leat__lane_release/,/^}/{/^    __atomic_store_n(lane->noted, end,/d;s/^    lane->position = end;/    __atomic_store_n(lane->noted, end, __ATOMIC_RELEASE); lane->position = end;/;}'
 mutant short_lines_back_before_wiped $inlined crash "recv" \
     '/^LEAT__INLINE void leat__lane_release/,/^}/{/^    __atomic_store_n(lane->noted + 1,/d;s/^    __atomic_store_n(lane->noted, end,.*/    __atomic_store_n(lane->noted + 1, end \& ~(LEAT__LINE - 1), __ATOMIC_RELEASE); __atomic_store_n(lane->noted, end, __ATOMIC_RELEASE);/;}'
-mutant short_not_wiped $inlined ring "*queue*" '/^LEAT__INLINE void leat__lane_release/,/^}/s/^    leat__lane_wipe(lane, record, slot);/    (void)record;/'
-mutant short_longest_wiped_by_half $inlined ring "*queue*" '/^LEAT__INLINE void leat__lane_wipe(/,/^}/s/^            __atomic_store_n(record, 0, .*/            break;/'
 
 # A sender that takes over.
 mutant successor_does_not_walk $sender ring "*queue*" 's/^    int result = find_end(ring, &position);/    int result = LEAT_OK;/'
-mutant successor_does_not_wipe $sender crash "open after a crash" '/^int leat__ring_sender_recover/,/^}/{/wipe_lines(memory, position + 1/d;s/^    if (leat__load_relaxed32(&memory->sender->opened) != 0).*//;}'
 mutant successor_forgets_what_was_received $sender crash "send lines" '/^static int find_end/,/^}/s/^            \*position = consumed;/            return LEAT_OK;/;/^int leat__ring_sender_recover/,/^}/s/^        position = consumed;.*/        (void)0;/'
 
 # The receiver's release.
@@ -154,11 +172,9 @@ mutant wipe_before_position $receiver crash "recv" \
     '/^void leat__ring_release/,/^}/{/leat__store_release64(&memory->receiver->position, end);/d;s/^    ring->lane.position = end;/    leat__store_release64(\&memory->receiver->position, end); ring->lane.position = end;/;}'
 mutant lines_back_before_wiped $receiver crash "recv" \
     '/^void leat__ring_release/,/^}/{/leat__store_release64(&memory->receiver->released,/d;s/^    leat__store_release64(&memory->receiver->position, end);/    leat__store_release64(\&memory->receiver->released, end \& ~(LEAT__LINE - 1)); leat__store_release64(\&memory->receiver->position, end);/;}'
-mutant no_wipe_on_release $receiver ring "*queue*" '/^static void wipe(/,/^}/s/^            leat__.*/            (void)memory;/'
-mutant wipe_leaves_the_first_line $receiver ring "*queue*" '/^static void wipe(/,/^}/s/at = (from + LEAT__LINE - 1) & ~(LEAT__LINE - 1)/at = ((from + LEAT__LINE - 1) \& ~(LEAT__LINE - 1)) + LEAT__LINE/'
 mutant wipe_goes_on_behind $receiver ring "*queue*" '/^static void wipe(/,/^}/s/at < to;/at <= to;/'
-mutant successor_does_not_finish_release $receiver ring "*queue*" '/^int leat__ring_receiver_recover/,/^}/s/^    leat__ring_release(ring, position);.*/    ring->lane.position = position;/'
-mutant handed_back_too_much $receiver ring "*queue*" '/^void leat__ring_release/,/^}/s/receiver->released, end & ~(LEAT__LINE - 1))/receiver->released, (end \& ~(LEAT__LINE - 1)) + LEAT__LINE)/'
+mutant successor_does_not_hand_back $receiver ring "*queue*" '/^int leat__ring_receiver_recover/,/^}/s/^    leat__store_release64(&memory->receiver->released,.*//'
+mutant handed_back_too_much $receiver ring "*queue*" '/^void leat__ring_release/,/^}/s/uint64_t lines = (end & ~(LEAT__LINE - 1))/uint64_t lines = ((end \& ~(LEAT__LINE - 1)) + LEAT__LINE)/'
 
 # Many senders.
 mutant holder_never_dead lib/lock.c crash "many: send" '/^bool leat__lock_holder_died/,/^}/s/^    return .*/    (void)file; return holder == own_slot;/'

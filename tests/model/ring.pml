@@ -1,9 +1,15 @@
 /* ring.pml - the ring (channels/ring.h): every message arrives once, whole, in order, whoever is killed and whenever.
  *
- * In small: the ring is LINES lines of two units. A unit has a header cell and a body cell. A message is either one unit or
- * a long one of two lines, which starts at a line, does not wrap, and is preceded by a pad where it could not start. The
- * body cell of its first unit carries its number; in its other units the payload covers header cells too, the first of a
- * line among them (JUNK). A header carries the lap of its position, as the real one carries the position.
+ * In small: the ring is LINES lines of two units. A unit has a header cell and a body cell. A
+ * message is either one unit or a long one of two lines, which starts at a line, does not wrap,
+ * and is preceded by a pad where it could not start. The body cell of its first unit carries its
+ * number; in its other units the payload covers header cells too, the first of a line among them,
+ * with the worst there is: the header that will be expected there one lap later (JUNK). A header
+ * carries the lap of its position, as the real one carries the position. Free space holds such
+ * headers from the start. With -DWIPES=0 the receiver does not wipe. With -DPROMISE=1 the first
+ * receiver has wiped a lap already, and says so with what it hands back: free space is empty, the
+ * sender does not look where no sender has written, and a message may also hold headers of this
+ * lap.
  *
  * The machine is weaker than x86: a store waits in its process's buffer and may overtake earlier stores to other cells,
  * except a release store, which waits for all earlier ones. Loads are not reordered. A killed process's stores reach memory,
@@ -15,15 +21,17 @@
  *     BUG_COMMIT_RELAXED      [R1] the header is not a release store
  *     BUG_WIPE_FIRST          the receiver wipes before it notes its position
  *     BUG_WIPE_RELAXED        [R4][R5] the wipes may overtake the noting
- *     BUG_BACK_FIRST          the lines are handed back before they are wiped
- *     BUG_BACK_RELAXED        [R3] handing back may overtake the wipes
+ *     BUG_BACK_FIRST          the lines are handed back before they are wiped (found with 4 messages)
+ *     BUG_BACK_RELAXED        [R3] handing back may overtake the wipes (the same)
  *     BUG_NOTE_FIRST          the sender notes its position before the commit
- *     BUG_NO_ZERO_BEHIND      I1: the word behind a record is not zeroed
- *     BUG_NO_WIPE             I2: the receiver does not wipe
- *     BUG_HEIR_NO_WIPE        a new sender does not wipe
+ *     BUG_NO_CLEAR_BEHIND     I1: the word behind a record is not zeroed where it could be taken for the next header
+ *     BUG_CLEAR_LATE          it is zeroed after the commit
  *     BUG_HEIR_NO_WALK        a new sender starts at the position noted
  *     BUG_HEIR_NO_LOOK        a new sender takes a wiped word for the end
- *     BUG_HEIR_NO_FINISH      a new receiver does not wipe what its predecessor had begun to */
+ *     BUG_HEIR_PROMISES       a new receiver promises what its predecessor may not have wiped
+ *     BUG_HEIR_TRUSTS         a new sender does not look at what its predecessor may have written
+ *     BUG_NEVER_LOOKS         a sender takes no promise for one
+ *     BUG_HEIR_NO_HAND_BACK   a new receiver does not hand back what its predecessor had noted and not handed back */
 
 #ifndef MESSAGES
 #define MESSAGES 3
@@ -34,9 +42,15 @@
 #ifndef KILLS_R
 #define KILLS_R 1
 #endif
+#ifndef WIPES
+#define WIPES 1
+#endif
+#ifndef PROMISE
+#define PROMISE 0
+#endif
 #define LINE 2
 #ifndef LINES
-#define LINES 4
+#define LINES 5
 #endif
 #define UNITS (LINES * LINE)
 #define LONG 4
@@ -46,7 +60,8 @@
 #define BODY UNITS
 #define SENT (2 * UNITS)         /* the sender's position */
 #define TAKEN (2 * UNITS + 1)    /* the receiver's position */
-#define RELEASED (2 * UNITS + 2) /* what it has handed back */
+#define RELEASED (2 * UNITS + 2) /* what it has handed back, and the promise */
+#define PROMISED 64
 byte memory[2 * UNITS + 3];
 
 /* Headers: type, and the lap's parity. Zero: nothing. */
@@ -55,11 +70,13 @@ byte memory[2 * UNITS + 3];
 #define PAD_TYPE 3 /* to the next line */
 #define WRAP_TYPE 4 /* to the end of the ring */
 #define HEADER(type, at) ((type) + 8 * (((at) / UNITS) % 2))
-#define JUNK 7
+#define IS_HEADER(word, at) ((word) != 0 && (word) / 8 == ((at) / UNITS) % 2)
 #define UNIT(at) ((at) % UNITS)
 
-/* What the model itself knows: how many messages end at or before a position. */
+/* What the model itself knows: how many messages end at or before a position; the lap of whose headers a message is full. */
 byte messages_before[POSITIONS];
+byte laps[MESSAGES];
+#define PAYLOAD(at, number) HEADER(SHORT_TYPE, (at) + laps[number])
 
 /* Store buffers. */
 #define DEPTH 3
@@ -124,8 +141,49 @@ byte sender_deaths, receiver_deaths;
 
 /* --- Sender ------------------------------------------------------------------------------------------------------- */
 
+#ifdef BUG_NEVER_LOOKS
+#define IS_PROMISED true
+#else
+#define IS_PROMISED (promised && end_ >= written)
+#endif
+
+/* In the record's own line without looking. */
+inline clear_behind() {
+    if
+    :: end_ % LINE != 0 -> put(SENDER, UNIT(end_), 0, false); S_STEP
+    :: else ->
+        if
+        :: IS_PROMISED -> skip
+        :: !IS_PROMISED && IS_HEADER(memory[UNIT(end_)], end_) -> put(SENDER, UNIT(end_), 0, false); S_STEP
+        :: else -> skip
+        fi
+    fi
+}
+/* How far the receiver has come, and what it promises of that. Nobody has to look if there is room without. */
+inline refresh() {
+    atomic {
+        released = memory[RELEASED] % PROMISED;
+        promised = memory[RELEASED] / PROMISED
+    }
+}
+
 active proctype Sender() {
-    byte position, start, end_, number, at, header, sort;
+    byte position, start, end_, number, at, header, sort, released, written;
+    bool promised = PROMISE;
+    d_step {
+        at = 1;
+        do
+        :: at < UNITS && !PROMISE -> memory[at] = HEADER(SHORT_TYPE, at); at++
+        :: else -> break
+        od;
+        memory[RELEASED] = PROMISED * PROMISE;
+        at = 0;
+        do
+        :: at < MESSAGES -> laps[at] = UNITS; at++
+        :: else -> break
+        od;
+        at = 0
+    }
 life:
     do
     :: number == MESSAGES -> goto over
@@ -140,7 +198,15 @@ life:
             fi;
             end_ = start + LONG
         fi;
-        memory[RELEASED] + UNITS >= end_; /* waits for room */
+        if
+        :: PROMISE && released + UNITS > end_ -> skip
+        :: memory[RELEASED] % PROMISED + UNITS > end_ -> refresh() /* waits for room, for the word behind too */
+        fi;
+        written = (end_ > written -> end_ : written);
+        if
+        :: laps[number] = UNITS
+        :: PROMISE && sort == LONG_TYPE -> laps[number] = 0
+        fi;
         assert(end_ < POSITIONS);
         S_STEP;
 #ifdef BUG_HEADER_FIRST
@@ -155,19 +221,16 @@ life:
         S_STEP;
         if
         :: sort == LONG_TYPE ->
-            put(SENDER, UNIT(start + 1), JUNK, false);
+            put(SENDER, UNIT(start + 1), PAYLOAD(start + 1, number), false);
             S_STEP;
-            put(SENDER, UNIT(start + 2), JUNK, false);
+            put(SENDER, UNIT(start + 2), PAYLOAD(start + 2, number), false);
             S_STEP;
-            put(SENDER, UNIT(start + 3), JUNK, false);
+            put(SENDER, UNIT(start + 3), PAYLOAD(start + 3, number), false);
             S_STEP
         :: else -> skip
         fi;
-#ifndef BUG_NO_ZERO_BEHIND
-        if
-        :: end_ % LINE != 0 -> put(SENDER, UNIT(end_), 0, false); S_STEP
-        :: else -> skip
-        fi;
+#if !defined(BUG_NO_CLEAR_BEHIND) && !defined(BUG_CLEAR_LATE)
+        clear_behind();
 #endif
         atomic {
             messages_before[end_] = number + 1;
@@ -192,6 +255,9 @@ life:
 #endif
         fi;
         S_STEP;
+#ifdef BUG_CLEAR_LATE
+        clear_behind();
+#endif
 #ifndef BUG_NOTE_FIRST
         put(SENDER, SENT, end_, true);
 #endif
@@ -201,6 +267,7 @@ life:
     od;
 dead: /* leat__ring_sender_recover; the receiver goes on meanwhile */
     DRAINED(SENDER);
+    refresh();
     position = memory[SENT];
     at = memory[TAKEN];
     if
@@ -209,11 +276,11 @@ dead: /* leat__ring_sender_recover; the receiver goes on meanwhile */
     fi;
 #ifndef BUG_HEIR_NO_WALK
     do
-    :: position >= memory[RELEASED] + UNITS -> break
+    :: position >= memory[RELEASED] % PROMISED + UNITS -> break
     :: else ->
         header = memory[UNIT(position)];
         if
-        :: header == 0 ->
+        :: !IS_HEADER(header, position) ->
             at = memory[TAKEN];
             if
 #ifndef BUG_HEIR_NO_LOOK
@@ -224,7 +291,6 @@ dead: /* leat__ring_sender_recover; the receiver goes on meanwhile */
 #endif
             fi
         :: else ->
-            assert(header / 8 == (position / UNITS) % 2);
             if
             :: header % 8 == SHORT_TYPE -> position = position + 1
             :: header % 8 == LONG_TYPE -> position = position + LONG
@@ -235,16 +301,13 @@ dead: /* leat__ring_sender_recover; the receiver goes on meanwhile */
         fi
     od;
 #endif
-    end_ = memory[RELEASED] + UNITS;
-#ifndef BUG_HEIR_NO_WIPE
-    at = (position + 1 + LINE - 1) / LINE * LINE;
-    do
-    :: at < end_ -> put(SENDER, UNIT(at), 0, false); at = at + LINE
-    :: else -> break
-    od;
-#endif
     put(SENDER, SENT, position, true);
     number = messages_before[position];
+#ifdef BUG_HEIR_TRUSTS
+    written = position;
+#else
+    written = position + UNITS;
+#endif
     atomic {start = 0; end_ = 0; at = 0; header = 0; sort = 0}
     goto life;
 over:
@@ -253,7 +316,7 @@ over:
 
 /* --- Receiver ----------------------------------------------------------------------------------------------------- */
 
-/* Notes the position, wipes everything before it, hands the whole lines back. */
+/* Notes the position, may wipe everything before it, hands the whole lines back. */
 #ifdef BUG_WIPE_RELAXED
 #define WIPE_RELEASES false
 #else
@@ -266,7 +329,7 @@ over:
 #endif
 
 inline hand_back() {
-    put(RECEIVER, RELEASED, end_ / LINE * LINE, BACK_RELEASES);
+    put(RECEIVER, RELEASED, end_ / LINE * LINE + PROMISED * promise, BACK_RELEASES);
     R_STEP
 }
 
@@ -283,7 +346,7 @@ inline release_to() {
 #ifndef BUG_WIPE_FIRST
     note();
 #endif
-#ifndef BUG_NO_WIPE
+#if WIPES
     if
     :: end_ - position <= 2 -> step = 1
     :: else -> step = LINE
@@ -308,15 +371,15 @@ inline release_to() {
 
 active proctype Receiver() {
     byte position, end_, at, header, step;
+    bool promise = PROMISE;
 life:
     do
     :: messages_before[position] == MESSAGES && position > 0 -> break
     :: else ->
         DRAINED(RECEIVER); /* it sees its own wipes; waiting for them keeps the model small */
-        memory[UNIT(position)] != 0;
+        IS_HEADER(memory[UNIT(position)], position);
         header = memory[UNIT(position)];
         R_STEP;
-        assert(header / 8 == (position / UNITS) % 2); /* else LEAT_ECORRUPT */
         if
         :: header % 8 == SHORT_TYPE -> end_ = position + 1
         :: header % 8 == LONG_TYPE -> end_ = position + LONG
@@ -328,7 +391,9 @@ life:
         :: header % 8 <= LONG_TYPE ->
             assert(memory[BODY + UNIT(position)] == messages_before[position] + 1);
             assert(header % 8 != LONG_TYPE ||
-                   (memory[UNIT(position + 1)] == JUNK && memory[UNIT(position + 2)] == JUNK && memory[UNIT(position + 3)] == JUNK))
+                   (memory[UNIT(position + 1)] == PAYLOAD(position + 1, messages_before[position]) &&
+                    memory[UNIT(position + 2)] == PAYLOAD(position + 2, messages_before[position]) &&
+                    memory[UNIT(position + 3)] == PAYLOAD(position + 3, messages_before[position])))
         :: else -> skip
         fi;
         release_to()
@@ -336,14 +401,15 @@ life:
     goto over;
 dead: /* leat__ring_receiver_recover */
     DRAINED(RECEIVER);
-    atomic {position = memory[RELEASED]; end_ = memory[TAKEN]; at = 0; header = 0; step = 0}
-#ifdef BUG_HEIR_NO_FINISH
+    atomic {position = memory[RELEASED] % PROMISED; end_ = memory[TAKEN]; at = 0; header = 0; step = 0}
     position = end_;
+#ifndef BUG_HEIR_PROMISES
+    promise = false;
+#endif
+#ifndef BUG_HEIR_NO_HAND_BACK
     hand_back();
-#else
-    release_to();
 #endif
     goto life;
 over:
-    skip
+    assert(!IS_HEADER(memory[UNIT(position)], position)) /* I1 */
 }
