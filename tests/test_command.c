@@ -16,7 +16,9 @@
 
 static void every_command_explains_itself(void **state) {
     (void)state;
-    static const char *const names[] = {"ls", "info", "top", "send", "recv", "create", "read", "write", "grow", "map-into", "rm", "gc", "demo", "bench", "calibrate", "run", "wait", "set", "reset", "pulse", "release"};
+    static const char *const names[] = {
+        "ls", "info", "top", "send", "recv", "create", "read", "write", "grow", "map-into",
+        "rm", "gc", "demo", "bench", "run", "wait", "set", "reset", "pulse", "release"};
     leat("--help");
     expect(0, "Usage: leat COMMAND", "");
     expect(0, "Exit codes:", "");
@@ -249,7 +251,6 @@ static void info_shows_everything_about_a_channel(void **state) {
     expect(0, "capacity     65,536 bytes (64.0 KiB)\n", "");
     expect(0, "sender       present\n", "");
     expect(0, "receiver     closed\n", "");
-    expect(0, "policy       spin 50.0 us, nap ", "");
     leat("info", "t", "--json");
     json_t *info = parsed();
     const json_t *channel = json_object_get(info, "channel");
@@ -258,50 +259,10 @@ static void info_shows_everything_about_a_channel(void **state) {
     assert_true(number_of(channel, "backlog_bytes") > 0);
     assert_string_equal(text_of(channel, "sender"), "present");
     assert_string_equal(text_of(channel, "receiver"), "closed");
-    assert_true(number_of(json_object_get(channel, "policy"), "spin_ns") > 0);
     assert_true(json_is_integer(json_object_get(json_object_get(channel, "sent"), "messages")));
     assert_true(json_is_integer(json_object_get(json_object_get(channel, "received"), "doorbells_rung")));
     json_decref(info);
     leat_sender_close(sender);
-}
-
-static void calibrate_prints_a_setting_that_channels_follow(void **state) {
-    (void)state;
-    leat("calibrate", "--seconds", "0.2", "--json");
-    if (result.exit_code == 1 && strstr(result.err, "LEAT_ENOTSUP") != NULL)
-        skip(); /* one processor */
-    json_t *policy = parsed();
-    assert_string_equal(text_of(policy, "source"), "measured");
-    assert_true(json_array_size(json_object_get(policy, "trials")) >= 9);
-    json_decref(policy);
-    leat("calibrate", "--seconds", "0.2");
-    expect(0, "LEAT_POLICY=spin=", "");
-    char setting[100];
-    assert_int_equal(sscanf(result.out, "LEAT_POLICY=%99s\n", setting), 1);
-    setenv("LEAT_POLICY", setting, 1);
-    leat("send", "followed", "--keep");
-    unsetenv("LEAT_POLICY");
-    leat("info", "followed");
-    expect(0, "(environment: LEAT_POLICY)", "");
-    leat("rm", "followed");
-    leat("calibrate", "--seconds", "0");
-    expect_failure(2, "--seconds: wanted is from 0.1 to 3600");
-    leat("send", "x", "--policy", "nap=soon");
-    expect_failure(2, "'soon' is no whole number");
-}
-
-static void calibrate_ends_by_the_signal_and_leaves_nothing(void **state) {
-    (void)state;
-    leat("calibrate", "--seconds", "0.1");
-    if (result.exit_code == 1)
-        skip(); /* one processor */
-    int err;
-    pid_t calibrate = harness_start_command(HARNESS_ARGV(leat_program(), "calibrate", "--seconds", "60", "--verbose"), NULL, NULL, &err);
-    harness_read_until(err, "times the rate");
-    kill(calibrate, SIGINT);
-    harness_wait_signal(calibrate, SIGINT);
-    close(err);
-    assert_int_equal(harness_names_left(), 0);
 }
 
 static void what_is_not_there_is_told_with_its_scope(void **state) {
@@ -575,8 +536,6 @@ int main(void) {
         HARNESS_TEST(ls_shows_objects_and_who_is_there),
         HARNESS_TEST(any_name_is_shown_safely_and_given_exactly),
         HARNESS_TEST(info_shows_everything_about_a_channel),
-        HARNESS_TEST(calibrate_prints_a_setting_that_channels_follow),
-        HARNESS_TEST(calibrate_ends_by_the_signal_and_leaves_nothing),
         HARNESS_TEST(what_is_not_there_is_told_with_its_scope),
         HARNESS_TEST(wrong_kinds_are_refused),
         HARNESS_TEST(foreign_objects_are_listed_on_request),

@@ -77,21 +77,12 @@ static void wakes_rows(FILE *out, const leat_channel_info *info) {
     fprintf(out, "  %-20s %20s %20s\n", "mean wake-up", mean_wake(&left, &info->sent), mean_wake(&right, &info->received));
 }
 
-static void show_policy(FILE *out, const leat_policy *policy) {
-    static const char *const sources[] = {"default: this processor is in no table", "table: known of this family of processors",
-                                          "environment: LEAT_POLICY", "given by its creator", "measured"};
-    struct figure spin, nap;
-    fprintf(out, "  %-12s spin %s, nap %s, wipe up to %u bytes (%s)\n", "policy", figure_duration(&spin, policy->spin_ns),
-            figure_duration(&nap, policy->nap_ns), policy->wipe_bytes, sources[policy->source]);
-}
-
 static void show_channel(FILE *out, const leat_channel_info *info) {
     size_line(out, "capacity", info->capacity);
     size_line(out, "max message", info->max_message);
     size_line(out, "backlog", info->backlog_bytes);
     fprintf(out, "  %-12s %s%s\n", "sender", peer_name(info->sender), info->many_senders ? " (many allowed)" : "");
     line(out, "receiver", peer_name(info->receiver));
-    show_policy(out, &info->policy);
     fprintf(out, "  %-20s %20s %20s\n", "since creation", "sent", "received");
     statistics_row(out, "messages", info->sent.messages, info->received.messages);
     statistics_row(out, "bytes", info->sent.bytes, info->received.bytes);

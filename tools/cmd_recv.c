@@ -46,8 +46,6 @@ static const char help[] =
     "                    of the channel, if this creates it: 660, for example, for\n"
     "                    users of one group, with --global; default 600. Both sides\n"
     "                    need to read and to write\n"
-    "  --policy POLICY   of the channel, if this creates it, as 'leat calibrate'\n"
-    "                    prints it: spin=NS,nap=NS,wipe=BYTES, or one of them\n"
     "  --json            at the end print figures as one line of JSON, the last one\n"
     "                    on standard error\n"
     "\n"
@@ -61,7 +59,6 @@ enum { OPTION_LINES = 'l', OPTION_RAW = 'r', OPTION_COUNT = 'n', OPTION_WAIT = '
 struct receiving {
     struct target target;
     leat_channel_options options;
-    leat_policy policy; /* that of the options, if given */
     uint64_t wait_ns;
     uint64_t limit; /* messages; 0: all */
     bool has_wait, follow, lines, raw, has_limit, json, help;
@@ -304,8 +301,6 @@ static bool take_option(struct receiving *receiving, int option) {
     case OPTION_GLOBAL:
         receiving->options.scope = LEAT_GLOBAL;
         return true;
-    case OPTION_POLICY:
-        return policy_option(optarg, &receiving->policy, &receiving->options.policy);
     case OPTION_PERMISSIONS:
         return permissions_option(optarg, &receiving->options.permissions);
     case OPTION_LINES:
@@ -330,7 +325,6 @@ static int run(int argc, char **argv) {
     static const struct option options[] = {COMMON_OPTIONS,
                                             SCOPE_OPTION,
                                             CREATION_OPTION,
-                                            POLICY_OPTION,
                                             {"lines", no_argument, NULL, OPTION_LINES},
                                             {"raw", no_argument, NULL, OPTION_RAW},
                                             {"count", required_argument, NULL, OPTION_COUNT},

@@ -45,8 +45,6 @@ static const char help[] =
     "                    of the channel, if this creates it: 660, for example, for\n"
     "                    users of one group, with --global; default 600. Both sides\n"
     "                    need to read and to write\n"
-    "  --policy POLICY   of the channel, if this creates it, as 'leat calibrate'\n"
-    "                    prints it: spin=NS,nap=NS,wipe=BYTES, or one of them\n"
     "  --json            at the end print figures as one line of JSON, the last one\n"
     "                    on standard error\n"
     "\n"
@@ -175,8 +173,6 @@ static bool take_option(struct sending *sending, int option) {
     case OPTION_GLOBAL:
         sending->options.scope = LEAT_GLOBAL;
         return true;
-    case OPTION_POLICY:
-        return policy_option(optarg, &sending->policy, &sending->options.policy);
     case OPTION_PERMISSIONS:
         return permissions_option(optarg, &sending->options.permissions);
     case OPTION_LINES:
@@ -207,7 +203,6 @@ static int run(int argc, char **argv) {
     static const struct option options[] = {COMMON_OPTIONS,
                                             SCOPE_OPTION,
                                             CREATION_OPTION,
-                                            POLICY_OPTION,
                                             {"lines", no_argument, NULL, OPTION_LINES},
                                             {"frame", required_argument, NULL, OPTION_FRAME},
                                             {"wait", required_argument, NULL, OPTION_WAIT},

@@ -278,16 +278,3 @@ bool permissions_option(const char *text, uint32_t *permissions) {
     *permissions = value;
     return true;
 }
-
-bool policy_option(const char *text, leat_policy *policy, const leat_policy **chosen) {
-    int code = leat_policy_choose(policy);
-    if (code == LEAT_OK)
-        code = leat_policy_parse(policy, text);
-    if (code != LEAT_OK) {
-        fail_usage("--policy: %s; wanted is for example spin=50000,nap=1600,wipe=128", leat_error_detail());
-        return false;
-    }
-    policy->source = LEAT_POLICY_GIVEN;
-    *chosen = policy;
-    return true;
-}

@@ -29,9 +29,10 @@ struct command {
     int (*run)(int argc, char **argv);
 };
 
-extern const struct command command_ls, command_info, command_top, command_send, command_recv, command_create, command_read,
-    command_write, command_grow, command_map_into, command_rm, command_gc, command_calibrate, command_run, command_wait,
-    command_set, command_reset, command_pulse, command_release, command_demo, command_demo_producer, command_bench;
+extern const struct command command_ls, command_info, command_top, command_send, command_recv,
+    command_create, command_read, command_write, command_grow, command_map_into, command_rm,
+    command_gc, command_run, command_wait, command_set, command_reset, command_pulse,
+    command_release, command_demo, command_demo_producer, command_bench;
 
 /* What a command works on. */
 struct target {
@@ -67,10 +68,9 @@ void note_target(const struct target *target, const char *format, ...) __attribu
 /* --- Arguments ------------------------------------------------------------------------------------------------------ */
 
 /* The options that most commands have, for the array that getopt_long takes, and their values. */
-enum { OPTION_HELP = 'h', OPTION_JSON = 'j', OPTION_GLOBAL = 'g', OPTION_PERMISSIONS = 'p', OPTION_POLICY = 'P' };
+enum { OPTION_HELP = 'h', OPTION_JSON = 'j', OPTION_GLOBAL = 'g', OPTION_PERMISSIONS = 'p' };
 #define COMMON_OPTIONS {"help", no_argument, NULL, OPTION_HELP}, {"json", no_argument, NULL, OPTION_JSON}
 #define SCOPE_OPTION {"global", no_argument, NULL, OPTION_GLOBAL}
-#define POLICY_OPTION {"policy", required_argument, NULL, OPTION_POLICY}
 #define CREATION_OPTION {"permissions", required_argument, NULL, OPTION_PERMISSIONS}
 
 /* Makes the target from the one argument that is left after the options. False: usage error, already reported. */
@@ -103,8 +103,5 @@ bool count_option(const char *option, const char *text, uint64_t *count);
 
 /* The argument of --permissions, in octal. */
 bool permissions_option(const char *text, uint32_t *permissions);
-
-/* The argument of --policy (leat/policy.h); what it does not name is as it would be without. *chosen points to *policy then. */
-bool policy_option(const char *text, leat_policy *policy, const leat_policy **chosen);
 
 #endif

@@ -156,15 +156,6 @@ json_t *json_of_statistics(const leat_statistics *statistics) {
     return object;
 }
 
-json_t *json_of_policy(const leat_policy *policy) {
-    json_t *object = json_object();
-    json_object_set_new(object, "spin_ns", json_count(policy->spin_ns));
-    json_object_set_new(object, "nap_ns", json_count(policy->nap_ns));
-    json_object_set_new(object, "wipe_bytes", json_count(policy->wipe_bytes));
-    json_object_set_new(object, "source", json_string(leat_policy_source_name(policy->source)));
-    return object;
-}
-
 json_t *json_of_sync(const leat_sync_info *info) {
     json_t *object = json_object();
     json_object_set_new(object, "handles", json_count(info->handles));
@@ -194,7 +185,6 @@ json_t *json_of_channel(const leat_channel_info *info) {
     json_object_set_new(object, "receiver", json_string(peer_name(info->receiver)));
     json_object_set_new(object, "sent", json_of_statistics(&info->sent));
     json_object_set_new(object, "received", json_of_statistics(&info->received));
-    json_object_set_new(object, "policy", json_of_policy(&info->policy));
     return object;
 }
 

@@ -39,7 +39,6 @@ void json_add_name(json_t *object, const char *name);
 json_t *json_of_object(const leat_object_info *info);
 json_t *json_of_channel(const leat_channel_info *info);
 json_t *json_of_statistics(const leat_statistics *statistics);
-json_t *json_of_policy(const leat_policy *policy);
 json_t *json_of_sync(const leat_sync_info *info);
 /* null for a type without a name: none is recorded. */
 json_t *json_of_type(const leat_type *type);

@@ -17,7 +17,7 @@ static const struct command *const commands[] = {
     &command_ls,    &command_info,  &command_top,      &command_send,     &command_recv,    &command_create, &command_read,
     &command_write, &command_grow,  &command_map_into, &command_rm,      &command_gc,     &command_run,
     &command_wait,  &command_set,   &command_reset,    &command_pulse,   &command_release, &command_demo,
-    &command_bench, &command_calibrate, &command_demo_producer,
+    &command_bench, &command_demo_producer,
 };
 #define COMMAND_COUNT (sizeof commands / sizeof commands[0])
 
@@ -38,8 +38,8 @@ static void print_overview(FILE *stream) {
           stream);
     for (size_t i = 0; i < COMMAND_COUNT; i++)
         if (commands[i]->summary != NULL)
-            fprintf(stream, "  %-9s %s\n", commands[i]->name, commands[i]->summary);
-    fputs("  help      explain a command: leat help COMMAND\n"
+            fprintf(stream, "  %-8s %s\n", commands[i]->name, commands[i]->summary);
+    fputs("  help     explain a command: leat help COMMAND\n"
           "\n"
           "Try it: in one terminal 'leat recv hello --wait 60',\n"
           "        in another      'echo Hello | leat send hello'.\n"

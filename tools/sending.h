@@ -10,7 +10,6 @@
 struct sending {
     struct target target;
     leat_channel_options options;
-    leat_policy policy; /* that of the options, if given */
     enum framing_mode mode;
     uint64_t frame_size;
     uint64_t wait_ns;
