@@ -80,17 +80,16 @@ static int read_pages(leat__file file, uint64_t capacity, struct pages *pages, l
 
 static int look(leat__file file, leat_kind kind, const struct leat__header *header, void *context) {
     leat_channel_info *info = context;
-    struct leat__channel_setup setup;
+    uint64_t capacity;
     if (kind != LEAT_KIND_CHANNEL)
         return leat__fail(LEAT_EKIND, 0, "it is a %s", leat_kind_name(kind));
-    int result = leat__wire_validate(header, &setup);
+    int result = leat__wire_validate(header, &capacity);
     if (result != LEAT_OK)
         return result;
     struct pages *pages = malloc(sizeof *pages);
     if (pages == NULL)
         return leat__fail(LEAT_ENOMEM, 0, "no memory for a copy of its pages");
-    result = read_pages(file, setup.capacity, pages, info);
-    info->policy = setup.policy;
+    result = read_pages(file, capacity, pages, info);
     free(pages);
     return result;
 }

@@ -1,21 +1,27 @@
-/* channels/processor.h - what handing lines of memory over costs on this processor, and so which
- * side touches them early. Nothing depends on it but speed.
+/* channels/processor.h - what is best on one family of processors and not on another, as figures.
  *
- * Private. Thread-safe. docs/decisions/0016-free-space.md has the measurements. */
+ * A handle takes them when it is opened. They change how fast messages go, not what is delivered, so
+ * that two sides of a channel may differ. docs/decisions/0007-policies.md and
+ * 0016-free-space.md have the measurements.
+ */
 #ifndef LEAT_CHANNELS_PROCESSOR_H
 #define LEAT_CHANNELS_PROCESSOR_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct leat__processor {
-    uint32_t wipe;  /* bytes: a receiver wipes slots up to this size whole, longer ones at each
-                       line's start; 0: it wipes nothing */
-    uint32_t fetch; /* bytes: a sender fetches the lines of slots longer than this for writing two
-                       records ahead; 0: it does not */
-    const char *name;
+    uint32_t wipe;    /* bytes: a receiver wipes slots up to this size whole, longer ones at each
+                         line's start; 0: it wipes nothing */
+    bool fetch;       /* a sender fetches lines for writing two records ahead */
+    const char *name; /* of the row: "AMD Zen 5", "unknown" */
 };
 
-/* The row of the processor at hand. Asks it once in a process. */
+/* The row of the processor that this runs on. Asks the processor at the first call only. Never NULL;
+ * static storage. Any thread may call it. */
 const struct leat__processor *leat__processor(void);
+
+/* The row for a vendor, as the processor spells it, and a family. */
+const struct leat__processor *leat__processor_of(const char *vendor, unsigned family);
 
 #endif

@@ -24,7 +24,9 @@
 #define COPIED_WITHOUT_CALL LEAT__LINE
 #define RARELY(condition) __builtin_expect((condition) != 0, 0)
 
-/* Of the nap (nap_if_it_pays): figures from docs/decisions/0001-record-layout.md. */
+/* Of the nap (nap_if_it_pays): figures from docs/decisions/0001-record-layout.md. Its length: fewer
+ * messages gather in a shorter one, hardly more in a longer one (docs/decisions/0007-policies.md). */
+#define NAP_NS UINT64_C(1600)
 #define NAP_PAUSES 4 /* between looks at the clock */
 #define QUICK_FINDS 4
 #define WORTHWHILE_BURST 3
@@ -143,8 +145,8 @@ static bool has_record(struct leat__side *side) {
     return leat__ring_has(&receiver->ring, receiver->ring.lane.position);
 }
 
-static void nap(uint64_t nap_ns) {
-    uint64_t end = leat__os_now() + nap_ns;
+static void nap(void) {
+    uint64_t end = leat__os_now() + NAP_NS;
     do
         for (int pauses = 0; pauses < NAP_PAUSES; pauses++)
             leat__pause();
@@ -168,12 +170,12 @@ static void nap_if_it_pays(leat_receiver *receiver) {
     }
     receiver->napped = receiver->quick_finds >= QUICK_FINDS;
     if (receiver->napped)
-        nap(receiver->side.policy.nap_ns);
+        nap();
 }
 
 static int wait_for_message(leat_receiver *receiver, struct leat__record *record, uint64_t deadline_ns) {
     static const struct leat__wait arrival = {has_record, true};
-    if (receiver->ring.lane.messages > 0 && receiver->side.spin_ns > 0 && receiver->side.policy.nap_ns > 0)
+    if (receiver->ring.lane.messages > 0 && receiver->side.spin_ns > 0)
         nap_if_it_pays(receiver);
     for (;;) {
         check_in(receiver);

@@ -25,7 +25,7 @@ int leat__ring_refresh(struct leat__ring_sender *ring) {
     ring->released = released;
     ring->wiped = (word & LEAT__WIPED) != 0;
     ring->limit = released + ring->memory.capacity - LEAT__MARK_RESERVE;
-    ring->lane.fetch = ring->memory.processor->fetch != 0 ? ring->limit : 0;
+    ring->lane.fetch = ring->memory.processor->fetch ? ring->limit : 0;
     if (ring->lane.position - released > ring->high_water)
         ring->high_water = ring->lane.position - released;
     return LEAT_OK;

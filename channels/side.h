@@ -55,7 +55,6 @@ struct leat__side {
     struct leat__watch watch; /* on when it has slept for long */
     struct leat__ring_memory memory;
     leat_lane *lane; /* of the same handle */
-    leat_policy policy; /* the channel's */
     struct leat__role_page *own, *peer; /* the peer's is mapped read-only where pages are 4096 bytes */
     bool unanswered; /* the kernel did not say whether the peer lives when it was asked last */
     bool interruptible;

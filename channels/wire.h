@@ -20,7 +20,6 @@
 
 #include "leat/inline.h"
 #include "channels/processor.h"
-#include "leat/policy.h"
 #include "lib/header.h"
 #include "lib/lock.h"
 #include "lib/shared.h"
@@ -38,14 +37,12 @@
 #define LEAT__RECEIVER_PAGE (2 * LEAT__PAGE)
 #define LEAT__RING (3 * LEAT__PAGE)
 
-/* Indices of leat__header.parameters. */
+/* Indices of leat__header.parameters. The two words behind them are zero and ignored. */
 enum {
     LEAT__CAPACITY = 0,
     LEAT__SENDER_OFFSET = 1,
     LEAT__RECEIVER_OFFSET = 2,
     LEAT__RING_OFFSET = 3,
-    LEAT__SPIN_AND_NAP = 4,    /* of the policy: spin_ns in the lower half, nap_ns in the upper */
-    LEAT__WIPE_AND_SOURCE = 5, /* wipe_bytes, source */
 };
 
 #define LEAT__MEMBER_WORDS ((LEAT__SLOTS_MAX + 1) / 64)
@@ -145,17 +142,11 @@ static inline leat__u64 *leat__word_at(const struct leat__ring_memory *memory, u
     return (leat__u64 *)(void *)(memory->ring + (position & (memory->capacity - 1)));
 }
 
-/* What is fixed when a channel is created. */
-struct leat__channel_setup {
-    uint64_t capacity;
-    leat_policy policy;
-};
+/* Fills the file of a new channel. capacity: a uint64_t. */
+int leat__wire_initialise(leat__file file, const void *capacity);
 
-/* Fills the file of a new channel. context: a struct leat__channel_setup. */
-int leat__wire_initialise(leat__file file, const void *setup);
-
-/* Checks the header's parameters. LEAT_ECORRUPT. */
-int leat__wire_validate(const struct leat__header *header, struct leat__channel_setup *setup);
+/* Checks the header's parameters and gives the capacity. LEAT_ECORRUPT. */
+int leat__wire_validate(const struct leat__header *header, uint64_t *capacity);
 
 /* The size of a channel's file. */
 static inline uint64_t leat__wire_file_size(uint64_t capacity) {

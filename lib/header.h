@@ -25,7 +25,7 @@ struct leat__header {
     uint32_t reserved_0;       /* zero */
     uint64_t object_size;      /* of the file, bytes; a smaller file: LEAT_ECORRUPT */
     uint64_t created_unix_ns;  /* wall clock at creation; for people */
-    uint64_t parameters[6];    /* by kind; channel: capacity, offsets of sender page, receiver page, ring, and its policy */
+    uint64_t parameters[6];    /* by kind; channel: capacity, offsets of sender page, receiver page, ring */
     unsigned char reserved[144]; /* zero: room for a type name and a schema */
     uint64_t checksum;         /* FNV-1a, 64 bits, over all bytes before it */
 };

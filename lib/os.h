@@ -18,8 +18,6 @@ void leat__os_sleep(uint64_t until_ns);   /* until the monotonic clock says so; 
 void leat__os_yield(void);                /* lets other threads have the processor */
 bool leat__os_has_one_processor(void);   /* the calling thread may run on a single one, though the machine has more */
 bool leat__os_can_spin(void);             /* false with a single processor: spinning would keep the peer from running */
-bool leat__os_processors(int *first, int *last); /* of those that the calling thread may run on; false if it is one */
-void leat__os_keep_on(int processor);     /* the calling thread, and those that it starts */
 
 /* --- Sleeping on a shared word ------------------------------------------------------------------------------------- */
 

@@ -119,12 +119,6 @@ static int unlink_object(void) {
     return leat_unlink(NAME, LEAT_LOCAL);
 }
 
-/* It makes a channel under a name of its own, and a thread. */
-static int measure(void) {
-    leat_policy policy;
-    return leat_policy_measure(&policy, UINT64_C(20000000), NULL, NULL);
-}
-
 const struct fault_operation fault_object_operations[] = {
     {.name = "leat_stat",
      .hold = hold,
@@ -148,6 +142,5 @@ const struct fault_operation fault_object_operations[] = {
      .look = look_at_unlinked,
      .leave = leave,
      .act = unlink_object},
-    {.name = "leat_policy_measure", .act = measure, .spared = "futex(WAIT)"},
     {0},
 };

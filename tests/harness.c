@@ -51,7 +51,7 @@ const struct leat__processor *__wrap_leat__processor(void);
 /* What the linker puts in the library's place: LEAT_TEST_PROCESSOR=wiping or =fetching has the
  * library do what it does on other processors than the one at hand. */
 const struct leat__processor *__wrap_leat__processor(void) {
-    static const struct leat__processor wiping = {.wipe = 128}, fetching = {.fetch = 64};
+    static const struct leat__processor wiping = {.wipe = 128}, fetching = {.fetch = true};
     const char *wanted = getenv("LEAT_TEST_PROCESSOR");
     if (wanted == NULL)
         return __real_leat__processor();

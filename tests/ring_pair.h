@@ -23,7 +23,7 @@
 /* --- The memory --------------------------------------------------------------------------------------------------- */
 
 static struct leat__ring_memory memory;
-static const struct leat__processor wiping = {.wipe = 128}, fetching = {.fetch = 64};
+static const struct leat__processor wiping = {.wipe = 128}, fetching = {.fetch = true};
 
 /* Each part between pages that nobody may touch. The ring ends with its page, so that one byte behind it is already outside. */
 static inline void *guarded_pages(size_t size) {

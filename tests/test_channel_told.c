@@ -15,15 +15,23 @@ struct board {
     harness_word ready, full, reports, go;
     _Atomic int code[SENDERS][OTHERS_MAX]; /* what each was told, in order */
     unsigned next;
-    const leat_channel_options *options;
 };
 
 /* --- A peer that dies while this side spins ------------------------------------------------------------------------- */
 
 static int send_nothing(void *context) {
     struct board *board = context;
-    leat_sender *tx = open_sender("spins", board->options);
+    leat_sender *tx = open_sender("spins", NULL);
     (void)tx;
+    harness_set(&board->ready, 1);
+    pause();
+    return 0;
+}
+
+static int receive_nothing(void *context) {
+    struct board *board = context;
+    leat_receiver *rx = open_receiver("spins", NULL);
+    (void)rx;
     harness_set(&board->ready, 1);
     pause();
     return 0;
@@ -34,10 +42,9 @@ static int kill_after_a_while(void *context) {
     return kill(*(const pid_t *)context, SIGKILL);
 }
 
-/* A death while waiting with these options, in a channel created with those. */
-static void expect_death(const leat_channel_options *mine, const leat_channel_options *creators) {
+/* A death while waiting with these options. */
+static void expect_death(const leat_channel_options *mine) {
     struct board *board = harness_shared(sizeof *board);
-    board->options = creators;
     pid_t sender = harness_spawn(send_nothing, board);
     harness_await(&board->ready, 1);
     leat_receiver *rx = open_receiver("spins", mine);
@@ -50,19 +57,28 @@ static void expect_death(const leat_channel_options *mine, const leat_channel_op
 
 static void a_death_is_told_in_a_long_spin(void **state) {
     (void)state;
-    expect_death(&(leat_channel_options){.spin_us = FOR_AGES}, NULL);
+    expect_death(&(leat_channel_options){.spin_us = FOR_AGES});
 }
 
-static void a_death_is_told_in_the_creators_long_spin(void **state) {
+static void a_receivers_death_is_told_in_a_long_spin(void **state) {
     (void)state;
-    const leat_policy policy = {.spin_ns = LEAT_POLICY_SPIN_MAX};
-    expect_death(NULL, &(leat_channel_options){.policy = &policy});
+    static const char zeros[50000];
+    struct board *board = harness_shared(sizeof *board);
+    pid_t receiver = harness_spawn(receive_nothing, board);
+    harness_await(&board->ready, 1);
+    leat_sender *tx = open_sender("spins", &(leat_channel_options){.spin_us = FOR_AGES});
+    fill_up(tx, sizeof zeros);
+    pid_t killer = harness_spawn(kill_after_a_while, &receiver);
+    assert_leat(leat_send(tx, zeros, sizeof zeros, LEAT_FOREVER), LEAT_EPEERDIED);
+    harness_wait_ok(killer);
+    harness_wait_signal(receiver, SIGKILL);
+    leat_sender_close(tx);
 }
 
 static void a_death_is_told_to_one_that_never_sleeps(void **state) {
     (void)state;
-    expect_death(&(leat_channel_options){.waiting = LEAT_WAITING_SPIN, .spin_us = FOR_AGES}, NULL);
-    expect_death(&(leat_channel_options){.waiting = LEAT_WAITING_YIELD, .spin_us = FOR_AGES}, NULL);
+    expect_death(&(leat_channel_options){.waiting = LEAT_WAITING_SPIN, .spin_us = FOR_AGES});
+    expect_death(&(leat_channel_options){.waiting = LEAT_WAITING_YIELD, .spin_us = FOR_AGES});
 }
 
 static void a_death_is_told_to_a_waiting_call_whose_deadline_passes(void **state) {
@@ -223,7 +239,7 @@ static void a_sender_that_waits_for_its_turn_alone_is_told_nothing(void **state)
 int main(void) {
     const struct CMUnitTest tests[] = {
         HARNESS_TEST(a_death_is_told_in_a_long_spin),
-        HARNESS_TEST(a_death_is_told_in_the_creators_long_spin),
+        HARNESS_TEST(a_receivers_death_is_told_in_a_long_spin),
         HARNESS_TEST(a_death_is_told_to_one_that_never_sleeps),
         HARNESS_TEST(a_death_is_told_to_a_waiting_call_whose_deadline_passes),
         HARNESS_TEST(the_receivers_death_is_told_to_all_senders_that_wait),

@@ -107,7 +107,7 @@ static void run_on(uint64_t capacity, bool batches, const struct leat__processor
 }
 
 static void run(uint64_t capacity, bool batches) {
-    static const struct leat__processor wiping = {.wipe = 128}, fetching = {.fetch = 64};
+    static const struct leat__processor wiping = {.wipe = 128}, fetching = {.fetch = true};
     run_on(capacity, batches, &wiping);
     run_on(capacity, batches, &fetching);
 }

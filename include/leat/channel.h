@@ -30,7 +30,7 @@
  * room (or in leat_sender_drain): while there is room, messages queue up for a receiver to come. Who polls with LEAT_NOW and
  * never waits is told too, up to 100 ms later.
  *
- * That is so whatever a handle's or the creator's spin, and for each of many senders that wait for room or for their turn. A
+ * That is so whatever a handle's spin, and for each of many senders that wait for room or for their turn. A
  * receiver that takes over is told of each change of stream in its place between the messages: what its predecessor did not
  * pass comes to the successor. A question that the system cannot answer is asked again: it is never taken for a death.
  *
@@ -49,7 +49,6 @@
 #define LEAT_CHANNEL_H
 
 #include "leat/object.h"
-#include "leat/policy.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -81,12 +80,11 @@ typedef struct leat_channel_options {
     bool persistent;      /* when created: stays, with its backlog, until leat_unlink */
     bool interruptible;   /* waits end with LEAT_EINTR when a signal handler interrupts their sleep. A handler that runs in the
                              moment between two sleeps is not noticed: give a deadline too, and look at your flag after it */
-    int32_t spin_us;      /* longest spin before sleeping, in microseconds; 0 = as the channel's policy says, negative = none */
+    int32_t spin_us;      /* longest spin before sleeping, in microseconds; 0 = 50, negative = none */
     uint32_t permissions; /* when created: rwxrwxrwx bits; 0 means 0600. Both roles need read and write permission: of
                              owner, group and others, who is not given w is not given r (leat/object.h) */
-    const leat_policy *policy; /* when created: leat/policy.h; NULL means leat_policy_choose's. Read during the call only */
-    leat_waiting waiting;      /* this handle's; those that never sleep do not notice interruptions either */
-    uint64_t reserved[3];      /* zero */
+    leat_waiting waiting; /* this handle's; those that never sleep do not notice interruptions either */
+    uint64_t reserved[3]; /* zero */
 } leat_channel_options;
 
 /* A message in memory: what leat_send_many takes and the receiving batch calls give. */
@@ -251,7 +249,6 @@ typedef struct leat_channel_info {
     leat_peer receiver;
     leat_statistics sent;
     leat_statistics received;
-    leat_policy policy;     /* since its creation */
 } leat_channel_info;
 
 /* Reads a channel's state without taking a role, without becoming a user and without mapping it; the two sides notice nothing.

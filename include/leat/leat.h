@@ -7,7 +7,6 @@
  *     leat/view.h       further views of it, and the memory behind them
  *     leat/sync.h       mutexes, events, semaphores, waiting for several
  *     leat/remote.h     the same, mapped into a process that does not know of it
- *     leat/policy.h     what depends on the processor, as figures
  *     leat/channel.h    messages: sender and receiver
  *     leat/inline.h     the same for small messages, compiled into the caller; not included here
  */
@@ -19,7 +18,6 @@
 #include "leat/doorbell.h"
 #include "leat/error.h"
 #include "leat/object.h"
-#include "leat/policy.h"
 #include "leat/region.h"
 #include "leat/sync.h"
 #include "leat/view.h"

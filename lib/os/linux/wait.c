@@ -35,27 +35,6 @@ void leat__os_sleep(uint64_t until_ns) {
     (void)leat__linux_sleep_until(&until);
 }
 
-bool leat__os_processors(int *first, int *last) {
-    cpu_set_t allowed;
-    *first = *last = -1;
-    if (sched_getaffinity(0, sizeof allowed, &allowed) != 0)
-        return false;
-    for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
-        if (!CPU_ISSET((size_t)cpu, &allowed))
-            continue;
-        *first = *first < 0 ? cpu : *first;
-        *last = cpu;
-    }
-    return *first != *last;
-}
-
-void leat__os_keep_on(int processor) {
-    cpu_set_t chosen;
-    CPU_ZERO(&chosen);
-    CPU_SET((size_t)processor, &chosen);
-    (void)sched_setaffinity(0, sizeof chosen, &chosen);
-}
-
 void leat__os_yield(void) {
     sched_yield();
 }
