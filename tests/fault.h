@@ -78,7 +78,6 @@ struct fault_operation {
     int codes[8]; /* also documented for it, 0 at the end; LEAT_OK too, unless... */
     bool never_ok; /* ...its cause never comes */
     unsigned closed; /* a bit for each of descriptors 0 to 2 that is closed before it begins */
-    const char *spared; /* a call that does not fail, for the C library makes it too, and aborts */
     bool waits; /* it has a deadline, of less than a second */
     enum fault_verdict planted; /* in fault_planted_operations; FAULT_SET_UP: nothing is wrong */
 };

@@ -160,7 +160,6 @@ static const struct fault_kind kinds[] = {
     {"clock_nanosleep", SYS_clock_nanosleep, ANY, {EINTR}, false},
     {"clock_gettime", SYS_clock_gettime, ANY, {0}, false},
     {"sched_getaffinity", SYS_sched_getaffinity, ANY, {EPERM, ENOMEM}, false},
-    {"sched_setaffinity", SYS_sched_setaffinity, ANY, {EPERM, ENOMEM}, false},
     {"sched_yield", SYS_sched_yield, ANY, {0}, false},
     {"prlimit", SYS_prlimit64, ANY, {EPERM}, false},
     {"ioctl", SYS_ioctl, ANY, {ENOTTY, EPERM}, false},

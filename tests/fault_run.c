@@ -565,18 +565,13 @@ static bool strike(struct campaign *campaign, struct fault_blow first, struct fa
     return happened;
 }
 
-static bool is_spared(const struct campaign *campaign, int kind) {
-    const char *spared = campaign->operation->spared;
-    return spared != NULL && strcmp(fault_kind_at((size_t)kind)->name, spared) == 0;
-}
-
 /* Kinds of calls that only this run made fail as well, in turn. */
 static void strike_behind(struct campaign *campaign, struct fault_blow first) {
     struct fault_trace seen = campaign->trace;
     for (int kind = 0; kind < (int)fault_kind_count(); kind++) {
         const int *errors = fault_kind_at((size_t)kind)->errors;
         bool is_new = seen.uses[kind] > 0 && campaign->base[kind] == 0;
-        if (!is_new || campaign->tried[first.kind][kind] || is_spared(campaign, kind))
+        if (!is_new || campaign->tried[first.kind][kind])
             continue;
         campaign->tried[first.kind][kind] = true;
         for (int i = 0; i < 2 && errors[i] != 0; i++)
@@ -649,8 +644,7 @@ void fault_run(const struct fault_operation *operation, enum fault_depth depth,
         run_clean(&campaign);
     unsigned most = depth == FAULT_QUICK ? USES_QUICK : USES_MAX;
     for (int kind = 0; kind < (int)fault_kind_count(); kind++)
-        for (unsigned n = 1;
-             campaign.base[kind] > 0 && n <= most && !is_spared(&campaign, kind); n++)
+        for (unsigned n = 1; campaign.base[kind] > 0 && n <= most; n++)
             if (!strike_use(&campaign, kind, n))
                 break;
     for (unsigned n = 1; n <= (depth == FAULT_QUICK ? USES_QUICK : CANCELS_MAX); n++)
