@@ -1,5 +1,6 @@
 /* report.c - tables; see report.h. */
 #include "report.h"
+#include "channels/processor.h"
 #include "loops.h"
 
 #include <stdlib.h>
@@ -50,8 +51,9 @@ void report_machine(FILE *out, const int cpus[2])
 {
     char name[256];
     machine_name(name);
-    fprintf(out, "%s, compiler %s; sender on CPU %d, receiver on CPU %d; load average at the start %.2f\n", name,
-            __VERSION__, cpus[0], cpus[1], load_average());
+    fprintf(out, "%s, in leat's table '%s', compiler %s; sender on CPU %d, receiver on CPU %d; ", name,
+            leat__processor()->name, __VERSION__, cpus[0], cpus[1]);
+    fprintf(out, "load average at the start %.2f\n", load_average());
 }
 
 /* --- Numbers of a sample ------------------------------------------------------------------------------------------ */
