@@ -67,6 +67,7 @@ struct leat__ring_sender {
     uint64_t limit;        /* messages may be written up to here */
     uint64_t written;      /* senders may have written to free space up to here */
     uint64_t last_slot;    /* of the last record staged */
+    uint64_t distance_ns;  /* about how long the receiver's word takes to get here */
     bool wiped;            /* the receiver promises zeros where lines start, behind that */
     uint64_t high_water;   /* most bytes seen occupied */
     bool corrupt;

@@ -57,9 +57,9 @@ int leat__ring_look(struct leat__ring_receiver *ring, uint64_t position, struct 
 /* As leat__lane_wipe. */
 static void wipe(const struct leat__ring_receiver *ring, uint64_t from, uint64_t to) {
     const struct leat__ring_memory *memory = &ring->memory;
-    if (ring->lane.wipe == 0)
+    if (ring->lane.wipe == 0 && to - from >= LEAT__LINE)
         return;
-    if (to - from <= ring->lane.wipe)
+    if (to - from <= ring->lane.wipe || to - from < LEAT__LINE)
         for (uint64_t at = from; at < to; at += LEAT__SMALLEST_SLOT)
             leat__lane_wipe_two((uint64_t *)(void *)leat__word_at(memory, at));
     else

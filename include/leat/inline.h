@@ -43,7 +43,7 @@ typedef struct leat_lane {
     uint64_t mask;           /* capacity - 1 */
     uint64_t max;            /* the longest message */
     uint64_t wipe;           /* receiver: wipes slots up to this size whole, longer ones where lines
-                                start; 0: nothing */
+                                start; 0: those of less than a line alone */
     unsigned char *ring;     /* shared */
     uint64_t *noted;         /* shared: where the position is noted; behind it, for a receiver, what is handed back */
     const uint32_t *waiting; /* sender: not 0 when leat_sender_ring has to be called. Shared, the receiver's; or the library's own, for always */
@@ -234,11 +234,11 @@ LEAT__INLINE void leat__lane_wipe_line(uint64_t *word) {
 LEAT__INLINE void leat__lane_wipe(const leat_lane *lane, uint64_t *record, uint64_t slot) {
     const uint64_t words = LEAT__LINE / sizeof *record;
     const uint64_t *const end = record + slot / sizeof *record;
-    if (__builtin_expect(lane->wipe == 0, 0))
-        return;
     if (slot < LEAT__LINE)
         for (; record != end; record += 2)
             leat__lane_wipe_two(record);
+    else if (__builtin_expect(lane->wipe == 0, 0))
+        return;
     else if (slot <= lane->wipe)
         for (; record != end; record += words)
             leat__lane_wipe_line(record);
