@@ -97,8 +97,7 @@ static int links_create(struct links *links, const struct plan *plan, const stru
 /* Messages that certainly fit into the queue, whatever a transport adds to each. */
 static uint64_t burst_of(size_t capacity, size_t size)
 {
-    size_t longest = size == SIZE_MIX ? 2047 : size == SIZE_SMALL_MIX ? 64 : size;
-    uint64_t burst = capacity / 4 / (longest + 64);
+    uint64_t burst = capacity / 4 / (size_longest(size) + 64);
     return burst < 1 ? 1 : burst > 1000 ? 1000 : burst;
 }
 

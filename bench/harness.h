@@ -150,3 +150,4 @@ const char *size_name(size_t size, char text[32]);
 const char *column_name(const struct plan *plan, size_t index, char text[64]);
 
 #endif
+const char *size_word(size_t size, char text[32]);

@@ -22,11 +22,8 @@ static void name_file(char path[PATH_SIZE], const char *given, const struct plan
     if (dot == NULL || (slash != NULL && dot < slash))
         dot = given + strlen(given);
     struct column column = plan_column(plan, c);
-    char size[32] = "mix", level[32] = "";
-    if (column.size == SIZE_SMALL_MIX)
-        strcpy(size, "small");
-    else if (column.size != SIZE_MIX)
-        snprintf(size, sizeof size, "%zu", column.size);
+    char text[32], level[32] = "";
+    const char *size = size_word(column.size, text);
     if (plan->level_count != 0)
         snprintf(level, sizeof level, "-%llu%s", (unsigned long long)column.level,
                  plan->experiment == OPEN_LOOP ? "ps" : "rx");

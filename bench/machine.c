@@ -118,14 +118,22 @@ void *link_memory(unsigned number)
     return memset(machine.memory[number], 0, machine.memory_size);
 }
 
+static uint64_t length_of(size_t size, uint64_t random)
+{
+    switch (size) {
+    case SIZE_MIX: return 16 + random % 2032;
+    case SIZE_SMALL_MIX: return 8 + random % 57;
+    case SIZE_BIMODAL: return random % 10 == 0 ? size_longest(size) : 24;
+    default: return size;
+    }
+}
+
 void fill_lengths(size_t size)
 {
     uint64_t x = 88172645463325252u;
     for (size_t i = 0; i < LENGTHS; i++) {
         x ^= x << 13, x ^= x >> 7, x ^= x << 17;
-        machine.lengths[i] = (uint16_t)(size > SIZE_SMALL_MIX    ? size
-                                        : size == SIZE_SMALL_MIX ? 8 + x % 57
-                                                                 : 16 + x % 2032);
+        machine.lengths[i] = (uint16_t)length_of(size, x);
     }
 }
 

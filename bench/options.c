@@ -34,7 +34,8 @@ static void help_options(FILE *out, const struct subcommand *sub)
                 "                          (%s)\n"
                 "  -m, --mode MODE         those of one way to wait: poll (never sleeps), wait\n"
                 "                          (sleeps in a call) or uv (in a libuv loop)\n"
-                "  -s, --sizes LIST        bytes, mix (16 to 2047) or small (8 to 64)\n"
+                "  -s, --sizes LIST        bytes, mix (16 to 2047), small (8 to 64) or bimodal (90 %%\n"
+                "                          24, 10 %% 3072)\n"
                 "                          (%s)\n"
                 "  -c, --capacity BYTES    of a queue, a power of two, K and M understood (256K)\n"
                 "  -d, --seconds SECONDS   of each cell (--quick: at most %g; --full: %g)\n"
@@ -361,7 +362,7 @@ void options_plan(const struct options *o, const struct group *groups, struct pl
     const struct subcommand *sub = o->subcommand;
     *plan = (struct plan){ .experiment = sub->experiment, .capacity = o->capacity, .wanted = o->wanted,
                            .hang_s = HANG_SECONDS, .list = o->list };
-    const char *smoke_sizes = sub->level_option != NULL ? "8,mix" : "8,64,mix";
+    const char *smoke_sizes = sub->level_option != NULL ? "8,mix" : "8,64,12000,mix,bimodal";
     if (sub->special == NULL) {
         plan_transports(o, groups, plan);
         plan_sizes(plan, o->sizes != NULL ? o->sizes : o->smoke ? smoke_sizes : sub->sizes);

@@ -23,12 +23,28 @@ struct column plan_column(const struct plan *plan, size_t index)
     return (struct column){ plan->sizes[index / plan->level_count], plan->levels[index % plan->level_count] };
 }
 
+/* The sizes that are no number of bytes. */
+static const struct {
+    const char *word, *name;
+} varying[] = {
+    [SIZE_MIX] = { "mix", "mix 16-2047 B" },
+    [SIZE_SMALL_MIX] = { "small", "mix 8-64 B" },
+    [SIZE_BIMODAL] = { "bimodal", "bimodal 24, 3072 B" },
+};
+#define VARYING (sizeof varying / sizeof *varying)
+
+const char *size_word(size_t size, char text[32])
+{
+    if (size < VARYING)
+        return varying[size].word;
+    snprintf(text, 32, "%zu", size);
+    return text;
+}
+
 const char *size_name(size_t size, char text[32])
 {
-    if (size == SIZE_MIX)
-        return "mix 16-2047 B";
-    if (size == SIZE_SMALL_MIX)
-        return "mix 8-64 B";
+    if (size < VARYING)
+        return varying[size].name;
     snprintf(text, 32, "%zu B", size);
     return text;
 }
@@ -50,14 +66,11 @@ const char *column_name(const struct plan *plan, size_t index, char text[64])
 
 int size_parse(const char *text, size_t *size)
 {
-    if (strcmp(text, "mix") == 0) {
-        *size = SIZE_MIX;
-        return 0;
-    }
-    if (strcmp(text, "small") == 0) {
-        *size = SIZE_SMALL_MIX;
-        return 0;
-    }
+    for (size_t i = 0; i < VARYING; i++)
+        if (strcmp(text, varying[i].word) == 0) {
+            *size = i;
+            return 0;
+        }
     char *end;
     unsigned long value = strtoul(text, &end, 10);
     if (end == text || *end != '\0' || value < SIZE_MIN || value > SIZE_MAX_FIXED)

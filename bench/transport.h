@@ -23,9 +23,23 @@ extern "C" {
 
 #define SIZE_MIX 0u       /* as a size: 16 to 2047 bytes, evenly spread */
 #define SIZE_SMALL_MIX 1u /* as a size: 8 to 64 bytes, evenly spread */
+#define SIZE_BIMODAL 2u   /* as a size: nine of ten messages 24 bytes, the tenth 3072 */
 #define SIZE_MIN 8u       /* a message carries its serial number */
 #define SIZE_MAX_FIXED 32768u
 #define RECEIVERS_MAX 64u /* of a fan-out */
+
+static inline bool size_varies(size_t size) { return size < SIZE_MIN; }
+
+/* Of the messages of that size: the longest, and their mean. */
+static inline size_t size_longest(size_t size)
+{
+    return size == SIZE_MIX ? 2047 : size == SIZE_SMALL_MIX ? 64 : size == SIZE_BIMODAL ? 3072 : size;
+}
+
+static inline size_t size_mean(size_t size)
+{
+    return size == SIZE_MIX ? 1031 : size == SIZE_SMALL_MIX ? 36 : size == SIZE_BIMODAL ? 329 : size;
+}
 
 enum role { SENDER, RECEIVER };
 
@@ -34,7 +48,7 @@ struct transport;
 
 struct setup {
     const struct transport *transport;
-    size_t size;        /* of each message, in bytes: SIZE_MIX, SIZE_SMALL_MIX or SIZE_MIN..SIZE_MAX_FIXED */
+    size_t size;        /* of each message, in bytes: one of those above or SIZE_MIN..SIZE_MAX_FIXED */
     size_t capacity;    /* bytes of queue to have */
     void *memory;       /* zeroed, shared by both processes, page aligned; each link has its own */
     size_t memory_size; /* at least 2 * capacity + 64 KiB */

@@ -14,9 +14,9 @@ template <size_t Size> struct fixed_slot {
     char bytes[Size];
 };
 
-struct mixed_slot {
+template <size_t Longest> struct mixed_slot {
     size_t size;
-    char bytes[2048];
+    char bytes[Longest];
     mixed_slot() : size(0) {}
     mixed_slot(const mixed_slot &other) : size(other.size) { memcpy(bytes, other.bytes, size); }
     mixed_slot &operator=(const mixed_slot &other)
@@ -45,10 +45,11 @@ template <size_t Size, size_t Capacity> struct fixed_queue {
 
 // push() takes a slot by value semantics only, so the sender fills a private slot first; the receiver reads in place through
 // consume_one().
-template <size_t Capacity> struct mixed_queue {
-    typedef boost::lockfree::spsc_queue<mixed_slot, boost::lockfree::capacity<Capacity / sizeof(mixed_slot)> > queue;
+template <size_t Longest, size_t Capacity> struct mixed_queue {
+    typedef mixed_slot<Longest> slot;
+    typedef boost::lockfree::spsc_queue<slot, boost::lockfree::capacity<Capacity / sizeof(slot)> > queue;
 
-    static mixed_slot outgoing;
+    static slot outgoing;
 
     ALWAYS_INLINE int send(void *link, const void *message, size_t size)
     {
@@ -62,14 +63,15 @@ template <size_t Capacity> struct mixed_queue {
 
     ALWAYS_INLINE int receive(void *link, void *buffer, size_t, size_t *size)
     {
-        size_t found = static_cast<queue *>(link)->consume_one([=](const mixed_slot &slot) {
-            *size = slot.size;
-            memcpy(buffer, slot.bytes, slot.size);
+        size_t found = static_cast<queue *>(link)->consume_one([=](const slot &message) {
+            *size = message.size;
+            memcpy(buffer, message.bytes, message.size);
         });
         return found ? 0 : 1;
     }
 };
-template <size_t Capacity> mixed_slot mixed_queue<Capacity>::outgoing;
+template <size_t Longest, size_t Capacity>
+mixed_slot<Longest> mixed_queue<Longest, Capacity>::outgoing;
 
 // The loops around a queue, inlined into them or called once per message.
 struct loops {
@@ -112,7 +114,8 @@ template <class Queue, template <class> class Way> struct around {
 template <size_t Capacity, template <class> class Way> const loops *find_size(size_t size)
 {
     switch (size) {
-    case SIZE_MIX: return &around<mixed_queue<Capacity>, Way>::all;
+    case SIZE_MIX: return &around<mixed_queue<2048, Capacity>, Way>::all;
+    case SIZE_BIMODAL: return &around<mixed_queue<3072, Capacity>, Way>::all;
     case 8: return &around<fixed_queue<8, Capacity>, Way>::all;
     case 16: return &around<fixed_queue<16, Capacity>, Way>::all;
     case 32: return &around<fixed_queue<32, Capacity>, Way>::all;
@@ -123,6 +126,7 @@ template <size_t Capacity, template <class> class Way> const loops *find_size(si
     case 256: return &around<fixed_queue<256, Capacity>, Way>::all;
     case 1024: return &around<fixed_queue<1024, Capacity>, Way>::all;
     case 4096: return &around<fixed_queue<4096, Capacity>, Way>::all;
+    case 12000: return &around<fixed_queue<12000, Capacity>, Way>::all;
     default: return nullptr;
     }
 }

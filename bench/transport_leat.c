@@ -10,7 +10,7 @@
 void *leat_link_create(const struct setup *setup)
 {
     static unsigned serial;
-    if (setup->size > setup->capacity / 2 - 72)
+    if (size_longest(setup->size) > setup->capacity / 2 - 72)
         return NULL;
     struct leat_link *link = calloc(1, sizeof *link);
     if (link == NULL)

@@ -39,6 +39,7 @@ DEFINE_SIZE(64, 64, 64, leat_send_inline)
 DEFINE_SIZE(256, 256, 256, leat_send_inline)
 DEFINE_SIZE(1024, 1024, 1024, leat_send_inline)
 DEFINE_SIZE(4096, 4096, 4096, leat_send_inline)
+DEFINE_SIZE(12000, 12000, 12000, leat_send_inline)
 DEFINE_SIZE(deaf_8, 8, 8, send_deaf)
 DEFINE_SIZE(deaf_64, 64, 64, send_deaf)
 
@@ -52,6 +53,7 @@ static const struct transport *find_size(size_t size)
     case 256: return &transport_256;
     case 1024: return &transport_1024;
     case 4096: return &transport_4096;
+    case 12000: return &transport_12000;
     default: return &transport_any;
     }
 }

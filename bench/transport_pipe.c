@@ -14,11 +14,11 @@ struct pipe_link {
 
 static void *pipe_create(const struct setup *setup)
 {
-    if (setup->size > PIPE_BUF) /* larger writes can be partial */
+    if (size_longest(setup->size) > PIPE_BUF) /* larger writes can be partial */
         return NULL;
     struct pipe_link *link = malloc(sizeof *link);
     int fd[2];
-    bool packets = setup->size <= SIZE_SMALL_MIX;
+    bool packets = size_varies(setup->size);
     if (link == NULL || pipe2(fd, O_NONBLOCK | (packets ? O_DIRECT : 0)) != 0) {
         perror("pipe2");
         free(link);

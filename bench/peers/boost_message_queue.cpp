@@ -27,11 +27,6 @@ struct mq_link {
     std::unique_ptr<ipc::message_queue> queue;
 };
 
-size_t longest(size_t size)
-{
-    return size == SIZE_MIX ? MIXED_MAX : size == SIZE_SMALL_MIX ? 64 : size;
-}
-
 int say(const char *doing, const mq_link *link, const std::exception &error)
 {
     fprintf(stderr, "boost_mq: %s %s: %s\n", doing, link->name, error.what());
@@ -41,7 +36,7 @@ int say(const char *doing, const mq_link *link, const std::exception &error)
 void *mq_create(const struct setup *setup)
 {
     static unsigned serial;
-    size_t size = longest(setup->size), count = setup->capacity / size;
+    size_t size = size_longest(setup->size), count = setup->capacity / size;
     if (count == 0)
         return nullptr;
     mq_link *link = new mq_link{ {}, static_cast<unsigned *>(setup->memory), nullptr };

@@ -55,63 +55,73 @@ DEFINE_SIZE(64)
 DEFINE_SIZE(256)
 DEFINE_SIZE(1024)
 DEFINE_SIZE(4096)
+DEFINE_SIZE(12000)
 
 /* The size comes last, so that a whole slot can be received where the message is wanted. */
-struct mixed {
-    unsigned char bytes[MIXED_MAX];
-    size_t size;
-};
-CK_RING_PROTOTYPE(of_mixed, mixed)
+#define DEFINE_MIXED(kind_, longest_)                                                              \
+    struct kind_ {                                                                                 \
+        unsigned char bytes[longest_];                                                             \
+        size_t size;                                                                               \
+    };                                                                                             \
+    CK_RING_PROTOTYPE(of_##kind_, kind_)                                                           \
+                                                                                                   \
+    static int send_##kind_(void *queue, const void *message, size_t size)                         \
+    {                                                                                              \
+        struct ring *ring = queue;                                                                 \
+        struct kind_ *slot =                                                                       \
+            ck_ring_enqueue_reserve_spsc_of_##kind_(&ring->ck, (void *)ring->slots);               \
+        if (slot == NULL)                                                                          \
+            return 1;                                                                              \
+        memcpy(slot->bytes, message, size);                                                        \
+        slot->size = size;                                                                         \
+        ck_ring_enqueue_commit_spsc(&ring->ck);                                                    \
+        return 0;                                                                                  \
+    }                                                                                              \
+                                                                                                   \
+    static int receive_##kind_(void *queue, void *buffer, size_t capacity, size_t *size)           \
+    {                                                                                              \
+        struct ring *ring = queue;                                                                 \
+        struct kind_ *slot = buffer;                                                               \
+        if (capacity < sizeof *slot)                                                               \
+            return -1;                                                                             \
+        if (!CK_RING_DEQUEUE_SPSC(of_##kind_, &ring->ck, (void *)ring->slots, slot))               \
+            return 1;                                                                              \
+        *size = slot->size;                                                                        \
+        return 0;                                                                                  \
+    }                                                                                              \
+                                                                                                   \
+    static const struct calls calls_##kind_ = { send_##kind_, receive_##kind_, NULL };             \
+    DEFINE_LOOPS(ck_##kind_, calls_##kind_)                                                        \
+    static const struct transport ck_##kind_ = { .name = "ck_ring", LOOPS(ck_##kind_) };
 
-static int send_mixed(void *queue, const void *message, size_t size)
-{
-    struct ring *ring = queue;
-    struct mixed *slot = ck_ring_enqueue_reserve_spsc_of_mixed(&ring->ck, (void *)ring->slots);
-    if (slot == NULL)
-        return 1;
-    memcpy(slot->bytes, message, size);
-    slot->size = size;
-    ck_ring_enqueue_commit_spsc(&ring->ck);
-    return 0;
-}
-
-static int receive_mixed(void *queue, void *buffer, size_t capacity, size_t *size)
-{
-    struct ring *ring = queue;
-    struct mixed *slot = buffer;
-    if (capacity < sizeof *slot)
-        return -1;
-    if (!CK_RING_DEQUEUE_SPSC(of_mixed, &ring->ck, (void *)ring->slots, slot))
-        return 1;
-    *size = slot->size;
-    return 0;
-}
-
-static const struct calls calls_mixed = { send_mixed, receive_mixed, NULL };
-DEFINE_LOOPS(ck_mixed, calls_mixed)
-static const struct transport ck_mixed = { .name = "ck_ring", LOOPS(ck_mixed) };
+DEFINE_MIXED(mixed, MIXED_MAX)
+DEFINE_MIXED(bimodal, BIMODAL_MAX)
 
 static const struct transport *find_size(size_t size)
 {
     switch (size) {
     case SIZE_MIX: return &ck_mixed;
+    case SIZE_BIMODAL: return &ck_bimodal;
     case 8: return &ck_8;
     case 64: return &ck_64;
     case 256: return &ck_256;
     case 1024: return &ck_1024;
     case 4096: return &ck_4096;
+    case 12000: return &ck_12000;
     default: return NULL;
     }
 }
 
-/* As many slots as the capacity has room for. Mixed slots are a few bytes longer than what they count for here:
- * otherwise a power of two of them would hold only half the capacity. */
+/* As many slots as the capacity has room for and as are a power of two. Mixed slots are a few bytes longer than what
+ * they count for here: otherwise a power of two of them would hold only half the capacity. */
 static void *ck_create(const struct setup *setup)
 {
     const struct transport *of_size = find_size(setup->size);
-    size_t count = setup->capacity / (setup->size == SIZE_MIX ? MIXED_MAX : setup->size);
-    if (of_size == NULL || count < 4 || (count & (count - 1)) != 0)
+    size_t room = setup->capacity / (setup->size == SIZE_MIX ? MIXED_MAX : size_longest(setup->size)), count = 4;
+    if (of_size == NULL || room < count)
         return NULL;
+    while (2 * count <= room)
+        count *= 2;
     struct ring *ring = setup->memory;
     ck_ring_init(&ring->ck, (unsigned)count);
     return sized_link(of_size, ring);

@@ -140,7 +140,7 @@ void *fd_link_new(const int fd[2], const struct setup *setup)
         close(fd[RECEIVER]);
         return NULL;
     }
-    link->fixed = setup->size > SIZE_SMALL_MIX ? setup->size : 0;
+    link->fixed = size_varies(setup->size) ? 0 : setup->size;
     for (int role = SENDER; role <= RECEIVER; role++) {
         link->fd[role] = fd[role];
         int flags = fcntl(fd[role], F_GETFL) & ~O_NONBLOCK;

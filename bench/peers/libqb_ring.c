@@ -27,7 +27,7 @@ static void *qb_create(const struct setup *setup)
     static unsigned serial;
     char name[48];
     size_t size = setup->capacity - ROUNDING;
-    if (setup->size + HEADROOM > size || (setup->size == SIZE_MIX && MIXED_MAX + HEADROOM > size))
+    if (size_longest(setup->size) + HEADROOM > size)
         return NULL;
     snprintf(name, sizeof name, "leat_bench.%ld.%u", (long)getpid(), serial++);
     qb_ringbuffer_t *created = qb_rb_open(name, size, FLAGS | QB_RB_FLAG_CREATE, 0);

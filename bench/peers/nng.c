@@ -69,8 +69,7 @@ static void library_unload(void)
 
 static void *nng_create(const struct setup *setup)
 {
-    size_t size = setup->size == SIZE_MIX ? 1024 : setup->size == SIZE_SMALL_MIX ? 36 : setup->size;
-    size_t messages = setup->capacity / size;
+    size_t messages = setup->capacity / size_mean(setup->size);
     struct nng_link *link = calloc(1, sizeof *link);
     if (link == NULL || (link->path = private_path()) == NULL) {
         free(link);

@@ -32,7 +32,7 @@ static long limit(const char *path, long usual)
 /* 0, or -1 when messages are too large for any queue. */
 static int choose_length(const struct setup *setup, struct mq_attr *attributes)
 {
-    size_t size = setup->size == SIZE_MIX ? 2047 : setup->size == SIZE_SMALL_MIX ? 64 : setup->size;
+    size_t size = size_longest(setup->size);
     long wanted = (long)(setup->capacity / size), longest = limit(LIMITS "msg_max", 10);
     attributes->mq_msgsize = (long)size;
     attributes->mq_maxmsg = wanted < 1 ? 1 : wanted < longest ? wanted : longest;

@@ -87,14 +87,14 @@ template <size_t Size> struct fixed {
     }
 };
 
-struct mixed {
+template <size_t Longest> struct mixed {
     struct slot {
         size_t size;
-        char bytes[MIXED_MAX];
+        char bytes[Longest];
         slot(const void *message, size_t size_) : size(size_) { memcpy(bytes, message, size_); }
     };
     typedef moodycamel::ReaderWriterQueue<slot> queue;
-    static const size_t counts_for = MIXED_MAX;
+    static const size_t counts_for = Longest;
 
     // What try_dequeue() assigns a slot to.
     struct target {
@@ -129,7 +129,9 @@ DEFINE_KIND(64, fixed<64>)
 DEFINE_KIND(256, fixed<256>)
 DEFINE_KIND(1024, fixed<1024>)
 DEFINE_KIND(4096, fixed<4096>)
-DEFINE_KIND(mixed, mixed)
+DEFINE_KIND(12000, fixed<12000>)
+DEFINE_KIND(mixed, mixed<MIXED_MAX>)
+DEFINE_KIND(bimodal, mixed<BIMODAL_MAX>)
 
 // In the shared memory: the queue, then its blocks. One element less than the capacity has room for, since each block
 // keeps one free and is a power of two long.
@@ -153,12 +155,14 @@ template <class Kind> void *construct(const struct transport *of_size, const str
 void *create(const struct setup *setup)
 {
     switch (setup->size) {
-    case SIZE_MIX: return construct<mixed>(&rw_mixed, setup);
+    case SIZE_MIX: return construct<mixed<MIXED_MAX> >(&rw_mixed, setup);
+    case SIZE_BIMODAL: return construct<mixed<BIMODAL_MAX> >(&rw_bimodal, setup);
     case 8: return construct<fixed<8> >(&rw_8, setup);
     case 64: return construct<fixed<64> >(&rw_64, setup);
     case 256: return construct<fixed<256> >(&rw_256, setup);
     case 1024: return construct<fixed<1024> >(&rw_1024, setup);
     case 4096: return construct<fixed<4096> >(&rw_4096, setup);
+    case 12000: return construct<fixed<12000> >(&rw_12000, setup);
     default: return nullptr;
     }
 }

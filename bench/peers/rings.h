@@ -35,8 +35,9 @@ int sized_rate_receive(struct run *run, void *link);
 int sized_trip_ask(struct run *run, void *to, void *from);
 int sized_trip_answer(struct run *run, void *from, void *to);
 
-/* A slot for messages of mixed sizes holds the longest of them: 2047 bytes. */
+/* Slots for messages of differing sizes hold the longest of them. */
 #define MIXED_MAX 2048u
+#define BIMODAL_MAX 3072u
 
 #ifdef __cplusplus
 }

@@ -70,7 +70,7 @@ int unix_connect(int type, size_t capacity, int fd[2])
 static void *create(int type, const struct setup *setup)
 {
     int fd[2];
-    if (setup->size > setup->capacity / 2) /* a packet must fit the buffer */
+    if (size_longest(setup->size) > setup->capacity / 2) /* a packet must fit the buffer */
         return NULL;
     return unix_connect(type, setup->capacity, fd) == 0 ? fd_link_new(fd, setup) : NULL;
 }
