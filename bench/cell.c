@@ -7,6 +7,7 @@
  * queues and then waits, asleep, until all have received them. The receivers share one CPU, as there may be no more:
  * their own speed is not measured. The first of them, who is there even when none was asked for, answers the probes. */
 #include "machine.h"
+#include "realtime.h"
 
 /* The links of a cell, and who is at their ends. */
 struct links {
@@ -69,13 +70,21 @@ static void links_destroy(const struct links *links)
             links->transport->destroy(links->link[i]);
 }
 
+/* At real-time priority, whoever spins keeps others from its CPU for good: its own threads, and on one CPU the other
+ * side. */
+static bool starves(const struct transport *transport, enum experiment experiment)
+{
+    bool spins = !transport->sleeps || transport->polls || experiment == OPEN_LOOP; /* until a message is due */
+    return realtime_is_on() && spins && (transport->threads || machine.one_cpu);
+}
+
 /* 0, or -1 when the transport does not carry such messages. */
 static int links_create(struct links *links, const struct plan *plan, const struct transport *transport,
                         struct column column)
 {
     bool fan = plan->experiment == FAN_OUT;
     *links = (struct links){ .transport = transport, .experiment = plan->experiment };
-    if (fan && transport->fan_send == NULL)
+    if ((fan && transport->fan_send == NULL) || starves(transport, plan->experiment))
         return -1;
     links->receivers = fan ? (unsigned)column.level : 1;
     links->children = links->receivers == 0 ? 1 : links->receivers;
@@ -121,11 +130,11 @@ static struct run new_run(const struct plan *plan, const struct links *links, st
     return run;
 }
 
-/* Waits until the word has that value: asleep in a fan-out, whose receivers share a CPU. */
+/* Waits until the word has that value: asleep where others have to run on this CPU meanwhile. */
 static int await(const struct links *links, const uint64_t *word, uint64_t value)
 {
     const struct timespec moment = { 0, 100000 };
-    if (links->experiment != FAN_OUT)
+    if (links->experiment != FAN_OUT && !links->transport->threads && !machine.one_cpu)
         return probe_wait(word, value);
     while (__atomic_load_n(word, __ATOMIC_ACQUIRE) != value) {
         if (__atomic_load_n(&machine.control->failed, __ATOMIC_RELAXED))
@@ -153,6 +162,15 @@ static int receive_side(const struct links *links, struct part part, struct run 
     return links->transport->rate_receive(run, links->link[part.from]);
 }
 
+/* One of the two probes of a cell, by the parent: its round trip, negative where there is no distance. */
+static int probe(uint64_t *serial, double *ns)
+{
+    *ns = machine.one_cpu ? -1 : probe_ask(serial);
+    return *ns == 0 ? -1 : 0;
+}
+
+static int answer_probe(uint64_t *serial) { return machine.one_cpu ? 0 : probe_answer(serial); }
+
 /* A receiving, answering process, except for its end. */
 static int child_work(const struct links *links, unsigned number, struct run *run)
 {
@@ -162,7 +180,7 @@ static int child_work(const struct links *links, unsigned number, struct run *ru
     if (links_open(links, part, RECEIVER) != 0)
         return -1;
     __atomic_fetch_add(&control->ready, 1, __ATOMIC_RELEASE);
-    if (number == 0 && (await(links, &control->ready, links->children) != 0 || probe_answer(&serial) != 0))
+    if (number == 0 && (await(links, &control->ready, links->children) != 0 || answer_probe(&serial) != 0))
         return -1;
     usage_add(&control->usages[number], UINT64_MAX);
     if (await(links, &control->go, 1) != 0)
@@ -178,7 +196,7 @@ static int child_work(const struct links *links, unsigned number, struct run *ru
     }
     __atomic_fetch_add(&control->received, 1, __ATOMIC_RELEASE);
     if (result != 0 || (number == 0 && (await(links, &control->received, links->children + 1) != 0 ||
-                                        probe_answer(&serial) != 0)))
+                                        answer_probe(&serial) != 0)))
         return -1;
     links_close(links, part, RECEIVER, &control->each[number]);
     return 0;
@@ -190,12 +208,14 @@ static int parent_work(const struct links *links, struct run *run, const struct 
 {
     struct control *control = machine.control;
     uint64_t serial = 0;
+    expect_within(LATE_NS); /* of the harness: what the transport does has the watchdog */
     if (links_open(links, parents_part(links), SENDER) != 0 || await(links, &control->ready, links->children) != 0 ||
-        (probes[0] = probe_ask(&serial)) <= 0)
+        probe(&serial, &probes[0]) != 0)
         return -1;
-    *unwanted = plan->wanted != ANY_PLACEMENT && (probes[0] < NEAR_LIMIT_NS ? NEAR : FAR) != plan->wanted;
+    *unwanted = plan->wanted != ANY_PLACEMENT && !machine.one_cpu && (probes[0] < NEAR_LIMIT_NS ? NEAR : FAR) != plan->wanted;
     if (*unwanted)
         run->duration_ns = 0;
+    __atomic_store_n(&control->deadline_ns, 0, __ATOMIC_RELAXED);
     usage_add(&sample->usage[SENDER], UINT64_MAX);
     __atomic_store_n(&control->go, 1, __ATOMIC_RELEASE);
     int result = send_side(links, run);
@@ -204,8 +224,9 @@ static int parent_work(const struct links *links, struct run *run, const struct 
      * more. */
     if (result != 0 || await(links, &control->received, links->children) != 0)
         return -1;
+    expect_within(LATE_NS);
     __atomic_fetch_add(&control->received, 1, __ATOMIC_RELEASE);
-    if ((probes[1] = probe_ask(&serial)) <= 0)
+    if (probe(&serial, &probes[1]) != 0)
         return -1;
     links_close(links, parents_part(links), SENDER, &sample->side[SENDER]);
     return 0;
@@ -286,10 +307,21 @@ bool was_late(const struct usage *usage, bool sleeps)
     return lost_ns * 100 > usage->wall_ns * 3;
 }
 
+/* Of two on one CPU, each is kept waiting while the other runs, and by others besides. */
+static bool was_late_beside(const struct usage *usage, const struct usage *other)
+{
+    uint64_t delay_ns = usage->delay_ns;
+    return delay_ns > other->cpu_ns && (delay_ns - other->cpu_ns) * 100 > usage->wall_ns * 3;
+}
+
 /* The sender of a fan-out and the asker of a wake-up sleep in between, whatever their transport does. */
 static bool was_disturbed(const struct links *links, const struct sample *sample)
 {
     bool fan = links->experiment == FAN_OUT, sleeps = links->transport->sleeps;
+    const struct usage *usage = sample->usage;
+    if (machine.one_cpu)
+        return was_late_beside(&usage[SENDER], &usage[RECEIVER]) ||
+               was_late_beside(&usage[RECEIVER], &usage[SENDER]);
     return was_late(&sample->usage[SENDER], sleeps || fan || links->experiment == WAKEUP) ||
            (!fan && was_late(&sample->usage[RECEIVER], sleeps));
 }
@@ -298,6 +330,8 @@ enum placement classify(const double probes[2], bool unwanted, bool disturbed)
 {
     if (unwanted || disturbed)
         return unwanted ? UNWANTED : DISTURBED;
+    if (machine.one_cpu)
+        return ONE_CPU;
     bool before_near = probes[0] < NEAR_LIMIT_NS, after_near = probes[1] < NEAR_LIMIT_NS;
     return before_near != after_near ? MIXED : before_near ? NEAR : FAR;
 }
@@ -317,6 +351,10 @@ int run_cell(const struct plan *plan, const struct transport *transport, struct 
     int result = parent_work(&links, &run, plan, sample, probes, &unwanted);
     int status = collect_children(result != 0);
     links_destroy(&links);
+    if ((result != 0 || status != 0) && was_too_late()) {
+        *placement = DISTURBED;
+        return 0;
+    }
     if (result != 0 || status != 0)
         message_lost();
     if (plan->experiment == OPEN_LOOP && !run.timed)

@@ -1,5 +1,6 @@
 /* harness.c - all cells of a plan; see harness.h. */
 #include "machine.h"
+#include "realtime.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -37,8 +38,10 @@ static int run_once(const struct plan *plan, const struct transport *transport, 
     fill_lengths(plan_column(plan, column).size);
     fflush(NULL);
     watch_for(plan->hang_s + plan->duration_ns / 1000000000u);
+    uint64_t began_ns = now_ns();
     int result = run_cell(plan, transport, plan_column(plan, column), sample, times, placement);
     watch_for(0);
+    realtime_rest(began_ns);
     return result;
 }
 
@@ -76,9 +79,9 @@ static void measure(const struct plan *plan, struct results *results, size_t t, 
         }
         if (plan->list)
             list_sample(plan, &sample, placement);
-        if (placement > FAR)
+        if (placement >= PLACED)
             usleep(20000); /* whoever disturbed may be done by then */
-        if (placement <= FAR) {
+        if (placement < PLACED) {
             keep(cell, &sample, &times, placement);
             return;
         }
@@ -122,7 +125,7 @@ void harness_run(const struct plan *plan, struct results *results)
 void results_free(struct results *results)
 {
     for (size_t i = 0; i < results->cell_count; i++)
-        for (int placement = NEAR; placement <= FAR; placement++)
+        for (int placement = NEAR; placement < PLACED; placement++)
             free(results->cells[i].all[placement]);
     free(results->cells);
     results->cells = NULL;

@@ -29,7 +29,9 @@
 enum placement {
     NEAR,
     FAR,
-    MIXED,     /* dropped: it changed during the cell */
+    ONE_CPU, /* no distance: both processes share it, because that was asked for */
+    PLACED,
+    MIXED = PLACED, /* dropped: it changed during the cell */
     DISTURBED, /* dropped: another program had the CPU, or the cell was too short to count */
     UNWANTED,  /* not measured: the other placement was asked for */
     PLACEMENTS
@@ -92,16 +94,16 @@ struct sample {
     double rate;                    /* RATE: million messages a second; OPEN_LOOP: messages a second */
     double percentile[PERCENTILES]; /* ns: of a round trip, of one way, or of the sender for each message of a fan-out.
                                        Negative when there were too few values to tell */
-    double probe_ns;         /* median round trip of a cache line, mean of before and after */
+    double probe_ns;         /* median round trip of a cache line, mean of before and after; negative: none */
     uint64_t idle_ns;        /* CPU time of the sender of OPEN_LOOP that went into waiting until messages were due */
     struct usage usage[2];   /* by role: the asker of a round trip is the sender, all receivers of a fan-out are one */
     struct counters side[2]; /* of the one link, or the asker's and answerer's sums over both */
 };
 
 struct cell {
-    unsigned count[2]; /* by placement, NEAR or FAR */
-    struct sample samples[2][ROUNDS_MAX];
-    struct histogram *all[2]; /* every time that was measured, of all its samples; NULL when there is none */
+    unsigned count[PLACED]; /* by placement */
+    struct sample samples[PLACED][ROUNDS_MAX];
+    struct histogram *all[PLACED]; /* every time that was measured, of all its samples; NULL when there is none */
 };
 
 struct results {
@@ -114,6 +116,10 @@ struct results {
 /* Prepares this process: pins it to cpus[0] (peers go to cpus[1]; -1, -1 chooses the first two it may use) and maps
  * what is shared. Exits with EXIT_SKIP when there is only one CPU; exits with 1 when anything else fails. */
 void harness_start(int cpus[2], size_t capacity);
+
+/* Before harness_start: puts both processes on one CPU, the first. No cell has a probe then, and there may be only one
+ * CPU. */
+void harness_one_cpu(void);
 
 /* The signal that asked to end (SIGINT, SIGTERM or SIGHUP), 0 when none did. The cell at hand is finished, and no
  * other begins. A second signal breaks it off: its links are destroyed, so that nothing is left behind, and the process
@@ -142,12 +148,12 @@ struct spread spread_of(double *values, unsigned count); /* sorts them */
 
 void counters_add(struct counters *to, const struct counters *more);
 
-/* "64", "mix" or "small" as a size; 0 or -1. And back, for people: "64 B", "mix 16-2047 B". */
+/* "64", "mix", "small" or "bimodal" as a size; 0 or -1. And back, and for people: "64 B", "mix 16-2047 B". */
 int size_parse(const char *text, size_t *size);
+const char *size_word(size_t size, char text[32]);
 const char *size_name(size_t size, char text[32]);
 
 /* A column for people, with its level: "64 B, 10000/s", "64 B, 4 receivers". */
 const char *column_name(const struct plan *plan, size_t index, char text[64]);
 
 #endif
-const char *size_word(size_t size, char text[32]);

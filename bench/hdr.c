@@ -10,7 +10,7 @@ static size_t count_distributions(const struct results *results)
 {
     size_t count = 0;
     for (size_t i = 0; i < results->cell_count; i++)
-        for (enum placement placement = NEAR; placement <= FAR; placement++)
+        for (enum placement placement = NEAR; placement < PLACED; placement++)
             count += results->cells[i].all[placement] != NULL;
     return count;
 }
@@ -57,7 +57,7 @@ int hdr_write(const char *given, const struct plan *plan, const struct results *
     char path[PATH_SIZE];
     for (size_t t = 0; t < plan->transport_count; t++)
         for (size_t c = 0; c < plan_columns(plan); c++)
-            for (enum placement placement = NEAR; placement <= FAR; placement++) {
+            for (enum placement placement = NEAR; placement < PLACED; placement++) {
                 const struct histogram *all = results_cell(plan, results, t, c)->all[placement];
                 if (all == NULL)
                     continue;

@@ -1,5 +1,6 @@
 /* json.c - results as JSON; see report.h. Printed by hand: only the command line needs escaping. */
 #include "loops.h"
+#include "realtime.h"
 #include "report.h"
 
 #include <sys/utsname.h>
@@ -40,7 +41,8 @@ void json_begin(FILE *out, const struct json_run *run)
     fprintf(out, ", \"system\": \"%s %s\", \"architecture\": \"%s\", \"compiler\": ", system.sysname, system.release,
             system.machine);
     json_text(out, __VERSION__);
-    fprintf(out, ", \"cpus\": [%d, %d]},\n  \"experiments\": [", run->cpus[0], run->cpus[1]);
+    fprintf(out, ", \"cpus\": [%d, %d], \"realtime\": %s},\n  \"experiments\": [", run->cpus[0], run->cpus[1],
+            realtime_is_on() ? "true" : "false");
 }
 
 static void json_spread(FILE *out, const char *name, struct spread spread)
@@ -115,7 +117,7 @@ void json_experiment(FILE *out, const struct plan *plan, const struct results *r
     const char *separator = "\n";
     for (size_t c = 0; c < plan_columns(plan); c++)
         for (size_t t = 0; t < plan->transport_count; t++)
-            for (enum placement placement = NEAR; placement <= FAR; placement++) {
+            for (enum placement placement = NEAR; placement < PLACED; placement++) {
                 const struct cell *cell = results_cell(plan, results, t, c);
                 if (cell->count[placement] == 0)
                     continue;

@@ -13,6 +13,7 @@
 #include "opening.h"
 #include "options.h"
 #include "plot.h"
+#include "realtime.h"
 #include "report.h"
 #include "transport_leat.h"
 
@@ -119,7 +120,7 @@ static const struct subcommand subcommands[] = {
       .about = "one way at fixed rates: how long after a message was due it arrived\n"
                "(no coordinated omission), and what each side spends",
       .transports = "leat,leat_wait,boost,kernel,pipe", .sizes = "64" },
-    { .word = "open", .special = run_opening, .experiment = RATE,
+    { .word = "open", .special = run_opening, .experiment = RATE, .ordinary = true,
       .about = "what creating, attaching to, closing and removing a channel costs, beside a\n"
                "region, shm_open and a POSIX message queue; the n-th handle of one object, 400\n"
                "processes that open one at once, 100,000 handles in turn (without --full as many\n"
@@ -187,7 +188,11 @@ int main(int argc, char **argv)
         return 1;
     memcpy(json_run.argv, argv, (size_t)argc * sizeof *argv);
     options_parse(&o, argc, argv, subcommands, groups);
+    if (o.realtime)
+        realtime_start(o.subcommand->experiment != FAN_OUT);
     options_plan(&o, groups, &plan);
+    if (o.one_cpu)
+        harness_one_cpu();
     harness_start(o.cpus, o.capacity);
     json_run.cpus = o.cpus;
     if (o.json)

@@ -1,5 +1,6 @@
 /* machine.c - see machine.h. */
 #include "machine.h"
+#include "realtime.h"
 
 #include <errno.h>
 #include <sched.h>
@@ -33,12 +34,17 @@ static void calibrate(void)
     machine.ticks_per_ns = (double)(ticks() - t0) / (double)(now_ns() - n0);
 }
 
-void pin(int cpu)
+static int pin_process(pid_t process, int cpu)
 {
     cpu_set_t set;
     CPU_ZERO(&set);
     CPU_SET((size_t)cpu, &set);
-    if (sched_setaffinity(0, sizeof set, &set) != 0) {
+    return sched_setaffinity(process, sizeof set, &set);
+}
+
+void pin(int cpu)
+{
+    if (pin_process(0, cpu) != 0) {
         char text[64];
         snprintf(text, sizeof text, "this process may not run on CPU %d: sched_setaffinity", cpu);
         die(text);
@@ -54,7 +60,7 @@ static void choose_cpus(int cpus[2])
     for (int cpu = 0; cpu < CPU_SETSIZE && found < 2; cpu++)
         if (CPU_ISSET((size_t)cpu, &set))
             cpus[found++] = cpu;
-    if (found < 2) {
+    if (found < (machine.one_cpu ? 1 : 2)) {
         fprintf(stderr, "%s: this needs two CPUs, and the process may use only one; see taskset(1)\n",
                 program_invocation_short_name);
         exit(EXIT_SKIP);
@@ -139,6 +145,13 @@ void fill_lengths(size_t size)
 
 /* --- The watchdog ------------------------------------------------------------------------------------------------- */
 
+/* Unless it was too late already, which is not the other's fault. */
+static void has_failed(void)
+{
+    uint64_t none = 0;
+    __atomic_compare_exchange_n(&machine.control->failed, &none, WRONG, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+}
+
 /* Breaks off the cell at hand, from a signal handler too: its children are killed, and this process's loops and calls
  * come to an end because of it. So the cell fails as if a child had crashed, and its links are destroyed. */
 static void break_off(void)
@@ -146,7 +159,7 @@ static void break_off(void)
     for (unsigned i = 0; i < machine.children; i++)
         if (machine.child[i] > 0)
             kill(machine.child[i], SIGKILL);
-    __atomic_store_n(&machine.control->failed, 1, __ATOMIC_RELAXED);
+    has_failed();
 }
 
 static volatile sig_atomic_t given_up;
@@ -177,7 +190,7 @@ static void on_child(int signal)
         siginfo_t info = { 0 };
         if (waitid(P_PID, (id_t)machine.child[i], &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid != 0 &&
             (info.si_code != CLD_EXITED || info.si_status != 0))
-            __atomic_store_n(&machine.control->failed, 1, __ATOMIC_RELAXED);
+            has_failed();
     }
     errno = saved;
 }
@@ -218,6 +231,17 @@ void watch_for(uint64_t seconds)
 
 /* --- Children ----------------------------------------------------------------------------------------------------- */
 
+/* By the parent: a child of the same real-time priority would not get the parent's CPU to move itself away from it. */
+static void place_child(pid_t child)
+{
+    if (pin_process(child, machine.cpus[1]) == 0 && realtime_child(child, machine.one_cpu) == 0)
+        return;
+    int problem = errno;
+    break_off();
+    errno = problem;
+    die("the CPU or the priority of a child");
+}
+
 bool in_new_child(void)
 {
     sigset_t handled, before;
@@ -238,16 +262,16 @@ bool in_new_child(void)
         machine.children = 0;
     sigprocmask(SIG_SETMASK, &before, NULL);
     if (child > 0)
-        return false;
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    pin(machine.cpus[1]);
-    return true;
+        place_child(child);
+    else
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+    return child == 0;
 }
 
 void end_child(int result)
 {
     if (result != 0)
-        __atomic_store_n(&machine.control->failed, 1, __ATOMIC_RELAXED);
+        has_failed();
     _exit(result != 0);
 }
 
@@ -267,10 +291,14 @@ int collect_children(bool give_up)
     return wrong;
 }
 
+void harness_one_cpu(void) { machine.one_cpu = true; }
+
 void harness_start(int cpus[2], size_t capacity)
 {
     if (cpus[0] < 0)
         choose_cpus(cpus);
+    if (machine.one_cpu)
+        cpus[1] = cpus[0];
     machine.cpus[0] = cpus[0];
     machine.cpus[1] = cpus[1];
     pin(cpus[1]); /* only to learn now whether that works */
@@ -308,13 +336,25 @@ double median_ns(uint32_t *ticks_taken, size_t count)
     return count == 0 ? 0 : (double)ticks_taken[(count - 1) / 2] / machine.ticks_per_ns;
 }
 
+void expect_within(uint64_t ns) { machine.control->deadline_ns = now_ns() + ns; }
+
+bool was_too_late(void) { return __atomic_load_n(&machine.control->failed, __ATOMIC_RELAXED) == LATE; }
+
+int look_at_deadline(void)
+{
+    uint64_t none = 0, deadline_ns = __atomic_load_n(&machine.control->deadline_ns, __ATOMIC_RELAXED);
+    if (deadline_ns == 0 || now_ns() < deadline_ns)
+        return 0;
+    __atomic_compare_exchange_n(&machine.control->failed, &none, LATE, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+    return -1;
+}
+
 int probe_wait(const uint64_t *word, uint64_t value)
 {
-    while (__atomic_load_n(word, __ATOMIC_ACQUIRE) != value) {
-        relax();
-        if (__atomic_load_n(&machine.control->failed, __ATOMIC_RELAXED))
+    struct patience patience = { 0 };
+    while (__atomic_load_n(word, __ATOMIC_ACQUIRE) != value)
+        if (wait_patiently(&patience) != 0)
             return -1;
-    }
     return 0;
 }
 

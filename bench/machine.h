@@ -14,7 +14,8 @@ struct control {
     _Alignas(4096) uint64_t ping;
     _Alignas(4096) uint64_t pong;
     _Alignas(4096) uint64_t go;     /* the probe is over, start */
-    _Alignas(4096) uint64_t failed; /* one side has given up */
+    _Alignas(4096) uint64_t failed; /* one side has given up: see enum failure */
+    uint64_t deadline_ns;           /* for waits of the harness itself, of now_ns; 0: none */
     _Alignas(4096) uint64_t ready; /* children that have opened their links */
     uint64_t received;             /* those that have everything, and then the parent, who has seen that they have */
     _Alignas(4096) uint64_t sample_count; /* this and the next two: of the first child */
@@ -24,11 +25,17 @@ struct control {
     _Alignas(4096) uint64_t progress[RECEIVERS_MAX * PROGRESS_STRIDE];
 };
 
+enum failure {
+    WRONG = 1,
+    LATE = 2, /* only that the CPUs were not to be had before the deadline */
+};
+
 struct machine {
     struct control *control;
     unsigned char *memory[RECEIVERS_MAX];
     size_t memory_size; /* of each */
     int cpus[2];
+    bool one_cpu;
     double ticks_per_ns;
     uint32_t *samples, *probe;
     unsigned char *buffer;
@@ -59,8 +66,29 @@ void fill_lengths(size_t size);
 /* Sorts. */
 double median_ns(uint32_t *ticks, size_t count);
 
-/* Waits until the other process stores value. -1: it failed and never will. */
+/* A wait that ends: wait_patiently is -1 when the other process failed, or when the deadline has passed, which it then
+ * tells the other one. */
+struct patience {
+    unsigned spins;
+};
+#define SPINS_BETWEEN_CLOCKS 65536u /* some milliseconds */
+int look_at_deadline(void);
+
+static inline int wait_patiently(struct patience *patience)
+{
+    relax();
+    if (__builtin_expect(__atomic_load_n(&machine.control->failed, __ATOMIC_RELAXED) != 0, 0))
+        return -1;
+    return ++patience->spins % SPINS_BETWEEN_CLOCKS == 0 ? look_at_deadline() : 0;
+}
+
+/* Waits until the other process stores value. -1: it failed and never will, or was late. */
 int probe_wait(const uint64_t *word, uint64_t value);
+
+/* What waits from now on have as their deadline; and whether a deadline has passed. */
+#define LATE_NS UINT64_C(5000000000)
+void expect_within(uint64_t ns);
+bool was_too_late(void);
 
 /* Median round trip of a cache line in ns, 0 when the other process failed. *serial goes on from probe to probe. */
 double probe_ask(uint64_t *serial);

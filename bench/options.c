@@ -2,6 +2,7 @@
 #include "options.h"
 #include "clock.h"
 #include "plot.h"
+#include "realtime.h"
 
 #include <getopt.h>
 #include <stdlib.h>
@@ -15,6 +16,9 @@
 #define FULL_ROUNDS 7u
 #define FULL_ATTEMPTS 20u
 #define FULL_PATIENCE_S 300.0
+
+/* Those that sleep: who spins keeps the only CPU from the other side until the scheduler takes it away. */
+#define ONE_CPU_TRANSPORTS "leat_inline,leat_wait,raw_futex,raw_eventfd,pipe_wait"
 
 static const char *program, *usage; /* how messages begin, and what the user types */
 
@@ -45,6 +49,8 @@ static void help_options(FILE *out, const struct subcommand *sub)
         fprintf(out, "      --%-9s LIST      (%s)\n", sub->level_option, sub->levels);
     if (sub->experiment == WAKEUP && sub->special == NULL)
         fprintf(out, "      --pause SECONDS     before each round trip (0.0002)\n");
+    if (sub->experiment == ROUND_TRIP)
+        fprintf(out, "      --one-cpu           both processes on one CPU, the first\n");
     if (sub->experiment != RATE)
         fprintf(out, "      --hdr FILE          all times, in HdrHistogram's text format; with several\n"
                      "                          transports or sizes, each to a file of its own\n");
@@ -64,8 +70,11 @@ static void help_options(FILE *out, const struct subcommand *sub)
             "                          --seconds, --rounds, --attempts or --patience is given\n"
             "      --full              as long as it takes for figures to rely on\n"
             "      --smoke             a second: that it works; the figures mean nothing\n"
+            "%s"
             "  -h, --help\n",
-            QUICK_ROUNDS, FULL_ROUNDS, FULL_PATIENCE_S, QUICK_ATTEMPTS, FULL_ATTEMPTS);
+            QUICK_ROUNDS, FULL_ROUNDS, FULL_PATIENCE_S, QUICK_ATTEMPTS, FULL_ATTEMPTS,
+            sub->ordinary ? "" : "      --realtime          at SCHED_FIFO priority, where the user may: other\n"
+                                 "                          programs disturb nothing; cells of 0.5 s at most\n");
 }
 
 static void help(FILE *out, const struct subcommand *sub, const struct group *groups)
@@ -106,7 +115,8 @@ static double number(const char *what, const char *text, double min, double max)
 }
 
 enum { OPTION_QUICK = 256, OPTION_FULL, OPTION_SMOKE, OPTION_HDR, OPTION_PLOT, OPTION_PAUSE, OPTION_RATE,
-       OPTION_RECEIVERS, OPTION_PARTS };
+       OPTION_RECEIVERS, OPTION_PARTS, OPTION_REALTIME,
+       OPTION_ONE_CPU };
 
 static void set_cpus(struct options *o, const char *value)
 {
@@ -140,6 +150,8 @@ static void set_special(struct options *o, int option, const char *value)
                 : option == OPTION_PLOT ? sub->special == NULL
                 : option == OPTION_PAUSE ? sub->experiment == WAKEUP
                 : option == OPTION_PARTS ? sub->parts != NULL
+                : option == OPTION_REALTIME ? !sub->ordinary
+                : option == OPTION_ONE_CPU ? sub->experiment == ROUND_TRIP
                 : option == OPTION_RATE  ? sub->experiment == OPEN_LOOP
                                          : sub->experiment == FAN_OUT;
     if (!fits)
@@ -152,6 +164,10 @@ static void set_special(struct options *o, int option, const char *value)
         o->pause_s = number("bad pause", value, 0.000001, 10);
     else if (option == OPTION_PARTS)
         set_parts(o, value);
+    else if (option == OPTION_REALTIME)
+        o->realtime = true;
+    else if (option == OPTION_ONE_CPU)
+        o->one_cpu = true;
     else
         o->levels = value;
 }
@@ -237,6 +253,7 @@ void options_parse(struct options *o, int argc, char **argv, const struct subcom
         { "json", no_argument, NULL, 'j' },               { "list", no_argument, NULL, 'l' },
         { "quick", no_argument, NULL, OPTION_QUICK },     { "full", no_argument, NULL, OPTION_FULL },
         { "smoke", no_argument, NULL, OPTION_SMOKE },     { "help", no_argument, NULL, 'h' },
+        { "realtime", no_argument, NULL, OPTION_REALTIME }, { "one-cpu", no_argument, NULL, OPTION_ONE_CPU },
         { "hdr", required_argument, NULL, OPTION_HDR },   { "plot", required_argument, NULL, OPTION_PLOT },
         { "rate", required_argument, NULL, OPTION_RATE }, { "pause", required_argument, NULL, OPTION_PAUSE },
         { "receivers", required_argument, NULL, OPTION_RECEIVERS }, { "parts", required_argument, NULL, OPTION_PARTS },
@@ -253,6 +270,8 @@ void options_parse(struct options *o, int argc, char **argv, const struct subcom
         refuse("unexpected argument", argv[optind + 1]);
     if (o->mode != NULL && o->transports != NULL)
         refuse("--transports leaves no choice to the mode", o->mode);
+    if (o->one_cpu && o->wanted != ANY_PLACEMENT)
+        refuse("on one CPU there is no placement", o->wanted == NEAR ? "near" : "far");
     if ((o->capacity & (o->capacity - 1)) != 0) {
         fprintf(stderr, "%s: the capacity of %zu bytes is not a power of two\n", program, o->capacity);
         exit(2);
@@ -293,9 +312,12 @@ static bool plan_name(struct plan *plan, const struct group *groups, const char 
 static void plan_transports(const struct options *o, const struct group *groups, struct plan *plan)
 {
     const struct mode *mode = o->mode != NULL ? find_mode(o->mode) : NULL;
-    const char *usual = mode != NULL ? mode->transports : o->smoke ? "all" : o->subcommand->transports;
+    const char *usual = mode != NULL ? mode->transports
+                        : o->smoke   ? "all"
+                        : o->one_cpu ? ONE_CPU_TRANSPORTS
+                                     : o->subcommand->transports;
     const char *list = o->transports != NULL ? o->transports : usual;
-    bool sleeping = o->transports == NULL && (mode != NULL ? mode->sleeping : o->subcommand->sleeping);
+    bool sleeping = o->transports == NULL && (mode != NULL ? mode->sleeping : o->one_cpu || o->subcommand->sleeping);
     char *copy = strdup(list), *rest = NULL;
     for (char *name = strtok_r(copy, ",", &rest); name != NULL; name = strtok_r(NULL, ",", &rest))
         if (!plan_name(plan, groups, name, sleeping) && o->transports != NULL)
@@ -341,6 +363,20 @@ static double quick_cell_s(const struct subcommand *sub, const struct plan *plan
     return fair < shortest ? shortest : fair > sub->quick_s ? sub->quick_s : fair;
 }
 
+/* A length that was asked for is not changed behind the user's back. */
+static void shorten_cells(const struct options *o, struct plan *plan)
+{
+    uint64_t allowed_ns = realtime_shorten(plan->duration_ns);
+    if (allowed_ns != plan->duration_ns && o->seconds >= 0) {
+        fprintf(stderr,
+                "%s: --realtime: in cells longer than %g s the kernel takes the CPU away for some time; choose "
+                "shorter --seconds, or none, or switch that off: sysctl kernel.sched_rt_runtime_us=-1\n",
+                program, (double)allowed_ns / 1e9);
+        exit(2);
+    }
+    plan->duration_ns = allowed_ns;
+}
+
 /* Everything about time. In a hurry, the most that all may take is fixed and the cells share it. */
 static void plan_time(const struct options *o, struct plan *plan)
 {
@@ -352,6 +388,8 @@ static void plan_time(const struct options *o, struct plan *plan)
     double seconds = o->seconds >= 0 ? o->seconds : o->smoke ? 0.01 : o->full ? o->subcommand->full_s
                                                                     : quick_cell_s(o->subcommand, plan);
     plan->duration_ns = (uint64_t)(seconds * 1e9);
+    if (plan->experiment != WAKEUP) /* which sleeps most of the time */
+        shorten_cells(o, plan);
     plan->pause_ns = (uint64_t)(o->pause_s * 1e9);
     plan->give_up_ns = now_ns() + (uint64_t)(patience_s * 1e9);
     plan->stop_ns = hurry ? now_ns() + (uint64_t)(QUICK_STOP_S * 1e9) : 0;

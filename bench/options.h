@@ -25,6 +25,7 @@ struct subcommand {
     const char *parts;          /* those of a special one that can be asked for one by one; or NULL */
     double quick_s, full_s;     /* of each cell: at most, when in a hurry, and when not */
     bool sleeping;              /* of a group, only transports that sleep */
+    bool ordinary;              /* not at real-time priority */
 };
 
 struct options {
@@ -38,7 +39,7 @@ struct options {
     unsigned rounds, attempts;           /* 0: not given */
     enum placement wanted;
     int cpus[2];
-    bool json, list, full, smoke;
+    bool json, list, full, smoke, realtime, one_cpu;
 };
 
 /* groups: ended by one without transports. */

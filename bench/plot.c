@@ -241,8 +241,10 @@ static void draw(const struct picture *picture, const char *path, const char *ma
                  "set label 1 at screen 0.5,screen %g center font ',9' ",
             panels, titles[plan->experiment], 1 - 42.0 / height);
     char text[320];
-    snprintf(text, sizeof text, "%s; queue of %zu KiB; CPUs %s each other", machine_text, plan->capacity / 1024,
-             picture->placement == NEAR ? "near" : "far from");
+    snprintf(text, sizeof text, "%s; queue of %zu KiB; %s", machine_text, plan->capacity / 1024,
+             picture->placement == ONE_CPU ? "both processes on one CPU"
+             : picture->placement == NEAR  ? "CPUs near each other"
+                                           : "CPUs far from each other");
     quoted(out, text);
     fprintf(out, "\nset tmargin 4\n");
     if (by_column)
@@ -256,6 +258,8 @@ static void draw(const struct picture *picture, const char *path, const char *ma
 
 static enum placement larger_placement(const struct results *results)
 {
+    if (results->tally[ONE_CPU] != 0)
+        return ONE_CPU;
     return results->tally[FAR] > results->tally[NEAR] ? FAR : NEAR;
 }
 
@@ -263,7 +267,7 @@ int plot_write(const char *path, const char *machine_text, const struct plan *pl
 {
     pid_t child;
     int status = 0;
-    if (results->tally[NEAR] + results->tally[FAR] == 0) {
+    if (results->tally[NEAR] + results->tally[FAR] + results->tally[ONE_CPU] == 0) {
         fprintf(stderr, "%s: --plot: no cell was measured undisturbed, so there is nothing to plot\n",
                 program_invocation_short_name);
         return -1;

@@ -2,6 +2,7 @@
 #include "report.h"
 #include "channels/processor.h"
 #include "loops.h"
+#include "realtime.h"
 
 #include <stdlib.h>
 #include <sys/utsname.h>
@@ -51,8 +52,8 @@ void report_machine(FILE *out, const int cpus[2])
 {
     char name[256];
     machine_name(name);
-    fprintf(out, "%s, in leat's table '%s', compiler %s; sender on CPU %d, receiver on CPU %d; ", name,
-            leat__processor()->name, __VERSION__, cpus[0], cpus[1]);
+    fprintf(out, "%s, in leat's table '%s', compiler %s; sender on CPU %d, receiver on CPU %d%s; ", name,
+            leat__processor()->name, __VERSION__, cpus[0], cpus[1], realtime_is_on() ? ", at real-time priority" : "");
     fprintf(out, "load average at the start %.2f\n", load_average());
 }
 
@@ -99,6 +100,14 @@ static double probe_mean(const struct results *results, enum placement placement
         }
     }
     return count ? sum / count : 0;
+}
+
+static bool placement_seen(const struct results *results, enum placement placement)
+{
+    for (size_t i = 0; i < results->cell_count; i++)
+        if (results->cells[i].count[placement] != 0)
+            return true;
+    return false;
 }
 
 /* --- Tables ------------------------------------------------------------------------------------------------------- */
@@ -217,13 +226,16 @@ static const char *const units[EXPERIMENTS] = {
 
 void report_table(FILE *out, const struct plan *plan, const struct results *results)
 {
-    for (enum placement placement = NEAR; placement <= FAR; placement++) {
-        double probe = probe_mean(results, placement);
-        if (probe <= 0)
+    for (enum placement placement = NEAR; placement < PLACED; placement++) {
+        char distance[64] = "";
+        if (!placement_seen(results, placement))
             continue;
-        fprintf(out, "\n%s, %s (a cache line's round trip: %.0f ns), queue of %zu KiB: %s\n",
-                experiment_names[plan->experiment], placement_names[placement], probe, plan->capacity / 1024,
-                units[plan->experiment]);
+        if (placement != ONE_CPU)
+            snprintf(distance, sizeof distance, " (a cache line's round trip: %.0f ns)",
+                     probe_mean(results, placement));
+        fprintf(out, "\n%s, %s%s%s, queue of %zu KiB: %s\n", experiment_names[plan->experiment],
+                placement_names[placement], distance, realtime_is_on() ? ", real-time" : "",
+                plan->capacity / 1024, units[plan->experiment]);
         if (plan->experiment == RATE)
             rate_table(out, plan, results, placement);
         for (size_t c = 0; c < plan_columns(plan) && plan->experiment != RATE; c++)
@@ -244,8 +256,8 @@ static size_t find_row(const struct plan *plan, const char *name)
 void report_ratios(FILE *out, const struct plan *plan, const struct results *results, const char *against)
 {
     size_t base = find_row(plan, against);
-    for (enum placement placement = NEAR; placement <= FAR && base < plan->transport_count; placement++) {
-        if (probe_mean(results, placement) <= 0)
+    for (enum placement placement = NEAR; placement < PLACED && base < plan->transport_count; placement++) {
+        if (!placement_seen(results, placement))
             continue;
         fprintf(out, "\n%s, %s: %s %s, by medians\n", experiment_names[plan->experiment], placement_names[placement],
                 plan->experiment == RATE ? "messages/s, times those of" : "p50, times that of", against);
@@ -291,8 +303,8 @@ static void costs_row(FILE *out, const struct sample *sum)
 
 void report_costs(FILE *out, const struct plan *plan, const struct results *results)
 {
-    for (enum placement placement = NEAR; placement <= FAR; placement++) {
-        if (probe_mean(results, placement) <= 0)
+    for (enum placement placement = NEAR; placement < PLACED; placement++) {
+        if (!placement_seen(results, placement))
             continue;
         fprintf(out, "\n%s, %s, all sizes: sender + receiver\n", experiment_names[plan->experiment],
                 placement_names[placement]);
@@ -313,8 +325,8 @@ void report_costs(FILE *out, const struct plan *plan, const struct results *resu
 void report_tally(FILE *out, const struct results *results)
 {
     const unsigned *tally = results->tally;
-    fprintf(out, "\ncells: %u near, %u far; dropped: %u mixed, %u disturbed, %u of the unwanted placement\n",
-            tally[NEAR], tally[FAR], tally[MIXED], tally[DISTURBED], tally[UNWANTED]);
+    fprintf(out, "\ncells: %u near, %u far, %u on one CPU; dropped: %u mixed, %u disturbed, %u of the unwanted placement\n",
+            tally[NEAR], tally[FAR], tally[ONE_CPU], tally[MIXED], tally[DISTURBED], tally[UNWANTED]);
     if (results->not_begun != 0)
         fprintf(out, harness_signal() != 0 ? "interrupted before %u more cells\n"
                                            : "the time was up before %u more cells; --full measures them all\n",

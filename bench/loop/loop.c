@@ -1,5 +1,6 @@
 /* loop.c - all trials of all parts, in turn; see loop.h and trial.h. */
 #include "options.h"
+#include "realtime.h"
 #include "results.h"
 
 #include <stdlib.h>
@@ -140,8 +141,11 @@ static enum placement run_trial(const struct plan *plan, const struct part *part
                                 struct told *told)
 {
     static unsigned serial;
-    struct trial trial = { .way = way, .duration_ns = (uint64_t)(part->seconds[length] * 1e9), .fd = { { -1, -1 }, { -1, -1 } },
-                           .told = told };
+    struct trial trial = { .way = way, .duration_ns = (uint64_t)(part->seconds[length] * 1e9),
+                           .fd = { { -1, -1 }, { -1, -1 } }, .told = told };
+    uint64_t began_ns = now_ns();
+    if (part != &part_idle) /* which sleeps */
+        trial.duration_ns = realtime_shorten(trial.duration_ns);
     snprintf(trial.name, sizeof trial.name, "leat_bench_loop-%ld-%u", (long)getpid(), serial++);
     snprintf(machine.doing, sizeof machine.doing, "%s, %s", way->name, part->name);
     memset(machine.control, 0, sizeof *machine.control);
@@ -157,6 +161,7 @@ static enum placement run_trial(const struct plan *plan, const struct part *part
     wrong = wrong != 0 || way->work(&trial) != 0;
     wrong |= collect_children(wrong != 0);
     watch_for(0);
+    realtime_rest(began_ns);
     close_all(&trial);
     remove_names(&trial);
     if (wrong != 0)

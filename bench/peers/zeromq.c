@@ -95,7 +95,8 @@ static const struct calls calls = { zeromq_send, zeromq_receive, NULL };
 DEFINE_LOOPS(zeromq, calls)
 
 #define ZEROMQ \
-    .create = zeromq_create, .open = zeromq_open, .close = zeromq_close, .destroy = zeromq_destroy, LOOPS(zeromq)
+    .threads = true, .create = zeromq_create, .open = zeromq_open, .close = zeromq_close, \
+    .destroy = zeromq_destroy, LOOPS(zeromq)
 
 const struct transport transport_zeromq = {
     .name = "zeromq", .about = "ZeroMQ PUSH, PULL over ipc://, polled", ZEROMQ
