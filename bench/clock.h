@@ -1,4 +1,4 @@
-/* clock.h - time, and the pause of a loop that spins. Usable from C and C++. */
+/* clock.h - time, and what a loop asks of the processor: to pause, to fetch. Usable from C and C++. */
 #ifndef BENCH_CLOCK_H
 #define BENCH_CLOCK_H
 
@@ -17,6 +17,17 @@ ALWAYS_INLINE void relax(void)
     _mm_pause();
 #elif defined(__aarch64__)
     __asm__ volatile("isb");
+#endif
+}
+
+/* Asks for a line's ownership without waiting for it. __builtin_prefetch asks only to read where the compiler was not
+ * told of the processor. */
+ALWAYS_INLINE void fetch_for_writing(const void *at)
+{
+#if defined(__x86_64__)
+    __asm__ volatile("prefetchw %0" : : "m"(*(const char *)at));
+#else
+    __builtin_prefetch(at, 1);
 #endif
 }
 

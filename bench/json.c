@@ -140,13 +140,13 @@ void json_limits(FILE *out, const struct limits *limits, bool first)
         fprintf(out, "%s      {\"placement\": \"%s\", \"rounds\": %u", separator, placement_names[placement],
                 limits->count[placement]);
         separator = ",\n";
-        for (enum limit which = 0; which < LIMITS; which++) {
-            char name[32];
-            snprintf(name, sizeof name, "%s_%s", limit_names[which], limit_units[which][0] == 'n' ? "ns" : "gb_s");
-            json_spread(out, name, limit_spread(limits, placement, which));
+        for (unsigned which = 0; which < LIMITS; which++) {
+            char text[64];
+            json_spread(out, limit_name(which, text), limit_spread(limits, placement, which));
         }
         json_spread(out, "probe_ns", limit_probe(limits, placement));
-        fprintf(out, "}");
+        double times[HANDOVER_SIZES];
+        fprintf(out, ", \"best\": \"%s\"}", handover_names[limits_best(limits, placement, times)]);
     }
     fprintf(out, "]}");
 }

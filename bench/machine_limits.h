@@ -4,6 +4,7 @@
 #ifndef BENCH_MACHINE_LIMITS_H
 #define BENCH_MACHINE_LIMITS_H
 
+#include "handover.h"
 #include "harness.h"
 
 enum limit {
@@ -13,13 +14,16 @@ enum limit {
     PULL,         /* reading lines that the other process has just written */
     REWRITE_READ, /* writing lines again that the other process has only read */
     REWRITE_DIRTY, /* writing lines again of which the other process has written 8 bytes each */
+    REWRITE_AHEAD, /* writing lines that were only read, fetched for writing some lines ahead: the best distance */
+    AHEAD_LINES,   /* that distance */
     COPY_NEAR,    /* memcpy in one process, both blocks in the cache next to it */
     COPY_FAR,     /* memcpy in one process, far more than the caches hold */
-    LIMITS
+    HANDOVER,      /* records through a ring: for each size, HANDOVER_WAYS of them */
+    LIMITS = HANDOVER + HANDOVER_SIZES * HANDOVER_WAYS
 };
-extern const char *const limit_names[LIMITS];
-extern const char *const limit_texts[LIMITS];
-extern const char *const limit_units[LIMITS]; /* "ns" or "GB/s" */
+const char *limit_name(unsigned which, char text[64]); /* for programs, with the unit: "ping_bare_ns" */
+const char *limit_text(unsigned which, char text[64]); /* for people */
+const char *limit_unit(unsigned which);
 
 struct limits {
     size_t block; /* bytes of the lines that go back and forth */
@@ -33,7 +37,11 @@ struct limits {
  * fails. */
 void limits_run(const struct plan *plan, struct limits *limits);
 
-struct spread limit_spread(const struct limits *limits, enum placement placement, enum limit which);
+struct spread limit_spread(const struct limits *limits, enum placement placement, unsigned which);
+
+/* The way to hand records over that is best by the geometric mean over the sizes; plain unless another is 5 % better.
+ * times[]: how many times as fast as plain it is at each size. */
+enum handover_way limits_best(const struct limits *limits, enum placement placement, double times[HANDOVER_SIZES]);
 struct spread limit_probe(const struct limits *limits, enum placement placement);
 
 #endif

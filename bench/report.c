@@ -333,6 +333,17 @@ void report_tally(FILE *out, const struct results *results)
                 results->not_begun);
 }
 
+/* Which way to hand records over is right for this processor. */
+static void report_best(FILE *out, const struct limits *limits, enum placement placement)
+{
+    double times[HANDOVER_SIZES];
+    enum handover_way best = limits_best(limits, placement, times);
+    fprintf(out, "best here, %s: %s", placement_names[placement], handover_texts[best]);
+    for (unsigned i = 0; i < HANDOVER_SIZES && best != PLAIN; i++)
+        fprintf(out, "%s%zu B %.2fx", i == 0 ? " (against plain: " : ", ", handover_sizes[i], times[i]);
+    fprintf(out, best != PLAIN ? ")\n" : " (no other way is 5 %% better on average)\n");
+}
+
 void report_limits(FILE *out, const struct limits *limits)
 {
     for (enum placement placement = NEAR; placement <= FAR; placement++) {
@@ -342,13 +353,19 @@ void report_limits(FILE *out, const struct limits *limits)
                      "median [min..max] of %u rounds\n",
                 placement_names[placement], limit_probe(limits, placement).median, limits->block / 1024,
                 limits->count[placement]);
-        for (enum limit which = 0; which < LIMITS; which++) {
+        for (unsigned which = 0; which < LIMITS; which++) {
+            char text[64];
             struct spread spread = limit_spread(limits, placement, which);
-            fprintf(out, "%-50s | %6.1f [%.1f..%.1f] %s\n", limit_texts[which], spread.median, spread.min, spread.max,
-                    limit_units[which]);
+            if (which == HANDOVER)
+                fprintf(out, "records handed over through a ring of %zu KiB\n", HANDOVER_RING / 1024);
+            fprintf(out, "%-50s | %6.1f [%.1f..%.1f] %s\n", limit_text(which, text), spread.median, spread.min,
+                    spread.max, limit_unit(which));
         }
     }
     const unsigned *tally = limits->tally;
     fprintf(out, "\nrounds: %u near, %u far; dropped: %u mixed, %u disturbed, %u of the unwanted placement\n",
             tally[NEAR], tally[FAR], tally[MIXED], tally[DISTURBED], tally[UNWANTED]);
+    for (enum placement placement = NEAR; placement <= FAR; placement++)
+        if (limits->count[placement] != 0)
+            report_best(out, limits, placement);
 }
