@@ -14,17 +14,15 @@ template <size_t Size> struct fixed_slot {
     char bytes[Size];
 };
 
+// push() copies what it is given into the queue, and has no other way. What it is given here only says where the message
+// is, so that the message itself is written once, as everywhere.
 template <size_t Longest> struct mixed_slot {
     size_t size;
+    const void *from; // of what is given to push(); a slot in the queue has the bytes
     char bytes[Longest];
-    mixed_slot() : size(0) {}
-    mixed_slot(const mixed_slot &other) : size(other.size) { memcpy(bytes, other.bytes, size); }
-    mixed_slot &operator=(const mixed_slot &other)
-    {
-        size = other.size;
-        memcpy(bytes, other.bytes, size);
-        return *this;
-    }
+    mixed_slot() : size(0), from(nullptr) {}
+    mixed_slot(const mixed_slot &other) : size(other.size), from(nullptr) { memcpy(bytes, other.from, size); }
+    mixed_slot &operator=(const mixed_slot &) = delete;
 };
 
 template <size_t Size, size_t Capacity> struct fixed_queue {
@@ -43,8 +41,7 @@ template <size_t Size, size_t Capacity> struct fixed_queue {
     }
 };
 
-// push() takes a slot by value semantics only, so the sender fills a private slot first; the receiver reads in place through
-// consume_one().
+// The receiver copies out of the slot through consume_one().
 template <size_t Longest, size_t Capacity> struct mixed_queue {
     typedef mixed_slot<Longest> slot;
     typedef boost::lockfree::spsc_queue<slot, boost::lockfree::capacity<Capacity / sizeof(slot)> > queue;
@@ -53,12 +50,9 @@ template <size_t Longest, size_t Capacity> struct mixed_queue {
 
     ALWAYS_INLINE int send(void *link, const void *message, size_t size)
     {
-        queue *q = static_cast<queue *>(link);
-        if (q->write_available() == 0)
-            return 1;
         outgoing.size = size;
-        memcpy(outgoing.bytes, message, size);
-        return q->push(outgoing) ? 0 : 1;
+        outgoing.from = message;
+        return static_cast<queue *>(link)->push(outgoing) ? 0 : 1;
     }
 
     ALWAYS_INLINE int receive(void *link, void *buffer, size_t, size_t *size)

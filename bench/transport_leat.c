@@ -87,6 +87,10 @@ DEFINE_LOOPS(wait, wait_calls)
 
 /* --- Batches ------------------------------------------------------------------------------------------------------ */
 
+/* A batch's messages lie one behind the other, both where they are made and where they are received. A batch is no
+ * larger than this, or it would leave the cache next to the core, in which the one message of the other loops stays. */
+#define BATCH_BYTES ((size_t)16 << 10)
+
 /* Sends all of the batch, in as many calls as it takes. */
 ALWAYS_INLINE int send_batch(const struct run *run, leat_sender *sender, const leat_message *messages, size_t count,
                              uint64_t deadline_ns)
@@ -101,32 +105,54 @@ ALWAYS_INLINE int send_batch(const struct run *run, leat_sender *sender, const l
     return 0;
 }
 
+/* Room for one message at least. */
+ALWAYS_INLINE size_t batch_bytes(const struct run *run)
+{
+    return run->lengths[0] > BATCH_BYTES ? run->lengths[0] : BATCH_BYTES;
+}
+
 ALWAYS_INLINE int receive_batch(const struct run *run, leat_receiver *receiver, leat_message *messages, size_t *count,
                                 uint64_t deadline_ns)
 {
     int result;
-    while ((result = outcome("leat_recv_many", leat_recv_many(receiver, run->buffer, run->buffer_size, messages, BATCH,
-                                                              count, deadline_ns))) > 0)
+    while ((result = outcome("leat_recv_many", leat_recv_many(receiver, run->buffer, batch_bytes(run), messages,
+                                                              BATCH, count, deadline_ns))) > 0)
         if (wait_a_moment(run) != 0)
             return -1;
     return result;
 }
 
+/* Makes the next messages: BATCH of them, or fewer that take BATCH_BYTES. Returns how many. */
+ALWAYS_INLINE size_t make_batch(const struct run *run, leat_message *messages, uint64_t serial)
+{
+    unsigned char *at = run->buffer;
+    size_t count = 0;
+    for (; count < BATCH; count++, serial++) {
+        size_t size = run->lengths[serial % LENGTHS];
+        if (count != 0 && (size_t)(at - run->buffer) + size > BATCH_BYTES)
+            break;
+        stamp(at, size, serial);
+        messages[count] = (leat_message){ at, size };
+        at += (size + 7) & ~(size_t)7;
+    }
+    return count;
+}
+
 ALWAYS_INLINE int batch_send_loop(const struct run *run, struct leat_link *link, uint64_t deadline_ns)
 {
     const struct run r = *run;
-    uint64_t end = now_ns() + r.duration_ns, serial = 0;
+    uint64_t end = now_ns() + r.duration_ns, serial = 0, look = CLOCK_EVERY;
     for (bool last = false; !last;) {
         leat_message messages[BATCH];
-        unsigned char *at = r.buffer;
-        last = serial % CLOCK_EVERY == 0 && serial != 0 && now_ns() >= end;
-        for (size_t i = 0; i < BATCH; i++, serial++) {
-            size_t size = r.lengths[serial % LENGTHS];
-            stamp(at, size, last && i == BATCH - 1 ? STOP : serial);
-            messages[i] = (leat_message){ at, size };
-            at += (size + 7) & ~(size_t)7;
+        size_t count = make_batch(&r, messages, serial);
+        serial += count;
+        if (serial >= look) {
+            look = serial + CLOCK_EVERY;
+            last = now_ns() >= end;
         }
-        if (send_batch(&r, link->sender, messages, BATCH, deadline_ns) != 0)
+        if (last)
+            stamp((unsigned char *)(uintptr_t)messages[count - 1].data, messages[count - 1].size, STOP);
+        if (send_batch(&r, link->sender, messages, count, deadline_ns) != 0)
             return -1;
     }
     return 0;
@@ -217,24 +243,20 @@ static int batch_wait_rate_receive(struct run *run, void *link)
 
 /* --- In place ----------------------------------------------------------------------------------------------------- */
 
-/* The sender makes the message where it will stay: every 8 bytes of it are its stamp. */
+/* The sender writes the message where it will stay: once, from where those of all other transports are copied. */
 ALWAYS_INLINE int place_send(void *handle, const void *message, size_t size, uint64_t deadline_ns)
 {
     struct leat_link *link = handle;
     void *data;
-    uint64_t mark;
     int result = outcome("leat_reserve", leat_reserve(link->sender, size, &data, deadline_ns));
     if (result != 0)
         return result;
-    unsigned char *at = data;
-    memcpy(&mark, message, 8);
-    for (size_t i = 0; i + 8 <= size; i += 8)
-        memcpy(at + i, &mark, 8);
-    memcpy(at + size - 8, &mark, 8);
+    memcpy(data, message, size);
     return outcome("leat_commit", leat_commit(link->sender, size));
 }
 
-/* The receiver reads all of it where it is, and hands its stamp on; -1 if any of its words is another. */
+/* The receiver reads all of the message where it is, once. Nothing reads faster than memcpy does: a loop over its words
+ * took up to 1.6 times as long as the copy out of the ring that it is compared with. */
 ALWAYS_INLINE int place_receive(void *handle, void *buffer, size_t *size, uint64_t deadline_ns)
 {
     struct leat_link *link = handle;
@@ -243,22 +265,11 @@ ALWAYS_INLINE int place_receive(void *handle, void *buffer, size_t *size, uint64
     if (result != 0)
         return result;
     const unsigned char *at = message.data;
-    uint64_t mark, last, difference = 0;
     if (message.size < 8)
         return -1;
-    memcpy(&mark, at, 8);
-    memcpy(&last, at + message.size - 8, 8);
-    for (size_t i = 0; i + 16 <= message.size; i += 8) {
-        uint64_t word;
-        memcpy(&word, at + i, 8);
-        difference |= word ^ mark;
-    }
     *size = message.size;
-    if (difference != 0 || last != mark)
-        return -1;
-    result = outcome("leat_release", leat_release(link->receiver, 1));
-    stamp(buffer, message.size, mark);
-    return result;
+    memcpy(buffer, at, message.size);
+    return outcome("leat_release", leat_release(link->receiver, 1));
 }
 
 #define DEFINE_PLACE(name, deadline_ns)                                                                               \
