@@ -1,11 +1,18 @@
 #!/usr/bin/env python3
 """performance.py [--check] - writes docs/performance.md, and what README.md and docs/event-loops.md have of it, from measured figures.
 
-Reads docs/performance.in.md (the prose), docs/performance/*.json (a run of `leat bench ... --json` each, named like the file) and
-bench/instructions.txt, the figures by way of performance_figures.py. What stands in the prose between the two lines `<!-- performance: begin -->` and `<!-- performance: end -->`
-also takes the place of what stands between them in README.md, so it may not have links; what stands between `begin waiting` and `end waiting`, that
-in docs/event-loops.md. --check writes nothing, and fails when one of the files is not what would be written. Placeholders, each within one line:
+Reads docs/performance.in.md (the prose), docs/performance/SLUG/*.json (a folder for each processor, in it a run of
+`leat bench ... --json` each, named like the file) and bench/instructions.txt, the figures by way of
+performance_figures.py. What stands in the prose between the two lines `<!-- performance: begin -->` and
+`<!-- performance: end -->` also takes the place of what stands between them in README.md, so it may not have links;
+what stands between `begin waiting` and `end waiting`, that in docs/event-loops.md. What stands between a line
+`{{each}}` and the next `{{end}}` is repeated for each processor, with its figures. --check writes nothing, and fails
+when one of the files is not what would be written. Placeholders, each within one line:
 
+    {{processor}}               of a part that is repeated: whose turn it is
+    {{best}}                    the way to hand records over that is best there
+    {{heads TEXT|TEXT}}         the heads of columns, once for each processor
+    {{same TEXT|TEXT}}          cells of a table that are the same for each processor
     {{machine RUN RUN}}         machine, system, compiler, version and date of these runs, or of all
     {{run RUN}}                 the command, date, placement, number of cells of a run
     {{plot RUN}}                its picture
@@ -17,9 +24,10 @@ in docs/event-loops.md. --check writes nothing, and fails when one of the files 
     {{figure FIGURE}}           a median with its unit
     {{ratio FIGURE / FIGURE}}   one median divided by the other, as it is: of times, less is better
     {{goal OP NUMBER figure FIGURE}}, {{goal OP NUMBER ratio FIGURE / FIGURE}}
-                                two cells of a table: what was reached, and whether that meets the goal; OP is >=, <=, < or within,
-                                from 1, above or below. The first FIGURE may have several rows, and columns, `8,64`: one after
-                                another in the same cells
+                                two cells of a table: what was reached, and whether that meets the goal; OP is >=, <=,
+                                < or within, from 1, above or below. NUMBER may be one for each maker,
+                                `amd:2.8,intel:1.7`. The first FIGURE may have several rows, and columns, `8,64`: one
+                                after another in the same cells
 
 A FIGURE is RUN ROW COLUMN FIELD. ROW is a transport, a limit, a way to open, or a way to be counted in instructions; `best:A,B` is the
 best of those. COLUMN is a size, with `@` and a level behind it where there are several rates or numbers of receivers; a step of `open`;
@@ -27,6 +35,10 @@ limits have none. FIELD may be left out: it is the rate, or p50; others are p90,
 messages, doorbells (the sender's) and sleeps (the receiver's). Of a part of `leat bench loop`, a RUN like loop.trips, ROW is a way, COLUMN a figure
 as the file names it; `ratio`, to the way that the part compares with, is the median of the rounds' ratios. Behind `/`, whatever is left out at either end is that of the first
 FIGURE: `best:boost,ck_ring` is a whole one there. The run `instructions` is the last line of bench/instructions.txt; what the loops take by themselves is subtracted.
+
+Only machine, figure, ratio, goal, heads and same may stand in what is not repeated: goal, heads and same have their
+cells for each processor there, the others their figures one after another. A run that scripts/performance has and a
+processor does not is not measured yet.
 
 Of a run that has cells of both placements the one with more counts; of loops loop.trips is near, loop-far.trips far. What was asked for but has no cell is "not seen" (a dash in tables); what
 nobody asked for is an error, with the line, as is an unknown placeholder. The language is in `KINDS`.
@@ -39,16 +51,18 @@ import shlex
 import sys
 
 sys.dont_write_bytecode = True # the source tree stays as it is
-from performance_figures import MORE_IS_BETTER, NotSeen, Wrong, find_run, full_figure, look_up, read_instructions, read_runs
+from performance_figures import (MORE_IS_BETTER, NotSeen, Runs, Wrong, find_run, full_figure, look_up, read_asked,
+                                 read_instructions)
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 TEMPLATE, PAGE = ROOT / "docs/performance.in.md", ROOT / "docs/performance.md"
 COPIES = {ROOT / "README.md": "", ROOT / "docs/event-loops.md": " waiting"} # and which lines they have of the page
 RUNS, INSTRUCTIONS = ROOT / "docs/performance", ROOT / "bench/instructions.txt"
-HEADER = """<!-- Generated by scripts/performance.py from docs/performance.in.md, docs/performance/*.json and bench/instructions.txt: do not
+ASKED = ROOT / "scripts/performance"
+HEADER = """<!-- Generated by scripts/performance.py from docs/performance.in.md, docs/performance/*/*.json and bench/instructions.txt: do not
      edit. `sh scripts/performance` measures and writes it again; `sh scripts/performance --generate` only writes it again. -->
 """
-NOT_SEEN = "not seen"
+NOT_SEEN, NOT_MEASURED = "not seen", "not measured yet"
 
 
 # --- Figures as text --------------------------------------------------------------------------------------------------
@@ -103,10 +117,20 @@ def say_date(dates):
     return " to ".join("%d %s" % (day.day, day.strftime("%B %Y")) for day in days)
 
 
+def has_run(runs, name):
+    try:
+        return find_run(runs, name) is not None
+    except NotSeen:
+        return False
+
+
 def machine(runs, *names):
     machines = {}
-    for run in (run for run in [find_run(runs, name) for name in names or runs] if "machine" in run):
-        machines.setdefault(run["machine"], []).append(run)
+    for run in (runs[name] for name in names or runs if has_run(runs, name)):
+        if "machine" in run:
+            machines.setdefault(run["machine"], []).append(run)
+    if not machines:
+        return NOT_MEASURED
     names = {text: " (%s)" % ", ".join(r["name"] for r in of) if len(machines) > 1 else "" for text, of in machines.items()}
     return "; ".join("%s, %s%s" % (text, say_date([r["date"] for r in of]), names[text]) for text, of in machines.items())
 
@@ -127,13 +151,17 @@ def say_count(count, noun):
 
 
 def describe_run(runs, name):
-    run = find_run(runs, name)
+    if not has_run(runs, name):
+        return "`leat bench`, run `%s`: %s" % (name, NOT_MEASURED)
+    run = runs[name]
     text = "`%s`, %s" % (command(run), say_date([run["date"]]))
     if not run["results"]:
         return text + ": not seen, no undisturbed cell was so placed"
     if run["kind"] == "open":
         return text
-    text += ", processors " + {"near": "near each other", "far": "far from each other"}[run["placement"]]
+    text += {"near": ", processors near each other", "far": ", processors far from each other",
+             "one-cpu": ", both processes on one processor"}[run["placement"]]
+    text += ", at real-time priority" if run["realtime"] else ""
     probes = [r["probe_ns"] for r in run["results"] if r.get("probe_ns")]
     if probes:
         text += " (cache line round trip %s ns)" % from_to([p["min"] for p in probes] + [p["max"] for p in probes])
@@ -143,11 +171,11 @@ def describe_run(runs, name):
 
 
 def plot(runs, name):
-    if not find_run(runs, name)["results"]:
+    if not has_run(runs, name) or not runs[name]["results"]:
         return ""
-    if not (RUNS / (name + ".svg")).is_file():
-        raise Wrong("docs/performance/%s.svg is missing" % name)
-    return "![%s](performance/%s.svg)" % (name, name)
+    if not (runs.folder / (name + ".svg")).is_file():
+        raise Wrong("docs/performance/%s/%s.svg is missing" % (runs.slug, name))
+    return "![%s](performance/%s/%s.svg)" % (name, runs.slug, name)
 
 
 def heading(run, column):
@@ -155,7 +183,7 @@ def heading(run, column):
     if "titles" in run:
         return run["titles"][column]
     size, _, level = column.partition("@")
-    size = {"mix": "mix 16-2047 B", "small": "mix 8-64 B"}.get(size, size.replace("_", " ") if run["kind"] == "open" else size + " B")
+    size = {"mix": "mix 16-2047 B", "small": "mix 8-64 B", "bimodal": "bimodal 24, 3072 B"}.get(size, size.replace("_", " ") if run["kind"] == "open" else size + " B")
     if run["kind"] == "paced":
         return "%s, %s/s" % (size, number(int(level)))
     return "%s, %s" % (size, say_count(level, "receiver")) if level else size
@@ -187,9 +215,13 @@ def put_units(corner, titles, by_column):
 
 
 def table(runs, name, *words):
-    run = find_run(runs, name)
+    if not has_run(runs, name):
+        return "Not measured yet."
+    run = runs[name]
     ratios, plain = [w for w in words if "/" in w], [w for w in words if "/" not in w]
     percentiles_of = run["columns"] if "titles" not in run else []
+    if len(plain) == 1 and plain[0] not in percentiles_of and plain[0] in run["known"]:
+        return "Not measured yet."
     if len(plain) > 1 or not set(plain) <= set(percentiles_of) or not run["columns"]:
         raise Wrong("run '%s' has the columns %s, not '%s'" % (name, ", ".join(run["columns"]), " ".join(plain)))
     if not run["figures"]:
@@ -213,12 +245,14 @@ def table(runs, name, *words):
 
 
 def cells(runs, name, column, rows):
-    run, found = find_run(runs, name), []
+    found = []
     for row in rows.split(","):
         try:
+            run = find_run(runs, name)
             found.append(look_up(run, row, column, run["main"])[0] if row != "-" else None)
         except NotSeen:
-            found.append(NOT_SEEN)
+            asked = has_run(runs, name) and row in runs[name]["rows"] and column in runs[name]["columns"]
+            found.append(NOT_SEEN if asked else None)
     scale = scale_of([f for f in found if f and f != NOT_SEEN])
     return " | ".join("-" if f is None else f if f == NOT_SEEN else number(scaled(f, scale)[0]) + unit_of(f, scale) for f in found)
 
@@ -268,6 +302,17 @@ def verdict(value, op, bound):
     return "no, by a factor of %.2f" % (bound / value if op == ">=" else value / bound)
 
 
+def bound_of(runs, text):
+    """A number, or the one of this processor's maker."""
+    if ":" not in text:
+        return float(text)
+    by_maker = dict(part.split(":") for part in text.split(","))
+    maker = runs.slug.split("-")[0]
+    if maker not in by_maker:
+        raise Wrong("no goal for %s in '%s'" % (maker, text))
+    return float(by_maker[maker])
+
+
 def goal(runs, op, bound, *words):
     if op not in (">=", "<=", "<", "within") or len(words) < 3:
         raise Wrong("a goal is OP NUMBER figure FIGURE, or OP NUMBER ratio FIGURE / FIGURE")
@@ -276,11 +321,12 @@ def goal(runs, op, bound, *words):
     columns = rest.pop(0).split(",") if rest and rest[0] != "/" else [None]
     reached, met = [], []
     for row, column in [(r, c) for r in rows for c in columns]:
-        label = name_of(find_run(runs, run), row) + ": " if len(rows) > 1 else ""
-        label += heading(find_run(runs, run), column) + ": " if len(columns) > 1 else ""
+        there = runs[run] if has_run(runs, run) else {"names": {}, "kind": ""}
+        label = name_of(there, row) + ": " if len(rows) > 1 else ""
+        label += heading(there, column) + ": " if len(columns) > 1 else ""
         try:
             value, shown = reach(runs, [kind, run, row] + [column] * bool(column) + rest)
-            judged = verdict(value, op, float(bound))
+            judged = verdict(value, op, bound_of(runs, bound))
         except NotSeen:
             shown = judged = NOT_SEEN
         reached.append(label + shown)
@@ -288,8 +334,25 @@ def goal(runs, op, bound, *words):
     return " | ".join("<br>".join(cell) for cell in (reached, met))
 
 
+def processor(runs):
+    return runs.processor
+
+
+def best(runs):
+    return find_run(runs, "limits.handover")["best"]
+
+
+def heads(runs, *words):
+    return " | ".join("%s: %s" % (runs.processor, word) for word in " ".join(words).split("|"))
+
+
+def same(runs, *words):
+    return " | ".join(" ".join(words).split("|"))
+
+
 KINDS = {"machine": machine, "run": describe_run, "plot": plot, "table": table, "cells": cells, "figure": figure,
-         "ratio": ratio, "goal": goal}
+         "ratio": ratio, "goal": goal, "processor": processor, "best": best, "heads": heads, "same": same}
+FOR_ALL = {"machine": "; ", "goal": " | ", "heads": " | ", "same": " | ", "figure": None, "ratio": None} # and what stands between
 
 
 # --- Pages ------------------------------------------------------------------------------------------------------------
@@ -307,18 +370,54 @@ def replace(runs, text):
         raise Wrong("'%s': %s" % (text, problem))
 
 
-def fill(runs, template):
+def replace_for_all(processors, text):
+    """In what is not repeated. One figure of several processors says whose each is."""
+    kind = text.split()[0] if text.split() else ""
+    if kind in KINDS and kind not in FOR_ALL:
+        raise Wrong("'%s' is a processor's: it wants {{each}} before it" % text)
+    values = [replace(runs, text) for runs in processors]
+    if kind in FOR_ALL and FOR_ALL[kind] is None and len(values) > 1:
+        return ", ".join("%s (%s)" % (value, runs.processor) for value, runs in zip(values, processors))
+    return (FOR_ALL.get(kind) or "").join(values)
+
+
+def fill_line(number, line, function, given):
+    try:
+        line = re.sub(r"\{\{(.*?)\}\}", lambda match: function(given, match.group(1)), line)
+        if "{{" in line:
+            raise Wrong("'{{' without '}}'")
+    except Wrong as problem:
+        raise Wrong("%s:%d: %s" % (TEMPLATE.relative_to(ROOT), number, problem))
+    return line
+
+
+def parts_of(lines):
+    """(whether it is repeated, its lines) of each part; lines are numbered."""
+    part, repeated = [], False
+    for number, line in lines:
+        if line.strip() not in ("{{each}}", "{{end}}"):
+            part.append((number, line))
+            continue
+        if repeated == (line.strip() == "{{each}}"):
+            raise Wrong("%s:%d: {{each}} and {{end}} want to take turns" % (TEMPLATE.relative_to(ROOT), number))
+        yield repeated, part
+        part, repeated = [], not repeated
+    if repeated:
+        raise Wrong("%s: {{each}} without {{end}}" % TEMPLATE.relative_to(ROOT))
+    yield False, part
+
+
+def fill(processors, template):
     """The template's first lines, a comment about itself, make way for the one about the page."""
-    lines = template.splitlines(keepends=True)
-    comment = next(i for i, line in enumerate(lines) if "-->" in line) + 1
-    for i in range(comment, len(lines)):
-        try:
-            lines[i] = re.sub(r"\{\{(.*?)\}\}", lambda match: replace(runs, match.group(1)), lines[i])
-            if "{{" in lines[i]:
-                raise Wrong("'{{' without '}}'")
-        except Wrong as problem:
-            raise Wrong("%s:%d: %s" % (TEMPLATE.relative_to(ROOT), i + 1, problem))
-    return HEADER + re.sub(r"\n{3,}", "\n\n", "".join(lines[comment:]))
+    lines = list(enumerate(template.splitlines(keepends=True), 1))
+    comment = next(i for i, (_, line) in enumerate(lines) if "-->" in line) + 1
+    text = []
+    for repeated, part in parts_of(lines[comment:]):
+        if repeated:
+            text += [fill_line(number, line, replace, runs) for runs in processors for number, line in part]
+        else:
+            text += [fill_line(number, line, replace_for_all, processors) for number, line in part]
+    return HEADER + re.sub(r"\n{3,}", "\n\n", "".join(text))
 
 
 def between(text, path, which):
@@ -328,12 +427,16 @@ def between(text, path, which):
     return text.index(begin) + len(begin), text.index(end)
 
 
+def read_processors():
+    instructions, asked = read_instructions(INSTRUCTIONS), read_asked(ASKED)
+    folders = sorted(path for path in RUNS.iterdir() if path.is_dir() and any(path.glob("*.json")))
+    if not folders:
+        raise Wrong("no processor was measured: there is no docs/performance/*/*.json")
+    return [Runs(folder, instructions, asked) for folder in folders]
+
+
 def make_pages():
-    runs = {}
-    for path in sorted(RUNS.glob("*.json")):
-        runs.update(read_runs(path))
-    runs["instructions"] = read_instructions(INSTRUCTIONS)
-    page = fill(runs, TEMPLATE.read_text())
+    page = fill(read_processors(), TEMPLATE.read_text())
     pages = {PAGE: page}
     for path, which in COPIES.items():
         text = path.read_text()

@@ -1,14 +1,17 @@
 """performance_figures.py - what was measured: the figures behind docs/performance.md, for performance.py.
 
-Reads docs/performance/*.json, a run of `leat bench ... --json` each, and the last line of bench/instructions.txt. A run is a dictionary;
-its `figures` are (median, lowest, highest, unit) by (row, column, field). Rows and columns are those that the command line asked
-for, so that a cell which was asked for and not measured (NotSeen) is told from one that nobody asked for (Wrong).
+Each processor has a folder, docs/performance/SLUG, with a file NAME.json for each run of `leat bench ... --json`. Reads
+those and the last line of bench/instructions.txt. A run is a dictionary; its `figures` are (median, lowest, highest, unit)
+by (row, column, field). What there should be is what scripts/performance asks for today, or the run's own command line
+did: a cell, or a whole run, that was asked for and not measured (NotSeen) is told from one that nobody asks for (Wrong).
+So a processor that was measured long ago stays on the page when runs are added.
 
 Most files are one run. That of `leat bench loop` is a run for each part, loop.trips and so on, besides `loop`, which has the command and
 the date; and as many again of processors far from each other, loop-far.trips. Rows are the ways of the part, columns its figures, by the names
 that the file has for them. What there should be is in LOOP_PARTS: anything else is Wrong.
 """
 import json
+import re
 
 NAMES = {"boost": "boost spsc_queue", "rwqueue": "readerwriterqueue", "boost_mq": "boost message_queue", "zeromq": "ZeroMQ",
          "posix_mq": "POSIX message queue", "unix_stream": "Unix stream socket", "unix_seqpacket": "Unix seqpacket socket"}
@@ -16,7 +19,13 @@ LIMITS = {"ping_pause": "cache line there and back, `pause` in the loop", "ping_
           "ping_payload": "64 B payload line and flag line, there and back", "pull": "receiver reads lines that the sender has written",
           "rewrite_read": "sender rewrites lines that the receiver has only read",
           "rewrite_dirty": "sender rewrites lines that the receiver has written 8 B of",
+          "rewrite_ahead": "sender rewrites lines that the receiver has only read, fetched ahead",
+          "rewrite_ahead_distance": "the best distance of 4 to 64 lines",
           "memcpy_cache": "memcpy within one process, 64 KiB", "memcpy_memory": "memcpy within one process, 32 MiB"}
+WAYS = {"plain": "plain", "wipe": "receiver wipes", "ahead": "sender fetches ahead",
+        "wipe_ahead": "receiver wipes, sender fetches ahead"}
+LIMIT_UNITS = {"_ns": "ns", "_gb_s": "GB/s", "_lines": "lines"}
+HANDED_OVER = ["64", "256", "1024", "4096"]
 IN_LOOP, IN_CALL = "in a loop: ", "in a call: "
 LOOP_PARTS = {
     "trips": ({"leat_uv": "leat_uv", "leat_uv_sleep": "leat_uv, sleeping at once", "eventfd": "eventfd", "fifo": "named pipe",
@@ -57,7 +66,7 @@ def spread_of(value, unit):
 
 def column_of(result):
     """A column's name: the size as `leat bench -s` has it, and the level."""
-    size = "small" if result["size"] == "mix 8-64 B" else result["size"].split()[0]
+    size = "small" if result["size"] == "mix 8-64 B" else re.split("[ ,]", result["size"])[0]
     level = result.get("rate", result.get("receivers"))
     return size if level is None else "%s@%d" % (size, level)
 
@@ -83,6 +92,14 @@ def asked_for(command):
     return option("-t", "--transports"), ["%s@%s" % (s, l) for s in sizes for l in levels] if levels else sizes
 
 
+def read_asked(path):
+    """What scripts/performance measures today: rows and columns by run."""
+    script = path.read_text().replace("\\\n", " ")
+    rings = re.search(r"^ *rings=(\S+)", script, re.M).group(1)
+    lines = re.findall(r"^ *measure ([\w-]+) (.*)", script, re.M)
+    return {name: asked_for(words.replace("$rings", rings).split()) for name, words in lines}
+
+
 def read_cells(run, results):
     run["rows"], run["columns"] = asked_for(run["command"])
     for result in results:
@@ -91,10 +108,22 @@ def read_cells(run, results):
 
 
 def read_limits(run, results):
-    run["rows"], run["columns"], run["names"] = list(LIMITS), [""], LIMITS
-    for name in LIMITS if results else []:
-        unit, key = next((unit, name + end) for unit, end in (("ns", "_ns"), ("GB/s", "_gb_s")) if name + end in results[0])
-        run["figures"][name, "", "value"] = spread_of(results[0][key], unit)
+    """The run itself, and limits.handover: what the processor is quick at handing records over with."""
+    first = results[0] if results else {}
+    run.update(rows=list(LIMITS), columns=[""], names=LIMITS)
+    for name in LIMITS:
+        for end, unit in LIMIT_UNITS.items():
+            if name + end in first:
+                run["figures"][name, "", "value"] = spread_of(first[name + end], unit)
+    yield run
+    if "best" not in first:
+        return
+    over = dict(run, name=run["name"] + ".handover", rows=list(WAYS), columns=HANDED_OVER, names=WAYS, figures={}, main="rate",
+                best=WAYS[first["best"]])
+    for way in WAYS:
+        for size in HANDED_OVER:
+            over["figures"][way, size, "rate"] = spread_of(first["handover_%s_%s_million_per_s" % (size, way)], "M/s")
+    yield over
 
 
 def read_open(run, results):
@@ -150,13 +179,18 @@ def read_runs(path):
     kind, results = experiment["experiment"], experiment["results"]
     run = {"name": path.stem, "kind": kind, "command": data["command"], "date": data["date"][:10], "figures": {}, "names": NAMES,
            "main": {"throughput": "rate", "limits": "value"}.get(kind, "p50"), "dropped": experiment.get("dropped", {}),
-           "machine": describe_machine(data)}
-    far = sum(r.get("cells", 1) * (1 if r.get("placement") == "far" else -1) for r in results) > 0
-    run["placement"] = "far" if far else "near"
+           "machine": describe_machine(data), "realtime": data["machine"].get("realtime", False)}
+    cells = {}
+    for result in results:
+        placement = result.get("placement", "near")
+        cells[placement] = cells.get(placement, 0) + result.get("cells", result.get("rounds", 1))
+    run["placement"] = max(cells, key=cells.get, default="near")
     run["results"] = [r for r in results if r.get("placement", "near") == run["placement"]]
     if kind == "loop":
         return {one["name"]: one for one in read_loop(run, results)}
-    {"limits": read_limits, "open": read_open}.get(kind, read_cells)(run, run["results"])
+    if kind == "limits":
+        return {one["name"]: one for one in read_limits(run, run["results"])}
+    (read_open if kind == "open" else read_cells)(run, run["results"])
     return {run["name"]: run}
 
 
@@ -181,18 +215,41 @@ def describe_machine(data):
 # --- Figures ----------------------------------------------------------------------------------------------------------
 
 
+def is_asked(runs, name):
+    """Whether scripts/performance has that run, or it is a part of one: limits.handover, loop.trips, loop-far.trips."""
+    return name in runs.asked or re.sub(r"(-far)?(\..*)?$", "", name) in ("limits", "loop")
+
+
 def find_run(runs, name):
-    if name not in runs:
-        raise Wrong("there is no run '%s'; there are %s" % (name, ", ".join(sorted(runs))))
-    return runs[name]
+    if name in runs:
+        return runs[name]
+    if is_asked(runs, name):
+        raise NotSeen
+    raise Wrong("there is no run '%s'; there are %s" % (name, ", ".join(sorted(set(runs) | set(runs.asked)))))
+
+
+class Runs(dict):
+    """The runs of one processor, by name."""
+
+    def __init__(self, folder, instructions, asked):
+        super().__init__()
+        self.slug, self.folder, self.asked = folder.name, folder, asked
+        for path in sorted(folder.glob("*.json")):
+            self.update(read_runs(path))
+        for name, run in self.items():
+            rows, columns = asked.get(name, ([], []))
+            run["known"] = set(run["rows"]) | set(rows) | set(run["columns"]) | set(columns)
+        self["instructions"] = dict(instructions, known=set(instructions["rows"]) | set(instructions["columns"]))
+        maker, *words = self.slug.split("-")
+        self.processor = " ".join([maker.upper() if maker in ("amd", "arm") else maker.capitalize()] + words)
 
 
 def look_up(run, row, column, field):
     """A figure, and the row it is from, which `best:` chooses."""
     rows = row[5:].split(",") if row.startswith("best:") else [row]
-    for asked, known in [(r, run["rows"]) for r in rows] + [(column, run["columns"])]:
-        if asked not in known:
-            raise Wrong("run '%s' has no '%s'; it has %s" % (run["name"], asked, ", ".join(known)))
+    for asked in rows + [column]:
+        if asked not in run["known"]:
+            raise Wrong("run '%s' has no '%s'; it has %s" % (run["name"], asked, ", ".join(sorted(run["known"]))))
     seen = [(run["figures"][r, column, field], r) for r in rows if (r, column, field) in run["figures"]]
     if not seen:
         known = sorted({f for _, _, f in run["figures"]} | {"p50", "p90", "p99", "p99.9", "p99.99", "max"})
@@ -205,7 +262,7 @@ def look_up(run, row, column, field):
 
 def full_figure(runs, words, given=None):
     """The words of a FIGURE made complete: RUN, ROW, COLUMN, FIELD. What is left out is taken from `given`, a complete one."""
-    if given and (not words or words[0] not in runs):
+    if given and (not words or (words[0] not in runs and not is_asked(runs, words[0]))):
         words = given[:1] + words
     run = find_run(runs, words[0] if words else "")
     place = words[:2] + ([""] if run["columns"] == [""] else []) + words[2:]
