@@ -322,7 +322,8 @@ static bool was_disturbed(const struct links *links, const struct sample *sample
     if (machine.one_cpu)
         return was_late_beside(&usage[SENDER], &usage[RECEIVER]) ||
                was_late_beside(&usage[RECEIVER], &usage[SENDER]);
-    return was_late(&sample->usage[SENDER], sleeps || fan || links->experiment == WAKEUP) ||
+    bool shared = links->experiment == RATE && links->transport->senders > 1; /* its CPU, with other senders */
+    return (!shared && was_late(&sample->usage[SENDER], sleeps || fan || links->experiment == WAKEUP)) ||
            (!fan && was_late(&sample->usage[RECEIVER], sleeps));
 }
 

@@ -31,6 +31,8 @@ static const struct transport *const usual[] = {
     &transport_leat_place_wait,
     &transport_leat_inline,
     &transport_leat_deaf,
+    &transport_leat_senders2,
+    &transport_leat_senders4,
 #ifdef BENCH_LOOP
     &transport_leat_uv,
 #endif

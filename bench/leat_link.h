@@ -10,6 +10,8 @@ struct leat_link {
     char name[64];
     leat_channel_options options;
     const struct transport *of_size; /* inline: the loops compiled for the size */
+    unsigned senders;                /* of many: how many there are, and where they meet */
+    struct meeting *meeting;
     leat_sender *sender;             /* in the process that sends */
     leat_receiver *receiver;         /* in the one that receives */
 };

@@ -67,6 +67,19 @@ static void choose_cpus(int cpus[2])
     }
 }
 
+/* Before it is pinned. */
+static void find_others(void)
+{
+    cpu_set_t set;
+    if (sched_getaffinity(0, sizeof set, &set) != 0)
+        die("sched_getaffinity");
+    for (int cpu = 0; cpu < CPU_SETSIZE && machine.other_count < RECEIVERS_MAX; cpu++)
+        if (CPU_ISSET((size_t)cpu, &set) && cpu != machine.cpus[0] && cpu != machine.cpus[1])
+            machine.others[machine.other_count++] = cpu;
+}
+
+int machine_other_cpu(unsigned n) { return n <= machine.other_count ? machine.others[n - 1] : machine.cpus[0]; }
+
 /* How long this process was ready to run and did not, since it began; 0 where the kernel does not tell. */
 static uint64_t run_delay_ns(void)
 {
@@ -232,9 +245,9 @@ void watch_for(uint64_t seconds)
 /* --- Children ----------------------------------------------------------------------------------------------------- */
 
 /* By the parent: a child of the same real-time priority would not get the parent's CPU to move itself away from it. */
-static void place_child(pid_t child)
+static void place_child(pid_t child, int cpu)
 {
-    if (pin_process(child, machine.cpus[1]) == 0 && realtime_child(child, machine.one_cpu) == 0)
+    if (pin_process(child, cpu) == 0 && realtime_child(child, cpu == machine.cpus[0]) == 0)
         return;
     int problem = errno;
     break_off();
@@ -242,7 +255,9 @@ static void place_child(pid_t child)
     die("the CPU or the priority of a child");
 }
 
-bool in_new_child(void)
+bool in_new_child(void) { return in_new_child_on(machine.cpus[1]); }
+
+bool in_new_child_on(int cpu)
 {
     sigset_t handled, before;
     sigemptyset(&handled);
@@ -262,7 +277,7 @@ bool in_new_child(void)
         machine.children = 0;
     sigprocmask(SIG_SETMASK, &before, NULL);
     if (child > 0)
-        place_child(child);
+        place_child(child, cpu);
     else
         prctl(PR_SET_PDEATHSIG, SIGKILL);
     return child == 0;
@@ -301,6 +316,7 @@ void harness_start(int cpus[2], size_t capacity)
         cpus[1] = cpus[0];
     machine.cpus[0] = cpus[0];
     machine.cpus[1] = cpus[1];
+    find_others();
     pin(cpus[1]); /* only to learn now whether that works */
     pin(cpus[0]);
     calibrate();

@@ -35,6 +35,8 @@ struct machine {
     unsigned char *memory[RECEIVERS_MAX];
     size_t memory_size; /* of each */
     int cpus[2];
+    int others[RECEIVERS_MAX]; /* CPUs besides */
+    unsigned other_count;
     bool one_cpu;
     double ticks_per_ns;
     uint32_t *samples, *probe;
@@ -97,6 +99,10 @@ int probe_answer(uint64_t *serial);
 /* Starts a child of a cell, pinned to its CPU: true in the child, which ends with end_child. One that crashes or fails
  * sets control->failed, which every loop looks at. */
 bool in_new_child(void);
+bool in_new_child_on(int cpu);
+
+/* The n-th CPU, from 1, besides the two that this process may use; where there are not so many, that of the parent. */
+int machine_other_cpu(unsigned n);
 void end_child(int result) __attribute__((noreturn));
 
 /* Waits for all of them; give_up: ends them. 0 when all ended well. */

@@ -87,6 +87,7 @@ struct transport {
     int (*trip_answer)(struct run *run, void *from, void *to);
     int (*fan_send)(struct run *run, void *const *links, size_t count); /* may be NULL: those cells stay empty */
     bool broadcast; /* one link reaches all receivers, see above */
+    unsigned senders; /* in `throughput`, when there are several: they may share a CPU; else 0 */
     bool polls;     /* in spite of `sleeps`: only a lock in its calls sleeps */
     bool threads;   /* has threads of its own, which a side that spins at real-time priority does not let run */
 };

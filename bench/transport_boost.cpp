@@ -194,13 +194,13 @@ extern "C" {
 const struct transport transport_boost = {
     "boost", "boost::lockfree::spsc_queue, inlined into the loop", false, nullptr, boost_create<inlined>, nullptr, nullptr,
     boost_destroy, boost_rate_send, boost_rate_receive, boost_trip_ask, boost_trip_answer,
-    boost_fan_send, false, false, false
+    boost_fan_send, false, 0, false, false
 };
 
 const struct transport transport_boost_call = {
     "boost_call", "the same behind a function call per message", false, nullptr, boost_create<called>, nullptr, nullptr,
     boost_destroy, boost_rate_send, boost_rate_receive, boost_trip_ask, boost_trip_answer,
-    boost_fan_send, false, false, false
+    boost_fan_send, false, 0, false, false
 };
 
 } // extern "C"

@@ -16,6 +16,10 @@ extern const struct transport transport_leat_deaf;   /* the same without sleep s
 extern const struct transport transport_leat_many_wait;
 extern const struct transport transport_leat_place_wait;
 
+/* Several senders, each a process, and one receiver. */
+extern const struct transport transport_leat_senders2;
+extern const struct transport transport_leat_senders4;
+
 extern const struct transport transport_leat_uv; /* BENCH_LOOP: in a libuv loop on each side */
 
 #endif

@@ -1,0 +1,148 @@
+/* transport_leat_senders.c - two or four senders of one channel, each a process; the field calls it MPSC.
+ *
+ * In `throughput` the harness's sender starts the others, each with a handle and, where there are enough, a CPU of its
+ * own; on two CPUs all senders share one. They begin together. Every message says which sender's it is and its number
+ * among them: the receiver checks that each sender's come in order, all of them, until that sender's last. It counts
+ * until the first of them ends. In all other experiments there is one sender, of a channel that may have many. */
+#include "leat_link.h"
+#include "machine.h"
+#include "transport_leat.h"
+
+#include <stdlib.h>
+
+#define SENDERS_MAX 4u
+#define SENDER_SHIFT 56
+#define LAST (((uint64_t)1 << SENDER_SHIFT) - 1)
+
+/* In the memory of the link. */
+struct meeting {
+    uint64_t ready, done; /* senders besides the first */
+    uint64_t end_ns;      /* they begin when this is known */
+};
+
+static int send_one_of_many(void *link, const void *message, size_t size)
+{
+    return outcome("leat_send", leat_send(((struct leat_link *)link)->sender, message, size, LEAT_FOREVER));
+}
+
+static int receive_from_many(void *link, void *buffer, size_t capacity, size_t *size)
+{
+    return outcome("leat_recv", leat_recv(((struct leat_link *)link)->receiver, buffer, capacity, size, LEAT_FOREVER));
+}
+
+static const struct calls many_calls = { send_one_of_many, receive_from_many, NULL };
+DEFINE_TRIPS(many, many_calls)
+DEFINE_FAN(many, many_calls)
+
+/* Asleep, as senders may share a CPU. */
+static int sleep_until(const struct run *run, const uint64_t *word, uint64_t least)
+{
+    const struct timespec moment = { 0, 50000 };
+    while (__atomic_load_n(word, __ATOMIC_ACQUIRE) < least) {
+        if (__atomic_load_n(run->failed, __ATOMIC_RELAXED))
+            return -1;
+        nanosleep(&moment, NULL);
+    }
+    return 0;
+}
+
+static int send_as(const struct run *run, struct leat_link *link, uint64_t number, uint64_t end_ns)
+{
+    const struct run r = *run;
+    for (uint64_t serial = 0;; serial++) {
+        size_t size = r.lengths[serial % LENGTHS];
+        bool last = serial % CLOCK_EVERY == CLOCK_EVERY - 1 && now_ns() >= end_ns;
+        stamp(r.buffer, size, number << SENDER_SHIFT | (last ? LAST : serial));
+        if (send_one(&r, &many_calls, link, r.buffer, size) != 0)
+            return -1;
+        if (last)
+            return 0;
+    }
+}
+
+/* One of the other senders, from its beginning to its end. */
+static int send_besides(const struct run *run, struct leat_link *link, uint64_t number)
+{
+    struct meeting *meeting = link->meeting;
+    struct counters ignored;
+    if (leat_link_open(link, SENDER) != 0)
+        return -1;
+    __atomic_fetch_add(&meeting->ready, 1, __ATOMIC_RELEASE);
+    if (sleep_until(run, &meeting->end_ns, 1) != 0 || send_as(run, link, number, meeting->end_ns) != 0)
+        return -1;
+    leat_link_close(link, SENDER, &ignored);
+    __atomic_fetch_add(&meeting->done, 1, __ATOMIC_RELEASE);
+    return 0;
+}
+
+static int many_rate_send(struct run *run, void *handle)
+{
+    struct leat_link *link = handle;
+    struct meeting *meeting = link->meeting;
+    unsigned others = link->senders - 1;
+    if (run->rate != 0)
+        return rate_send_loop(run, &many_calls, link);
+    for (unsigned i = 1; i <= others; i++)
+        if (in_new_child_on(machine_other_cpu(i)))
+            end_child(send_besides(run, link, i));
+    if (sleep_until(run, &meeting->ready, others) != 0)
+        return -1;
+    uint64_t end_ns = now_ns() + run->duration_ns;
+    __atomic_store_n(&meeting->end_ns, end_ns, __ATOMIC_RELEASE);
+    return send_as(run, link, 0, end_ns) != 0 || sleep_until(run, &meeting->done, others) != 0 ? -1 : 0;
+}
+
+/* Checks one message against what is next from its sender: 0, 1 when it is that sender's last, -1 when it is wrong. */
+ALWAYS_INLINE int check_one_of_many(const struct run *run, unsigned senders, size_t size, uint64_t next[SENDERS_MAX])
+{
+    uint64_t mark;
+    memcpy(&mark, run->buffer, 8);
+    uint64_t number = mark >> SENDER_SHIFT;
+    if (number >= senders || size != run->lengths[next[number] % LENGTHS] || !stamped(run->buffer, size, mark))
+        return -1;
+    if ((mark & LAST) == LAST)
+        return 1;
+    return (mark & LAST) == next[number]++ ? 0 : -1;
+}
+
+static int many_rate_receive(struct run *run, void *handle)
+{
+    struct leat_link *link = handle;
+    const struct run r = *run;
+    uint64_t next[SENDERS_MAX] = { 0 }, first = 0, start = 0, serial = 0;
+    if (run->rate != 0 || run->progress != NULL)
+        return rate_receive_loop(run, &many_calls, link);
+    for (unsigned ended = 0; ended < link->senders; serial++) {
+        size_t size = 0;
+        if (receive_one(&r, &many_calls, link, &size) != 0)
+            return -1;
+        int result = check_one_of_many(&r, link->senders, size, next);
+        if (result < 0)
+            return -1;
+        if (result > 0 && ++ended == 1)
+            stop_clock(run, serial, first, start);
+        start_clock(&r, serial, &first, &start);
+    }
+    return 0;
+}
+
+static void *many_create(const struct setup *setup)
+{
+    struct leat_link *link = leat_link_create(setup);
+    if (link == NULL)
+        return NULL;
+    link->options.many_senders = true;
+    link->senders = setup->transport->senders;
+    link->meeting = setup->memory;
+    return link;
+}
+
+#define MANY .sleeps = true, .create = many_create, .open = leat_link_open, .close = leat_link_close, \
+             .destroy = leat_link_destroy, LOOPS(many), FAN(many)
+
+const struct transport transport_leat_senders2 = {
+    .name = "leat_senders2", .about = "leat_wait from two processes into one channel", .senders = 2, MANY
+};
+const struct transport transport_leat_senders4 = {
+    .name = "leat_senders4", .about = "the same from four", .senders = 4, MANY
+};
