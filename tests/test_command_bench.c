@@ -67,6 +67,36 @@ static void a_mode_chooses_the_transports(void **state) {
     assert_int_equal(harness_names_left(), 0);
 }
 
+/* Where the user may have the priority, the figures say that they were measured with it. */
+static void bench_measures_at_real_time_priority(void **state) {
+    (void)state;
+    if (!bench_runs())
+        skip();
+    leat("bench", "throughput", "--smoke", "--realtime", "--json", "-t", "leat_wait", "-s", "64");
+    if (result.exit_code != 0) {
+        expect_failure(1, "--realtime: this user may not have real-time priority 11");
+        return;
+    }
+    json_t *value = parsed();
+    assert_true(json_is_true(json_object_get(json_object_get(value, "machine"), "realtime")));
+    json_decref(value);
+    leat("bench", "throughput", "--realtime", "-d", "2", "-t", "leat_wait", "-s", "64", "-r", "1");
+    if (result.exit_code != 0) /* the kernel may be told to leave real-time processes alone */
+        expect_failure(2, "--realtime: in cells longer than 0.5 s the kernel takes the CPU away");
+}
+
+static void bench_without_real_time_priority_is_told(void **state) {
+    (void)state;
+    if (!bench_runs())
+        skip();
+    run_shell("nobody() { prlimit --rtprio=0 setpriv --reuid=65534 --clear-groups \"$@\"; }\n"
+              "nobody \"$1\" --help >/dev/null 2>&1 || exit 99\n"
+              "nobody \"$1\" bench latency --realtime");
+    if (result.exit_code == 99) /* no such tools, or no right to become somebody else */
+        skip();
+    expect_failure(1, "raise the limit RLIMIT_RTPRIO");
+}
+
 /* So that it fits into a terminal, whatever transports this build has. */
 static void the_help_of_benchmarks_has_80_columns(void **state) {
     (void)state;
@@ -123,6 +153,12 @@ static void wrong_benchmarks_are_told_apart(void **state) {
     expect_failure(2, "an option that does not go with 'limits'");
     leat("bench", "open", "--transports", "leat");
     expect_failure(2, "an option that does not go with 'open'");
+    leat("bench", "open", "--realtime");
+    expect_failure(2, "an option that does not go with 'open'");
+    leat("bench", "throughput", "--one-cpu");
+    expect_failure(2, "an option that does not go with 'throughput'");
+    leat("bench", "latency", "--one-cpu", "--want", "near");
+    expect_failure(2, "on one CPU there is no placement 'near'");
     leat("bench", "latency", "--capacity", "5000");
     expect_failure(2, "5000 bytes is not a power of two");
     leat("bench", "fanout", "--receivers", "65");
@@ -226,6 +262,8 @@ int main(void) {
         HARNESS_TEST(a_missing_benchmark_program_is_told),
         HARNESS_TEST_WITHIN(benchmarks_run_and_tell_what_they_are_told, 90),
         HARNESS_TEST_WITHIN(a_mode_chooses_the_transports, 90),
+        HARNESS_TEST_WITHIN(bench_measures_at_real_time_priority, 90),
+        HARNESS_TEST_WITHIN(bench_without_real_time_priority_is_told, 90),
         HARNESS_TEST_WITHIN(the_help_of_benchmarks_has_80_columns, 60),
         HARNESS_TEST_WITHIN(the_benchmark_of_loops_runs_all_its_parts, 90),
         HARNESS_TEST_WITHIN(wrong_benchmarks_are_told_apart, 90),
