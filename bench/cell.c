@@ -70,11 +70,12 @@ static void links_destroy(const struct links *links)
             links->transport->destroy(links->link[i]);
 }
 
-/* At real-time priority, whoever spins keeps others from its CPU for good: its own threads, and on one CPU the other
- * side. */
+/* At real-time priority, whoever spins keeps others from its CPU for good: its own threads, and on
+ * one CPU the other side. */
 static bool starves(const struct transport *transport, enum experiment experiment)
 {
-    bool spins = !transport->sleeps || transport->polls || experiment == OPEN_LOOP; /* until a message is due */
+    bool spins = !transport->sleeps || transport->polls ||
+                 experiment == OPEN_LOOP; /* until a message is due */
     return realtime_is_on() && spins && (transport->threads || machine.one_cpu);
 }
 
@@ -162,7 +163,8 @@ static int receive_side(const struct links *links, struct part part, struct run 
     return links->transport->rate_receive(run, links->link[part.from]);
 }
 
-/* One of the two probes of a cell, by the parent: its round trip, negative where there is no distance. */
+/* One of the two probes of a cell, by the parent: its round trip, negative where there is no
+ * distance. */
 static int probe(uint64_t *serial, double *ns)
 {
     *ns = machine.one_cpu ? -1 : probe_ask(serial);
@@ -180,7 +182,8 @@ static int child_work(const struct links *links, unsigned number, struct run *ru
     if (links_open(links, part, RECEIVER) != 0)
         return -1;
     __atomic_fetch_add(&control->ready, 1, __ATOMIC_RELEASE);
-    if (number == 0 && (await(links, &control->ready, links->children) != 0 || answer_probe(&serial) != 0))
+    if (number == 0 &&
+        (await(links, &control->ready, links->children) != 0 || answer_probe(&serial) != 0))
         return -1;
     usage_add(&control->usages[number], UINT64_MAX);
     if (await(links, &control->go, 1) != 0)
@@ -203,16 +206,17 @@ static int child_work(const struct links *links, unsigned number, struct run *ru
 }
 
 /* The sending, asking process. 0 or -1; the two probes in probes[]. */
-static int parent_work(const struct links *links, struct run *run, const struct plan *plan, struct sample *sample,
-                       double probes[2], bool *unwanted)
+static int parent_work(const struct links *links, struct run *run, const struct plan *plan,
+                       struct sample *sample, double probes[2], bool *unwanted)
 {
     struct control *control = machine.control;
     uint64_t serial = 0;
     expect_within(LATE_NS); /* of the harness: what the transport does has the watchdog */
-    if (links_open(links, parents_part(links), SENDER) != 0 || await(links, &control->ready, links->children) != 0 ||
-        probe(&serial, &probes[0]) != 0)
+    if (links_open(links, parents_part(links), SENDER) != 0 ||
+        await(links, &control->ready, links->children) != 0 || probe(&serial, &probes[0]) != 0)
         return -1;
-    *unwanted = plan->wanted != ANY_PLACEMENT && !machine.one_cpu && (probes[0] < NEAR_LIMIT_NS ? NEAR : FAR) != plan->wanted;
+    *unwanted = plan->wanted != ANY_PLACEMENT && !machine.one_cpu &&
+                (probes[0] < NEAR_LIMIT_NS ? NEAR : FAR) != plan->wanted;
     if (*unwanted)
         run->duration_ns = 0;
     __atomic_store_n(&control->deadline_ns, 0, __ATOMIC_RELAXED);
@@ -220,8 +224,8 @@ static int parent_work(const struct links *links, struct run *run, const struct 
     __atomic_store_n(&control->go, 1, __ATOMIC_RELEASE);
     int result = send_side(links, run);
     usage_add(&sample->usage[SENDER], 1);
-    /* Only when nobody receives any more may the first of them answer, and it learns that from the parent's one
-     * more. */
+    /* Only when nobody receives any more may the first of them answer, and it learns that from the
+     * parent's one more. */
     if (result != 0 || await(links, &control->received, links->children) != 0)
         return -1;
     expect_within(LATE_NS);
@@ -322,8 +326,10 @@ static bool was_disturbed(const struct links *links, const struct sample *sample
     if (machine.one_cpu)
         return was_late_beside(&usage[SENDER], &usage[RECEIVER]) ||
                was_late_beside(&usage[RECEIVER], &usage[SENDER]);
-    bool shared = links->experiment == RATE && links->transport->senders > 1; /* its CPU, with other senders */
-    return (!shared && was_late(&sample->usage[SENDER], sleeps || fan || links->experiment == WAKEUP)) ||
+    bool shared = links->experiment == RATE &&
+                  links->transport->senders > 1; /* its CPU, with other senders */
+    return (!shared &&
+            was_late(&sample->usage[SENDER], sleeps || fan || links->experiment == WAKEUP)) ||
            (!fan && was_late(&sample->usage[RECEIVER], sleeps));
 }
 

@@ -1,4 +1,4 @@
-/* clock.h - time, and what a loop asks of the processor: to pause, to fetch. Usable from C and C++. */
+/* clock.h - time; to pause and to fetch, what a loop asks of the processor. Usable from C, C++. */
 #ifndef BENCH_CLOCK_H
 #define BENCH_CLOCK_H
 
@@ -20,8 +20,8 @@ ALWAYS_INLINE void relax(void)
 #endif
 }
 
-/* Asks for a line's ownership without waiting for it. __builtin_prefetch asks only to read where the compiler was not
- * told of the processor. */
+/* Asks for a line's ownership without waiting for it. __builtin_prefetch asks only to read where
+ * the compiler was not told of the processor. */
 ALWAYS_INLINE void fetch_for_writing(const void *at)
 {
 #if defined(__x86_64__)

@@ -5,11 +5,12 @@
 #define LINE 64u
 #define AHEAD_RECORDS 2u
 #define BYTES ((uint64_t)48 << 20) /* of a measurement... */
-#define RECORDS_MAX 800000u        /* ...and at most so many records: some hundredths of a second on any machine */
+#define RECORDS_MAX 800000u        /* ...of so many records at most: hundredths of a second */
 
 const size_t handover_sizes[HANDOVER_SIZES] = { 64, 256, 1024, 4096 };
 const char *const handover_names[HANDOVER_WAYS] = { "plain", "wipe", "ahead", "wipe_ahead" };
-const char *const handover_texts[HANDOVER_WAYS] = { "plain", "receiver wipes", "sender fetches ahead",
+const char *const handover_texts[HANDOVER_WAYS] = { "plain", "receiver wipes",
+                                                    "sender fetches ahead",
                                                     "receiver wipes, sender fetches ahead" };
 
 /* The ring as records of one size. */
@@ -26,7 +27,8 @@ static struct records records_of(size_t size)
     return records;
 }
 
-ALWAYS_INLINE unsigned char *record_at(struct handover *shared, const struct records *records, uint64_t serial)
+ALWAYS_INLINE unsigned char *record_at(struct handover *shared, const struct records *records,
+                                       uint64_t serial)
 {
     return shared->ring + serial % records->slots * records->stride;
 }
@@ -34,7 +36,8 @@ ALWAYS_INLINE unsigned char *record_at(struct handover *shared, const struct rec
 ALWAYS_INLINE uint64_t *word_of(unsigned char *line) { return (uint64_t *)(void *)line; }
 
 /* Waits until the receiver has released all but `kept` of the records before this one. */
-static int wait_for_room(const struct handover *shared, uint64_t serial, uint64_t kept, uint64_t *released)
+static int wait_for_room(const struct handover *shared, uint64_t serial, uint64_t kept,
+                         uint64_t *released)
 {
     struct patience patience = { 0 };
     while (serial - *released > kept) {
@@ -67,7 +70,8 @@ double handover_send(struct handover *shared, size_t size, enum handover_way way
 {
     const struct records records = records_of(size);
     uint64_t start = now_ns();
-    int result = way >= AHEAD ? send_records(shared, &records, 1) : send_records(shared, &records, 0);
+    int result =
+        way >= AHEAD ? send_records(shared, &records, 1) : send_records(shared, &records, 0);
     return result == 0 ? (double)records.count * 1e3 / (double)(now_ns() - start) : 0;
 }
 

@@ -94,7 +94,8 @@ struct sample {
     double rate;                    /* RATE: million messages a second; OPEN_LOOP: messages a second */
     double percentile[PERCENTILES]; /* ns: of a round trip, of one way, or of the sender for each message of a fan-out.
                                        Negative when there were too few values to tell */
-    double probe_ns;         /* median round trip of a cache line, mean of before and after; negative: none */
+    double probe_ns;         /* median of a cache line's round trips, mean of before and after;
+                                negative: none */
     uint64_t idle_ns;        /* CPU time of the sender of OPEN_LOOP that went into waiting until messages were due */
     struct usage usage[2];   /* by role: the asker of a round trip is the sender, all receivers of a fan-out are one */
     struct counters side[2]; /* of the one link, or the asker's and answerer's sums over both */
@@ -103,7 +104,7 @@ struct sample {
 struct cell {
     unsigned count[PLACED]; /* by placement */
     struct sample samples[PLACED][ROUNDS_MAX];
-    struct histogram *all[PLACED]; /* every time that was measured, of all its samples; NULL when there is none */
+    struct histogram *all[PLACED]; /* every time that was measured, of all its samples, or NULL */
 };
 
 struct results {
@@ -117,8 +118,8 @@ struct results {
  * what is shared. Exits with EXIT_SKIP when there is only one CPU; exits with 1 when anything else fails. */
 void harness_start(int cpus[2], size_t capacity);
 
-/* Before harness_start: puts both processes on one CPU, the first. No cell has a probe then, and there may be only one
- * CPU. */
+/* Before harness_start: puts both processes on one CPU, the first. No cell has a probe then, and
+ * there may be only one CPU. */
 void harness_one_cpu(void);
 
 /* The signal that asked to end (SIGINT, SIGTERM or SIGHUP), 0 when none did. The cell at hand is finished, and no
@@ -148,7 +149,8 @@ struct spread spread_of(double *values, unsigned count); /* sorts them */
 
 void counters_add(struct counters *to, const struct counters *more);
 
-/* "64", "mix", "small" or "bimodal" as a size; 0 or -1. And back, and for people: "64 B", "mix 16-2047 B". */
+/* "64", "mix", "small" or "bimodal" as a size; 0 or -1. And back; and for people: "64 B", or
+ * "mix 16-2047 B". */
 int size_parse(const char *text, size_t *size);
 const char *size_word(size_t size, char text[32]);
 const char *size_name(size_t size, char text[32]);

@@ -41,8 +41,8 @@ void json_begin(FILE *out, const struct json_run *run)
     fprintf(out, ", \"system\": \"%s %s\", \"architecture\": \"%s\", \"compiler\": ", system.sysname, system.release,
             system.machine);
     json_text(out, __VERSION__);
-    fprintf(out, ", \"cpus\": [%d, %d], \"realtime\": %s},\n  \"experiments\": [", run->cpus[0], run->cpus[1],
-            realtime_is_on() ? "true" : "false");
+    fprintf(out, ", \"cpus\": [%d, %d], \"realtime\": %s},\n  \"experiments\": [", run->cpus[0],
+            run->cpus[1], realtime_is_on() ? "true" : "false");
 }
 
 static void json_spread(FILE *out, const char *name, struct spread spread)

@@ -78,7 +78,10 @@ static void find_others(void)
             machine.others[machine.other_count++] = cpu;
 }
 
-int machine_other_cpu(unsigned n) { return n <= machine.other_count ? machine.others[n - 1] : machine.cpus[0]; }
+int machine_other_cpu(unsigned n)
+{
+    return n <= machine.other_count ? machine.others[n - 1] : machine.cpus[0];
+}
 
 /* How long this process was ready to run and did not, since it began; 0 where the kernel does not tell. */
 static uint64_t run_delay_ns(void)
@@ -162,7 +165,8 @@ void fill_lengths(size_t size)
 static void has_failed(void)
 {
     uint64_t none = 0;
-    __atomic_compare_exchange_n(&machine.control->failed, &none, WRONG, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+    __atomic_compare_exchange_n(&machine.control->failed, &none, WRONG, false, __ATOMIC_RELAXED,
+                                __ATOMIC_RELAXED);
 }
 
 /* Breaks off the cell at hand, from a signal handler too: its children are killed, and this process's loops and calls
@@ -244,7 +248,8 @@ void watch_for(uint64_t seconds)
 
 /* --- Children ----------------------------------------------------------------------------------------------------- */
 
-/* By the parent: a child of the same real-time priority would not get the parent's CPU to move itself away from it. */
+/* By the parent: a child of the same real-time priority would not get the parent's CPU to move
+ * itself away from it. */
 static void place_child(pid_t child, int cpu)
 {
     if (pin_process(child, cpu) == 0 && realtime_child(child, cpu == machine.cpus[0]) == 0)
@@ -354,14 +359,19 @@ double median_ns(uint32_t *ticks_taken, size_t count)
 
 void expect_within(uint64_t ns) { machine.control->deadline_ns = now_ns() + ns; }
 
-bool was_too_late(void) { return __atomic_load_n(&machine.control->failed, __ATOMIC_RELAXED) == LATE; }
+bool was_too_late(void)
+{
+    return __atomic_load_n(&machine.control->failed, __ATOMIC_RELAXED) == LATE;
+}
 
 int look_at_deadline(void)
 {
-    uint64_t none = 0, deadline_ns = __atomic_load_n(&machine.control->deadline_ns, __ATOMIC_RELAXED);
+    uint64_t none = 0,
+             deadline_ns = __atomic_load_n(&machine.control->deadline_ns, __ATOMIC_RELAXED);
     if (deadline_ns == 0 || now_ns() < deadline_ns)
         return 0;
-    __atomic_compare_exchange_n(&machine.control->failed, &none, LATE, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+    __atomic_compare_exchange_n(&machine.control->failed, &none, LATE, false, __ATOMIC_RELAXED,
+                                __ATOMIC_RELAXED);
     return -1;
 }
 

@@ -68,8 +68,8 @@ void fill_lengths(size_t size);
 /* Sorts. */
 double median_ns(uint32_t *ticks, size_t count);
 
-/* A wait that ends: wait_patiently is -1 when the other process failed, or when the deadline has passed, which it then
- * tells the other one. */
+/* A wait that ends: wait_patiently is -1 when the other process failed, or when the deadline has
+ * passed, which it then tells the other one. */
 struct patience {
     unsigned spins;
 };
@@ -101,7 +101,8 @@ int probe_answer(uint64_t *serial);
 bool in_new_child(void);
 bool in_new_child_on(int cpu);
 
-/* The n-th CPU, from 1, besides the two that this process may use; where there are not so many, that of the parent. */
+/* The n-th CPU, from 1, besides the two that this process may use; where there are not so many,
+ * that of the parent. */
 int machine_other_cpu(unsigned n);
 void end_child(int result) __attribute__((noreturn));
 

@@ -28,22 +28,30 @@ static const struct {
     [PING_BARE] = { "ping_bare_ns", "cache line there and back, bare loop", "ns" },
     [PING_PAYLOAD] = { "ping_payload_ns", "64 B payload line + flag line, there and back", "ns" },
     [PULL] = { "pull_gb_s", "receiver reads lines the sender has written", "GB/s" },
-    [REWRITE_READ] = { "rewrite_read_gb_s", "sender rewrites lines the receiver only read", "GB/s" },
-    [REWRITE_DIRTY] = { "rewrite_dirty_gb_s", "sender rewrites lines the receiver wrote 8 B of", "GB/s" },
-    [REWRITE_AHEAD] = { "rewrite_ahead_gb_s", "sender rewrites lines only read, fetched ahead", "GB/s" },
-    [AHEAD_LINES] = { "rewrite_ahead_distance_lines", "  the best distance of 4 to 64 lines", "lines" },
+    [REWRITE_READ] = { "rewrite_read_gb_s", "sender rewrites lines the receiver only read",
+                       "GB/s" },
+    [REWRITE_DIRTY] = { "rewrite_dirty_gb_s", "sender rewrites lines the receiver wrote 8 B of",
+                        "GB/s" },
+    [REWRITE_AHEAD] = { "rewrite_ahead_gb_s", "sender rewrites lines only read, fetched ahead",
+                        "GB/s" },
+    [AHEAD_LINES] = { "rewrite_ahead_distance_lines", "  the best distance of 4 to 64 lines",
+                      "lines" },
     [COPY_NEAR] = { "memcpy_cache_gb_s", "memcpy within one process, 64 KiB", "GB/s" },
     [COPY_FAR] = { "memcpy_memory_gb_s", "memcpy within one process, 32 MiB", "GB/s" },
 };
 
-static size_t handover_size(unsigned which) { return handover_sizes[(which - HANDOVER) / HANDOVER_WAYS]; }
+static size_t handover_size(unsigned which)
+{
+    return handover_sizes[(which - HANDOVER) / HANDOVER_WAYS];
+}
 static enum handover_way handover_way(unsigned which) { return (which - HANDOVER) % HANDOVER_WAYS; }
 
 const char *limit_name(unsigned which, char text[64])
 {
     if (which < HANDOVER)
         return table[which].name;
-    snprintf(text, 64, "handover_%zu_%s_million_per_s", handover_size(which), handover_names[handover_way(which)]);
+    snprintf(text, 64, "handover_%zu_%s_million_per_s", handover_size(which),
+             handover_names[handover_way(which)]);
     return text;
 }
 
@@ -213,7 +221,8 @@ static double copy(unsigned char *to, const unsigned char *from, size_t bytes, s
     return gigabytes(machine.probe, turns, bytes);
 }
 
-/* --- Handing records over ----------------------------------------------------------------------------------------- */
+/* --- Handing records over ----------------------------------------------------------------------
+ */
 
 /* The parent empties the ring, and then says so. */
 static int hand_over(uint64_t *serial, double values[LIMITS])
@@ -253,7 +262,8 @@ static double *pulled;
 static int read_all(uint64_t *serial)
 {
     double ignored;
-    return read_lines(serial, TURNS, false, pulled) != 0 || read_lines(serial, TURNS, true, &ignored) != 0 ||
+    return read_lines(serial, TURNS, false, pulled) != 0 ||
+           read_lines(serial, TURNS, true, &ignored) != 0 ||
            read_lines(serial, DISTANCES * AHEAD_TURNS, false, &ignored) != 0;
 }
 
@@ -267,8 +277,9 @@ static int write_all(uint64_t *serial, double values[LIMITS])
 static int child_work(void)
 {
     uint64_t serial = 0, began_ns = now_ns();
-    if (probe_answer(&serial) != 0 || pong(&serial, false, false) != 0 || pong(&serial, true, false) != 0 ||
-        pong(&serial, false, true) != 0 || read_all(&serial) != 0)
+    if (probe_answer(&serial) != 0 || pong(&serial, false, false) != 0 ||
+        pong(&serial, true, false) != 0 || pong(&serial, false, true) != 0 ||
+        read_all(&serial) != 0)
         return -1;
     realtime_rest(began_ns);
     return take_over(&serial) != 0 || probe_answer(&serial) != 0;
@@ -277,7 +288,8 @@ static int child_work(void)
 static int parent_work(double values[LIMITS], double probes[2])
 {
     uint64_t serial = 0, began_ns = now_ns();
-    if ((probes[0] = probe_ask(&serial)) <= 0 || (values[PING_PAUSE] = ping(&serial, false, false)) <= 0 ||
+    if ((probes[0] = probe_ask(&serial)) <= 0 ||
+        (values[PING_PAUSE] = ping(&serial, false, false)) <= 0 ||
         (values[PING_BARE] = ping(&serial, true, false)) <= 0 ||
         (values[PING_PAYLOAD] = ping(&serial, false, true)) <= 0 || write_all(&serial, values) != 0)
         return -1;
@@ -285,8 +297,8 @@ static int parent_work(double values[LIMITS], double probes[2])
     return hand_over(&serial, values) != 0 || (probes[1] = probe_ask(&serial)) <= 0;
 }
 
-/* A round in which one process waited for long for the other counts as disturbed: where many others want the CPUs, the
- * two seldom run at the same time. */
+/* A round in which one process waited for long for the other counts as disturbed: where many others
+ * want the CPUs, the two seldom run at the same time. */
 static enum placement round_once(const struct plan *plan, double values[LIMITS], double probes[2])
 {
     struct usage usage = { 0 };
@@ -315,7 +327,8 @@ static enum placement round_once(const struct plan *plan, double values[LIMITS],
 static void round_until_undisturbed(const struct plan *plan, struct limits *limits, double copies[2])
 {
     for (unsigned attempt = 0; attempt < plan->attempts;) {
-        if (harness_signal() != 0 || (attempt > 0 && plan->stop_ns != 0 && now_ns() > plan->stop_ns))
+        if (harness_signal() != 0 ||
+            (attempt > 0 && plan->stop_ns != 0 && now_ns() > plan->stop_ns))
             return;
         double values[LIMITS] = { [COPY_NEAR] = copies[0], [COPY_FAR] = copies[1] }, probes[2] = { 0, 0 };
         enum placement placement = round_once(plan, values, probes);
@@ -359,7 +372,8 @@ void limits_run(const struct plan *plan, struct limits *limits)
         fprintf(stderr, "\r\033[K");
 }
 
-enum handover_way limits_best(const struct limits *limits, enum placement placement, double times[HANDOVER_SIZES])
+enum handover_way limits_best(const struct limits *limits, enum placement placement,
+                              double times[HANDOVER_SIZES])
 {
     double best = 1.05;
     enum handover_way chosen = PLAIN;
@@ -367,7 +381,8 @@ enum handover_way limits_best(const struct limits *limits, enum placement placem
         double of_way[HANDOVER_SIZES], product = 1;
         for (unsigned i = 0; i < HANDOVER_SIZES; i++) {
             unsigned at = HANDOVER + i * HANDOVER_WAYS;
-            of_way[i] = limit_spread(limits, placement, at + way).median / limit_spread(limits, placement, at).median;
+            of_way[i] = limit_spread(limits, placement, at + way).median /
+                        limit_spread(limits, placement, at).median;
             product *= of_way[i];
         }
         double mean = pow(product, 1.0 / HANDOVER_SIZES);

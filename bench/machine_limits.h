@@ -8,21 +8,23 @@
 #include "harness.h"
 
 enum limit {
-    PING_PAUSE,   /* round trip of a line, pausing in the loop that waits */
-    PING_BARE,    /* the same without the pause */
-    PING_PAYLOAD, /* a line of payload and a line that says it is there, both ways */
-    PULL,         /* reading lines that the other process has just written */
-    REWRITE_READ, /* writing lines again that the other process has only read */
+    PING_PAUSE,    /* round trip of a line, pausing in the loop that waits */
+    PING_BARE,     /* the same without the pause */
+    PING_PAYLOAD,  /* a line of payload and a line that says it is there, both ways */
+    PULL,          /* reading lines that the other process has just written */
+    REWRITE_READ,  /* writing lines again that the other process has only read */
     REWRITE_DIRTY, /* writing lines again of which the other process has written 8 bytes each */
-    REWRITE_AHEAD, /* writing lines that were only read, fetched for writing some lines ahead: the best distance */
+    REWRITE_AHEAD, /* writing lines that were only read, fetched for writing some lines ahead: the
+                      best distance */
     AHEAD_LINES,   /* that distance */
-    COPY_NEAR,    /* memcpy in one process, both blocks in the cache next to it */
-    COPY_FAR,     /* memcpy in one process, far more than the caches hold */
+    COPY_NEAR,     /* memcpy in one process, both blocks in the cache next to it */
+    COPY_FAR,      /* memcpy in one process, far more than the caches hold */
     HANDOVER,      /* records through a ring: for each size, HANDOVER_WAYS of them */
     LIMITS = HANDOVER + HANDOVER_SIZES * HANDOVER_WAYS
 };
-const char *limit_name(unsigned which, char text[64]); /* for programs, with the unit: "ping_bare_ns" */
-const char *limit_text(unsigned which, char text[64]); /* for people */
+/* For programs, with the unit ("ping_bare_ns"), and for people. */
+const char *limit_name(unsigned which, char text[64]);
+const char *limit_text(unsigned which, char text[64]);
 const char *limit_unit(unsigned which);
 
 struct limits {
@@ -39,9 +41,10 @@ void limits_run(const struct plan *plan, struct limits *limits);
 
 struct spread limit_spread(const struct limits *limits, enum placement placement, unsigned which);
 
-/* The way to hand records over that is best by the geometric mean over the sizes; plain unless another is 5 % better.
- * times[]: how many times as fast as plain it is at each size. */
-enum handover_way limits_best(const struct limits *limits, enum placement placement, double times[HANDOVER_SIZES]);
+/* The way to hand records over that is best by the geometric mean over the sizes; plain unless
+ * another is 5 % better. times[]: how many times as fast as plain it is at each size. */
+enum handover_way limits_best(const struct limits *limits, enum placement placement,
+                              double times[HANDOVER_SIZES]);
 struct spread limit_probe(const struct limits *limits, enum placement placement);
 
 #endif

@@ -17,7 +17,8 @@
 #define FULL_ATTEMPTS 20u
 #define FULL_PATIENCE_S 300.0
 
-/* Those that sleep: who spins keeps the only CPU from the other side until the scheduler takes it away. */
+/* Those that sleep: who spins keeps the only CPU from the other side until the scheduler takes it
+ * away. */
 #define ONE_CPU_TRANSPORTS "leat_inline,leat_wait,raw_futex,raw_eventfd,pipe_wait"
 
 static const char *program, *usage; /* how messages begin, and what the user types */
@@ -33,18 +34,19 @@ static void refuse(const char *what, const char *value)
 static void help_options(FILE *out, const struct subcommand *sub)
 {
     if (sub->special == NULL)
-        fprintf(out,
-                "  -t, --transports LIST   of those below, groups, or all\n"
-                "                          (%s)\n"
-                "  -m, --mode MODE         those of one way to wait: poll (never sleeps), wait\n"
-                "                          (sleeps in a call) or uv (in a libuv loop)\n"
-                "  -s, --sizes LIST        bytes, mix (16 to 2047), small (8 to 64) or bimodal (90 %%\n"
-                "                          24, 10 %% 3072)\n"
-                "                          (%s)\n"
-                "  -c, --capacity BYTES    of a queue, a power of two, K and M understood (256K)\n"
-                "  -d, --seconds SECONDS   of each cell (--quick: at most %g; --full: %g)\n"
-                "  -b, --against NAME      show ratios to this one\n",
-                sub->transports, sub->sizes, sub->quick_s, sub->full_s);
+        fprintf(
+            out,
+            "  -t, --transports LIST   of those below, groups, or all\n"
+            "                          (%s)\n"
+            "  -m, --mode MODE         those of one way to wait: poll (never sleeps), wait\n"
+            "                          (sleeps in a call) or uv (in a libuv loop)\n"
+            "  -s, --sizes LIST        bytes, mix (16 to 2047), small (8 to 64) or bimodal\n"
+            "                          (nine of ten 24, the tenth 3072)\n"
+            "                          (%s)\n"
+            "  -c, --capacity BYTES    of a queue, a power of two, K and M understood (256K)\n"
+            "  -d, --seconds SECONDS   of each cell (--quick: at most %g; --full: %g)\n"
+            "  -b, --against NAME      show ratios to this one\n",
+            sub->transports, sub->sizes, sub->quick_s, sub->full_s);
     if (sub->level_option != NULL)
         fprintf(out, "      --%-9s LIST      (%s)\n", sub->level_option, sub->levels);
     if (sub->experiment == WAKEUP && sub->special == NULL)
@@ -73,8 +75,10 @@ static void help_options(FILE *out, const struct subcommand *sub)
             "%s"
             "  -h, --help\n",
             QUICK_ROUNDS, FULL_ROUNDS, FULL_PATIENCE_S, QUICK_ATTEMPTS, FULL_ATTEMPTS,
-            sub->ordinary ? "" : "      --realtime          at SCHED_FIFO priority, where the user may: other\n"
-                                 "                          programs disturb nothing; cells of 0.5 s at most\n");
+            sub->ordinary
+                ? ""
+                : "      --realtime          at SCHED_FIFO priority, where the user may: other\n"
+                  "                          programs disturb nothing; cells of 0.5 s at most\n");
 }
 
 static void help(FILE *out, const struct subcommand *sub, const struct group *groups)
@@ -240,31 +244,45 @@ static const struct subcommand *find_subcommand(int argc, char **argv, const str
     return NULL;
 }
 
+static const struct option option_names[] = {
+    { "transports", required_argument, NULL, 't' },
+    { "mode", required_argument, NULL, 'm' },
+    { "sizes", required_argument, NULL, 's' },
+    { "capacity", required_argument, NULL, 'c' },
+    { "seconds", required_argument, NULL, 'd' },
+    { "rounds", required_argument, NULL, 'r' },
+    { "want", required_argument, NULL, 'w' },
+    { "patience", required_argument, NULL, 'p' },
+    { "attempts", required_argument, NULL, 'a' },
+    { "cpus", required_argument, NULL, 'C' },
+    { "against", required_argument, NULL, 'b' },
+    { "json", no_argument, NULL, 'j' },
+    { "list", no_argument, NULL, 'l' },
+    { "quick", no_argument, NULL, OPTION_QUICK },
+    { "full", no_argument, NULL, OPTION_FULL },
+    { "smoke", no_argument, NULL, OPTION_SMOKE },
+    { "help", no_argument, NULL, 'h' },
+    { "realtime", no_argument, NULL, OPTION_REALTIME },
+    { "one-cpu", no_argument, NULL, OPTION_ONE_CPU },
+    { "hdr", required_argument, NULL, OPTION_HDR },
+    { "plot", required_argument, NULL, OPTION_PLOT },
+    { "rate", required_argument, NULL, OPTION_RATE },
+    { "pause", required_argument, NULL, OPTION_PAUSE },
+    { "receivers", required_argument, NULL, OPTION_RECEIVERS },
+    { "parts", required_argument, NULL, OPTION_PARTS },
+    { NULL, 0, NULL, 0 },
+};
+
 void options_parse(struct options *o, int argc, char **argv, const struct subcommand *subcommands,
                    const struct group *groups)
 {
-    static const struct option names[] = {
-        { "transports", required_argument, NULL, 't' },   { "mode", required_argument, NULL, 'm' },
-        { "sizes", required_argument, NULL, 's' },
-        { "capacity", required_argument, NULL, 'c' },     { "seconds", required_argument, NULL, 'd' },
-        { "rounds", required_argument, NULL, 'r' },       { "want", required_argument, NULL, 'w' },
-        { "patience", required_argument, NULL, 'p' },     { "attempts", required_argument, NULL, 'a' },
-        { "cpus", required_argument, NULL, 'C' },         { "against", required_argument, NULL, 'b' },
-        { "json", no_argument, NULL, 'j' },               { "list", no_argument, NULL, 'l' },
-        { "quick", no_argument, NULL, OPTION_QUICK },     { "full", no_argument, NULL, OPTION_FULL },
-        { "smoke", no_argument, NULL, OPTION_SMOKE },     { "help", no_argument, NULL, 'h' },
-        { "realtime", no_argument, NULL, OPTION_REALTIME }, { "one-cpu", no_argument, NULL, OPTION_ONE_CPU },
-        { "hdr", required_argument, NULL, OPTION_HDR },   { "plot", required_argument, NULL, OPTION_PLOT },
-        { "rate", required_argument, NULL, OPTION_RATE }, { "pause", required_argument, NULL, OPTION_PAUSE },
-        { "receivers", required_argument, NULL, OPTION_RECEIVERS }, { "parts", required_argument, NULL, OPTION_PARTS },
-        { NULL, 0, NULL, 0 },
-    };
     const char *slash = strrchr(argv[0], '/');
     program = o->program = slash != NULL ? slash + 1 : argv[0];
     usage = strcmp(program, "leat: bench") == 0 ? "leat bench" : program;
     o->subcommand = find_subcommand(argc, argv, subcommands);
     argv[1] = argv[0]; /* getopt's messages begin with it */
-    for (int option; (option = getopt_long(argc - 1, argv + 1, "t:m:s:c:d:r:w:p:a:C:b:jlh", names, NULL)) != -1;)
+    for (int option; (option = getopt_long(argc - 1, argv + 1, "t:m:s:c:d:r:w:p:a:C:b:jlh",
+                                      option_names, NULL)) != -1;)
         set_option(o, option, optarg, groups);
     if (optind < argc - 1)
         refuse("unexpected argument", argv[optind + 1]);
@@ -317,7 +335,8 @@ static void plan_transports(const struct options *o, const struct group *groups,
                         : o->one_cpu ? ONE_CPU_TRANSPORTS
                                      : o->subcommand->transports;
     const char *list = o->transports != NULL ? o->transports : usual;
-    bool sleeping = o->transports == NULL && (mode != NULL ? mode->sleeping : o->one_cpu || o->subcommand->sleeping);
+    bool sleeping = o->transports == NULL &&
+                    (mode != NULL ? mode->sleeping : o->one_cpu || o->subcommand->sleeping);
     char *copy = strdup(list), *rest = NULL;
     for (char *name = strtok_r(copy, ",", &rest); name != NULL; name = strtok_r(NULL, ",", &rest))
         if (!plan_name(plan, groups, name, sleeping) && o->transports != NULL)
@@ -369,8 +388,9 @@ static void shorten_cells(const struct options *o, struct plan *plan)
     uint64_t allowed_ns = realtime_shorten(plan->duration_ns);
     if (allowed_ns != plan->duration_ns && o->seconds >= 0) {
         fprintf(stderr,
-                "%s: --realtime: in cells longer than %g s the kernel takes the CPU away for some time; choose "
-                "shorter --seconds, or none, or switch that off: sysctl kernel.sched_rt_runtime_us=-1\n",
+                "%s: --realtime: in cells longer than %g s the kernel takes the CPU away for some "
+                "time; choose shorter --seconds, or none, or switch that off: "
+                "sysctl kernel.sched_rt_runtime_us=-1\n",
                 program, (double)allowed_ns / 1e9);
         exit(2);
     }

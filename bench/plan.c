@@ -4,7 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-const char *const placement_names[PLACEMENTS] = { "near", "far", "one-cpu", "mixed", "disturbed", "unwanted" };
+const char *const placement_names[PLACEMENTS] = { "near",  "far",       "one-cpu",
+                                                  "mixed", "disturbed", "unwanted" };
 const char *const experiment_names[EXPERIMENTS] = { "throughput", "latency", "wakeup", "paced", "fanout" };
 const char *const percentile_names[PERCENTILES] = { "p50", "p90", "p99", "p99.9", "p99.99", "max" };
 const double percentile_parts[PERCENTILES] = { 0.5, 0.9, 0.99, 0.999, 0.9999, 1 };

@@ -32,9 +32,9 @@ void realtime_start(bool children)
     const struct sched_param parameter = { .sched_priority = PRIORITY + 1 };
     if (sched_setscheduler(0, SCHED_FIFO, &parameter) != 0) {
         fprintf(stderr,
-                "%s: --realtime: this user may not have real-time priority %d: %s. Run it as root or with "
-                "CAP_SYS_NICE, or raise the limit RLIMIT_RTPRIO (ulimit -r; rtprio in limits.conf); in a control "
-                "group, cpu.rt_runtime_us must not be 0\n",
+                "%s: --realtime: this user may not have real-time priority %d: %s. Run it as root "
+                "or with CAP_SYS_NICE, or raise the limit RLIMIT_RTPRIO (ulimit -r; rtprio in "
+                "limits.conf); in a control group, cpu.rt_runtime_us must not be 0\n",
                 program_invocation_short_name, PRIORITY + 1, strerror(errno));
         exit(1);
     }
@@ -55,7 +55,8 @@ bool realtime_is_on(void) { return on; }
 
 uint64_t realtime_shorten(uint64_t duration_ns)
 {
-    return on && duration_ns > REALTIME_CELL_NS && kernel_takes_turns() ? REALTIME_CELL_NS : duration_ns;
+    return on && duration_ns > REALTIME_CELL_NS && kernel_takes_turns() ? REALTIME_CELL_NS
+                                                                        : duration_ns;
 }
 
 void realtime_rest(uint64_t began_ns)

@@ -52,8 +52,10 @@ void report_machine(FILE *out, const int cpus[2])
 {
     char name[256];
     machine_name(name);
-    fprintf(out, "%s, in leat's table '%s', compiler %s; sender on CPU %d, receiver on CPU %d%s; ", name,
-            leat__processor()->name, __VERSION__, cpus[0], cpus[1], realtime_is_on() ? ", at real-time priority" : "");
+    fprintf(out, "%s, in leat's table '%s', compiler %s; ", name, leat__processor()->name,
+            __VERSION__);
+    fprintf(out, "sender on CPU %d, receiver on CPU %d%s; ", cpus[0], cpus[1],
+            realtime_is_on() ? ", at real-time priority" : "");
     fprintf(out, "load average at the start %.2f\n", load_average());
 }
 
@@ -256,7 +258,8 @@ static size_t find_row(const struct plan *plan, const char *name)
 void report_ratios(FILE *out, const struct plan *plan, const struct results *results, const char *against)
 {
     size_t base = find_row(plan, against);
-    for (enum placement placement = NEAR; placement < PLACED && base < plan->transport_count; placement++) {
+    for (enum placement placement = NEAR; placement < PLACED && base < plan->transport_count;
+         placement++) {
         if (!placement_seen(results, placement))
             continue;
         fprintf(out, "\n%s, %s: %s %s, by medians\n", experiment_names[plan->experiment], placement_names[placement],
@@ -325,8 +328,10 @@ void report_costs(FILE *out, const struct plan *plan, const struct results *resu
 void report_tally(FILE *out, const struct results *results)
 {
     const unsigned *tally = results->tally;
-    fprintf(out, "\ncells: %u near, %u far, %u on one CPU; dropped: %u mixed, %u disturbed, %u of the unwanted placement\n",
-            tally[NEAR], tally[FAR], tally[ONE_CPU], tally[MIXED], tally[DISTURBED], tally[UNWANTED]);
+    fprintf(out, "\ncells: %u near, %u far, %u on one CPU; ", tally[NEAR], tally[FAR],
+            tally[ONE_CPU]);
+    fprintf(out, "dropped: %u mixed, %u disturbed, %u of the unwanted placement\n", tally[MIXED],
+            tally[DISTURBED], tally[UNWANTED]);
     if (results->not_begun != 0)
         fprintf(out, harness_signal() != 0 ? "interrupted before %u more cells\n"
                                            : "the time was up before %u more cells; --full measures them all\n",
@@ -340,7 +345,8 @@ static void report_best(FILE *out, const struct limits *limits, enum placement p
     enum handover_way best = limits_best(limits, placement, times);
     fprintf(out, "best here, %s: %s", placement_names[placement], handover_texts[best]);
     for (unsigned i = 0; i < HANDOVER_SIZES && best != PLAIN; i++)
-        fprintf(out, "%s%zu B %.2fx", i == 0 ? " (against plain: " : ", ", handover_sizes[i], times[i]);
+        fprintf(out, "%s%zu B %.2fx", i == 0 ? " (against plain: " : ", ", handover_sizes[i],
+                times[i]);
     fprintf(out, best != PLAIN ? ")\n" : " (no other way is 5 %% better on average)\n");
 }
 
@@ -357,9 +363,10 @@ void report_limits(FILE *out, const struct limits *limits)
             char text[64];
             struct spread spread = limit_spread(limits, placement, which);
             if (which == HANDOVER)
-                fprintf(out, "records handed over through a ring of %zu KiB\n", HANDOVER_RING / 1024);
-            fprintf(out, "%-50s | %6.1f [%.1f..%.1f] %s\n", limit_text(which, text), spread.median, spread.min,
-                    spread.max, limit_unit(which));
+                fprintf(out, "records handed over through a ring of %zu KiB\n",
+                        HANDOVER_RING / 1024);
+            fprintf(out, "%-50s | %6.1f [%.1f..%.1f] %s\n", limit_text(which, text), spread.median,
+                    spread.min, spread.max, limit_unit(which));
         }
     }
     const unsigned *tally = limits->tally;

@@ -33,12 +33,18 @@ static inline bool size_varies(size_t size) { return size < SIZE_MIN; }
 /* Of the messages of that size: the longest, and their mean. */
 static inline size_t size_longest(size_t size)
 {
-    return size == SIZE_MIX ? 2047 : size == SIZE_SMALL_MIX ? 64 : size == SIZE_BIMODAL ? 3072 : size;
+    return size == SIZE_MIX         ? 2047
+           : size == SIZE_SMALL_MIX ? 64
+           : size == SIZE_BIMODAL   ? 3072
+                                    : size;
 }
 
 static inline size_t size_mean(size_t size)
 {
-    return size == SIZE_MIX ? 1031 : size == SIZE_SMALL_MIX ? 36 : size == SIZE_BIMODAL ? 329 : size;
+    return size == SIZE_MIX         ? 1031
+           : size == SIZE_SMALL_MIX ? 36
+           : size == SIZE_BIMODAL   ? 329
+                                    : size;
 }
 
 enum role { SENDER, RECEIVER };
@@ -48,7 +54,7 @@ struct transport;
 
 struct setup {
     const struct transport *transport;
-    size_t size;        /* of each message, in bytes: one of those above or SIZE_MIN..SIZE_MAX_FIXED */
+    size_t size; /* of each message, in bytes: one of those above or SIZE_MIN..SIZE_MAX_FIXED */
     size_t capacity;    /* bytes of queue to have */
     void *memory;       /* zeroed, shared by both processes, page aligned; each link has its own */
     size_t memory_size; /* at least 2 * capacity + 64 KiB */
@@ -89,7 +95,8 @@ struct transport {
     bool broadcast; /* one link reaches all receivers, see above */
     unsigned senders; /* in `throughput`, when there are several: they may share a CPU; else 0 */
     bool polls;     /* in spite of `sleeps`: only a lock in its calls sleeps */
-    bool threads;   /* has threads of its own, which a side that spins at real-time priority does not let run */
+    bool threads; /* has threads of its own, which a side that spins at real-time priority does not
+                     let run */
 };
 
 /* Those that more than one program compares with. */

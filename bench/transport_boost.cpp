@@ -14,14 +14,17 @@ template <size_t Size> struct fixed_slot {
     char bytes[Size];
 };
 
-// push() copies what it is given into the queue, and has no other way. What it is given here only says where the message
-// is, so that the message itself is written once, as everywhere.
+// push() copies what it is given into the queue, and has no other way. What it is given here only
+// says where the message is, so that the message itself is written once, as everywhere.
 template <size_t Longest> struct mixed_slot {
     size_t size;
     const void *from; // of what is given to push(); a slot in the queue has the bytes
     char bytes[Longest];
     mixed_slot() : size(0), from(nullptr) {}
-    mixed_slot(const mixed_slot &other) : size(other.size), from(nullptr) { memcpy(bytes, other.from, size); }
+    mixed_slot(const mixed_slot &other) : size(other.size), from(nullptr)
+    {
+        memcpy(bytes, other.from, size);
+    }
     mixed_slot &operator=(const mixed_slot &) = delete;
 };
 
@@ -44,7 +47,8 @@ template <size_t Size, size_t Capacity> struct fixed_queue {
 // The receiver copies out of the slot through consume_one().
 template <size_t Longest, size_t Capacity> struct mixed_queue {
     typedef mixed_slot<Longest> slot;
-    typedef boost::lockfree::spsc_queue<slot, boost::lockfree::capacity<Capacity / sizeof(slot)> > queue;
+    typedef boost::lockfree::spsc_queue<slot, boost::lockfree::capacity<Capacity / sizeof(slot)>>
+        queue;
 
     static slot outgoing;
 

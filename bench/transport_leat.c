@@ -87,8 +87,9 @@ DEFINE_LOOPS(wait, wait_calls)
 
 /* --- Batches ------------------------------------------------------------------------------------------------------ */
 
-/* A batch's messages lie one behind the other, both where they are made and where they are received. A batch is no
- * larger than this, or it would leave the cache next to the core, in which the one message of the other loops stays. */
+/* A batch's messages lie one behind the other, both where they are made and where they are
+ * received. A batch is no larger than this, or it would leave the cache next to the core, in which
+ * the one message of the other loops stays. */
 #define BATCH_BYTES ((size_t)16 << 10)
 
 /* Sends all of the batch, in as many calls as it takes. */
@@ -115,8 +116,9 @@ ALWAYS_INLINE int receive_batch(const struct run *run, leat_receiver *receiver, 
                                 uint64_t deadline_ns)
 {
     int result;
-    while ((result = outcome("leat_recv_many", leat_recv_many(receiver, run->buffer, batch_bytes(run), messages,
-                                                              BATCH, count, deadline_ns))) > 0)
+    while ((result =
+                outcome("leat_recv_many", leat_recv_many(receiver, run->buffer, batch_bytes(run),
+                                                         messages, BATCH, count, deadline_ns))) > 0)
         if (wait_a_moment(run) != 0)
             return -1;
     return result;
@@ -151,7 +153,8 @@ ALWAYS_INLINE int batch_send_loop(const struct run *run, struct leat_link *link,
             last = now_ns() >= end;
         }
         if (last)
-            stamp((unsigned char *)(uintptr_t)messages[count - 1].data, messages[count - 1].size, STOP);
+            stamp((unsigned char *)(uintptr_t)messages[count - 1].data, messages[count - 1].size,
+                  STOP);
         if (send_batch(&r, link->sender, messages, count, deadline_ns) != 0)
             return -1;
     }
@@ -243,7 +246,8 @@ static int batch_wait_rate_receive(struct run *run, void *link)
 
 /* --- In place ----------------------------------------------------------------------------------------------------- */
 
-/* The sender writes the message where it will stay: once, from where those of all other transports are copied. */
+/* The sender writes the message where it will stay: once, from where those of all other transports
+ * are copied. */
 ALWAYS_INLINE int place_send(void *handle, const void *message, size_t size, uint64_t deadline_ns)
 {
     struct leat_link *link = handle;
@@ -255,8 +259,9 @@ ALWAYS_INLINE int place_send(void *handle, const void *message, size_t size, uin
     return outcome("leat_commit", leat_commit(link->sender, size));
 }
 
-/* The receiver reads all of the message where it is, once. Nothing reads faster than memcpy does: a loop over its words
- * took up to 1.6 times as long as the copy out of the ring that it is compared with. */
+/* The receiver reads all of the message where it is, once. Nothing reads faster than memcpy does: a
+ * loop over its words took up to 1.6 times as long as the copy out of the ring that it is compared
+ * with. */
 ALWAYS_INLINE int place_receive(void *handle, void *buffer, size_t *size, uint64_t deadline_ns)
 {
     struct leat_link *link = handle;

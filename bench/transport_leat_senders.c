@@ -1,9 +1,10 @@
-/* transport_leat_senders.c - two or four senders of one channel, each a process; the field calls it MPSC.
+/* transport_leat_senders.c - two or four senders, each a process, of one channel ("MPSC").
  *
- * In `throughput` the harness's sender starts the others, each with a handle and, where there are enough, a CPU of its
- * own; on two CPUs all senders share one. They begin together. Every message says which sender's it is and its number
- * among them: the receiver checks that each sender's come in order, all of them, until that sender's last. It counts
- * until the first of them ends. In all other experiments there is one sender, of a channel that may have many. */
+ * In `throughput` the harness's sender starts the others, each with a handle and, where there are
+ * enough, a CPU of its own; on two CPUs all senders share one. They begin together. Every message
+ * says which sender's it is and its number among them: the receiver checks that each sender's come
+ * in order, all of them, until that sender's last. It counts until the first of them ends. In all
+ * other experiments there is one sender, of a channel that may have many. */
 #include "leat_link.h"
 #include "machine.h"
 #include "transport_leat.h"
@@ -22,12 +23,14 @@ struct meeting {
 
 static int send_one_of_many(void *link, const void *message, size_t size)
 {
-    return outcome("leat_send", leat_send(((struct leat_link *)link)->sender, message, size, LEAT_FOREVER));
+    return outcome("leat_send",
+                   leat_send(((struct leat_link *)link)->sender, message, size, LEAT_FOREVER));
 }
 
 static int receive_from_many(void *link, void *buffer, size_t capacity, size_t *size)
 {
-    return outcome("leat_recv", leat_recv(((struct leat_link *)link)->receiver, buffer, capacity, size, LEAT_FOREVER));
+    return outcome("leat_recv", leat_recv(((struct leat_link *)link)->receiver, buffer, capacity,
+                                          size, LEAT_FOREVER));
 }
 
 static const struct calls many_calls = { send_one_of_many, receive_from_many, NULL };
@@ -68,7 +71,8 @@ static int send_besides(const struct run *run, struct leat_link *link, uint64_t 
     if (leat_link_open(link, SENDER) != 0)
         return -1;
     __atomic_fetch_add(&meeting->ready, 1, __ATOMIC_RELEASE);
-    if (sleep_until(run, &meeting->end_ns, 1) != 0 || send_as(run, link, number, meeting->end_ns) != 0)
+    if (sleep_until(run, &meeting->end_ns, 1) != 0 ||
+        send_as(run, link, number, meeting->end_ns) != 0)
         return -1;
     leat_link_close(link, SENDER, &ignored);
     __atomic_fetch_add(&meeting->done, 1, __ATOMIC_RELEASE);
@@ -89,16 +93,21 @@ static int many_rate_send(struct run *run, void *handle)
         return -1;
     uint64_t end_ns = now_ns() + run->duration_ns;
     __atomic_store_n(&meeting->end_ns, end_ns, __ATOMIC_RELEASE);
-    return send_as(run, link, 0, end_ns) != 0 || sleep_until(run, &meeting->done, others) != 0 ? -1 : 0;
+    if (send_as(run, link, 0, end_ns) != 0)
+        return -1;
+    return sleep_until(run, &meeting->done, others);
 }
 
-/* Checks one message against what is next from its sender: 0, 1 when it is that sender's last, -1 when it is wrong. */
-ALWAYS_INLINE int check_one_of_many(const struct run *run, unsigned senders, size_t size, uint64_t next[SENDERS_MAX])
+/* Checks one message against what is next from its sender: 0, 1 when it is that sender's last, -1
+ * when it is wrong. */
+ALWAYS_INLINE int check_one_of_many(const struct run *run, unsigned senders, size_t size,
+                                    uint64_t next[SENDERS_MAX])
 {
     uint64_t mark;
     memcpy(&mark, run->buffer, 8);
     uint64_t number = mark >> SENDER_SHIFT;
-    if (number >= senders || size != run->lengths[next[number] % LENGTHS] || !stamped(run->buffer, size, mark))
+    if (number >= senders || size != run->lengths[next[number] % LENGTHS] ||
+        !stamped(run->buffer, size, mark))
         return -1;
     if ((mark & LAST) == LAST)
         return 1;
@@ -137,11 +146,15 @@ static void *many_create(const struct setup *setup)
     return link;
 }
 
-#define MANY .sleeps = true, .create = many_create, .open = leat_link_open, .close = leat_link_close, \
-             .destroy = leat_link_destroy, LOOPS(many), FAN(many)
+#define MANY                                                                                       \
+    .sleeps = true, .create = many_create, .open = leat_link_open, .close = leat_link_close,       \
+    .destroy = leat_link_destroy, LOOPS(many), FAN(many)
 
 const struct transport transport_leat_senders2 = {
-    .name = "leat_senders2", .about = "leat_wait from two processes into one channel", .senders = 2, MANY
+    .name = "leat_senders2",
+    .about = "leat_wait from two processes into one channel",
+    .senders = 2,
+    MANY
 };
 const struct transport transport_leat_senders4 = {
     .name = "leat_senders4", .about = "the same from four", .senders = 4, MANY

@@ -107,5 +107,6 @@ DEFINE_LOOPS(mq, mq_calls)
 
 extern "C" const struct transport transport_boost_mq = {
     .name = "boost_mq", .about = "boost message_queue, polled; its lock may sleep", .sleeps = true,
-    .create = mq_create, .open = mq_open, .close = mq_close, .destroy = mq_destroy, LOOPS(mq), .polls = true
+    .create = mq_create, .open = mq_open, .close = mq_close, .destroy = mq_destroy, LOOPS(mq),
+    .polls = true
 };

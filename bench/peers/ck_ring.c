@@ -112,12 +112,14 @@ static const struct transport *find_size(size_t size)
     }
 }
 
-/* As many slots as the capacity has room for and as are a power of two. Mixed slots are a few bytes longer than what
- * they count for here: otherwise a power of two of them would hold only half the capacity. */
+/* As many slots as the capacity has room for and as are a power of two. Mixed slots are a few bytes
+ * longer than what they count for here: otherwise a power of two of them would hold only half the
+ * capacity. */
 static void *ck_create(const struct setup *setup)
 {
     const struct transport *of_size = find_size(setup->size);
-    size_t room = setup->capacity / (setup->size == SIZE_MIX ? MIXED_MAX : size_longest(setup->size)), count = 4;
+    size_t longest = setup->size == SIZE_MIX ? MIXED_MAX : size_longest(setup->size);
+    size_t room = setup->capacity / longest, count = 4;
     if (of_size == NULL || room < count)
         return NULL;
     while (2 * count <= room)

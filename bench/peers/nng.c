@@ -146,9 +146,9 @@ static int message_receive(void *handle, void *buffer, size_t capacity, size_t *
 static const struct calls calls = { message_send, message_receive, NULL };
 DEFINE_LOOPS(nng, calls)
 
-#define NNG \
-    .threads = true, .create = nng_create, .open = nng_open, .close = nng_close_link, .destroy = nng_destroy, \
-    LOOPS(nng)
+#define NNG                                                                                        \
+    .threads = true, .create = nng_create, .open = nng_open, .close = nng_close_link,              \
+    .destroy = nng_destroy, LOOPS(nng)
 
 const struct transport transport_nng = { .name = "nng", .about = "nng pair0 over ipc://, polled", NNG };
 const struct transport transport_nng_wait = { .name = "nng_wait", .about = "the same, blocking", .sleeps = true, NNG };
