@@ -70,13 +70,12 @@ static void links_destroy(const struct links *links)
             links->transport->destroy(links->link[i]);
 }
 
-/* At real-time priority, whoever spins keeps others from its CPU for good: its own threads, and on
- * one CPU the other side. */
-static bool starves(const struct transport *transport, enum experiment experiment)
+/* At real-time priority a process keeps its own threads from its CPU for as long as it does not
+ * sleep, and on one CPU the other side too; the harness itself spins while it probes. */
+static bool starves(const struct transport *transport)
 {
-    bool spins = !transport->sleeps || transport->polls ||
-                 experiment == OPEN_LOOP; /* until a message is due */
-    return realtime_is_on() && spins && (transport->threads || machine.one_cpu);
+    bool spins = !transport->sleeps || transport->polls;
+    return realtime_is_on() && (transport->threads || (machine.one_cpu && spins));
 }
 
 /* 0, or -1 when the transport does not carry such messages. */
@@ -85,7 +84,7 @@ static int links_create(struct links *links, const struct plan *plan, const stru
 {
     bool fan = plan->experiment == FAN_OUT;
     *links = (struct links){ .transport = transport, .experiment = plan->experiment };
-    if ((fan && transport->fan_send == NULL) || starves(transport, plan->experiment))
+    if ((fan && transport->fan_send == NULL) || starves(transport))
         return -1;
     links->receivers = fan ? (unsigned)column.level : 1;
     links->children = links->receivers == 0 ? 1 : links->receivers;
@@ -135,7 +134,7 @@ static struct run new_run(const struct plan *plan, const struct links *links, st
 static int await(const struct links *links, const uint64_t *word, uint64_t value)
 {
     const struct timespec moment = { 0, 100000 };
-    if (links->experiment != FAN_OUT && !links->transport->threads && !machine.one_cpu)
+    if (links->experiment != FAN_OUT && !machine.one_cpu)
         return probe_wait(word, value);
     while (__atomic_load_n(word, __ATOMIC_ACQUIRE) != value) {
         if (__atomic_load_n(&machine.control->failed, __ATOMIC_RELAXED))

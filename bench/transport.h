@@ -95,8 +95,7 @@ struct transport {
     bool broadcast; /* one link reaches all receivers, see above */
     unsigned senders; /* in `throughput`, when there are several: they may share a CPU; else 0 */
     bool polls;     /* in spite of `sleeps`: only a lock in its calls sleeps */
-    bool threads; /* has threads of its own, which a side that spins at real-time priority does not
-                     let run */
+    bool threads; /* has threads of its own: it is not measured at real-time priority */
 };
 
 /* Those that more than one program compares with. */

@@ -7,11 +7,13 @@
  * other experiments there is one sender, of a channel that may have many. */
 #include "leat_link.h"
 #include "machine.h"
+#include "realtime.h"
 #include "transport_leat.h"
 
-#include <stdlib.h>
+#include <sched.h>
 
 #define SENDERS_MAX 4u
+#define TURN_NS 1000000u /* about what the ordinary scheduler gives */
 #define SENDER_SHIFT 56
 #define LAST (((uint64_t)1 << SENDER_SHIFT) - 1)
 
@@ -49,12 +51,28 @@ static int sleep_until(const struct run *run, const uint64_t *word, uint64_t lea
     return 0;
 }
 
+/* Real-time processes of one priority that share a CPU do not take turns by themselves. */
+static void give_turn(uint64_t now, uint64_t *turn_end_ns)
+{
+    if (!realtime_is_on() || machine_other_cpu(1) != machine.cpus[0] || now < *turn_end_ns)
+        return;
+    if (*turn_end_ns != 0)
+        sched_yield();
+    *turn_end_ns = now_ns() + TURN_NS;
+}
+
 static int send_as(const struct run *run, struct leat_link *link, uint64_t number, uint64_t end_ns)
 {
     const struct run r = *run;
+    uint64_t turn_end_ns = 0;
     for (uint64_t serial = 0;; serial++) {
         size_t size = r.lengths[serial % LENGTHS];
-        bool last = serial % CLOCK_EVERY == CLOCK_EVERY - 1 && now_ns() >= end_ns;
+        bool last = false;
+        if (serial % CLOCK_EVERY == CLOCK_EVERY - 1) {
+            uint64_t now = now_ns();
+            last = now >= end_ns;
+            give_turn(now, &turn_end_ns);
+        }
         stamp(r.buffer, size, number << SENDER_SHIFT | (last ? LAST : serial));
         if (send_one(&r, &many_calls, link, r.buffer, size) != 0)
             return -1;
