@@ -16,8 +16,8 @@
  * On some processors a receiver wipes what it has consumed: lines that it has written to come
  * back for writing one behind the other, while each line that it has only read would have to be
  * invalidated first. Such a receiver says so when it hands lines back (LEAT__WIPED), once it has
- * wiped a whole lap; and then a sender need not look where no sender has written since. On other
- * processors the sender fetches lines early. channels/processor.h chooses; nothing depends on
+ * wiped a whole lap, or all that was ever released; and then a sender need not look where no
+ * sender has written since. On other processors the sender fetches lines early. channels/processor.h chooses; nothing depends on
  * either. docs/decisions/0001 and 0016 have the measurements.
  *
  * Order of the receiver's release: note the new position, then wipe, then hand the lines back. So

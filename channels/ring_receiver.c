@@ -89,6 +89,9 @@ int leat__ring_receiver_recover(struct leat__ring_receiver *ring, const struct l
         return fail_corrupt(ring, "the receiver's positions contradict each other", position);
     ring->lane.position = ring->began = position;
     ring->lane.wipe = memory->processor->wipe;
-    leat__store_release64(&memory->receiver->released, position & ~(LEAT__LINE - 1)); /* the predecessor may have died before */
+    bool is_untouched = position == 0; /* zero, but for what senders have written */
+    ring->lane.promise = ring->lane.wipe != 0 && is_untouched ? LEAT__WIPED : 0;
+    uint64_t lines = (position & ~(LEAT__LINE - 1)) | ring->lane.promise;
+    leat__store_release64(&memory->receiver->released, lines); /* the predecessor may have died before */
     return LEAT_OK;
 }

@@ -206,7 +206,8 @@ int leat__ring_sender_recover(struct leat__ring_sender *ring, const struct leat_
     if (result != LEAT_OK)
         return result;
     ring->lane.position = position;
-    ring->written = position + memory->capacity;
+    bool is_first = leat__load_relaxed32(&memory->sender->opened) == 0; /* nobody has written yet */
+    ring->written = is_first ? position : position + memory->capacity;
     result = leat__ring_refresh(ring);
     if (result != LEAT_OK)
         return result;

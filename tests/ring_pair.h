@@ -113,16 +113,18 @@ static inline void fill(void *payload, uint64_t position, size_t size, uint64_t 
     }
 }
 
-/* Free space holds headers of the first lap. */
+/* Free space holds headers of the first lap, left by senders that came before; or the ring is as it was made. */
+static bool untouched;
 static inline void start_ring(void) {
     memset(memory.sender, 0, LEAT__PAGE);
     memset(memory.receiver, 0, LEAT__PAGE);
     memset(memory.ring, 0, CAPACITY);
-    for (uint64_t at = LEAT__SMALLEST_SLOT; at < CAPACITY; at += LEAT__SMALLEST_SLOT)
+    for (uint64_t at = LEAT__SMALLEST_SLOT; at < CAPACITY && !untouched; at += LEAT__SMALLEST_SLOT)
         leat__store_relaxed64(leat__word_at(&memory, at), leat__record_header(at, LEAT__MESSAGE, 3));
-    leat__store_relaxed32(&memory.sender->opened, 1);
+    leat__store_relaxed32(&memory.sender->opened, !untouched);
     first = last = 0;
     assert_ok(leat__ring_sender_recover(&tx, &memory));
+    leat__store_relaxed32(&memory.sender->opened, 1);
     assert_ok(leat__ring_receiver_recover(&rx, &memory));
 }
 

@@ -144,6 +144,7 @@ mutant reserved_is_not_written $sender ring "*queue*" '/^int leat__ring_reserve/
 mutant successor_trusts_its_predecessor $sender ring "*queue*" '/^int leat__ring_sender_recover/,/^}/s/^    ring->written = .*//'
 mutant promise_too_early $receiver ring "*queue*" '/^void leat__ring_release/,/^}/s/memory->capacity + LEAT__LINE;/memory->capacity \/ 2;/'
 mutant successor_promises $receiver ring "*queue*" '/^int leat__ring_receiver_recover/,/^}/s/ring->began = position/position/'
+mutant successor_promises_at_once $receiver ring "*queue*" '/^int leat__ring_receiver_recover/,/^}/s/position == 0;/position < LEAT__POSITION_END;/'
 mutant no_wipe_on_release $receiver ring "*queue*" '/^static void wipe(/,/^}/s/^            leat__.*/            (void)memory;/'
 mutant wipe_leaves_the_first_line $receiver ring "*queue*" '/^static void wipe(/,/^}/s/at = (from + LEAT__LINE - 1) \& ~(LEAT__LINE - 1)/at = ((from + LEAT__LINE - 1) \& ~(LEAT__LINE - 1)) + LEAT__LINE/'
 mutant short_not_wiped $inlined ring "*queue*" '/^LEAT__INLINE void leat__lane_release/,/^}/s/^    leat__lane_wipe(lane, record, slot);/    (void)record;/'
