@@ -18,6 +18,10 @@ static uint64_t checksum_of(const struct leat__header *header) {
     return checksum(header, offsetof(struct leat__header, checksum));
 }
 
+static uint32_t features_of(uint32_t kind) {
+    return kind == LEAT_KIND_CHANNEL ? LEAT__FREE_SPACE_HOLDS_ANYTHING : 0;
+}
+
 int leat__header_write(leat__file file, leat_kind kind, const uint64_t parameters[6]) {
     struct leat__file_status status;
     int result = leat__os_file_status_plain(file, &status);
@@ -30,6 +34,7 @@ int leat__header_write(leat__file file, leat_kind kind, const uint64_t parameter
         .header_size = sizeof header,
         .inode = status.inode,
         .kind = (uint32_t)kind,
+        .incompatible = features_of((uint32_t)kind),
         .object_size = status.size,
         .created_unix_ns = leat__os_wall_clock(),
     };
@@ -45,8 +50,9 @@ static int validate(const struct leat__header *header, const struct leat__file_s
                           LEAT__FORMAT_MAJOR);
     if (header->checksum != checksum_of(header))
         return leat__fail(LEAT_ECORRUPT, 0, "the header's checksum does not match");
-    if (header->incompatible != 0)
-        return leat__fail(LEAT_EVERSION, 0, "needs features %#x, this library has none of them", header->incompatible);
+    if (header->incompatible != features_of(header->kind))
+        return leat__fail(LEAT_EVERSION, 0, "has features %#x, this library needs %#x of such an object",
+                          header->incompatible, features_of(header->kind));
     if (header->header_size < sizeof *header || header->object_size < header->header_size)
         return leat__fail(LEAT_ECORRUPT, 0, "the header's sizes contradict each other");
     if (header->object_size > status->size)

@@ -11,8 +11,11 @@
 #include "lib/os.h"
 
 #define LEAT__MAGIC UINT64_C(0x0A1A5441454C8E89) /* bytes 89 8E 'L' 'E' 'A' 'T' 1A 0A: no text, and broken by text mode */
-#define LEAT__FORMAT_MAJOR 2                      /* other majors are refused */
+#define LEAT__FORMAT_MAJOR 1                      /* other majors are refused */
 #define LEAT__FORMAT_MINOR 0                      /* later minors only add what may be ignored */
+
+/* Incompatible features. A kind has exactly those that this library knows of it: else LEAT_EVERSION. */
+#define LEAT__FREE_SPACE_HOLDS_ANYTHING UINT32_C(1) /* channels: docs/wire-format.md, section 5 */
 
 struct leat__header {
     uint64_t magic;            /* LEAT__MAGIC; anything else: the file is a region */
@@ -20,7 +23,7 @@ struct leat__header {
     uint32_t header_size;      /* bytes covered by the checksum, this struct's size or more */
     uint64_t inode;            /* of the file that holds it; another: the file is a region */
     uint32_t kind;             /* leat_kind */
-    uint32_t incompatible;     /* feature bits; one we do not know: LEAT_EVERSION */
+    uint32_t incompatible;     /* feature bits, by kind; others than we know: LEAT_EVERSION */
     uint32_t compatible;       /* feature bits that may be ignored */
     uint32_t reserved_0;       /* zero */
     uint64_t object_size;      /* of the file, bytes; a smaller file: LEAT_ECORRUPT */

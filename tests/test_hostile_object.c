@@ -358,11 +358,13 @@ static void a_header_whose_checksum_is_right_is_still_not_believed(void **state)
     EXPECT(bad.major++, LEAT_EVERSION);
     EXPECT(bad.major = 0, LEAT_EVERSION);
     EXPECT(bad.minor++, LEAT_OK); /* later minors only add what may be ignored */
-    EXPECT(bad.incompatible = 1, LEAT_EVERSION);
+    EXPECT(bad.incompatible = 0, LEAT_EVERSION); /* a ring whose free space is zero */
+    EXPECT(bad.incompatible = 2, LEAT_EVERSION);
+    EXPECT(bad.incompatible |= 2, LEAT_EVERSION);
     EXPECT(bad.incompatible = 1u << 31, LEAT_EVERSION);
     EXPECT(bad.compatible = 0xffffffff, LEAT_OK);
-    EXPECT(bad.kind = LEAT_KIND_MUTEX, LEAT_EKIND);
-    EXPECT(bad.kind = 99, LEAT_EKIND);
+    EXPECT((bad.kind = LEAT_KIND_MUTEX, bad.incompatible = 0), LEAT_EKIND);
+    EXPECT((bad.kind = 99, bad.incompatible = 0), LEAT_EKIND);
     EXPECT(bad.object_size++, LEAT_ECORRUPT);
     EXPECT(bad.object_size = UINT64_MAX, LEAT_ECORRUPT);
     EXPECT(bad.object_size = 0, LEAT_ECORRUPT);
