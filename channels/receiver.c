@@ -173,8 +173,14 @@ static void nap_if_it_pays(leat_receiver *receiver) {
         nap();
 }
 
+static int check_committed(struct leat__side *side) {
+    return leat__ring_check_committed(&leat__receiver_of(side)->ring);
+}
+
 static int wait_for_message(leat_receiver *receiver, struct leat__record *record, uint64_t deadline_ns) {
-    static const struct leat__wait arrival = {has_record, true};
+    static const struct leat__wait arrival = {has_record, true, check_committed};
+    if (deadline_ns == LEAT_NOW && receiver->side.object.item != NULL && check_committed(&receiver->side) != LEAT_OK)
+        return LEAT_ECORRUPT; /* a loop that is not woken again does not come back */
     if (receiver->ring.lane.messages > 0 && receiver->side.spin_ns > 0)
         nap_if_it_pays(receiver);
     for (;;) {
@@ -583,7 +589,7 @@ static bool sender_is_there(struct leat__side *side) {
 }
 
 int leat_receiver_wait_peer(leat_receiver *receiver, uint64_t deadline_ns) {
-    static const struct leat__wait arrival = {sender_is_there, false};
+    static const struct leat__wait arrival = {sender_is_there, false, NULL};
     int result = check(receiver, false);
     return result == LEAT_OK ? leat__side_wait(&receiver->side, &arrival, deadline_ns) : result;
 }

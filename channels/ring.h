@@ -11,7 +11,8 @@
  * Free space may hold anything else. The sender keeps I1: before it publishes a record it sees to
  * it that the word behind is no header. In the record's own line it stores a zero. Where the next
  * line starts it looks, a stretch of lines at a time, and stores a zero if the word is a header
- * of its position, which it is by malice or one time in 2^24.
+ * of its position. That is rare in small rings, but not impossible: a batch that was never
+ * published, payload, and in rings of 256 MiB and more each header of the lap before.
  *
  * On some processors a receiver wipes what it has consumed: lines that it has written to come
  * back for writing one behind the other, while each line that it has only read would have to be
@@ -67,8 +68,9 @@ struct leat__ring_sender {
     uint64_t limit;        /* messages may be written up to here */
     uint64_t written;      /* senders may have written to free space up to here */
     uint64_t last_slot;    /* of the last record staged */
-    uint64_t distance_ns;  /* about how long the receiver's word takes to get here */
-    bool wiped;            /* the receiver promises zeros where lines start, behind that */
+    uint64_t distance_ns;  /* about how long a new word of the receiver's takes to get here, the clock included */
+    uint64_t looked_to;    /* line starts up to here were looked at, and not written to since */
+    bool promised;         /* the receiver promises zeros where lines start, behind `written` */
     uint64_t high_water;   /* most bytes seen occupied */
     bool corrupt;
 };
@@ -100,7 +102,7 @@ void leat__ring_stage(struct leat__ring_sender *ring, uint64_t length);
 
 /* Sees to it that records may follow one behind the other without a look at the word behind each.
  * Returns up to where: at most `limit`, up to which the sender may write. */
-uint64_t leat__ring_clear_ahead(struct leat__ring_sender *ring, uint64_t limit);
+uint64_t leat__ring_look_ahead(struct leat__ring_sender *ring, uint64_t limit);
 
 /* Publishes what is staged. */
 void leat__ring_publish(struct leat__ring_sender *ring);
@@ -142,6 +144,10 @@ int leat__ring_look(struct leat__ring_receiver *ring, uint64_t position, struct 
 static inline bool leat__ring_has(const struct leat__ring_receiver *ring, uint64_t position) {
     return leat__is_header(leat__load_relaxed64(leat__word_at(&ring->memory, position)), position);
 }
+
+/* Where nothing is there: LEAT_ECORRUPT if the sender has noted a position behind it all the same, which
+ * is never ahead of a commit. So its header was destroyed. For now and then: it reads the sender's word. */
+int leat__ring_check_committed(struct leat__ring_receiver *ring);
 
 /* Releases everything before `end`, the end of a record: of what is held if anything is, else of what follows. */
 void leat__ring_release(struct leat__ring_receiver *ring, uint64_t end);

@@ -54,6 +54,14 @@ int leat__ring_look(struct leat__ring_receiver *ring, uint64_t position, struct 
     return LEAT_OK;
 }
 
+int leat__ring_check_committed(struct leat__ring_receiver *ring) {
+    const struct leat__ring_memory *memory = &ring->memory;
+    uint64_t at = ring->lane.position, sent = leat__load_acquire64(&memory->sender->position); /* [R6] */
+    if (sent <= at || sent - at > memory->capacity || leat__ring_has(ring, at))
+        return LEAT_OK;
+    return fail_corrupt(ring, "what the sender has committed is no record any more, at position", at);
+}
+
 /* As leat__lane_wipe. */
 static void wipe(const struct leat__ring_receiver *ring, uint64_t from, uint64_t to) {
     const struct leat__ring_memory *memory = &ring->memory;

@@ -25,7 +25,7 @@ int leat__ring_refresh(struct leat__ring_sender *ring) {
     if (released - ring->released > ring->lane.position - ring->released || released % LEAT__LINE != 0)
         return fail_corrupt(ring, "the receiver claims to have released up to an impossible position", released);
     ring->released = released;
-    ring->wiped = (word & LEAT__WIPED) != 0;
+    ring->promised = (word & LEAT__WIPED) != 0;
     ring->limit = released + ring->memory.capacity - LEAT__MARK_RESERVE;
     ring->lane.fetch = ring->memory.processor->fetch ? ring->limit : 0;
     if (ring->lane.position - released > ring->high_water)
@@ -55,15 +55,15 @@ static void seal(struct leat__ring_sender *ring, enum leat__record_type type, ui
     ring->staged = end - ring->lane.position;
 }
 
-/* Of records whose slots have two lines: refreshes, and learns how long the receiver's word takes to get
- * here, a mean of the last few. For others the clock would cost more than there is to be gained. */
-static int refresh_and_learn(struct leat__ring_sender *ring) {
-    if (ring->last_slot != 2 * LEAT__LINE)
+/* Refreshes. Of slots of two lines, learns how long a new word of the receiver's takes to get here, as
+ * a mean of the last few. For others the clock would cost more than there is to be gained. */
+static int refresh_for(struct leat__ring_sender *ring, uint64_t slot) {
+    if (slot != 2 * LEAT__LINE)
         return leat__ring_refresh(ring);
-    uint64_t began = leat__os_now();
+    uint64_t before = ring->released, began = leat__os_now();
     int result = leat__ring_refresh(ring);
     uint64_t took = leat__os_now() - began;
-    if (took < DISTANCE_NS_MAX)
+    if (ring->released != before && took < DISTANCE_NS_MAX) /* an old word was in this cache */
         ring->distance_ns = (3 * ring->distance_ns + took) / 4;
     return result;
 }
@@ -71,7 +71,7 @@ static int refresh_and_learn(struct leat__ring_sender *ring) {
 int leat__ring_reserve(struct leat__ring_sender *ring, uint64_t length, void **payload) {
     uint64_t slot = leat__slot_size(length), start = place(ring, slot);
     if (__builtin_expect(start + slot > ring->limit, 0)) {
-        int result = refresh_and_learn(ring);
+        int result = refresh_for(ring, slot);
         if (result != LEAT_OK)
             return result;
         if (start + slot > ring->limit)
@@ -100,11 +100,14 @@ bool leat__ring_seems_to_have_room(const struct leat__ring_memory *memory, uint6
 
 void leat__ring_stage(struct leat__ring_sender *ring, uint64_t length) {
     ring->last_slot = leat__slot_size(length);
-    seal(ring, LEAT__MESSAGE, length, ring->lane.position + ring->staged + ring->last_slot);
+    uint64_t end = ring->lane.position + ring->staged + ring->last_slot;
+    if (end < ring->written) /* shorter than reserved, perhaps */
+        ring->looked_to = 0;
+    seal(ring, LEAT__MESSAGE, length, end);
 }
 
-/* Sees to it that the word at a position is no header of it. */
-static void clear(const struct leat__ring_memory *memory, uint64_t position) {
+/* Looks at the word at a position, and zeroes it if it is a header of it. */
+static void look_at(const struct leat__ring_memory *memory, uint64_t position) {
     leat__u64 *word = leat__word_at(memory, position);
     if (__builtin_expect(leat__is_header(leat__load_relaxed64(word), position), 0))
         leat__store_relaxed64(word, 0); /* I1 */
@@ -112,7 +115,7 @@ static void clear(const struct leat__ring_memory *memory, uint64_t position) {
 
 /* Whether the start of a line is zero by the receiver's promise. */
 static bool is_promised(const struct leat__ring_sender *ring, uint64_t line) {
-    return ring->wiped && line >= ring->written;
+    return ring->promised && line >= ring->written;
 }
 
 /* Whether looking at lines ahead pays though they are promised: the loads of a stretch overlap, where
@@ -121,15 +124,17 @@ static bool looks_early(const struct leat__ring_sender *ring) {
     return ring->last_slot == 2 * LEAT__LINE && ring->distance_ns > FAR_NS;
 }
 
-uint64_t leat__ring_clear_ahead(struct leat__ring_sender *ring, uint64_t limit) {
+uint64_t leat__ring_look_ahead(struct leat__ring_sender *ring, uint64_t limit) {
     uint64_t line = (ring->lane.position & ~(LEAT__LINE - 1)) + LEAT__LINE;
     uint64_t end = ring->last_slot > LONG_SLOT ? ring->lane.position : line + STRETCH;
     end = end < limit ? end : limit;
     bool early = looks_early(ring);
     if (is_promised(ring, line) && !early)
         return limit;
+    line = line > ring->looked_to ? line : ring->looked_to + LEAT__LINE;
     for (; line <= end && (early || !is_promised(ring, line)); line += LEAT__LINE)
-        clear(&ring->memory, line);
+        look_at(&ring->memory, line);
+    ring->looked_to = line - LEAT__LINE;
     return line <= end ? limit : end;
 }
 
@@ -138,7 +143,7 @@ void leat__ring_publish(struct leat__ring_sender *ring) {
     if (ring->staged == 0)
         return;
     if (end % LEAT__LINE != 0 || !is_promised(ring, end))
-        clear(&ring->memory, end);
+        look_at(&ring->memory, end);
     leat__store_release64(leat__word_at(&ring->memory, ring->lane.position), ring->first_header); /* [R1] the commit */
     ring->lane.position += ring->staged;
     ring->staged = 0;
@@ -146,6 +151,7 @@ void leat__ring_publish(struct leat__ring_sender *ring) {
 }
 
 void leat__ring_forget(struct leat__ring_sender *ring) {
+    ring->looked_to = 0;
     ring->staged = 0;
 }
 
@@ -221,6 +227,7 @@ int leat__ring_sender_resume(struct leat__ring_sender *ring) {
         return fail_corrupt(ring, "another sender has left an impossible position", position);
     ring->lane.position = position;
     ring->written = position + ring->memory.capacity;
+    ring->looked_to = 0;
     ring->staged = 0;
     return ring->lane.position > ring->limit ? leat__ring_refresh(ring) : LEAT_OK;
 }

@@ -65,7 +65,7 @@ static bool would_have_room(struct leat__side *side) {
     return leat__ring_seems_to_have_room(&side->memory, leat__sender_of(side)->wanted);
 }
 
-static const struct leat__wait room_without_turn = {would_have_room, true};
+static const struct leat__wait room_without_turn = {would_have_room, true, NULL};
 
 static int poll_for_turn(leat_sender *sender) {
     int result = leat__sender_take_turn(sender, LEAT_NOW), told = LEAT_OK;
@@ -134,7 +134,7 @@ static void give_up_turn(struct leat__side *side) {
 }
 
 static int wait_for_room(leat_sender *sender, size_t size, uint64_t deadline_ns) {
-    static const struct leat__wait room = {has_room, true};
+    static const struct leat__wait room = {has_room, true, NULL};
     sender->wanted = size;
     sender->side.leave = give_up_turn;
     return leat__side_wait(&sender->side, &room, deadline_ns);
@@ -211,7 +211,7 @@ static void open_window(leat_sender *sender) {
     limit = ring->limit < limit ? ring->limit : limit;
     shut = shut || sender->next_flush == 0; /* nothing has been published yet: the long way finds out what there is to know */
     limit = sender->next_flush <= limit ? sender->next_flush - 1 : limit;
-    ring->lane.window = shut ? 0 : leat__ring_clear_ahead(ring, limit);
+    ring->lane.window = shut ? 0 : leat__ring_look_ahead(ring, limit);
 }
 
 static int check(const leat_sender *sender, size_t size) {
@@ -329,7 +329,6 @@ static size_t stage_short(leat_sender *sender, const leat_message *messages, siz
     }
     ring->first_header = first_header;
     ring->staged = at - lane.position;
-    leat__ring_note_written(ring, at);
     ring->lane.messages += done;
     ring->lane.bytes += bytes;
     return done;

@@ -211,7 +211,7 @@ static bool receiver_is_there(struct leat__side *side) {
 }
 
 int leat_sender_wait_peer(leat_sender *sender, uint64_t deadline_ns) {
-    static const struct leat__wait arrival = {receiver_is_there, false};
+    static const struct leat__wait arrival = {receiver_is_there, false, NULL};
     struct leat__side *side = &sender->side;
     if (side->object.resource.forked)
         return leat__side_fail_forked();
@@ -229,7 +229,7 @@ static bool never(struct leat__side *side) {
 }
 
 int leat_sender_news(leat_sender *sender) {
-    static const struct leat__wait nothing = {never, true};
+    static const struct leat__wait nothing = {never, true, NULL};
     if (sender->side.object.resource.forked)
         return leat__side_fail_forked();
     return leat__side_tell_news(&sender->side, &nothing);
@@ -249,7 +249,7 @@ static bool is_drained(struct leat__side *side) {
 }
 
 int leat_sender_drain(leat_sender *sender, uint64_t deadline_ns) {
-    static const struct leat__wait drained = {is_drained, true};
+    static const struct leat__wait drained = {is_drained, true, NULL};
     if (sender->side.object.resource.forked)
         return leat__side_fail_forked();
     return leat__side_wait(&sender->side, &drained, deadline_ns);

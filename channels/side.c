@@ -224,6 +224,9 @@ int leat__side_tell_news(struct leat__side *side, const struct leat__wait *wait)
     side->unanswered = news.unanswered;
     if (wait->ready(side))
         return LEAT_OK;
+    int checked = wait->check != NULL ? wait->check(side) : LEAT_OK;
+    if (checked != LEAT_OK)
+        return checked;
     side->peer_state = news.state;
     side->peer_seen = news.seen;
     return news.code;

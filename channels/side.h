@@ -78,6 +78,8 @@ struct leat__side {
 struct leat__wait {
     bool (*ready)(struct leat__side *side); /* is it there? Cheap: called in a spin */
     bool tells;                             /* whether the caller is told when the peer comes or goes meanwhile */
+    int (*check)(struct leat__side *side);  /* NULL, or asked with the news, when it is not ready:
+                                               an error that ends the wait, or LEAT_OK */
 };
 
 /* What distinguishes the two roles when they come. */

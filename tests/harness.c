@@ -48,8 +48,9 @@ static struct {
 const struct leat__processor *__real_leat__processor(void);
 const struct leat__processor *__wrap_leat__processor(void);
 
-/* What the linker puts in the library's place: LEAT_TEST_PROCESSOR=wiping or =fetching has the
- * library do what it does on other processors than the one at hand. */
+/* What the linker puts in the library's place, in the tests that are linked with it:
+ * LEAT_TEST_PROCESSOR=wiping or =fetching has it do what it does on other processors than the one
+ * at hand. */
 const struct leat__processor *__wrap_leat__processor(void) {
     static const struct leat__processor wiping = {.wipe = 128}, fetching = {.fetch = true};
     const char *wanted = getenv("LEAT_TEST_PROCESSOR");

@@ -139,7 +139,7 @@ static inline bool fits(uint64_t length) {
     uint64_t slot = leat__slot_size(length), start = tx.lane.position + tx.staged, alignment = slot < 64 ? slot : 64;
     while (start % alignment != 0 || start / CAPACITY != (start + slot - 1) / CAPACITY)
         start += 16;
-    return start + slot <= leat__load_relaxed64(&memory.receiver->released) + CAPACITY - 64;
+    return start + slot <= (leat__load_relaxed64(&memory.receiver->released) & ~LEAT__WIPED) + CAPACITY - 64;
 }
 
 /* Where a payload lies, which the sender is about to write. */

@@ -182,14 +182,18 @@ static void whoever_sleeps_is_woken(void **state) {
     leat_receiver_close(rx);
 }
 
-/* --- The binary interface "inline 1" ------------------------------------------------------------------------------- */
+/* --- The binary interface "inline 2" ------------------------------------------------------------------------------- */
 
-_Static_assert(offsetof(leat_lane, position) == 0 && offsetof(leat_lane, window) == 8, "inline 1");
-_Static_assert(offsetof(leat_lane, messages) == 16 && offsetof(leat_lane, mask) == 24, "inline 1");
-_Static_assert(offsetof(leat_lane, max) == 32 && offsetof(leat_lane, ring) == 48, "inline 1");
-_Static_assert(offsetof(leat_lane, bytes) == 48 + 3 * sizeof(void *), "inline 1");
-_Static_assert(offsetof(struct leat_sender, ring) == 0 && offsetof(struct leat__ring_sender, lane) == 0, "inline 1");
-_Static_assert(offsetof(struct leat_receiver, ring) == 0 && offsetof(struct leat__ring_receiver, lane) == 0, "inline 1");
+_Static_assert(offsetof(leat_lane, position) == 0 && offsetof(leat_lane, window) == 8, "inline 2");
+_Static_assert(offsetof(leat_lane, messages) == 16 && offsetof(leat_lane, mask) == 24, "inline 2");
+_Static_assert(offsetof(leat_lane, max) == 32 && offsetof(leat_lane, ring) == 48, "inline 2");
+_Static_assert(offsetof(leat_lane, wipe) == 40 && offsetof(leat_lane, noted) == 48 + sizeof(void *), "inline 2");
+_Static_assert(offsetof(leat_lane, waiting) == 48 + 2 * sizeof(void *), "inline 2");
+_Static_assert(offsetof(leat_lane, bytes) == 48 + 3 * sizeof(void *), "inline 2");
+_Static_assert(offsetof(leat_lane, promise) == 56 + 3 * sizeof(void *), "inline 2");
+_Static_assert(offsetof(leat_lane, fetch) == 64 + 3 * sizeof(void *) && sizeof(leat_lane) == 72 + 3 * sizeof(void *), "inline 2");
+_Static_assert(offsetof(struct leat_sender, ring) == 0 && offsetof(struct leat__ring_sender, lane) == 0, "inline 2");
+_Static_assert(offsetof(struct leat_receiver, ring) == 0 && offsetof(struct leat__ring_receiver, lane) == 0, "inline 2");
 
 /* As a later library would that works differently: the window stays 0, whatever else the first bytes of a handle are. */
 static void with_the_window_shut_each_message_takes_a_call(void **state) {

@@ -7,8 +7,11 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <leat/doorbell.h>
+
 #include "channel_pair.h"
-#include "channels/ring.h"
+#include "channels/receiver.h"
+#include "channels/sender.h"
 
 #define CAPACITY ((uint64_t)4096)
 #define MAX_MESSAGE (CAPACITY / 2 - 64 - 8)
@@ -220,12 +223,72 @@ static void a_send_that_gives_up_leaves_nothing_behind(void **state) {
     print_message("%llu sent, given up %llu times\n", (unsigned long long)sent, (unsigned long long)given_up);
 }
 
+/* --- A header that was destroyed -------------------------------------------------------------- */
+
+/* A message behind one that was received; a stray store of the sender's own over its header. */
+static struct pair pair_with_destroyed_header(const char *name, uint64_t stray) {
+    leat_channel_options options = {.capacity = CAPACITY};
+    struct pair pair = {open_sender(name, &options), open_receiver(name, &options)};
+    char byte;
+    size_t size;
+    assert_ok(leat_send(pair.tx, "1", 1, LEAT_NOW));
+    assert_ok(leat_recv(pair.rx, &byte, 1, &size, LEAT_NOW));
+    leat__u64 *header = leat__word_at(&pair.tx->ring.memory, pair.tx->ring.lane.position);
+    assert_ok(leat_send(pair.tx, "2", 1, LEAT_NOW));
+    leat__store_release64(header, stray);
+    return pair;
+}
+
+static const uint64_t strays[] = {0, UINT64_C(0xdeadbeefdeadbeef), UINT64_C(1) << 56, 1};
+
+static void destroyed_header_ends_a_wait(void **state) {
+    (void)state;
+    for (size_t i = 0; i < sizeof strays / sizeof strays[0]; i++) {
+        struct pair pair = pair_with_destroyed_header("destroyed", strays[i]);
+        char byte;
+        size_t size;
+        assert_leat(leat_recv(pair.rx, &byte, 1, &size, leat_in_ms(5000)), LEAT_ECORRUPT);
+        assert_leat(leat_recv(pair.rx, &byte, 1, &size, LEAT_NOW), LEAT_ECORRUPT); /* for good */
+        close_pair(&pair);
+    }
+}
+
+static void destroyed_header_is_found_by_polling(void **state) {
+    (void)state;
+    struct pair pair = pair_with_destroyed_header("polled", 1);
+    uint64_t end = leat_in_ms(5000);
+    int result = LEAT_EAGAIN;
+    char byte;
+    size_t size;
+    while (result == LEAT_EAGAIN && leat_now() < end)
+        result = leat_recv(pair.rx, &byte, 1, &size, LEAT_NOW);
+    assert_leat(result, LEAT_ECORRUPT);
+    close_pair(&pair);
+}
+
+/* A loop polls once when it is woken, and is not woken again. */
+static void destroyed_header_is_found_in_a_wait_set(void **state) {
+    (void)state;
+    struct pair pair = pair_with_destroyed_header("looped", 1);
+    leat_doorbell *doorbell;
+    char byte;
+    size_t size;
+    assert_ok(leat_doorbell_open(&doorbell));
+    assert_ok(leat_doorbell_add_receiver(doorbell, pair.rx, NULL));
+    assert_leat(leat_recv(pair.rx, &byte, 1, &size, LEAT_NOW), LEAT_ECORRUPT);
+    leat_doorbell_close(doorbell);
+    close_pair(&pair);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         HARNESS_TEST_WITHIN(hostile_words_in_the_pages_give_documented_codes, 120),
         HARNESS_TEST_WITHIN(positions_at_the_end_of_their_range_do_not_hang, 10),
         HARNESS_TEST(a_ring_at_an_impossible_time_is_no_measured_wake_up),
         HARNESS_TEST(a_send_that_gives_up_leaves_nothing_behind),
+        HARNESS_TEST(destroyed_header_ends_a_wait),
+        HARNESS_TEST(destroyed_header_is_found_by_polling),
+        HARNESS_TEST(destroyed_header_is_found_in_a_wait_set),
     };
     return HARNESS_MAIN("hostile channel", tests);
 }

@@ -106,7 +106,7 @@ static void expect_all_sizes(struct pair *pair) {
     expect_news(pair->rx, LEAT_ETIMEDOUT, leat_in_ms(2));
 }
 
-/* Around the ring several times: what is wiped too little is taken for a message. */
+/* Around the ring several times. */
 static void messages_arrive_whatever_is_wiped(void **state) {
     (void)state;
     static const uint32_t wipes[] = {0, 64, 128, 512, UINT32_MAX};

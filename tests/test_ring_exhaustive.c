@@ -28,7 +28,7 @@ static unsigned send_short(uint64_t length) {
 /* That, or the long way where the short one is closed; with `most` bytes of window. */
 static void send_small(uint64_t length, uint64_t most) {
     uint64_t lap_end = leat__ring_lap_end(&memory, tx.lane.position), limit = tx.limit < lap_end ? tx.limit : lap_end;
-    tx.lane.window = leat__ring_clear_ahead(&tx, limit);
+    tx.lane.window = leat__ring_look_ahead(&tx, limit);
     if (tx.lane.window > tx.lane.position + most)
         tx.lane.window = tx.lane.position + most;
     if (send_short(length) == 0)

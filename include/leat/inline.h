@@ -10,14 +10,19 @@
  * to the functions of the library. This is the only header of leat that has code in it. bench/instructions.txt has counts.
  *
  * Binary interface. A handle begins with a *lane*, declared here: all that the inlined code touches. Its layout, the wire format's
- * version and the meaning of `window` are fixed under the name "inline 1". A later library that works differently keeps `window` at its place
+ * version and the meaning of `window` are fixed under the name "inline 2". A later library that works differently keeps `window` at its place
  * and at 0: then programs that were compiled with this header make a call for each message, and still run. The fields are for the
  * code in this header, and for no other.
  *
- * The lane's *window* is a position up to which records may go this way: the end of the room known of, the end of a lap of the ring, or
- * the place where statistics are due. It is 0 while something needs care: a reservation, a peer not met yet, a corrupt ring, many senders, a
- * forked child. So one comparison covers all that can stand against it. Who finds the window too small takes the long way, which
- * opens it again. docs/wire-format.md says what is written, docs/memory-model.md why in this order; labels in brackets are from there.
+ * A program must not be compiled with a later header than its library's.
+ *
+ * The lane's *window* is a position up to which records may go this way: the end of the room known
+ * of, of a lap of the ring, or of the lines that the sender has looked at (no line start up to there
+ * is a header), or the place where statistics are due. It is 0 while something needs care: a
+ * reservation, a peer not met yet, a corrupt ring, many senders, a forked child. So one comparison
+ * covers all that can stand against it. Who finds the window too small takes the long way, which
+ * opens it again. docs/wire-format.md says what is written, docs/memory-model.md why in this order;
+ * labels in brackets are from there.
  */
 #ifndef LEAT_INLINE_H
 #define LEAT_INLINE_H

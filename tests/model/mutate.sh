@@ -128,12 +128,12 @@ mutant position_ahead_of_commit $sender crash "send long" \
     '/^void leat__ring_publish/,/^}/{s/^    leat__store_release64(leat__word_at(.*ring->first_header);.*/    uint64_t at = ring->lane.position;/;s/^    leat__store_release64(&ring->memory.sender->position.*/    leat__store_release64(\&ring->memory.sender->position, ring->lane.position); leat__store_release64(leat__word_at(\&ring->memory, at), ring->first_header);/;}'
 
 # I1: what lies behind the last record is no header.
-mutant word_behind_not_cleared $sender ring "*queue*" '/^static void clear(/,/^}/s/^        leat__store_relaxed64(word, 0);.*/        (void)word;/'
-mutant published_without_looking $sender ring "*queue*" '/^void leat__ring_publish/,/^}/s/^        clear(.*/        (void)end;/'
+mutant word_behind_not_cleared $sender ring "*queue*" '/^static void look_at(/,/^}/s/^        leat__store_relaxed64(word, 0);.*/        (void)word;/'
+mutant published_without_looking $sender ring "*queue*" '/^void leat__ring_publish/,/^}/s/^        look_at(.*/        (void)end;/'
 mutant only_line_starts_cleared $sender ring "*queue*" '/^void leat__ring_publish/,/^}/s/end % LEAT__LINE != 0 || //'
-mutant stretch_not_looked_at $sender ring "*queue*" '/^uint64_t leat__ring_clear_ahead/,/^}/s/^        clear(.*/        (void)ring;/'
-mutant stretch_ends_late $sender ring "*queue*" '/^uint64_t leat__ring_clear_ahead/,/^}/s/^    return .*/    return limit;/'
-mutant stretch_without_its_last_line $sender ring "*queue*" '/^uint64_t leat__ring_clear_ahead/,/^}/s/line <= end \&\&/line < end \&\&/'
+mutant stretch_not_looked_at $sender ring "*queue*" '/^uint64_t leat__ring_look_ahead/,/^}/s/^        look_at(.*/        (void)ring;/'
+mutant stretch_ends_late $sender ring "*queue*" '/^uint64_t leat__ring_look_ahead/,/^}/s/^    return .*/    return limit;/'
+mutant stretch_without_its_last_line $sender ring "*queue*" '/^uint64_t leat__ring_look_ahead/,/^}/s/line <= end \&\&/line < end \&\&/'
 mutant short_word_behind_not_zeroed $inlined ring "*queue*" '/^LEAT__INLINE void leat__lane_zero_behind/,/^}/s/^        __atomic_store_n(.*/        (void)record;/'
 mutant zero_is_a_header $inlined ring "*queue*" '/^static inline bool leat__is_header/,/^}/s/word != 0 && //'
 mutant header_of_any_lap $inlined ring "*queue*" '/^static inline bool leat__is_header/,/^}/s/>> 40) == 0/>> 40 \& 0xff) == 0/'
