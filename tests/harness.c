@@ -48,12 +48,16 @@ static struct {
 const struct leat__processor *__real_leat__processor(void);
 const struct leat__processor *__wrap_leat__processor(void);
 
-/* What the linker puts in the library's place, in the tests that are linked with it:
- * LEAT_TEST_PROCESSOR=wiping or =fetching has it do what it does on other processors than the one
- * at hand. */
+const struct leat__processor *harness_processor;
+
+/* What the linker puts in the library's place, in the tests that are linked with it: a test's own
+ * row, or LEAT_TEST_PROCESSOR=wiping or =fetching, has it do what it does on other processors than
+ * the one at hand. */
 const struct leat__processor *__wrap_leat__processor(void) {
     static const struct leat__processor wiping = {.wipe = 128}, fetching = {.fetch = true};
     const char *wanted = getenv("LEAT_TEST_PROCESSOR");
+    if (harness_processor != NULL)
+        return harness_processor;
     if (wanted == NULL)
         return __real_leat__processor();
     if (strcmp(wanted, "wiping") != 0 && strcmp(wanted, "fetching") != 0)
@@ -251,6 +255,7 @@ static void on_alarm(int signal_number) {
 
 int harness_setup(void **state) {
     harness.test = *state;
+    harness_processor = NULL;
     harness.descriptors = descriptors_now();
     harness.names = names_now();
     harness.mappings = mappings_now();

@@ -78,6 +78,12 @@ void harness_assert_code(int got, int wanted, const char *call, const char *file
 void harness_fail_at(const char *file, int line, const char *format, ...)
     __attribute__((format(printf, 3, 4), noreturn));
 
+/* --- The processor ---------------------------------------------------------------------------- */
+
+/* The row (channels/processor.h) that handles take which are opened from here on. NULL, as it is
+ * when a test begins: that of the processor at hand. */
+extern const struct leat__processor *harness_processor;
+
 /* --- Names -------------------------------------------------------------------------------------------------------- */
 
 /* The private local directory, without a slash at the end. */

@@ -15,8 +15,10 @@ cc=${CC:-cc}
 flags="-std=c11 -O1 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -DLEAT_STATIC -fvisibility=hidden -I$source/include -I$source -I$source/tests"
 killed=0 failures=0
 
-for test in crash_points crash_round crash_step ring_exhaustive channel_streams channel_told channel_presence channel_errors watch watch_threads sync sync_pi \
-    sync_errors sync_cancel hostile_sync doorbell doorbell_many doorbell_wakes doorbell_errors hostile_doorbell; do
+for test in crash_points crash_round crash_step ring_exhaustive channel_streams channel_told \
+    channel_presence channel_errors channel_fuzz watch watch_threads sync sync_pi sync_errors \
+    sync_cancel hostile_sync doorbell doorbell_many doorbell_wakes doorbell_errors \
+    hostile_doorbell; do
     file=$source/tests/$test.c
     [ -f "$file" ] || file=$source/tests/test_$test.c
     # shellcheck disable=SC2086
@@ -46,6 +48,7 @@ run() {
     crash) LEAT_CRASH_ONLY=$3 timeout 100 "$2" ;;
     ring) LEAT_RING_DEPTH=2 LEAT_RING_ONLY=$3 timeout 100 "$2" ;;
     channel_streams | channel_told | channel_presence | channel_errors) LEAT_CHANNEL_ONLY=$3 timeout 100 "$2" ;;
+    channel_fuzz) LEAT_TEST_SEED=1 LEAT_CHANNEL_ONLY=$3 timeout 100 "$2" ;;
     watch | watch_threads) LEAT_WATCH_ONLY=$3 timeout 100 "$2" ;;
     sync) LEAT_SYNC_ONLY=$3 timeout 100 "$2" ;;
     hostile_sync) LEAT_HOSTILE_SYNC_ONLY=$3 timeout 100 "$2" ;;
@@ -149,6 +152,10 @@ mutant no_wipe_on_release $receiver ring "*queue*" '/^static void wipe(/,/^}/s/^
 mutant wipe_leaves_the_first_line $receiver ring "*queue*" '/^static void wipe(/,/^}/s/at = (from + LEAT__LINE - 1) \& ~(LEAT__LINE - 1)/at = ((from + LEAT__LINE - 1) \& ~(LEAT__LINE - 1)) + LEAT__LINE/'
 mutant short_not_wiped $inlined ring "*queue*" '/^LEAT__INLINE void leat__lane_release/,/^}/s/^    leat__lane_wipe(lane, record, slot);/    (void)record;/'
 mutant short_longest_wiped_by_half $inlined ring "*queue*" '/^LEAT__INLINE void leat__lane_wipe(/,/^}/s/^            __atomic_store_n(record, 0, .*/            break;/'
+mutant resume_trusts_others $sender channel_fuzz "*several*" \
+    '/^int leat__ring_sender_resume/,/^}/s/^    ring->written = .*//'
+mutant reservation_is_not_written channels/sender.c channel_fuzz "*one_sender*" \
+    '/^int leat_reserve(/,/^}/s/^    leat__ring_note_written(.*//'
 
 # Marks.
 mutant filled_to_the_last_byte $sender ring "*marks*" '/^int leat__ring_mark/,/^}/s/end >= ring->released/end > ring->released/'
@@ -163,6 +170,12 @@ mutant short_wiped_before_position $inlined crash "recv" \
     '/^LEAT__INLINE void leat__lane_release/,/^}/{/^    __atomic_store_n(lane->noted, end,/d;s/^    lane->position = end;/    __atomic_store_n(lane->noted, end, __ATOMIC_RELEASE); lane->position = end;/;}'
 mutant short_lines_back_before_wiped $inlined crash "recv" \
     '/^LEAT__INLINE void leat__lane_release/,/^}/{/^    __atomic_store_n(lane->noted + 1,/d;s/^    __atomic_store_n(lane->noted, end,.*/    __atomic_store_n(lane->noted + 1, end \& ~(LEAT__LINE - 1), __ATOMIC_RELEASE); __atomic_store_n(lane->noted, end, __ATOMIC_RELEASE);/;}'
+mutant forgotten_lines_not_looked_at $sender channel_fuzz "*one_sender*" '/^void leat__ring_forget/,/^}/s/^    ring->looked_to = 0;//'
+mutant shorter_lines_not_looked_at $sender channel_fuzz "*one_sender*" '/^void leat__ring_stage/,/^}/s/^        ring->looked_to = 0;/        (void)ring;/'
+mutant window_not_looked_at channels/sender.c channel_fuzz "*one_sender*" \
+    '/^static void open_window(/,/^}/s/leat__ring_look_ahead(ring, limit)/limit/'
+mutant commit_shorter_the_short_way channels/sender.c channel_fuzz "*one_sender*" \
+    '/^int leat_commit(/,/^}/s/ || slot != leat__slot_size(sender->reserved)//'
 
 # A sender that takes over.
 mutant successor_does_not_walk $sender ring "*queue*" 's/^    int result = find_end(ring, &position);/    int result = LEAT_OK;/'
