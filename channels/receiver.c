@@ -568,8 +568,8 @@ static uint64_t read_note(leat_receiver *receiver) {
     return mark;
 }
 
-/* Behind an end mark, or before all marks: the first stream is no news. In a channel of an earlier version nothing may have
- * been noted; then a sender that is there, or died there, is news. */
+/* Behind an end mark, or before all marks: the first stream is no news. Where nothing was noted, a sender that is
+ * there, or died there, is news. */
 void leat__receiver_begin(leat_receiver *receiver) {
     struct leat__side *side = &receiver->side;
     receiver->stream = receiver->noted = read_note(receiver);

@@ -5,9 +5,10 @@
  * record is whole. There is no index that either side must read to see news, and nothing to repair after a crash.
  *
  * Invariants, in terms of positions (channels/wire.h):
- *   I1  the word at the write position is no header of that position (leat__is_header); so the ring is never full to the last byte;
- *   I2  what the sender may write ends at released + capacity; nobody but the receiver touches the lines between released and its
- *       position.
+ *   I1  the word at the write position is no header of that position (leat__is_header); so the
+ *       ring is never full to the last byte;
+ *   I2  what the sender may write ends at released + capacity; nobody but the receiver touches the
+ *       lines between released and its position.
  * Free space may hold anything else. The sender keeps I1: before it publishes a record it sees to
  * it that the word behind is no header. In the record's own line it stores a zero. Where the next
  * line starts it looks, a stretch of lines at a time, and stores a zero if the word is a header
@@ -18,8 +19,9 @@
  * back for writing one behind the other, while each line that it has only read would have to be
  * invalidated first. Such a receiver says so when it hands lines back (LEAT__WIPED), once it has
  * wiped a whole lap, or all that was ever released; and then a sender need not look where no
- * sender has written since. On other processors the sender fetches lines early. channels/processor.h chooses; nothing depends on
- * either. docs/decisions/0001 and 0016 have the measurements.
+ * sender has written since. On other processors the sender fetches lines early.
+ * channels/processor.h chooses; what is delivered does not depend on it. docs/decisions/0001 and
+ * 0016 have the measurements.
  *
  * Order of the receiver's release: note the new position, then wipe, then hand the lines back. So
  * a sender that finds no header where it expects a record sees in the receiver's position whether
@@ -55,6 +57,11 @@ static inline leat_lane leat__lane(const struct leat__ring_memory *memory, struc
     };
 }
 
+/* Up to where a receiver has handed lines back, by its page: without the promise. */
+static inline uint64_t leat__ring_released(const struct leat__role_page *receiver) {
+    return leat__load_acquire64(&receiver->released) & ~LEAT__WIPED;
+}
+
 /* --- Sender ---------------------------------------------------------------------------------------------------------
  *
  * Records are *staged* one behind the other and then *published* together: all but the first header are in place, and storing
@@ -68,7 +75,7 @@ struct leat__ring_sender {
     uint64_t limit;        /* messages may be written up to here */
     uint64_t written;      /* senders may have written to free space up to here */
     uint64_t last_slot;    /* of the last record staged */
-    uint64_t distance_ns;  /* about how long a new word of the receiver's takes to get here, the clock included */
+    uint64_t distance_ns;  /* how long a new word of the receiver's takes to get here, about */
     uint64_t looked_to;    /* line starts up to here were looked at, and not written to since */
     bool promised;         /* the receiver promises zeros where lines start, behind `written` */
     uint64_t high_water;   /* most bytes seen occupied */
@@ -145,8 +152,8 @@ static inline bool leat__ring_has(const struct leat__ring_receiver *ring, uint64
     return leat__is_header(leat__load_relaxed64(leat__word_at(&ring->memory, position)), position);
 }
 
-/* Where nothing is there: LEAT_ECORRUPT if the sender has noted a position behind it all the same, which
- * is never ahead of a commit. So its header was destroyed. For now and then: it reads the sender's word. */
+/* Where nothing is there: LEAT_ECORRUPT if the sender has noted a position behind it all the same.
+ * That is never ahead of a commit, so the header was destroyed. Reads the sender's word: costly. */
 int leat__ring_check_committed(struct leat__ring_receiver *ring);
 
 /* Releases everything before `end`, the end of a record: of what is held if anything is, else of what follows. */

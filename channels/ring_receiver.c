@@ -56,7 +56,8 @@ int leat__ring_look(struct leat__ring_receiver *ring, uint64_t position, struct 
 
 int leat__ring_check_committed(struct leat__ring_receiver *ring) {
     const struct leat__ring_memory *memory = &ring->memory;
-    uint64_t at = ring->lane.position, sent = leat__load_acquire64(&memory->sender->position); /* [R6] */
+    uint64_t at = ring->lane.position;
+    uint64_t sent = leat__load_acquire64(&memory->sender->position); /* [R6] */
     if (sent <= at || sent - at > memory->capacity || leat__ring_has(ring, at))
         return LEAT_OK;
     return fail_corrupt(ring, "what the sender has committed is no record any more, at position", at);
@@ -65,14 +66,18 @@ int leat__ring_check_committed(struct leat__ring_receiver *ring) {
 /* As leat__lane_wipe. */
 static void wipe(const struct leat__ring_receiver *ring, uint64_t from, uint64_t to) {
     const struct leat__ring_memory *memory = &ring->memory;
-    if (ring->lane.wipe == 0 && to - from >= LEAT__LINE)
-        return;
-    if (to - from <= ring->lane.wipe || to - from < LEAT__LINE)
+    if (to - from < LEAT__LINE || to - from <= ring->lane.wipe)
         for (uint64_t at = from; at < to; at += LEAT__SMALLEST_SLOT)
             leat__lane_wipe_two((uint64_t *)(void *)leat__word_at(memory, at));
-    else
+    else if (ring->lane.wipe != 0)
         for (uint64_t at = (from + LEAT__LINE - 1) & ~(LEAT__LINE - 1); at < to; at += LEAT__LINE)
             leat__store_release64(leat__word_at(memory, at), 0); /* [R5] */
+}
+
+/* The whole lines before `end`, with the promise if there is one. */
+static void hand_back(const struct leat__ring_receiver *ring, uint64_t end) {
+    uint64_t lines = (end & ~(LEAT__LINE - 1)) | ring->lane.promise;
+    leat__store_release64(&ring->memory.receiver->released, lines); /* [R3] */
 }
 
 void leat__ring_release(struct leat__ring_receiver *ring, uint64_t end) {
@@ -84,13 +89,12 @@ void leat__ring_release(struct leat__ring_receiver *ring, uint64_t end) {
     bool whole_lap = end - ring->began >= memory->capacity + LEAT__LINE;
     if (ring->lane.wipe != 0 && whole_lap)
         ring->lane.promise = LEAT__WIPED;
-    uint64_t lines = (end & ~(LEAT__LINE - 1)) | ring->lane.promise;
-    leat__store_release64(&memory->receiver->released, lines); /* [R3] hands the lines back */
+    hand_back(ring, end);
 }
 
 int leat__ring_receiver_recover(struct leat__ring_receiver *ring, const struct leat__ring_memory *memory) {
     uint64_t position = leat__load_acquire64(&memory->receiver->position);
-    uint64_t released = leat__load_acquire64(&memory->receiver->released) & ~LEAT__WIPED;
+    uint64_t released = leat__ring_released(memory->receiver);
     *ring = (struct leat__ring_receiver){.lane = leat__lane(memory, memory->receiver), .memory = *memory};
     if (position % LEAT__SMALLEST_SLOT != 0 || released % LEAT__LINE != 0 || position - released > memory->capacity ||
         position >= LEAT__POSITION_END)
@@ -99,7 +103,6 @@ int leat__ring_receiver_recover(struct leat__ring_receiver *ring, const struct l
     ring->lane.wipe = memory->processor->wipe;
     bool is_untouched = position == 0; /* zero, but for what senders have written */
     ring->lane.promise = ring->lane.wipe != 0 && is_untouched ? LEAT__WIPED : 0;
-    uint64_t lines = (position & ~(LEAT__LINE - 1)) | ring->lane.promise;
-    leat__store_release64(&memory->receiver->released, lines); /* the predecessor may have died before */
+    hand_back(ring, position); /* the predecessor may have died before it did */
     return LEAT_OK;
 }

@@ -93,7 +93,7 @@ bool leat__ring_has_room(struct leat__ring_sender *ring, uint64_t length) {
 
 bool leat__ring_seems_to_have_room(const struct leat__ring_memory *memory, uint64_t length) {
     uint64_t position = leat__load_acquire64(&memory->sender->position), slot = leat__slot_size(length);
-    uint64_t released = leat__load_acquire64(&memory->receiver->released) & ~LEAT__WIPED;
+    uint64_t released = leat__ring_released(memory->receiver);
     return position - released > memory->capacity ||
            place_behind(position, slot, memory->capacity) + slot <= released + memory->capacity - LEAT__MARK_RESERVE;
 }
@@ -201,7 +201,7 @@ static int find_end(struct leat__ring_sender *ring, uint64_t *position) {
 int leat__ring_sender_recover(struct leat__ring_sender *ring, const struct leat__ring_memory *memory) {
     *ring = (struct leat__ring_sender){.lane = leat__lane(memory, memory->sender), .memory = *memory};
     uint64_t position = leat__load_acquire64(&memory->sender->position);
-    uint64_t released = leat__load_acquire64(&memory->receiver->released) & ~LEAT__WIPED;
+    uint64_t released = leat__ring_released(memory->receiver);
     uint64_t consumed = leat__load_acquire64(&memory->receiver->position);
     if (reached(consumed, position, memory->capacity))
         position = consumed; /* the last commit was not noted, but received */

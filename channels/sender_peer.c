@@ -270,7 +270,7 @@ void leat_sender_statistics(const leat_sender *sender, leat_statistics *statisti
     if (sender->side.object.resource.forked)
         return;
     leat__side_statistics(&sender->side, statistics);
-    uint64_t occupied = sender->ring.lane.position - (leat__load_relaxed64(&sender->side.peer->released) & ~LEAT__WIPED);
+    uint64_t occupied = sender->ring.lane.position - leat__ring_released(sender->side.peer);
     if (statistics->high_water_bytes < sender->ring.high_water)
         statistics->high_water_bytes = sender->ring.high_water;
     if (occupied <= sender->side.memory.capacity && statistics->high_water_bytes < occupied)

@@ -185,10 +185,10 @@ mutant successor_forgets_what_was_received $sender crash "send lines" '/^static 
 mutant wipe_before_position $receiver crash "recv" \
     '/^void leat__ring_release/,/^}/{/leat__store_release64(&memory->receiver->position, end);/d;s/^    ring->lane.position = end;/    leat__store_release64(\&memory->receiver->position, end); ring->lane.position = end;/;}'
 mutant lines_back_before_wiped $receiver crash "recv" \
-    '/^void leat__ring_release/,/^}/{/leat__store_release64(&memory->receiver->released,/d;s/^    leat__store_release64(&memory->receiver->position, end);/    leat__store_release64(\&memory->receiver->released, end \& ~(LEAT__LINE - 1)); leat__store_release64(\&memory->receiver->position, end);/;}'
+    '/^void leat__ring_release/,/^}/{/^    hand_back(/d;s/^    leat__store_release64(&memory->receiver->position, end);/    leat__store_release64(\&memory->receiver->released, end \& ~(LEAT__LINE - 1)); leat__store_release64(\&memory->receiver->position, end);/;}'
 mutant wipe_goes_on_behind $receiver ring "*queue*" '/^static void wipe(/,/^}/s/at < to;/at <= to;/'
-mutant successor_does_not_hand_back $receiver ring "*queue*" '/^int leat__ring_receiver_recover/,/^}/s/^    leat__store_release64(&memory->receiver->released,.*//'
-mutant handed_back_too_much $receiver ring "*queue*" '/^void leat__ring_release/,/^}/s/uint64_t lines = (end & ~(LEAT__LINE - 1))/uint64_t lines = ((end \& ~(LEAT__LINE - 1)) + LEAT__LINE)/'
+mutant successor_does_not_hand_back $receiver ring "*queue*" '/^int leat__ring_receiver_recover/,/^}/s/^    hand_back(.*//'
+mutant handed_back_too_much $receiver ring "*queue*" '/^static void hand_back(/,/^}/s/uint64_t lines = (end & ~(LEAT__LINE - 1))/uint64_t lines = ((end \& ~(LEAT__LINE - 1)) + LEAT__LINE)/'
 
 # Many senders.
 mutant holder_never_dead lib/lock.c crash "many: send" '/^bool leat__lock_holder_died/,/^}/s/^    return .*/    (void)file; return holder == own_slot;/'
