@@ -342,7 +342,7 @@ static void unmap(struct leat__resource *resource) {
     resource->memory = NULL;
     leat__os_fork_release();
     if (memory != NULL)
-        leat__os_unmap(memory, resource->memory_size);
+        leat__os_unmap(memory, resource->memory_size, resource->memory_note);
 }
 
 /* Gives back what one try has taken. */
@@ -515,14 +515,16 @@ int leat__object_open_descriptor(struct leat__object *object, int descriptor, le
 
 int leat__object_map_private(struct leat__object *object, uint64_t *allowance) {
     void *memory;
+    uint64_t note;
     if (object->resource.memory != NULL) /* by a try before */
         return LEAT_OK;
-    int result = leat__os_map(object->resource.file, object->size, true, &memory);
+    int result = leat__os_map(object->resource.file, object->size, true, &memory, &note);
     if (result != LEAT_OK)
         return result;
     leat__os_fork_hold();
     object->resource.memory_size = object->size;
     object->resource.memory = memory;
+    object->resource.memory_note = note;
     object->resource.allowance = allowance;
     leat__os_fork_release();
     return LEAT_OK;

@@ -377,8 +377,10 @@ void leat__os_flag_lower(leat__file flag);
 /* --- Memory -------------------------------------------------------------------------------------------------------- */
 
 size_t leat__os_page_size(void);
-int leat__os_map(leat__file file, uint64_t size, bool writable, void **address);
-void leat__os_unmap(void *address, uint64_t size);
+
+/* Maps a file from its start. *note is for leat__os_unmap: by it the system layer knows how long it may be asked for more of the same. */
+int leat__os_map(leat__file file, uint64_t size, bool writable, void **address, uint64_t *note);
+void leat__os_unmap(void *address, uint64_t size, uint64_t note); /* note: 0 for a view */
 
 /* Maps a range of a file, at an address or (NULL) anywhere. Never over what is there: LEAT_EADDRESS. */
 int leat__os_map_view(leat__file file, uint64_t offset, uint64_t size, leat_access access, void *at, void **address);
@@ -435,7 +437,7 @@ struct leat__resource {
     leat__file watch; /* LEAT__NO_FILE when there is none; as are the others */
     leat__file bell, poll, timer;
     void *memory; /* replaced in a child when not NULL */
-    uint64_t memory_size;
+    uint64_t memory_size, memory_note;
     uint64_t *allowance; /* set to 0 in a child when not NULL: what the handle may do without looking at `forked` */
     bool forked;
     struct leat__resource *previous, *next;

@@ -18,10 +18,13 @@ uint64_t leat__view_pages(uint64_t size) {
 int leat__view_make(leat__file file, uint64_t offset, uint64_t size, leat_access access, void *at, bool detached,
                     struct leat__view **view) {
     void *address = NULL;
+    uint64_t note = 0;
     struct leat__view *made = malloc(sizeof *made);
     if (made == NULL)
         return leat__fail(LEAT_ENOMEM, 0, "no memory for the view's description");
-    int result = leat__os_map_view(file, offset, size, access, at, &address);
+    bool plain = offset == 0 && at == NULL && access != LEAT_COPY_ON_WRITE && !detached;
+    int result = plain ? leat__os_map(file, size, access == LEAT_READ_WRITE, &address, &note)
+                       : leat__os_map_view(file, offset, size, access, at, &address);
     if (result != LEAT_OK) {
         free(made);
         return result;
@@ -33,6 +36,7 @@ int leat__view_make(leat__file file, uint64_t offset, uint64_t size, leat_access
                                 .offset = offset,
                                 .access = access,
                                 .detached = detached,
+                                .note = note,
                                 .next = views};
     views = made;
     leat__os_fork_release();
@@ -42,13 +46,15 @@ int leat__view_make(leat__file file, uint64_t offset, uint64_t size, leat_access
 
 /* The system takes a mapping of which parts are locked or advised differently for several, and does not extend those: a
  * shared one is made anew then. Private copies would be lost. */
-static int move(const struct leat__view *view, leat__file file, uint64_t size, void **address) {
+static int move(struct leat__view *view, leat__file file, uint64_t size, void **address) {
     int result = leat__os_remap(view->address, view->mapped_size, leat__view_pages(size), address);
     if (result != LEAT_ESTATE || view->access == LEAT_COPY_ON_WRITE)
         return result;
     result = leat__os_map_view(file, view->offset, size, view->access, NULL, address);
-    if (result == LEAT_OK)
-        leat__os_unmap(view->address, view->mapped_size);
+    if (result == LEAT_OK) {
+        leat__os_unmap(view->address, view->mapped_size, view->note);
+        view->note = 0;
+    }
     return result;
 }
 
@@ -102,7 +108,7 @@ static struct leat__view *take(const char *address, bool detached) {
 }
 
 static void unmap(struct leat__view *view) {
-    leat__os_unmap(view->address, view->mapped_size);
+    leat__os_unmap(view->address, view->mapped_size, view->note);
     free(view);
 }
 

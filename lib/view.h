@@ -16,6 +16,7 @@ struct leat__view {
     uint64_t offset;      /* in the region */
     leat_access access;
     bool detached;
+    uint64_t note;        /* leat__os_map's; or 0 */
     struct leat__view *next;
 };
 

@@ -11,7 +11,7 @@
 #define PAGE 4096
 
 /* Of the process that runs: none of these is shared. */
-static leat_region *region, *extra;
+static leat_region *region, *extra, *third;
 static void *view;
 static int descriptor = -1, sockets[2] = {-1, -1};
 static leat_type type;
@@ -27,6 +27,7 @@ static void forget(void) {
 static void close_all(void) {
     leat_region_close(region != UNTOUCHED ? region : NULL);
     leat_region_close(extra);
+    leat_region_close(third);
     if (view != NULL && view != UNTOUCHED)
         (void)!leat_view_unmap(view);
     if (descriptor >= 0)
@@ -155,6 +156,13 @@ static int close_region(void) {
 
 static void join(void) {
     fault_ready(leat_region_open(&region, NAME, 0, &plain));
+}
+
+/* So that the next view is a copy of an earlier one. */
+static void join_twice(void) {
+    fault_ready(leat_region_open(&extra, NAME, 0, &plain));
+    fault_ready(leat_region_open(&third, NAME, 0, &plain));
+    forget();
 }
 
 static void join_to_read(void) {
@@ -453,6 +461,12 @@ const struct fault_operation fault_region_operations[] = {
     {.name = "leat_region_open, in use",
      HELD(hold),
      .prepare = forget,
+     .act = open_it,
+     .judge = judge_joined,
+     .finish = close_all},
+    {.name = "leat_region_open, twice opened here",
+     HELD(hold),
+     .prepare = join_twice,
      .act = open_it,
      .judge = judge_joined,
      .finish = close_all},

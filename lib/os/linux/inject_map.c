@@ -304,7 +304,7 @@ int leat__os_map_into(int process, leat__file file, const void *here, uint64_t s
     if (own) {
         result = note_start(&made);
         if (result == LEAT_OK)
-            result = leat__os_map(file, size, writable, &mapped);
+            result = leat__os_map_view(file, 0, size, writable ? LEAT_READ_WRITE : LEAT_READ_ONLY, NULL, &mapped);
         made.address = (uintptr_t)mapped;
     } else
         result = map_into_other(file, writable, &made);
@@ -339,7 +339,7 @@ int leat__os_unmap_from(const struct leat__remote_view *view) {
     if (result == LEAT_OK)
         result = check_view(view, gettid());
     if (result == LEAT_OK)
-        leat__os_unmap((void *)(uintptr_t)view->address, view->size);
+        leat__os_unmap((void *)(uintptr_t)view->address, view->size, 0);
     return result;
 }
 
