@@ -1,5 +1,5 @@
 # The tests that kill at every point and that drive the ring through every sequence.
-# LEAT_CRASH_ONLY=word, LEAT_RING_DEPTH=5 or LEAT_RING_ONLY="*walk*" in the environment: see the tests.
+# LEAT_CRASH_ONLY=word, LEAT_RING_DEPTH=5 or LEAT_TEST_ONLY="*walk*" in the environment: see the tests.
 
 leat_test(crash_points 900 process slow)
 target_sources(test_crash_points PRIVATE crash_round.c crash_step.c)

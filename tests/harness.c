@@ -336,6 +336,7 @@ static void on_interrupt(int signal_number) {
 
 int harness_main(const char *group, const struct CMUnitTest *tests, size_t count) {
     make_directory();
+    cmocka_set_test_filter(getenv("LEAT_TEST_ONLY"));
     int result = 1;
     if (getenv("LEAT_TEST_NO_FORK") != NULL) {
         result = run_group(group, tests, count);

@@ -21,7 +21,8 @@
  * by sleeping.
  *
  * Thread safety: none, except harness_set, harness_await and harness_now. LEAT_TEST_PATIENCE=n multiplies all time
- * limits (for valgrind and the like); LEAT_TEST_NO_FORK=1 leaves the supervisor out, for a debugger. / */
+ * limits (for valgrind and the like); LEAT_TEST_ONLY=pattern runs the tests whose name matches (* and ?);
+ * LEAT_TEST_NO_FORK=1 leaves the supervisor out, for a debugger. / */
 #ifndef LEAT_TESTS_HARNESS_H
 #define LEAT_TESTS_HARNESS_H
 

@@ -3,8 +3,7 @@
  *
  * Sending and receiving here go through the ring and the queue at once and compare: what a call gives, what every record holds.
  * A test that writes into the ring behind the queue's back saves before and restores after.
- *
- * LEAT_RING_ONLY=pattern, for RING_MAIN: runs the tests whose name matches (* and ?). */
+ */
 #ifndef LEAT_TESTS_RING_PAIR_H
 #define LEAT_TESTS_RING_PAIR_H
 
@@ -234,7 +233,5 @@ static inline int tear_down_ring(void **state) {
 #define RING_TEST(function, seconds)                                                                                  \
     cmocka_unit_test_prestate_setup_teardown(function, set_up_ring, tear_down_ring,                                   \
                                              (&(struct harness_test){#function, seconds}))
-
-#define RING_MAIN(group, tests) (cmocka_set_test_filter(getenv("LEAT_RING_ONLY")), HARNESS_MAIN(group, tests))
 
 #endif

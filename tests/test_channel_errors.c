@@ -260,7 +260,5 @@ int main(void) {
         HARNESS_TEST(a_setter_that_may_not_write_files_wakes_a_loop_without_a_bell),
         HARNESS_TEST(a_file_is_touched_where_it_cannot_be_reserved),
     };
-    if (getenv("LEAT_CHANNEL_ONLY") != NULL) /* for tests/model/mutate.sh */
-        cmocka_set_test_filter(getenv("LEAT_CHANNEL_ONLY"));
     return HARNESS_MAIN("channel_errors", tests);
 }

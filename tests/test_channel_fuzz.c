@@ -655,7 +655,5 @@ int main(void) {
         HARNESS_TEST_WITHIN(messages_of_several_senders_arrive_once_and_in_order, 100),
         HARNESS_TEST_WITHIN(messages_arrive_where_parts_of_positions_begin_anew, 100),
     };
-    if (getenv("LEAT_CHANNEL_ONLY") != NULL) /* for tests/model/mutate.sh */
-        cmocka_set_test_filter(getenv("LEAT_CHANNEL_ONLY"));
     return HARNESS_MAIN("channel_fuzz", tests);
 }

@@ -166,7 +166,6 @@ static void a_hot_sender_cools_down_when_it_rings(void **state) {
 }
 
 int main(void) {
-    cmocka_set_test_filter(getenv("LEAT_HOT_ONLY"));
     const struct CMUnitTest tests[] = {
         HARNESS_TEST_WITHIN(no_sleeper_is_missed, 120),
         HARNESS_TEST(a_receiver_that_cannot_send_barriers_is_rung_for_with_fences),

@@ -253,7 +253,5 @@ int main(void) {
         HARNESS_TEST_WITHIN(a_receivers_death_is_not_hidden_by_its_successor_that_stops, 120),
         HARNESS_TEST(a_receiver_without_a_life_lock_is_seen_all_the_same),
     };
-    if (getenv("LEAT_CHANNEL_ONLY") != NULL) /* for tests/model/mutate.sh */
-        cmocka_set_test_filter(getenv("LEAT_CHANNEL_ONLY"));
     return HARNESS_MAIN("channel_presence", tests);
 }

@@ -398,7 +398,5 @@ int main(void) {
         HARNESS_TEST_WITHIN(a_change_of_stream_in_a_full_ring_is_never_silent, 120),
         HARNESS_TEST_WITHIN(a_change_of_stream_of_many_senders_in_a_full_ring_is_never_silent, 120),
     };
-    if (getenv("LEAT_CHANNEL_ONLY") != NULL) /* for tests/model/mutate.sh */
-        cmocka_set_test_filter(getenv("LEAT_CHANNEL_ONLY"));
     return HARNESS_MAIN("channel_streams", tests);
 }

@@ -246,7 +246,5 @@ int main(void) {
         HARNESS_TEST(a_receiver_that_closes_and_comes_back_is_told_to_all_senders_that_wait),
         HARNESS_TEST(a_sender_that_waits_for_its_turn_alone_is_told_nothing),
     };
-    if (getenv("LEAT_CHANNEL_ONLY") != NULL) /* for tests/model/mutate.sh */
-        cmocka_set_test_filter(getenv("LEAT_CHANNEL_ONLY"));
     return HARNESS_MAIN("channel_told", tests);
 }

@@ -542,7 +542,6 @@ static void wrong_use_is_refused(void **state) {
 }
 
 int main(void) {
-    cmocka_set_test_filter(getenv("LEAT_DOORBELL_ONLY"));
     const struct CMUnitTest tests[] = {
         HARNESS_TEST(it_rings_once_for_many_messages),
         HARNESS_TEST(who_leaves_off_is_rung_again),

@@ -257,7 +257,5 @@ int main(void) {
         HARNESS_TEST(a_handle_that_cannot_be_added_names_the_cause),
         HARNESS_TEST(a_forked_child_has_no_descriptors),
     };
-    if (getenv("LEAT_DOORBELL_ONLY") != NULL) /* for tests/model/mutate.sh */
-        cmocka_set_test_filter(getenv("LEAT_DOORBELL_ONLY"));
     return HARNESS_MAIN("doorbell_errors", tests);
 }

@@ -488,7 +488,6 @@ static void killed_senders_harm_no_loop(void **state) {
 }
 
 int main(void) {
-    cmocka_set_test_filter(getenv("LEAT_DOORBELL_ONLY"));
     const struct CMUnitTest tests[] = {
         HARNESS_TEST(it_is_told_of_room_once),
         HARNESS_TEST(all_that_wait_are_told),

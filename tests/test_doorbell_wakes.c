@@ -151,7 +151,6 @@ static void looking_from_outside_wakes_no_loop(void **state) {
 }
 
 int main(void) {
-    cmocka_set_test_filter(getenv("LEAT_DOORBELL_ONLY"));
     const struct CMUnitTest tests[] = {
         HARNESS_TEST(an_adaptive_one_looks_for_a_while_before_it_sleeps),
         HARNESS_TEST(the_spin_in_a_loop_adapts),

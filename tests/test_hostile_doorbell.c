@@ -518,7 +518,6 @@ static void locks_on_any_byte_hold_up_no_loop(void **state) {
 }
 
 int main(void) {
-    cmocka_set_test_filter(getenv("LEAT_DOORBELL_ONLY"));
     const struct CMUnitTest tests[] = {
         HARNESS_TEST_WITHIN(bytes_of_strangers_in_a_bell_hide_no_message, 60),
         HARNESS_TEST(a_bell_full_of_a_strangers_tokens_hides_no_message),

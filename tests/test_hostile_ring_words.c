@@ -219,5 +219,5 @@ int main(void) {
         RING_TEST(hostile_positions_are_refused, 30),
         RING_TEST(positions_that_keep_changing_do_no_harm, 30),
     };
-    return RING_MAIN("hostile_ring_words", tests);
+    return HARNESS_MAIN("hostile_ring_words", tests);
 }

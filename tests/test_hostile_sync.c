@@ -415,7 +415,6 @@ static void who_may_only_read_cannot_hide_a_death(void **state) {
 }
 
 int main(void) {
-    cmocka_set_test_filter(getenv("LEAT_HOSTILE_SYNC_ONLY"));
     const struct CMUnitTest tests[] = {
         HARNESS_TEST_WITHIN(any_value_in_any_word_is_survived, 240),
         HARNESS_TEST_WITHIN(words_that_change_all_the_time_are_survived, 120),

@@ -5,7 +5,7 @@
  *   - either is stopped and continued: nothing is lost, nobody is told of a death, nobody sleeps for ever;
  *   - those who post to a semaphore, those who take from it in loops, and the owners of a mutex are killed: no count is lost but those that a
  *     killed one had taken, loops are woken for what is left, and one of them is told that the owner died.
- * LEAT_KILLS says how many are killed (10) in each test, LEAT_LOOP_KILLS_ONLY="*semaphore*" which tests run. How long it takes until
+ * LEAT_KILLS says how many are killed (10) in each test, LEAT_TEST_ONLY="*semaphore*" which tests run. How long it takes until
  * somebody is told is printed and not judged: what nobody is told within ten seconds is a failure. */
 #include <poll.h>
 #include <signal.h>
@@ -502,7 +502,6 @@ static void a_loop_is_told_that_the_owner_of_a_mutex_with_priority_inheritance_w
 }
 
 int main(void) {
-    cmocka_set_test_filter(getenv("LEAT_LOOP_KILLS_ONLY"));
     print_message("with libuv %s\n", uv_version_string()); /* scripts/libuv-newer reads it */
     const struct CMUnitTest tests[] = {
         HARNESS_TEST_WITHIN(receivers_are_killed_and_their_sender_is_in_a_libuv_loop, LIMIT_S),

@@ -254,5 +254,5 @@ int main(void) {
         RING_TEST(a_ring_full_of_marks_is_received_at_one_go, 30),
         RING_TEST(a_long_walk_keeps_the_queue, 30),
     };
-    return RING_MAIN("ring_exhaustive", tests);
+    return HARNESS_MAIN("ring_exhaustive", tests);
 }

@@ -471,7 +471,6 @@ static void a_forked_child_is_refused_and_harms_nothing(void **state) {
 }
 
 int main(void) {
-    cmocka_set_test_filter(getenv("LEAT_SYNC_ONLY"));
     const struct CMUnitTest tests[] = {
         HARNESS_TEST(one_handle_holds_a_mutex_at_a_time),
         HARNESS_TEST(a_recursive_handle_unlocks_as_often_as_it_locked),

@@ -200,7 +200,6 @@ static void cancelled_waiters_for_a_mutex_that_inherits_lose_nothing(void **stat
 }
 
 int main(void) {
-    cmocka_set_test_filter(getenv("LEAT_SYNC_ONLY"));
     const struct CMUnitTest tests[] = {
         HARNESS_TEST_WITHIN(each_kind_of_wait_can_be_cancelled, 120),
         HARNESS_TEST_WITHIN(cancelled_waiters_lose_nothing, 120),

@@ -148,7 +148,6 @@ static void an_unknown_namespace_is_no_namespace_in_common(void **state) {
 }
 
 int main(void) {
-    cmocka_set_test_filter(getenv("LEAT_SYNC_ONLY"));
     const struct CMUnitTest tests[] = {
         HARNESS_TEST_WITHIN(a_sleep_that_is_refused_is_no_signal, 120),
         HARNESS_TEST_WITHIN(an_unanswered_question_makes_no_second_holder, 120),

@@ -335,7 +335,6 @@ static void the_last_user_s_end_is_told_to_the_next(void **state) {
 }
 
 int main(void) {
-    cmocka_set_test_filter(getenv("LEAT_SYNC_ONLY"));
     const struct CMUnitTest tests[] = {
         HARNESS_TEST(the_last_user_s_end_is_told_to_the_next),
         HARNESS_TEST_WITHIN(a_mutex_has_one_holder_whoever_is_killed, 1200),

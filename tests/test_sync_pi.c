@@ -579,7 +579,6 @@ static void an_interruptible_handle_is_interrupted(void **state) {
 }
 
 int main(void) {
-    cmocka_set_test_filter(getenv("LEAT_SYNC_PI_ONLY"));
     const struct CMUnitTest tests[] = {
         HARNESS_TEST(a_waiter_lends_its_priority),
         HARNESS_TEST(the_highest_priority_is_served_first),

@@ -250,7 +250,6 @@ static void without_a_watch_everything_is_noticed_all_the_same(void **state) {
 }
 
 int main(void) {
-    cmocka_set_test_filter(getenv("LEAT_WATCH_ONLY"));
     const struct CMUnitTest tests[] = {
         HARNESS_TEST_WITHIN(whoever_sleeps_on_a_watch_notices_everything, 90),
         HARNESS_TEST(every_sleep_is_rung_for),

@@ -352,7 +352,6 @@ static void a_forked_child_has_an_instance_of_its_own(void **state) {
 }
 
 int main(void) {
-    cmocka_set_test_filter(getenv("LEAT_WATCH_ONLY"));
     const struct CMUnitTest tests[] = {
         HARNESS_TEST(a_hundred_sleepers_share_one_instance),
         HARNESS_TEST_WITHIN(no_sleeper_misses_a_message, 120),
