@@ -85,6 +85,31 @@ static void in_place(size_t size)
     }
 }
 
+#define INLINED_IN_PLACE(size_)                                                          \
+    do {                                                                                 \
+        for (size_t i = 0; i < GROUP; i++) {                                             \
+            require(leat_reserve_inline(tx, size_, &place, LEAT_NOW), "leat_reserve_inline"); \
+            memset(place, 1, size_);                                                     \
+            require(leat_commit_inline(tx, size_), "leat_commit_inline");                \
+        }                                                                                \
+        for (size_t i = 0; i < GROUP; i++) {                                             \
+            require(leat_peek_inline(rx, &message, LEAT_NOW), "leat_peek_inline");       \
+            require(leat_release_inline(rx), "leat_release_inline");                     \
+        }                                                                                \
+    } while (0)
+
+static void inlined_in_place(size_t size)
+{
+    void *place;
+    leat_message message;
+    switch (size) {
+    case 8: INLINED_IN_PLACE(8); break;
+    case 64: INLINED_IN_PLACE(64); break;
+    case 1024: INLINED_IN_PLACE(1024); break;
+    default: INLINED_IN_PLACE(size); break;
+    }
+}
+
 int main(int argc, char **argv)
 {
     static const struct {
@@ -93,9 +118,10 @@ int main(int argc, char **argv)
     } ways[] = {
         { "loop", nothing },    { "copy", by_copy },   { "inline", inlined },
         { "many", in_batches }, { "place", in_place },
+        { "place_inline", inlined_in_place },
     };
     if (argc != 4) {
-        fprintf(stderr, "usage: instructions loop|copy|inline|many|place SIZE MESSAGES\n");
+        fprintf(stderr, "usage: instructions loop|copy|inline|many|place|place_inline SIZE MESSAGES\n");
         return 2;
     }
     require(leat_sender_open(&tx, "instructions", NULL), "leat_sender_open");

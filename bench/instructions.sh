@@ -28,7 +28,7 @@ per_message() {
 
 line=$(printf '%-28s' "${2:-$1}")
 line="$line $(printf '%8s' "$(per_message loop 8)")"
-for way in copy inline many place; do
+for way in copy inline many place place_inline; do
     for size in 8 64 1024; do
         line="$line $(printf '%8s' "$(per_message $way $size)")"
     done

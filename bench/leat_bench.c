@@ -30,6 +30,7 @@ static const struct transport *const usual[] = {
     &transport_leat_place,
     &transport_leat_place_wait,
     &transport_leat_inline,
+    &transport_leat_place_inline,
     &transport_leat_deaf,
     &transport_leat_senders2,
     &transport_leat_senders4,

@@ -11,6 +11,7 @@ extern const struct transport transport_leat_place; /* written after leat_reserv
 
 /* The same with LEAT_FOREVER: leat spins, sleeps and rings as it does for an application. */
 extern const struct transport transport_leat_wait;
+extern const struct transport transport_leat_place_inline; /* leat_place by leat/inline.h */
 extern const struct transport transport_leat_inline; /* leat/inline.h: compiled into the loop */
 extern const struct transport transport_leat_deaf;   /* the same without sleep support */
 extern const struct transport transport_leat_many_wait;

@@ -215,9 +215,22 @@ static bool next_message(leat_receiver *receiver, uint64_t position, struct leat
     return false;
 }
 
-static int check(const leat_receiver *receiver, bool copying) {
+/* Makes a message peeked at the short way one of the long way. */
+static void take_peeked(leat_receiver *receiver) {
+    leat_lane *lane = &receiver->ring.lane;
+    if (lane->kept == 0)
+        return;
+    receiver->peeked = 1;
+    receiver->peeked_bytes = lane->open_size;
+    receiver->peeked_end = lane->position + lane->open_slot;
+    lane->kept = 0;
+}
+
+/* What every call of the long way begins with. */
+static int check(leat_receiver *receiver, bool copying) {
     if (RARELY(receiver->side.object.resource.forked))
         return leat__side_fail_forked();
+    take_peeked(receiver);
     if (RARELY(receiver->ring.corrupt))
         return leat__fail(LEAT_ECORRUPT, 0, "the sender wrote what no correct sender writes");
     if (RARELY(copying && receiver->peeked > 0))
@@ -230,7 +243,7 @@ static int check(const leat_receiver *receiver, bool copying) {
 /* Lets messages go the short way (leat/inline.h). */
 static void open_window(leat_receiver *receiver) {
     struct leat__ring_receiver *ring = &receiver->ring;
-    bool shut = receiver->peeked > 0 || receiver->side.peer_state != LEAT_PEER_PRESENT || ring->corrupt;
+    bool shut = receiver->peeked > 0 || ring->lane.kept != 0 || receiver->side.peer_state != LEAT_PEER_PRESENT || ring->corrupt;
     uint64_t limit = leat__ring_lap_end(&ring->memory, ring->lane.position);
     shut = shut || receiver->next_check_in == 0; /* nothing has been released yet */
     limit = receiver->next_check_in <= limit ? receiver->next_check_in - 1 : limit;
@@ -407,7 +420,6 @@ int leat_peek_many(leat_receiver *receiver, leat_message *messages, size_t max, 
         return result;
     look_anew(receiver);
     receiver->peeked_end = receiver->ring.lane.position;
-    receiver->window = 0;
     hand_out_short(receiver, messages, max);
     if (receiver->peeked == 0)
         result = first_message(receiver, &record, deadline_ns);
@@ -453,7 +465,7 @@ int leat_peek_more(leat_receiver *receiver, leat_message *messages, size_t max, 
         note_oldest(receiver);
         leat__ring_hold(&receiver->ring, receiver->peeked_end);
     }
-    receiver->window = receiver->ring.lane.window = 0;
+    receiver->ring.lane.window = 0;
     result = first_message(receiver, &record, deadline_ns);
     if (result == LEAT_OK)
         *amount = hold_from(receiver, messages, max, &record);
@@ -463,18 +475,9 @@ int leat_peek_more(leat_receiver *receiver, leat_message *messages, size_t max, 
 }
 
 int leat_peek(leat_receiver *receiver, leat_message *message, uint64_t deadline_ns) {
-    leat_lane *lane = &receiver->ring.lane;
-    const uint64_t *record = leat__lane_at(lane, lane->position);
-    const uint64_t length = leat__lane_look(record, lane->position), slot = leat__slot_size(length);
     size_t amount;
-    if (RARELY(length > lane->max || !leat__lane_goes(lane, lane->position, slot)))
+    if (RARELY(!leat__lane_peek(&receiver->ring.lane, message)))
         return leat_peek_many(receiver, message, 1, &amount, deadline_ns);
-    *message = (leat_message){record + 1, (size_t)length};
-    receiver->peeked = 1;
-    receiver->peeked_bytes = length;
-    receiver->peeked_end = lane->position + slot;
-    receiver->window = lane->window;
-    lane->window = 0;
     return LEAT_OK;
 }
 
@@ -534,18 +537,16 @@ static __attribute__((noinline)) int release_long(leat_receiver *receiver, size_
 }
 
 int leat_release(leat_receiver *receiver, size_t amount) {
-    leat_lane *lane = &receiver->ring.lane;
-    if (RARELY(amount != 1 || receiver->peeked != 1 || receiver->window == 0 || receiver->side.object.resource.forked))
+    if (RARELY(amount != 1 || !leat__lane_release_open(&receiver->ring.lane)))
         return release_long(receiver, amount);
-    leat__lane_release(lane, leat__lane_at(lane, lane->position), (size_t)receiver->peeked_bytes,
-                       receiver->peeked_end - lane->position);
-    receiver->peeked = 0;
-    lane->window = receiver->window;
     return LEAT_OK;
 }
 
 void leat_unpeek(leat_receiver *receiver) {
-    if (receiver->side.object.resource.forked || receiver->peeked == 0)
+    if (receiver->side.object.resource.forked)
+        return;
+    take_peeked(receiver);
+    if (receiver->peeked == 0)
         return;
     look_anew(receiver);
     open_window(receiver);

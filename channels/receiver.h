@@ -16,7 +16,8 @@ struct leat_receiver {
     int suspension;         /* how long naps are suspended after one that was in vain */
     uint64_t looks;         /* in vain, since the ring was emptied */
     bool napped;            /* before the messages now being received */
-    size_t peeked;          /* messages handed out in place and not released; if the ring holds any, all of them are held */
+    size_t peeked;          /* messages handed out in place and not released; if the ring holds any, all of them are held.
+                               Not the one that the lane knows (receiver.c, take_peeked) */
     uint64_t peeked_end;    /* position behind the last of them */
     uint64_t peeked_bytes;  /* their payload */
     leat_peer oldest_state; /* while the ring holds any: what was known of the sender before the oldest of them, */
@@ -25,7 +26,6 @@ struct leat_receiver {
     uint64_t oldest_stream; /* while the ring holds any: the last one before the oldest of them */
     uint64_t noted;         /* what the page's note says */
     unsigned note;          /* which of its two that is */
-    uint64_t window;        /* the lane's, to be put back when the one message peeked at the short way is released; else 0 */
 };
 
 /* The handle that a side is part of. */

@@ -5,7 +5,7 @@
 #define LONG_SLOT UINT64_C(512) /* bytes; one look behind such a record costs less than at all its lines */
 #define FAR_NS UINT64_C(120) /* a line's way from the receiver, above which looking early pays */
 #define DISTANCE_NS_MAX UINT64_C(1000) /* longer is an interruption */
-#define STRETCH UINT64_C(2048) /* bytes; its lines are looked at together: their transfers overlap */
+#define STRETCH UINT64_C(4096) /* bytes; its lines are looked at together: their transfers overlap */
 
 const uint32_t leat__lane_always[1] = {1};
 
@@ -107,10 +107,10 @@ void leat__ring_stage(struct leat__ring_sender *ring, uint64_t length) {
 }
 
 /* Looks at the word at a position, and zeroes it if it is a header of it. */
-static void look_at(const struct leat__ring_memory *memory, uint64_t position) {
-    leat__u64 *word = leat__word_at(memory, position);
-    if (__builtin_expect(leat__is_header(leat__load_relaxed64(word), position), 0))
-        leat__store_relaxed64(word, 0); /* I1 */
+static inline void look_at(const leat_lane *lane, uint64_t position) {
+    uint64_t *word = leat__lane_at(lane, position);
+    if (__builtin_expect(leat__is_header(__atomic_load_n(word, __ATOMIC_RELAXED), position), 0))
+        __atomic_store_n(word, 0, __ATOMIC_RELAXED); /* I1 */
 }
 
 /* Whether the start of a line is zero by the receiver's promise. */
@@ -125,17 +125,19 @@ static bool looks_early(const struct leat__ring_sender *ring) {
 }
 
 uint64_t leat__ring_look_ahead(struct leat__ring_sender *ring, uint64_t limit) {
-    uint64_t line = (ring->lane.position & ~(LEAT__LINE - 1)) + LEAT__LINE;
-    uint64_t end = ring->last_slot > LONG_SLOT ? ring->lane.position : line + STRETCH;
+    const leat_lane lane = ring->lane; /* a copy, that stays in registers */
+    uint64_t line = (lane.position & ~(LEAT__LINE - 1)) + LEAT__LINE;
+    uint64_t end = ring->last_slot > LONG_SLOT ? lane.position : line + STRETCH;
     end = end < limit ? end : limit;
     bool early = looks_early(ring);
     if (is_promised(ring, line) && !early)
         return limit;
     line = line > ring->looked_to ? line : ring->looked_to + LEAT__LINE;
-    for (; line <= end && (early || !is_promised(ring, line)); line += LEAT__LINE)
-        look_at(&ring->memory, line);
+    bool all = early || !ring->promised || end < ring->written; /* else those from `written` on are promised */
+    for (uint64_t stop = all ? end + 1 : ring->written; line < stop; line += LEAT__LINE)
+        look_at(&lane, line);
     ring->looked_to = line - LEAT__LINE;
-    return line <= end ? limit : end;
+    return all ? end : limit;
 }
 
 void leat__ring_publish(struct leat__ring_sender *ring) {
@@ -143,7 +145,7 @@ void leat__ring_publish(struct leat__ring_sender *ring) {
     if (ring->staged == 0)
         return;
     if (end % LEAT__LINE != 0 || !is_promised(ring, end))
-        look_at(&ring->memory, end);
+        look_at(&ring->lane, end);
     leat__store_release64(leat__word_at(&ring->memory, ring->lane.position), ring->first_header); /* [R1] the commit */
     ring->lane.position += ring->staged;
     ring->staged = 0;

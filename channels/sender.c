@@ -203,10 +203,25 @@ static int fail_too_long(const leat_sender *sender, size_t size) {
                       leat_sender_max_message(sender), (unsigned long long)capacity);
 }
 
+/* Whether a message is reserved and not committed. */
+static bool reserves(const leat_sender *sender) {
+    return sender->reserving || sender->ring.lane.kept != 0;
+}
+
+/* Makes a reservation one of the long way. */
+static void take_reservation(leat_sender *sender) {
+    leat_lane *lane = &sender->ring.lane;
+    if (lane->kept == 0)
+        return;
+    leat__ring_note_written(&sender->ring, lane->position + lane->open_slot);
+    lane->kept = 0;
+    sender->reserving = true;
+}
+
 /* Lets messages go the short way (leat/inline.h). */
 static void open_window(leat_sender *sender) {
     struct leat__ring_sender *ring = &sender->ring;
-    bool shut = sender->many || sender->reserving || sender->owes_open_mark || ring->corrupt;
+    bool shut = sender->many || reserves(sender) || sender->owes_open_mark || ring->corrupt;
     uint64_t limit = leat__ring_lap_end(&ring->memory, ring->lane.position);
     limit = ring->limit < limit ? ring->limit : limit;
     shut = shut || sender->next_flush == 0; /* nothing has been published yet: the long way finds out what there is to know */
@@ -217,7 +232,7 @@ static void open_window(leat_sender *sender) {
 static int check(const leat_sender *sender, size_t size) {
     if (RARELY(sender->side.object.resource.forked))
         return leat__side_fail_forked();
-    if (RARELY(sender->reserving))
+    if (RARELY(reserves(sender)))
         return leat__fail(LEAT_ESTATE, 0, "a reservation is open: commit or abort it first");
     if (RARELY(size > leat__max_message(sender->side.memory.capacity)))
         return fail_too_long(sender, size);
@@ -365,7 +380,7 @@ static LONG_WAY int send_rest(leat_sender *sender, const leat_message *messages,
             publish(sender);
         }
     }
-    if (sender->many && !sender->reserving)
+    if (sender->many && !reserves(sender))
         leat__sender_end_turn(sender);
     if (!sender->side.object.resource.forked)
         open_window(sender);
@@ -393,8 +408,7 @@ static LONG_WAY int reserve_long(leat_sender *sender, size_t size, void **data, 
         return result;
     result = reserve(sender, size, data, deadline_ns);
     sender->reserving = result == LEAT_OK;
-    sender->reserved = size;
-    sender->window = 0;
+    sender->ring.lane.open_size = size;
     if (result != LEAT_OK)
         leat__sender_end_turn(sender);
     open_window(sender);
@@ -402,28 +416,20 @@ static LONG_WAY int reserve_long(leat_sender *sender, size_t size, void **data, 
 }
 
 int leat_reserve(leat_sender *sender, size_t size, void **data, uint64_t deadline_ns) {
-    struct leat__ring_sender *ring = &sender->ring;
-    uint64_t slot = leat__slot_size(size);
-    if (RARELY(size > ring->lane.max || !leat__lane_goes(&ring->lane, ring->lane.position, slot)))
+    if (RARELY(!leat__lane_reserve(&sender->ring.lane, size, data)))
         return reserve_long(sender, size, data, deadline_ns);
-    leat__lane_fetch(&ring->lane, ring->lane.position, slot);
-    *data = leat__lane_at(&ring->lane, ring->lane.position) + 1;
-    leat__ring_note_written(ring, ring->lane.position + slot);
-    sender->window = ring->lane.window;
-    ring->lane.window = 0;
-    sender->reserving = true;
-    sender->reserved = size;
     return LEAT_OK;
 }
 
 static LONG_WAY int commit_long(leat_sender *sender, size_t size) {
     if (sender->side.object.resource.forked)
         return leat__side_fail_forked();
-    if (!sender->reserving)
+    if (!reserves(sender))
         return leat__fail(LEAT_ESTATE, 0, "nothing is reserved");
-    if (size > sender->reserved)
+    if (size > sender->ring.lane.open_size)
         return leat__fail(LEAT_EINVAL, 0, "%zu bytes to commit, %llu reserved", size,
-                          (unsigned long long)sender->reserved);
+                          (unsigned long long)sender->ring.lane.open_size);
+    take_reservation(sender);
     leat__ring_stage(&sender->ring, size);
     count(sender, size);
     publish(sender);
@@ -434,21 +440,16 @@ static LONG_WAY int commit_long(leat_sender *sender, size_t size) {
 }
 
 int leat_commit(leat_sender *sender, size_t size) {
-    struct leat__ring_sender *ring = &sender->ring;
-    const uint64_t slot = leat__slot_size(size);
-    if (RARELY(!sender->reserving || sender->window == 0 || size > sender->reserved || slot != leat__slot_size(sender->reserved) ||
-               sender->side.object.resource.forked))
+    if (RARELY(!leat__lane_commit_open(&sender->ring.lane, size)))
         return commit_long(sender, size);
-    leat__lane_commit(&ring->lane, leat__lane_at(&ring->lane, ring->lane.position), size, slot);
-    ring->lane.window = sender->window;
-    sender->reserving = false;
     tell(sender);
     return LEAT_OK;
 }
 
 void leat_abort(leat_sender *sender) {
-    if (!sender->reserving || sender->side.object.resource.forked)
+    if (!reserves(sender) || sender->side.object.resource.forked)
         return;
+    take_reservation(sender);
     leat__ring_forget(&sender->ring);
     sender->reserving = false;
     leat__sender_end_turn(sender);

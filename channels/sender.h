@@ -11,12 +11,10 @@ struct leat_sender {
     uint64_t wanted;      /* while waiting for room: the length of the message that needs it */
     uint64_t sent_to;     /* many: behind this sender's last message */
     uint64_t opened_at;   /* behind the last mark: what is behind it are messages */
-    uint64_t reserved;    /* length reserved, while `reserving` */
-    uint64_t window;      /* the lane's, to be put back when the reservation ends; 0 if it was made the long way */
     uint64_t next_flush;  /* position at which the tally goes to the page */
     bool hot;             /* publishes without a fence (channels/side.h) */
     bool may_be_hot;      /* this process can be sent barriers */
-    bool reserving;
+    bool reserving;       /* the long way; the short one's reservation is the lane's */
     bool owes_open_mark;  /* the ring was full when this sender came */
     bool many;
     bool has_turn;        /* many: holds the lock */

@@ -44,7 +44,7 @@ static void set_spin(struct leat__side *side, const leat_channel_options *option
 static int map(struct leat__side *side) {
     int result = leat__wire_validate(&side->object.header, &side->memory.capacity);
     if (result == LEAT_OK)
-        result = leat__object_map_private(&side->object, &side->lane->window);
+        result = leat__object_map_private(&side->object, &side->lane->window, &side->lane->kept);
     if (result != LEAT_OK)
         return result;
     side->memory.processor = leat__processor();

@@ -513,7 +513,7 @@ int leat__object_open_descriptor(struct leat__object *object, int descriptor, le
     return result;
 }
 
-int leat__object_map_private(struct leat__object *object, uint64_t *allowance) {
+int leat__object_map_private(struct leat__object *object, uint64_t *allowance, uint64_t *another) {
     void *memory;
     uint64_t note;
     if (object->resource.memory != NULL) /* by a try before */
@@ -525,7 +525,8 @@ int leat__object_map_private(struct leat__object *object, uint64_t *allowance) {
     object->resource.memory_size = object->size;
     object->resource.memory = memory;
     object->resource.memory_note = note;
-    object->resource.allowance = allowance;
+    object->resource.allowances[0] = allowance;
+    object->resource.allowances[1] = another;
     leat__os_fork_release();
     return LEAT_OK;
 }

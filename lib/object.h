@@ -99,8 +99,9 @@ int leat__object_check_file(const struct leat__file_status *status, leat_scope s
 #define LEAT__ONLY_READERS 2
 int leat__object_lock(leat__file file, unsigned byte);
 
-/* Maps the whole file, to be replaced by zeros in a forked child; *allowance becomes 0 there (lib/os.h). */
-int leat__object_map_private(struct leat__object *object, uint64_t *allowance);
+/* Maps the whole file, to be replaced by zeros in a forked child; what the allowances (or NULL) point to becomes 0 there
+ * (lib/os.h). */
+int leat__object_map_private(struct leat__object *object, uint64_t *allowance, uint64_t *another);
 
 /* Drops a token into the bell of one who waits in an event loop. False when that cannot be done from here: the loop is another user's, or in
  * another container, or the bell is full. */

@@ -438,7 +438,7 @@ struct leat__resource {
     leat__file bell, poll, timer;
     void *memory; /* replaced in a child when not NULL */
     uint64_t memory_size, memory_note;
-    uint64_t *allowance; /* set to 0 in a child when not NULL: what the handle may do without looking at `forked` */
+    uint64_t *allowances[2]; /* set to 0 in a child when not NULL: what the handle may do without looking at `forked` */
     bool forked;
     struct leat__resource *previous, *next;
 };

@@ -63,7 +63,7 @@ static int map(leat_waitable *object) {
     if (result == LEAT_OK && object->pi)
         result = leat__pi_check(header);
     if (result == LEAT_OK)
-        result = leat__object_map_private(&object->object, NULL);
+        result = leat__object_map_private(&object->object, NULL, NULL);
     if (result != LEAT_OK)
         return result;
     object->page = object->object.resource.memory;

@@ -196,8 +196,8 @@ def read_runs(path):
 
 def read_instructions(path):
     lines = path.read_text().splitlines()
-    counts = lines[-1].split()[-13:]
-    run = {"name": "instructions", "kind": "instructions", "rows": ["copy", "inline", "many", "place"], "columns": ["8", "64", "1024"],
+    counts = lines[-1].split()[-16:]
+    run = {"name": "instructions", "kind": "instructions", "rows": ["copy", "inline", "many", "place", "place_inline"], "columns": ["8", "64", "1024"],
            "figures": {}, "names": {}, "main": "count"}
     for i, count in enumerate(counts[1:]):
         if count != "-" and counts[0] != "-":

@@ -1,5 +1,5 @@
-/* test_channel_inline.c - leat/inline.h does what leat_send and leat_recv do: the same messages, results, counts and wake-ups, in
- * any mixture with them, and the binary interface that it promises. */
+/* test_channel_inline.c - leat/inline.h does what the functions without `_inline` do: the same messages, results, counts and wake-ups,
+ * in any mixture with them, and the binary interface that it promises. */
 #include <leat/inline.h>
 
 #include "channel_pair.h"
@@ -11,11 +11,55 @@
 
 /* --- The same messages --------------------------------------------------------------------------------------------- */
 
+/* Reserves as much, or more; now and then thinks better of it first, having written over what follows. */
+static int send_in_place(leat_sender *tx, uint64_t way, const void *data, size_t size) {
+    void *place;
+    size_t more = way / 64 % 4 == 0 && size + 200 <= MAX ? size + way / 256 % 200 : size;
+    int result = way % 2 == 0 ? leat_reserve_inline(tx, more, &place, LEAT_NOW) : leat_reserve(tx, more, &place, LEAT_NOW);
+    if (result != LEAT_OK)
+        return result;
+    if (way / 16 % 4 == 0) {
+        memset(place, 0xff, more);
+        leat_abort(tx);
+        assert_ok(leat_reserve_inline(tx, more, &place, LEAT_NOW));
+    }
+    memcpy(place, data, size);
+    assert_leat(leat_send_inline(tx, data, size, LEAT_NOW), LEAT_ESTATE);
+    if (more > size)
+        memset((char *)place + size, 0xff, more - size);
+    return way / 2 % 2 == 0 ? leat_commit_inline(tx, size) : leat_commit(tx, size);
+}
+
 static int send_one(leat_sender *tx, uint64_t way, const void *data, size_t size) {
+    if (way / 4 % 2 == 0)
+        return send_in_place(tx, way, data, size);
     return way % 2 == 0 ? leat_send_inline(tx, data, size, LEAT_NOW) : leat_send(tx, data, size, LEAT_NOW);
 }
 
+/* Looks again now and then, and at more of them: the first one is the same. */
+static int receive_in_place(leat_receiver *rx, uint64_t way, void *buffer, size_t *size) {
+    leat_message messages[4];
+    size_t count = 1;
+    int result = way % 2 == 0 ? leat_peek_inline(rx, messages, LEAT_NOW) : leat_peek(rx, messages, LEAT_NOW);
+    if (result == LEAT_OK && way / 16 % 4 == 0)
+        result = leat_peek_many(rx, messages, 4, &count, LEAT_NOW);
+    if (result == LEAT_OK && way / 64 % 8 == 0) {
+        leat_unpeek(rx);
+        result = leat_peek_inline(rx, messages, LEAT_NOW);
+    }
+    if (result != LEAT_OK)
+        return result;
+    *size = messages[0].size;
+    memcpy(buffer, messages[0].data, messages[0].size);
+    assert_leat(leat_recv_inline(rx, buffer, MAX, size, LEAT_NOW), LEAT_ESTATE);
+    result = way / 2 % 2 == 0 ? leat_release_inline(rx) : leat_release(rx, 1);
+    leat_unpeek(rx);
+    return result;
+}
+
 static int receive_one(leat_receiver *rx, uint64_t way, void *buffer, size_t *size) {
+    if (way / 4 % 2 == 0)
+        return receive_in_place(rx, way, buffer, size);
     return way % 2 == 0 ? leat_recv_inline(rx, buffer, MAX, size, LEAT_NOW) : leat_recv(rx, buffer, MAX, size, LEAT_NOW);
 }
 
@@ -61,6 +105,16 @@ static void any_mixture_of_calls_carries_the_same_messages(void **state) {
         assert_ok(leat_recv_inline(pair.rx, got_, bytes_, &size_, LEAT_NOW));                                         \
         assert_int_equal(size_, bytes_);                                                                              \
         assert_memory_equal(got_, sent_, bytes_);                                                                     \
+        void *place_;                                                                                                 \
+        leat_message message_;                                                                                        \
+        stream_fill(sent_, sequence++, bytes_);                                                                       \
+        assert_ok(leat_reserve_inline(pair.tx, bytes_, &place_, LEAT_NOW));                                           \
+        memcpy(place_, sent_, bytes_);                                                                                \
+        assert_ok(leat_commit_inline(pair.tx, bytes_));                                                               \
+        assert_ok(leat_peek_inline(pair.rx, &message_, LEAT_NOW));                                                    \
+        assert_int_equal(message_.size, bytes_);                                                                      \
+        assert_memory_equal(message_.data, sent_, bytes_);                                                            \
+        assert_ok(leat_release_inline(pair.rx));                                                                      \
     } while (0)
 
 static void sizes_known_to_the_compiler(void **state) {
@@ -92,14 +146,20 @@ static void what_cannot_be_done_is_told_as_by_the_functions(void **state) {
     assert_leat(leat_recv_inline(pair.rx, bytes, 99, &size, LEAT_NOW), LEAT_EMSGSIZE);
     assert_int_equal(size, 100);
     assert_ok(leat_recv_inline(pair.rx, bytes, 100, &size, LEAT_NOW));
-    void *place;
-    assert_ok(leat_reserve(pair.tx, 8, &place, LEAT_NOW));
+    void *place, *second;
+    assert_leat(leat_commit_inline(pair.tx, 8), LEAT_ESTATE);
+    assert_leat(leat_reserve_inline(pair.tx, huge, &place, LEAT_NOW), LEAT_EMSGSIZE);
+    assert_ok(leat_reserve_inline(pair.tx, 7, &place, LEAT_NOW));
     assert_leat(leat_send_inline(pair.tx, bytes, 8, LEAT_NOW), LEAT_ESTATE);
-    assert_ok(leat_commit(pair.tx, 8));
+    assert_leat(leat_reserve_inline(pair.tx, 8, &second, LEAT_NOW), LEAT_ESTATE);
+    assert_leat(leat_commit_inline(pair.tx, 8), LEAT_EINVAL);
+    assert_ok(leat_commit_inline(pair.tx, 7));
     leat_message message;
-    assert_ok(leat_peek(pair.rx, &message, LEAT_NOW));
+    assert_leat(leat_release_inline(pair.rx), LEAT_ESTATE);
+    assert_ok(leat_peek_inline(pair.rx, &message, LEAT_NOW));
     assert_leat(leat_recv_inline(pair.rx, bytes, 8, &size, LEAT_NOW), LEAT_ESTATE);
-    assert_ok(leat_release(pair.rx, 1));
+    assert_ok(leat_release_inline(pair.rx));
+    assert_leat(leat_peek_inline(pair.rx, &message, LEAT_NOW), LEAT_EAGAIN);
     leat_sender_close(pair.tx);
     assert_leat(leat_recv_inline(pair.rx, bytes, 8, &size, LEAT_NOW), LEAT_ECLOSED);
     leat_receiver_close(pair.rx);
@@ -127,6 +187,8 @@ static int use_in_child(void *context) {
     size_t size;
     assert_leat(leat_send_inline(pair->tx, bytes, 8, LEAT_NOW), LEAT_EFORKED);
     assert_leat(leat_recv_inline(pair->rx, bytes, 8, &size, LEAT_NOW), LEAT_EFORKED);
+    assert_leat(leat_commit_inline(pair->tx, 8), LEAT_EFORKED);
+    assert_leat(leat_release_inline(pair->rx), LEAT_EFORKED);
     return 0;
 }
 
@@ -141,6 +203,14 @@ static void a_forked_child_is_refused(void **state) {
     }
     harness_wait_ok(harness_spawn(use_in_child, &pair));
     assert_ok(leat_send_inline(pair.tx, bytes, 8, LEAT_NOW));
+    void *place;
+    leat_message message;
+    assert_ok(leat_reserve_inline(pair.tx, 8, &place, LEAT_NOW));
+    assert_ok(leat_peek_inline(pair.rx, &message, LEAT_NOW));
+    harness_wait_ok(harness_spawn(use_in_child, &pair));
+    memset(place, 1, 8);
+    assert_ok(leat_commit_inline(pair.tx, 8));
+    assert_ok(leat_release_inline(pair.rx));
     assert_ok(leat_recv_inline(pair.rx, bytes, 8, &size, LEAT_NOW));
     close_pair(&pair);
 }
@@ -191,7 +261,10 @@ _Static_assert(offsetof(leat_lane, wipe) == 40 && offsetof(leat_lane, noted) == 
 _Static_assert(offsetof(leat_lane, waiting) == 48 + 2 * sizeof(void *), "inline 2");
 _Static_assert(offsetof(leat_lane, bytes) == 48 + 3 * sizeof(void *), "inline 2");
 _Static_assert(offsetof(leat_lane, promise) == 56 + 3 * sizeof(void *), "inline 2");
-_Static_assert(offsetof(leat_lane, fetch) == 64 + 3 * sizeof(void *) && sizeof(leat_lane) == 72 + 3 * sizeof(void *), "inline 2");
+_Static_assert(offsetof(leat_lane, fetch) == 64 + 3 * sizeof(void *), "inline 2");
+_Static_assert(offsetof(leat_lane, kept) == 72 + 3 * sizeof(void *), "inline 2");
+_Static_assert(offsetof(leat_lane, open_size) == 80 + 3 * sizeof(void *), "inline 2");
+_Static_assert(offsetof(leat_lane, open_slot) == 88 + 3 * sizeof(void *) && sizeof(leat_lane) == 96 + 3 * sizeof(void *), "inline 2");
 _Static_assert(offsetof(struct leat_sender, ring) == 0 && offsetof(struct leat__ring_sender, lane) == 0, "inline 2");
 _Static_assert(offsetof(struct leat_receiver, ring) == 0 && offsetof(struct leat__ring_receiver, lane) == 0, "inline 2");
 

@@ -1,13 +1,15 @@
-/* leat/inline.h - leat_send and leat_recv, compiled into the caller: for small messages at the highest rates.
+/* leat/inline.h - the calls for one message, compiled into the caller: for small messages at the highest rates.
  *
  *     #include <leat/inline.h>
  *
  *     leat_send_inline(tx, &sample, sizeof sample, LEAT_FOREVER);
  *     leat_recv_inline(rx, &sample, sizeof sample, &size, LEAT_FOREVER);
  *
- * Same arguments, results, handles and channels as leat_send and leat_recv, and freely mixed with them. What is gained is the call and,
- * where the compiler knows the size, most of what depends on it. Worth it up to some hundred bytes; whatever this way cannot do is left
- * to the functions of the library. This is the only header of leat that has code in it. bench/instructions.txt has counts.
+ * and in place: leat_reserve_inline, leat_commit_inline, leat_peek_inline, leat_release_inline.
+ *
+ * Same arguments, results, handles and channels as the functions without `_inline`, and freely mixed with them. What is gained is the
+ * call and, where the compiler knows the size, most of what depends on it. Worth it up to some hundred bytes; whatever this way cannot
+ * do is left to the functions of the library. This is the only header of leat that has code in it. bench/instructions.txt has counts.
  *
  * Binary interface. A handle begins with a *lane*, declared here: all that the inlined code touches. Its layout, the wire format's
  * version and the meaning of `window` are fixed under the name "inline 2". A later library that works differently keeps `window` at its place
@@ -55,6 +57,9 @@ typedef struct leat_lane {
     uint64_t bytes;          /* of those messages: their payload */
     uint64_t promise;        /* receiver: LEAT__WIPED if that is true of what it hands back, or 0 */
     uint64_t fetch;          /* sender: may fetch lines before this position early; 0: none */
+    uint64_t kept;           /* while a message is reserved or peeked at this way: the window, which is shut. 0: none is */
+    uint64_t open_size;      /* of the message reserved or peeked at: bytes */
+    uint64_t open_slot;      /* of that reserved or peeked at this way */
 } leat_lane;
 
 /* --- Records, as docs/wire-format.md has them ------------------------------------------------------------------------- */
@@ -117,13 +122,23 @@ typedef struct leat__unit {
     unsigned char bytes[16];
 } leat__unit;
 
+/* Of more than this compilers make `rep movs`, where they know the size, which starts slowly: the C library's
+ * function is faster (docs/decisions/0007-policies.md). */
+#define LEAT__COPIED_INLINE 256
+
+LEAT__INLINE size_t leat__hide(size_t size) {
+    if (__builtin_constant_p(size) && size > LEAT__COPIED_INLINE)
+        __asm__("" : "+r"(size));
+    return size;
+}
+
 /* Copies size bytes, at most `most`, which the compiler knows; a line or less without a call. The last move overlaps the one before, so
  * that no size needs a remainder. */
 LEAT__INLINE void leat__copy(void *to, const void *from, size_t size, size_t most) {
     unsigned char *target = (unsigned char *)to;
     const unsigned char *source = (const unsigned char *)from;
     if (most > LEAT__LINE && size > LEAT__LINE) {
-        memcpy(target, source, size);
+        memcpy(target, source, leat__hide(size));
     } else if (most >= 8 && size == 8) {
         memcpy(target, source, 8);
     } else if (most >= sizeof(leat__unit) && size >= sizeof(leat__unit)) {
@@ -172,9 +187,10 @@ LEAT__INLINE void leat__lane_fetch(const leat_lane *lane, uint64_t start, uint64
         leat__fetch_line(leat__lane_at(lane, at));
 }
 
-/* Publishes the message that has been written behind the lane's position. */
-LEAT__INLINE void leat__lane_commit(leat_lane *lane, uint64_t *record, size_t size, uint64_t slot) {
-    const uint64_t start = lane->position, end = start + slot;
+/* Publishes the message that has been written behind the lane's position, which is `start`. These functions
+ * hand the position on: a compiler would load it again behind each atomic access. */
+LEAT__INLINE void leat__lane_commit(leat_lane *lane, uint64_t *record, uint64_t start, size_t size, uint64_t slot) {
+    const uint64_t end = start + slot;
     leat__lane_zero_behind(record, slot, end);
     __atomic_store_n(record, leat__record_header(start, LEAT__MESSAGE, size), __ATOMIC_RELEASE); /* [R1] the commit */
     __atomic_store_n(lane->noted, end, __ATOMIC_RELEASE); /* [R6] never ahead of the commit */
@@ -183,18 +199,28 @@ LEAT__INLINE void leat__lane_commit(leat_lane *lane, uint64_t *record, size_t si
     lane->bytes += size;
 }
 
+/* Whether a message may be that long. Lengths have 32 bits, which tells the compiler that slots do not overflow. */
+LEAT__INLINE bool leat__lane_carries(const leat_lane *lane, uint64_t size) {
+    if (size > lane->max)
+        return false;
+    if (size > UINT32_MAX)
+        __builtin_unreachable();
+    return true;
+}
+
 /* Whether a slot that starts there may go the short way. */
 LEAT__INLINE bool leat__lane_goes(const leat_lane *lane, uint64_t start, uint64_t slot) {
     return __builtin_expect(start + slot <= lane->window && leat__slot_fits(start, slot), 1);
 }
 
 LEAT__INLINE bool leat__lane_send_in(leat_lane *lane, const void *data, size_t size, size_t most, uint64_t slot) {
-    if (!leat__lane_goes(lane, lane->position, slot))
+    const uint64_t start = lane->position;
+    if (!leat__lane_goes(lane, start, slot))
         return false;
-    uint64_t *record = leat__lane_at(lane, lane->position);
-    leat__lane_fetch(lane, lane->position, slot);
+    uint64_t *record = leat__lane_at(lane, start);
+    leat__lane_fetch(lane, start, slot);
     leat__copy(record + 1, data, size, most);
-    leat__lane_commit(lane, record, size, slot);
+    leat__lane_commit(lane, record, start, size, slot);
     return true;
 }
 
@@ -204,7 +230,7 @@ LEAT__INLINE bool leat__lane_send(leat_lane *lane, const void *data, size_t size
         return leat__lane_send_in(lane, data, size, 8, 16);
     if (size <= 24)
         return leat__lane_send_in(lane, data, size, 24, 32);
-    return size <= lane->max && leat__lane_send_in(lane, data, size, SIZE_MAX, leat__slot_size(size));
+    return leat__lane_carries(lane, size) && leat__lane_send_in(lane, data, size, SIZE_MAX, leat__slot_size(size));
 }
 
 /* Whether leat_sender_ring has to be called. */
@@ -252,43 +278,102 @@ LEAT__INLINE void leat__lane_wipe(const leat_lane *lane, uint64_t *record, uint6
             __atomic_store_n(record, 0, __ATOMIC_RELEASE); /* [R5] */
 }
 
-/* Releases the message at the lane's position, the only one looked at. */
-LEAT__INLINE void leat__lane_release(leat_lane *lane, uint64_t *record, size_t size, uint64_t slot) {
-    const uint64_t end = lane->position + slot;
-    __atomic_store_n(lane->noted, end, __ATOMIC_RELEASE); /* [R4] after our reads, before the wiping */
+/* Releases the message at the lane's position, `start`, the only one looked at. */
+LEAT__INLINE void leat__lane_release(leat_lane *lane, uint64_t *record, uint64_t start, size_t size, uint64_t slot) {
+    const uint64_t end = start + slot;
+    uint64_t *const noted = lane->noted;
+    __atomic_store_n(noted, end, __ATOMIC_RELEASE); /* [R4] after our reads, before the wiping */
     leat__lane_wipe(lane, record, slot);
-    __atomic_store_n(lane->noted + 1, (end & ~(LEAT__LINE - 1)) | lane->promise, __ATOMIC_RELEASE); /* [R3] hands the lines back */
+    __atomic_store_n(noted + 1, (end & ~(LEAT__LINE - 1)) | lane->promise, __ATOMIC_RELEASE); /* [R3] hands the lines back */
     lane->position = end;
     lane->messages++;
     lane->bytes += size;
 }
 
-LEAT__INLINE bool leat__lane_receive_from(leat_lane *lane, uint64_t *record, void *buffer, size_t size, size_t most,
-                                          uint64_t slot) {
-    if (!leat__lane_goes(lane, lane->position, slot))
+LEAT__INLINE bool leat__lane_receive_from(leat_lane *lane, uint64_t *record, uint64_t start, void *buffer, size_t size,
+                                          size_t most, uint64_t slot) {
+    if (!leat__lane_goes(lane, start, slot))
         return false;
     leat__copy(buffer, record + 1, size, most);
-    leat__lane_release(lane, record, size, slot);
+    leat__lane_release(lane, record, start, size, slot);
     return true;
 }
 
 /* Receives. False, and nothing has happened, if nothing is there, it does not fit the buffer, or it has to go the long way. */
 LEAT__INLINE bool leat__lane_receive(leat_lane *lane, void *buffer, size_t capacity, size_t *size) {
-    uint64_t *record = leat__lane_at(lane, lane->position);
-    const uint64_t length = leat__lane_look(record, lane->position);
+    const uint64_t start = lane->position;
+    uint64_t *record = leat__lane_at(lane, start);
+    const uint64_t length = leat__lane_look(record, start);
     const size_t known = __builtin_constant_p(capacity) ? capacity : SIZE_MAX; /* more than a message is never copied */
     bool done = false;
     if (length > capacity)
         done = false;
     else if (known <= 8 || length <= 8)
-        done = leat__lane_receive_from(lane, record, buffer, (size_t)length, known < 8 ? known : 8, 16);
+        done = leat__lane_receive_from(lane, record, start, buffer, (size_t)length, known < 8 ? known : 8, 16);
     else if (known <= 24 || length <= 24)
-        done = leat__lane_receive_from(lane, record, buffer, (size_t)length, known < 24 ? known : 24, 32);
-    else if (length <= lane->max)
-        done = leat__lane_receive_from(lane, record, buffer, (size_t)length, known, leat__slot_size(length));
+        done = leat__lane_receive_from(lane, record, start, buffer, (size_t)length, known < 24 ? known : 24, 32);
+    else if (leat__lane_carries(lane, length))
+        done = leat__lane_receive_from(lane, record, start, buffer, (size_t)length, known, leat__slot_size(length));
     if (__builtin_expect(done, 1))
         *size = (size_t)length;
     return done;
+}
+
+/* --- In place ---------------------------------------------------------------------------------------------------------
+ *
+ * The window is shut as long as a message is open: nothing else goes this way. */
+
+LEAT__INLINE void leat__lane_open(leat_lane *lane, uint64_t size, uint64_t slot) {
+    lane->open_size = size;
+    lane->open_slot = slot;
+    lane->kept = lane->window;
+    lane->window = 0;
+}
+
+LEAT__INLINE void leat__lane_reopen(leat_lane *lane) {
+    lane->window = lane->kept;
+    lane->kept = 0;
+}
+
+/* Reserves; as leat__lane_send, false if it has to go the long way. So do the three that follow. */
+LEAT__INLINE bool leat__lane_reserve(leat_lane *lane, size_t size, void **data) {
+    const uint64_t start = lane->position, slot = leat__slot_size(size);
+    if (!leat__lane_carries(lane, size) || !leat__lane_goes(lane, start, slot))
+        return false;
+    leat__lane_fetch(lane, start, slot);
+    *data = leat__lane_at(lane, start) + 1;
+    leat__lane_open(lane, size, slot);
+    return true;
+}
+
+/* A shorter message than was reserved goes this way if it needs as much room. */
+LEAT__INLINE bool leat__lane_commit_open(leat_lane *lane, size_t size) {
+    const uint64_t slot = leat__slot_size(size);
+    if (__builtin_expect(lane->kept == 0 || size > lane->open_size || slot != lane->open_slot, 0))
+        return false;
+    leat__lane_commit(lane, leat__lane_at(lane, lane->position), lane->position, size, slot);
+    leat__lane_reopen(lane);
+    return true;
+}
+
+LEAT__INLINE bool leat__lane_peek(leat_lane *lane, leat_message *message) {
+    const uint64_t start = lane->position, *record = leat__lane_at(lane, start);
+    const uint64_t length = leat__lane_look(record, start), slot = leat__slot_size(length);
+    if (!leat__lane_carries(lane, length) || !leat__lane_goes(lane, start, slot))
+        return false;
+    message->data = record + 1;
+    message->size = (size_t)length;
+    leat__lane_open(lane, length, slot);
+    return true;
+}
+
+LEAT__INLINE bool leat__lane_release_open(leat_lane *lane) {
+    if (__builtin_expect(lane->kept == 0, 0))
+        return false;
+    const uint64_t start = lane->position;
+    leat__lane_release(lane, leat__lane_at(lane, start), start, (size_t)lane->open_size, lane->open_slot);
+    leat__lane_reopen(lane);
+    return true;
 }
 
 /* --- The calls -------------------------------------------------------------------------------------------------------- */
@@ -315,6 +400,37 @@ LEAT_CHECKED LEAT__INLINE int leat_recv_inline(leat_receiver *receiver, void *bu
     leat_lane *lane = (leat_lane *)(void *)receiver;
     if (!LEAT__INLINES || !leat__lane_receive(lane, buffer, capacity, size))
         return leat_recv(receiver, buffer, capacity, size, deadline_ns);
+    return LEAT_OK;
+}
+
+/* As leat_reserve. */
+LEAT_CHECKED LEAT__INLINE int leat_reserve_inline(leat_sender *sender, size_t size, void **data, uint64_t deadline_ns) {
+    if (!LEAT__INLINES || !leat__lane_reserve((leat_lane *)(void *)sender, size, data))
+        return leat_reserve(sender, size, data, deadline_ns);
+    return LEAT_OK;
+}
+
+/* As leat_commit. */
+LEAT_CHECKED LEAT__INLINE int leat_commit_inline(leat_sender *sender, size_t size) {
+    leat_lane *lane = (leat_lane *)(void *)sender;
+    if (!LEAT__INLINES || !leat__lane_commit_open(lane, size))
+        return leat_commit(sender, size);
+    if (leat__lane_must_ring(lane))
+        leat_sender_ring(sender);
+    return LEAT_OK;
+}
+
+/* As leat_peek. */
+LEAT_CHECKED LEAT__INLINE int leat_peek_inline(leat_receiver *receiver, leat_message *message, uint64_t deadline_ns) {
+    if (!LEAT__INLINES || !leat__lane_peek((leat_lane *)(void *)receiver, message))
+        return leat_peek(receiver, message, deadline_ns);
+    return LEAT_OK;
+}
+
+/* As leat_release of the one message that is peeked at. */
+LEAT_CHECKED LEAT__INLINE int leat_release_inline(leat_receiver *receiver) {
+    if (!LEAT__INLINES || !leat__lane_release_open((leat_lane *)(void *)receiver))
+        return leat_release(receiver, 1);
     return LEAT_OK;
 }
 

@@ -16,7 +16,7 @@ flags="-std=c11 -O1 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -DLEAT_STATIC -fvisibil
 killed=0 failures=0
 
 for test in crash_points crash_round crash_step ring_exhaustive channel_streams channel_told \
-    channel_presence channel_errors channel_fuzz watch watch_threads sync sync_pi sync_errors \
+    channel_presence channel_errors channel_fuzz channel_inline hostile_channel watch watch_threads sync sync_pi sync_errors \
     sync_cancel hostile_sync doorbell doorbell_many doorbell_wakes doorbell_errors \
     hostile_doorbell; do
     file=$source/tests/$test.c
@@ -124,12 +124,12 @@ mutant position_ahead_of_commit $sender crash "send long" \
     '/^void leat__ring_publish/,/^}/{s/^    leat__store_release64(leat__word_at(.*ring->first_header);.*/    uint64_t at = ring->lane.position;/;s/^    leat__store_release64(&ring->memory.sender->position.*/    leat__store_release64(\&ring->memory.sender->position, ring->lane.position); leat__store_release64(leat__word_at(\&ring->memory, at), ring->first_header);/;}'
 
 # I1: what lies behind the last record is no header.
-mutant word_behind_not_cleared $sender ring "*queue*" '/^static void look_at(/,/^}/s/^        leat__store_relaxed64(word, 0);.*/        (void)word;/'
+mutant word_behind_not_cleared $sender ring "*queue*" '/^static inline void look_at(/,/^}/s/^        __atomic_store_n(word, 0, .*/        (void)word;/'
 mutant published_without_looking $sender ring "*queue*" '/^void leat__ring_publish/,/^}/s/^        look_at(.*/        (void)end;/'
 mutant only_line_starts_cleared $sender ring "*queue*" '/^void leat__ring_publish/,/^}/s/end % LEAT__LINE != 0 || //'
 mutant stretch_not_looked_at $sender ring "*queue*" '/^uint64_t leat__ring_look_ahead/,/^}/s/^        look_at(.*/        (void)ring;/'
 mutant stretch_ends_late $sender ring "*queue*" '/^uint64_t leat__ring_look_ahead/,/^}/s/^    return .*/    return limit;/'
-mutant stretch_without_its_last_line $sender ring "*queue*" '/^uint64_t leat__ring_look_ahead/,/^}/s/line <= end \&\&/line < end \&\&/'
+mutant stretch_without_its_last_line $sender ring "*queue*" '/^uint64_t leat__ring_look_ahead/,/^}/s/all ? end + 1/all ? end/'
 mutant short_word_behind_not_zeroed $inlined ring "*queue*" '/^LEAT__INLINE void leat__lane_zero_behind/,/^}/s/^        __atomic_store_n(.*/        (void)record;/'
 mutant zero_is_a_header $inlined ring "*queue*" '/^static inline bool leat__is_header/,/^}/s/word != 0 && //'
 mutant header_of_any_lap $inlined ring "*queue*" '/^static inline bool leat__is_header/,/^}/s/>> 40) == 0/>> 40 \& 0xff) == 0/'
@@ -148,7 +148,7 @@ mutant short_longest_wiped_by_half $inlined ring "*queue*" '/^LEAT__INLINE void 
 mutant resume_trusts_others $sender channel_fuzz "*several*" \
     '/^int leat__ring_sender_resume/,/^}/s/^    ring->written = .*//'
 mutant reservation_is_not_written channels/sender.c channel_fuzz "*one_sender*" \
-    '/^int leat_reserve(/,/^}/s/^    leat__ring_note_written(.*//'
+    '/^static void take_reservation(/,/^}/s/^    leat__ring_note_written(.*//'
 
 # Marks.
 mutant filled_to_the_last_byte $sender ring "*marks*" '/^int leat__ring_mark/,/^}/s/end >= ring->released/end > ring->released/'
@@ -160,15 +160,20 @@ mutant short_position_ahead_of_commit $inlined crash "send 16" \
     '/^LEAT__INLINE void leat__lane_commit/,/^}/{s/^    __atomic_store_n(record, .*/    __atomic_store_n(lane->noted, end, __ATOMIC_RELEASE);/;t;s/^    __atomic_store_n(lane->noted, .*/    __atomic_store_n(record, leat__record_header(start, LEAT__MESSAGE, size), __ATOMIC_RELEASE);/;}'
 mutant short_first_header_not_withheld channels/sender.c crash "send a batch" '/^static size_t stage_short(/,/^}/s/^        else$//'
 mutant short_wiped_before_position $inlined crash "recv" \
-    '/^LEAT__INLINE void leat__lane_release/,/^}/{/^    __atomic_store_n(lane->noted, end,/d;s/^    lane->position = end;/    __atomic_store_n(lane->noted, end, __ATOMIC_RELEASE); lane->position = end;/;}'
+    '/^LEAT__INLINE void leat__lane_release/,/^}/{/^    __atomic_store_n(noted, end,/d;s/^    lane->position = end;/    __atomic_store_n(noted, end, __ATOMIC_RELEASE); lane->position = end;/;}'
 mutant short_lines_back_before_wiped $inlined crash "recv" \
-    '/^LEAT__INLINE void leat__lane_release/,/^}/{/^    __atomic_store_n(lane->noted + 1,/d;s/^    __atomic_store_n(lane->noted, end,.*/    __atomic_store_n(lane->noted + 1, end \& ~(LEAT__LINE - 1), __ATOMIC_RELEASE); __atomic_store_n(lane->noted, end, __ATOMIC_RELEASE);/;}'
+    '/^LEAT__INLINE void leat__lane_release/,/^}/{/^    __atomic_store_n(noted + 1,/d;s/^    __atomic_store_n(noted, end,.*/    __atomic_store_n(noted + 1, end \& ~(LEAT__LINE - 1), __ATOMIC_RELEASE); __atomic_store_n(noted, end, __ATOMIC_RELEASE);/;}'
 mutant forgotten_lines_not_looked_at $sender channel_fuzz "*one_sender*" '/^void leat__ring_forget/,/^}/s/^    ring->looked_to = 0;//'
 mutant shorter_lines_not_looked_at $sender channel_fuzz "*one_sender*" '/^void leat__ring_stage/,/^}/s/^        ring->looked_to = 0;/        (void)ring;/'
 mutant window_not_looked_at channels/sender.c channel_fuzz "*one_sender*" \
     '/^static void open_window(/,/^}/s/leat__ring_look_ahead(ring, limit)/limit/'
-mutant commit_shorter_the_short_way channels/sender.c channel_fuzz "*one_sender*" \
-    '/^int leat_commit(/,/^}/s/ || slot != leat__slot_size(sender->reserved)//'
+mutant commit_shorter_the_short_way $inlined channel_fuzz "*one_sender*" \
+    '/^LEAT__INLINE bool leat__lane_commit_open/,/^}/s/ || slot != lane->open_slot//'
+mutant open_message_leaves_the_window $inlined channel_inline "*mixture*" \
+    '/^LEAT__INLINE void leat__lane_open/,/^}/s/^    lane->window = 0;//'
+mutant child_may_commit channels/side.c channel_inline "*forked*" 's/, &side->lane->kept)/, NULL)/'
+mutant destroyed_header_not_told $receiver hostile_channel "*" \
+    '/^int leat__ring_check_committed/,/^}/s/^    return fail_corrupt(.*/    return LEAT_OK;/'
 
 # A sender that takes over.
 mutant successor_does_not_walk $sender ring "*queue*" 's/^    int result = find_end(ring, &position);/    int result = LEAT_OK;/'

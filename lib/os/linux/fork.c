@@ -248,8 +248,9 @@ static void close_owned(void) {
 
 static void give_up_handle(struct leat__resource *resource) {
     resource->forked = true;
-    if (resource->allowance != NULL)
-        *resource->allowance = 0;
+    for (int i = 0; i < 2; i++)
+        if (resource->allowances[i] != NULL)
+            *resource->allowances[i] = 0;
     resource->file = resource->watch = resource->bell = resource->poll = resource->timer = LEAT__NO_FILE;
     /* Zeros of the child's own in the same place, in one step: a handle finds an empty ring there and no fault. */
     if (resource->memory != NULL)
