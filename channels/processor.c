@@ -17,8 +17,8 @@ static const struct row {
     unsigned family;
     struct leat__processor processor;
 } rows[] = {
-    {"AuthenticAMD", 25, {.wipe = 512, .name = "AMD Zen 3, Zen 4"}},
-    {"AuthenticAMD", 26, {.wipe = 128, .name = "AMD Zen 5"}},
+    {"AuthenticAMD", 25, {.wipe = 512, .piece = 1984, .name = "AMD Zen 3, Zen 4"}},
+    {"AuthenticAMD", 26, {.wipe = 128, .piece = 1984, .name = "AMD Zen 5"}},
     {"GenuineIntel", 6, {.fetch = true, .name = "Intel"}},
 };
 

@@ -13,6 +13,7 @@
 struct leat__processor {
     uint32_t wipe;    /* bytes: a receiver wipes slots up to this size whole, longer ones at each
                          line's start; 0: those of less than a line alone */
+    uint32_t piece;   /* bytes: longer messages are copied in pieces of that size; 0: whole */
     bool fetch;       /* a sender fetches lines for writing two records ahead */
     const char *name; /* of the row: "AMD Zen 5", "unknown" */
 };

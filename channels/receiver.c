@@ -264,8 +264,7 @@ static __attribute__((noinline)) int receive(leat_receiver *receiver, void *buff
                                 (unsigned long long)record.length, capacity);
     }
     if (result == LEAT_OK) {
-        if (record.length > 0)
-            memcpy(buffer, record.payload, (size_t)record.length);
+        leat__copy(buffer, record.payload, (size_t)record.length, SIZE_MAX, receiver->ring.lane.piece);
         count(receiver, record.length);
         release_to(receiver, record.end);
     }
@@ -318,7 +317,7 @@ static void take_short(leat_receiver *receiver, struct batch *into) {
         const uint64_t length = leat__lane_look(record, batch.end), slot = leat__slot_size(length);
         if (length > lane.max || length > batch.capacity || !leat__lane_goes(&lane, batch.end, slot))
             break;
-        leat__copy(batch.buffer, record + 1, (size_t)length, SIZE_MAX);
+        leat__copy(batch.buffer, record + 1, (size_t)length, SIZE_MAX, lane.piece);
         note(&batch, (size_t)length);
         bytes += length;
         batch.end += slot;
@@ -331,8 +330,7 @@ static void take_short(leat_receiver *receiver, struct batch *into) {
 /* Then anything. */
 static void take_all(leat_receiver *receiver, struct batch *batch, struct leat__record *record) {
     while (batch->done < batch->max && record->length <= batch->capacity) {
-        if (record->length > 0)
-            memcpy(batch->buffer, record->payload, (size_t)record->length);
+        leat__copy(batch->buffer, record->payload, (size_t)record->length, SIZE_MAX, receiver->ring.lane.piece);
         note(batch, (size_t)record->length);
         count(receiver, record->length);
         batch->end = record->end;

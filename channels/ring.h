@@ -54,6 +54,7 @@ static inline leat_lane leat__lane(const struct leat__ring_memory *memory, struc
         .ring = memory->ring,
         .noted = (uint64_t *)(void *)&own->position,
         .waiting = leat__lane_always,
+        .piece = memory->processor->piece != 0 ? memory->processor->piece : UINT64_MAX,
     };
 }
 

@@ -292,8 +292,7 @@ static LONG_WAY int send(leat_sender *sender, const void *data, size_t size, uin
         return result;
     result = reserve(sender, size, &payload, deadline_ns);
     if (result == LEAT_OK) {
-        if (size > 0)
-            memcpy(payload, data, size);
+        leat__copy(payload, data, size, SIZE_MAX, sender->ring.lane.piece);
         leat__ring_stage(&sender->ring, size);
         count(sender, size);
         publish(sender);
@@ -334,7 +333,7 @@ static size_t stage_short(leat_sender *sender, const leat_message *messages, siz
             break;
         uint64_t *record = leat__lane_at(&lane, at);
         leat__lane_fetch(&lane, at, slot);
-        leat__copy(record + 1, messages[done].data, size, SIZE_MAX);
+        leat__copy(record + 1, messages[done].data, size, SIZE_MAX, lane.piece);
         if (at == lane.position)
             first_header = header;
         else
@@ -356,8 +355,7 @@ static size_t stage_many(leat_sender *sender, const leat_message *messages, size
         size_t size = messages[done].size;
         if (size > sender->ring.lane.max || leat__ring_reserve(&sender->ring, size, &payload) != LEAT_OK)
             break;
-        if (size > 0)
-            memcpy(payload, messages[done].data, size);
+        leat__copy(payload, messages[done].data, size, SIZE_MAX, sender->ring.lane.piece);
         leat__ring_stage(&sender->ring, size);
         count(sender, size);
     }

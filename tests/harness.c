@@ -54,7 +54,7 @@ const struct leat__processor *harness_processor;
  * row, or LEAT_TEST_PROCESSOR=wiping or =fetching, has it do what it does on other processors than
  * the one at hand. */
 const struct leat__processor *__wrap_leat__processor(void) {
-    static const struct leat__processor wiping = {.wipe = 128}, fetching = {.fetch = true};
+    static const struct leat__processor wiping = {.wipe = 128, .piece = 1984}, fetching = {.fetch = true};
     const char *wanted = getenv("LEAT_TEST_PROCESSOR");
     if (harness_processor != NULL)
         return harness_processor;

@@ -29,7 +29,7 @@
 
 /* With any of the first two a receiver wipes, and so comes to promise it (channels/processor.h). */
 static const struct leat__processor rows[] = {
-    {.wipe = 128}, {.wipe = 512}, {.fetch = true}, {.wipe = 64}, {.wipe = 4096}};
+    {.wipe = 128}, {.wipe = 512, .piece = 1984}, {.fetch = true}, {.wipe = 64, .piece = 100}, {.wipe = 4096}};
 #define WIPING_ROWS 2
 #define ROWS (sizeof rows / sizeof rows[0])
 

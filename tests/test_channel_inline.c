@@ -264,7 +264,8 @@ _Static_assert(offsetof(leat_lane, promise) == 56 + 3 * sizeof(void *), "inline 
 _Static_assert(offsetof(leat_lane, fetch) == 64 + 3 * sizeof(void *), "inline 2");
 _Static_assert(offsetof(leat_lane, kept) == 72 + 3 * sizeof(void *), "inline 2");
 _Static_assert(offsetof(leat_lane, open_size) == 80 + 3 * sizeof(void *), "inline 2");
-_Static_assert(offsetof(leat_lane, open_slot) == 88 + 3 * sizeof(void *) && sizeof(leat_lane) == 96 + 3 * sizeof(void *), "inline 2");
+_Static_assert(offsetof(leat_lane, open_slot) == 88 + 3 * sizeof(void *), "inline 2");
+_Static_assert(offsetof(leat_lane, piece) == 96 + 3 * sizeof(void *) && sizeof(leat_lane) == 104 + 3 * sizeof(void *), "inline 2");
 _Static_assert(offsetof(struct leat_sender, ring) == 0 && offsetof(struct leat__ring_sender, lane) == 0, "inline 2");
 _Static_assert(offsetof(struct leat_receiver, ring) == 0 && offsetof(struct leat__ring_receiver, lane) == 0, "inline 2");
 

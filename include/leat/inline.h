@@ -60,6 +60,7 @@ typedef struct leat_lane {
     uint64_t kept;           /* while a message is reserved or peeked at this way: the window, which is shut. 0: none is */
     uint64_t open_size;      /* of the message reserved or peeked at: bytes */
     uint64_t open_slot;      /* of that reserved or peeked at this way */
+    uint64_t piece;          /* longer messages are copied in pieces of that many bytes */
 } leat_lane;
 
 /* --- Records, as docs/wire-format.md has them ------------------------------------------------------------------------- */
@@ -123,7 +124,7 @@ typedef struct leat__unit {
 } leat__unit;
 
 /* Of more than this compilers make `rep movs`, where they know the size, which starts slowly: the C library's
- * function is faster (docs/decisions/0007-policies.md). */
+ * function is faster (docs/decisions/0018-copies-in-pieces.md). */
 #define LEAT__COPIED_INLINE 256
 
 LEAT__INLINE size_t leat__hide(size_t size) {
@@ -132,13 +133,24 @@ LEAT__INLINE size_t leat__hide(size_t size) {
     return size;
 }
 
+/* Longer than a line. Where `rep movs`, which the C library takes for some thousand bytes and more, is slow
+ * for addresses that are differently aligned, as those of message and payload are, in pieces for which it is not taken. */
+LEAT__INLINE void leat__copy_lines(unsigned char *target, const unsigned char *source, size_t size, uint64_t piece) {
+    for (; __builtin_expect(size > piece, 0); size -= (size_t)piece) {
+        memcpy(target, source, leat__hide((size_t)piece));
+        target += piece;
+        source += piece;
+    }
+    memcpy(target, source, leat__hide(size));
+}
+
 /* Copies size bytes, at most `most`, which the compiler knows; a line or less without a call. The last move overlaps the one before, so
  * that no size needs a remainder. */
-LEAT__INLINE void leat__copy(void *to, const void *from, size_t size, size_t most) {
+LEAT__INLINE void leat__copy(void *to, const void *from, size_t size, size_t most, uint64_t piece) {
     unsigned char *target = (unsigned char *)to;
     const unsigned char *source = (const unsigned char *)from;
     if (most > LEAT__LINE && size > LEAT__LINE) {
-        memcpy(target, source, leat__hide(size));
+        leat__copy_lines(target, source, size, piece);
     } else if (most >= 8 && size == 8) {
         memcpy(target, source, 8);
     } else if (most >= sizeof(leat__unit) && size >= sizeof(leat__unit)) {
@@ -219,7 +231,7 @@ LEAT__INLINE bool leat__lane_send_in(leat_lane *lane, const void *data, size_t s
         return false;
     uint64_t *record = leat__lane_at(lane, start);
     leat__lane_fetch(lane, start, slot);
-    leat__copy(record + 1, data, size, most);
+    leat__copy(record + 1, data, size, most, lane->piece);
     leat__lane_commit(lane, record, start, size, slot);
     return true;
 }
@@ -294,7 +306,7 @@ LEAT__INLINE bool leat__lane_receive_from(leat_lane *lane, uint64_t *record, uin
                                           size_t most, uint64_t slot) {
     if (!leat__lane_goes(lane, start, slot))
         return false;
-    leat__copy(buffer, record + 1, size, most);
+    leat__copy(buffer, record + 1, size, most, lane->piece);
     leat__lane_release(lane, record, start, size, slot);
     return true;
 }

@@ -117,7 +117,7 @@ sender=channels/ring_sender.c receiver=channels/ring_receiver.c inlined=include/
 
 # The commit.
 mutant payload_behind_header channels/sender.c crash "send long" \
-    '/^static LONG_WAY int send(/,/^}/{/memcpy(payload, data, size);/d;s/^        if (size > 0)$//;s/^        publish(sender);/        publish(sender); if (size > 0) memcpy(payload, data, size);/;}'
+    '/^static LONG_WAY int send(/,/^}/{/leat__copy(payload, /d;s/^        publish(sender);/        publish(sender); if (size > 0) memcpy(payload, data, size);/;}'
 mutant first_header_not_withheld $sender crash "send a long batch" \
     '/^static void seal(/,/^}/s/^    if (ring->staged == 0)$/    if (ring->staged == 0) leat__store_relaxed64(leat__word_at(\&ring->memory, start), header); if (ring->staged == 0)/'
 mutant position_ahead_of_commit $sender crash "send long" \
@@ -155,7 +155,7 @@ mutant filled_to_the_last_byte $sender ring "*marks*" '/^int leat__ring_mark/,/^
 
 # The short way.
 mutant short_header_first $inlined crash "hot: send lines" \
-    '/^LEAT__INLINE bool leat__lane_send_in/,/^}/s/^    leat__copy(.*/    __atomic_store_n(record, leat__record_header(lane->position, LEAT__MESSAGE, size), __ATOMIC_RELEASE); leat__copy(record + 1, data, size, most);/'
+    '/^LEAT__INLINE bool leat__lane_send_in/,/^}/s/^    leat__copy(.*/    __atomic_store_n(record, leat__record_header(lane->position, LEAT__MESSAGE, size), __ATOMIC_RELEASE); leat__copy(record + 1, data, size, most, lane->piece);/'
 mutant short_position_ahead_of_commit $inlined crash "send 16" \
     '/^LEAT__INLINE void leat__lane_commit/,/^}/{s/^    __atomic_store_n(record, .*/    __atomic_store_n(lane->noted, end, __ATOMIC_RELEASE);/;t;s/^    __atomic_store_n(lane->noted, .*/    __atomic_store_n(record, leat__record_header(start, LEAT__MESSAGE, size), __ATOMIC_RELEASE);/;}'
 mutant short_first_header_not_withheld channels/sender.c crash "send a batch" '/^static size_t stage_short(/,/^}/s/^        else$//'
