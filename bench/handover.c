@@ -1,5 +1,6 @@
 /* handover.c - see handover.h. */
 #include "handover.h"
+#include "channels/processor.h"
 #include "machine.h"
 
 #define LINE 64u
@@ -33,6 +34,14 @@ ALWAYS_INLINE unsigned char *record_at(struct handover *shared, const struct rec
     return shared->ring + serial % records->slots * records->stride;
 }
 
+/* In the library's pieces: the ways are compared, not the C library's copies (decision 0018). */
+ALWAYS_INLINE void copy(unsigned char *to, const unsigned char *from, size_t size, size_t piece)
+{
+    for (; piece != 0 && size > piece; size -= piece, to += piece, from += piece)
+        memcpy(to, from, piece);
+    memcpy(to, from, size);
+}
+
 ALWAYS_INLINE uint64_t *word_of(unsigned char *line) { return (uint64_t *)(void *)line; }
 
 /* Waits until the receiver has released all but `kept` of the records before this one. */
@@ -51,6 +60,7 @@ static int wait_for_room(const struct handover *shared, uint64_t serial, uint64_
 ALWAYS_INLINE int send_records(struct handover *shared, const struct records *records, int ahead)
 {
     unsigned char *message = machine.buffer;
+    const size_t piece = leat__processor()->piece;
     uint64_t released = 0;
     for (uint64_t i = 0; i < records->count; i++) {
         unsigned char *record = record_at(shared, records, i);
@@ -60,7 +70,7 @@ ALWAYS_INLINE int send_records(struct handover *shared, const struct records *re
         if (ahead)
             for (size_t at = 0; at < records->stride; at += LINE)
                 fetch_for_writing(record_at(shared, records, i + AHEAD_RECORDS) + at);
-        memcpy(record + 8, message, records->size);
+        copy(record + 8, message, records->size, piece);
         __atomic_store_n(word_of(record), i + 1, __ATOMIC_RELEASE);
     }
     return wait_for_room(shared, records->count, 0, &released);
@@ -78,11 +88,12 @@ double handover_send(struct handover *shared, size_t size, enum handover_way way
 ALWAYS_INLINE int receive_records(struct handover *shared, const struct records *records, int wipe)
 {
     unsigned char *message = machine.buffer;
+    const size_t piece = leat__processor()->piece;
     for (uint64_t i = 0; i < records->count; i++) {
         unsigned char *record = record_at(shared, records, i);
         if (probe_wait(word_of(record), i + 1) != 0)
             return -1;
-        memcpy(message, record + 8, records->size);
+        copy(message, record + 8, records->size, piece);
         if (!stamped(message, records->size, i))
             return -1;
         for (size_t at = 0; wipe && at < records->stride; at += LINE)
