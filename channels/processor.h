@@ -22,7 +22,7 @@ struct leat__processor {
  * static storage. Any thread may call it. */
 const struct leat__processor *leat__processor(void);
 
-/* The row for a vendor, as the processor spells it, and a family. */
-const struct leat__processor *leat__processor_of(const char *vendor, unsigned family);
+/* The row for a vendor, as the processor spells it, a family and a model. */
+const struct leat__processor *leat__processor_of(const char *vendor, unsigned family, unsigned model);
 
 #endif

@@ -12,36 +12,42 @@
 
 /* --- Rows ------------------------------------------------------------------------------------- */
 
-static void expect_row(const char *vendor, unsigned family, uint32_t wipe, const char *name) {
-    const struct leat__processor *row = leat__processor_of(vendor, family);
+static void expect_row(const char *vendor, unsigned family, unsigned model, uint32_t wipe, const char *name) {
+    const struct leat__processor *row = leat__processor_of(vendor, family, model);
     assert_int_equal(row->wipe, wipe);
     assert_string_equal(row->name, name);
 }
 
-static void rows_are_found_by_vendor_and_family(void **state) {
+static void rows_are_found_by_vendor_family_and_model(void **state) {
     (void)state;
-    expect_row("AuthenticAMD", 25, 512, "AMD Zen 3, Zen 4");
-    expect_row("AuthenticAMD", 26, 128, "AMD Zen 5");
-    expect_row("GenuineIntel", 6, 0, "Intel");
-    expect_row("AuthenticAMD", 24, 512, "unknown");
-    expect_row("AuthenticAMD", 6, 512, "unknown");
-    expect_row("GenuineIntel", 26, 512, "unknown");
-    expect_row("", 0, 512, "unknown");
+    expect_row("AuthenticAMD", 25, 0x01, 64, "AMD Zen 3"); /* Milan */
+    expect_row("AuthenticAMD", 25, 0x21, 64, "AMD Zen 3"); /* Vermeer */
+    expect_row("AuthenticAMD", 25, 0x50, 64, "AMD Zen 3"); /* Cezanne */
+    expect_row("AuthenticAMD", 25, 0x11, 512, "AMD Zen 4"); /* Genoa */
+    expect_row("AuthenticAMD", 25, 0x61, 512, "AMD Zen 4"); /* Raphael */
+    expect_row("AuthenticAMD", 25, 0xa0, 512, "AMD Zen 4"); /* Bergamo */
+    expect_row("AuthenticAMD", 26, 0x02, 128, "AMD Zen 5");
+    expect_row("GenuineIntel", 6, 0xcf, 0, "Intel");
+    expect_row("AuthenticAMD", 24, 0x31, 512, "unknown");
+    expect_row("AuthenticAMD", 6, 1, 512, "unknown");
+    expect_row("GenuineIntel", 26, 1, 512, "unknown");
+    expect_row("", 0, 0, 512, "unknown");
 }
 
 /* As the kernel has it. */
 static void the_row_is_that_of_this_processor(void **state) {
     (void)state;
     char line[256], vendor[64] = "";
-    unsigned family = 0;
+    unsigned family = 0, model = 0;
     FILE *file = fopen("/proc/cpuinfo", "r");
     assert_non_null(file);
     while (fgets(line, sizeof line, file) != NULL && line[0] != '\n') { /* of the first processor */
         (void)sscanf(line, "vendor_id : %63s", vendor);
         (void)sscanf(line, "cpu family : %u", &family);
+        (void)sscanf(line, "model : %u", &model);
     }
     fclose(file);
-    assert_ptr_equal(leat__processor(), leat__processor_of(vendor, family));
+    assert_ptr_equal(leat__processor(), leat__processor_of(vendor, family, model));
 }
 
 static void *ask(void *row) {
@@ -151,7 +157,7 @@ static void a_receiver_naps_only_if_it_spins(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         HARNESS_TEST(threads_get_the_same_row), /* first: nobody has asked */
-        HARNESS_TEST(rows_are_found_by_vendor_and_family),
+        HARNESS_TEST(rows_are_found_by_vendor_family_and_model),
         HARNESS_TEST(the_row_is_that_of_this_processor),
         HARNESS_TEST(a_receiver_takes_what_to_wipe),
         HARNESS_TEST(a_handle_spins_as_its_options_say_or_for_50_us),
