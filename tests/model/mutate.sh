@@ -3,7 +3,8 @@
 #
 # For each mutant below: requires that the named test passes, copies one source file, breaks it with one sed expression, links the tests
 # with the broken object in front of the library, and requires that the same test FAILS. A mutant that survives, or an expression that no longer changes anything, is
-# a failure of this script. SOURCE is the project, BUILD its build folder; NAME runs that mutant alone. CC chooses the compiler.
+# a failure of this script. SOURCE is the project, BUILD its build folder; NAME runs that mutant alone. MUTANTS=1/2 in the environment
+# runs the first of two parts. CC chooses the compiler.
 set -u
 
 source=$(cd "$1" && pwd)
@@ -14,6 +15,7 @@ trap 'rm -rf "$work"' EXIT INT TERM
 cc=${CC:-cc}
 flags="-std=c11 -O1 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -DLEAT_STATIC -fvisibility=hidden -I$source/include -I$source -I$source/tests"
 killed=0 failures=0
+part=${MUTANTS:-1/1} number=0
 
 for test in crash_points crash_round crash_step ring_exhaustive channel_streams channel_told \
     channel_presence channel_errors channel_fuzz channel_inline hostile_channel watch watch_threads sync sync_pi sync_errors \
@@ -88,6 +90,8 @@ build() {
 # mutant NAME FILE TEST FILTER SED
 mutant() {
     [ -z "$only" ] || [ "$only" = "$1" ] || return 0
+    number=$((number + 1))
+    [ $((number % ${part#*/} + 1)) -eq "${part%/*}" ] || return 0
     if ! passes_unbroken "$3" "$4"; then
         cat "$work/log"
         echo "$1: the $3 test ($4) fails without any mutation"
