@@ -173,7 +173,7 @@ const struct transport transport_leat_inline = {
 
 const struct transport transport_leat_place_inline = {
     .name = "leat_place_inline",
-    .about = "leat_reserve_inline, leat_commit_inline, leat_peek_inline, leat_release_inline, with leat's own waiting",
+    .about = "leat_place_wait by leat/inline.h",
     .sleeps = true,
     .create = place_create,
     .open = leat_link_open,

@@ -160,7 +160,7 @@ struct harness_output {
 };
 
 /* Runs a program to its end (argv[0] is looked up in PATH) with `input` at its standard input (NULL: empty). Kills
- * it after thirty seconds, and fails. */
+ * it after two minutes, and fails. */
 void harness_run_command(struct harness_output *output, const char *const *argv, const void *input, size_t input_size);
 #define HARNESS_ARGV(...) ((const char *const[]){__VA_ARGS__, NULL})
 
