@@ -64,7 +64,8 @@ need_for_building() {
     need libncurses-dev "terminal for the leat command" have_header curses.h
 }
 
-# ask_for_peers need|want: what the benchmarks compare with. Boost is needed either way: every comparison has it.
+# ask_for_peers need|want: what the benchmarks compare with. Boost is needed either way: every comparison has it; iceoryx
+# never.
 ask_for_peers() {
     need libboost-dev "the benchmark's peer boost" have_header boost/lockfree/spsc_queue.hpp
     "$1" libck-dev "the benchmark's peer ck_ring" have_header ck_ring.h
@@ -73,17 +74,24 @@ ask_for_peers() {
     "$1" libzmq3-dev "the benchmark's peer ZeroMQ" have_header zmq.h
     "$1" libnng-dev "the benchmark's peer nng" have_header nng/nng.h
     "$1" libuv1-dev "the benchmark's peer uv_pipe" have_header uv.h
+    # Not every release of Debian and Ubuntu has these.
+    want libiceoryx-binding-c-dev "the benchmark's peer iceoryx" have_header iceoryx/v2.0.3/iceoryx_binding_c/api.h
+    want iceoryx "the daemon of that peer" have_command iox-roudi
 }
 
 # Installs what `need` found missing. No network is touched when nothing is.
 install_missing() {
     [ -n "$missing_packages$wanted_packages" ] || return 0
-    if ! have_command apt-get; then
-        die "there is no apt-get here: install what these Debian packages hold, then try again:$missing_packages"
-    elif [ "$(id -u)" -eq 0 ]; then
+    if have_command apt-get && [ "$(id -u)" -eq 0 ]; then
         as_root=
-    elif have_command sudo; then
+    elif have_command apt-get && have_command sudo; then
         as_root=sudo
+    elif [ -z "$missing_packages" ]; then
+        say "  without$wanted_packages: nothing can be installed here"
+        wanted_packages=
+        return 0
+    elif ! have_command apt-get; then
+        die "there is no apt-get here: install what these Debian packages hold, then try again:$missing_packages"
     else
         die "not root, and no sudo: as root run 'apt-get install --no-install-recommends$missing_packages'"
     fi

@@ -93,11 +93,12 @@ def asked_for(command):
 
 
 def read_asked(path):
-    """What scripts/performance measures today: rows and columns by run."""
+    """What scripts/performance measures today, where it can: rows and columns by run."""
     script = path.read_text().replace("\\\n", " ")
-    rings = re.search(r"^ *rings=(\S+)", script, re.M).group(1)
+    for name in ("rings", "iceoryx"):
+        script = script.replace("$" + name, re.search(r"^ *%s=(\S+)" % name, script, re.M).group(1))
     lines = re.findall(r"^ *measure ([\w-]+) (.*)", script, re.M)
-    return {name: asked_for(words.replace("$rings", rings).split()) for name, words in lines}
+    return {name: asked_for(words.split()) for name, words in lines}
 
 
 def read_cells(run, results):

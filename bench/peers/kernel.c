@@ -37,6 +37,9 @@ const struct transport *const peers_kernel[] = {
 #ifdef BENCH_HAVE_UV
     &transport_uv_pipe,
 #endif
+#ifdef BENCH_HAVE_ICEORYX
+    &transport_iceoryx,
+#endif
     NULL,
 };
 

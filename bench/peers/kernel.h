@@ -19,6 +19,7 @@ extern const struct transport transport_raw_futex, transport_raw_eventfd, transp
 extern const struct transport transport_zeromq, transport_zeromq_wait; /* BENCH_HAVE_ZEROMQ */
 extern const struct transport transport_nng, transport_nng_wait;       /* BENCH_HAVE_NNG */
 extern const struct transport transport_uv_pipe;                       /* BENCH_HAVE_UV */
+extern const struct transport transport_iceoryx;                       /* BENCH_HAVE_ICEORYX */
 
 /* --- A name to meet at -------------------------------------------------------------------------------------------- */
 
