@@ -77,6 +77,11 @@ def cell_figures(result):
         field, unit = units.get(name, (name[:-3], "ns"))
         if (name in units or name.endswith("_ns")) and value:
             yield field, spread_of(value, unit)
+    for field, side, waited in (("cpu", "receiver", 0), ("sender_cpu", "sender", result.get("waited_s", 0))):
+        usage = result.get(side, {})
+        if usage.get("wall_s") and "cpu_s" in usage: # sums over all cells, hence no range
+            value = 100 * max(0, usage["cpu_s"] - waited) / usage["wall_s"]
+            yield field, (value, value, value, "%")
     if result["receiver"]["messages"]:
         for field, side, counter in (("doorbells", "sender", "doorbells"), ("sleeps", "receiver", "sleeps")):
             value = 1e6 * result[side][counter] / result["receiver"]["messages"]
@@ -253,7 +258,7 @@ def look_up(run, row, column, field):
             raise Wrong("run '%s' has no '%s'; it has %s" % (run["name"], asked, ", ".join(sorted(run["known"]))))
     seen = [(run["figures"][r, column, field], r) for r in rows if (r, column, field) in run["figures"]]
     if not seen:
-        known = sorted({f for _, _, f in run["figures"]} | {"p50", "p90", "p99", "p99.9", "p99.99", "max"})
+        known = sorted({f for _, _, f in run["figures"]} | {"p50", "p90", "p99", "p99.9", "p99.99", "max", "cpu", "sender_cpu"})
         if field not in known + [run["main"]]:
             raise Wrong("run '%s' has no field '%s'; it has %s" % (run["name"], field, ", ".join(known)))
         raise NotSeen
