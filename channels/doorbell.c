@@ -6,7 +6,7 @@
 #include "channels/doorbell_item.h"
 #include "channels/receiver.h"
 #include "channels/sender.h"
-#include "lib/fail.h"
+#include "lib/base/fail.h"
 #include "lib/sync.h"
 
 #define PLACES_MIN 16
@@ -399,6 +399,7 @@ static int add(leat_doorbell *doorbell, const struct leat__item *like) {
     put_into_bucket(item);
     object->item = item;
     object->forget = leat__doorbell_forget;
+    object->disturb = leat__doorbell_disturb;
     doorbell->statistics.channels++;
     append(item);
     leat_doorbell_again(doorbell);

@@ -9,7 +9,7 @@
 #include "channels/wire.h"
 #include "channels/side.h"
 #include "leat/channel.h"
-#include "lib/fail.h"
+#include "lib/base/fail.h"
 #include "lib/object.h"
 
 #define LOOKS_MOST 4

@@ -19,7 +19,7 @@
 
 #include <string.h>
 
-#include "lib/fail.h"
+#include "lib/base/fail.h"
 
 #define COPIED_WITHOUT_CALL LEAT__LINE
 #define RARELY(condition) __builtin_expect((condition) != 0, 0)

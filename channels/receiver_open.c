@@ -3,7 +3,7 @@
 
 #include "channels/presence.h"
 #include "channels/receiver.h"
-#include "lib/fail.h"
+#include "lib/base/fail.h"
 
 static int take_place(struct leat__side *side) {
     side->object.place = LEAT__LOCK_RECEIVER;

@@ -1,44 +1,10 @@
 /* channels/ring_receiver.c - the receiver's half of the ring; channels/ring.h has the protocol and its invariants. */
 #include "channels/ring.h"
-#include "lib/fail.h"
+#include "lib/base/fail.h"
 
 static int fail_corrupt(struct leat__ring_receiver *ring, const char *what, uint64_t value) {
     ring->corrupt = true;
     return leat__fail(LEAT_ECORRUPT, 0, "%s (%llu)", what, (unsigned long long)value);
-}
-
-bool leat__record_decode(const struct leat__ring_memory *memory, uint64_t position, uint64_t header,
-                         struct leat__record *record) {
-    uint64_t length = header & UINT32_MAX, slot = leat__slot_size(length);
-    enum leat__record_type type = (enum leat__record_type)(header >> 56);
-    if (header != leat__record_header(position, type, length))
-        return false;
-    switch (type) {
-    case LEAT__MESSAGE:
-        if (length > leat__max_message(memory->capacity))
-            return false;
-        break;
-    case LEAT__PAD:
-        slot = length + LEAT__RECORD_HEADER;
-        if (slot % LEAT__SMALLEST_SLOT != 0)
-            return false;
-        break;
-    case LEAT__OPEN_MARK:
-    case LEAT__END_MARK:
-        if (length != 8)
-            return false;
-        break;
-    default:
-        return false;
-    }
-    uint64_t place = position & (memory->capacity - 1);
-    if (place + slot > memory->capacity)
-        return false;
-    if (type != LEAT__PAD && !leat__slot_fits(position, slot))
-        return false;
-    *record = (struct leat__record){
-        .type = type, .payload = memory->ring + place + LEAT__RECORD_HEADER, .length = length, .end = position + slot};
-    return true;
 }
 
 int leat__ring_look(struct leat__ring_receiver *ring, uint64_t position, struct leat__record *record) {

@@ -1,13 +1,11 @@
 /* channels/ring_sender.c - the sender's half of the ring; channels/ring.h has the protocol and its invariants. */
 #include "channels/ring.h"
-#include "lib/fail.h"
+#include "lib/base/fail.h"
 
 #define LONG_SLOT UINT64_C(512) /* bytes; one look behind such a record costs less than at all its lines */
 #define FAR_NS UINT64_C(120) /* a line's way from the receiver, above which looking early pays */
 #define DISTANCE_NS_MAX UINT64_C(1000) /* longer is an interruption */
 #define STRETCH UINT64_C(4096) /* bytes; its lines are looked at together: their transfers overlap */
-
-const uint32_t leat__lane_always[1] = {1};
 
 static int fail_corrupt(struct leat__ring_sender *ring, const char *what, uint64_t value) {
     ring->corrupt = true;

@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-#include "lib/fail.h"
+#include "lib/base/fail.h"
 
 #define RARELY(condition) __builtin_expect((condition) != 0, 0)
 #define LONG_WAY __attribute__((noinline))
@@ -155,6 +155,16 @@ static void linger(leat_sender *sender) {
     }
 }
 
+int leat__sender_open_mark(leat_sender *sender) {
+    struct leat__role_page *own = sender->side.own;
+    uint64_t opened = leat__load_relaxed32(&own->opened), closed = leat__load_relaxed32(&own->closed);
+    int result = leat__ring_mark(&sender->ring, LEAT__OPEN_MARK, opened | closed << 32);
+    sender->opened_at = sender->ring.lane.position;
+    sender->owes_open_mark = result == LEAT_EAGAIN;
+    leat__store_relaxed32(&own->owed, result == LEAT_EAGAIN ? (uint32_t)opened : 0);
+    return result;
+}
+
 void leat__sender_pay_open_mark(leat_sender *sender) {
     sender->owes_open_mark = false; /* another one of many may have written it */
     if (leat__load_relaxed32(&sender->side.own->owed) != 0)
@@ -191,6 +201,10 @@ static int reserve(leat_sender *sender, size_t size, void **payload, uint64_t de
             result = reserve_behind_mark(sender, size, payload);
     }
     return result;
+}
+
+size_t leat_sender_max_message(const leat_sender *sender) {
+    return (size_t)leat__max_message(sender->side.memory.capacity);
 }
 
 static int fail_too_long(const leat_sender *sender, size_t size) {

@@ -13,19 +13,7 @@
 #include <stdlib.h>
 
 #include "channels/sender.h"
-#include "lib/fail.h"
-
-/* --- Coming ----------------------------------------------------------------------------------------------------------- */
-
-int leat__sender_open_mark(leat_sender *sender) {
-    struct leat__role_page *own = sender->side.own;
-    uint64_t opened = leat__load_relaxed32(&own->opened), closed = leat__load_relaxed32(&own->closed);
-    int result = leat__ring_mark(&sender->ring, LEAT__OPEN_MARK, opened | closed << 32);
-    sender->opened_at = sender->ring.lane.position;
-    sender->owes_open_mark = result == LEAT_EAGAIN;
-    leat__store_relaxed32(&own->owed, result == LEAT_EAGAIN ? (uint32_t)opened : 0);
-    return result;
-}
+#include "lib/base/fail.h"
 
 /* --- The gate: one comes or goes at a time ---------------------------------------------------------------------------- */
 
@@ -256,10 +244,6 @@ int leat_sender_drain(leat_sender *sender, uint64_t deadline_ns) {
 }
 
 /* --- Questions -------------------------------------------------------------------------------------------------------- */
-
-size_t leat_sender_max_message(const leat_sender *sender) {
-    return (size_t)leat__max_message(sender->side.memory.capacity);
-}
 
 bool leat_sender_created(const leat_sender *sender) {
     return sender->side.object.created;

@@ -100,6 +100,9 @@ void leat__side_close(struct leat__side *side);
 /* Waits until `ready`, with news in between. LEAT_OK, LEAT_EAGAIN, LEAT_ETIMEDOUT, LEAT_EINTR, or the news. */
 int leat__side_wait(struct leat__side *side, const struct leat__wait *wait, uint64_t deadline_ns);
 
+/* What a thread does last that is cancelled while it waits. context: its side. */
+void leat__side_leave_wait(void *context);
+
 /* Where a call waits and nothing is announced: the thread may be cancelled here, and leaves nothing behind. */
 void leat__side_cancellation_point(struct leat__side *side);
 
@@ -148,7 +151,7 @@ int leat__side_stay_awake(struct leat__side *side, const struct leat__wait *wait
 /* A sleep between these two is over. Adapts the next spin. */
 void leat__side_learn_from_sleep(struct leat__side *side, uint64_t slept_ns, uint64_t awake_ns);
 
-/* --- channels/side.c, for the waiting of others --- */
+/* --- For the waiting of others --- */
 
 /* When the peer rang, if that was between these two; else 0. Its word for it is taken only where it can be true. */
 uint64_t leat__side_rung_between(const struct leat__side *side, uint64_t slept_ns, uint64_t awake_ns);

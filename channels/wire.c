@@ -1,7 +1,7 @@
 /* channels/wire.c - making and checking a channel's header. A new channel is all zeros behind it. */
 #include "channels/wire.h"
 
-#include "lib/fail.h"
+#include "lib/base/fail.h"
 
 int leat__wire_initialise(leat__file file, const void *capacity) {
     const uint64_t parameters[6] = {

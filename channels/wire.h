@@ -22,7 +22,7 @@
 #include "channels/processor.h"
 #include "lib/header.h"
 #include "lib/lock.h"
-#include "lib/shared.h"
+#include "lib/base/shared.h"
 
 #define LEAT__PAGE ((uint64_t)4096)
 #define LEAT__RECORD_HEADER ((uint64_t)8)

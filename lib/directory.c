@@ -2,17 +2,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lib/fail.h"
+#include "lib/base/fail.h"
 #include "lib/object.h"
 #include "lib/sync.h"
-
-const char *leat_kind_name(leat_kind kind) {
-    static const char *const names[] = {
-        [LEAT_KIND_REGION] = "region",       [LEAT_KIND_MUTEX] = "mutex",     [LEAT_KIND_EVENT] = "event",
-        [LEAT_KIND_SEMAPHORE] = "semaphore", [LEAT_KIND_CHANNEL] = "channel", [LEAT_KIND_DOORBELL] = "doorbell",
-    };
-    return kind >= LEAT_KIND_REGION && kind <= LEAT_KIND_DOORBELL ? names[kind] : "unknown";
-}
 
 /* What can be seen without asking who uses it. */
 static int fill_in(leat__file file, const struct leat__file_status *status, const char *file_name, leat_object_info *info) {

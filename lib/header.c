@@ -3,7 +3,15 @@
 
 #include <string.h>
 
-#include "lib/fail.h"
+#include "lib/base/fail.h"
+
+const char *leat_kind_name(leat_kind kind) {
+    static const char *const names[] = {
+        [LEAT_KIND_REGION] = "region",       [LEAT_KIND_MUTEX] = "mutex",     [LEAT_KIND_EVENT] = "event",
+        [LEAT_KIND_SEMAPHORE] = "semaphore", [LEAT_KIND_CHANNEL] = "channel", [LEAT_KIND_DOORBELL] = "doorbell",
+    };
+    return kind >= LEAT_KIND_REGION && kind <= LEAT_KIND_DOORBELL ? names[kind] : "unknown";
+}
 
 /* FNV-1a, 64 bits (Fowler, Noll, Vo; offset basis and prime from RFC 9923): enough to tell a damaged header, no defence
  * against one that was forged. */

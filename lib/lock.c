@@ -1,7 +1,7 @@
 /* lib/lock.c - see lib/lock.h. */
 #include "lib/lock.h"
 
-#include "lib/fail.h"
+#include "lib/base/fail.h"
 
 #define SLOT_BITS 16
 #define TAKE_SLOT_NS UINT64_C(1000000000)

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "lib/fail.h"
+#include "lib/base/fail.h"
 #include "lib/sync.h"
 
 /* How long others are waited for that have an object for themselves, which takes microseconds unless they were stopped. */

@@ -47,6 +47,7 @@ struct leat__object {
     uint64_t bell;      /* the number of the bell that resource.bell is, or was looked for in vain; 0: none yet */
     struct leat__item *item; /* its place in a doorbell (channels/doorbell.h), or NULL, and what to do there before it closes */
     void (*forget)(struct leat__item *item);
+    void (*disturb)(struct leat__item *item); /* what it had announced was overwritten, by a wait outside of the doorbell */
     struct leat__header header; /* validated copy; zero for regions */
 };
 
@@ -67,6 +68,12 @@ struct leat__object_request {
      * another one's. */
     int (*take_place)(struct leat__object *object);
 };
+
+/* For its place in a doorbell, if it has one. */
+static inline void leat__object_disturb(const struct leat__object *object) {
+    if (object->item != NULL)
+        object->disturb(object->item);
+}
 
 /* LEAT_EINVAL when one of these, which all objects have among their options, has no meaning. */
 int leat__object_check_options(leat_way way, leat_scope scope, uint32_t permissions);

@@ -1,14 +1,14 @@
 /* lib/os.h - everything that leat asks of the operating system. A port is one more folder beside os/linux/.
  *
- * Conventions. Functions return LEAT_OK or an error code and have then recorded the failure (lib/fail.h); interrupted calls
+ * Conventions. Functions return LEAT_OK or an error code and have then recorded the failure (lib/base/fail.h); interrupted calls
  * are resumed. Nothing here knows kinds of objects. No other file of the library includes a system header.
  */
 #ifndef LEAT_LIB_OS_H
 #define LEAT_LIB_OS_H
 
 #include "leat/base.h"
-#include "lib/name.h"
-#include "lib/shared.h"
+#include "lib/base/name.h"
+#include "lib/base/shared.h"
 
 /* --- Time and processors ------------------------------------------------------------------------------------------ */
 

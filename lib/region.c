@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lib/fail.h"
+#include "lib/base/fail.h"
 
 /* --- Handles ---------------------------------------------------------------------------------------------------------- */
 
@@ -183,12 +183,6 @@ bool leat_region_sealed(const leat_region *region) {
 }
 
 /* --- Reading and writing ------------------------------------------------------------------------------------------------ */
-
-int leat__region_check_owner(const leat_region *region) {
-    if (region == NULL)
-        return leat__fail(LEAT_EINVAL, 0, "region is NULL");
-    return region->object.resource.forked ? leat__fail(LEAT_EFORKED, 0, "region of the parent process") : LEAT_OK;
-}
 
 static int check_range(const leat_region *region, uint64_t offset, const void *buffer, size_t length) {
     int result = leat__region_check_owner(region);

@@ -9,11 +9,13 @@
  *     region_send.c   over a socket
  *     region_size.c   size policies, growing, refreshing, flushing
  *     region_type.c   the type recorded with a region
+ *     region_view.c   further views
  */
 #ifndef LEAT_LIB_REGION_H
 #define LEAT_LIB_REGION_H
 
 #include "leat/region.h"
+#include "lib/base/fail.h"
 #include "lib/object.h"
 #include "lib/view.h"
 
@@ -50,7 +52,11 @@ int leat__region_new_size(uint64_t *size, const leat_region_options *options);
 int leat__region_range(const leat_region *region, uint64_t offset, uint64_t *length);
 
 /* LEAT_EINVAL for NULL, LEAT_EFORKED when the handle is the parent's. */
-int leat__region_check_owner(const leat_region *region);
+static inline int leat__region_check_owner(const leat_region *region) {
+    if (region == NULL)
+        return leat__fail(LEAT_EINVAL, 0, "region is NULL");
+    return region->object.resource.forked ? leat__fail(LEAT_EFORKED, 0, "region of the parent process") : LEAT_OK;
+}
 
 /* By the size policy: region->size and ->limit, growing the file if need be. */
 int leat__region_choose_size(leat_region *region, uint64_t wanted, leat_size_policy policy);

@@ -7,7 +7,7 @@
  */
 #include <string.h>
 
-#include "lib/fail.h"
+#include "lib/base/fail.h"
 #include "lib/region.h"
 
 /* Not an error code of the interface: the file came or went in the meantime. */

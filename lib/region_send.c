@@ -1,5 +1,5 @@
 /* lib/region_send.c - regions over a unix socket (leat/region.h). */
-#include "lib/fail.h"
+#include "lib/base/fail.h"
 #include "lib/region.h"
 
 int leat_region_send(const leat_region *region, leat_access access, int socket, uint64_t deadline_ns) {

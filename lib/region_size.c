@@ -7,7 +7,7 @@
  * Crash points. Before the size changes: space is reserved behind the end, which the object's end or the next growing
  * uses up. After it: others see the new size when they look.
  */
-#include "lib/fail.h"
+#include "lib/base/fail.h"
 #include "lib/region.h"
 
 /* What the handle may see of so many bytes. */

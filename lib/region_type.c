@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "lib/fail.h"
+#include "lib/base/fail.h"
 #include "lib/region.h"
 
 #define NOTE_SIZE (sizeof "leat1 4294967295 18446744073709551615 " + LEAT_TYPE_NAME_MAX)

@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "lib/fail.h"
+#include "lib/base/fail.h"
 #include "lib/os.h"
 #include "lib/region.h"
 

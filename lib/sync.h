@@ -182,8 +182,13 @@ int leat__pi_unlock(leat_waitable *object);
 
 bool leat__pi_available(const leat_waitable *object);
 
-/* Waits for one such mutex and nothing else, lending it this thread's priority. What leat_mutex_lock returns. */
-int leat__pi_wait(leat_waitable *object, uint64_t deadline_ns);
+/* Whose it is. Without an answer from the kernel, somebody's who lives. */
+enum leat__pi_holder { LEAT__PI_NONE, LEAT__PI_ALIVE, LEAT__PI_DEAD };
+enum leat__pi_holder leat__pi_holder(const leat_waitable *object);
+
+/* Sleeps until it has the lock, or a slice is over. LEAT_OK, LEAT__LOCK_INHERITED, LEAT_ENOENT: its holder is gone, or what
+ * leat__os_pi_lock returned. */
+int leat__pi_sleep(leat_waitable *object, uint64_t until_ns);
 
 /* Whether it names a thread that nobody alive vouches for. LEAT__UNKNOWN: no
  * answer from the kernel. */

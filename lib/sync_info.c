@@ -1,7 +1,7 @@
 /* lib/sync_info.c - the state of a mutex, event or semaphore, read from outside (leat/sync.h). */
 #include <stdlib.h>
 
-#include "lib/fail.h"
+#include "lib/base/fail.h"
 #include "lib/sync.h"
 
 /* own: the slot of the handle whose file it is, or 0. Its lock is none that the file would show. */

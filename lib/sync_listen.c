@@ -7,7 +7,7 @@
  * Crash points. Killed between the change and the ring: the kernel reports the closed file, and all loops look. A listener killed: its bit
  * costs one ring for nothing, its place is given to the next who finds its slot's byte free.
  */
-#include "lib/fail.h"
+#include "lib/base/fail.h"
 #include "lib/sync.h"
 
 static uint64_t bit_of(unsigned listener) {
@@ -59,32 +59,4 @@ void leat__sync_ring_all(leat_waitable *object) {
     }
     if (unreached != 0 && leat__os_file_touch(object->object.resource.file, LEAT__SYNC_TOUCHED) != LEAT_OK)
         leat__add_bits64(&object->page->listening, unreached); /* the next change tries again */
-}
-
-/* Whether the word names a slot whose handle is dead. */
-static enum leat__answer is_left(const leat_waitable *object) {
-    unsigned holder = leat__lock_slot(leat__load_acquire64(&object->page->word.owner));
-    if (holder == 0 || object->depth > 0)
-        return LEAT__NO;
-    if (holder == object->slot || holder > LEAT__SLOTS_MAX)
-        return LEAT__YES; /* a predecessor's, or nobody's */
-    leat__file file = object->object.resource.file;
-    enum leat__answer lives = leat__os_locked(file, LEAT__LOCK_SLOTS + holder, 1);
-    return lives == LEAT__UNKNOWN ? LEAT__UNKNOWN : lives == LEAT__NO ? LEAT__YES : LEAT__NO;
-}
-
-enum leat__answer leat__sync_obtainable(leat_waitable *object, bool ask) {
-    object->unpulsed = true; /* a pulse is for those who wait at that moment */
-    if (leat__sync_available(object))
-        return LEAT__YES;
-    if (!ask)
-        return LEAT__NO;
-    if (object->kind == LEAT_KIND_MUTEX)
-        return object->pi ? leat__pi_orphaned(object) : is_left(object);
-    enum leat__answer left = is_left(object); /* by one who was about to take it with others */
-    if (left == LEAT__UNKNOWN)
-        return LEAT__UNKNOWN;
-    if (left == LEAT__YES)
-        leat__sync_heal(object);
-    return leat__sync_available(object) ? LEAT__YES : LEAT__NO;
 }

@@ -15,18 +15,16 @@
  *   - The kernel is never contradicted. It writes the number of a sleeper that it serves over whatever the word says by then; and there can be sleepers where
  *     we know of none: for a thread that died since we asked, or for a stranger, if the owner died between a sleeper's look and its sleep. So who may have a dead one's
  *     mutex is the kernel's to say: with sleepers, one of them, or nobody before their slices are over.
- *   - Nobody goes to sleep for a thread that is not vouched for (leat__pi_wait looks first), so that such slices end.
+ *   - Nobody goes to sleep for a thread that is not vouched for (a waiter looks first, in lib/sync_wait.c), so that such slices end.
  *   - Those that slept for a thread that ended are served by the kernel. The places of a process that ends vouch longer than its threads live:
  *     it gives up its memory, and with it these locks, before its files. And a thread can end alone. So the kernel is asked about one that is vouched for, too.
  *
  * Crash points. Killed between vouching and locking: nothing was locked. Between unlocking and withdrawing: the slot goes with the
  * process. Waiting in the kernel: the kernel takes it out of its queue. Between the two steps of taking over: the next who asks is given the mutex, and told.
  */
-#include "lib/fail.h"
+#include "lib/base/fail.h"
 #include "lib/sync.h"
 
-#define HAND_OVER_NS UINT64_C(50000) /* the first pause while the kernel hands over; each further one is twice as long */
-#define PAUSE_MOST_NS UINT64_C(10000000)
 #define VOUCHERS 64
 #define TURN (UINT64_C(1) << 32)
 
@@ -134,8 +132,12 @@ int leat__pi_try(leat_waitable *object, bool probe) {
     return result;
 }
 
-/* Until it has the lock, or a slice is over. LEAT_OK, LEAT__LOCK_INHERITED, or what leat__os_pi_lock said. */
-static int sleep_for(leat_waitable *object, uint64_t until_ns) {
+enum leat__pi_holder leat__pi_holder(const leat_waitable *object) {
+    uint64_t word = load(object);
+    return is_free(word) ? LEAT__PI_NONE : vouched_for(object, thread_in(word)) ? LEAT__PI_ALIVE : LEAT__PI_DEAD;
+}
+
+int leat__pi_sleep(leat_waitable *object, uint64_t until_ns) {
     uint32_t own = leat__os_thread();
     vouch(object, own);
     begin_turn(object);
@@ -149,39 +151,6 @@ static int sleep_for(leat_waitable *object, uint64_t until_ns) {
     if (result == LEAT_ESTATE)
         return twice ? leat__fail(LEAT_ESTATE, 0, "another handle of this thread holds it") : LEAT_ENOENT;
     return result;
-}
-
-/* Nothing: the kernel wakes nobody for a thread that is not asleep in it, and the thread is not vouched for between two sleeps. */
-static void leave(void *context) {
-    (void)context;
-}
-
-int leat__pi_wait(leat_waitable *object, uint64_t deadline_ns) {
-    uint64_t slice_ns = LEAT__LOCK_SLICE_NS, pause_ns = HAND_OVER_NS;
-    for (bool gone = false;;) { /* each turn is a sleep of at most a slice, or somebody was faster */
-        uint64_t word = load(object);
-        bool dead = gone || (!is_free(word) && !vouched_for(object, thread_in(word)));
-        int result = leat__sync_take(object, dead);
-        uint64_t now = leat__os_now();
-        if (result != LEAT_EBUSY)
-            return result;
-        if (now >= deadline_ns)
-            return LEAT_ETIMEDOUT;
-        if (is_free(word))
-            continue;
-        result = dead ? LEAT_EAGAIN : sleep_for(object, deadline_ns - now > slice_ns ? now + slice_ns : deadline_ns);
-        if (result == LEAT_OK || result == LEAT__LOCK_INHERITED)
-            return leat__sync_locked(object, result);
-        if (result == LEAT_ESTATE)
-            return result;
-        if (result == LEAT_EAGAIN) {
-            leat__os_sleep(deadline_ns - now > pause_ns ? now + pause_ns : deadline_ns);
-            pause_ns = pause_ns < PAUSE_MOST_NS ? 2 * pause_ns : pause_ns;
-        }
-        gone = result == LEAT_ENOENT;
-        slice_ns = result == LEAT_ETIMEDOUT ? LEAT__SYNC_SLICE_NS : slice_ns;
-        leat__os_cancellation_point(leave, object);
-    }
 }
 
 /* A flag in the word means that somebody may sleep in the kernel. */

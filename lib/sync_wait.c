@@ -1,9 +1,11 @@
 /* lib/sync_wait.c - waiting for one or for all of several objects (leat/sync.h); the protocol is in lib/sync.h. */
-#include "lib/fail.h"
+#include "lib/base/fail.h"
 #include "lib/sync.h"
 
 #define SPINS 200 /* who holds something briefly is done by then */
 #define CONFIRMATIONS 8
+#define HAND_OVER_NS UINT64_C(50000) /* the first pause while the kernel hands over; each further one is twice as long */
+#define PAUSE_MOST_NS UINT64_C(10000000)
 
 struct wait {
     leat_waitable *const *objects;
@@ -219,6 +221,44 @@ static int wait_until_taken(struct wait *wait, uint64_t deadline_ns) {
     return result == LEAT_EBUSY ? LEAT_ETIMEDOUT : result;
 }
 
+/* --- For one mutex that inherits priorities ------------------------------------------------------------------------------ */
+
+/* Nothing: the kernel wakes nobody for a thread that is not asleep in it, and the thread is not vouched for between two sleeps. */
+static void leave_nothing(void *context) {
+    (void)context;
+}
+
+/* Waits for it and nothing else, lending its holder this thread's priority. */
+static int wait_inheriting(leat_waitable *object, uint64_t deadline_ns) {
+    uint64_t slice_ns = LEAT__LOCK_SLICE_NS, pause_ns = HAND_OVER_NS;
+    for (bool gone = false;;) { /* each turn is a sleep of at most a slice, or somebody was faster */
+        enum leat__pi_holder holder = leat__pi_holder(object);
+        bool dead = gone || holder == LEAT__PI_DEAD;
+        int result = leat__sync_take(object, dead);
+        uint64_t now = leat__os_now();
+        if (result != LEAT_EBUSY)
+            return result;
+        if (now >= deadline_ns)
+            return LEAT_ETIMEDOUT;
+        if (holder == LEAT__PI_NONE)
+            continue;
+        result = dead ? LEAT_EAGAIN : leat__pi_sleep(object, deadline_ns - now > slice_ns ? now + slice_ns : deadline_ns);
+        if (result == LEAT_OK || result == LEAT__LOCK_INHERITED)
+            return leat__sync_locked(object, result);
+        if (result == LEAT_ESTATE)
+            return result;
+        if (result == LEAT_EAGAIN) {
+            leat__os_sleep(deadline_ns - now > pause_ns ? now + pause_ns : deadline_ns);
+            pause_ns = pause_ns < PAUSE_MOST_NS ? 2 * pause_ns : pause_ns;
+        }
+        gone = result == LEAT_ENOENT;
+        slice_ns = result == LEAT_ETIMEDOUT ? LEAT__SYNC_SLICE_NS : slice_ns;
+        leat__os_cancellation_point(leave_nothing, object);
+    }
+}
+
+/* --- The calls ------------------------------------------------------------------------------------------------------------ */
+
 static int check(const struct wait *wait) {
     if (wait->objects == NULL || wait->count == 0 || wait->count > LEAT_WAIT_MAX)
         return leat__fail(LEAT_EINVAL, 0, "%zu objects to wait for, from 1 to %d are possible", wait->count, LEAT_WAIT_MAX);
@@ -256,7 +296,7 @@ static int perform(struct wait *wait, uint64_t deadline_ns) {
     if (deadline_ns == LEAT_NOW)
         return LEAT_EAGAIN;
     if (wait->count == 1 && wait->objects[0]->pi && !wait->objects[0]->interruptible)
-        return leat__pi_wait(wait->objects[0], deadline_ns);
+        return wait_inheriting(wait->objects[0], deadline_ns);
     result = wait_until_taken(wait, deadline_ns);
     pass_on(wait, result == LEAT_OK || result == LEAT_EOWNERDEAD);
     return result;

@@ -1,7 +1,7 @@
 /* lib/view_memory.c - what is asked of the memory behind a view (leat/view.h): ranges are found, checked and rounded
  * here, the rest is the system's (lib/os.h). */
 #include "leat/view.h"
-#include "lib/fail.h"
+#include "lib/base/fail.h"
 #include "lib/view.h"
 
 struct range {

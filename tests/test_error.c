@@ -5,7 +5,7 @@
 #include <pthread.h>
 #include <string.h>
 
-#include "lib/fail.h"
+#include "lib/base/fail.h"
 
 static const struct {
     int code;

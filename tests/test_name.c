@@ -7,7 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "lib/name.h"
+#include "lib/base/name.h"
 
 static const char alphabet[] = "%25FE./a";
 #define LETTERS (sizeof alphabet - 1)

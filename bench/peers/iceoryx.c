@@ -407,7 +407,7 @@ DEFINE_LOOPS(iceoryx, calls)
 
 const struct transport transport_iceoryx = {
     .name = "iceoryx",
-    .about = "iceoryx publisher, subscriber and its daemon, polled",
+    .about = "publisher, subscriber and daemon, polled",
     .threads = true,
     .create = iceoryx_create,
     .open = iceoryx_open,

@@ -8,6 +8,7 @@
  *     leat/sync.h       mutexes, events, semaphores, waiting for several
  *     leat/remote.h     the same, mapped into a process that does not know of it
  *     leat/channel.h    messages: sender and receiver
+ *     leat/doorbell.h   waiting for many of these in an event loop
  *     leat/inline.h     the same for small messages, compiled into the caller; not included here
  */
 #ifndef LEAT_LEAT_H

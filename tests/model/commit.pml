@@ -1,4 +1,4 @@
-/* commit.pml - waiting for all of several objects (lib/sync.h, lib/sync.c, lib/sync_wait.c), on a machine with store buffers (TSO): a
+/* commit.pml - waiting for all of several objects (lib/sync.h, lib/sync_word.c, lib/sync_wait.c), on a machine with store buffers (TSO): a
  * semaphore, an event with automatic reset and a mutex; who waits for all of them, for any or for one; who posts and sets.
  *
  *   - Nothing is taken before all can be: when the last one is claimed, every one is there to be had and claimed by this waiter alone; who

@@ -1,4 +1,4 @@
-/* doorbell.pml - channels in an event loop (channels/doorbell.h, channels/side.c), on a machine with store buffers (TSO): the loop never sleeps for ever while
+/* doorbell.pml - channels in an event loop (channels/doorbell.h, channels/side_wake.c), on a machine with store buffers (TSO): the loop never sleeps for ever while
  * a message waits or a sender has died, and is rung at most once for each announcement.
  *
  * CHANNELS senders publish MESSAGES each and ring; KILLS of them die, at any step, and nobody follows. What they had stored reaches memory, then the kernel notes that

@@ -197,8 +197,8 @@ mutant holder_never_dead lib/lock.c crash "many: send" '/^bool leat__lock_holder
 mutant heir_does_not_repair channels/sender.c crash "many: send" 's/acquired == LEAT__LOCK_INHERITED ? leat__ring_sender_recover/acquired == 77 ? leat__ring_sender_recover/'
 
 # Being told.
-mutant receiver_not_told channels/side.c crash "send 16" '/^static struct news consider(/,/^}/s/(came || !lives)/came/'
-mutant sender_not_told channels/side.c crash "recv lines" '/^static struct news consider(/,/^}/s/(came || !lives)/came/'
+mutant receiver_not_told channels/side_peer.c crash "send 16" '/^static struct news consider(/,/^}/s/(came || !lives)/came/'
+mutant sender_not_told channels/side_peer.c crash "recv lines" '/^static struct news consider(/,/^}/s/(came || !lives)/came/'
 mutant peer_back_not_told channels/receiver.c crash "send 16" 's/before == LEAT_PEER_CLOSED || before == LEAT_PEER_DIED ? LEAT_EPEERBACK : LEAT_OK/LEAT_OK/'
 
 # Streams, from one receiver to the next.
@@ -219,12 +219,12 @@ mutant presence_without_life channels/presence.c channel_presence "a_receiver_wi
 mutant presence_of_nobody channels/sender_peer.c channel_presence "*" '/^static int begin_stream(/,/^}/s/^    set_member(sender, sender->slot, true);//'
 
 # A kernel that does not answer, or forbids.
-mutant no_answer_is_no_news channels/side.c channel_errors "a_waiting_call*" '/^static uint64_t next_slice(/,/^}/s/(side->unanswered && side->announces) || //'
+mutant no_answer_is_no_news channels/side_wait.c channel_errors "a_waiting_call*" '/^static uint64_t next_slice(/,/^}/s/(side->unanswered && side->announces) || //'
 mutant loop_asks_no_more channels/doorbell.c doorbell_errors "a_loop_asks_on*" '/^static void ask_later(/,/^}/s/leat__item_is_unanswered(item)/(item == NULL)/'
-mutant written_over_the_limit lib/os/linux/file.c channel_errors "a_setter*" '/^int leat__os_file_touch(/,/^}/{s/^    do$/    while (interrupted > 0)/;s/^    while (leat__linux_again.*/        ;/;}'
+mutant written_over_the_limit lib/os/linux/file_io.c channel_errors "a_setter*" '/^int leat__os_file_touch(/,/^}/{s/^    do$/    while (interrupted > 0)/;s/^    while (leat__linux_again.*/        ;/;}'
 
 # Sleeping on a watch.
-mutant watching_peer_not_touched channels/side.c watch "whoever*" 's/ \&\& !touch(side, side->role->sends))$/ \&\& touch == NULL)/'
+mutant watching_peer_not_touched channels/side_wake.c watch "whoever*" 's/ \&\& !touch(side, side->role->sends))$/ \&\& touch == NULL)/'
 mutant watch_leader_not_replaced lib/os/linux/watch_wait.c watch_threads "a_cancelled_sleeper_leaves*" '/^static void leave_hub(/,/^}/s/^            lead(hub.asleep);/            lead(NULL);/'
 mutant watch_new_leader_not_woken lib/os/linux/watch_wait.c watch_threads "a_cancelled_sleeper_leaves*" '/^static void leave_hub(/,/^}/s/^                wake(hub.asleep);/                (void)wake;/'
 mutant watch_cancelled_stays lib/os/linux/watch_wait.c watch_threads "a_cancelled_sleeper_leaves*" '/^static void leave_cancelled(/,/^}/s/^    leave_hub(.*/    (void)leave_hub;/'
@@ -265,15 +265,15 @@ mutant doorbell_left_off_for_good channels/doorbell.c doorbell "who_leaves_off*"
 mutant doorbell_name_not_watched channels/doorbell.c hostile_doorbell "a_ring_that*" '/^static void take_notices(/,/^}/s/^            look_at_bell(doorbell);/            (void)look_at_bell;/'
 mutant doorbell_nameless_announced channels/doorbell_item.c hostile_doorbell "a_bell_that_loses*" '/^void leat__item_do_without_bell(/,/^}/s/^        leat__store.*/        (void)item;/'
 mutant doorbell_limit_leaves_bell channels/doorbell.c hostile_doorbell "at_the_limit*" '/^static void close_descriptors(/,/^}/s/^        leat__os_bell_remove(.*/        (void)doorbell;/'
-mutant doorbell_rung_only_by_wake channels/side.c doorbell "it_rings_once*" 's/^    if ((ticket & (LEAT__WATCHES | LEAT__LOOPS)) == 0)/    if ((ticket \& LEAT__WATCHES) == 0 || (ticket \& LEAT__LOOPS) != 0)/'
-mutant doorbell_not_touched channels/side.c doorbell "who_does_not_find*" 's/(ticket & LEAT__LOOPS) == 0 || !ring_doorbell(side))/(ticket \& LEAT__LOOPS) == 0 || (ring_doorbell(side), false))/'
+mutant doorbell_rung_only_by_wake channels/side_wake.c doorbell "it_rings_once*" 's/^    if ((ticket & (LEAT__WATCHES | LEAT__LOOPS)) == 0)/    if ((ticket \& LEAT__WATCHES) == 0 || (ticket \& LEAT__LOOPS) != 0)/'
+mutant doorbell_not_touched channels/side_wake.c doorbell "who_does_not_find*" 's/(ticket & LEAT__LOOPS) == 0 || !ring_doorbell(side))/(ticket \& LEAT__LOOPS) == 0 || (ring_doorbell(side), false))/'
 mutant doorbell_rung_for_nothing channels/doorbell_item.c doorbell "who_wants_no_room*" '/^static void announce_side(/,/^}/s/^    bool news_only = .*/    bool news_only = false;/'
 mutant doorbell_first_receiver_unnamed channels/doorbell_item.c doorbell "a_sender_is_told*" '/^static bool meets(/,/^}/s/^    item->met = true;/    return false;/'
 mutant doorbell_looks_for_ever channels/doorbell_item.c doorbell_wakes "the_spin_in*" '/^bool leat__item_stays_awake(/,/^}/s/^    return now - item->idle_since_ns < side->spin_ns;/    return true;/'
 mutant doorbell_looks_never channels/doorbell_item.c doorbell_wakes "an_adaptive_one*" '/^bool leat__item_stays_awake(/,/^}/s/^    return now - item->idle_since_ns < side->spin_ns;/    return false;/'
 mutant turn_not_wished_for channels/doorbell_item.c doorbell_many "it_is_told_of_the_end*" '/^static bool announce_in_turn(/,/^}/s/^        leat__store_relaxed32(.*/        (void)item;/'
 mutant turn_ends_in_silence channels/sender.c doorbell_many "it_is_told_of_the_end*" '/^void leat__sender_end_turn(/,/^}/s/^        leat__side_touch_senders(.*/        (void)loops;/'
-mutant turn_hides_a_loop channels/side.c doorbell_many "one_that_sleeps*" '/^void leat__side_announce(/,/^}/s/^        leat__store_relaxed32(&own->loops, 1);/        (void)own;/'
+mutant turn_hides_a_loop channels/side_wake.c doorbell_many "one_that_sleeps*" '/^void leat__side_announce(/,/^}/s/^        leat__store_relaxed32(&own->loops, 1);/        (void)own;/'
 mutant turn_taken_back channels/doorbell_item.c doorbell_many "who_wakes_up*" '/^void leat__item_wake(/,/^}/s/^    else if (!item->many)/    else/'
 mutant turn_news_hides channels/doorbell_item.c doorbell_many "*want*room*" '/^static bool another_wants_room(/,/^}/s/^    return item->many/    return false \&\& item->many/'
 mutant turn_of_its_own_ended channels/doorbell_item.c doorbell_many "a_reservation_of_its*" '/^static void end_turn(/,/^}/s/^    if (taken).*/    if (taken || true)/'

@@ -402,7 +402,7 @@ inline sleep_for() {
     fi
 }
 
-/* leat__pi_wait. */
+/* wait_inheriting. */
 inline wait() {
     do
     :: atomic {true -> unlooked = unlooked & ~BIT(me); word = pi};

@@ -22,7 +22,7 @@
 #include <sys/timerfd.h>
 #include <sys/un.h>
 
-#include "lib/fail.h"
+#include "lib/base/fail.h"
 #include "lib/os/linux/calls.h"
 #include "lib/os/linux/timespec.h"
 

@@ -69,9 +69,6 @@ bool leat__linux_disown(int descriptor);
  * this user's: gives the owner's own bits back for that moment. A crash in between leaves them. -1. */
 int leat__linux_open_permitted(int file);
 
-/* Gives up the page that leat__os_map keeps of the file it mapped last, and every note. */
-void leat__linux_forget_mapped(void);
-
 /* fsetxattr(2), also where the permissions of a file of this user's forbid it for the moment. */
 int leat__linux_set_attribute(int file, const char *name, const void *value, size_t size);
 

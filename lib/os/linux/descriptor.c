@@ -11,7 +11,7 @@
 #include <string.h>
 #include <sys/xattr.h>
 
-#include "lib/fail.h"
+#include "lib/base/fail.h"
 #include "lib/os/linux/calls.h"
 #include "lib/os/linux/space.h"
 #include "lib/os/linux/timespec.h"

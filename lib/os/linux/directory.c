@@ -14,25 +14,13 @@
 #include <string.h>
 #include <sys/syscall.h>
 
-#include "lib/fail.h"
+#include "lib/base/fail.h"
 #include "lib/os/linux/calls.h"
 
 #define SHARED_MEMORY "/dev/shm"
 #define PATH_SIZE 4096
 
 /* --- Users -------------------------------------------------------------------------------------------------------------- */
-
-uint32_t leat__os_user(void) {
-#ifdef SYS_geteuid32
-    return (uint32_t)syscall(SYS_geteuid32);
-#else
-    return (uint32_t)syscall(SYS_geteuid);
-#endif
-}
-
-uint32_t leat__os_process(void) {
-    return (uint32_t)getpid();
-}
 
 /* The map of a user namespace: LEAT__YES and the number outside, LEAT__NO: this number has none. */
 static enum leat__answer look_up(FILE *map, uint32_t user, uint32_t *outer) {

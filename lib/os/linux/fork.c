@@ -270,7 +270,6 @@ static void give_up(void) {
     close_owned();
     for (struct leat__resource *resource = first; resource != NULL; resource = resource->next)
         give_up_handle(resource);
-    leat__linux_forget_mapped();
     leat__os_fork_release();
 }
 

@@ -40,7 +40,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "lib/fail.h"
+#include "lib/base/fail.h"
 
 #define CHOICES 10              /* threads may end between being chosen and being stopped */
 #define PATIENCE_NS UINT64_C(10000000000) /* for a thread to get its turn to run */

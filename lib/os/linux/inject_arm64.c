@@ -22,7 +22,7 @@
 #include <sys/uio.h>
 #include <time.h>
 
-#include "lib/fail.h"
+#include "lib/base/fail.h"
 
 const unsigned char leat__instruction[] = {0x01, 0x00, 0x00, 0xd4}; /* svc #0 */
 const size_t leat__instruction_size = sizeof leat__instruction, leat__instruction_alignment = 4;

@@ -24,7 +24,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#include "lib/fail.h"
+#include "lib/base/fail.h"
 #include "lib/os/linux/inject.h"
 
 #ifndef SYS_mmap /* 32-bit systems, where nothing of this is run */

@@ -15,7 +15,7 @@
 #include <sys/uio.h>
 #include <sys/user.h>
 
-#include "lib/fail.h"
+#include "lib/base/fail.h"
 
 const unsigned char leat__instruction[] = {0x0f, 0x05}; /* syscall */
 const size_t leat__instruction_size = sizeof leat__instruction, leat__instruction_alignment = 1;

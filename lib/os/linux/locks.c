@@ -10,7 +10,7 @@
 #include <errno.h>
 #include <stddef.h>
 
-#include "lib/fail.h"
+#include "lib/base/fail.h"
 #include "lib/os/linux/calls.h"
 
 #define LOCK_BASE ((off_t)1 << 62) /* beyond any content, so that no lock of another program on the content conflicts */

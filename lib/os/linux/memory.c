@@ -3,12 +3,8 @@
 #include <stdio.h>
 #include <sys/stat.h>
 
-#include "lib/fail.h"
+#include "lib/base/fail.h"
 #include "lib/os/linux/calls.h"
-
-size_t leat__os_page_size(void) {
-    return (size_t)sysconf(_SC_PAGESIZE);
-}
 
 leat__file leat__os_file_reopen(leat__file file, bool writable) {
     char self[LEAT__PROC_PATH];
@@ -44,19 +40,21 @@ static int map_at(void *at, size_t size, int protection, int flags, leat__file f
  * may forbid what an earlier mapping may do. */
 
 static struct {
+    struct leat__resource resource; /* its memory is the page, or NULL: a forked child loses it, and all notes */
     dev_t device;
     ino_t inode;
     bool writable;
     uint64_t number;   /* of the file among those noted so; an older one's mappings are not counted */
     uint64_t mappings; /* 0: nothing is noted */
-    void *page;        /* or NULL */
 } last;
 
 /* While holding. A page that is to be unmapped, or NULL. */
 static void *take_page(void) {
-    void *page = last.page;
+    void *page = last.resource.memory;
+    if (page != NULL)
+        leat__os_resource_remove(&last.resource);
+    last.resource.memory = NULL;
     last.mappings = 0;
-    last.page = NULL;
     return page;
 }
 
@@ -65,11 +63,17 @@ static void unmap_page(void *page) {
         munmap(page, leat__os_page_size());
 }
 
-void leat__linux_forget_mapped(void) {
-    leat__os_fork_hold();
-    last.number++;
-    unmap_page(take_page());
-    leat__os_fork_release();
+/* While holding, for the file that was just mapped there. */
+static void make_page(void *address) {
+    size_t size = leat__os_page_size();
+    void *page = mremap(address, 0, size, MREMAP_MAYMOVE);
+    if (page == MAP_FAILED)
+        return;
+    leat__os_resource_init(&last.resource);
+    last.resource.memory = page;
+    last.resource.memory_size = size;
+    last.resource.allowances[0] = &last.mappings;
+    leat__os_resource_add(&last.resource);
 }
 
 /* While holding. */
@@ -79,7 +83,8 @@ static bool is_last(const struct stat *status, bool writable) {
 
 static bool map_again(const struct stat *status, size_t size, bool writable, void **address, uint64_t *note) {
     leat__os_fork_hold();
-    void *mapped = is_last(status, writable) && last.page != NULL ? mremap(last.page, 0, size, MREMAP_MAYMOVE) : MAP_FAILED;
+    void *page = is_last(status, writable) ? last.resource.memory : NULL;
+    void *mapped = page != NULL ? mremap(page, 0, size, MREMAP_MAYMOVE) : MAP_FAILED;
     if (mapped != MAP_FAILED) {
         *address = mapped;
         *note = last.number;
@@ -99,9 +104,8 @@ static void note_mapped(const struct stat *status, bool writable, void *address,
         last.inode = status->st_ino;
         last.writable = writable;
         last.number++;
-    } else if (last.page == NULL) {
-        void *page = mremap(address, 0, leat__os_page_size(), MREMAP_MAYMOVE);
-        last.page = page != MAP_FAILED ? page : NULL;
+    } else if (last.resource.memory == NULL) {
+        make_page(address);
     }
     *note = last.number;
     last.mappings++;

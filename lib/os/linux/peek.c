@@ -3,7 +3,7 @@
  * It is copied by the kernel, which says EFAULT where the file has become shorter meanwhile; a copy of our own would be killed. */
 #include <sys/uio.h>
 
-#include "lib/fail.h"
+#include "lib/base/fail.h"
 #include "lib/os/linux/calls.h"
 
 static bool copy_mapped(leat__file file, uint64_t offset, void *buffer, size_t size) {

@@ -5,7 +5,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "lib/fail.h"
+#include "lib/base/fail.h"
 #include "lib/os.h"
 #include "lib/os/linux/timespec.h"
 

@@ -19,7 +19,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
-#include "lib/fail.h"
+#include "lib/base/fail.h"
 #include "lib/os/linux/calls.h"
 
 #define WORTH_A_LOOK (UINT64_C(1) << 20) /* bytes; looking costs what it takes to clear some hundred KiB */

@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <sys/inotify.h>
 
-#include "lib/fail.h"
+#include "lib/base/fail.h"
 #include "lib/os/linux/calls.h"
 
 /* Dissolving a watch takes the kernel 8 to 20 ms, more on a busy machine. When a process is killed its descriptors are let go of one

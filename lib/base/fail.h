@@ -1,4 +1,4 @@
-/* lib/fail.h - how a failing call leaves word of what happened.
+/* lib/base/fail.h - how a failing call leaves word of what happened.
  *
  * A failure is recorded once, where it happens, with the system's error and the figures; callers that know more (which
  * object) put it in front on the way out. Everything is per thread. Codes that are news (leat/error.h) are returned without

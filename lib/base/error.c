@@ -1,10 +1,10 @@
-/* lib/error.c - the texts of the error codes, and what is known about each thread's last failure (lib/fail.h). */
+/* lib/base/error.c - the texts of the error codes, and what is known about each thread's last failure (lib/base/fail.h). */
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "lib/fail.h"
+#include "lib/base/fail.h"
 
 #define DETAIL_SIZE 512
 

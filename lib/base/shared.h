@@ -1,4 +1,4 @@
-/* lib/shared.h - the only way to touch words that another process can change.
+/* lib/base/shared.h - the only way to touch words that another process can change.
  *
  * A shared word is wrapped in a struct so that it cannot be read or written by accident: every access goes through one of the
  * functions below, whose name says the memory order. Each acquire, release and fence in the code carries a label in brackets,

@@ -1,4 +1,4 @@
-/* lib/name.h - names of objects and the file names that stand for them.
+/* lib/base/name.h - names of objects and the file names that stand for them.
  *
  * The encoding is a bijection between names and file names, and the identity for nearly all: whatever shm_open("/x") calls x is
  * x here. Only what a file name cannot be is changed: '/' becomes %2F, and the names "." and ".." become %2E and %2E%2E. So

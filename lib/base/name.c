@@ -1,9 +1,9 @@
-/* lib/name.c - see lib/name.h. */
-#include "lib/name.h"
+/* lib/base/name.c - see lib/base/name.h. */
+#include "lib/base/name.h"
 
 #include <string.h>
 
-#include "lib/fail.h"
+#include "lib/base/fail.h"
 
 /* The length of "%", any number of "25", and the tail, at the start of the text; 0 when it does not start so. */
 static size_t escape_length(const char *text, const char *tail) {
