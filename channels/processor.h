@@ -15,6 +15,7 @@ struct leat__processor {
                          line's start; 0: those of less than a line alone */
     uint32_t piece;   /* bytes: longer messages are copied in pieces of that size; 0: whole */
     bool fetch;       /* a sender fetches lines for writing two records ahead */
+    bool looks;       /* a sender of slots of two lines looks at the lines ahead where its receiver is far */
     const char *name; /* of the row: "AMD Zen 5", "unknown" */
 };
 

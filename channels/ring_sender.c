@@ -54,9 +54,9 @@ static void seal(struct leat__ring_sender *ring, enum leat__record_type type, ui
 }
 
 /* Refreshes. Of slots of two lines, learns how long a new word of the receiver's takes to get here, as
- * a mean of the last few. For others the clock would cost more than there is to be gained. */
+ * a mean of the last few, where the processor gains by that. For others the clock would cost more. */
 static int refresh_for(struct leat__ring_sender *ring, uint64_t slot) {
-    if (slot != 2 * LEAT__LINE)
+    if (slot != 2 * LEAT__LINE || !ring->memory.processor->looks)
         return leat__ring_refresh(ring);
     uint64_t before = ring->released, began = leat__os_now();
     int result = leat__ring_refresh(ring);
