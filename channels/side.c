@@ -105,6 +105,10 @@ int leat__side_open(struct leat__side *side, leat_lane *lane, const char *name, 
 }
 
 void leat__side_close(struct leat__side *side) {
+    if (side->again.memory != NULL) {
+        leat__os_resource_remove(&side->again);
+        leat__os_unmap(side->again.memory, side->again.memory_size, 0);
+    }
     leat__object_close(&side->object);
     leat__os_watch_end(&side->watch); /* can take its time: nobody waits for this side's locks */
 }

@@ -56,6 +56,8 @@ struct leat__side {
     struct leat__ring_memory memory;
     leat_lane *lane; /* of the same handle */
     struct leat__role_page *own, *peer; /* the peer's is mapped read-only where pages are 4096 bytes */
+    const leat__u32 *bell;         /* the peer's, to sleep on; NULL before the first sleep */
+    struct leat__resource again;   /* the page that it is in, mapped once more */
     bool unanswered; /* the kernel did not say whether the peer lives when it was asked last */
     bool interruptible;
     leat_waiting waiting;

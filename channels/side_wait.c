@@ -17,6 +17,23 @@ static uint64_t end_of_slice(const struct leat__side *side, const struct leat__w
     return slice_ns <= LEAT__SLICE_NS && wait->tells && side->next_probe_ns < end ? side->next_probe_ns : end;
 }
 
+/* The kernel finds a futex at once where the page is mapped for writing. Where it is not, it tries that first and then looks for what is
+ * wrong: 0.3 us for each sleep. */
+static const leat__u32 *bell_to_sleep_on(struct leat__side *side) {
+    void *again;
+    if (side->bell != NULL)
+        return side->bell;
+    side->bell = &side->peer->bell;
+    if (!leat__os_map_again(side->peer, LEAT__PAGE, &again))
+        return side->bell;
+    leat__os_resource_init(&side->again);
+    side->again.memory = again;
+    side->again.memory_size = LEAT__PAGE;
+    leat__os_resource_add(&side->again);
+    side->bell = &((struct leat__role_page *)again)->bell;
+    return side->bell;
+}
+
 /* Begins now, and ends at `until_ns` at the latest. */
 static int sleep_once(struct leat__side *side, const struct leat__wait *wait, bool watches, uint64_t now_ns, uint64_t until_ns) {
     uint32_t bell = leat__load_acquire32(&side->peer->bell);
@@ -27,7 +44,7 @@ static int sleep_once(struct leat__side *side, const struct leat__wait *wait, bo
         until_ns = now_ns + LEAT__SLICE_NS;
     int result = LEAT_OK;
     if (!wait->ready(side)) {
-        result = watches ? sleep_on_watch(side, until_ns) : leat__os_wait(&side->peer->bell, bell, until_ns);
+        result = watches ? sleep_on_watch(side, until_ns) : leat__os_wait(bell_to_sleep_on(side), bell, until_ns);
         uint64_t awake = leat__os_now();
         side->tally.sleeps++;
         if (side->announces && leat__load_relaxed32(&side->peer->bell) != bell) /* rung since, and not for another that has its turn */

@@ -402,6 +402,9 @@ struct leat__residency {
     uint64_t resident, present, locked, huge; /* bytes */
 };
 int leat__os_residency(const void *address, uint64_t size, struct leat__residency *residency);
+
+/* Maps shared memory once more, for writing too, at *again. False when the system does not. */
+bool leat__os_map_again(void *address, uint64_t size, void **again);
 void leat__os_make_read_only(void *address, uint64_t size); /* best effort: a guard against bugs, not a promise */
 
 /* --- Mapping into another process -------------------------------------------------------------------------------------

@@ -183,6 +183,21 @@ void leat__os_unmap(void *address, uint64_t size, uint64_t note) {
     munmap(address, (size_t)size);
 }
 
+bool leat__os_map_again(void *address, uint64_t size, void **again) {
+    size_t page = leat__os_page_size();
+    if ((uintptr_t)address % page != 0 || size % page != 0)
+        return false;
+    void *mapped = mremap(address, 0, (size_t)size, MREMAP_MAYMOVE);
+    if (mapped == MAP_FAILED)
+        return false;
+    if (mprotect(mapped, (size_t)size, PROT_READ | PROT_WRITE) != 0) {
+        munmap(mapped, (size_t)size);
+        return false;
+    }
+    *again = mapped;
+    return true;
+}
+
 void leat__os_make_read_only(void *address, uint64_t size) {
     size_t page = leat__os_page_size();
     if ((uintptr_t)address % page == 0 && size % page == 0)
