@@ -21,7 +21,7 @@ ALWAYS_INLINE int send_place(leat_sender *sender, const void *message, size_t si
     int code = leat_reserve_inline(sender, size, &place, deadline_ns);
     if (code != LEAT_OK)
         return code;
-    memcpy(place, message, size);
+    copy_like_leat(sender, place, message, size);
     return leat_commit_inline(sender, size);
 }
 
@@ -34,9 +34,9 @@ ALWAYS_INLINE int receive_place(leat_receiver *receiver, void *buffer, size_t ca
         return code;
     *size = message.size;
     if (message.size == capacity)
-        memcpy(buffer, message.data, capacity);
+        copy_like_leat(receiver, buffer, message.data, capacity);
     else
-        memcpy(buffer, message.data, message.size);
+        copy_like_leat(receiver, buffer, message.data, message.size);
     return leat_release_inline(receiver);
 }
 
