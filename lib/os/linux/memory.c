@@ -1,7 +1,9 @@
 /* lib/os/linux/memory.c - mapping files. */
 #include <errno.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 
 #include "lib/base/fail.h"
 #include "lib/os/linux/calls.h"
@@ -33,14 +35,14 @@ static int map_at(void *at, size_t size, int protection, int flags, leat__file f
 
 /* --- The same file again ----------------------------------------------------------------------------------------------
  *
- * When a descriptor is closed, the kernel walks all locks on its file: 30 us where 4,000 handles hold one each. Another mapping of a
- * file needs no descriptor: the kernel copies one that is there (mremap of 0 bytes). What is copied is a page that nobody else sees, so
- * that no caller's mlock or madvise is copied with it. It is kept for the file that was mapped last, from its second mapping in a row
- * until the last of these is unmapped: so a file stays in memory no longer than its handles. A file without a name is left out: seals
- * may forbid what an earlier mapping may do. */
+ * When a descriptor is closed, the kernel walks all locks on its file: 30 us where 4,000 handles hold one each. So the descriptor that a
+ * mapping was made through is kept for further mappings of the same file: of the file mapped last, from its second mapping in a row
+ * until the last of these is unmapped. A forked child loses it with all others, and the notes. Of files on tmpfs alone: an overlay
+ * shows two files as one. One without a name is left out, as no two handles have such a file in common by its name. */
 
 static struct {
-    struct leat__resource resource; /* its memory is the page, or NULL: a forked child loses it, and all notes */
+    struct leat__resource resource; /* its file: for further mappings; or none yet */
+    bool listed;                    /* the fork handlers know the resource */
     dev_t device;
     ino_t inode;
     bool writable;
@@ -48,32 +50,26 @@ static struct {
     uint64_t mappings; /* 0: nothing is noted */
 } last;
 
-/* While holding. A page that is to be unmapped, or NULL. */
-static void *take_page(void) {
-    void *page = last.resource.memory;
-    if (page != NULL)
+/* While holding. The descriptor to be closed, or none. */
+static leat__file forget(void) {
+    leat__file kept = last.mappings > 0 ? last.resource.file : LEAT__NO_FILE;
+    if (last.listed)
         leat__os_resource_remove(&last.resource);
-    last.resource.memory = NULL;
+    last.listed = false;
     last.mappings = 0;
-    return page;
+    return kept;
 }
 
-static void unmap_page(void *page) {
-    if (page != NULL)
-        munmap(page, leat__os_page_size());
-}
-
-/* While holding, for the file that was just mapped there. */
-static void make_page(void *address) {
-    size_t size = leat__os_page_size();
-    void *page = mremap(address, 0, size, MREMAP_MAYMOVE);
-    if (page == MAP_FAILED)
-        return;
+/* While holding, nothing being noted. */
+static void note(const struct stat *status, bool writable) {
     leat__os_resource_init(&last.resource);
-    last.resource.memory = page;
-    last.resource.memory_size = size;
     last.resource.allowances[0] = &last.mappings;
     leat__os_resource_add(&last.resource);
+    last.listed = true;
+    last.device = status->st_dev;
+    last.inode = status->st_ino;
+    last.writable = writable;
+    last.number++;
 }
 
 /* While holding. */
@@ -81,45 +77,51 @@ static bool is_last(const struct stat *status, bool writable) {
     return last.mappings > 0 && last.inode == status->st_ino && last.device == status->st_dev && last.writable == writable;
 }
 
-static bool map_again(const struct stat *status, size_t size, bool writable, void **address, uint64_t *note) {
+static int map_shared(leat__file file, size_t size, bool writable, void **address) {
+    return map_at(NULL, size, PROT_READ | (writable ? PROT_WRITE : 0), MAP_SHARED, file, 0, address);
+}
+
+/* LEAT_ENOENT: there is no descriptor for it. Another thread may close it as soon as the lock is released. */
+static int map_again(const struct stat *status, size_t size, bool writable, void **address, uint64_t *number) {
+    int result = LEAT_ENOENT;
     leat__os_fork_hold();
-    void *page = is_last(status, writable) ? last.resource.memory : NULL;
-    void *mapped = page != NULL ? mremap(page, 0, size, MREMAP_MAYMOVE) : MAP_FAILED;
-    if (mapped != MAP_FAILED) {
-        *address = mapped;
-        *note = last.number;
+    if (is_last(status, writable) && last.resource.file != LEAT__NO_FILE)
+        result = map_shared(last.resource.file, size, writable, address);
+    if (result == LEAT_OK) {
+        *number = last.number;
         last.mappings++;
     }
     leat__os_fork_release();
-    return mapped != MAP_FAILED;
+    return result;
 }
 
-/* The file was just mapped at the address, and nobody else has seen that mapping. */
-static void note_mapped(const struct stat *status, bool writable, void *address, uint64_t *note) {
-    void *before = NULL;
+/* The file was mapped through that descriptor, which is kept or closed. */
+static void note_mapped(const struct stat *status, bool writable, leat__file unlocked, uint64_t *number) {
+    leat__file before = LEAT__NO_FILE;
     leat__os_fork_hold();
     if (!is_last(status, writable)) {
-        before = take_page();
-        last.device = status->st_dev;
-        last.inode = status->st_ino;
-        last.writable = writable;
-        last.number++;
-    } else if (last.resource.memory == NULL) {
-        make_page(address);
+        before = forget();
+        note(status, writable);
+    } else if (last.resource.file == LEAT__NO_FILE) {
+        last.resource.file = unlocked;
+        unlocked = LEAT__NO_FILE;
     }
-    *note = last.number;
+    *number = last.number;
     last.mappings++;
     leat__os_fork_release();
-    unmap_page(before);
+    leat__os_file_close(before);
+    leat__os_file_close(unlocked);
 }
 
-static void note_unmapped(uint64_t note) {
-    void *page = NULL;
+static void note_unmapped(uint64_t number) {
+    leat__file kept = LEAT__NO_FILE;
     leat__os_fork_hold();
-    if (note == last.number && last.mappings > 0 && --last.mappings == 0)
-        page = take_page();
+    if (number == last.number && last.mappings == 1)
+        kept = forget();
+    else if (number == last.number && last.mappings > 1)
+        last.mappings--;
     leat__os_fork_release();
-    unmap_page(page);
+    leat__os_file_close(kept);
 }
 
 /* --- Mapping ---------------------------------------------------------------------------------------------------------- */
@@ -132,35 +134,57 @@ static bool is_for_now(int error) {
  * closed the descriptor. So it is made through a description of its own that never holds a lock, also where the permissions keep
  * the owner of an object out. Without /proc, or where another user's permissions no longer allow a second open, the locked one has
  * to do; a limit that does not allow one more descriptor is an error. */
-static int map_unlocked(leat__file file, uint64_t offset, size_t size, leat_access access, void *at, void **address) {
-    leat__file unlocked = leat__os_file_reopen(file, access == LEAT_READ_WRITE);
-    if (unlocked == LEAT__NO_FILE && errno == EACCES)
-        unlocked = leat__linux_open_permitted(file);
-    if (unlocked == LEAT__NO_FILE && is_for_now(errno))
-        return leat__fail_system(errno, "cannot open the file once more, to map it");
-    int result = map_at(at, size, PROT_READ | (access != LEAT_READ_ONLY ? PROT_WRITE : 0),
-                        access == LEAT_COPY_ON_WRITE ? MAP_PRIVATE : MAP_SHARED,
-                        unlocked != LEAT__NO_FILE ? unlocked : file, offset, address);
+static int open_unlocked(leat__file file, bool writable, leat__file *unlocked) {
+    *unlocked = leat__os_file_reopen(file, writable);
+    if (*unlocked == LEAT__NO_FILE && errno == EACCES)
+        *unlocked = leat__linux_open_permitted(file);
+    return *unlocked == LEAT__NO_FILE && is_for_now(errno)
+               ? leat__fail_system(errno, "cannot open the file once more, to map it")
+               : LEAT_OK;
+}
+
+int leat__os_map_view(leat__file file, uint64_t offset, uint64_t size, leat_access access, void *at, void **address) {
+    leat__file unlocked;
+    if (size > SIZE_MAX)
+        return leat__fail(LEAT_ENOMEM, 0, "%llu bytes do not fit the address space", (unsigned long long)size);
+    int result = open_unlocked(file, access == LEAT_READ_WRITE, &unlocked);
+    if (result != LEAT_OK)
+        return result;
+    result = map_at(at, (size_t)size, PROT_READ | (access != LEAT_READ_ONLY ? PROT_WRITE : 0),
+                    access == LEAT_COPY_ON_WRITE ? MAP_PRIVATE : MAP_SHARED,
+                    unlocked != LEAT__NO_FILE ? unlocked : file, offset, address);
     leat__os_file_close(unlocked);
     return result;
 }
 
-int leat__os_map_view(leat__file file, uint64_t offset, uint64_t size, leat_access access, void *at, void **address) {
-    if (size > SIZE_MAX)
-        return leat__fail(LEAT_ENOMEM, 0, "%llu bytes do not fit the address space", (unsigned long long)size);
-    return map_unlocked(file, offset, (size_t)size, access, at, address);
+static bool is_on_tmpfs(leat__file file) {
+    struct statfs system;
+    return fstatfs(file, &system) == 0 && system.f_type == TMPFS_MAGIC;
 }
 
-int leat__os_map(leat__file file, uint64_t size, bool writable, void **address, uint64_t *note) {
-    struct stat status;
-    bool repeatable = size <= SIZE_MAX && fstat(file, &status) == 0 && status.st_nlink > 0;
-    *note = 0;
-    if (repeatable && map_again(&status, (size_t)size, writable, address, note))
-        return LEAT_OK;
-    int result = leat__os_map_view(file, 0, size, writable ? LEAT_READ_WRITE : LEAT_READ_ONLY, NULL, address);
-    if (repeatable && result == LEAT_OK)
-        note_mapped(&status, writable, *address, note);
+/* Of a file with a name on tmpfs. */
+static int map_named(leat__file file, const struct stat *status, size_t size, bool writable, void **address, uint64_t *number) {
+    leat__file unlocked;
+    int result = map_again(status, size, writable, address, number);
+    if (result != LEAT_ENOENT)
+        return result;
+    result = open_unlocked(file, writable, &unlocked);
+    if (result != LEAT_OK)
+        return result;
+    result = map_shared(unlocked != LEAT__NO_FILE ? unlocked : file, size, writable, address);
+    if (result == LEAT_OK && unlocked != LEAT__NO_FILE)
+        note_mapped(status, writable, unlocked, number);
+    else
+        leat__os_file_close(unlocked);
     return result;
+}
+
+int leat__os_map(leat__file file, uint64_t size, bool writable, void **address, uint64_t *number) {
+    struct stat status;
+    *number = 0;
+    if (size <= SIZE_MAX && fstat(file, &status) == 0 && status.st_nlink > 0 && is_on_tmpfs(file))
+        return map_named(file, &status, (size_t)size, writable, address, number);
+    return leat__os_map_view(file, 0, size, writable ? LEAT_READ_WRITE : LEAT_READ_ONLY, NULL, address);
 }
 
 int leat__os_remap(void *address, uint64_t size, uint64_t new_size, void **new_address) {
@@ -177,9 +201,9 @@ int leat__os_remap(void *address, uint64_t size, uint64_t new_size, void **new_a
     return LEAT_OK;
 }
 
-void leat__os_unmap(void *address, uint64_t size, uint64_t note) {
-    if (note != 0)
-        note_unmapped(note);
+void leat__os_unmap(void *address, uint64_t size, uint64_t number) {
+    if (number != 0)
+        note_unmapped(number);
     munmap(address, (size_t)size);
 }
 
