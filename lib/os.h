@@ -378,9 +378,10 @@ void leat__os_flag_lower(leat__file flag);
 
 size_t leat__os_page_size(void);
 
-/* Maps a file from its start. *note is for leat__os_unmap: by it the system layer knows how long it may be asked for more of the same. */
-int leat__os_map(leat__file file, uint64_t size, bool writable, void **address, uint64_t *note);
-void leat__os_unmap(void *address, uint64_t size, uint64_t note); /* note: 0 for a view */
+/* Maps a file from its start. *number is for leat__os_unmap: by it the system layer knows how long it may be asked for
+ * more of the same file. 0 for what leat__os_map_view mapped. */
+int leat__os_map(leat__file file, uint64_t size, bool writable, void **address, uint64_t *number);
+void leat__os_unmap(void *address, uint64_t size, uint64_t number);
 
 /* Maps a range of a file, at an address or (NULL) anywhere. Never over what is there: LEAT_EADDRESS. */
 int leat__os_map_view(leat__file file, uint64_t offset, uint64_t size, leat_access access, void *at, void **address);

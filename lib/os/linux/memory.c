@@ -52,12 +52,12 @@ static struct {
 
 /* While holding. The descriptor to be closed, or none. */
 static leat__file forget(void) {
-    leat__file kept = last.mappings > 0 ? last.resource.file : LEAT__NO_FILE;
-    if (last.listed)
-        leat__os_resource_remove(&last.resource);
+    if (!last.listed)
+        return LEAT__NO_FILE;
+    leat__os_resource_remove(&last.resource);
     last.listed = false;
     last.mappings = 0;
-    return kept;
+    return last.resource.file;
 }
 
 /* While holding, nothing being noted. */
@@ -82,7 +82,7 @@ static int map_shared(leat__file file, size_t size, bool writable, void **addres
 }
 
 /* LEAT_ENOENT: there is no descriptor for it. Another thread may close it as soon as the lock is released. */
-static int map_again(const struct stat *status, size_t size, bool writable, void **address, uint64_t *number) {
+static int map_through_kept(const struct stat *status, size_t size, bool writable, void **address, uint64_t *number) {
     int result = LEAT_ENOENT;
     leat__os_fork_hold();
     if (is_last(status, writable) && last.resource.file != LEAT__NO_FILE)
@@ -162,17 +162,17 @@ static bool is_on_tmpfs(leat__file file) {
     return fstatfs(file, &system) == 0 && system.f_type == TMPFS_MAGIC;
 }
 
-/* Of a file with a name on tmpfs. */
+/* Of a file with a name. What was noted is on tmpfs. */
 static int map_named(leat__file file, const struct stat *status, size_t size, bool writable, void **address, uint64_t *number) {
     leat__file unlocked;
-    int result = map_again(status, size, writable, address, number);
+    int result = map_through_kept(status, size, writable, address, number);
     if (result != LEAT_ENOENT)
         return result;
     result = open_unlocked(file, writable, &unlocked);
     if (result != LEAT_OK)
         return result;
     result = map_shared(unlocked != LEAT__NO_FILE ? unlocked : file, size, writable, address);
-    if (result == LEAT_OK && unlocked != LEAT__NO_FILE)
+    if (result == LEAT_OK && unlocked != LEAT__NO_FILE && is_on_tmpfs(unlocked))
         note_mapped(status, writable, unlocked, number);
     else
         leat__os_file_close(unlocked);
@@ -182,7 +182,7 @@ static int map_named(leat__file file, const struct stat *status, size_t size, bo
 int leat__os_map(leat__file file, uint64_t size, bool writable, void **address, uint64_t *number) {
     struct stat status;
     *number = 0;
-    if (size <= SIZE_MAX && fstat(file, &status) == 0 && status.st_nlink > 0 && is_on_tmpfs(file))
+    if (size <= SIZE_MAX && fstat(file, &status) == 0 && status.st_nlink > 0)
         return map_named(file, &status, (size_t)size, writable, address, number);
     return leat__os_map_view(file, 0, size, writable ? LEAT_READ_WRITE : LEAT_READ_ONLY, NULL, address);
 }
