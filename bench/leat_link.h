@@ -4,7 +4,6 @@
 
 #include "loops.h"
 
-#include <leat/inline.h>
 #include <leat/leat.h>
 
 struct leat_link {
@@ -34,12 +33,6 @@ ALWAYS_INLINE int outcome(const char *call, int code)
     if (__builtin_expect(code == LEAT_OK, 1))
         return 0;
     return code == LEAT_EAGAIN ? 1 : leat_link_complain(call, code);
-}
-
-/* Copies as the handle's own calls do: for a program that does by itself, in place, what they do. */
-ALWAYS_INLINE void copy_like_leat(const void *handle, void *to, const void *from, size_t size)
-{
-    leat__copy(to, from, size, SIZE_MAX, ((const leat_lane *)handle)->piece);
 }
 
 #endif

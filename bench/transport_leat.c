@@ -3,6 +3,8 @@
 #include "leat_link.h"
 #include "transport_leat.h"
 
+#include <leat/inline.h>
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -255,7 +257,7 @@ ALWAYS_INLINE int place_send(void *handle, const void *message, size_t size, uin
     int result = outcome("leat_reserve", leat_reserve(link->sender, size, &data, deadline_ns));
     if (result != 0)
         return result;
-    copy_like_leat(link->sender, data, message, size);
+    leat__copy_for(link->sender, data, message, size);
     return outcome("leat_commit", leat_commit(link->sender, size));
 }
 
@@ -272,7 +274,7 @@ ALWAYS_INLINE int place_receive(void *handle, void *buffer, size_t *size, uint64
     if (message.size < 8)
         return -1;
     *size = message.size;
-    copy_like_leat(link->receiver, buffer, at, message.size);
+    leat__copy_for(link->receiver, buffer, at, message.size);
     return outcome("leat_release", leat_release(link->receiver, 1));
 }
 

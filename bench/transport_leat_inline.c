@@ -21,7 +21,7 @@ ALWAYS_INLINE int send_place(leat_sender *sender, const void *message, size_t si
     int code = leat_reserve_inline(sender, size, &place, deadline_ns);
     if (code != LEAT_OK)
         return code;
-    copy_like_leat(sender, place, message, size);
+    leat__copy_for(sender, place, message, size);
     return leat_commit_inline(sender, size);
 }
 
@@ -34,9 +34,9 @@ ALWAYS_INLINE int receive_place(leat_receiver *receiver, void *buffer, size_t ca
         return code;
     *size = message.size;
     if (message.size == capacity)
-        copy_like_leat(receiver, buffer, message.data, capacity);
+        leat__copy_for(receiver, buffer, message.data, capacity);
     else
-        copy_like_leat(receiver, buffer, message.data, message.size);
+        leat__copy_for(receiver, buffer, message.data, message.size);
     return leat_release_inline(receiver);
 }
 

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "channels/uv/loop.h"
+#include "leat/inline.h"
 
 static leat_uv_receiver_t *of_item(struct leat_uv_item *item) {
     return (leat_uv_receiver_t *)((char *)item - offsetof(leat_uv_receiver_t, item));
@@ -28,8 +29,7 @@ static bool hand_over(leat_uv_receiver_t *receiver, const leat_message *message)
         receiver->on_copy(receiver, UV_ENOBUFS, &buffer);
         return false;
     }
-    if (message->size > 0)
-        memcpy(buffer.base, message->data, message->size);
+    leat__copy_for(receiver->channel, buffer.base, message->data, message->size);
     receiver->on_copy(receiver, (ssize_t)message->size, &buffer);
     return true;
 }

@@ -171,6 +171,11 @@ LEAT__INLINE void leat__copy(void *to, const void *from, size_t size, size_t mos
     }
 }
 
+/* Copies a message as the calls of that handle, a sender or a receiver, do. */
+LEAT__INLINE void leat__copy_for(const void *handle, void *to, const void *from, size_t size) {
+    leat__copy(to, from, size, SIZE_MAX, ((const leat_lane *)handle)->piece);
+}
+
 /* --- The lane by itself ------------------------------------------------------------------------------------------------ */
 
 /* Keeps I1 behind a record. The word behind a record that does not end with its line is in the same
