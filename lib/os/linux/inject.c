@@ -44,9 +44,10 @@
 
 #define CHOICES 10              /* threads may end between being chosen and being stopped */
 #define PATIENCE_NS UINT64_C(10000000000) /* for a thread to get its turn to run */
-#define LOOKS_AT_ONCE 2000      /* with sched_yield in between; most stops come within a few */
-#define LOOKS_BETWEEN_DOUBTS 256
+#define YIELD_NS 1000000 /* looks have sched_yield in between so long; most stops come within a few. Measured by time: a yield may take a scheduler's round */
+#define DOUBT_NS 200000
 #define PAUSE_NS 100000
+#define LOOKS_FOR_END 2000 /* with a pause each */
 #define MASK_SIZE ((void *)(uintptr_t)sizeof(uint64_t))
 #define SIGNAL_BIT(number) (UINT64_C(1) << ((number)-1))
 
@@ -106,13 +107,18 @@ static bool doubt(const struct leat__session *session, enum stop *stop, int *sig
 /* Waits for the next stop; the signal that belongs to it goes out. */
 static enum stop await(struct leat__session *session, uint64_t deadline_ns, int *signal_number) {
     enum stop stop;
-    for (unsigned looks = 1; !look(session, &stop, signal_number); looks++) {
-        if (looks % LOOKS_BETWEEN_DOUBTS == 0 && doubt(session, &stop, signal_number))
-            break;
-        if (looks < LOOKS_AT_ONCE)
-            sched_yield();
-        else if (leat__os_now() >= deadline_ns)
+    uint64_t began_ns = leat__os_now(), doubt_ns = began_ns + DOUBT_NS;
+    while (!look(session, &stop, signal_number)) {
+        uint64_t now_ns = leat__os_now();
+        if (now_ns >= doubt_ns) {
+            if (doubt(session, &stop, signal_number))
+                break;
+            doubt_ns = now_ns + DOUBT_NS;
+        }
+        if (now_ns >= deadline_ns)
             return STOP_LATE;
+        if (now_ns - began_ns < YIELD_NS)
+            sched_yield();
         else
             nanosleep(&(struct timespec){.tv_nsec = PAUSE_NS}, NULL);
     }
@@ -420,7 +426,7 @@ static void put_back(struct leat__session *session) {
 static void take_note_of_end(const struct leat__session *session) {
     bool own_child = session->thread == session->process && leat__target_is_child(session->process) != LEAT__NO;
     int how = WEXITED | WNOHANG | __WALL | (own_child ? WNOWAIT : 0);
-    for (unsigned looks = 0; session->thread != 0 && looks < LOOKS_AT_ONCE; looks++) {
+    for (unsigned looks = 0; session->thread != 0 && looks < LOOKS_FOR_END; looks++) {
         siginfo_t end = {0};
         if (waitid(P_PID, (id_t)session->thread, &end, how) != 0 || end.si_pid != 0)
             return;
