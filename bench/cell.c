@@ -1,11 +1,13 @@
 /* cell.c - one cell, measured once; see machine.h.
  *
- * The parent sends and asks, a child receives and answers; a fan-out has several. Order of events, in all: open, probe,
- * experiment, probe, close. Whoever fails says so in control->failed, which every loop looks at.
+ * The parent sends and asks, a child receives and answers; a fan-out has several. Order of events,
+ * in all: open, probe, experiment, probe, close. Whoever fails says so in control->failed, which
+ * every loop looks at.
  *
- * What counts in a fan-out is the sender's time for a message to all of them, so it sends bursts that fit into the
- * queues and then waits, asleep, until all have received them. The receivers share one CPU, as there may be no more:
- * their own speed is not measured. The first of them, who is there even when none was asked for, answers the probes. */
+ * What counts in a fan-out is the sender's time for a message to all of them, so it sends bursts
+ * that fit into the queues and then waits, asleep, until all have received them. The receivers
+ * share one CPU, as there may be no more: their own speed is not measured. The first of them, who
+ * is there even when none was asked for, answers the probes. */
 #include "machine.h"
 #include "realtime.h"
 
@@ -23,48 +25,48 @@ struct part {
     unsigned from, to;
 };
 
-static bool goes_both_ways(enum experiment experiment) { return experiment == ROUND_TRIP || experiment == WAKEUP; }
+static bool goes_both_ways(enum experiment experiment) {
+    return experiment == ROUND_TRIP || experiment == WAKEUP;
+}
 
-/* --- Links -------------------------------------------------------------------------------------------------------- */
+/* --- Links ------------------------------------------------------------------------------------ */
 
-static struct part parents_part(const struct links *links) { return (struct part){ 0, links->count }; }
+static struct part parents_part(const struct links *links) {
+    return (struct part){0, links->count};
+}
 
-static struct part childs_part(const struct links *links, unsigned number)
-{
+static struct part childs_part(const struct links *links, unsigned number) {
     if (links->experiment != FAN_OUT)
-        return (struct part){ 0, links->count };
+        return (struct part){0, links->count};
     if (number >= links->receivers)
-        return (struct part){ 0, 0 };
+        return (struct part){0, 0};
     unsigned link = links->transport->broadcast ? 0 : number;
-    return (struct part){ link, link + 1 };
+    return (struct part){link, link + 1};
 }
 
 /* side: SENDER for the parent, RECEIVER for a child. */
-static enum role role_at(const struct links *links, unsigned i, enum role side)
-{
+static enum role role_at(const struct links *links, unsigned i, enum role side) {
     bool answers = i == 1 && goes_both_ways(links->experiment);
     return answers ? (side == SENDER ? RECEIVER : SENDER) : side;
 }
 
-static int links_open(const struct links *links, struct part part, enum role side)
-{
+static int links_open(const struct links *links, struct part part, enum role side) {
     for (unsigned i = part.from; i < part.to && links->transport->open != NULL; i++)
         if (links->transport->open(links->link[i], role_at(links, i, side)) != 0)
             return -1;
     return 0;
 }
 
-static void links_close(const struct links *links, struct part part, enum role side, struct counters *sum)
-{
+static void links_close(const struct links *links, struct part part, enum role side,
+                        struct counters *sum) {
     for (unsigned i = part.from; i < part.to && links->transport->close != NULL; i++) {
-        struct counters counters = { 0 };
+        struct counters counters = {0};
         links->transport->close(links->link[i], role_at(links, i, side), &counters);
         counters_add(sum, &counters);
     }
 }
 
-static void links_destroy(const struct links *links)
-{
+static void links_destroy(const struct links *links) {
     for (unsigned i = 0; i < links->count; i++)
         if (links->link[i] != NULL)
             links->transport->destroy(links->link[i]);
@@ -72,26 +74,27 @@ static void links_destroy(const struct links *links)
 
 /* At real-time priority a process keeps its own threads from its CPU for as long as it does not
  * sleep, and on one CPU the other side too; the harness itself spins while it probes. */
-static bool starves(const struct transport *transport)
-{
+static bool starves(const struct transport *transport) {
     bool spins = !transport->sleeps || transport->polls;
     return realtime_is_on() && (transport->threads || (machine.one_cpu && spins));
 }
 
 /* 0, or -1 when the transport does not carry such messages. */
-static int links_create(struct links *links, const struct plan *plan, const struct transport *transport,
-                        struct column column)
-{
+static int links_create(struct links *links, const struct plan *plan,
+                        const struct transport *transport, struct column column) {
     bool fan = plan->experiment == FAN_OUT;
-    *links = (struct links){ .transport = transport, .experiment = plan->experiment };
+    *links = (struct links){.transport = transport, .experiment = plan->experiment};
     if ((fan && transport->fan_send == NULL) || starves(transport))
         return -1;
     links->receivers = fan ? (unsigned)column.level : 1;
     links->children = links->receivers == 0 ? 1 : links->receivers;
-    links->count = goes_both_ways(plan->experiment) ? 2 : transport->broadcast ? 1 : links->receivers;
+    links->count = goes_both_ways(plan->experiment) ? 2
+                   : transport->broadcast           ? 1
+                                                    : links->receivers;
     for (unsigned i = 0; i < links->count; i++) {
-        struct setup setup = { transport, column.size, plan->capacity, link_memory(i), machine.memory_size,
-                               transport->broadcast ? links->receivers : 1 };
+        struct setup setup = {transport,           column.size,
+                              plan->capacity,      link_memory(i),
+                              machine.memory_size, transport->broadcast ? links->receivers : 1};
         links->link[i] = transport->create(&setup);
         if (links->link[i] == NULL) {
             links_destroy(links);
@@ -101,24 +104,28 @@ static int links_create(struct links *links, const struct plan *plan, const stru
     return 0;
 }
 
-/* --- The processes ------------------------------------------------------------------------------------------------ */
+/* --- The processes ---------------------------------------------------------------------------- */
 
 /* Messages that certainly fit into the queue, whatever a transport adds to each. */
-static uint64_t burst_of(size_t capacity, size_t size)
-{
+static uint64_t burst_of(size_t capacity, size_t size) {
     uint64_t burst = capacity / 4 / (size_longest(size) + 64);
     return burst < 1 ? 1 : burst > 1000 ? 1000 : burst;
 }
 
-static struct run new_run(const struct plan *plan, const struct links *links, struct column column)
-{
-    /* Twice around a queue of small messages, or its first touches are measured; yet a slow transport must get
-     * there. */
+static struct run new_run(const struct plan *plan, const struct links *links,
+                          struct column column) {
+    /* Twice around a queue of small messages, or its first touches are measured; yet a slow
+     * transport must get there. */
     uint64_t warm_up = plan->capacity / 8;
     warm_up = warm_up < WARM_UP ? WARM_UP : warm_up < 8 * WARM_UP ? warm_up : 8 * WARM_UP;
-    struct run run = { .warm_up = warm_up, .lengths = machine.lengths, .buffer = machine.buffer,
-                       .buffer_size = BUFFER_SIZE, .failed = &machine.control->failed, .samples = machine.samples,
-                       .sample_max = SAMPLES_MAX, .duration_ns = plan->duration_ns };
+    struct run run = {.warm_up = warm_up,
+                      .lengths = machine.lengths,
+                      .buffer = machine.buffer,
+                      .buffer_size = BUFFER_SIZE,
+                      .failed = &machine.control->failed,
+                      .samples = machine.samples,
+                      .sample_max = SAMPLES_MAX,
+                      .duration_ns = plan->duration_ns};
     if (plan->experiment == FAN_OUT) {
         run.burst = burst_of(plan->capacity, column.size);
         run.progress = machine.control->progress;
@@ -131,9 +138,8 @@ static struct run new_run(const struct plan *plan, const struct links *links, st
 }
 
 /* Waits until the word has that value: asleep where others have to run on this CPU meanwhile. */
-static int await(const struct links *links, const uint64_t *word, uint64_t value)
-{
-    const struct timespec moment = { 0, 100000 };
+static int await(const struct links *links, const uint64_t *word, uint64_t value) {
+    const struct timespec moment = {0, 100000};
     if (links->experiment != FAN_OUT && !machine.one_cpu)
         return probe_wait(word, value);
     while (__atomic_load_n(word, __ATOMIC_ACQUIRE) != value) {
@@ -144,8 +150,7 @@ static int await(const struct links *links, const uint64_t *word, uint64_t value
     return 0;
 }
 
-static int send_side(const struct links *links, struct run *run)
-{
+static int send_side(const struct links *links, struct run *run) {
     if (links->experiment == FAN_OUT)
         return links->transport->fan_send(run, links->link, links->count);
     if (goes_both_ways(links->experiment))
@@ -153,8 +158,7 @@ static int send_side(const struct links *links, struct run *run)
     return links->transport->rate_send(run, links->link[0]);
 }
 
-static int receive_side(const struct links *links, struct part part, struct run *run)
-{
+static int receive_side(const struct links *links, struct part part, struct run *run) {
     if (part.from == part.to) /* nobody asked for this one */
         return 0;
     if (goes_both_ways(links->experiment))
@@ -164,17 +168,17 @@ static int receive_side(const struct links *links, struct part part, struct run 
 
 /* One of the two probes of a cell, by the parent: its round trip, negative where there is no
  * distance. */
-static int probe(uint64_t *serial, double *ns)
-{
+static int probe(uint64_t *serial, double *ns) {
     *ns = machine.one_cpu ? -1 : probe_ask(serial);
     return *ns == 0 ? -1 : 0;
 }
 
-static int answer_probe(uint64_t *serial) { return machine.one_cpu ? 0 : probe_answer(serial); }
+static int answer_probe(uint64_t *serial) {
+    return machine.one_cpu ? 0 : probe_answer(serial);
+}
 
 /* A receiving, answering process, except for its end. */
-static int child_work(const struct links *links, unsigned number, struct run *run)
-{
+static int child_work(const struct links *links, unsigned number, struct run *run) {
     struct control *control = machine.control;
     struct part part = childs_part(links, number);
     uint64_t serial = 0;
@@ -197,8 +201,9 @@ static int child_work(const struct links *links, unsigned number, struct run *ru
         control->sample_count = run->sample_count;
     }
     __atomic_fetch_add(&control->received, 1, __ATOMIC_RELEASE);
-    if (result != 0 || (number == 0 && (await(links, &control->received, links->children + 1) != 0 ||
-                                        answer_probe(&serial) != 0)))
+    if (result != 0 ||
+        (number == 0 && (await(links, &control->received, links->children + 1) != 0 ||
+                         answer_probe(&serial) != 0)))
         return -1;
     links_close(links, part, RECEIVER, &control->each[number]);
     return 0;
@@ -206,8 +211,7 @@ static int child_work(const struct links *links, unsigned number, struct run *ru
 
 /* The sending, asking process. 0 or -1; the two probes in probes[]. */
 static int parent_work(const struct links *links, struct run *run, const struct plan *plan,
-                       struct sample *sample, double probes[2], bool *unwanted)
-{
+                       struct sample *sample, double probes[2], bool *unwanted) {
     struct control *control = machine.control;
     uint64_t serial = 0;
     expect_within(LATE_NS); /* of the harness: what the transport does has the watchdog */
@@ -235,11 +239,10 @@ static int parent_work(const struct links *links, struct run *run, const struct 
     return 0;
 }
 
-/* --- What came of it ---------------------------------------------------------------------------------------------- */
+/* --- What came of it -------------------------------------------------------------------------- */
 
 /* All receivers as one. */
-static void take_receivers(const struct links *links, struct sample *sample)
-{
+static void take_receivers(const struct links *links, struct sample *sample) {
     struct usage *sum = &sample->usage[RECEIVER];
     for (unsigned i = 0; i < links->receivers; i++) {
         const struct usage *one = &machine.control->usages[i];
@@ -252,12 +255,13 @@ static void take_receivers(const struct links *links, struct sample *sample)
     }
 }
 
-static void take_times(const struct plan *plan, const struct run *run, struct histogram *times)
-{
+static void take_times(const struct plan *plan, const struct run *run, struct histogram *times) {
     /* Of a burst in ticks, the part of one message. */
     double unit = plan->experiment == FAN_OUT
-                      ? 1 / (machine.ticks_per_ns * (double)run->burst * histogram_unit(plan)) : 1;
-    size_t count = plan->experiment == OPEN_LOOP ? machine.control->sample_count : run->sample_count;
+                      ? 1 / (machine.ticks_per_ns * (double)run->burst * histogram_unit(plan))
+                      : 1;
+    size_t count =
+        plan->experiment == OPEN_LOOP ? machine.control->sample_count : run->sample_count;
     for (size_t i = 0; i < count; i++) {
         double value = machine.samples[i] * unit;
         histogram_add(times, value < UINT32_MAX ? (uint32_t)value : UINT32_MAX);
@@ -265,8 +269,7 @@ static void take_times(const struct plan *plan, const struct run *run, struct hi
 }
 
 /* A percentile that not even one value lies beyond says nothing. */
-static void take_percentiles(struct sample *sample, const struct histogram *times, double unit)
-{
+static void take_percentiles(struct sample *sample, const struct histogram *times, double unit) {
     for (int i = P50; i < PERCENTILES; i++) {
         double beyond = (1 - percentile_parts[i]) * (double)times->count;
         bool known = i == HIGHEST ? times->count > 0 : beyond > 0.999;
@@ -275,15 +278,13 @@ static void take_percentiles(struct sample *sample, const struct histogram *time
 }
 
 /* A transport whose loop ignores the pause would pass its busy round trips off as wake-ups. */
-static bool kept_pauses(const struct plan *plan, const struct sample *sample, uint64_t trips)
-{
+static bool kept_pauses(const struct plan *plan, const struct sample *sample, uint64_t trips) {
     return plan->experiment != WAKEUP || trips * plan->pause_ns <= sample->usage[SENDER].wall_ns;
 }
 
 /* Whether there was enough to count. */
 static bool take_results(const struct plan *plan, const struct links *links, const struct run *run,
-                         struct sample *sample, struct histogram *times)
-{
+                         struct sample *sample, struct histogram *times) {
     const struct control *control = machine.control;
     take_receivers(links, sample);
     if (plan->experiment == RATE) {
@@ -299,27 +300,27 @@ static bool take_results(const struct plan *plan, const struct links *links, con
     return times->count > 0 && kept_pauses(plan, sample, times->count);
 }
 
-/* Did another program run on our CPU? A process that spins must have had all the CPU time there was; one that sleeps
- * must not have waited for the CPU. */
-bool was_late(const struct usage *usage, bool sleeps)
-{
-    uint64_t delay_ns = usage->delay_ns > usage->helpers_ns ? usage->delay_ns - usage->helpers_ns : 0; /* its own threads may */
-    uint64_t lost_ns = sleeps                            ? delay_ns
+/* Did another program run on our CPU? A process that spins must have had all the CPU time there
+ * was; one that sleeps must not have waited for the CPU. */
+bool was_late(const struct usage *usage, bool sleeps) {
+    /* its own threads may */
+    uint64_t delay_ns =
+        usage->delay_ns > usage->helpers_ns ? usage->delay_ns - usage->helpers_ns : 0;
+    uint64_t lost_ns = sleeps                           ? delay_ns
                        : usage->wall_ns > usage->cpu_ns ? usage->wall_ns - usage->cpu_ns
-                                                         : 0;
+                                                        : 0;
     return lost_ns * 100 > usage->wall_ns * 3;
 }
 
 /* Of two on one CPU, each is kept waiting while the other runs, and by others besides. */
-static bool was_late_beside(const struct usage *usage, const struct usage *other)
-{
+static bool was_late_beside(const struct usage *usage, const struct usage *other) {
     uint64_t delay_ns = usage->delay_ns;
     return delay_ns > other->cpu_ns && (delay_ns - other->cpu_ns) * 100 > usage->wall_ns * 3;
 }
 
-/* The sender of a fan-out and the asker of a wake-up sleep in between, whatever their transport does. */
-static bool was_disturbed(const struct links *links, const struct sample *sample)
-{
+/* The sender of a fan-out and the asker of a wake-up sleep in between, whatever their transport
+ * does. */
+static bool was_disturbed(const struct links *links, const struct sample *sample) {
     bool fan = links->experiment == FAN_OUT, sleeps = links->transport->sleeps;
     const struct usage *usage = sample->usage;
     if (machine.one_cpu)
@@ -332,8 +333,7 @@ static bool was_disturbed(const struct links *links, const struct sample *sample
            (!fan && was_late(&sample->usage[RECEIVER], sleeps));
 }
 
-enum placement classify(const double probes[2], bool unwanted, bool disturbed)
-{
+enum placement classify(const double probes[2], bool unwanted, bool disturbed) {
     if (unwanted || disturbed)
         return unwanted ? UNWANTED : DISTURBED;
     if (machine.one_cpu)
@@ -342,9 +342,8 @@ enum placement classify(const double probes[2], bool unwanted, bool disturbed)
     return before_near != after_near ? MIXED : before_near ? NEAR : FAR;
 }
 
-int run_cell(const struct plan *plan, const struct transport *transport, struct column column, struct sample *sample,
-             struct histogram *times, enum placement *placement)
-{
+int run_cell(const struct plan *plan, const struct transport *transport, struct column column,
+             struct sample *sample, struct histogram *times, enum placement *placement) {
     struct links links;
     if (links_create(&links, plan, transport, column) != 0)
         return -1;
@@ -352,7 +351,7 @@ int run_cell(const struct plan *plan, const struct transport *transport, struct 
     for (unsigned i = 0; i < links.children; i++)
         if (in_new_child())
             end_child(child_work(&links, i, &run));
-    double probes[2] = { 0, 0 };
+    double probes[2] = {0, 0};
     bool unwanted = false;
     int result = parent_work(&links, &run, plan, sample, probes, &unwanted);
     int status = collect_children(result != 0);

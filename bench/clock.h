@@ -11,8 +11,7 @@
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
 #define NOINLINE static __attribute__((noinline))
 
-ALWAYS_INLINE void relax(void)
-{
+ALWAYS_INLINE void relax(void) {
 #if defined(__x86_64__)
     _mm_pause();
 #elif defined(__aarch64__)
@@ -22,8 +21,7 @@ ALWAYS_INLINE void relax(void)
 
 /* Asks for a line's ownership without waiting for it. __builtin_prefetch asks only to read where
  * the compiler was not told of the processor. */
-ALWAYS_INLINE void fetch_for_writing(const void *at)
-{
+ALWAYS_INLINE void fetch_for_writing(const void *at) {
 #if defined(__x86_64__)
     __asm__ volatile("prefetchw %0" : : "m"(*(const char *)at));
 #else
@@ -31,16 +29,14 @@ ALWAYS_INLINE void fetch_for_writing(const void *at)
 #endif
 }
 
-ALWAYS_INLINE uint64_t now_ns(void)
-{
+ALWAYS_INLINE uint64_t now_ns(void) {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
 /* The cheapest clock there is, in units of its own: harness.c knows how many make a nanosecond. */
-ALWAYS_INLINE uint64_t ticks(void)
-{
+ALWAYS_INLINE uint64_t ticks(void) {
 #if defined(__x86_64__)
     return __rdtsc();
 #else

@@ -6,34 +6,36 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-double histogram_unit(const struct plan *plan)
-{
+double histogram_unit(const struct plan *plan) {
     switch (plan->experiment) {
-    case OPEN_LOOP: return 1;
-    case FAN_OUT: return 0.001;
-    default: return 1 / machine.ticks_per_ns;
+    case OPEN_LOOP:
+        return 1;
+    case FAN_OUT:
+        return 0.001;
+    default:
+        return 1 / machine.ticks_per_ns;
     }
 }
 
-static void list_sample(const struct plan *plan, const struct sample *sample, enum placement placement)
-{
+static void list_sample(const struct plan *plan, const struct sample *sample,
+                        enum placement placement) {
     fprintf(stderr, "%s, %s:", machine.doing, placement_names[placement]);
     if (plan->experiment == RATE)
         fprintf(stderr, " %.2f M/s, backed off %llu times\n", sample->rate,
                 (unsigned long long)sample->side[RECEIVER].backoffs);
     else
-        fprintf(stderr, " p50 %.0f ns, max %.0f ns\n", sample->percentile[P50], sample->percentile[HIGHEST]);
+        fprintf(stderr, " p50 %.0f ns, max %.0f ns\n", sample->percentile[P50],
+                sample->percentile[HIGHEST]);
 }
 
 /* One cell, once, watched. */
-static int run_once(const struct plan *plan, const struct transport *transport, size_t column, struct sample *sample,
-                    struct histogram *times, enum placement *placement)
-{
+static int run_once(const struct plan *plan, const struct transport *transport, size_t column,
+                    struct sample *sample, struct histogram *times, enum placement *placement) {
     char text[64];
-    snprintf(machine.doing, sizeof machine.doing, "%s, %s, %s", transport->name, experiment_names[plan->experiment],
-             column_name(plan, column, text));
+    snprintf(machine.doing, sizeof machine.doing, "%s, %s, %s", transport->name,
+             experiment_names[plan->experiment], column_name(plan, column, text));
     memset(machine.control, 0, sizeof *machine.control);
-    *sample = (struct sample){ 0 };
+    *sample = (struct sample){0};
     histogram_clear(times);
     fill_lengths(plan_column(plan, column).size);
     fflush(NULL);
@@ -46,8 +48,7 @@ static int run_once(const struct plan *plan, const struct transport *transport, 
 }
 
 static void keep(struct cell *cell, const struct sample *sample, const struct histogram *times,
-                 enum placement placement)
-{
+                 enum placement placement) {
     if (cell->count[placement] == ROUNDS_MAX)
         return;
     cell->samples[placement][cell->count[placement]++] = *sample;
@@ -61,14 +62,14 @@ static void keep(struct cell *cell, const struct sample *sample, const struct hi
 }
 
 /* One round of one cell: until it was measured undisturbed, or has been tried often enough. */
-static void measure(const struct plan *plan, struct results *results, size_t t, size_t column)
-{
+static void measure(const struct plan *plan, struct results *results, size_t t, size_t column) {
     static struct histogram times;
     struct cell *cell = &results->cells[t * plan_columns(plan) + column];
     for (unsigned attempt = 0; attempt < plan->attempts;) {
         struct sample sample;
         enum placement placement;
-        if (harness_signal() != 0 || (attempt > 0 && plan->stop_ns != 0 && now_ns() > plan->stop_ns))
+        if (harness_signal() != 0 ||
+            (attempt > 0 && plan->stop_ns != 0 && now_ns() > plan->stop_ns))
             return;
         if (run_once(plan, plan->transports[t], column, &sample, &times, &placement) != 0)
             return;
@@ -89,8 +90,8 @@ static void measure(const struct plan *plan, struct results *results, size_t t, 
     }
 }
 
-static void show_progress(const struct plan *plan, size_t done, size_t column, size_t t, uint64_t began_ns)
-{
+static void show_progress(const struct plan *plan, size_t done, size_t column, size_t t,
+                          uint64_t began_ns) {
     size_t all = plan->rounds * plan_columns(plan) * plan->transport_count;
     char text[64], left[48] = "";
     if (plan->list || !isatty(STDERR_FILENO))
@@ -98,15 +99,14 @@ static void show_progress(const struct plan *plan, size_t done, size_t column, s
     if (done > 0)
         snprintf(left, sizeof left, ", about %.0f s left",
                  (double)(now_ns() - began_ns) / 1e9 / (double)done * (double)(all - done));
-    fprintf(stderr, "\r\033[K%s: cell %zu of %zu (%s, %s)%s", experiment_names[plan->experiment], done + 1, all,
-            plan->transports[t]->name, column_name(plan, column, text), left);
+    fprintf(stderr, "\r\033[K%s: cell %zu of %zu (%s, %s)%s", experiment_names[plan->experiment],
+            done + 1, all, plan->transports[t]->name, column_name(plan, column, text), left);
 }
 
-void harness_run(const struct plan *plan, struct results *results)
-{
+void harness_run(const struct plan *plan, struct results *results) {
     size_t columns = plan_columns(plan), done = 0;
     uint64_t began_ns = now_ns();
-    *results = (struct results){ .cell_count = plan->transport_count * columns };
+    *results = (struct results){.cell_count = plan->transport_count * columns};
     results->cells = must_allocate(results->cell_count, sizeof(struct cell));
     for (unsigned round = 0; round < plan->rounds; round++)
         for (size_t column = 0; column < columns; column++)
@@ -122,8 +122,7 @@ void harness_run(const struct plan *plan, struct results *results)
         fprintf(stderr, "\r\033[K");
 }
 
-void results_free(struct results *results)
-{
+void results_free(struct results *results) {
     for (size_t i = 0; i < results->cell_count; i++)
         for (int placement = NEAR; placement < PLACED; placement++)
             free(results->cells[i].all[placement]);

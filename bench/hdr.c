@@ -6,8 +6,7 @@
 
 #define PATH_SIZE 4096u
 
-static size_t count_distributions(const struct results *results)
-{
+static size_t count_distributions(const struct results *results) {
     size_t count = 0;
     for (size_t i = 0; i < results->cell_count; i++)
         for (enum placement placement = NEAR; placement < PLACED; placement++)
@@ -15,9 +14,8 @@ static size_t count_distributions(const struct results *results)
     return count;
 }
 
-static void name_file(char path[PATH_SIZE], const char *given, const struct plan *plan, size_t t, size_t c,
-                      enum placement placement)
-{
+static void name_file(char path[PATH_SIZE], const char *given, const struct plan *plan, size_t t,
+                      size_t c, enum placement placement) {
     const char *slash = strrchr(given, '/'), *dot = strrchr(given, '.');
     if (dot == NULL || (slash != NULL && dot < slash))
         dot = given + strlen(given);
@@ -27,31 +25,31 @@ static void name_file(char path[PATH_SIZE], const char *given, const struct plan
     if (plan->level_count != 0)
         snprintf(level, sizeof level, "-%llu%s", (unsigned long long)column.level,
                  plan->experiment == OPEN_LOOP ? "ps" : "rx");
-    snprintf(path, PATH_SIZE, "%.*s-%s-%s%s-%s%s", (int)(dot - given), given, plan->transports[t]->name, size, level,
-             placement_names[placement], dot);
+    snprintf(path, PATH_SIZE, "%.*s-%s-%s%s-%s%s", (int)(dot - given), given,
+             plan->transports[t]->name, size, level, placement_names[placement], dot);
 }
 
-static int write_one(const char *path, const struct histogram *histogram, double unit)
-{
+static int write_one(const char *path, const struct histogram *histogram, double unit) {
     FILE *file = fopen(path, "w");
     if (file != NULL)
         histogram_write_hdr(histogram, unit, file);
     bool bad = file != NULL && ferror(file);
     if (file == NULL || fclose(file) != 0 || bad) {
-        fprintf(stderr, "%s: --hdr: the distribution could not be written to '%s': %s\n", program_invocation_short_name,
-                path, strerror(errno));
+        fprintf(stderr, "%s: --hdr: the distribution could not be written to '%s': %s\n",
+                program_invocation_short_name, path, strerror(errno));
         return -1;
     }
     fprintf(stderr, "wrote %s: %llu times, in ns\n", path, (unsigned long long)histogram->count);
     return 0;
 }
 
-int hdr_write(const char *given, const struct plan *plan, const struct results *results)
-{
+int hdr_write(const char *given, const struct plan *plan, const struct results *results) {
     size_t count = count_distributions(results);
     if (count == 0) {
-        fprintf(stderr, "%s: --hdr: no cell was measured undisturbed, so there is nothing to write to '%s'\n",
-                program_invocation_short_name, given);
+        fprintf(
+            stderr,
+            "%s: --hdr: no cell was measured undisturbed, so there is nothing to write to '%s'\n",
+            program_invocation_short_name, given);
         return -1;
     }
     char path[PATH_SIZE];

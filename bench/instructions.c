@@ -1,4 +1,5 @@
-/* instructions.c - sends and receives a number of messages in one thread, for `bench/instructions.sh` to count instructions. */
+/* instructions.c - sends and receives a number of messages in one thread, for
+ * `bench/instructions.sh` to count instructions. */
 #include <leat/inline.h>
 #include <leat/leat.h>
 #include <stdio.h>
@@ -11,16 +12,14 @@ static leat_sender *tx;
 static leat_receiver *rx;
 static unsigned char bytes[GROUP][4096];
 
-static void require(int code, const char *call)
-{
+static void require(int code, const char *call) {
     if (code == LEAT_OK)
         return;
     fprintf(stderr, "instructions: %s: %s %s\n", call, leat_error_name(code), leat_error_detail());
     exit(1);
 }
 
-static void by_copy(size_t size)
-{
+static void by_copy(size_t size) {
     size_t got;
     for (size_t i = 0; i < GROUP; i++)
         require(leat_send(tx, bytes[i], size, LEAT_NOW), "leat_send");
@@ -28,9 +27,9 @@ static void by_copy(size_t size)
         require(leat_recv(rx, bytes[i], sizeof bytes[i], &got, LEAT_NOW), "leat_recv");
 }
 
-/* What the loops take by themselves: the same with a call that the compiler cannot see through, and that is none. */
-static void nothing(size_t size)
-{
+/* What the loops take by themselves: the same with a call that the compiler cannot see through, and
+ * that is none. */
+static void nothing(size_t size) {
     for (size_t way = 0; way < 2; way++)
         for (size_t i = 0; i < GROUP; i++) {
             int code = LEAT_OK;
@@ -40,8 +39,8 @@ static void nothing(size_t size)
 }
 
 /* With a size that the compiler knows. */
-static inline __attribute__((always_inline)) void of_size(leat_sender *sender, leat_receiver *receiver, size_t size)
-{
+static inline __attribute__((always_inline)) void of_size(leat_sender *sender,
+                                                          leat_receiver *receiver, size_t size) {
     size_t got;
     for (size_t i = 0; i < GROUP; i++)
         require(leat_send_inline(sender, bytes[i], size, LEAT_NOW), "leat_send_inline");
@@ -49,29 +48,35 @@ static inline __attribute__((always_inline)) void of_size(leat_sender *sender, l
         require(leat_recv_inline(receiver, bytes[i], size, &got, LEAT_NOW), "leat_recv_inline");
 }
 
-static void inlined(size_t size)
-{
+static void inlined(size_t size) {
     switch (size) {
-    case 8: of_size(tx, rx, 8); break;
-    case 64: of_size(tx, rx, 64); break;
-    case 1024: of_size(tx, rx, 1024); break;
-    default: of_size(tx, rx, size); break;
+    case 8:
+        of_size(tx, rx, 8);
+        break;
+    case 64:
+        of_size(tx, rx, 64);
+        break;
+    case 1024:
+        of_size(tx, rx, 1024);
+        break;
+    default:
+        of_size(tx, rx, size);
+        break;
     }
 }
 
-static void in_batches(size_t size)
-{
+static void in_batches(size_t size) {
     leat_message messages[GROUP];
     size_t amount;
     for (size_t i = 0; i < GROUP; i++)
-        messages[i] = (leat_message){ bytes[i], size };
+        messages[i] = (leat_message){bytes[i], size};
     require(leat_send_many(tx, messages, GROUP, &amount, LEAT_NOW), "leat_send_many");
     for (size_t left = GROUP; left > 0; left -= amount)
-        require(leat_recv_many(rx, bytes, sizeof bytes, messages, left, &amount, LEAT_NOW), "leat_recv_many");
+        require(leat_recv_many(rx, bytes, sizeof bytes, messages, left, &amount, LEAT_NOW),
+                "leat_recv_many");
 }
 
-static void in_place(size_t size)
-{
+static void in_place(size_t size) {
     void *place;
     leat_message message;
     for (size_t i = 0; i < GROUP; i++) {
@@ -85,43 +90,49 @@ static void in_place(size_t size)
     }
 }
 
-#define INLINED_IN_PLACE(size_)                                                          \
-    do {                                                                                 \
-        for (size_t i = 0; i < GROUP; i++) {                                             \
-            require(leat_reserve_inline(tx, size_, &place, LEAT_NOW), "leat_reserve_inline"); \
-            memset(place, 1, size_);                                                     \
-            require(leat_commit_inline(tx, size_), "leat_commit_inline");                \
-        }                                                                                \
-        for (size_t i = 0; i < GROUP; i++) {                                             \
-            require(leat_peek_inline(rx, &message, LEAT_NOW), "leat_peek_inline");       \
-            require(leat_release_inline(rx), "leat_release_inline");                     \
-        }                                                                                \
+#define INLINED_IN_PLACE(size_)                                                                    \
+    do {                                                                                           \
+        for (size_t i = 0; i < GROUP; i++) {                                                       \
+            require(leat_reserve_inline(tx, size_, &place, LEAT_NOW), "leat_reserve_inline");      \
+            memset(place, 1, size_);                                                               \
+            require(leat_commit_inline(tx, size_), "leat_commit_inline");                          \
+        }                                                                                          \
+        for (size_t i = 0; i < GROUP; i++) {                                                       \
+            require(leat_peek_inline(rx, &message, LEAT_NOW), "leat_peek_inline");                 \
+            require(leat_release_inline(rx), "leat_release_inline");                               \
+        }                                                                                          \
     } while (0)
 
-static void inlined_in_place(size_t size)
-{
+static void inlined_in_place(size_t size) {
     void *place;
     leat_message message;
     switch (size) {
-    case 8: INLINED_IN_PLACE(8); break;
-    case 64: INLINED_IN_PLACE(64); break;
-    case 1024: INLINED_IN_PLACE(1024); break;
-    default: INLINED_IN_PLACE(size); break;
+    case 8:
+        INLINED_IN_PLACE(8);
+        break;
+    case 64:
+        INLINED_IN_PLACE(64);
+        break;
+    case 1024:
+        INLINED_IN_PLACE(1024);
+        break;
+    default:
+        INLINED_IN_PLACE(size);
+        break;
     }
 }
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     static const struct {
         const char *name;
         void (*run)(size_t size);
     } ways[] = {
-        { "loop", nothing },    { "copy", by_copy },   { "inline", inlined },
-        { "many", in_batches }, { "place", in_place },
-        { "place_inline", inlined_in_place },
+        {"loop", nothing},    {"copy", by_copy},   {"inline", inlined},
+        {"many", in_batches}, {"place", in_place}, {"place_inline", inlined_in_place},
     };
     if (argc != 4) {
-        fprintf(stderr, "usage: instructions loop|copy|inline|many|place|place_inline SIZE MESSAGES\n");
+        fprintf(stderr,
+                "usage: instructions loop|copy|inline|many|place|place_inline SIZE MESSAGES\n");
         return 2;
     }
     require(leat_sender_open(&tx, "instructions", NULL), "leat_sender_open");

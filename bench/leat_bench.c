@@ -1,11 +1,12 @@
-/* leat_bench.c - leat's channel beside other ways to carry messages between two processes: what `leat bench` runs. See
- * README.md.
+/* leat_bench.c - leat's channel beside other ways to carry messages between two processes: what
+ * `leat bench` runs. See README.md.
  *
- * Guarantees: exit status 0 only when every message of every cell was right and all of the output was taken. */
-#include "peers/kernel.h"
-#include "peers/rings.h"
+ * Guarantees: exit status 0 only when every message of every cell was right and all of the output
+ * was taken. */
 #include "hdr.h"
 #include "loops.h"
+#include "peers/kernel.h"
+#include "peers/rings.h"
 #ifdef BENCH_LOOP
 #include "loop/loop.h"
 #endif
@@ -23,32 +24,25 @@
 
 /* Other files' lists end with NULL too: see README.md on how to add one. */
 static const struct transport *const usual[] = {
-    &transport_leat,
-    &transport_leat_wait,
-    &transport_leat_many,
-    &transport_leat_many_wait,
-    &transport_leat_place,
-    &transport_leat_place_wait,
-    &transport_leat_inline,
-    &transport_leat_place_inline,
-    &transport_leat_deaf,
-    &transport_leat_senders2,
+    &transport_leat,          &transport_leat_wait,
+    &transport_leat_many,     &transport_leat_many_wait,
+    &transport_leat_place,    &transport_leat_place_wait,
+    &transport_leat_inline,   &transport_leat_place_inline,
+    &transport_leat_deaf,     &transport_leat_senders2,
     &transport_leat_senders4,
 #ifdef BENCH_LOOP
     &transport_leat_uv,
 #endif
 #ifdef BENCH_BOOST
-    &transport_boost,
-    &transport_boost_call,
+    &transport_boost,         &transport_boost_call,
 #endif
-    &transport_pipe,
-    NULL,
+    &transport_pipe,          NULL,
 };
 static const struct group groups[] = {
-    { NULL, usual },
-    { "rings", peers_rings },
-    { "kernel", peers_kernel },
-    { NULL, NULL },
+    {NULL, usual},
+    {"rings", peers_rings},
+    {"kernel", peers_kernel},
+    {NULL, NULL},
 };
 
 #ifdef BENCH_LOOP
@@ -61,8 +55,7 @@ static const struct group groups[] = {
 #define OPENINGS_QUICK 2000u
 #define OPENINGS_FULL 20000u
 
-static int run_limits(const struct options *o, const struct plan *plan)
-{
+static int run_limits(const struct options *o, const struct plan *plan) {
     struct limits *limits = calloc(1, sizeof *limits);
     if (limits == NULL) {
         perror("calloc");
@@ -77,25 +70,32 @@ static int run_limits(const struct options *o, const struct plan *plan)
     return 0;
 }
 
-static int run_opening(const struct options *o, const struct plan *plan)
-{
-    static const struct opening_scale smoke = { 100, 20, 100, 5 }, quick = { 4000, 400, 100000, 3 },
-                                      full = { 4000, 400, 100000, 600 };
+static int run_opening(const struct options *o, const struct plan *plan) {
+    static const struct opening_scale smoke = {100, 20, 100, 5}, quick = {4000, 400, 100000, 3},
+                                      full = {4000, 400, 100000, 600};
     (void)plan; /* no cells, no placement */
-    return opening_run(stdout, o->smoke ? 20 : o->full ? OPENINGS_FULL : OPENINGS_QUICK,
-                       o->smoke ? &smoke : o->full ? &full : &quick, o->json);
+    return opening_run(stdout,
+                       o->smoke  ? 20
+                       : o->full ? OPENINGS_FULL
+                                 : OPENINGS_QUICK,
+                       o->smoke  ? &smoke
+                       : o->full ? &full
+                                 : &quick,
+                       o->json);
 }
 
-static int run_locking(const struct options *o, const struct plan *plan)
-{
+static int run_locking(const struct options *o, const struct plan *plan) {
     (void)plan;
     return locking_run(stdout, o->cpus, o->smoke ? 2 : o->full ? 300 : 50, o->json);
 }
 
-static int run_loop(const struct options *o, const struct plan *plan)
-{
+static int run_loop(const struct options *o, const struct plan *plan) {
 #ifdef BENCH_LOOP
-    return loop_run(stdout, plan, o->parts, o->smoke ? LOOP_SMOKE : o->full ? LOOP_FULL : LOOP_QUICK, o->json);
+    return loop_run(stdout, plan, o->parts,
+                    o->smoke  ? LOOP_SMOKE
+                    : o->full ? LOOP_FULL
+                              : LOOP_QUICK,
+                    o->json);
 #else
     (void)plan;
     fprintf(stderr, "%s: loop: built without libuv (LEAT_BUILD_UV)\n", o->program);
@@ -104,49 +104,85 @@ static int run_loop(const struct options *o, const struct plan *plan)
 }
 
 static const struct subcommand subcommands[] = {
-    { .word = "throughput", .experiment = RATE, .quick_s = 0.15, .full_s = 0.15,
-      .about = "messages a second from one process to another, as fast as they can",
-      .transports = "leat,leat_wait,leat_many,leat_place,boost,rings,pipe", .sizes = "8,64,256,1024,4096,mix" },
-    { .word = "latency", .experiment = ROUND_TRIP, .quick_s = 0.3, .full_s = 0.3,
-      .about = "round trips, one message at a time: percentiles",
-      .transports = "leat,leat_wait,leat_place,boost,rings,pipe", .sizes = "8,64,256" },
-    { .word = "wakeup", .experiment = WAKEUP, .quick_s = 0.5, .full_s = 1,
-      .about = "round trips after a pause, when the other side really sleeps: percentiles,\n"
-               "CPU time, system calls to wake, context switches" WHERE_LOOPS_ARE,
-      .transports = "leat_wait,leat_place_wait," AND_LEAT_UV "rings,kernel", .sizes = "64", .sleeping = true },
-    { .word = "fanout", .experiment = FAN_OUT, .quick_s = 0.3, .full_s = 0.3, .levels = "0,1,4,16",
-      .smoke_levels = "0,3", .level_option = "receivers",
-      .about = "one sender to several receivers: what a message to all costs the sender",
-      .transports = "leat_wait,leat_many_wait,rings,kernel", .sizes = "64", .sleeping = true },
-    { .word = "paced", .experiment = OPEN_LOOP, .quick_s = 1, .full_s = 2, .levels = "1000,10000,100000,1000000",
-      .smoke_levels = "1000,100000", .level_option = "rate",
-      .about = "one way at fixed rates: how long after a message was due it arrived\n"
-               "(no coordinated omission), and what each side spends",
-      .transports = "leat,leat_wait,boost,kernel,pipe", .sizes = "64" },
-    { .word = "open", .special = run_opening, .experiment = RATE, .ordinary = true,
-      .about = "what creating, attaching to, closing and removing a channel costs, beside a\n"
-               "region, shm_open and a POSIX message queue; the n-th handle of one object, 400\n"
-               "processes that open one at once, 100,000 handles in turn (without --full as many\n"
-               "as there is time for). No cells, no placement; of the options only --json,\n"
-               "--quick, --full and --cpus count" },
-    { .word = "sync", .special = run_locking, .experiment = RATE,
-      .about = "mutexes, events and semaphores: locking when nobody else wants to, and waking\n"
-               "who sleeps, beside pthread mutexes and a bare futex; of the options only\n"
-               "--json, --quick, --full and --cpus count" },
-    { .word = "loop", .special = run_loop, .experiment = RATE, .parts = "trips,waiting,rates,channels,idle,timer",
-      .about = "channels in libuv loops: round trips, ways of waiting, messages a second, a\n"
-               "thousand channels in one loop, idling, timers beside a flood; beside eventfds,\n"
-               "named pipes and libuv's own pipes" },
-    { .word = "limits", .special = run_limits, .experiment = RATE,
-      .about = "what the machine itself can do between two processes: lines there and back,\n"
-               "reading and rewriting each other's lines, memcpy" },
-    { .word = NULL },
+    {.word = "throughput",
+     .experiment = RATE,
+     .quick_s = 0.15,
+     .full_s = 0.15,
+     .about = "messages a second from one process to another, as fast as they can",
+     .transports = "leat,leat_wait,leat_many,leat_place,boost,rings,pipe",
+     .sizes = "8,64,256,1024,4096,mix"},
+    {.word = "latency",
+     .experiment = ROUND_TRIP,
+     .quick_s = 0.3,
+     .full_s = 0.3,
+     .about = "round trips, one message at a time: percentiles",
+     .transports = "leat,leat_wait,leat_place,boost,rings,pipe",
+     .sizes = "8,64,256"},
+    {.word = "wakeup",
+     .experiment = WAKEUP,
+     .quick_s = 0.5,
+     .full_s = 1,
+     .about = "round trips after a pause, when the other side really sleeps: percentiles,\n"
+              "CPU time, system calls to wake, context switches" WHERE_LOOPS_ARE,
+     .transports = "leat_wait,leat_place_wait," AND_LEAT_UV "rings,kernel",
+     .sizes = "64",
+     .sleeping = true},
+    {.word = "fanout",
+     .experiment = FAN_OUT,
+     .quick_s = 0.3,
+     .full_s = 0.3,
+     .levels = "0,1,4,16",
+     .smoke_levels = "0,3",
+     .level_option = "receivers",
+     .about = "one sender to several receivers: what a message to all costs the sender",
+     .transports = "leat_wait,leat_many_wait,rings,kernel",
+     .sizes = "64",
+     .sleeping = true},
+    {.word = "paced",
+     .experiment = OPEN_LOOP,
+     .quick_s = 1,
+     .full_s = 2,
+     .levels = "1000,10000,100000,1000000",
+     .smoke_levels = "1000,100000",
+     .level_option = "rate",
+     .about = "one way at fixed rates: how long after a message was due it arrived\n"
+              "(no coordinated omission), and what each side spends",
+     .transports = "leat,leat_wait,boost,kernel,pipe",
+     .sizes = "64"},
+    {.word = "open",
+     .special = run_opening,
+     .experiment = RATE,
+     .ordinary = true,
+     .about = "what creating, attaching to, closing and removing a channel costs, beside a\n"
+              "region, shm_open and a POSIX message queue; the n-th handle of one object, 400\n"
+              "processes that open one at once, 100,000 handles in turn (without --full as many\n"
+              "as there is time for). No cells, no placement; of the options only --json,\n"
+              "--quick, --full and --cpus count"},
+    {.word = "sync",
+     .special = run_locking,
+     .experiment = RATE,
+     .about = "mutexes, events and semaphores: locking when nobody else wants to, and waking\n"
+              "who sleeps, beside pthread mutexes and a bare futex; of the options only\n"
+              "--json, --quick, --full and --cpus count"},
+    {.word = "loop",
+     .special = run_loop,
+     .experiment = RATE,
+     .parts = "trips,waiting,rates,channels,idle,timer",
+     .about = "channels in libuv loops: round trips, ways of waiting, messages a second, a\n"
+              "thousand channels in one loop, idling, timers beside a flood; beside eventfds,\n"
+              "named pipes and libuv's own pipes"},
+    {.word = "limits",
+     .special = run_limits,
+     .experiment = RATE,
+     .about = "what the machine itself can do between two processes: lines there and back,\n"
+              "reading and rewriting each other's lines, memcpy"},
+    {.word = NULL},
 };
 
-static struct json_run json_run = { .library = LEAT_VERSION_STRING };
+static struct json_run json_run = {.library = LEAT_VERSION_STRING};
 
-static void report_text(const struct options *o, const struct plan *plan, const struct results *results)
-{
+static void report_text(const struct options *o, const struct plan *plan,
+                        const struct results *results) {
     report_table(stdout, plan, results);
     if (o->against != NULL)
         report_ratios(stdout, plan, results, o->against);
@@ -160,8 +196,7 @@ static void report_text(const struct options *o, const struct plan *plan, const 
                (double)plan->duration_ns / 1e9, plan->rounds);
 }
 
-static int run_experiment(const struct options *o, const struct plan *plan)
-{
+static int run_experiment(const struct options *o, const struct plan *plan) {
     struct results results;
     int wrong = 0;
     harness_run(plan, &results);
@@ -180,10 +215,13 @@ static int run_experiment(const struct options *o, const struct plan *plan)
     return wrong != 0;
 }
 
-int main(int argc, char **argv)
-{
-    struct options o = { .capacity = LEAT_CAPACITY_DEFAULT, .seconds = -1, .patience_s = -1, .pause_s = 0.0002,
-                         .wanted = ANY_PLACEMENT, .cpus = { -1, -1 } };
+int main(int argc, char **argv) {
+    struct options o = {.capacity = LEAT_CAPACITY_DEFAULT,
+                        .seconds = -1,
+                        .patience_s = -1,
+                        .pause_s = 0.0002,
+                        .wanted = ANY_PLACEMENT,
+                        .cpus = {-1, -1}};
     struct plan plan;
     json_run.argc = argc;
     json_run.argv = calloc((size_t)argc + 1, sizeof *argv); /* options_parse reorders argv */
@@ -202,7 +240,8 @@ int main(int argc, char **argv)
         json_begin(stdout, &json_run);
     else
         report_machine(stdout, o.cpus);
-    int status = o.subcommand->special != NULL ? o.subcommand->special(&o, &plan) : run_experiment(&o, &plan);
+    int status = o.subcommand->special != NULL ? o.subcommand->special(&o, &plan)
+                                               : run_experiment(&o, &plan);
     if (o.json)
         json_end(stdout);
     free(json_run.argv);

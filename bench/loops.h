@@ -1,19 +1,21 @@
 /* loops.h - the experiments, as loops around a transport's calls.
  *
- * Rate: one process sends as fast as it can for a while, the other receives and checks; the receiver's clock counts.
- * Round trip: one asks, the other answers; the asker's clock counts. With a pause between trips, both sides are asleep
- * when one begins, if the transport sleeps at all.
- * Timed: messages are due at fixed times, whatever became of those before, and one that could not be sent in time
- * counts from when it was due. Its stamp is that time instead of a serial number.
- * Fan: one process sends bursts to several, and waits after each until all have it; the sender's clock counts.
+ * Rate: one process sends as fast as it can for a while, the other receives and checks; the
+ * receiver's clock counts. Round trip: one asks, the other answers; the asker's clock counts. With
+ * a pause between trips, both sides are asleep when one begins, if the transport sleeps at all.
+ * Timed: messages are due at fixed times, whatever became of those before, and one that could not
+ * be sent in time counts from when it was due. Its stamp is that time instead of a serial number.
+ * Fan: one process sends bursts to several, and waits after each until all have it; the sender's
+ * clock counts.
  *
- * Every message carries its serial number in the first and, from 16 bytes on, in the last eight bytes; the receiver
- * checks both and the length, and the last message carries STOP. Whoever finds the queue full or empty waits in
- * wait_a_moment, the same for every transport (unless its calls wait by themselves).
+ * Every message carries its serial number in the first and, from 16 bytes on, in the last eight
+ * bytes; the receiver checks both and the length, and the last message carries STOP. Whoever finds
+ * the queue full or empty waits in wait_a_moment, the same for every transport (unless its calls
+ * wait by themselves).
  *
- * The loops are inlined with the calls of one transport (a constant `struct calls`): leat_send is called as an
- * application calls it, a header-only queue is compiled into the loop. With a `struct calls` known only at run time,
- * they call through its pointers. Usable from C and C++. */
+ * The loops are inlined with the calls of one transport (a constant `struct calls`): leat_send is
+ * called as an application calls it, a header-only queue is compiled into the loop. With a `struct
+ * calls` known only at run time, they call through its pointers. Usable from C and C++. */
 #ifndef BENCH_LOOPS_H
 #define BENCH_LOOPS_H
 
@@ -23,10 +25,11 @@
 #include <string.h>
 
 #define LENGTHS 4096u /* lengths are drawn beforehand and repeat after so many messages */
-#define WARM_UP 16384u /* least messages before the rate counts, so that caches, pages and predictors are warm */
+/* least messages before the rate counts, so that caches, pages and predictors are warm */
+#define WARM_UP 16384u
 #define WARM_UP_TRIPS 4096u
 #define WARM_UP_PAUSED 8u
-#define PAUSED_MIN 32u /* least round trips with pauses: on a busy machine each may take long */
+#define PAUSED_MIN 32u   /* least round trips with pauses: on a busy machine each may take long */
 #define CLOCK_EVERY 256u /* messages between two looks at the clock */
 #define BATCH 16u
 #define STOP UINT64_MAX
@@ -38,17 +41,19 @@ struct run {
     const uint16_t *lengths;
     unsigned char *buffer; /* of this process, for BATCH messages */
     size_t buffer_size;
-    uint64_t *failed; /* shared: one side has given up */
+    uint64_t *failed;           /* shared: one side has given up */
     uint64_t count, elapsed_ns; /* results of a receiver without, and of a sender with a rate */
-    uint32_t *samples;          /* results: trip_ask in ticks, fan_send in ticks for a burst, a timed receiver in ns */
+    /* results: trip_ask in ticks, fan_send in ticks for a burst, a timed receiver in ns */
+    uint32_t *samples;
     size_t sample_count, sample_max;
-    uint64_t pause_ns;  /* between round trips; 0: none */
-    uint64_t rate;      /* of the timed loops: messages a second; 0: as fast as it can */
-    uint64_t idle_ns;   /* result of a timed sender: spent waiting until a message was due */
-    int timed;          /* result of a timed sender: the rate was kept to */
-    uint64_t burst;     /* fan: messages */
-    size_t receivers;   /* fan: how many, which for a broadcast is not the number of links */
-    uint64_t *progress; /* of a fan, shared: messages received; at each PROGRESS_STRIDE one receiver's; else NULL */
+    uint64_t pause_ns; /* between round trips; 0: none */
+    uint64_t rate;     /* of the timed loops: messages a second; 0: as fast as it can */
+    uint64_t idle_ns;  /* result of a timed sender: spent waiting until a message was due */
+    int timed;         /* result of a timed sender: the rate was kept to */
+    uint64_t burst;    /* fan: messages */
+    size_t receivers;  /* fan: how many, which for a broadcast is not the number of links */
+    /* of a fan, shared: messages received; at each PROGRESS_STRIDE one receiver's; else NULL */
+    uint64_t *progress;
 };
 #define PROGRESS_STRIDE 16u
 
@@ -59,21 +64,18 @@ struct calls {
     void (*flush)(void *link); /* sends what `send` has withheld; NULL when it never does */
 };
 
-ALWAYS_INLINE int wait_a_moment(const struct run *run)
-{
+ALWAYS_INLINE int wait_a_moment(const struct run *run) {
     relax();
     return __atomic_load_n(run->failed, __ATOMIC_RELAXED) ? -1 : 0;
 }
 
-ALWAYS_INLINE void stamp(unsigned char *message, size_t size, uint64_t serial)
-{
+ALWAYS_INLINE void stamp(unsigned char *message, size_t size, uint64_t serial) {
     memcpy(message, &serial, 8);
     if (size >= 16) /* shorter ones have no room for two */
         memcpy(message + size - 8, &serial, 8);
 }
 
-ALWAYS_INLINE int stamped(const unsigned char *message, size_t size, uint64_t serial)
-{
+ALWAYS_INLINE int stamped(const unsigned char *message, size_t size, uint64_t serial) {
     uint64_t first, last = serial;
     memcpy(&first, message, 8);
     if (size >= 16)
@@ -81,9 +83,8 @@ ALWAYS_INLINE int stamped(const unsigned char *message, size_t size, uint64_t se
     return first == serial && last == serial;
 }
 
-ALWAYS_INLINE int send_one(const struct run *run, const struct calls *calls, void *link, const void *message,
-                           size_t size)
-{
+ALWAYS_INLINE int send_one(const struct run *run, const struct calls *calls, void *link,
+                           const void *message, size_t size) {
     int result;
     while ((result = calls->send(link, message, size)) > 0)
         if (wait_a_moment(run) != 0)
@@ -91,8 +92,8 @@ ALWAYS_INLINE int send_one(const struct run *run, const struct calls *calls, voi
     return result;
 }
 
-ALWAYS_INLINE int receive_one(const struct run *run, const struct calls *calls, void *link, size_t *size)
-{
+ALWAYS_INLINE int receive_one(const struct run *run, const struct calls *calls, void *link,
+                              size_t *size) {
     int result;
     while ((result = calls->receive(link, run->buffer, run->buffer_size, size)) > 0)
         if (wait_a_moment(run) != 0)
@@ -101,49 +102,46 @@ ALWAYS_INLINE int receive_one(const struct run *run, const struct calls *calls, 
 }
 
 /* Starts the receiver's clock once it is warm, and says at which message. */
-ALWAYS_INLINE void start_clock(const struct run *run, uint64_t serial, uint64_t *first, uint64_t *start)
-{
+ALWAYS_INLINE void start_clock(const struct run *run, uint64_t serial, uint64_t *first,
+                               uint64_t *start) {
     if (*start == 0 && serial >= run->warm_up) {
         *first = serial;
         *start = now_ns();
     }
 }
 
-ALWAYS_INLINE void stop_clock(struct run *run, uint64_t serial, uint64_t first, uint64_t start)
-{
+ALWAYS_INLINE void stop_clock(struct run *run, uint64_t serial, uint64_t first, uint64_t start) {
     run->count = start != 0 ? serial - first : 0;
     run->elapsed_ns = start != 0 ? now_ns() - start : 0;
 }
 
 /* Sleeps for the pause between two round trips. */
-static inline void pause_between(const struct run *run)
-{
-    const struct timespec pause = { (time_t)(run->pause_ns / 1000000000u), (long)(run->pause_ns % 1000000000u) };
+static inline void pause_between(const struct run *run) {
+    const struct timespec pause = {(time_t)(run->pause_ns / 1000000000u),
+                                   (long)(run->pause_ns % 1000000000u)};
     nanosleep(&pause, NULL);
 }
 
-/* Is this round trip the last? Looks at the clock now and then; when there is a pause anyhow, always but for the first. */
-ALWAYS_INLINE int trips_end(const struct run *run, uint64_t serial, uint64_t end)
-{
+/* Is this round trip the last? Looks at the clock now and then; when there is a pause anyhow,
+ * always but for the first. */
+ALWAYS_INLINE int trips_end(const struct run *run, uint64_t serial, uint64_t end) {
     int look = run->pause_ns != 0 ? serial >= PAUSED_MIN : serial % CLOCK_EVERY == CLOCK_EVERY - 1;
     return look && now_ns() >= end;
 }
 
-/* A trip's clock starts where that of the trip before stopped, unless there was something in between. */
-ALWAYS_INLINE uint64_t trip_start(const struct run *run, uint64_t serial, uint64_t before)
-{
+/* A trip's clock starts where that of the trip before stopped, unless there was something in
+ * between. */
+ALWAYS_INLINE uint64_t trip_start(const struct run *run, uint64_t serial, uint64_t before) {
     if (run->pause_ns != 0)
         pause_between(run);
     return serial % CLOCK_EVERY == 0 || run->pause_ns != 0 ? ticks() : before;
 }
 
-ALWAYS_INLINE uint64_t warm_up_trips(const struct run *run)
-{
+ALWAYS_INLINE uint64_t warm_up_trips(const struct run *run) {
     return run->pause_ns != 0 ? WARM_UP_PAUSED : WARM_UP_TRIPS;
 }
 
-ALWAYS_INLINE int trip_ask_loop(struct run *run, const struct calls *calls, void *to, void *from)
-{
+ALWAYS_INLINE int trip_ask_loop(struct run *run, const struct calls *calls, void *to, void *from) {
     const struct run r = *run;
     uint64_t end = now_ns() + r.duration_ns, before = 0;
     size_t count = 0;
@@ -158,7 +156,8 @@ ALWAYS_INLINE int trip_ask_loop(struct run *run, const struct calls *calls, void
             calls->flush(to);
         if (last)
             break;
-        if (receive_one(&r, calls, from, &got) != 0 || got != size || !stamped(r.buffer, size, serial))
+        if (receive_one(&r, calls, from, &got) != 0 || got != size ||
+            !stamped(r.buffer, size, serial))
             return -1;
         uint64_t after = ticks();
         if (serial >= warm_up_trips(&r) && count < r.sample_max)
@@ -169,8 +168,8 @@ ALWAYS_INLINE int trip_ask_loop(struct run *run, const struct calls *calls, void
     return 0;
 }
 
-ALWAYS_INLINE int trip_answer_loop(struct run *run, const struct calls *calls, void *from, void *to)
-{
+ALWAYS_INLINE int trip_answer_loop(struct run *run, const struct calls *calls, void *from,
+                                   void *to) {
     const struct run r = *run;
     for (uint64_t serial = 0;; serial++) {
         size_t size = 0;
@@ -186,14 +185,13 @@ ALWAYS_INLINE int trip_answer_loop(struct run *run, const struct calls *calls, v
 }
 
 /* When a message is due, in ns from the start: no error adds up, however long it goes on. */
-ALWAYS_INLINE uint64_t due_ns(uint64_t rate, uint64_t serial)
-{
+ALWAYS_INLINE uint64_t due_ns(uint64_t rate, uint64_t serial) {
     return serial / rate * 1000000000u + serial % rate * 1000000000u / rate;
 }
 
-/* Waits, without sleeping, which would be late; *now is the time after it. -1: the other side has failed. */
-ALWAYS_INLINE int wait_until_due(struct run *run, uint64_t due, uint64_t *now)
-{
+/* Waits, without sleeping, which would be late; *now is the time after it. -1: the other side has
+ * failed. */
+ALWAYS_INLINE int wait_until_due(struct run *run, uint64_t due, uint64_t *now) {
     uint64_t before = *now;
     if (before >= due)
         return 0;
@@ -204,9 +202,8 @@ ALWAYS_INLINE int wait_until_due(struct run *run, uint64_t due, uint64_t *now)
     return 0;
 }
 
-ALWAYS_INLINE int send_stamped(const struct run *run, const struct calls *calls, void *link, uint64_t serial,
-                               uint64_t mark)
-{
+ALWAYS_INLINE int send_stamped(const struct run *run, const struct calls *calls, void *link,
+                               uint64_t serial, uint64_t mark) {
     size_t size = run->lengths[serial % LENGTHS];
     stamp(run->buffer, size, mark);
     if (send_one(run, calls, link, run->buffer, size) != 0)
@@ -217,8 +214,7 @@ ALWAYS_INLINE int send_stamped(const struct run *run, const struct calls *calls,
 }
 
 /* A sender that cannot keep up sends until the time is over, and its rate shows it. */
-ALWAYS_INLINE int timed_send_loop(struct run *run, const struct calls *calls, void *link)
-{
+ALWAYS_INLINE int timed_send_loop(struct run *run, const struct calls *calls, void *link) {
     struct run r = *run;
     uint64_t start = now_ns(), end = start + r.duration_ns, now = start, serial = 0;
     for (;; serial++) {
@@ -236,8 +232,7 @@ ALWAYS_INLINE int timed_send_loop(struct run *run, const struct calls *calls, vo
     return send_stamped(&r, calls, link, serial, STOP);
 }
 
-ALWAYS_INLINE int timed_receive_loop(struct run *run, const struct calls *calls, void *link)
-{
+ALWAYS_INLINE int timed_receive_loop(struct run *run, const struct calls *calls, void *link) {
     const struct run r = *run;
     uint64_t first = 0;
     size_t count = 0;
@@ -253,17 +248,19 @@ ALWAYS_INLINE int timed_receive_loop(struct run *run, const struct calls *calls,
         due = first + due_ns(r.rate, serial);
         if (!stamped(r.buffer, size, due))
             return -1;
-        if (due - first >= r.duration_ns / 10 && count < r.sample_max) /* the first tenth warms up */
-            r.samples[count++] = now < due ? 0 : now - due > UINT32_MAX ? UINT32_MAX : (uint32_t)(now - due);
+        /* the first tenth warms up */
+        if (due - first >= r.duration_ns / 10 && count < r.sample_max)
+            r.samples[count++] = now < due                ? 0
+                                 : now - due > UINT32_MAX ? UINT32_MAX
+                                                          : (uint32_t)(now - due);
     }
     run->sample_count = count;
     return 0;
 }
 
 /* Sends one burst to all; the very last message carries STOP. */
-ALWAYS_INLINE int fan_burst(const struct run *run, const struct calls *calls, void *const *links, size_t count,
-                            uint64_t serial, int last)
-{
+ALWAYS_INLINE int fan_burst(const struct run *run, const struct calls *calls, void *const *links,
+                            size_t count, uint64_t serial, int last) {
     for (uint64_t end = serial + run->burst; serial < end; serial++) {
         size_t size = run->lengths[serial % LENGTHS];
         stamp(run->buffer, size, last && serial == end - 1 ? STOP : serial);
@@ -277,9 +274,8 @@ ALWAYS_INLINE int fan_burst(const struct run *run, const struct calls *calls, vo
 }
 
 /* Sleeps until every receiver has so many messages. */
-static inline int fan_wait(const struct run *run, size_t receivers, uint64_t messages)
-{
-    const struct timespec moment = { 0, 20000 };
+static inline int fan_wait(const struct run *run, size_t receivers, uint64_t messages) {
+    const struct timespec moment = {0, 20000};
     for (size_t i = 0; i < receivers; i++)
         while (__atomic_load_n(&run->progress[i * PROGRESS_STRIDE], __ATOMIC_ACQUIRE) < messages) {
             if (wait_a_moment(run) != 0)
@@ -289,8 +285,8 @@ static inline int fan_wait(const struct run *run, size_t receivers, uint64_t mes
     return 0;
 }
 
-ALWAYS_INLINE int fan_send_loop(struct run *run, const struct calls *calls, void *const *links, size_t count)
-{
+ALWAYS_INLINE int fan_send_loop(struct run *run, const struct calls *calls, void *const *links,
+                                size_t count) {
     const struct run r = *run;
     uint64_t end = now_ns() + r.duration_ns, serial = 0;
     size_t bursts = 0;
@@ -311,8 +307,7 @@ ALWAYS_INLINE int fan_send_loop(struct run *run, const struct calls *calls, void
     return 0;
 }
 
-ALWAYS_INLINE int fan_receive_loop(struct run *run, const struct calls *calls, void *link)
-{
+ALWAYS_INLINE int fan_receive_loop(struct run *run, const struct calls *calls, void *link) {
     const struct run r = *run;
     for (uint64_t serial = 0;; serial++) {
         size_t size = 0;
@@ -328,8 +323,7 @@ ALWAYS_INLINE int fan_receive_loop(struct run *run, const struct calls *calls, v
 }
 
 /* What is sent and received as fast as it can be, unless the run asks for one of the above. */
-ALWAYS_INLINE int rate_send_loop(struct run *run, const struct calls *calls, void *link)
-{
+ALWAYS_INLINE int rate_send_loop(struct run *run, const struct calls *calls, void *link) {
     if (run->rate != 0)
         return timed_send_loop(run, calls, link);
     const struct run r = *run;
@@ -348,8 +342,7 @@ ALWAYS_INLINE int rate_send_loop(struct run *run, const struct calls *calls, voi
     return 0;
 }
 
-ALWAYS_INLINE int rate_receive_loop(struct run *run, const struct calls *calls, void *link)
-{
+ALWAYS_INLINE int rate_receive_loop(struct run *run, const struct calls *calls, void *link) {
     if (run->rate != 0)
         return timed_receive_loop(run, calls, link);
     if (run->progress != NULL)
@@ -371,29 +364,32 @@ ALWAYS_INLINE int rate_receive_loop(struct run *run, const struct calls *calls, 
     return 0;
 }
 
-/* Defines name_rate_send and so on around the constant `struct calls` at hand; LOOPS lists them for a struct transport,
- * and FAN what a fan-out needs besides. */
-#define DEFINE_RATES(name, calls)                                                                                     \
-    static int name##_rate_send(struct run *run, void *link) { return rate_send_loop(run, &calls, link); }            \
-    static int name##_rate_receive(struct run *run, void *link) { return rate_receive_loop(run, &calls, link); }
-#define DEFINE_TRIPS(name, calls)                                                                                     \
-    static int name##_trip_ask(struct run *run, void *to, void *from)                                                 \
-    {                                                                                                                 \
-        return trip_ask_loop(run, &calls, to, from);                                                                  \
-    }                                                                                                                 \
-    static int name##_trip_answer(struct run *run, void *from, void *to)                                              \
-    {                                                                                                                 \
-        return trip_answer_loop(run, &calls, from, to);                                                               \
+/* Defines name_rate_send and so on around the constant `struct calls` at hand; LOOPS lists them for
+ * a struct transport, and FAN what a fan-out needs besides. */
+#define DEFINE_RATES(name, calls)                                                                  \
+    static int name##_rate_send(struct run *run, void *link) {                                     \
+        return rate_send_loop(run, &calls, link);                                                  \
+    }                                                                                              \
+    static int name##_rate_receive(struct run *run, void *link) {                                  \
+        return rate_receive_loop(run, &calls, link);                                               \
     }
-#define DEFINE_FAN(name, calls)                                                                                       \
-    __attribute__((unused)) static int name##_fan_send(struct run *run, void *const *links, size_t count)             \
-    {                                                                                                                 \
-        return fan_send_loop(run, &calls, links, count);                                                              \
+#define DEFINE_TRIPS(name, calls)                                                                  \
+    static int name##_trip_ask(struct run *run, void *to, void *from) {                            \
+        return trip_ask_loop(run, &calls, to, from);                                               \
+    }                                                                                              \
+    static int name##_trip_answer(struct run *run, void *from, void *to) {                         \
+        return trip_answer_loop(run, &calls, from, to);                                            \
     }
-#define DEFINE_LOOPS(name, calls) DEFINE_RATES(name, calls) DEFINE_TRIPS(name, calls) DEFINE_FAN(name, calls)
-#define LOOPS(name)                                                                                                   \
-    .rate_send = name##_rate_send, .rate_receive = name##_rate_receive, .trip_ask = name##_trip_ask,                  \
-    .trip_answer = name##_trip_answer
+#define DEFINE_FAN(name, calls)                                                                    \
+    __attribute__((unused)) static int name##_fan_send(struct run *run, void *const *links,        \
+                                                       size_t count) {                             \
+        return fan_send_loop(run, &calls, links, count);                                           \
+    }
+#define DEFINE_LOOPS(name, calls)                                                                  \
+    DEFINE_RATES(name, calls) DEFINE_TRIPS(name, calls) DEFINE_FAN(name, calls)
+#define LOOPS(name)                                                                                \
+    .rate_send = name##_rate_send, .rate_receive = name##_rate_receive,                            \
+    .trip_ask = name##_trip_ask, .trip_answer = name##_trip_answer
 #define FAN(name) .fan_send = name##_fan_send
 
 #endif

@@ -18,32 +18,28 @@
 
 struct machine machine;
 
-void die(const char *what)
-{
+void die(const char *what) {
     fprintf(stderr, "%s: %s: %s\n", program_invocation_short_name, what, strerror(errno));
     exit(1);
 }
 
-/* --- CPUs and clocks ---------------------------------------------------------------------------------------------- */
+/* --- CPUs and clocks -------------------------------------------------------------------------- */
 
-static void calibrate(void)
-{
+static void calibrate(void) {
     uint64_t t0 = ticks(), n0 = now_ns();
     while (now_ns() - n0 < 20000000)
         ;
     machine.ticks_per_ns = (double)(ticks() - t0) / (double)(now_ns() - n0);
 }
 
-static int pin_process(pid_t process, int cpu)
-{
+static int pin_process(pid_t process, int cpu) {
     cpu_set_t set;
     CPU_ZERO(&set);
     CPU_SET((size_t)cpu, &set);
     return sched_setaffinity(process, sizeof set, &set);
 }
 
-void pin(int cpu)
-{
+void pin(int cpu) {
     if (pin_process(0, cpu) != 0) {
         char text[64];
         snprintf(text, sizeof text, "this process may not run on CPU %d: sched_setaffinity", cpu);
@@ -51,8 +47,7 @@ void pin(int cpu)
     }
 }
 
-static void choose_cpus(int cpus[2])
-{
+static void choose_cpus(int cpus[2]) {
     cpu_set_t set;
     if (sched_getaffinity(0, sizeof set, &set) != 0)
         die("sched_getaffinity");
@@ -61,15 +56,15 @@ static void choose_cpus(int cpus[2])
         if (CPU_ISSET((size_t)cpu, &set))
             cpus[found++] = cpu;
     if (found < (machine.one_cpu ? 1 : 2)) {
-        fprintf(stderr, "%s: this needs two CPUs, and the process may use only one; see taskset(1)\n",
+        fprintf(stderr,
+                "%s: this needs two CPUs, and the process may use only one; see taskset(1)\n",
                 program_invocation_short_name);
         exit(EXIT_SKIP);
     }
 }
 
 /* Before it is pinned. */
-static void find_others(void)
-{
+static void find_others(void) {
     cpu_set_t set;
     if (sched_getaffinity(0, sizeof set, &set) != 0)
         die("sched_getaffinity");
@@ -78,14 +73,13 @@ static void find_others(void)
             machine.others[machine.other_count++] = cpu;
 }
 
-int machine_other_cpu(unsigned n)
-{
+int machine_other_cpu(unsigned n) {
     return n <= machine.other_count ? machine.others[n - 1] : machine.cpus[0];
 }
 
-/* How long this process was ready to run and did not, since it began; 0 where the kernel does not tell. */
-static uint64_t run_delay_ns(void)
-{
+/* How long this process was ready to run and did not, since it began; 0 where the kernel does not
+ * tell. */
+static uint64_t run_delay_ns(void) {
     unsigned long long run = 0, delay = 0;
     FILE *file = fopen("/proc/self/schedstat", "r");
     if (file == NULL)
@@ -96,15 +90,13 @@ static uint64_t run_delay_ns(void)
     return delay;
 }
 
-static uint64_t clock_ns(clockid_t clock)
-{
+static uint64_t clock_ns(clockid_t clock) {
     struct timespec time;
     clock_gettime(clock, &time);
     return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
 }
 
-void usage_add(struct usage *usage, uint64_t sign)
-{
+void usage_add(struct usage *usage, uint64_t sign) {
     struct rusage self;
     getrusage(RUSAGE_SELF, &self);
     uint64_t cpu_ns = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
@@ -115,43 +107,43 @@ void usage_add(struct usage *usage, uint64_t sign)
     usage->wall_ns += sign * now_ns();
 }
 
-/* --- Memory ------------------------------------------------------------------------------------------------------- */
+/* --- Memory ----------------------------------------------------------------------------------- */
 
-void *map_shared(size_t size)
-{
-    void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+void *map_shared(size_t size) {
+    void *p =
+        mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
     if (p == MAP_FAILED)
         die("mmap");
     return p;
 }
 
-void *must_allocate(size_t count, size_t size)
-{
+void *must_allocate(size_t count, size_t size) {
     void *p = calloc(count, size);
     if (p == NULL)
         die("calloc");
     return p;
 }
 
-void *link_memory(unsigned number)
-{
+void *link_memory(unsigned number) {
     if (machine.memory[number] == NULL)
         machine.memory[number] = map_shared(machine.memory_size);
     return memset(machine.memory[number], 0, machine.memory_size);
 }
 
-static uint64_t length_of(size_t size, uint64_t random)
-{
+static uint64_t length_of(size_t size, uint64_t random) {
     switch (size) {
-    case SIZE_MIX: return 16 + random % 2032;
-    case SIZE_SMALL_MIX: return 8 + random % 57;
-    case SIZE_BIMODAL: return random % 10 == 0 ? size_longest(size) : 24;
-    default: return size;
+    case SIZE_MIX:
+        return 16 + random % 2032;
+    case SIZE_SMALL_MIX:
+        return 8 + random % 57;
+    case SIZE_BIMODAL:
+        return random % 10 == 0 ? size_longest(size) : 24;
+    default:
+        return size;
     }
 }
 
-void fill_lengths(size_t size)
-{
+void fill_lengths(size_t size) {
     uint64_t x = 88172645463325252u;
     for (size_t i = 0; i < LENGTHS; i++) {
         x ^= x << 13, x ^= x >> 7, x ^= x << 17;
@@ -159,20 +151,19 @@ void fill_lengths(size_t size)
     }
 }
 
-/* --- The watchdog ------------------------------------------------------------------------------------------------- */
+/* --- The watchdog ----------------------------------------------------------------------------- */
 
 /* Unless it was too late already, which is not the other's fault. */
-static void has_failed(void)
-{
+static void has_failed(void) {
     uint64_t none = 0;
     __atomic_compare_exchange_n(&machine.control->failed, &none, WRONG, false, __ATOMIC_RELAXED,
                                 __ATOMIC_RELAXED);
 }
 
-/* Breaks off the cell at hand, from a signal handler too: its children are killed, and this process's loops and calls
- * come to an end because of it. So the cell fails as if a child had crashed, and its links are destroyed. */
-static void break_off(void)
-{
+/* Breaks off the cell at hand, from a signal handler too: its children are killed, and this
+ * process's loops and calls come to an end because of it. So the cell fails as if a child had
+ * crashed, and its links are destroyed. */
+static void break_off(void) {
     for (unsigned i = 0; i < machine.children; i++)
         if (machine.child[i] > 0)
             kill(machine.child[i], SIGKILL);
@@ -182,13 +173,13 @@ static void break_off(void)
 static volatile sig_atomic_t given_up;
 
 /* A cell that hangs or whose peer crashed must not leave the other process spinning. */
-static void on_alarm(int signal)
-{
+static void on_alarm(int signal) {
     (void)signal;
     if (given_up)
         _exit(1);
     static const char text[] = " hangs: given up\n";
-    ssize_t ignored = write(STDERR_FILENO, program_invocation_short_name, strlen(program_invocation_short_name));
+    ssize_t ignored =
+        write(STDERR_FILENO, program_invocation_short_name, strlen(program_invocation_short_name));
     ignored = write(STDERR_FILENO, ": ", 2);
     ignored = write(STDERR_FILENO, machine.doing, strlen(machine.doing));
     ignored = write(STDERR_FILENO, text, sizeof text - 1);
@@ -199,24 +190,22 @@ static void on_alarm(int signal)
 }
 
 /* Some child has ended. If it did not end well, whoever spins must learn of it. */
-static void on_child(int signal)
-{
+static void on_child(int signal) {
     (void)signal;
     int saved = errno;
     for (unsigned i = 0; i < machine.children; i++) {
-        siginfo_t info = { 0 };
-        if (waitid(P_PID, (id_t)machine.child[i], &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid != 0 &&
-            (info.si_code != CLD_EXITED || info.si_status != 0))
+        siginfo_t info = {0};
+        if (waitid(P_PID, (id_t)machine.child[i], &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+            info.si_pid != 0 && (info.si_code != CLD_EXITED || info.si_status != 0))
             has_failed();
     }
     errno = saved;
 }
 
 static volatile sig_atomic_t asked_to_end, times_asked;
-static const int ends[] = { SIGINT, SIGTERM, SIGHUP };
+static const int ends[] = {SIGINT, SIGTERM, SIGHUP};
 
-static void on_end(int number)
-{
+static void on_end(int number) {
     if (asked_to_end == 0)
         asked_to_end = number;
     if (++times_asked == 2)
@@ -227,31 +216,31 @@ static void on_end(int number)
     }
 }
 
-int harness_signal(void) { return asked_to_end; }
+int harness_signal(void) {
+    return asked_to_end;
+}
 
-void message_lost(void)
-{
+void message_lost(void) {
     if (times_asked > 1) {
         signal(asked_to_end, SIG_DFL);
         raise(asked_to_end);
     }
     if (!given_up)
-        fprintf(stderr, "%s: %s: a message was lost, torn or refused\n", program_invocation_short_name, machine.doing);
+        fprintf(stderr, "%s: %s: a message was lost, torn or refused\n",
+                program_invocation_short_name, machine.doing);
     exit(1);
 }
 
-void watch_for(uint64_t seconds)
-{
-    struct itimerval timer = { .it_value = { .tv_sec = (time_t)seconds } };
+void watch_for(uint64_t seconds) {
+    struct itimerval timer = {.it_value = {.tv_sec = (time_t)seconds}};
     setitimer(ITIMER_REAL, &timer, NULL);
 }
 
-/* --- Children ----------------------------------------------------------------------------------------------------- */
+/* --- Children --------------------------------------------------------------------------------- */
 
 /* By the parent: a child of the same real-time priority would not get the parent's CPU to move
  * itself away from it. */
-static void place_child(pid_t child, int cpu)
-{
+static void place_child(pid_t child, int cpu) {
     if (pin_process(child, cpu) == 0 && realtime_child(child, cpu == machine.cpus[0]) == 0)
         return;
     int problem = errno;
@@ -260,17 +249,19 @@ static void place_child(pid_t child, int cpu)
     die("the CPU or the priority of a child");
 }
 
-bool in_new_child(void) { return in_new_child_on(machine.cpus[1]); }
+bool in_new_child(void) {
+    return in_new_child_on(machine.cpus[1]);
+}
 
-bool in_new_child_on(int cpu)
-{
+bool in_new_child_on(int cpu) {
     sigset_t handled, before;
     sigemptyset(&handled);
     sigaddset(&handled, SIGCHLD);
     sigaddset(&handled, SIGALRM);
     for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
         sigaddset(&handled, ends[i]);
-    sigprocmask(SIG_BLOCK, &handled, &before); /* the handlers must find the number of a child from its first moment */
+    /* the handlers must find the number of a child from its first moment */
+    sigprocmask(SIG_BLOCK, &handled, &before);
     pid_t child = fork();
     if (child < 0)
         die("fork");
@@ -288,15 +279,13 @@ bool in_new_child_on(int cpu)
     return child == 0;
 }
 
-void end_child(int result)
-{
+void end_child(int result) {
     if (result != 0)
         has_failed();
     _exit(result != 0);
 }
 
-int collect_children(bool give_up)
-{
+int collect_children(bool give_up) {
     int wrong = 0;
     if (give_up) /* some of them may wait for messages that nobody sends any more */
         break_off();
@@ -311,10 +300,11 @@ int collect_children(bool give_up)
     return wrong;
 }
 
-void harness_one_cpu(void) { machine.one_cpu = true; }
+void harness_one_cpu(void) {
+    machine.one_cpu = true;
+}
 
-void harness_start(int cpus[2], size_t capacity)
-{
+void harness_start(int cpus[2], size_t capacity) {
     if (cpus[0] < 0)
         choose_cpus(cpus);
     if (machine.one_cpu)
@@ -327,7 +317,8 @@ void harness_start(int cpus[2], size_t capacity)
     calibrate();
     machine.control = map_shared(sizeof *machine.control);
     machine.memory_size = 2 * capacity + ((size_t)64 << 10);
-    /* Shared so that fork leaves them writable: a page fault for every thousand samples would be the p99.9. */
+    /* Shared so that fork leaves them writable: a page fault for every thousand samples would be
+     * the p99.9. */
     machine.samples = map_shared(SAMPLES_MAX * sizeof *machine.samples);
     machine.probe = map_shared(PROBE_TRIPS * sizeof *machine.probe);
     machine.buffer = aligned_alloc(4096, BUFFER_SIZE);
@@ -336,36 +327,34 @@ void harness_start(int cpus[2], size_t capacity)
     memset(machine.buffer, 0x5a, BUFFER_SIZE);
     signal(SIGPIPE, SIG_IGN);
     signal(SIGALRM, on_alarm);
-    struct sigaction action = { .sa_handler = on_child, .sa_flags = SA_RESTART | SA_NOCLDSTOP };
+    struct sigaction action = {.sa_handler = on_child, .sa_flags = SA_RESTART | SA_NOCLDSTOP};
     sigaction(SIGCHLD, &action, NULL);
-    action = (struct sigaction){ .sa_handler = on_end, .sa_flags = SA_RESTART };
+    action = (struct sigaction){.sa_handler = on_end, .sa_flags = SA_RESTART};
     for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
         sigaction(ends[i], &action, NULL);
 }
 
-/* --- The probe ---------------------------------------------------------------------------------------------------- */
+/* --- The probe -------------------------------------------------------------------------------- */
 
-static int compare_u32(const void *a, const void *b)
-{
+static int compare_u32(const void *a, const void *b) {
     uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
     return (x > y) - (x < y);
 }
 
-double median_ns(uint32_t *ticks_taken, size_t count)
-{
+double median_ns(uint32_t *ticks_taken, size_t count) {
     qsort(ticks_taken, count, sizeof *ticks_taken, compare_u32);
     return count == 0 ? 0 : (double)ticks_taken[(count - 1) / 2] / machine.ticks_per_ns;
 }
 
-void expect_within(uint64_t ns) { machine.control->deadline_ns = now_ns() + ns; }
+void expect_within(uint64_t ns) {
+    machine.control->deadline_ns = now_ns() + ns;
+}
 
-bool was_too_late(void)
-{
+bool was_too_late(void) {
     return __atomic_load_n(&machine.control->failed, __ATOMIC_RELAXED) == LATE;
 }
 
-int look_at_deadline(void)
-{
+int look_at_deadline(void) {
     uint64_t none = 0,
              deadline_ns = __atomic_load_n(&machine.control->deadline_ns, __ATOMIC_RELAXED);
     if (deadline_ns == 0 || now_ns() < deadline_ns)
@@ -375,17 +364,15 @@ int look_at_deadline(void)
     return -1;
 }
 
-int probe_wait(const uint64_t *word, uint64_t value)
-{
-    struct patience patience = { 0 };
+int probe_wait(const uint64_t *word, uint64_t value) {
+    struct patience patience = {0};
     while (__atomic_load_n(word, __ATOMIC_ACQUIRE) != value)
         if (wait_patiently(&patience) != 0)
             return -1;
     return 0;
 }
 
-double probe_ask(uint64_t *serial)
-{
+double probe_ask(uint64_t *serial) {
     for (size_t i = 0; i < PROBE_TRIPS; i++) {
         uint64_t t0 = ticks(), value = ++*serial;
         __atomic_store_n(&machine.control->ping, value, __ATOMIC_RELEASE);
@@ -396,8 +383,7 @@ double probe_ask(uint64_t *serial)
     return median_ns(machine.probe, PROBE_TRIPS);
 }
 
-int probe_answer(uint64_t *serial)
-{
+int probe_answer(uint64_t *serial) {
     for (size_t i = 0; i < PROBE_TRIPS; i++) {
         uint64_t value = ++*serial;
         if (probe_wait(&machine.control->ping, value) != 0)

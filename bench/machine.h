@@ -1,4 +1,5 @@
-/* machine.h - what the parts of the harness share: the CPUs, clocks, memory, and the probe of the CPUs' distance. */
+/* machine.h - what the parts of the harness share: the CPUs, clocks, memory, and the probe of the
+ * CPUs' distance. */
 #ifndef BENCH_MACHINE_H
 #define BENCH_MACHINE_H
 
@@ -9,15 +10,17 @@
 #define SAMPLES_MAX 4000000u
 #define BUFFER_SIZE (BATCH * SIZE_MAX_FIXED)
 
-/* Shared by the processes of a cell; zeroed before each. Each word that is polled has a page of its own. */
+/* Shared by the processes of a cell; zeroed before each. Each word that is polled has a page of its
+ * own. */
 struct control {
     _Alignas(4096) uint64_t ping;
     _Alignas(4096) uint64_t pong;
     _Alignas(4096) uint64_t go;     /* the probe is over, start */
     _Alignas(4096) uint64_t failed; /* one side has given up: see enum failure */
     uint64_t deadline_ns;           /* for waits of the harness itself, of now_ns; 0: none */
-    _Alignas(4096) uint64_t ready; /* children that have opened their links */
-    uint64_t received;             /* those that have everything, and then the parent, who has seen that they have */
+    _Alignas(4096) uint64_t ready;  /* children that have opened their links */
+    /* those that have everything, and then the parent, who has seen that they have */
+    uint64_t received;
     _Alignas(4096) uint64_t sample_count; /* this and the next two: of the first child */
     uint64_t count, elapsed_ns;
     struct usage usages[RECEIVERS_MAX]; /* by child; the sums over its links in each[] */
@@ -42,14 +45,15 @@ struct machine {
     uint32_t *samples, *probe;
     unsigned char *buffer;
     uint16_t lengths[LENGTHS];
-    char doing[128];   /* for messages and the watchdog */
+    char doing[128];          /* for messages and the watchdog */
     int child[RECEIVERS_MAX]; /* process numbers, of the cell at hand */
     unsigned children;
 };
 extern struct machine machine;
 
 void die(const char *what) __attribute__((noreturn)); /* with what errno says */
-void message_lost(void) __attribute__((noreturn));    /* or torn, or refused, in the cell at hand, or it was broken off */
+/* or torn, or refused, in the cell at hand, or it was broken off */
+void message_lost(void) __attribute__((noreturn));
 void pin(int cpu);
 void *map_shared(size_t size);
 void *must_allocate(size_t count, size_t size);
@@ -57,7 +61,8 @@ void *must_allocate(size_t count, size_t size);
 /* Memory for the link of that number, zeroed. */
 void *link_memory(unsigned number);
 
-/* Adds what this process did since the beginning; called with the opposite sign at start and end. */
+/* Adds what this process did since the beginning; called with the opposite sign at start and
+ * end. */
 void usage_add(struct usage *usage, uint64_t sign);
 
 /* Ends the program if it takes longer; 0: no more. */
@@ -76,8 +81,7 @@ struct patience {
 #define SPINS_BETWEEN_CLOCKS 65536u /* some milliseconds */
 int look_at_deadline(void);
 
-static inline int wait_patiently(struct patience *patience)
-{
+static inline int wait_patiently(struct patience *patience) {
     relax();
     if (__builtin_expect(__atomic_load_n(&machine.control->failed, __ATOMIC_RELAXED) != 0, 0))
         return -1;
@@ -92,12 +96,13 @@ int probe_wait(const uint64_t *word, uint64_t value);
 void expect_within(uint64_t ns);
 bool was_too_late(void);
 
-/* Median round trip of a cache line in ns, 0 when the other process failed. *serial goes on from probe to probe. */
+/* Median round trip of a cache line in ns, 0 when the other process failed. *serial goes on from
+ * probe to probe. */
 double probe_ask(uint64_t *serial);
 int probe_answer(uint64_t *serial);
 
-/* Starts a child of a cell, pinned to its CPU: true in the child, which ends with end_child. One that crashes or fails
- * sets control->failed, which every loop looks at. */
+/* Starts a child of a cell, pinned to its CPU: true in the child, which ends with end_child. One
+ * that crashes or fails sets control->failed, which every loop looks at. */
 bool in_new_child(void);
 bool in_new_child_on(int cpu);
 
@@ -110,8 +115,8 @@ void end_child(int result) __attribute__((noreturn));
 int collect_children(bool give_up);
 
 /* One cell, once. -1 when the transport does not carry such messages. */
-int run_cell(const struct plan *plan, const struct transport *transport, struct column column, struct sample *sample,
-             struct histogram *times, enum placement *placement);
+int run_cell(const struct plan *plan, const struct transport *transport, struct column column,
+             struct sample *sample, struct histogram *times, enum placement *placement);
 
 /* What the probes and the usage say. */
 bool was_late(const struct usage *usage, bool sleeps);

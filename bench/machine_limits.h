@@ -1,4 +1,5 @@
-/* machine_limits.h - what the machine itself can do between two pinned processes: no transport can be faster.
+/* machine_limits.h - what the machine itself can do between two pinned processes: no transport can
+ * be faster.
  *
  * Each round is bracketed by the probe, as a cell is, and goes to its placement or is dropped. */
 #ifndef BENCH_MACHINE_LIMITS_H
@@ -28,15 +29,15 @@ const char *limit_text(unsigned which, char text[64]);
 const char *limit_unit(unsigned which);
 
 struct limits {
-    size_t block; /* bytes of the lines that go back and forth */
+    size_t block;      /* bytes of the lines that go back and forth */
     unsigned count[2]; /* rounds, by placement */
     double values[2][LIMITS][ROUNDS_MAX];
     double probes[2][ROUNDS_MAX];
     unsigned tally[PLACEMENTS];
 };
 
-/* Of the plan: rounds, attempts, wanted, give_up_ns, stop_ns, hang_s, list. Exits with 1 when the other process
- * fails. */
+/* Of the plan: rounds, attempts, wanted, give_up_ns, stop_ns, hang_s, list. Exits with 1 when the
+ * other process fails. */
 void limits_run(const struct plan *plan, struct limits *limits);
 
 struct spread limit_spread(const struct limits *limits, enum placement placement, unsigned which);

@@ -1,8 +1,9 @@
 /* opening_many.c - see opening_many.h.
  *
- * The n-th handle: n - 1 are open; one more is opened and closed some times, and the median is taken. At once: processes
- * that sleep over a pipe open the object when it is closed, keep the handle until all have one, and close. In turn: opened and
- * closed; then there must be no more descriptors and mappings than before, and no name. */
+ * The n-th handle: n - 1 are open; one more is opened and closed some times, and the median is
+ * taken. At once: processes that sleep over a pipe open the object when it is closed, keep the
+ * handle until all have one, and close. In turn: opened and closed; then there must be no more
+ * descriptors and mappings than before, and no name. */
 #include "opening_many.h"
 #include "clock.h"
 #include "machine.h"
@@ -25,7 +26,7 @@
 #define MARKS 4
 #define PATIENCE_MS 20000
 
-static const unsigned marks[MARKS] = { 1, 100, 1000, 4000 };
+static const unsigned marks[MARKS] = {1, 100, 1000, 4000};
 
 struct kind {
     const char *name, *about;
@@ -44,7 +45,8 @@ struct figures {
 
 /* What processes share that open at once. */
 struct gate {
-    int arrived[2], go[2], end[2]; /* pipes: a byte of each process twice, before and after; closed to let them go on */
+    /* pipes: a byte of each process twice, before and after; closed to let them go on */
+    int arrived[2], go[2], end[2];
     uint64_t took_ns[PROCESSES_MOST]; /* 0: refused */
 };
 
@@ -53,54 +55,54 @@ static struct figures figures[3];
 
 /* --- Kinds ------------------------------------------------------------------------------------ */
 
-static int region_open(void **handle)
-{
+static int region_open(void **handle) {
     return leat_region_open_or_create((leat_region **)handle, name, 4096, NULL);
 }
 
-static int mutex_open(void **handle)
-{
+static int mutex_open(void **handle) {
     return leat_mutex_open((leat_mutex **)handle, name, NULL);
 }
 
-static int sender_open(void **handle)
-{
-    const leat_channel_options many = { .many_senders = true };
+static int sender_open(void **handle) {
+    const leat_channel_options many = {.many_senders = true};
     return leat_sender_open((leat_sender **)handle, name, &many);
 }
 
-static void region_close(void *handle) { leat_region_close(handle); }
-static void mutex_close(void *handle) { leat_mutex_close(handle); }
-static void sender_close(void *handle) { leat_sender_close(handle); }
+static void region_close(void *handle) {
+    leat_region_close(handle);
+}
+static void mutex_close(void *handle) {
+    leat_mutex_close(handle);
+}
+static void sender_close(void *handle) {
+    leat_sender_close(handle);
+}
 
 static const struct kind kinds[] = {
-    { "region", "leat_region_open_or_create, 4 KiB", region_open, region_close },
-    { "mutex", "leat_mutex_open", mutex_open, mutex_close },
-    { "sender", "leat_sender_open, many senders of one channel", sender_open, sender_close },
+    {"region", "leat_region_open_or_create, 4 KiB", region_open, region_close},
+    {"mutex", "leat_mutex_open", mutex_open, mutex_close},
+    {"sender", "leat_sender_open, many senders of one channel", sender_open, sender_close},
 };
 #define KINDS (sizeof kinds / sizeof *kinds)
 
-static int fail(const struct kind *kind, int code)
-{
-    fprintf(stderr, "leat bench open: %s: %s %s\n", kind->about, leat_error_name(code), leat_error_detail());
+static int fail(const struct kind *kind, int code) {
+    fprintf(stderr, "leat bench open: %s: %s %s\n", kind->about, leat_error_name(code),
+            leat_error_detail());
     return 1;
 }
 
-static uint64_t end_of(const struct opening_scale *scale)
-{
+static uint64_t end_of(const struct opening_scale *scale) {
     return now_ns() + (uint64_t)(scale->most_s * 1e9);
 }
 
 /* --- The n-th handle -------------------------------------------------------------------------- */
 
-static int compare(const void *a, const void *b)
-{
+static int compare(const void *a, const void *b) {
     uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
     return (x > y) - (x < y);
 }
 
-static int measure_mark(const struct kind *kind, struct figures *f, int mark)
-{
+static int measure_mark(const struct kind *kind, struct figures *f, int mark) {
     uint64_t opened[SAMPLES], closed[SAMPLES];
     for (unsigned i = 0; i < SAMPLES; i++) {
         void *handle;
@@ -120,9 +122,10 @@ static int measure_mark(const struct kind *kind, struct figures *f, int mark)
     return LEAT_OK;
 }
 
-/* Opens more and more, until all are open, the descriptors are used up, or it has taken too long. */
-static int grow(const struct kind *kind, struct figures *f, void **handles, const struct opening_scale *scale, unsigned *count)
-{
+/* Opens more and more, until all are open, the descriptors are used up, or it has taken too
+ * long. */
+static int grow(const struct kind *kind, struct figures *f, void **handles,
+                const struct opening_scale *scale, unsigned *count) {
     uint64_t end = end_of(scale);
     for (int mark = 0; mark < MARKS && marks[mark] <= scale->handles; mark++) {
         int code = LEAT_OK;
@@ -137,8 +140,8 @@ static int grow(const struct kind *kind, struct figures *f, void **handles, cons
     return 0;
 }
 
-static int measure_handles(const struct kind *kind, struct figures *f, const struct opening_scale *scale)
-{
+static int measure_handles(const struct kind *kind, struct figures *f,
+                           const struct opening_scale *scale) {
     void **handles = calloc(scale->handles, sizeof *handles);
     unsigned count = 0;
     for (int mark = 0; mark < MARKS; mark++)
@@ -154,41 +157,37 @@ static int measure_handles(const struct kind *kind, struct figures *f, const str
 
 /* --- At once ---------------------------------------------------------------------------------- */
 
-/* Ends when all write ends of the pipe are closed. Processes that looked again and again would take the processors away from
- * those that open. */
-static void await_end(const int pipe[2])
-{
+/* Ends when all write ends of the pipe are closed. Processes that looked again and again would take
+ * the processors away from those that open. */
+static void await_end(const int pipe[2]) {
     char byte;
     while (read(pipe[0], &byte, 1) > 0)
         continue;
 }
 
-/* Until `count` processes have written a byte to the pipe. False: none has for so long that some must have died. */
-static bool await_bytes(const int pipe[2], unsigned count)
-{
+/* Until `count` processes have written a byte to the pipe. False: none has for so long that some
+ * must have died. */
+static bool await_bytes(const int pipe[2], unsigned count) {
     char byte;
-    struct pollfd readable = { .fd = pipe[0], .events = POLLIN };
+    struct pollfd readable = {.fd = pipe[0], .events = POLLIN};
     while (count > 0 && poll(&readable, 1, PATIENCE_MS) == 1 && read(pipe[0], &byte, 1) == 1)
         count--;
     return count == 0;
 }
 
-static void write_byte(const int pipe[2])
-{
+static void write_byte(const int pipe[2]) {
     if (write(pipe[1], "", 1) != 1)
         _exit(1);
 }
 
 /* The process was bound to one processor by the harness. */
-static void use_all_processors(void)
-{
+static void use_all_processors(void) {
     cpu_set_t all;
     memset(&all, 0xff, sizeof all);
     (void)sched_setaffinity(0, sizeof all, &all);
 }
 
-static _Noreturn void open_at_once(const struct kind *kind, struct gate *gate, unsigned number)
-{
+static _Noreturn void open_at_once(const struct kind *kind, struct gate *gate, unsigned number) {
     void *handle = NULL;
     prctl(PR_SET_PDEATHSIG, SIGKILL); /* nobody else would open the gate */
     use_all_processors();
@@ -206,8 +205,8 @@ static _Noreturn void open_at_once(const struct kind *kind, struct gate *gate, u
     _exit(0);
 }
 
-static unsigned start_processes(const struct kind *kind, struct gate *gate, pid_t *pids, unsigned processes)
-{
+static unsigned start_processes(const struct kind *kind, struct gate *gate, pid_t *pids,
+                                unsigned processes) {
     unsigned started = 0;
     for (; started < processes; started++) {
         pids[started] = fork();
@@ -219,13 +218,11 @@ static unsigned start_processes(const struct kind *kind, struct gate *gate, pid_
     return started;
 }
 
-static bool make_pipes(struct gate *gate)
-{
+static bool make_pipes(struct gate *gate) {
     return pipe(gate->arrived) == 0 && pipe(gate->go) == 0 && pipe(gate->end) == 0;
 }
 
-static bool let_them_open(struct gate *gate, unsigned processes)
-{
+static bool let_them_open(struct gate *gate, unsigned processes) {
     bool arrived = await_bytes(gate->arrived, processes);
     close(gate->go[1]);
     gate->go[1] = -1;
@@ -233,8 +230,7 @@ static bool let_them_open(struct gate *gate, unsigned processes)
 }
 
 /* They end by themselves once `end` is closed, or are killed. */
-static void end_processes(struct gate *gate, const pid_t *pids, unsigned started, bool complete)
-{
+static void end_processes(struct gate *gate, const pid_t *pids, unsigned started, bool complete) {
     if (gate->go[1] >= 0)
         close(gate->go[1]);
     close(gate->end[1]);
@@ -249,8 +245,7 @@ static void end_processes(struct gate *gate, const pid_t *pids, unsigned started
     close(gate->arrived[1]);
 }
 
-static int measure_at_once(const struct kind *kind, struct figures *f, unsigned processes)
-{
+static int measure_at_once(const struct kind *kind, struct figures *f, unsigned processes) {
     struct gate *gate = map_shared(sizeof *gate);
     pid_t pids[PROCESSES_MOST];
     if (!make_pipes(gate)) {
@@ -267,14 +262,14 @@ static int measure_at_once(const struct kind *kind, struct figures *f, unsigned 
     f->median_ms = (double)gate->took_ns[f->refused + f->opened / 2 - (f->opened == 0)] / 1e6;
     munmap(gate, sizeof *gate);
     if (!complete)
-        fprintf(stderr, "leat bench open: only %u processes could be had, or some of them died\n", started);
+        fprintf(stderr, "leat bench open: only %u processes could be had, or some of them died\n",
+                started);
     return !complete;
 }
 
 /* --- In turn ---------------------------------------------------------------------------------- */
 
-static int count_descriptors(void)
-{
+static int count_descriptors(void) {
     int count = 0;
     DIR *directory = opendir("/proc/self/fd");
     while (directory != NULL && readdir(directory) != NULL)
@@ -284,8 +279,7 @@ static int count_descriptors(void)
     return count;
 }
 
-static int count_mappings(void)
-{
+static int count_mappings(void) {
     int count = 0, letter;
     FILE *file = fopen("/proc/self/maps", "r");
     while (file != NULL && (letter = getc(file)) != EOF)
@@ -295,8 +289,7 @@ static int count_mappings(void)
     return count;
 }
 
-static int take_turns(const struct kind *kind, unsigned turns, uint64_t end, unsigned *taken)
-{
+static int take_turns(const struct kind *kind, unsigned turns, uint64_t end, unsigned *taken) {
     for (*taken = 0; *taken < turns && now_ns() < end; ++*taken) {
         void *handle;
         int code = kind->open(&handle);
@@ -308,8 +301,8 @@ static int take_turns(const struct kind *kind, unsigned turns, uint64_t end, uns
 }
 
 /* The first turns may leave what is made once for a process. */
-static int measure_turns(const struct kind *kind, struct figures *f, const struct opening_scale *scale)
-{
+static int measure_turns(const struct kind *kind, struct figures *f,
+                         const struct opening_scale *scale) {
     leat_object_info info;
     int wrong = take_turns(kind, 10, UINT64_MAX, &f->turns);
     int descriptors = count_descriptors(), mappings = count_mappings();
@@ -319,24 +312,25 @@ static int measure_turns(const struct kind *kind, struct figures *f, const struc
     f->descriptors_left = count_descriptors() - descriptors;
     f->mappings_left = count_mappings() - mappings;
     f->names_left = leat_stat(name, LEAT_LOCAL, &info) == LEAT_OK;
-    if (f->descriptors_left <= 0 && f->mappings_left < 10 && f->names_left == 0) /* malloc may map a little */
+    /* malloc may map a little */
+    if (f->descriptors_left <= 0 && f->mappings_left < 10 && f->names_left == 0)
         return wrong;
-    fprintf(stderr, "leat bench open: %s: %u in turn left %d descriptors, %d mappings, %d names\n", kind->about, f->turns,
-            f->descriptors_left, f->mappings_left, f->names_left);
+    fprintf(stderr, "leat bench open: %s: %u in turn left %d descriptors, %d mappings, %d names\n",
+            kind->about, f->turns, f->descriptors_left, f->mappings_left, f->names_left);
     return 1;
 }
 
 /* --- Showing ---------------------------------------------------------------------------------- */
 
-static void show_value(FILE *out, double value)
-{
+static void show_value(FILE *out, double value) {
     value < 0 ? fprintf(out, " %9s", "-") : fprintf(out, " %9.1f", value);
 }
 
-static void show_text(FILE *out, const struct opening_scale *scale)
-{
-    fprintf(out, "the n-th handle of one object: us, medians\n%-12s |%10u%10u%10u%10u | close the same\n", "open", marks[0], marks[1],
-            marks[2], marks[3]);
+static void show_text(FILE *out, const struct opening_scale *scale) {
+    fprintf(
+        out,
+        "the n-th handle of one object: us, medians\n%-12s |%10u%10u%10u%10u | close the same\n",
+        "open", marks[0], marks[1], marks[2], marks[3]);
     for (size_t i = 0; i < KINDS; i++) {
         fprintf(out, "%-12s |", kinds[i].name);
         for (int mark = 0; mark < MARKS; mark++)
@@ -346,20 +340,24 @@ static void show_text(FILE *out, const struct opening_scale *scale)
             show_value(out, figures[i].close_us[mark]);
         fprintf(out, "\n");
     }
-    fprintf(out, "\n%u processes open one object at once; handles opened (each makes the object) and closed in turn\n",
+    fprintf(out,
+            "\n%u processes open one object at once; handles opened (each makes the object) and "
+            "closed in turn\n",
             scale->processes);
     for (size_t i = 0; i < KINDS; i++) {
         const struct figures *f = &figures[i];
-        fprintf(out, "%-12s | %u opened, %u refused, median %.1f ms, slowest %.1f ms | %u in turn, %.1f us each, left: nothing\n",
-                kinds[i].name, f->opened, f->refused, f->median_ms, f->slowest_ms, f->turns, f->turn_us);
+        fprintf(out,
+                "%-12s | %u opened, %u refused, median %.1f ms, slowest %.1f ms | %u in turn, %.1f "
+                "us each, left: nothing\n",
+                kinds[i].name, f->opened, f->refused, f->median_ms, f->slowest_ms, f->turns,
+                f->turn_us);
     }
     fprintf(out, "\n");
     for (size_t i = 0; i < KINDS; i++)
         fprintf(out, "%-12s   %s\n", kinds[i].name, kinds[i].about);
 }
 
-static void show_json_values(FILE *out, const char *member, const double values[MARKS])
-{
+static void show_json_values(FILE *out, const char *member, const double values[MARKS]) {
     fprintf(out, ", \"%s\": {", member);
     for (int mark = 0; mark < MARKS; mark++) {
         fprintf(out, "%s\"%u\": ", mark == 0 ? "" : ", ", marks[mark]);
@@ -368,24 +366,26 @@ static void show_json_values(FILE *out, const char *member, const double values[
     fprintf(out, "}");
 }
 
-static void show_json(FILE *out, const struct opening_scale *scale)
-{
+static void show_json(FILE *out, const struct opening_scale *scale) {
     fprintf(out, ",\n     \"processes\": %u, \"many\": [", scale->processes);
     for (size_t i = 0; i < KINDS; i++) {
         const struct figures *f = &figures[i];
         fprintf(out, "%s\n      {\"kind\": \"%s\"", i == 0 ? "" : ",", kinds[i].name);
         show_json_values(out, "open_nth_us", f->open_us);
         show_json_values(out, "close_nth_us", f->close_us);
-        fprintf(out, ", \"at_once\": {\"opened\": %u, \"refused\": %u, \"median_ms\": %.3f, \"slowest_ms\": %.3f}", f->opened,
-                f->refused, f->median_ms, f->slowest_ms);
-        fprintf(out, ", \"turns\": %u, \"turn_us\": %.3f, \"descriptors_left\": %d, \"mappings_left\": %d, \"names_left\": %d}", f->turns, f->turn_us,
-                f->descriptors_left, f->mappings_left, f->names_left);
+        fprintf(out,
+                ", \"at_once\": {\"opened\": %u, \"refused\": %u, \"median_ms\": %.3f, "
+                "\"slowest_ms\": %.3f}",
+                f->opened, f->refused, f->median_ms, f->slowest_ms);
+        fprintf(out,
+                ", \"turns\": %u, \"turn_us\": %.3f, \"descriptors_left\": %d, \"mappings_left\": "
+                "%d, \"names_left\": %d}",
+                f->turns, f->turn_us, f->descriptors_left, f->mappings_left, f->names_left);
     }
     fprintf(out, "]");
 }
 
-int opening_many_run(FILE *out, const struct opening_scale *scale, bool json)
-{
+int opening_many_run(FILE *out, const struct opening_scale *scale, bool json) {
     struct rlimit files;
     if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < files.rlim_max) {
         files.rlim_cur = files.rlim_max;

@@ -1,5 +1,5 @@
-/* options.h - the command line of the benchmark program, made into a plan. What the user got wrong ends the process
- * with status 2 and a line on standard error that says what. */
+/* options.h - the command line of the benchmark program, made into a plan. What the user got wrong
+ * ends the process with status 2 and a line on standard error that says what. */
 #ifndef BENCH_OPTIONS_H
 #define BENCH_OPTIONS_H
 
@@ -16,21 +16,22 @@ struct options;
 /* What `leat bench WORD` does. */
 struct subcommand {
     const char *word, *about;
-    int (*special)(const struct options *options, const struct plan *plan); /* NULL: an experiment */
+    /* NULL: an experiment */
+    int (*special)(const struct options *options, const struct plan *plan);
     enum experiment experiment;
     const char *transports;     /* the usual ones; a group there stands for those of it that fit */
     const char *sizes, *levels; /* the usual ones */
     const char *smoke_levels;   /* few, when it only has to work */
     const char *level_option;   /* what sets the levels: "rate", "receivers" or NULL */
-    const char *parts;          /* those of a special one that can be asked for one by one; or NULL */
-    double quick_s, full_s;     /* of each cell: at most, when in a hurry, and when not */
-    bool sleeping;              /* of a group, only transports that sleep */
-    bool ordinary;              /* not at real-time priority */
+    const char *parts;      /* those of a special one that can be asked for one by one; or NULL */
+    double quick_s, full_s; /* of each cell: at most, when in a hurry, and when not */
+    bool sleeping;          /* of a group, only transports that sleep */
+    bool ordinary;          /* not at real-time priority */
 };
 
 struct options {
     const struct subcommand *subcommand;
-    const char *program; /* how messages begin */
+    const char *program;    /* how messages begin */
     const char *transports; /* NULL: the usual ones */
     const char *mode;       /* of waiting, whose transports are the usual ones then; or NULL */
     const char *sizes, *levels, *parts, *against, *hdr, *plot;
@@ -43,8 +44,8 @@ struct options {
 };
 
 /* groups: ended by one without transports. */
-void options_parse(struct options *options, int argc, char **argv, const struct subcommand *subcommands,
-                   const struct group *groups);
+void options_parse(struct options *options, int argc, char **argv,
+                   const struct subcommand *subcommands, const struct group *groups);
 
 /* Whether a list with commas has that name, of so many characters. */
 bool list_has(const char *list, const char *name, size_t length);

@@ -1,5 +1,5 @@
-/* plot.c - see plot.h. gnuplot gets commands and data on its standard input. Rows that have no value are left out, so
- * that a line goes on where there is one. */
+/* plot.c - see plot.h. gnuplot gets commands and data on its standard input. Rows that have no
+ * value are left out, so that a line goes on where there is one. */
 #include "plot.h"
 
 #include <errno.h>
@@ -19,16 +19,14 @@ struct picture {
     enum placement placement;
 };
 
-/* --- gnuplot ------------------------------------------------------------------------------------------------------ */
+/* --- gnuplot ---------------------------------------------------------------------------------- */
 
-static bool ends_in(const char *text, const char *end)
-{
+static bool ends_in(const char *text, const char *end) {
     size_t length = strlen(text), tail = strlen(end);
     return length > tail && strcmp(text + length - tail, end) == 0;
 }
 
-static bool in_path(const char *program)
-{
+static bool in_path(const char *program) {
     const char *at = getenv("PATH");
     while (at != NULL && *at != '\0') {
         char file[4096];
@@ -41,23 +39,23 @@ static bool in_path(const char *program)
     return false;
 }
 
-int plot_check(const char *path)
-{
+int plot_check(const char *path) {
     if (!ends_in(path, ".svg") && !ends_in(path, ".png")) {
         fprintf(stderr, "%s: --plot '%s': give a name that ends in .svg or .png\n",
                 program_invocation_short_name, path);
         return -1;
     }
     if (!in_path("gnuplot")) {
-        fprintf(stderr, "%s: --plot needs gnuplot, which is not in PATH: install it (Debian: gnuplot-nox)\n",
-                program_invocation_short_name);
+        fprintf(
+            stderr,
+            "%s: --plot needs gnuplot, which is not in PATH: install it (Debian: gnuplot-nox)\n",
+            program_invocation_short_name);
         return -1;
     }
     return 0;
 }
 
-static FILE *start_gnuplot(pid_t *child)
-{
+static FILE *start_gnuplot(pid_t *child) {
     int fd[2];
     if (pipe(fd) != 0)
         return NULL;
@@ -76,8 +74,7 @@ static FILE *start_gnuplot(pid_t *child)
 }
 
 /* As gnuplot wants text. */
-static void quoted(FILE *out, const char *text)
-{
+static void quoted(FILE *out, const char *text) {
     fputc('\'', out);
     for (; *text != '\0'; text++) {
         if (*text == '\'')
@@ -87,51 +84,55 @@ static void quoted(FILE *out, const char *text)
     fputc('\'', out);
 }
 
-/* --- Data --------------------------------------------------------------------------------------------------------- */
+/* --- Data ------------------------------------------------------------------------------------- */
 
-static const struct cell *cell_at(const struct picture *picture, size_t t, size_t c)
-{
+static const struct cell *cell_at(const struct picture *picture, size_t t, size_t c) {
     return results_cell(picture->plan, picture->results, t, c);
 }
 
-static double sample_rate_of(const struct sample *sample) { return sample->rate; }
+static double sample_rate_of(const struct sample *sample) {
+    return sample->rate;
+}
 
 /* By column: its number (a fan-out: how many receivers), median, lowest and highest. */
-static void columns_data(const struct picture *picture, size_t t)
-{
+static void columns_data(const struct picture *picture, size_t t) {
     const struct plan *plan = picture->plan;
     fprintf(picture->out, "$t%zu << END\n", t);
     for (size_t c = 0; c < plan_columns(plan); c++) {
         const struct cell *cell = cell_at(picture, t, c);
-        struct spread spread = plan->experiment == RATE ? cell_spread(cell, picture->placement, sample_rate_of)
-                                                        : cell_percentile(cell, picture->placement, P50);
+        struct spread spread = plan->experiment == RATE
+                                   ? cell_spread(cell, picture->placement, sample_rate_of)
+                                   : cell_percentile(cell, picture->placement, P50);
         if (spread.count != 0)
             fprintf(picture->out, "%zu %g %g %g\n", c, spread.median, spread.min, spread.max);
     }
     fprintf(picture->out, "END\n");
 }
 
-/* Seconds by 1 / (1 - percentile), eight steps for each factor of ten, as far as there are values beyond it. */
-static void percentiles_data(const struct picture *picture, size_t t, size_t c)
-{
+/* Seconds by 1 / (1 - percentile), eight steps for each factor of ten, as far as there are values
+ * beyond it. */
+static void percentiles_data(const struct picture *picture, size_t t, size_t c) {
     const struct histogram *times = cell_at(picture, t, c)->all[picture->placement];
     double unit = histogram_unit(picture->plan);
     fprintf(picture->out, "$t%zu_%zu << END\n", t, c);
-    for (double inverse = 1; times != NULL && inverse <= (double)times->count; inverse *= 1.333521432163324)
-        fprintf(picture->out, "%g %g\n", inverse, histogram_quantile(times, 1 - 1 / inverse) * unit / 1e9);
+    for (double inverse = 1; times != NULL && inverse <= (double)times->count;
+         inverse *= 1.333521432163324)
+        fprintf(picture->out, "%g %g\n", inverse,
+                histogram_quantile(times, 1 - 1 / inverse) * unit / 1e9);
     fprintf(picture->out, "END\n");
 }
 
-/* --- Panels ------------------------------------------------------------------------------------------------------- */
+/* --- Panels ----------------------------------------------------------------------------------- */
 
-static bool is_ours(const struct transport *transport) { return strncmp(transport->name, "leat", 4) == 0; }
+static bool is_ours(const struct transport *transport) {
+    return strncmp(transport->name, "leat", 4) == 0;
+}
 
 /* leat's lines are thick, with filled marks; those of others thin and dashed, with open ones. */
-static void line_style(const struct picture *picture, size_t t, bool marked)
-{
-    static const char *const colours[] = { "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9",
-                                           "#e69f00", "#7f7f7f", "#8b4513", "#4b0082", "#6b8e23" };
-    static const int filled[] = { 7, 5, 9, 11, 13 }, open[] = { 6, 4, 8, 10, 12 };
+static void line_style(const struct picture *picture, size_t t, bool marked) {
+    static const char *const colours[] = {"#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9",
+                                          "#e69f00", "#7f7f7f", "#8b4513", "#4b0082", "#6b8e23"};
+    static const int filled[] = {7, 5, 9, 11, 13}, open[] = {6, 4, 8, 10, 12};
     bool ours = is_ours(picture->plan->transports[t]);
     fprintf(picture->out, " lw %s dt %d lc rgb '%s'", ours ? "2.5" : "1.4",
             ours ? 1 : (int)(2 + t / 10 % 4), colours[t % 10]);
@@ -141,29 +142,28 @@ static void line_style(const struct picture *picture, size_t t, bool marked)
     quoted(picture->out, picture->plan->transports[t]->name);
 }
 
-static bool has_column(const struct picture *picture, size_t t, size_t c)
-{
+static bool has_column(const struct picture *picture, size_t t, size_t c) {
     return cell_at(picture, t, c)->count[picture->placement] != 0;
 }
 
-static bool has_any(const struct picture *picture, size_t t)
-{
+static bool has_any(const struct picture *picture, size_t t) {
     for (size_t c = 0; c < plan_columns(picture->plan); c++)
         if (has_column(picture, t, c))
             return true;
     return false;
 }
 
-static void columns_panel(const struct picture *picture)
-{
+static void columns_panel(const struct picture *picture) {
     const struct plan *plan = picture->plan;
     FILE *out = picture->out;
     bool rate = plan->experiment == RATE, first = true;
     for (size_t t = 0; t < plan->transport_count; t++)
         columns_data(picture, t);
-    fprintf(out, "set logscale y\nset ylabel '%s'\nset xlabel '%s'\nset xrange [-0.3:%g]\nset xtics (",
+    fprintf(out,
+            "set logscale y\nset ylabel '%s'\nset xlabel '%s'\nset xrange [-0.3:%g]\nset xtics (",
             rate ? "million messages per second" : "sender''s time for a message to all (ns)",
-            rate ? "size of a message" : "size of a message and receivers", (double)plan_columns(plan) - 0.7);
+            rate ? "size of a message" : "size of a message and receivers",
+            (double)plan_columns(plan) - 0.7);
     for (size_t c = 0; c < plan_columns(plan); c++) {
         char text[64];
         fputs(c == 0 ? "" : ", ", out);
@@ -181,8 +181,7 @@ static void columns_panel(const struct picture *picture)
     fprintf(out, "\n");
 }
 
-static void percentiles_panel(const struct picture *picture, size_t c)
-{
+static void percentiles_panel(const struct picture *picture, size_t c) {
     const struct plan *plan = picture->plan;
     FILE *out = picture->out;
     char text[64];
@@ -191,10 +190,13 @@ static void percentiles_panel(const struct picture *picture, size_t c)
         percentiles_data(picture, t, c);
     fprintf(out, "set title ");
     quoted(out, column_name(plan, c, text));
-    fprintf(out, "\nset logscale xy\nset xrange [1:*]\nset xlabel 'percentile'\nset ylabel '%s'\n"
-                 "set format y '%%.0s %%cs'\n"
-                 "set xtics ('0%%%%' 1, '50%%%%' 2, '90%%%%' 10, '99%%%%' 100, '99.9%%%%' 1000, '99.99%%%%' 1e4, "
-                 "'99.999%%%%' 1e5, '99.9999%%%%' 1e6, '99.99999%%%%' 1e7)\nplot ", /* %% is a % in gnuplot too */
+    fprintf(out,
+            "\nset logscale xy\nset xrange [1:*]\nset xlabel 'percentile'\nset ylabel '%s'\n"
+            "set format y '%%.0s %%cs'\n"
+            "set xtics ('0%%%%' 1, '50%%%%' 2, '90%%%%' 10, '99%%%%' 100, '99.9%%%%' 1000, "
+            "'99.99%%%%' 1e4, "
+            /* %% is a % in gnuplot too */
+            "'99.999%%%%' 1e5, '99.9999%%%%' 1e6, '99.99999%%%%' 1e7)\nplot ",
             plan->experiment == OPEN_LOOP ? "one way" : "round trip");
     for (size_t t = 0; t < plan->transport_count; t++) {
         if (!has_column(picture, t, c))
@@ -207,8 +209,7 @@ static void percentiles_panel(const struct picture *picture, size_t c)
 }
 
 /* The columns that anything was measured in, in this placement. */
-static size_t list_columns(const struct picture *picture, size_t columns[SIZES_MAX * LEVELS_MAX])
-{
+static size_t list_columns(const struct picture *picture, size_t columns[SIZES_MAX * LEVELS_MAX]) {
     size_t count = 0;
     for (size_t c = 0; c < plan_columns(picture->plan); c++)
         for (size_t t = 0; t < picture->plan->transport_count; t++)
@@ -219,26 +220,29 @@ static size_t list_columns(const struct picture *picture, size_t columns[SIZES_M
     return count;
 }
 
-static void draw(const struct picture *picture, const char *path, const char *machine_text)
-{
-    static const char *const titles[EXPERIMENTS] = { "Throughput, median with lowest and highest cell",
-                                                     "Round trips, one message at a time, by percentile",
-                                                     "Round trips that wake the other side, by percentile",
-                                                     "One way at a fixed rate, from when due, by percentile",
-                                                     "Cost of a message to several receivers" };
+static void draw(const struct picture *picture, const char *path, const char *machine_text) {
+    static const char *const titles[EXPERIMENTS] = {
+        "Throughput, median with lowest and highest cell",
+        "Round trips, one message at a time, by percentile",
+        "Round trips that wake the other side, by percentile",
+        "One way at a fixed rate, from when due, by percentile",
+        "Cost of a message to several receivers"};
     const struct plan *plan = picture->plan;
     size_t columns[SIZES_MAX * LEVELS_MAX], panels = list_columns(picture, columns);
     bool by_column = plan->experiment == RATE || plan->experiment == FAN_OUT;
     FILE *out = picture->out;
     panels = by_column ? 1 : panels;
     int height = 60 + (int)panels * PANEL_HEIGHT;
-    fprintf(out, "set encoding utf8\nset terminal %s size %d,%d noenhanced font 'DejaVu Sans,11' "
-                 "background '#ffffff'\nset output ",
+    fprintf(out,
+            "set encoding utf8\nset terminal %s size %d,%d noenhanced font 'DejaVu Sans,11' "
+            "background '#ffffff'\nset output ",
             ends_in(path, ".svg") ? "svg" : "pngcairo", WIDTH, height);
     quoted(out, path);
-    fprintf(out, "\nset grid xtics ytics lc rgb '#d8d8d8'\nset key outside right top Left reverse samplen 2\n"
-                 "set multiplot layout %zu,1 title '%s' font ',14'\n"
-                 "set label 1 at screen 0.5,screen %g center font ',9' ",
+    fprintf(out,
+            "\nset grid xtics ytics lc rgb '#d8d8d8'\nset key outside right top Left reverse "
+            "samplen 2\n"
+            "set multiplot layout %zu,1 title '%s' font ',14'\n"
+            "set label 1 at screen 0.5,screen %g center font ',9' ",
             panels, titles[plan->experiment], 1 - 42.0 / height);
     char text[320];
     snprintf(text, sizeof text, "%s; queue of %zu KiB; %s", machine_text, plan->capacity / 1024,
@@ -256,26 +260,26 @@ static void draw(const struct picture *picture, const char *path, const char *ma
     fprintf(out, "unset multiplot\n");
 }
 
-static enum placement larger_placement(const struct results *results)
-{
+static enum placement larger_placement(const struct results *results) {
     if (results->tally[ONE_CPU] != 0)
         return ONE_CPU;
     return results->tally[FAR] > results->tally[NEAR] ? FAR : NEAR;
 }
 
-int plot_write(const char *path, const char *machine_text, const struct plan *plan, const struct results *results)
-{
+int plot_write(const char *path, const char *machine_text, const struct plan *plan,
+               const struct results *results) {
     pid_t child;
     int status = 0;
     if (results->tally[NEAR] + results->tally[FAR] + results->tally[ONE_CPU] == 0) {
-        fprintf(stderr, "%s: --plot: no cell was measured undisturbed, so there is nothing to plot\n",
+        fprintf(stderr,
+                "%s: --plot: no cell was measured undisturbed, so there is nothing to plot\n",
                 program_invocation_short_name);
         return -1;
     }
-    struct picture picture = { start_gnuplot(&child), plan, results, larger_placement(results) };
+    struct picture picture = {start_gnuplot(&child), plan, results, larger_placement(results)};
     if (picture.out == NULL) {
-        fprintf(stderr, "%s: --plot: gnuplot could not be started: %s\n", program_invocation_short_name,
-                strerror(errno));
+        fprintf(stderr, "%s: --plot: gnuplot could not be started: %s\n",
+                program_invocation_short_name, strerror(errno));
         return -1;
     }
     draw(&picture, path, machine_text);
@@ -283,7 +287,9 @@ int plot_write(const char *path, const char *machine_text, const struct plan *pl
     while (waitpid(child, &status, 0) < 0 && errno == EINTR)
         ;
     if (status != 0) {
-        fprintf(stderr, "%s: --plot: gnuplot failed, and '%s' may be missing or incomplete; what it said is above\n",
+        fprintf(stderr,
+                "%s: --plot: gnuplot failed, and '%s' may be missing or incomplete; what it said "
+                "is above\n",
                 program_invocation_short_name, path);
         return -1;
     }

@@ -8,15 +8,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PRIORITY 10       /* of a child; its parent's is the next above */
+#define PRIORITY 10 /* of a child; its parent's is the next above */
 #define REST_MIN_NS UINT64_C(20000000)
-#define REST_PART 8u      /* of a cell's time; the kernel wants a twentieth of every second */
+#define REST_PART 8u /* of a cell's time; the kernel wants a twentieth of every second */
 #define RUNTIME "/proc/sys/kernel/sched_rt_runtime_us"
 
 static bool on, for_children;
 
-static bool kernel_takes_turns(void)
-{
+static bool kernel_takes_turns(void) {
     long runtime = 950000;
     FILE *file = fopen(RUNTIME, "r");
     if (file == NULL)
@@ -27,9 +26,8 @@ static bool kernel_takes_turns(void)
     return runtime >= 0;
 }
 
-void realtime_start(bool children)
-{
-    const struct sched_param parameter = { .sched_priority = PRIORITY + 1 };
+void realtime_start(bool children) {
+    const struct sched_param parameter = {.sched_priority = PRIORITY + 1};
     if (sched_setscheduler(0, SCHED_FIFO, &parameter) != 0) {
         fprintf(stderr,
                 "%s: --realtime: this user may not have real-time priority %d: %s. Run it as root "
@@ -42,29 +40,28 @@ void realtime_start(bool children)
     for_children = children;
 }
 
-int realtime_child(pid_t child, bool same_cpu)
-{
-    const struct sched_param ordinary = { 0 }, fifo = { .sched_priority = PRIORITY + same_cpu };
+int realtime_child(pid_t child, bool same_cpu) {
+    const struct sched_param ordinary = {0}, fifo = {.sched_priority = PRIORITY + same_cpu};
     if (!on)
         return 0;
     return for_children ? sched_setscheduler(child, SCHED_FIFO, &fifo)
                         : sched_setscheduler(child, SCHED_OTHER, &ordinary);
 }
 
-bool realtime_is_on(void) { return on; }
+bool realtime_is_on(void) {
+    return on;
+}
 
-uint64_t realtime_shorten(uint64_t duration_ns)
-{
+uint64_t realtime_shorten(uint64_t duration_ns) {
     return on && duration_ns > REALTIME_CELL_NS && kernel_takes_turns() ? REALTIME_CELL_NS
                                                                         : duration_ns;
 }
 
-void realtime_rest(uint64_t began_ns)
-{
+void realtime_rest(uint64_t began_ns) {
     uint64_t rest_ns = (now_ns() - began_ns) / REST_PART;
     if (!on)
         return;
     rest_ns = rest_ns < REST_MIN_NS ? REST_MIN_NS : rest_ns;
-    const struct timespec rest = { (time_t)(rest_ns / 1000000000u), (long)(rest_ns % 1000000000u) };
+    const struct timespec rest = {(time_t)(rest_ns / 1000000000u), (long)(rest_ns % 1000000000u)};
     nanosleep(&rest, NULL);
 }

@@ -10,12 +10,15 @@
 /* The machine, the CPUs in use and what else runs: the figures mean nothing without. */
 void report_machine(FILE *out, const int cpus[2]);
 
-/* One table for each placement that was seen. Throughput: a row for each transport, a column for each size. All others:
- * a table for each column, with a row of percentiles and costs for each transport. */
+/* One table for each placement that was seen. Throughput: a row for each transport, a column for
+ * each size. All others: a table for each column, with a row of percentiles and costs for each
+ * transport. */
 void report_table(FILE *out, const struct plan *plan, const struct results *results);
 
-/* How many times as fast as that transport each other one is, by medians. Nothing when it was not measured. */
-void report_ratios(FILE *out, const struct plan *plan, const struct results *results, const char *against);
+/* How many times as fast as that transport each other one is, by medians. Nothing when it was not
+ * measured. */
+void report_ratios(FILE *out, const struct plan *plan, const struct results *results,
+                   const char *against);
 
 /* CPU time, sleeps and doorbells of each transport, all sizes together. */
 void report_costs(FILE *out, const struct plan *plan, const struct results *results);
@@ -34,8 +37,8 @@ double sample_probe(const struct sample *sample);
 void cpu_model(char text[128]);
 void machine_name(char text[256]);
 
-/* {"machine": {...}, "experiments": [{...}, ...]}: call json_begin, json_experiment or json_limits for each,
- * json_end. */
+/* {"machine": {...}, "experiments": [{...}, ...]}: call json_begin, json_experiment or json_limits
+ * for each, json_end. */
 struct json_run {
     const char *library; /* its version */
     int argc;

@@ -1,7 +1,7 @@
-/* test_harness.c - must-fail cases: proves that the harness notices a transport that loses, tears, repeats or refuses a
- * message, crashes or hangs, and that it passes one that does none of this; that a stall shows in the open loop and a
- * loop without pauses does not pass for wake-ups; and that the histogram tells what a sorted array tells. No
- * figures. */
+/* test_harness.c - must-fail cases: proves that the harness notices a transport that loses, tears,
+ * repeats or refuses a message, crashes or hangs, and that it passes one that does none of this;
+ * that a stall shows in the open loop and a loop without pauses does not pass for wake-ups; and
+ * that the histogram tells what a sorted array tells. No figures. */
 #include "harness.h"
 #include "loops.h"
 
@@ -11,12 +11,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define FAULT_AT 20u /* the message at which it shows: every experiment here has more, on a busy machine too */
+/* the message at which it shows: every experiment here has more, on a busy machine too */
+#define FAULT_AT 20u
 #define STALL_AT 100u
 #define STALL_NS 30000000
 
 enum fault { NONE, LOSES, TEARS, REPEATS, REFUSES, CRASHES, HANGS, FAULTS, STALLS };
-static const char *const fault_names[FAULTS] = { "works", "loses", "tears", "repeats", "refuses", "crashes", "hangs" };
+static const char *const fault_names[FAULTS] = {"works",   "loses",   "tears", "repeats",
+                                                "refuses", "crashes", "hangs"};
 static enum fault fault;
 
 /* A mailbox for one message of 64 bytes. */
@@ -25,11 +27,14 @@ struct mailbox {
     _Alignas(64) unsigned char message[64];
 };
 
-static void *mailbox_create(const struct setup *setup) { return setup->memory; }
-static void mailbox_destroy(void *link) { (void)link; }
+static void *mailbox_create(const struct setup *setup) {
+    return setup->memory;
+}
+static void mailbox_destroy(void *link) {
+    (void)link;
+}
 
-static int mailbox_send(void *link, const void *message, size_t size)
-{
+static int mailbox_send(void *link, const void *message, size_t size) {
     static unsigned serial;
     struct mailbox *box = link;
     if (__atomic_load_n(&box->full, __ATOMIC_ACQUIRE))
@@ -48,8 +53,7 @@ static int mailbox_send(void *link, const void *message, size_t size)
     return 0;
 }
 
-static int mailbox_receive(void *link, void *buffer, size_t capacity, size_t *size)
-{
+static int mailbox_receive(void *link, void *buffer, size_t capacity, size_t *size) {
     static unsigned serial;
     struct mailbox *box = link;
     (void)capacity;
@@ -61,27 +65,30 @@ static int mailbox_receive(void *link, void *buffer, size_t capacity, size_t *si
     while (now && fault == HANGS)
         pause();
     if (serial == STALL_AT && fault == STALLS)
-        nanosleep(&(struct timespec){ 0, STALL_NS }, NULL);
+        nanosleep(&(struct timespec){0, STALL_NS}, NULL);
     *size = sizeof box->message;
     memcpy(buffer, box->message, sizeof box->message);
     __atomic_store_n(&box->full, 0, __ATOMIC_RELEASE);
     return 0;
 }
 
-static const struct calls mailbox_calls = { mailbox_send, mailbox_receive, NULL };
+static const struct calls mailbox_calls = {mailbox_send, mailbox_receive, NULL};
 DEFINE_LOOPS(mailbox, mailbox_calls)
-static const struct transport mailbox = { .name = "mailbox", .create = mailbox_create, .destroy = mailbox_destroy,
-                                          LOOPS(mailbox), FAN(mailbox) };
+static const struct transport mailbox = {.name = "mailbox",
+                                         .create = mailbox_create,
+                                         .destroy = mailbox_destroy,
+                                         LOOPS(mailbox),
+                                         FAN(mailbox)};
 
-/* The same for several receivers at once: a mailbox for each in one link, and each takes the next that is free. */
+/* The same for several receivers at once: a mailbox for each in one link, and each takes the next
+ * that is free. */
 struct board {
     uint64_t receivers, taken;
     struct mailbox box[RECEIVERS_MAX];
 };
 static uint64_t my_box;
 
-static void *board_create(const struct setup *setup)
-{
+static void *board_create(const struct setup *setup) {
     struct board *board = setup->memory;
     if (setup->memory_size < sizeof *board)
         return NULL;
@@ -89,15 +96,13 @@ static void *board_create(const struct setup *setup)
     return board;
 }
 
-static int board_open(void *link, enum role role)
-{
+static int board_open(void *link, enum role role) {
     if (role == RECEIVER)
         my_box = __atomic_fetch_add(&((struct board *)link)->taken, 1, __ATOMIC_RELAXED);
     return 0;
 }
 
-static int board_send(void *link, const void *message, size_t size)
-{
+static int board_send(void *link, const void *message, size_t size) {
     struct board *board = link;
     for (uint64_t i = 0; i < board->receivers; i++)
         if (__atomic_load_n(&board->box[i].full, __ATOMIC_ACQUIRE))
@@ -108,33 +113,43 @@ static int board_send(void *link, const void *message, size_t size)
     return 0;
 }
 
-static int board_receive(void *link, void *buffer, size_t capacity, size_t *size)
-{
+static int board_receive(void *link, void *buffer, size_t capacity, size_t *size) {
     return mailbox_receive(&((struct board *)link)->box[my_box], buffer, capacity, size);
 }
 
-static const struct calls board_calls = { board_send, board_receive, NULL };
+static const struct calls board_calls = {board_send, board_receive, NULL};
 DEFINE_LOOPS(board, board_calls)
-static const struct transport board = { .name = "board", .broadcast = true, .create = board_create,
-                                        .destroy = mailbox_destroy, .open = board_open,
-                                        LOOPS(board), FAN(board) };
+static const struct transport board = {.name = "board",
+                                       .broadcast = true,
+                                       .create = board_create,
+                                       .destroy = mailbox_destroy,
+                                       .open = board_open,
+                                       LOOPS(board),
+                                       FAN(board)};
 
 /* A round trip that takes no notice of the pause between trips. */
-static int hasty_trip_ask(struct run *run, void *to, void *from)
-{
+static int hasty_trip_ask(struct run *run, void *to, void *from) {
     run->pause_ns = 0;
     return mailbox_trip_ask(run, to, from);
 }
-static const struct transport hasty = { .name = "hasty", .sleeps = true, .create = mailbox_create,
-                                        .destroy = mailbox_destroy, .trip_ask = hasty_trip_ask,
-                                        .trip_answer = mailbox_trip_answer };
+static const struct transport hasty = {.name = "hasty",
+                                       .sleeps = true,
+                                       .create = mailbox_create,
+                                       .destroy = mailbox_destroy,
+                                       .trip_ask = hasty_trip_ask,
+                                       .trip_answer = mailbox_trip_answer};
 
-static const struct plan basic_plan = { .transport_count = 1, .sizes = { 64 }, .size_count = 1, .capacity = 4096,
-                                        .rounds = 1, .attempts = 1, .duration_ns = 5000000, .wanted = ANY_PLACEMENT,
-                                        .hang_s = 2 };
+static const struct plan basic_plan = {.transport_count = 1,
+                                       .sizes = {64},
+                                       .size_count = 1,
+                                       .capacity = 4096,
+                                       .rounds = 1,
+                                       .attempts = 1,
+                                       .duration_ns = 5000000,
+                                       .wanted = ANY_PLACEMENT,
+                                       .hang_s = 2};
 
-static struct plan plan_of(enum experiment experiment, const struct transport *transport)
-{
+static struct plan plan_of(enum experiment experiment, const struct transport *transport) {
     struct plan plan = basic_plan;
     plan.experiment = experiment;
     plan.transports[0] = transport;
@@ -146,19 +161,19 @@ static struct plan plan_of(enum experiment experiment, const struct transport *t
         plan.duration_ns = 200000000; /* others may have the CPU for most of it */
     } else if (experiment == FAN_OUT) {
         plan.level_count = 3;
-        memcpy(plan.levels, (const uint64_t[]){ 0, 1, 3 }, 3 * sizeof *plan.levels);
+        memcpy(plan.levels, (const uint64_t[]){0, 1, 3}, 3 * sizeof *plan.levels);
     }
     return plan;
 }
 
-/* Runs a plan as a program of its own would; its exit status: 1 too when `judge` says that the results are wrong. */
-static int status_of(struct plan plan, bool (*judge)(const struct results *results))
-{
+/* Runs a plan as a program of its own would; its exit status: 1 too when `judge` says that the
+ * results are wrong. */
+static int status_of(struct plan plan, bool (*judge)(const struct results *results)) {
     fflush(stdout);
     pid_t child = fork();
     if (child == 0) {
-        const struct rlimit no_core = { 0, 0 };
-        int cpus[2] = { -1, -1 };
+        const struct rlimit no_core = {0, 0};
+        int cpus[2] = {-1, -1};
         struct results results;
         setrlimit(RLIMIT_CORE, &no_core);
         harness_start(cpus, plan.capacity);
@@ -173,36 +188,35 @@ static int status_of(struct plan plan, bool (*judge)(const struct results *resul
 }
 
 /* 0 as it should be, 1 not; no second CPU ends the test. */
-static int expect_status(const char *what, const char *experiment, int status, int expected)
-{
+static int expect_status(const char *what, const char *experiment, int status, int expected) {
     if (status == EXIT_SKIP)
         exit(EXIT_SKIP);
-    printf("%s: %s, %s: exit status %d\n", status == expected ? "ok" : "WRONG", what, experiment, status);
+    printf("%s: %s, %s: exit status %d\n", status == expected ? "ok" : "WRONG", what, experiment,
+           status);
     return status != expected;
 }
 
-static int test_faults(void)
-{
+static int test_faults(void) {
     int wrong = 0;
     for (fault = NONE; fault < FAULTS; fault++)
         for (enum experiment experiment = RATE; experiment < EXPERIMENTS; experiment++) {
             char what[64];
             snprintf(what, sizeof what, "a transport that %s", fault_names[fault]);
-            wrong += expect_status(what, experiment_names[experiment], status_of(plan_of(experiment, &mailbox), NULL),
-                                   fault != NONE);
+            wrong += expect_status(what, experiment_names[experiment],
+                                   status_of(plan_of(experiment, &mailbox), NULL), fault != NONE);
             snprintf(what, sizeof what, "a broadcast that %s", fault_names[fault]);
             if (experiment == FAN_OUT)
-                wrong += expect_status(what, "fanout", status_of(plan_of(experiment, &board), NULL), fault != NONE);
+                wrong += expect_status(what, "fanout", status_of(plan_of(experiment, &board), NULL),
+                                       fault != NONE);
         }
     return wrong;
 }
 
-/* --- The open loop and wake-ups ----------------------------------------------------------------------------------- */
+/* --- The open loop and wake-ups --------------------------------------------------------------- */
 
-/* Of the messages that were due while nobody received, most waited longer than a third of that time. Where every
- * attempt was disturbed there is nothing to judge. */
-static bool stall_shows(const struct results *results)
-{
+/* Of the messages that were due while nobody received, most waited longer than a third of that
+ * time. Where every attempt was disturbed there is nothing to judge. */
+static bool stall_shows(const struct results *results) {
     for (int placement = NEAR; placement <= FAR; placement++) {
         const struct histogram *all = results->cells[0].all[placement];
         uint64_t late = 0;
@@ -214,46 +228,50 @@ static bool stall_shows(const struct results *results)
     return true;
 }
 
-static bool nothing_measured(const struct results *results) { return results->tally[NEAR] + results->tally[FAR] == 0; }
+static bool nothing_measured(const struct results *results) {
+    return results->tally[NEAR] + results->tally[FAR] == 0;
+}
 
-static int test_honesty(void)
-{
+static int test_honesty(void) {
     struct transport sleeper = mailbox;
     sleeper.sleeps = true; /* a stall is no disturbance */
     struct plan open = plan_of(OPEN_LOOP, &sleeper), wakeup = plan_of(WAKEUP, &hasty);
     open.levels[0] = 10000;
-    open.duration_ns = 90000000; /* the first tenth does not count, and the stall begins after 10 ms */
+    /* the first tenth does not count, and the stall begins after 10 ms */
+    open.duration_ns = 90000000;
     open.attempts = 5;
     wakeup.pause_ns = 1000000;
     fault = STALLS;
-    int wrong = expect_status("a stall shows in every message that was due", "open", status_of(open, stall_shows), 0);
+    int wrong = expect_status("a stall shows in every message that was due", "open",
+                              status_of(open, stall_shows), 0);
     fault = NONE;
     return wrong + expect_status("round trips without pauses do not count", "wakeup",
                                  status_of(wakeup, nothing_measured), 0);
 }
 
-/* --- Numbers ------------------------------------------------------------------------------------------------------ */
+/* --- Numbers ---------------------------------------------------------------------------------- */
 
-static int compare(const void *a, const void *b)
-{
+static int compare(const void *a, const void *b) {
     uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
     return (x > y) - (x < y);
 }
 
 /* Nearest rank in a sorted array, and at most 0.1 % above it. */
-static bool quantiles_agree(const struct histogram *histogram, const uint32_t *sorted, size_t count)
-{
+static bool quantiles_agree(const struct histogram *histogram, const uint32_t *sorted,
+                            size_t count) {
     for (size_t i = 0; i < count; i++) {
-        uint64_t found = histogram_quantile(histogram, (double)(i + 1) / (double)count), exact = sorted[i];
-        if (found < exact || found > exact + exact / 1000 || (exact < HISTOGRAM_EXACT && found != exact))
+        uint64_t found = histogram_quantile(histogram, (double)(i + 1) / (double)count),
+                 exact = sorted[i];
+        if (found < exact || found > exact + exact / 1000 ||
+            (exact < HISTOGRAM_EXACT && found != exact))
             return false;
     }
-    return histogram->smallest == sorted[0] && histogram->largest == sorted[count - 1] && histogram->count == count &&
+    return histogram->smallest == sorted[0] && histogram->largest == sorted[count - 1] &&
+           histogram->count == count &&
            histogram_quantile(histogram, 0) == histogram_quantile(histogram, 1 / (double)count);
 }
 
-static int test_histogram(void)
-{
+static int test_histogram(void) {
     enum { COUNT = 3000 };
     static struct histogram half[2];
     static uint32_t values[COUNT];
@@ -276,8 +294,7 @@ static int test_histogram(void)
 }
 
 /* The distribution as text: percentiles and counts rise, and the last line has all. */
-static int test_distribution(void)
-{
+static int test_distribution(void) {
     static struct histogram histogram;
     char *text = NULL;
     size_t size = 0, lines = 0;
@@ -289,30 +306,34 @@ static int test_distribution(void)
     FILE *out = open_memstream(&text, &size);
     histogram_write_hdr(&histogram, 0.5, out);
     fclose(out);
-    bool good = strncmp(text, "       Value     Percentile TotalCount 1/(1-Percentile)\n\n", 57) == 0;
-    for (char *at = strchr(text, '\n') + 2; good && *at != '#'; at = strchr(at, '\n') + 1, lines++) {
-        good = sscanf(at, "%lf %lf %llu", &value, &part, &below) == 3 && value >= last_value && part > last_part &&
-               below >= last_below && value >= 0.5 * part * 10000 - 1e-6 && value <= 0.5 * 1.001 * (part * 10000 + 1);
+    bool good =
+        strncmp(text, "       Value     Percentile TotalCount 1/(1-Percentile)\n\n", 57) == 0;
+    for (char *at = strchr(text, '\n') + 2; good && *at != '#';
+         at = strchr(at, '\n') + 1, lines++) {
+        good = sscanf(at, "%lf %lf %llu", &value, &part, &below) == 3 && value >= last_value &&
+               part > last_part && below >= last_below && value >= 0.5 * part * 10000 - 1e-6 &&
+               value <= 0.5 * 1.001 * (part * 10000 + 1);
         last_value = value, last_part = part, last_below = below;
     }
-    good = good && lines > 50 && last_part >= 1 && last_below == 10000 && last_value >= 5000 && last_value <= 5000 &&
-           strstr(text, "#[Mean    =     2500.") != NULL && strstr(text, "Total count    =        10000]") != NULL;
+    good = good && lines > 50 && last_part >= 1 && last_below == 10000 && last_value >= 5000 &&
+           last_value <= 5000 && strstr(text, "#[Mean    =     2500.") != NULL &&
+           strstr(text, "Total count    =        10000]") != NULL;
     printf("%s: the percentile distribution as text\n", good ? "ok" : "WRONG");
     free(text);
     return !good;
 }
 
 /* No error adds up, and no two messages change places. */
-static int test_schedule(void)
-{
-    static const uint64_t rates[] = { 1, 3, 1000, 999983, 1000000, 100000000 };
+static int test_schedule(void) {
+    static const uint64_t rates[] = {1, 3, 1000, 999983, 1000000, 100000000};
     int wrong = 0;
     for (size_t i = 0; i < sizeof rates / sizeof *rates; i++) {
         uint64_t rate = rates[i];
         wrong += due_ns(rate, 0) != 0 || due_ns(rate, rate) != 1000000000 ||
                  due_ns(rate, 86400 * rate) != 86400000000000;
         for (uint64_t serial = 0; serial < 100000; serial++) {
-            uint64_t gap = due_ns(rate, serial + 1) - due_ns(rate, serial), even = 1000000000 / rate;
+            uint64_t gap = due_ns(rate, serial + 1) - due_ns(rate, serial),
+                     even = 1000000000 / rate;
             wrong += gap != even && gap != even + 1;
         }
     }
@@ -320,8 +341,8 @@ static int test_schedule(void)
     return wrong;
 }
 
-int main(void)
-{
-    int wrong = test_histogram() + test_distribution() + test_schedule() + test_honesty() + test_faults();
+int main(void) {
+    int wrong =
+        test_histogram() + test_distribution() + test_schedule() + test_honesty() + test_faults();
     return wrong != 0;
 }

@@ -1,7 +1,7 @@
-/* transport_leat.c - see transport_leat.h. The loops for batches are here, as no other transport has such calls; they stamp,
- * check and wait as those of loops.h do. */
-#include "leat_link.h"
+/* transport_leat.c - see transport_leat.h. The loops for batches are here, as no other transport
+ * has such calls; they stamp, check and wait as those of loops.h do. */
 #include "transport_leat.h"
+#include "leat_link.h"
 
 #include <leat/inline.h>
 
@@ -9,8 +9,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-void *leat_link_create(const struct setup *setup)
-{
+void *leat_link_create(const struct setup *setup) {
     static unsigned serial;
     if (size_longest(setup->size) > setup->capacity / 2 - 72)
         return NULL;
@@ -22,22 +21,20 @@ void *leat_link_create(const struct setup *setup)
     return link;
 }
 
-int leat_link_complain(const char *call, int code)
-{
-    fprintf(stderr, "\n%s: %s (%s) %s\n", call, leat_error_name(code), leat_error_cause(code), leat_error_detail());
+int leat_link_complain(const char *call, int code) {
+    fprintf(stderr, "\n%s: %s (%s) %s\n", call, leat_error_name(code), leat_error_cause(code),
+            leat_error_detail());
     return -1;
 }
 
-int leat_link_open(void *handle, enum role role)
-{
+int leat_link_open(void *handle, enum role role) {
     struct leat_link *link = handle;
     int code = role == SENDER ? leat_sender_open(&link->sender, link->name, &link->options)
                               : leat_receiver_open(&link->receiver, link->name, &link->options);
     return code == LEAT_OK ? 0 : leat_link_complain("open", code);
 }
 
-void leat_link_close(void *handle, enum role role, struct counters *counters)
-{
+void leat_link_close(void *handle, enum role role, struct counters *counters) {
     struct leat_link *link = handle;
     leat_statistics statistics;
     if (role == SENDER) {
@@ -47,12 +44,13 @@ void leat_link_close(void *handle, enum role role, struct counters *counters)
         leat_receiver_statistics(link->receiver, &statistics);
         leat_receiver_close(link->receiver);
     }
-    *counters = (struct counters){ .messages = statistics.messages, .stalls = statistics.stalls,
-                                   .sleeps = statistics.sleeps, .doorbells = statistics.doorbells_rung };
+    *counters = (struct counters){.messages = statistics.messages,
+                                  .stalls = statistics.stalls,
+                                  .sleeps = statistics.sleeps,
+                                  .doorbells = statistics.doorbells_rung};
 }
 
-void leat_link_destroy(void *handle)
-{
+void leat_link_destroy(void *handle) {
     struct leat_link *link = handle;
     int code = leat_unlink(link->name, link->options.scope);
     if (code != LEAT_OK && code != LEAT_ENOENT)
@@ -60,34 +58,34 @@ void leat_link_destroy(void *handle)
     free(link);
 }
 
-/* --- One call per message ----------------------------------------------------------------------------------------- */
+/* --- One call per message --------------------------------------------------------------------- */
 
-static int send_now(void *link, const void *message, size_t size)
-{
-    return outcome("leat_send", leat_send(((struct leat_link *)link)->sender, message, size, LEAT_NOW));
+static int send_now(void *link, const void *message, size_t size) {
+    return outcome("leat_send",
+                   leat_send(((struct leat_link *)link)->sender, message, size, LEAT_NOW));
 }
 
-static int receive_now(void *link, void *buffer, size_t capacity, size_t *size)
-{
-    return outcome("leat_recv", leat_recv(((struct leat_link *)link)->receiver, buffer, capacity, size, LEAT_NOW));
+static int receive_now(void *link, void *buffer, size_t capacity, size_t *size) {
+    return outcome("leat_recv", leat_recv(((struct leat_link *)link)->receiver, buffer, capacity,
+                                          size, LEAT_NOW));
 }
 
-static int send_wait(void *link, const void *message, size_t size)
-{
-    return outcome("leat_send", leat_send(((struct leat_link *)link)->sender, message, size, LEAT_FOREVER));
+static int send_wait(void *link, const void *message, size_t size) {
+    return outcome("leat_send",
+                   leat_send(((struct leat_link *)link)->sender, message, size, LEAT_FOREVER));
 }
 
-static int receive_wait(void *link, void *buffer, size_t capacity, size_t *size)
-{
-    return outcome("leat_recv", leat_recv(((struct leat_link *)link)->receiver, buffer, capacity, size, LEAT_FOREVER));
+static int receive_wait(void *link, void *buffer, size_t capacity, size_t *size) {
+    return outcome("leat_recv", leat_recv(((struct leat_link *)link)->receiver, buffer, capacity,
+                                          size, LEAT_FOREVER));
 }
 
-static const struct calls now_calls = { send_now, receive_now, NULL };
-static const struct calls wait_calls = { send_wait, receive_wait, NULL };
+static const struct calls now_calls = {send_now, receive_now, NULL};
+static const struct calls wait_calls = {send_wait, receive_wait, NULL};
 DEFINE_LOOPS(now, now_calls)
 DEFINE_LOOPS(wait, wait_calls)
 
-/* --- Batches ------------------------------------------------------------------------------------------------------ */
+/* --- Batches ---------------------------------------------------------------------------------- */
 
 /* A batch's messages lie one behind the other, both where they are made and where they are
  * received. A batch is no larger than this, or it would leave the cache next to the core, in which
@@ -95,12 +93,12 @@ DEFINE_LOOPS(wait, wait_calls)
 #define BATCH_BYTES ((size_t)16 << 10)
 
 /* Sends all of the batch, in as many calls as it takes. */
-ALWAYS_INLINE int send_batch(const struct run *run, leat_sender *sender, const leat_message *messages, size_t count,
-                             uint64_t deadline_ns)
-{
+ALWAYS_INLINE int send_batch(const struct run *run, leat_sender *sender,
+                             const leat_message *messages, size_t count, uint64_t deadline_ns) {
     for (size_t done = 0; done < count;) {
         size_t sent = 0;
-        int result = outcome("leat_send_many", leat_send_many(sender, messages + done, count - done, &sent, deadline_ns));
+        int result = outcome("leat_send_many", leat_send_many(sender, messages + done, count - done,
+                                                              &sent, deadline_ns));
         done += sent;
         if (result < 0 || (result > 0 && wait_a_moment(run) != 0))
             return -1;
@@ -109,14 +107,12 @@ ALWAYS_INLINE int send_batch(const struct run *run, leat_sender *sender, const l
 }
 
 /* Room for one message at least. */
-ALWAYS_INLINE size_t batch_bytes(const struct run *run)
-{
+ALWAYS_INLINE size_t batch_bytes(const struct run *run) {
     return run->lengths[0] > BATCH_BYTES ? run->lengths[0] : BATCH_BYTES;
 }
 
-ALWAYS_INLINE int receive_batch(const struct run *run, leat_receiver *receiver, leat_message *messages, size_t *count,
-                                uint64_t deadline_ns)
-{
+ALWAYS_INLINE int receive_batch(const struct run *run, leat_receiver *receiver,
+                                leat_message *messages, size_t *count, uint64_t deadline_ns) {
     int result;
     while ((result =
                 outcome("leat_recv_many", leat_recv_many(receiver, run->buffer, batch_bytes(run),
@@ -127,8 +123,7 @@ ALWAYS_INLINE int receive_batch(const struct run *run, leat_receiver *receiver, 
 }
 
 /* Makes the next messages: BATCH of them, or fewer that take BATCH_BYTES. Returns how many. */
-ALWAYS_INLINE size_t make_batch(const struct run *run, leat_message *messages, uint64_t serial)
-{
+ALWAYS_INLINE size_t make_batch(const struct run *run, leat_message *messages, uint64_t serial) {
     unsigned char *at = run->buffer;
     size_t count = 0;
     for (; count < BATCH; count++, serial++) {
@@ -136,14 +131,14 @@ ALWAYS_INLINE size_t make_batch(const struct run *run, leat_message *messages, u
         if (count != 0 && (size_t)(at - run->buffer) + size > BATCH_BYTES)
             break;
         stamp(at, size, serial);
-        messages[count] = (leat_message){ at, size };
+        messages[count] = (leat_message){at, size};
         at += (size + 7) & ~(size_t)7;
     }
     return count;
 }
 
-ALWAYS_INLINE int batch_send_loop(const struct run *run, struct leat_link *link, uint64_t deadline_ns)
-{
+ALWAYS_INLINE int batch_send_loop(const struct run *run, struct leat_link *link,
+                                  uint64_t deadline_ns) {
     const struct run r = *run;
     uint64_t end = now_ns() + r.duration_ns, serial = 0, look = CLOCK_EVERY;
     for (bool last = false; !last;) {
@@ -163,8 +158,8 @@ ALWAYS_INLINE int batch_send_loop(const struct run *run, struct leat_link *link,
     return 0;
 }
 
-ALWAYS_INLINE int batch_receive_loop(struct run *run, struct leat_link *link, uint64_t deadline_ns)
-{
+ALWAYS_INLINE int batch_receive_loop(struct run *run, struct leat_link *link,
+                                     uint64_t deadline_ns) {
     const struct run r = *run;
     uint64_t serial = 0, first = 0, start = 0;
     for (;;) {
@@ -185,73 +180,72 @@ ALWAYS_INLINE int batch_receive_loop(struct run *run, struct leat_link *link, ui
 }
 
 /* A round trip has one message under way: a batch of one. */
-static int batch_send_now(void *handle, const void *message, size_t size)
-{
-    leat_message one = { message, size };
+static int batch_send_now(void *handle, const void *message, size_t size) {
+    leat_message one = {message, size};
     size_t sent;
-    return outcome("leat_send_many", leat_send_many(((struct leat_link *)handle)->sender, &one, 1, &sent, LEAT_NOW));
+    return outcome("leat_send_many",
+                   leat_send_many(((struct leat_link *)handle)->sender, &one, 1, &sent, LEAT_NOW));
 }
 
-static int batch_receive_now(void *handle, void *buffer, size_t capacity, size_t *size)
-{
-    leat_message one = { NULL, 0 };
+static int batch_receive_now(void *handle, void *buffer, size_t capacity, size_t *size) {
+    leat_message one = {NULL, 0};
     size_t count;
-    int result = outcome("leat_recv_many", leat_recv_many(((struct leat_link *)handle)->receiver, buffer, capacity, &one,
-                                                          1, &count, LEAT_NOW));
+    int result =
+        outcome("leat_recv_many", leat_recv_many(((struct leat_link *)handle)->receiver, buffer,
+                                                 capacity, &one, 1, &count, LEAT_NOW));
     *size = one.size;
     return result;
 }
 
-static int batch_send_wait(void *handle, const void *message, size_t size)
-{
-    leat_message one = { message, size };
+static int batch_send_wait(void *handle, const void *message, size_t size) {
+    leat_message one = {message, size};
     size_t sent;
-    return outcome("leat_send_many", leat_send_many(((struct leat_link *)handle)->sender, &one, 1, &sent, LEAT_FOREVER));
+    return outcome("leat_send_many", leat_send_many(((struct leat_link *)handle)->sender, &one, 1,
+                                                    &sent, LEAT_FOREVER));
 }
 
-static int batch_receive_wait(void *handle, void *buffer, size_t capacity, size_t *size)
-{
-    leat_message one = { NULL, 0 };
+static int batch_receive_wait(void *handle, void *buffer, size_t capacity, size_t *size) {
+    leat_message one = {NULL, 0};
     size_t count;
-    int result = outcome("leat_recv_many", leat_recv_many(((struct leat_link *)handle)->receiver, buffer, capacity, &one,
-                                                          1, &count, LEAT_FOREVER));
+    int result =
+        outcome("leat_recv_many", leat_recv_many(((struct leat_link *)handle)->receiver, buffer,
+                                                 capacity, &one, 1, &count, LEAT_FOREVER));
     *size = one.size;
     return result;
 }
 
-static const struct calls batch_now_calls = { batch_send_now, batch_receive_now, NULL };
-static const struct calls batch_wait_calls = { batch_send_wait, batch_receive_wait, NULL };
+static const struct calls batch_now_calls = {batch_send_now, batch_receive_now, NULL};
+static const struct calls batch_wait_calls = {batch_send_wait, batch_receive_wait, NULL};
 DEFINE_TRIPS(batch_now, batch_now_calls)
 DEFINE_TRIPS(batch_wait, batch_wait_calls)
 DEFINE_FAN(batch_now, batch_now_calls)
 DEFINE_FAN(batch_wait, batch_wait_calls)
 
 /* At a fixed rate, and where several receivers share a CPU, batches of one too. */
-static int batch_now_rate_send(struct run *run, void *link)
-{
-    return run->rate != 0 ? rate_send_loop(run, &batch_now_calls, link) : batch_send_loop(run, link, LEAT_NOW);
+static int batch_now_rate_send(struct run *run, void *link) {
+    return run->rate != 0 ? rate_send_loop(run, &batch_now_calls, link)
+                          : batch_send_loop(run, link, LEAT_NOW);
 }
-static int batch_now_rate_receive(struct run *run, void *link)
-{
+static int batch_now_rate_receive(struct run *run, void *link) {
     bool single = run->rate != 0 || run->progress != NULL;
-    return single ? rate_receive_loop(run, &batch_now_calls, link) : batch_receive_loop(run, link, LEAT_NOW);
+    return single ? rate_receive_loop(run, &batch_now_calls, link)
+                  : batch_receive_loop(run, link, LEAT_NOW);
 }
-static int batch_wait_rate_send(struct run *run, void *link)
-{
-    return run->rate != 0 ? rate_send_loop(run, &batch_wait_calls, link) : batch_send_loop(run, link, LEAT_FOREVER);
+static int batch_wait_rate_send(struct run *run, void *link) {
+    return run->rate != 0 ? rate_send_loop(run, &batch_wait_calls, link)
+                          : batch_send_loop(run, link, LEAT_FOREVER);
 }
-static int batch_wait_rate_receive(struct run *run, void *link)
-{
+static int batch_wait_rate_receive(struct run *run, void *link) {
     bool single = run->rate != 0 || run->progress != NULL;
-    return single ? rate_receive_loop(run, &batch_wait_calls, link) : batch_receive_loop(run, link, LEAT_FOREVER);
+    return single ? rate_receive_loop(run, &batch_wait_calls, link)
+                  : batch_receive_loop(run, link, LEAT_FOREVER);
 }
 
-/* --- In place ----------------------------------------------------------------------------------------------------- */
+/* --- In place --------------------------------------------------------------------------------- */
 
 /* The sender writes the message where it will stay: once, from where those of all other transports
  * are copied, and in the way in which leat_send copies it: what is compared is the calls. */
-ALWAYS_INLINE int place_send(void *handle, const void *message, size_t size, uint64_t deadline_ns)
-{
+ALWAYS_INLINE int place_send(void *handle, const void *message, size_t size, uint64_t deadline_ns) {
     struct leat_link *link = handle;
     void *data;
     int result = outcome("leat_reserve", leat_reserve(link->sender, size, &data, deadline_ns));
@@ -263,8 +257,7 @@ ALWAYS_INLINE int place_send(void *handle, const void *message, size_t size, uin
 
 /* The receiver reads all of the message where it is, once, as leat_recv does: a loop over its words
  * took up to 1.6 times as long as the copy out of the ring that it is compared with. */
-ALWAYS_INLINE int place_receive(void *handle, void *buffer, size_t *size, uint64_t deadline_ns)
-{
+ALWAYS_INLINE int place_receive(void *handle, void *buffer, size_t *size, uint64_t deadline_ns) {
     struct leat_link *link = handle;
     leat_message message;
     int result = outcome("leat_peek", leat_peek(link->receiver, &message, deadline_ns));
@@ -278,43 +271,51 @@ ALWAYS_INLINE int place_receive(void *handle, void *buffer, size_t *size, uint64
     return outcome("leat_release", leat_release(link->receiver, 1));
 }
 
-#define DEFINE_PLACE(name, deadline_ns)                                                                               \
-    static int name##_send(void *link, const void *message, size_t size)                                              \
-    {                                                                                                                 \
-        return place_send(link, message, size, deadline_ns);                                                          \
-    }                                                                                                                 \
-    static int name##_receive(void *link, void *buffer, size_t capacity, size_t *size)                                \
-    {                                                                                                                 \
-        (void)capacity; /* as large as the largest message */                                                         \
-        return place_receive(link, buffer, size, deadline_ns);                                                        \
-    }                                                                                                                 \
-    static const struct calls name##_calls = { name##_send, name##_receive, NULL };                                   \
+#define DEFINE_PLACE(name, deadline_ns)                                                            \
+    static int name##_send(void *link, const void *message, size_t size) {                         \
+        return place_send(link, message, size, deadline_ns);                                       \
+    }                                                                                              \
+    static int name##_receive(void *link, void *buffer, size_t capacity, size_t *size) {           \
+        (void)capacity; /* as large as the largest message */                                      \
+        return place_receive(link, buffer, size, deadline_ns);                                     \
+    }                                                                                              \
+    static const struct calls name##_calls = {name##_send, name##_receive, NULL};                  \
     DEFINE_LOOPS(name, name##_calls)
 
 DEFINE_PLACE(place_now, LEAT_NOW)
 DEFINE_PLACE(place_wait, LEAT_FOREVER)
 
-/* --- The transports ----------------------------------------------------------------------------------------------- */
+/* --- The transports --------------------------------------------------------------------------- */
 
 const struct transport transport_leat = {
-    .name = "leat", .about = "leat_send, leat_recv, polled", CHANNEL, LOOPS(now), FAN(now)
-};
-const struct transport transport_leat_wait = {
-    .name = "leat_wait", .about = "the same, with leat's own waiting", .sleeps = true, CHANNEL, LOOPS(wait), FAN(wait)
-};
+    .name = "leat", .about = "leat_send, leat_recv, polled", CHANNEL, LOOPS(now), FAN(now)};
+const struct transport transport_leat_wait = {.name = "leat_wait",
+                                              .about = "the same, with leat's own waiting",
+                                              .sleeps = true,
+                                              CHANNEL,
+                                              LOOPS(wait),
+                                              FAN(wait)};
 const struct transport transport_leat_many = {
-    .name = "leat_many", .about = "leat_send_many, leat_recv_many in batches of 16, polled", CHANNEL,
-    LOOPS(batch_now), FAN(batch_now)
-};
-const struct transport transport_leat_many_wait = {
-    .name = "leat_many_wait", .about = "the same, with leat's own waiting", .sleeps = true, CHANNEL,
-    LOOPS(batch_wait), FAN(batch_wait)
-};
+    .name = "leat_many",
+    .about = "leat_send_many, leat_recv_many in batches of 16, polled",
+    CHANNEL,
+    LOOPS(batch_now),
+    FAN(batch_now)};
+const struct transport transport_leat_many_wait = {.name = "leat_many_wait",
+                                                   .about = "the same, with leat's own waiting",
+                                                   .sleeps = true,
+                                                   CHANNEL,
+                                                   LOOPS(batch_wait),
+                                                   FAN(batch_wait)};
 const struct transport transport_leat_place = {
-    .name = "leat_place", .about = "leat_reserve, leat_commit, leat_peek, leat_release, polled", CHANNEL,
-    LOOPS(place_now), FAN(place_now)
-};
-const struct transport transport_leat_place_wait = {
-    .name = "leat_place_wait", .about = "the same, with leat's own waiting", .sleeps = true, CHANNEL,
-    LOOPS(place_wait), FAN(place_wait)
-};
+    .name = "leat_place",
+    .about = "leat_reserve, leat_commit, leat_peek, leat_release, polled",
+    CHANNEL,
+    LOOPS(place_now),
+    FAN(place_now)};
+const struct transport transport_leat_place_wait = {.name = "leat_place_wait",
+                                                    .about = "the same, with leat's own waiting",
+                                                    .sleeps = true,
+                                                    CHANNEL,
+                                                    LOOPS(place_wait),
+                                                    FAN(place_wait)};

@@ -1,13 +1,16 @@
-/* transport_leat.h - leat's channel, through its public functions, with default options but for the capacity. */
+/* transport_leat.h - leat's channel, through its public functions, with default options but for the
+ * capacity. */
 #ifndef BENCH_TRANSPORT_LEAT_H
 #define BENCH_TRANSPORT_LEAT_H
 
 #include "transport.h"
 
 /* Polled with LEAT_NOW in the loop that all transports share. */
-extern const struct transport transport_leat;       /* leat_send, leat_recv: one call per message */
-extern const struct transport transport_leat_many;  /* leat_send_many, leat_recv_many: batches of 16 */
-extern const struct transport transport_leat_place; /* written after leat_reserve, read after leat_peek, no copies */
+extern const struct transport transport_leat; /* leat_send, leat_recv: one call per message */
+/* leat_send_many, leat_recv_many: batches of 16 */
+extern const struct transport transport_leat_many;
+/* written after leat_reserve, read after leat_peek, no copies */
+extern const struct transport transport_leat_place;
 
 /* The same with LEAT_FOREVER: leat spins, sleeps and rings as it does for an application. */
 extern const struct transport transport_leat_wait;

@@ -23,26 +23,23 @@ struct meeting {
     uint64_t end_ns;      /* they begin when this is known */
 };
 
-static int send_one_of_many(void *link, const void *message, size_t size)
-{
+static int send_one_of_many(void *link, const void *message, size_t size) {
     return outcome("leat_send",
                    leat_send(((struct leat_link *)link)->sender, message, size, LEAT_FOREVER));
 }
 
-static int receive_from_many(void *link, void *buffer, size_t capacity, size_t *size)
-{
+static int receive_from_many(void *link, void *buffer, size_t capacity, size_t *size) {
     return outcome("leat_recv", leat_recv(((struct leat_link *)link)->receiver, buffer, capacity,
                                           size, LEAT_FOREVER));
 }
 
-static const struct calls many_calls = { send_one_of_many, receive_from_many, NULL };
+static const struct calls many_calls = {send_one_of_many, receive_from_many, NULL};
 DEFINE_TRIPS(many, many_calls)
 DEFINE_FAN(many, many_calls)
 
 /* Asleep, as senders may share a CPU. */
-static int sleep_until(const struct run *run, const uint64_t *word, uint64_t least)
-{
-    const struct timespec moment = { 0, 50000 };
+static int sleep_until(const struct run *run, const uint64_t *word, uint64_t least) {
+    const struct timespec moment = {0, 50000};
     while (__atomic_load_n(word, __ATOMIC_ACQUIRE) < least) {
         if (__atomic_load_n(run->failed, __ATOMIC_RELAXED))
             return -1;
@@ -52,8 +49,7 @@ static int sleep_until(const struct run *run, const uint64_t *word, uint64_t lea
 }
 
 /* Real-time processes of one priority that share a CPU do not take turns by themselves. */
-static void give_turn(uint64_t now, uint64_t *turn_end_ns)
-{
+static void give_turn(uint64_t now, uint64_t *turn_end_ns) {
     if (!realtime_is_on() || machine_other_cpu(1) != machine.cpus[0] || now < *turn_end_ns)
         return;
     if (*turn_end_ns != 0)
@@ -61,8 +57,8 @@ static void give_turn(uint64_t now, uint64_t *turn_end_ns)
     *turn_end_ns = now_ns() + TURN_NS;
 }
 
-static int send_as(const struct run *run, struct leat_link *link, uint64_t number, uint64_t end_ns)
-{
+static int send_as(const struct run *run, struct leat_link *link, uint64_t number,
+                   uint64_t end_ns) {
     const struct run r = *run;
     uint64_t turn_end_ns = 0;
     for (uint64_t serial = 0;; serial++) {
@@ -82,8 +78,7 @@ static int send_as(const struct run *run, struct leat_link *link, uint64_t numbe
 }
 
 /* One of the other senders, from its beginning to its end. */
-static int send_besides(const struct run *run, struct leat_link *link, uint64_t number)
-{
+static int send_besides(const struct run *run, struct leat_link *link, uint64_t number) {
     struct meeting *meeting = link->meeting;
     struct counters ignored;
     if (leat_link_open(link, SENDER) != 0)
@@ -97,8 +92,7 @@ static int send_besides(const struct run *run, struct leat_link *link, uint64_t 
     return 0;
 }
 
-static int many_rate_send(struct run *run, void *handle)
-{
+static int many_rate_send(struct run *run, void *handle) {
     struct leat_link *link = handle;
     struct meeting *meeting = link->meeting;
     unsigned others = link->senders - 1;
@@ -119,8 +113,7 @@ static int many_rate_send(struct run *run, void *handle)
 /* Checks one message against what is next from its sender: 0, 1 when it is that sender's last, -1
  * when it is wrong. */
 ALWAYS_INLINE int check_one_of_many(const struct run *run, unsigned senders, size_t size,
-                                    uint64_t next[SENDERS_MAX])
-{
+                                    uint64_t next[SENDERS_MAX]) {
     uint64_t mark;
     memcpy(&mark, run->buffer, 8);
     uint64_t number = mark >> SENDER_SHIFT;
@@ -132,11 +125,10 @@ ALWAYS_INLINE int check_one_of_many(const struct run *run, unsigned senders, siz
     return (mark & LAST) == next[number]++ ? 0 : -1;
 }
 
-static int many_rate_receive(struct run *run, void *handle)
-{
+static int many_rate_receive(struct run *run, void *handle) {
     struct leat_link *link = handle;
     const struct run r = *run;
-    uint64_t next[SENDERS_MAX] = { 0 }, first = 0, start = 0, serial = 0;
+    uint64_t next[SENDERS_MAX] = {0}, first = 0, start = 0, serial = 0;
     if (run->rate != 0 || run->progress != NULL)
         return rate_receive_loop(run, &many_calls, link);
     for (unsigned ended = 0; ended < link->senders; serial++) {
@@ -153,8 +145,7 @@ static int many_rate_receive(struct run *run, void *handle)
     return 0;
 }
 
-static void *many_create(const struct setup *setup)
-{
+static void *many_create(const struct setup *setup) {
     struct leat_link *link = leat_link_create(setup);
     if (link == NULL)
         return NULL;
@@ -172,8 +163,6 @@ const struct transport transport_leat_senders2 = {
     .name = "leat_senders2",
     .about = "leat_wait from two processes into one channel",
     .senders = 2,
-    MANY
-};
+    MANY};
 const struct transport transport_leat_senders4 = {
-    .name = "leat_senders4", .about = "the same from four", .senders = 4, MANY
-};
+    .name = "leat_senders4", .about = "the same from four", .senders = 4, MANY};

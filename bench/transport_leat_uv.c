@@ -1,7 +1,9 @@
-/* transport_leat_uv.c - leat's channel in a libuv loop on each side, as libuv's own pipe is in peers/uv_pipe.c.
+/* transport_leat_uv.c - leat's channel in a libuv loop on each side, as libuv's own pipe is in
+ * peers/uv_pipe.c.
  *
- * A message is handed over by a callback, in place. In a round trip there is one at a time: the callback copies it to whoever waits for it
- * around uv_run. As fast as they can, the callback itself counts and checks. */
+ * A message is handed over by a callback, in place. In a round trip there is one at a time: the
+ * callback copies it to whoever waits for it around uv_run. As fast as they can, the callback
+ * itself counts and checks. */
 #include "leat_link.h"
 #include "transport_leat.h"
 
@@ -22,14 +24,12 @@ struct uv_link {
     bool over;
 };
 
-static int complain(const char *call, int code)
-{
+static int complain(const char *call, int code) {
     fprintf(stderr, "\n%s: %s %s\n", call, uv_strerror(code), leat_error_detail());
     return -1;
 }
 
-static void *create(const struct setup *setup)
-{
+static void *create(const struct setup *setup) {
     struct uv_link *link = calloc(1, sizeof *link);
     if (link != NULL && (link->channel = leat_link_create(setup)) != NULL)
         return link;
@@ -37,17 +37,15 @@ static void *create(const struct setup *setup)
     return NULL;
 }
 
-static void destroy(void *handle)
-{
+static void destroy(void *handle) {
     struct uv_link *link = handle;
     leat_link_destroy(link->channel);
     free(link);
 }
 
-/* --- Receiving ---------------------------------------------------------------------------------------------------- */
+/* --- Receiving -------------------------------------------------------------------------------- */
 
-static void give(struct uv_link *link, const leat_message *message)
-{
+static void give(struct uv_link *link, const leat_message *message) {
     link->failed = link->buffer == NULL || message->size > link->capacity;
     if (!link->failed)
         memcpy(link->buffer, message->data, message->size);
@@ -55,8 +53,7 @@ static void give(struct uv_link *link, const leat_message *message)
     link->buffer = NULL;
 }
 
-static void count(struct uv_link *link, const leat_message *message)
-{
+static void count(struct uv_link *link, const leat_message *message) {
     const unsigned char *data = message->data;
     bool right = message->size == link->run->lengths[link->serial % LENGTHS];
     if (right && stamped(data, message->size, link->serial)) {
@@ -68,8 +65,7 @@ static void count(struct uv_link *link, const leat_message *message)
     uv_stop(&link->loop);
 }
 
-static void on_message(leat_uv_receiver_t *receiver, const leat_message *message)
-{
+static void on_message(leat_uv_receiver_t *receiver, const leat_message *message) {
     struct uv_link *link = receiver->uv.data;
     if (link->run != NULL)
         count(link, message);
@@ -77,17 +73,17 @@ static void on_message(leat_uv_receiver_t *receiver, const leat_message *message
         give(link, message);
 }
 
-/* That the sender has closed is in order when it has sent everything; whoever waits for more is told. */
-static void on_peer(leat_uv_receiver_t *receiver, leat_peer peer, int status)
-{
+/* That the sender has closed is in order when it has sent everything; whoever waits for more is
+ * told. */
+static void on_peer(leat_uv_receiver_t *receiver, leat_peer peer, int status) {
     struct uv_link *link = receiver->uv.data;
-    link->failed = link->failed || status != 0 || peer == LEAT_PEER_DIED || (peer == LEAT_PEER_CLOSED && link->buffer != NULL);
+    link->failed = link->failed || status != 0 || peer == LEAT_PEER_DIED ||
+                   (peer == LEAT_PEER_CLOSED && link->buffer != NULL);
     if (link->failed)
         uv_stop(&link->loop);
 }
 
-static int receive(void *handle, void *buffer, size_t capacity, size_t *size)
-{
+static int receive(void *handle, void *buffer, size_t capacity, size_t *size) {
     struct uv_link *link = handle;
     link->buffer = buffer;
     link->capacity = capacity;
@@ -97,8 +93,7 @@ static int receive(void *handle, void *buffer, size_t capacity, size_t *size)
     return link->failed ? -1 : 0;
 }
 
-static int rate_receive(struct run *run, void *handle)
-{
+static int rate_receive(struct run *run, void *handle) {
     struct uv_link *link = handle;
     link->run = run;
     while (!link->over && !link->failed)
@@ -107,16 +102,14 @@ static int rate_receive(struct run *run, void *handle)
     return link->failed ? -1 : 0;
 }
 
-/* --- Sending ------------------------------------------------------------------------------------------------------ */
+/* --- Sending ---------------------------------------------------------------------------------- */
 
-static void on_receiver(leat_uv_sender_t *sender, leat_peer peer, int status)
-{
+static void on_receiver(leat_uv_sender_t *sender, leat_peer peer, int status) {
     struct uv_link *link = sender->uv.data;
     link->failed = link->failed || status != 0 || peer != LEAT_PEER_PRESENT;
 }
 
-static int send_message(void *handle, const void *message, size_t size)
-{
+static int send_message(void *handle, const void *message, size_t size) {
     struct uv_link *link = handle;
     int code;
     while ((code = leat_uv_try_send(&link->sender, message, size)) == UV_EAGAIN && !link->failed)
@@ -124,30 +117,30 @@ static int send_message(void *handle, const void *message, size_t size)
     return code == 0 ? 0 : complain("leat_uv_try_send", code);
 }
 
-static const struct calls calls = { send_message, receive, NULL };
+static const struct calls calls = {send_message, receive, NULL};
 DEFINE_TRIPS(uv, calls)
 
 /* It knows nothing of rates: their cells stay empty. */
-static int rate_send(struct run *run, void *link)
-{
+static int rate_send(struct run *run, void *link) {
     struct run unpaced = *run;
     unpaced.rate = 0;
     return rate_send_loop(&unpaced, &calls, link);
 }
 
-/* --- Opening and closing ------------------------------------------------------------------------------------------ */
+/* --- Opening and closing ---------------------------------------------------------------------- */
 
-static int open_link(void *handle, enum role role)
-{
+static int open_link(void *handle, enum role role) {
     struct uv_link *link = handle;
     int code = uv_loop_init(&link->loop);
     if (code == 0 && role == SENDER) {
-        code = leat_uv_sender_open(&link->loop, &link->sender, link->channel->name, &link->channel->options);
+        code = leat_uv_sender_open(&link->loop, &link->sender, link->channel->name,
+                                   &link->channel->options);
         link->sender.uv.data = link;
         if (code == 0)
             code = leat_uv_sender_start(&link->sender, NULL, on_receiver);
     } else if (code == 0) {
-        code = leat_uv_receiver_open(&link->loop, &link->receiver, link->channel->name, &link->channel->options);
+        code = leat_uv_receiver_open(&link->loop, &link->receiver, link->channel->name,
+                                     &link->channel->options);
         if (code == 0) {
             link->receiver.uv.data = link;
             code = leat_uv_receiver_start(&link->receiver, on_message, on_peer);
@@ -156,23 +149,32 @@ static int open_link(void *handle, enum role role)
     return code == 0 ? 0 : complain("open", code);
 }
 
-static void close_link(void *handle, enum role role, struct counters *counters)
-{
+static void close_link(void *handle, enum role role, struct counters *counters) {
     struct uv_link *link = handle;
     leat_statistics statistics;
     if (role == SENDER)
         leat_sender_statistics(leat_uv_sender_channel(&link->sender), &statistics);
     else
         leat_receiver_statistics(leat_uv_receiver_channel(&link->receiver), &statistics);
-    *counters = (struct counters){ .messages = statistics.messages, .stalls = statistics.stalls, .sleeps = statistics.sleeps,
-                                   .doorbells = statistics.doorbells_rung };
-    leat_uv_close(role == SENDER ? (uv_handle_t *)&link->sender : (uv_handle_t *)&link->receiver, NULL);
+    *counters = (struct counters){.messages = statistics.messages,
+                                  .stalls = statistics.stalls,
+                                  .sleeps = statistics.sleeps,
+                                  .doorbells = statistics.doorbells_rung};
+    leat_uv_close(role == SENDER ? (uv_handle_t *)&link->sender : (uv_handle_t *)&link->receiver,
+                  NULL);
     uv_run(&link->loop, UV_RUN_DEFAULT);
     uv_loop_close(&link->loop);
 }
 
 const struct transport transport_leat_uv = {
-    .name = "leat_uv", .about = "leat in libuv loops (leat/uv.h), one on each side, in place", .sleeps = true,
-    .create = create, .open = open_link, .close = close_link, .destroy = destroy,
-    .rate_send = rate_send, .rate_receive = rate_receive, .trip_ask = uv_trip_ask, .trip_answer = uv_trip_answer
-};
+    .name = "leat_uv",
+    .about = "leat in libuv loops (leat/uv.h), one on each side, in place",
+    .sleeps = true,
+    .create = create,
+    .open = open_link,
+    .close = close_link,
+    .destroy = destroy,
+    .rate_send = rate_send,
+    .rate_receive = rate_receive,
+    .trip_ask = uv_trip_ask,
+    .trip_answer = uv_trip_answer};

@@ -12,8 +12,7 @@ struct pipe_link {
     size_t size; /* 0: packets */
 };
 
-static void *pipe_create(const struct setup *setup)
-{
+static void *pipe_create(const struct setup *setup) {
     if (size_longest(setup->size) > PIPE_BUF) /* larger writes can be partial */
         return NULL;
     struct pipe_link *link = malloc(sizeof *link);
@@ -25,26 +24,23 @@ static void *pipe_create(const struct setup *setup)
         return NULL;
     }
     (void)fcntl(fd[1], F_SETPIPE_SZ, (int)setup->capacity); /* as far as the system lets us */
-    *link = (struct pipe_link){ fd[0], fd[1], packets ? 0 : setup->size };
+    *link = (struct pipe_link){fd[0], fd[1], packets ? 0 : setup->size};
     return link;
 }
 
-static void pipe_destroy(void *handle)
-{
+static void pipe_destroy(void *handle) {
     struct pipe_link *link = handle;
     close(link->read_fd);
     close(link->write_fd);
     free(link);
 }
 
-static int pipe_send(void *handle, const void *message, size_t size)
-{
+static int pipe_send(void *handle, const void *message, size_t size) {
     struct pipe_link *link = handle;
     return write(link->write_fd, message, size) == (ssize_t)size ? 0 : 1;
 }
 
-static int pipe_receive(void *handle, void *buffer, size_t capacity, size_t *size)
-{
+static int pipe_receive(void *handle, void *buffer, size_t capacity, size_t *size) {
     struct pipe_link *link = handle;
     size_t want = link->size ? link->size : capacity, done = 0;
     do {
@@ -58,10 +54,12 @@ static int pipe_receive(void *handle, void *buffer, size_t capacity, size_t *siz
     return 0;
 }
 
-static const struct calls pipe_calls = { pipe_send, pipe_receive, NULL };
+static const struct calls pipe_calls = {pipe_send, pipe_receive, NULL};
 DEFINE_LOOPS(pipe, pipe_calls)
 
-const struct transport transport_pipe = {
-    .name = "pipe", .about = "a pipe, polled", .create = pipe_create, .destroy = pipe_destroy, LOOPS(pipe),
-    FAN(pipe)
-};
+const struct transport transport_pipe = {.name = "pipe",
+                                         .about = "a pipe, polled",
+                                         .create = pipe_create,
+                                         .destroy = pipe_destroy,
+                                         LOOPS(pipe),
+                                         FAN(pipe)};

@@ -10,10 +10,11 @@
 #include "lib/sync.h"
 
 #define PLACES_MIN 16
-#define AT_ONCE 64             /* notices taken from the kernel by one call */
-#define TOKENS_MOST 1024       /* taken before channels have their turn */
+#define AT_ONCE 64       /* notices taken from the kernel by one call */
+#define TOKENS_MOST 1024 /* taken before channels have their turn */
 #define BELLS_TRIED 4
-#define TURNS_BETWEEN_RINGS 64 /* channels that were named before the kernel is asked whether others rang */
+/* channels that were named before the kernel is asked whether others rang */
+#define TURNS_BETWEEN_RINGS 64
 #define TURNS_BETWEEN_NOTICES 16
 
 /* How long after a file was closed its channel's peer is looked at again, nanoseconds. */
@@ -25,27 +26,29 @@ struct place {
 };
 
 struct leat_doorbell {
-    struct leat__resource resource; /* bell, watch, poll (everything), timer, file (everything but the bell) */
-    leat__file directory;           /* the bell's; shared */
+    /* bell, watch, poll (everything), timer, file (everything but the bell) */
+    struct leat__resource resource;
+    leat__file directory; /* the bell's; shared */
     leat__file flag;
-    struct leat__bell bell;         /* number 0: others do not find it */
-    bool without_bell; /* the name was not found: files are touched */
-    int bell_watch;                 /* the number of its name; -1: not watched */
+    struct leat__bell bell; /* number 0: others do not find it */
+    bool without_bell;      /* the name was not found: files are touched */
+    int bell_watch;         /* the number of its name; -1: not watched */
     struct place *places;
-    struct leat__item **buckets; /* by watch number; as many as places */
-    uint32_t room;               /* places, a power of two */
+    struct leat__item **buckets;     /* by watch number; as many as places */
+    uint32_t room;                   /* places, a power of two */
     struct leat__item *first, *last; /* ready */
     struct leat__item *suspects;
     uint64_t timer_at_ns; /* 0: not set */
-    uint64_t slept_ns;    /* when it had nothing left to do, until it is awake again; 0: it did not come to that */
-    uint64_t awake_ns;    /* when it was; 0: nobody has asked yet */
-    bool again;           /* the loop shall come back */
-    bool raised;          /* so that it does: the flag */
+    /* when it had nothing left to do, until it is awake again; 0: it did not come to that */
+    uint64_t slept_ns;
+    uint64_t awake_ns; /* when it was; 0: nobody has asked yet */
+    bool again;        /* the loop shall come back */
+    bool raised;       /* so that it does: the flag */
     uint64_t turns, collections;
     leat_doorbell_statistics statistics;
 };
 
-/* --- The list of the ready ---------------------------------------------------------------------------------------------- */
+/* --- The list of the ready -------------------------------------------------------------------- */
 
 static bool is_ready(const struct leat__item *item) {
     return item->previous != NULL || item->doorbell->first == item;
@@ -83,7 +86,7 @@ static void make_ready(struct leat__item *item) {
         append(item);
 }
 
-/* --- Looking again, later ----------------------------------------------------------------------------------------------- */
+/* --- Looking again, later --------------------------------------------------------------------- */
 
 static void suspect(struct leat__item *item) {
     item->asks = true;
@@ -128,7 +131,7 @@ static void look_at_suspects(leat_doorbell *doorbell) {
     set_timer(doorbell, next);
 }
 
-/* --- Announcing --------------------------------------------------------------------------------------------------------- */
+/* --- Announcing ------------------------------------------------------------------------------- */
 
 /* There was nothing: the kernel is asked again when the next of the intervals is over, if any is
  * left. A question without an answer is none of those. */
@@ -151,7 +154,7 @@ static bool arm(struct leat__item *item) {
     return true;
 }
 
-/* --- What the kernel has to tell ------------------------------------------------------------------------------------------ */
+/* --- What the kernel has to tell -------------------------------------------------------------- */
 
 static void make_rung_ready(struct leat__item *item) {
     leat_doorbell *doorbell = item->doorbell;
@@ -213,7 +216,8 @@ static void do_without_bell(leat_doorbell *doorbell) {
 }
 
 static void look_at_bell(leat_doorbell *doorbell) {
-    if (doorbell->bell.number != 0 && !doorbell->without_bell && !leat__os_bell_is_found(doorbell->directory, &doorbell->bell))
+    if (doorbell->bell.number != 0 && !doorbell->without_bell &&
+        !leat__os_bell_is_found(doorbell->directory, &doorbell->bell))
         do_without_bell(doorbell);
 }
 
@@ -229,7 +233,8 @@ static void take_notices(leat_doorbell *doorbell) {
             make_all_ready(doorbell, true);
         if (notices[i].number < 0 || notices[i].number == doorbell->bell_watch)
             look_at_bell(doorbell);
-        for (struct leat__item *item = *bucket_of(doorbell, notices[i].number); item != NULL; item = item->next_watched) {
+        for (struct leat__item *item = *bucket_of(doorbell, notices[i].number); item != NULL;
+             item = item->next_watched) {
             if (item->watch_number != notices[i].number)
                 continue;
             if (notices[i].closed)
@@ -240,7 +245,8 @@ static void take_notices(leat_doorbell *doorbell) {
     doorbell->statistics.rings += count;
 }
 
-/* Rings come through the bell; the rest is asked for when it was not the bell that woke us, and now and then. */
+/* Rings come through the bell; the rest is asked for when it was not the bell that woke us, and now
+ * and then. */
 static void collect(leat_doorbell *doorbell) {
     bool again = doorbell->again;
     doorbell->again = false;
@@ -307,7 +313,7 @@ void leat_doorbell_again(leat_doorbell *doorbell) {
         (void)leat__os_timer_set(doorbell->resource.timer, doorbell->timer_at_ns = 1);
 }
 
-/* --- Adding and removing ---------------------------------------------------------------------------------------------------- */
+/* --- Adding and removing ---------------------------------------------------------------------- */
 
 static void put_into_bucket(struct leat__item *item) {
     struct leat__item **bucket = bucket_of(item->doorbell, item->watch_number);
@@ -362,7 +368,8 @@ static int watch_file(leat_doorbell *doorbell, struct leat__item *item) {
 static int take_place(leat_doorbell *doorbell, struct leat__item *item) {
     struct place *place = &doorbell->places[item->place];
     uint64_t token = (uint64_t)(place->generation + 1) << 32 | (item->place + 1);
-    int result = leat__item_say_where(item, doorbell->without_bell ? 0 : doorbell->bell.number, token);
+    int result =
+        leat__item_say_where(item, doorbell->without_bell ? 0 : doorbell->bell.number, token);
     if (result != LEAT_OK)
         return result;
     result = watch_file(doorbell, item);
@@ -386,7 +393,8 @@ static int add(leat_doorbell *doorbell, const struct leat__item *like) {
     int result = find_place(doorbell, &place);
     struct leat__item *item = result == LEAT_OK ? calloc(1, sizeof *item) : NULL;
     if (item == NULL)
-        return result != LEAT_OK ? result : leat__fail(LEAT_ENOMEM, 0, "no memory for another channel");
+        return result != LEAT_OK ? result
+                                 : leat__fail(LEAT_ENOMEM, 0, "no memory for another channel");
     *item = *like;
     item->doorbell = doorbell;
     item->place = place;
@@ -425,7 +433,8 @@ int leat_doorbell_add_sender(leat_doorbell *doorbell, leat_sender *sender, void 
 int leat_doorbell_add_waitable(leat_doorbell *doorbell, leat_waitable *waitable, void *data) {
     if (doorbell == NULL || waitable == NULL)
         return leat__fail(LEAT_EINVAL, 0, "no doorbell or nothing to wait for");
-    const struct leat__item item = {.object = &waitable->object, .waitable = waitable, .data = data};
+    const struct leat__item item = {
+        .object = &waitable->object, .waitable = waitable, .data = data};
     return add(doorbell, &item);
 }
 
@@ -434,7 +443,8 @@ int leat_doorbell_want_room(leat_sender *sender, size_t size) {
     if (item == NULL)
         return leat__fail(LEAT_ESTATE, 0, "it is in no doorbell");
     if (size > leat_sender_max_message(sender))
-        return leat__fail(LEAT_EMSGSIZE, 0, "%zu bytes, at most %zu", size, leat_sender_max_message(sender));
+        return leat__fail(LEAT_EMSGSIZE, 0, "%zu bytes, at most %zu", size,
+                          leat_sender_max_message(sender));
     leat__item_want_room(item, size);
     leat__doorbell_disturb(item);
     return LEAT_OK;
@@ -504,12 +514,13 @@ void leat__doorbell_disturb(struct leat__item *item) {
     leat_doorbell_again(item->doorbell);
 }
 
-/* --- Opening and closing ------------------------------------------------------------------------------------------------- */
+/* --- Opening and closing ---------------------------------------------------------------------- */
 
 /* One that others find and that is watched; after a few tries none. */
 static int open_bell(leat_doorbell *doorbell) {
     struct leat__bell *bell = &doorbell->bell;
-    for (int tries = 0; tries < BELLS_TRIED; tries++) { /* each turn: the name was removed at once */
+    /* each turn: the name was removed at once */
+    for (int tries = 0; tries < BELLS_TRIED; tries++) {
         int result = leat__os_bell_create(doorbell->directory, bell);
         if (result != LEAT_OK || bell->number == 0)
             return result;
@@ -549,8 +560,8 @@ static int open_descriptors(leat_doorbell *doorbell) {
 /* The watch last: that can take its time. A forked child has but the directory. */
 static void close_descriptors(const leat_doorbell *doorbell) {
     const struct leat__resource *own = &doorbell->resource;
-    const leat__file files[] = {own->poll, own->file,  own->timer, doorbell->flag,
-                                own->bell, own->watch};
+    const leat__file files[] = {own->poll,      own->file, own->timer,
+                                doorbell->flag, own->bell, own->watch};
     if (doorbell->directory != LEAT__NO_FILE && !own->forked)
         leat__os_bell_remove(doorbell->directory, &doorbell->bell);
     leat__os_directory_close(doorbell->directory);
@@ -591,7 +602,7 @@ void leat_doorbell_close(leat_doorbell *doorbell) {
     free(doorbell);
 }
 
-/* --- Questions ------------------------------------------------------------------------------------------------------------ */
+/* --- Questions -------------------------------------------------------------------------------- */
 
 int leat_doorbell_descriptor(const leat_doorbell *doorbell) {
     return doorbell->resource.poll;
@@ -604,6 +615,7 @@ void leat_doorbell_descriptors(const leat_doorbell *doorbell, int descriptors[2]
     descriptors[1] = doorbell->resource.file;
 }
 
-void leat_doorbell_statistics_read(const leat_doorbell *doorbell, leat_doorbell_statistics *statistics) {
+void leat_doorbell_statistics_read(const leat_doorbell *doorbell,
+                                   leat_doorbell_statistics *statistics) {
     *statistics = doorbell->statistics;
 }

@@ -1,7 +1,7 @@
 /* channels/doorbell.h - channels that wait in an event loop (leat/doorbell.h).
  *
- * A doorbell is a bell (lib/os.h) and a watch on the files of all its channels, behind one descriptor. Each channel in it is an *item*, which is in one
- * of two states:
+ * A doorbell is a bell (lib/os.h) and a watch on the files of all its channels, behind one
+ * descriptor. Each channel in it is an *item*, which is in one of two states:
  *
  *     armed   announced as in channels/side.h, with a ticket that says LEAT__LOOPS, and looked at since: there was nothing
  *     ready   in the list; not announced
@@ -9,18 +9,21 @@
  *     ready -> armed    leat_doorbell_next looked, found nothing, announced, fenced, and looked again
  *     armed -> ready    its token came, its file was touched or closed by somebody, or a call on the handle waited by itself
  *
- * So what is waited for is only ever in the ring; a token says nothing but "look". One too many costs a look, and forged ones cost what they
- * cost the forger. One too few cannot be, as long as the peer lives: the announcement is that of a sleeping thread, with its proof
- * (tests/model/sleep.pml). Where the peer dies before it rings, the kernel's word that a file was closed takes its place. It comes shortly *before* the
- * dead one's locks are dropped: so a channel whose file was closed is looked at again a few times, at growing intervals up to 50 ms.
- * A look at which the kernel does not answer is none of these: it is repeated every 50 ms until
- * there is an answer.
+ * So what is waited for is only ever in the ring; a token says nothing but "look". One too many
+ * costs a look, and forged ones cost what they cost the forger. One too few cannot be, as long as
+ * the peer lives: the announcement is that of a sleeping thread, with its proof
+ * (tests/model/sleep.pml). Where the peer dies before it rings, the kernel's word that a file was
+ * closed takes its place. It comes shortly *before* the dead one's locks are dropped: so a channel
+ * whose file was closed is looked at again a few times, at growing intervals up to 50 ms. A look at
+ * which the kernel does not answer is none of these: it is repeated every 50 ms until there is an
+ * answer.
  *
  * The bell's name can be removed or given to something else: the watch reports that, and all
  * channels then say that there is no bell, and are looked at. What is no token, and tokens that
  * cannot be read, have all of them looked at too.
  *
- * Tokens are the item's place in a table and that place's generation, so that one that was under way when its item went means nothing.
+ * Tokens are the item's place in a table and that place's generation, so that one that was under
+ * way when its item went means nothing.
  */
 #ifndef LEAT_CHANNELS_DOORBELL_H
 #define LEAT_CHANNELS_DOORBELL_H

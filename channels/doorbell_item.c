@@ -4,7 +4,8 @@
 #include "channels/receiver.h"
 #include "channels/sender.h"
 
-#define TURN_WITHIN_NS 20000 /* another sender's turn is over by then, unless it waits for room or was stopped */
+/* another sender's turn is over by then, unless it waits for room or was stopped */
+#define TURN_WITHIN_NS 20000
 
 int leat__item_say_where(struct leat__item *item, uint64_t doorbell, uint64_t token) {
     if (item->waitable != NULL)
@@ -30,7 +31,7 @@ void leat__item_wake(struct leat__item *item) {
         leat__side_awake(item->side);
 }
 
-/* --- Looking ------------------------------------------------------------------------------------------------------------ */
+/* --- Looking ---------------------------------------------------------------------------------- */
 
 /* In its turn, if it is one of many. */
 static bool has_room(struct leat__item *item) {
@@ -49,7 +50,8 @@ static bool has_news(struct leat__item *item) {
     return true;
 }
 
-/* A sender's first receiver is no news, but whoever has a sender in a loop wants to know of it: named for it once. */
+/* A sender's first receiver is no news, but whoever has a sender in a loop wants to know of it:
+ * named for it once. */
 static bool meets(struct leat__item *item) {
     const struct leat__side *side = item->side;
     if (item->receives || item->met || side->peer_state != LEAT_PEER_NONE ||
@@ -64,16 +66,19 @@ static bool has_message(const struct leat__item *item) {
     return leat__ring_has(ring, ring->lane.position);
 }
 
-/* LEAT_OK: it has the turn. LEAT_EAGAIN: another sender has it. Else there is an error, which the next call will report. */
+/* LEAT_OK: it has the turn. LEAT_EAGAIN: another sender has it. Else there is an error, which the
+ * next call will report. */
 static int take_turn(struct leat__item *item, uint64_t within_ns, bool *taken) {
     leat_sender *sender = leat__sender_of(item->side);
     *taken = !sender->has_turn;
-    int result = leat__sender_take_turn(sender, within_ns == 0 ? LEAT_NOW : leat__os_now() + within_ns);
+    int result =
+        leat__sender_take_turn(sender, within_ns == 0 ? LEAT_NOW : leat__os_now() + within_ns);
     *taken = *taken && result == LEAT_OK;
     return result == LEAT_ETIMEDOUT || result == LEAT_EINTR ? LEAT_EAGAIN : result;
 }
 
-/* There is an error: whoever wants room finds out by trying, and is told to once. To the others it means nothing, for good. */
+/* There is an error: whoever wants room finds out by trying, and is told to once. To the others it
+ * means nothing, for good. */
 static bool gives_up_wish(struct leat__item *item) {
     bool wanted = item->wants_room;
     item->wants_room = false;
@@ -140,7 +145,8 @@ bool leat__item_stays_awake(struct leat__item *item) {
     struct leat__side *side = item->side;
     if (side == NULL || leat__side_stays_awake(side))
         return side != NULL;
-    if (side->spin_ns == 0 || !item->active || item->armed_at_ns != 0 || (!item->receives && !item->wants_room))
+    if (side->spin_ns == 0 || !item->active || item->armed_at_ns != 0 ||
+        (!item->receives && !item->wants_room))
         return false;
     uint64_t now = leat__os_now();
     if (item->idle_since_ns == 0)
@@ -148,9 +154,10 @@ bool leat__item_stays_awake(struct leat__item *item) {
     return now - item->idle_since_ns < side->spin_ns;
 }
 
-/* --- Announcing --------------------------------------------------------------------------------------------------------- */
+/* --- Announcing ------------------------------------------------------------------------------- */
 
-/* Of many senders another one may want room, whose announcement this overwrites; unless it was rung for: then that one looks again, and says so anew. */
+/* Of many senders another one may want room, whose announcement this overwrites; unless it was rung
+ * for: then that one looks again, and says so anew. */
 static bool another_wants_room(const struct leat__item *item) {
     const struct leat__side *side = item->side;
     uint32_t ticket = leat__load_relaxed32(&side->own->waiting);
@@ -166,7 +173,8 @@ static void announce_side(struct leat__item *item) {
         item->looks = 1;
 }
 
-/* One of many senders: announces and looks in its turn; or whoever has the turn will have it look again. */
+/* One of many senders: announces and looks in its turn; or whoever has the turn will have it look
+ * again. */
 static bool announce_in_turn(struct leat__item *item) {
     bool taken;
     int result = take_turn(item, TURN_WITHIN_NS, &taken);

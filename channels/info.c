@@ -1,13 +1,13 @@
 /* channels/info.c - reading a channel's state from outside (leat_channel_info_read).
  *
- * The pages are copied by the kernel: nothing can fault, nothing is locked, nobody is woken. The copies are
- * snapshots whose words may be a few messages apart. */
+ * The pages are copied by the kernel: nothing can fault, nothing is locked, nobody is woken. The
+ * copies are snapshots whose words may be a few messages apart. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "channels/presence.h"
-#include "channels/wire.h"
 #include "channels/side.h"
+#include "channels/wire.h"
 #include "leat/channel.h"
 #include "lib/base/fail.h"
 #include "lib/object.h"
@@ -23,7 +23,8 @@ typedef enum leat__answer question(leat__file file, const struct leat__role_page
 
 static int read_state(leat__file file, const struct leat__role_page *page, question *lives,
                       leat_peer *state) {
-    uint32_t opened = leat__load_relaxed32(&page->opened), closed = leat__load_relaxed32(&page->closed);
+    uint32_t opened = leat__load_relaxed32(&page->opened),
+             closed = leat__load_relaxed32(&page->closed);
     enum leat__answer answer = opened != closed ? lives(file, page, opened) : LEAT__NO;
     if (answer == LEAT__UNKNOWN)
         return leat__fail(LEAT_ESYSTEM, 0, "the system does not say whether its users live");
@@ -57,8 +58,10 @@ static int read_peer(leat__file file, struct pages *pages, bool sends, leat_peer
     return leat__fail(LEAT_ESYSTEM, 0, "its users come and go all the time");
 }
 
-static int read_pages(leat__file file, uint64_t capacity, struct pages *pages, leat_channel_info *info) {
-    int result = leat__os_file_peek(file, LEAT__RECEIVER_PAGE, &pages->receiver, sizeof pages->receiver);
+static int read_pages(leat__file file, uint64_t capacity, struct pages *pages,
+                      leat_channel_info *info) {
+    int result =
+        leat__os_file_peek(file, LEAT__RECEIVER_PAGE, &pages->receiver, sizeof pages->receiver);
     if (result == LEAT_OK)
         result = leat__os_file_peek(file, LEAT__SENDER_PAGE, &pages->sender, sizeof pages->sender);
     if (result != LEAT_OK)
@@ -72,7 +75,8 @@ static int read_pages(leat__file file, uint64_t capacity, struct pages *pages, l
         result = read_peer(file, pages, false, &info->receiver);
     if (result != LEAT_OK)
         return result;
-    info->many_senders = info->sender == LEAT_PEER_PRESENT && leat__load_relaxed32(&pages->sender.many) != 0;
+    info->many_senders =
+        info->sender == LEAT_PEER_PRESENT && leat__load_relaxed32(&pages->sender.many) != 0;
     leat__counters_read(&pages->sender.counters, &info->sent);
     leat__counters_read(&pages->receiver.counters, &info->received);
     return LEAT_OK;

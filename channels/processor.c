@@ -1,7 +1,7 @@
 /* channels/processor.c - the table of processor families (channels/processor.h).
  *
- * A new row takes a measurement: docs/decisions/0007-policies.md says how. Which models are Zen 3 is as Linux has it
- * (arch/x86/kernel/cpu/amd.c, bsp_init_amd). The first row that fits counts.
+ * A new row takes a measurement: docs/decisions/0007-policies.md says how. Which models are Zen 3
+ * is as Linux has it (arch/x86/kernel/cpu/amd.c, bsp_init_amd). The first row that fits counts.
  */
 #include "channels/processor.h"
 
@@ -21,15 +21,21 @@ static const struct row {
     {"AuthenticAMD", 25, 0x00, 0x0f, {.wipe = 64, .piece = 1984, .name = "AMD Zen 3"}},
     {"AuthenticAMD", 25, 0x20, 0x5f, {.wipe = 64, .piece = 1984, .name = "AMD Zen 3"}},
     {"AuthenticAMD", 25, 0x10, 0xff, {.wipe = 512, .piece = 1984, .name = "AMD Zen 4"}},
-    {"AuthenticAMD", 26, 0x00, 0xff, {.wipe = 128, .piece = 1984, .looks = true, .name = "AMD Zen 5"}},
+    {"AuthenticAMD",
+     26,
+     0x00,
+     0xff,
+     {.wipe = 128, .piece = 1984, .looks = true, .name = "AMD Zen 5"}},
     {"GenuineIntel", 6, 0x00, 0xff, {.fetch = true, .name = "Intel"}},
 };
 
 static const struct leat__processor unknown = {.wipe = 512, .name = "unknown"};
 
-const struct leat__processor *leat__processor_of(const char *vendor, unsigned family, unsigned model) {
+const struct leat__processor *leat__processor_of(const char *vendor, unsigned family,
+                                                 unsigned model) {
     for (const struct row *row = rows; row < rows + sizeof rows / sizeof rows[0]; row++)
-        if (row->family == family && row->first <= model && model <= row->last && strcmp(row->vendor, vendor) == 0)
+        if (row->family == family && row->first <= model && model <= row->last &&
+            strcmp(row->vendor, vendor) == 0)
             return &row->processor;
     return &unknown;
 }
@@ -63,7 +69,8 @@ const struct leat__processor *leat__processor(void) {
     if (processor == NULL) {
         char vendor[13];
         unsigned family, model;
-        processor = identify(vendor, &family, &model) ? leat__processor_of(vendor, family, model) : &unknown;
+        processor = identify(vendor, &family, &model) ? leat__processor_of(vendor, family, model)
+                                                      : &unknown;
         atomic_store_explicit(&known, processor, memory_order_relaxed);
     }
     return processor;

@@ -1,19 +1,23 @@
-/* channels/receiver.c - receiving: leat_recv, leat_recv_many, leat_peek, leat_peek_more, leat_release (leat/channel.h).
+/* channels/receiver.c - receiving: leat_recv, leat_recv_many, leat_peek, leat_peek_more,
+ * leat_release (leat/channel.h).
  *
- * The lane's position is the *head*: the oldest thing neither released nor held. Pads and marks are dealt with when they are at the head; what a
- * mark tells is returned before anything behind it. Peeking looks on from the head without moving it.
+ * The lane's position is the *head*: the oldest thing neither released nor held. Pads and marks are
+ * dealt with when they are at the head; what a mark tells is returned before anything behind it.
+ * Peeking looks on from the head without moving it.
  *
- * leat_peek_more moves the head over what it hands out. From then until its release that is *held*: before the head, and not released. So whoever
- * waits for something at the head, a doorbell included, waits for what comes behind. Nothing in shared memory says so: to the sender it is not
+ * leat_peek_more moves the head over what it hands out. From then until its release that is *held*:
+ * before the head, and not released. So whoever waits for something at the head, a doorbell
+ * included, waits for what comes behind. Nothing in shared memory says so: to the sender it is not
  * released, and a successor begins with it.
  *
- * Streams. Each stream begins with an open mark and, if it was closed, ends with an end mark; one that died has no mark for
- * that but the next one's. So what a receiver has to report between two records follows from the marks before them, and a
- * receiver that begins in the middle has to know the last mark that its predecessors released. They note it in their page,
- * with the position behind it, before they release it. Two notes, written in turn: a receiver that is killed between the note
- * and the release leaves one that is ahead of the position, and the other one counts. Whoever begins behind an open mark
- * reports the end of that stream, whether it was reported to the predecessor or not; behind an end mark there is nothing
- * to report.
+ * Streams. Each stream begins with an open mark and, if it was closed, ends with an end mark; one
+ * that died has no mark for that but the next one's. So what a receiver has to report between two
+ * records follows from the marks before them, and a receiver that begins in the middle has to know
+ * the last mark that its predecessors released. They note it in their page, with the position
+ * behind it, before they release it. Two notes, written in turn: a receiver that is killed between
+ * the note and the release leaves one that is ahead of the position, and the other one counts.
+ * Whoever begins behind an open mark reports the end of that stream, whether it was reported to the
+ * predecessor or not; behind an end mark there is nothing to report.
  */
 #include "channels/receiver.h"
 
@@ -25,16 +29,18 @@
 #define RARELY(condition) __builtin_expect((condition) != 0, 0)
 
 /* Of the nap (nap_if_it_pays): figures from docs/decisions/0001-record-layout.md. Its length: fewer
- * messages gather in a shorter one, hardly more in a longer one (docs/decisions/0007-policies.md). */
+ * messages gather in a shorter one, hardly more in a longer one
+ * (docs/decisions/0007-policies.md). */
 #define NAP_NS UINT64_C(1600)
 #define NAP_PAUSES 4 /* between looks at the clock */
 #define QUICK_FINDS 4
 #define WORTHWHILE_BURST 3
 #define SUSPENSION_MAX 4096
 
-/* --- Letting go ------------------------------------------------------------------------------------------------------- */
+/* --- Letting go ------------------------------------------------------------------------------- */
 
-/* Now and then, and whenever the ring is empty: bring the counters up to date and wake senders that wait for room. */
+/* Now and then, and whenever the ring is empty: bring the counters up to date and wake senders that
+ * wait for room. */
 static void check_in(leat_receiver *receiver) {
     leat__side_flush(&receiver->side);
     leat__side_ring_for_room(&receiver->side);
@@ -55,7 +61,8 @@ static void pass(leat_receiver *receiver, uint64_t end) {
         release_to(receiver, end);
 }
 
-/* Notes the last mark before `end`, which is about to be released. Behind a kill at any store one of the two notes is right. */
+/* Notes the last mark before `end`, which is about to be released. Behind a kill at any store one
+ * of the two notes is right. */
 static void note_mark(leat_receiver *receiver, uint64_t mark, uint64_t end) {
     if (mark == receiver->noted)
         return;
@@ -78,7 +85,7 @@ static void count(leat_receiver *receiver, uint64_t bytes) {
     receiver->ring.lane.bytes += bytes;
 }
 
-/* --- The head of the queue -------------------------------------------------------------------------------------------- */
+/* --- The head of the queue -------------------------------------------------------------------- */
 
 static void greet(leat_receiver *receiver, uint32_t opened) {
     receiver->side.peer_state = LEAT_PEER_PRESENT;
@@ -90,8 +97,8 @@ static int tell_end(leat_receiver *receiver, bool in_order) {
     return in_order ? LEAT_ECLOSED : LEAT_EPEERDIED;
 }
 
-/* An open mark at the head. One without an end mark before it: the stream before was cut off (or its end mark found no room), and
- * that is told first. */
+/* An open mark at the head. One without an end mark before it: the stream before was cut off (or
+ * its end mark found no room), and that is told first. */
 static int pass_open_mark(leat_receiver *receiver, uint64_t payload, uint64_t end) {
     leat_peer before = receiver->side.peer_state;
     uint32_t opened = (uint32_t)payload, closed_before = (uint32_t)(payload >> 32);
@@ -108,15 +115,16 @@ static int pass_end_mark(leat_receiver *receiver, uint64_t payload, uint64_t end
     return tell_end(receiver, true);
 }
 
-/* A message from a sender whose open mark we have not seen: a predecessor passed it and noted nothing. */
+/* A message from a sender whose open mark we have not seen: a predecessor passed it and noted
+ * nothing. */
 static int meet_sender(leat_receiver *receiver) {
     leat_peer before = receiver->side.peer_state;
     greet(receiver, leat__load_acquire32(&receiver->side.peer->opened));
     return before == LEAT_PEER_NONE ? LEAT_OK : LEAT_EPEERBACK;
 }
 
-/* Goes over pads and marks up to the first message. LEAT_EAGAIN: nothing there. Bounded: each step passes a record, and a
- * sender that never sends anything else is given up on after a ringful. */
+/* Goes over pads and marks up to the first message. LEAT_EAGAIN: nothing there. Bounded: each step
+ * passes a record, and a sender that never sends anything else is given up on after a ringful. */
 static int find_message(leat_receiver *receiver, struct leat__record *record) {
     uint64_t stop = receiver->ring.lane.position + receiver->side.memory.capacity;
     while (receiver->ring.lane.position < stop) {
@@ -124,7 +132,8 @@ static int find_message(leat_receiver *receiver, struct leat__record *record) {
         if (result != LEAT_OK)
             return result;
         if (__builtin_expect(record->type == LEAT__MESSAGE, 1))
-            return RARELY(receiver->side.peer_state != LEAT_PEER_PRESENT) ? meet_sender(receiver) : LEAT_OK;
+            return RARELY(receiver->side.peer_state != LEAT_PEER_PRESENT) ? meet_sender(receiver)
+                                                                          : LEAT_OK;
         uint64_t mark = 0;
         if (record->type == LEAT__PAD)
             pass(receiver, record->end);
@@ -153,17 +162,20 @@ static void nap(void) {
     while (leat__os_now() < end);
 }
 
-/* When message after message is found after a look or two, the two sides move in lock-step, and each message costs the transfer
- * of a line from one to the other and back. A short nap lets a few messages gather, so that a transfer serves several. It is
- * taken only where the nap before was followed by a burst; otherwise it is put off for longer and longer, so that
- * an exchange of single messages is not delayed. Called when the ring has been emptied. */
+/* When message after message is found after a look or two, the two sides move in lock-step, and
+ * each message costs the transfer of a line from one to the other and back. A short nap lets a few
+ * messages gather, so that a transfer serves several. It is taken only where the nap before was
+ * followed by a burst; otherwise it is put off for longer and longer, so that an exchange of single
+ * messages is not delayed. Called when the ring has been emptied. */
 static void nap_if_it_pays(leat_receiver *receiver) {
-    uint64_t burst = receiver->ring.lane.messages; /* since the last check-in: since it was empty, or long enough */
+    /* since the last check-in: since it was empty, or long enough */
+    uint64_t burst = receiver->ring.lane.messages;
     bool quick = receiver->looks <= 2;
     receiver->looks = 0;
     receiver->quick_finds = quick || receiver->quick_finds < 0 ? receiver->quick_finds + 1 : 0;
     if (receiver->napped && burst < WORTHWHILE_BURST) {
-        receiver->suspension = receiver->suspension < SUSPENSION_MAX ? receiver->suspension * 2 : SUSPENSION_MAX;
+        receiver->suspension =
+            receiver->suspension < SUSPENSION_MAX ? receiver->suspension * 2 : SUSPENSION_MAX;
         receiver->quick_finds = -receiver->suspension;
     } else if (receiver->napped) {
         receiver->suspension = LEAT__SUSPENSION_MIN;
@@ -177,9 +189,11 @@ static int check_committed(struct leat__side *side) {
     return leat__ring_check_committed(&leat__receiver_of(side)->ring);
 }
 
-static int wait_for_message(leat_receiver *receiver, struct leat__record *record, uint64_t deadline_ns) {
+static int wait_for_message(leat_receiver *receiver, struct leat__record *record,
+                            uint64_t deadline_ns) {
     static const struct leat__wait arrival = {has_record, true, check_committed};
-    if (deadline_ns == LEAT_NOW && receiver->side.object.item != NULL && check_committed(&receiver->side) != LEAT_OK)
+    if (deadline_ns == LEAT_NOW && receiver->side.object.item != NULL &&
+        check_committed(&receiver->side) != LEAT_OK)
         return LEAT_ECORRUPT; /* a loop that is not woken again does not come back */
     if (receiver->ring.lane.messages > 0 && receiver->side.spin_ns > 0)
         nap_if_it_pays(receiver);
@@ -193,14 +207,16 @@ static int wait_for_message(leat_receiver *receiver, struct leat__record *record
         result = find_message(receiver, record);
         if (result != LEAT_EAGAIN)
             return result;
-        /* It was a pad or a mark without news: wait on. From a hostile sender, that may never end by itself. */
+        /* It was a pad or a mark without news: wait on. From a hostile sender, that may never end
+         * by itself. */
         if (deadline_ns == LEAT_NOW || leat__os_now() >= deadline_ns)
             return deadline_ns == LEAT_NOW ? LEAT_EAGAIN : LEAT_ETIMEDOUT;
     }
 }
 
 /* The oldest message, waiting for it until the deadline. */
-static int first_message(leat_receiver *receiver, struct leat__record *record, uint64_t deadline_ns) {
+static int first_message(leat_receiver *receiver, struct leat__record *record,
+                         uint64_t deadline_ns) {
     int result = find_message(receiver, record);
     return RARELY(result == LEAT_EAGAIN) ? wait_for_message(receiver, record, deadline_ns) : result;
 }
@@ -234,16 +250,18 @@ static int check(leat_receiver *receiver, bool copying) {
     if (RARELY(receiver->ring.corrupt))
         return leat__fail(LEAT_ECORRUPT, 0, "the sender wrote what no correct sender writes");
     if (RARELY(copying && receiver->peeked > 0))
-        return leat__fail(LEAT_ESTATE, 0, "%zu messages are peeked at and not released", receiver->peeked);
+        return leat__fail(LEAT_ESTATE, 0, "%zu messages are peeked at and not released",
+                          receiver->peeked);
     return LEAT_OK;
 }
 
-/* --- By copy ---------------------------------------------------------------------------------------------------------- */
+/* --- By copy ---------------------------------------------------------------------------------- */
 
 /* Lets messages go the short way (leat/inline.h). */
 static void open_window(leat_receiver *receiver) {
     struct leat__ring_receiver *ring = &receiver->ring;
-    bool shut = receiver->peeked > 0 || ring->lane.kept != 0 || receiver->side.peer_state != LEAT_PEER_PRESENT || ring->corrupt;
+    bool shut = receiver->peeked > 0 || ring->lane.kept != 0 ||
+                receiver->side.peer_state != LEAT_PEER_PRESENT || ring->corrupt;
     uint64_t limit = leat__ring_lap_end(&ring->memory, ring->lane.position);
     shut = shut || receiver->next_check_in == 0; /* nothing has been released yet */
     limit = receiver->next_check_in <= limit ? receiver->next_check_in - 1 : limit;
@@ -251,8 +269,8 @@ static void open_window(leat_receiver *receiver) {
 }
 
 /* The long way; out of line, so that the short one needs no stack. */
-static __attribute__((noinline)) int receive(leat_receiver *receiver, void *buffer, size_t capacity, size_t *size,
-                                             uint64_t deadline_ns) {
+static __attribute__((noinline)) int receive(leat_receiver *receiver, void *buffer, size_t capacity,
+                                             size_t *size, uint64_t deadline_ns) {
     struct leat__record record;
     int result = check(receiver, true);
     if (result == LEAT_OK)
@@ -264,7 +282,8 @@ static __attribute__((noinline)) int receive(leat_receiver *receiver, void *buff
                                 (unsigned long long)record.length, capacity);
     }
     if (result == LEAT_OK) {
-        leat__copy(buffer, record.payload, (size_t)record.length, SIZE_MAX, receiver->ring.lane.piece);
+        leat__copy(buffer, record.payload, (size_t)record.length, SIZE_MAX,
+                   receiver->ring.lane.piece);
         count(receiver, record.length);
         release_to(receiver, record.end);
     }
@@ -274,14 +293,16 @@ static __attribute__((noinline)) int receive(leat_receiver *receiver, void *buff
 }
 
 /* The short way of what takes more than a line; out of line for the same reason. */
-static __attribute__((noinline)) int receive_lines(leat_receiver *receiver, void *buffer, size_t capacity, size_t *size,
+static __attribute__((noinline)) int receive_lines(leat_receiver *receiver, void *buffer,
+                                                   size_t capacity, size_t *size,
                                                    uint64_t deadline_ns) {
     if (RARELY(!leat__lane_receive(&receiver->ring.lane, buffer, capacity, size)))
         return receive(receiver, buffer, capacity, size, deadline_ns);
     return LEAT_OK;
 }
 
-int leat_recv(leat_receiver *receiver, void *buffer, size_t capacity, size_t *size, uint64_t deadline_ns) {
+int leat_recv(leat_receiver *receiver, void *buffer, size_t capacity, size_t *size,
+              uint64_t deadline_ns) {
     size_t at_once = capacity < COPIED_WITHOUT_CALL ? capacity : COPIED_WITHOUT_CALL;
     if (RARELY(!leat__lane_receive(&receiver->ring.lane, buffer, at_once, size)))
         return receive_lines(receiver, buffer, capacity, size, deadline_ns);
@@ -306,8 +327,8 @@ static inline void note(struct batch *batch, size_t size) {
     batch->capacity -= taken;
 }
 
-/* Takes what is there from the batch's end on and goes the short way, as far as it fits. With copies, so that all stays in
- * registers. */
+/* Takes what is there from the batch's end on and goes the short way, as far as it fits. With
+ * copies, so that all stays in registers. */
 static void take_short(leat_receiver *receiver, struct batch *into) {
     const leat_lane lane = receiver->ring.lane;
     struct batch batch = *into;
@@ -315,7 +336,8 @@ static void take_short(leat_receiver *receiver, struct batch *into) {
     while (batch.done < batch.max) {
         const uint64_t *record = leat__lane_at(&lane, batch.end);
         const uint64_t length = leat__lane_look(record, batch.end), slot = leat__slot_size(length);
-        if (length > lane.max || length > batch.capacity || !leat__lane_goes(&lane, batch.end, slot))
+        if (length > lane.max || length > batch.capacity ||
+            !leat__lane_goes(&lane, batch.end, slot))
             break;
         leat__copy(batch.buffer, record + 1, (size_t)length, SIZE_MAX, lane.piece);
         note(&batch, (size_t)length);
@@ -330,7 +352,8 @@ static void take_short(leat_receiver *receiver, struct batch *into) {
 /* Then anything. */
 static void take_all(leat_receiver *receiver, struct batch *batch, struct leat__record *record) {
     while (batch->done < batch->max && record->length <= batch->capacity) {
-        leat__copy(batch->buffer, record->payload, (size_t)record->length, SIZE_MAX, receiver->ring.lane.piece);
+        leat__copy(batch->buffer, record->payload, (size_t)record->length, SIZE_MAX,
+                   receiver->ring.lane.piece);
         note(batch, (size_t)record->length);
         count(receiver, record->length);
         batch->end = record->end;
@@ -339,8 +362,8 @@ static void take_all(leat_receiver *receiver, struct batch *batch, struct leat__
     }
 }
 
-int leat_recv_many(leat_receiver *receiver, void *buffer, size_t capacity, leat_message *messages, size_t max,
-                   size_t *amount, uint64_t deadline_ns) {
+int leat_recv_many(leat_receiver *receiver, void *buffer, size_t capacity, leat_message *messages,
+                   size_t max, size_t *amount, uint64_t deadline_ns) {
     struct batch batch = {buffer, capacity, messages, max, 0, receiver->ring.lane.position};
     struct leat__record record;
     take_short(receiver, &batch);
@@ -369,10 +392,11 @@ int leat_recv_many(leat_receiver *receiver, void *buffer, size_t capacity, leat_
     return LEAT_OK;
 }
 
-/* --- In place --------------------------------------------------------------------------------------------------------- */
+/* --- In place --------------------------------------------------------------------------------- */
 
 /* What has been handed out, from the head on. */
-static void hand_out(leat_receiver *receiver, leat_message *messages, const void *data, size_t size, uint64_t end) {
+static void hand_out(leat_receiver *receiver, leat_message *messages, const void *data, size_t size,
+                     uint64_t end) {
     messages[receiver->peeked++] = (leat_message){data, size};
     receiver->peeked_bytes += size;
     receiver->peeked_end = end;
@@ -390,13 +414,15 @@ static void hand_out_short(leat_receiver *receiver, leat_message *messages, size
     }
 }
 
-static void hand_out_from(leat_receiver *receiver, leat_message *messages, size_t max, struct leat__record *record) {
+static void hand_out_from(leat_receiver *receiver, leat_message *messages, size_t max,
+                          struct leat__record *record) {
     do
         hand_out(receiver, messages, record->payload, (size_t)record->length, record->end);
     while (receiver->peeked < max && next_message(receiver, record->end, record));
 }
 
-/* Back to the oldest message. The next check-in was to come when the head has gone a good deal further: now it comes first. */
+/* Back to the oldest message. The next check-in was to come when the head has gone a good deal
+ * further: now it comes first. */
 static void look_anew(leat_receiver *receiver) {
     receiver->peeked = 0;
     receiver->peeked_bytes = 0;
@@ -409,7 +435,8 @@ static void look_anew(leat_receiver *receiver) {
     check_in(receiver);
 }
 
-int leat_peek_many(leat_receiver *receiver, leat_message *messages, size_t max, size_t *amount, uint64_t deadline_ns) {
+int leat_peek_many(leat_receiver *receiver, leat_message *messages, size_t max, size_t *amount,
+                   uint64_t deadline_ns) {
     struct leat__record record;
     int result = check(receiver, false);
     if (result == LEAT_OK && max == 0)
@@ -440,7 +467,8 @@ static void note_oldest(leat_receiver *receiver) {
 }
 
 /* From the head on, which goes along. */
-static size_t hold_from(leat_receiver *receiver, leat_message *messages, size_t max, struct leat__record *record) {
+static size_t hold_from(leat_receiver *receiver, leat_message *messages, size_t max,
+                        struct leat__record *record) {
     size_t done = 0;
     note_oldest(receiver);
     do {
@@ -452,7 +480,8 @@ static size_t hold_from(leat_receiver *receiver, leat_message *messages, size_t 
     return done;
 }
 
-int leat_peek_more(leat_receiver *receiver, leat_message *messages, size_t max, size_t *amount, uint64_t deadline_ns) {
+int leat_peek_more(leat_receiver *receiver, leat_message *messages, size_t max, size_t *amount,
+                   uint64_t deadline_ns) {
     struct leat__record record;
     int result = check(receiver, false);
     if (result == LEAT_OK && max == 0)
@@ -479,24 +508,26 @@ int leat_peek(leat_receiver *receiver, leat_message *message, uint64_t deadline_
     return LEAT_OK;
 }
 
-/* A mark is released with the messages around it: what it told is known before the oldest of those that stay. A death has no mark but the next
- * sender's. */
+/* A mark is released with the messages around it: what it told is known before the oldest of those
+ * that stay. A death has no mark but the next sender's. */
 static void pass_oldest(leat_receiver *receiver, const struct leat__record *record) {
     uint64_t mark;
     memcpy(&mark, record->payload, sizeof mark);
     receiver->oldest_seen = (uint32_t)mark;
     receiver->oldest_state = record->type == LEAT__OPEN_MARK ? LEAT_PEER_PRESENT : LEAT_PEER_CLOSED;
-    receiver->oldest_stream = (uint32_t)mark | (record->type == LEAT__OPEN_MARK ? LEAT__NOTED_OPEN : LEAT__NOTED_END);
+    receiver->oldest_stream =
+        (uint32_t)mark | (record->type == LEAT__OPEN_MARK ? LEAT__NOTED_OPEN : LEAT__NOTED_END);
 }
 
-/* Finds the end of the first `amount` of the messages peeked at by walking over them again: their headers are still there. Between those that
- * are held there are marks, of which has been told. */
+/* Finds the end of the first `amount` of the messages peeked at by walking over them again: their
+ * headers are still there. Between those that are held there are marks, of which has been told. */
 static int end_of(leat_receiver *receiver, size_t amount, uint64_t *end, uint64_t *bytes) {
     struct leat__record record;
     *end = leat__ring_oldest(&receiver->ring);
     *bytes = 0;
     while (amount > 0) {
-        if (leat__ring_look(&receiver->ring, *end, &record) != LEAT_OK || record.end > receiver->peeked_end) {
+        if (leat__ring_look(&receiver->ring, *end, &record) != LEAT_OK ||
+            record.end > receiver->peeked_end) {
             receiver->ring.corrupt = true;
             return leat__fail(LEAT_ECORRUPT, 0, "the sender changed messages that it had sent");
         }
@@ -514,7 +545,8 @@ static int end_of(leat_receiver *receiver, size_t amount, uint64_t *end, uint64_
 static __attribute__((noinline)) int release_long(leat_receiver *receiver, size_t amount) {
     int result = check(receiver, false);
     if (result == LEAT_OK && amount > receiver->peeked)
-        result = leat__fail(LEAT_ESTATE, 0, "%zu to release, %zu are peeked at", amount, receiver->peeked);
+        result = leat__fail(LEAT_ESTATE, 0, "%zu to release, %zu are peeked at", amount,
+                            receiver->peeked);
     uint64_t end = receiver->peeked_end, bytes = receiver->peeked_bytes;
     if (result == LEAT_OK && amount < receiver->peeked)
         result = end_of(receiver, amount, &end, &bytes);
@@ -526,9 +558,11 @@ static __attribute__((noinline)) int release_long(leat_receiver *receiver, size_
     receiver->ring.lane.bytes += bytes;
     bool was_held = receiver->ring.held > 0;
     if (was_held) /* marks may be among them */
-        note_mark(receiver, end == receiver->peeked_end ? receiver->stream : receiver->oldest_stream, end);
+        note_mark(receiver,
+                  end == receiver->peeked_end ? receiver->stream : receiver->oldest_stream, end);
     release_to(receiver, end);
-    if (was_held) /* it may have run dry before: nobody else will wake a sender that waits for this room */
+    /* it may have run dry before: nobody else will wake a sender that waits for this room */
+    if (was_held)
         check_in(receiver);
     open_window(receiver);
     return LEAT_OK;
@@ -550,14 +584,15 @@ void leat_unpeek(leat_receiver *receiver) {
     open_window(receiver);
 }
 
-/* --- Where to begin ----------------------------------------------------------------------------------------------------- */
+/* --- Where to begin --------------------------------------------------------------------------- */
 
 /* The newer of the two notes, of those that are not ahead of what has been released. */
 static uint64_t read_note(leat_receiver *receiver) {
     const struct leat__noted_mark *marks = receiver->side.own->marks;
     uint64_t newest = 0, mark = 0;
     for (unsigned i = 0; i < 2; i++) {
-        uint64_t end = leat__load_acquire64(&marks[i].end), says = leat__load_acquire64(&marks[i].says);
+        uint64_t end = leat__load_acquire64(&marks[i].end),
+                 says = leat__load_acquire64(&marks[i].says);
         if (says == 0 || end > receiver->ring.lane.position || end < newest)
             continue;
         newest = end;
@@ -567,8 +602,8 @@ static uint64_t read_note(leat_receiver *receiver) {
     return mark;
 }
 
-/* Behind an end mark, or before all marks: the first stream is no news. Where nothing was noted, a sender that is
- * there, or died there, is news. */
+/* Behind an end mark, or before all marks: the first stream is no news. Where nothing was noted, a
+ * sender that is there, or died there, is news. */
 void leat__receiver_begin(leat_receiver *receiver) {
     struct leat__side *side = &receiver->side;
     receiver->stream = receiver->noted = read_note(receiver);
@@ -577,11 +612,12 @@ void leat__receiver_begin(leat_receiver *receiver) {
         side->peer_state = LEAT_PEER_PRESENT;
     if (receiver->stream != 0)
         return;
-    uint32_t opened = leat__load_acquire32(&side->peer->opened), closed = leat__load_acquire32(&side->peer->closed);
+    uint32_t opened = leat__load_acquire32(&side->peer->opened),
+             closed = leat__load_acquire32(&side->peer->closed);
     side->peer_seen = opened == closed ? opened : opened - 1;
 }
 
-/* --- Coming, going, questions ----------------------------------------------------------------------------------------- */
+/* --- Coming, going, questions ----------------------------------------------------------------- */
 
 static bool sender_is_there(struct leat__side *side) {
     return has_record(side) || leat__side_finds_peer(side);
@@ -594,7 +630,8 @@ int leat_receiver_wait_peer(leat_receiver *receiver, uint64_t deadline_ns) {
 }
 
 leat_peer leat_receiver_peer(const leat_receiver *receiver) {
-    return receiver->side.object.resource.forked ? LEAT_PEER_NONE : leat__side_peer(&receiver->side);
+    return receiver->side.object.resource.forked ? LEAT_PEER_NONE
+                                                 : leat__side_peer(&receiver->side);
 }
 
 size_t leat_receiver_max_message(const leat_receiver *receiver) {

@@ -24,7 +24,8 @@ static int attach(struct leat__side *side) {
     leat__store_release32(&side->own->opened, opened);
     leat__receiver_begin(receiver);
     leat__side_ring(side); /* a sender that waits for a receiver */
-    if (leat__load_relaxed32(&side->peer->many) != 0) /* one in a loop whom another one's turn keeps from announcing itself */
+    /* one in a loop whom another one's turn keeps from announcing itself */
+    if (leat__load_relaxed32(&side->peer->many) != 0)
         leat__side_touch_senders(side);
     return LEAT_OK;
 }
@@ -32,7 +33,8 @@ static int attach(struct leat__side *side) {
 int leat_receiver_open(leat_receiver **out, const char *name, const leat_channel_options *options) {
     leat_receiver *receiver = out != NULL ? calloc(1, sizeof *receiver) : NULL;
     if (receiver == NULL)
-        return leat__fail_about(leat__fail(out == NULL ? LEAT_EINVAL : LEAT_ENOMEM, 0, "no handle"), "channel", name);
+        return leat__fail_about(leat__fail(out == NULL ? LEAT_EINVAL : LEAT_ENOMEM, 0, "no handle"),
+                                "channel", name);
     static const struct leat__role role = {.take_place = take_place, .attach = attach};
     int result = leat__side_open(&receiver->side, &receiver->ring.lane, name, options, &role);
     if (result == LEAT_OK)

@@ -32,7 +32,9 @@ bool leat__record_decode(const struct leat__ring_memory *memory, uint64_t positi
         return false;
     if (type != LEAT__PAD && !leat__slot_fits(position, slot))
         return false;
-    *record = (struct leat__record){
-        .type = type, .payload = memory->ring + place + LEAT__RECORD_HEADER, .length = length, .end = position + slot};
+    *record = (struct leat__record){.type = type,
+                                    .payload = memory->ring + place + LEAT__RECORD_HEADER,
+                                    .length = length,
+                                    .end = position + slot};
     return true;
 }

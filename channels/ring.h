@@ -1,8 +1,10 @@
-/* channels/ring.h - the ring: one sender, one receiver, records of any length, no system calls, no allocation, no locks.
+/* channels/ring.h - the ring: one sender, one receiver, records of any length, no system calls, no
+ * allocation, no locks.
  *
- * In-band commit. The receiver polls the header word of the record it expects; the sender writes a record's payload first and
- * its header word last, with one release store. That store is the commit: before it the record does not exist, after it the
- * record is whole. There is no index that either side must read to see news, and nothing to repair after a crash.
+ * In-band commit. The receiver polls the header word of the record it expects; the sender writes a
+ * record's payload first and its header word last, with one release store. That store is the
+ * commit: before it the record does not exist, after it the record is whole. There is no index that
+ * either side must read to see news, and nothing to repair after a crash.
  *
  * Invariants, in terms of positions (channels/wire.h):
  *   I1  the word at the write position is no header of that position (leat__is_header); so the
@@ -34,8 +36,9 @@
  * successor. Between that and the hand-back: the successor hands the lines back, and promises
  * nothing of them.
  *
- * Trust. A side never reads back what it has written itself, except when it attaches. Words of the other side are loaded once,
- * checked, then used; what no correct peer writes makes the handle corrupt for good. Progress: every function is wait-free.
+ * Trust. A side never reads back what it has written itself, except when it attaches. Words of the
+ * other side are loaded once, checked, then used; what no correct peer writes makes the handle
+ * corrupt for good. Progress: every function is wait-free.
  */
 #ifndef LEAT_CHANNELS_RING_H
 #define LEAT_CHANNELS_RING_H
@@ -43,11 +46,13 @@
 #include "channels/wire.h"
 #include "leat/error.h"
 
-/* Not 0, for a lane's `waiting`: a sender that is not hot calls leat_sender_ring after each commit, which fences. */
+/* Not 0, for a lane's `waiting`: a sender that is not hot calls leat_sender_ring after each commit,
+ * which fences. */
 extern const uint32_t leat__lane_always[1];
 
 /* The lane of a ring's side whose page is `own` (leat/inline.h), its window shut. */
-static inline leat_lane leat__lane(const struct leat__ring_memory *memory, struct leat__role_page *own) {
+static inline leat_lane leat__lane(const struct leat__ring_memory *memory,
+                                   struct leat__role_page *own) {
     return (leat_lane){
         .mask = memory->capacity - 1,
         .max = leat__max_message(memory->capacity),
@@ -63,10 +68,10 @@ static inline uint64_t leat__ring_released(const struct leat__role_page *receive
     return leat__load_acquire64(&receiver->released) & ~LEAT__WIPED;
 }
 
-/* --- Sender ---------------------------------------------------------------------------------------------------------
+/* --- Sender --------------------------------------------------------------------------------------
  *
- * Records are *staged* one behind the other and then *published* together: all but the first header are in place, and storing
- * the first one makes all of them visible at once. */
+ * Records are *staged* one behind the other and then *published* together: all but the first header
+ * are in place, and storing the first one makes all of them visible at once. */
 struct leat__ring_sender {
     leat_lane lane; /* first: position, and the short way's window, which its users set */
     struct leat__ring_memory memory;
@@ -83,10 +88,13 @@ struct leat__ring_sender {
     bool corrupt;
 };
 
-/* Finds the end of the stream in the ring, whatever a predecessor left. Only while no other sender is at work. LEAT_ECORRUPT. */
-int leat__ring_sender_recover(struct leat__ring_sender *ring, const struct leat__ring_memory *memory);
+/* Finds the end of the stream in the ring, whatever a predecessor left. Only while no other sender
+ * is at work. LEAT_ECORRUPT. */
+int leat__ring_sender_recover(struct leat__ring_sender *ring,
+                              const struct leat__ring_memory *memory);
 
-/* Takes over where another sender of the same ring has stopped in order (many senders: after each change of turns). */
+/* Takes over where another sender of the same ring has stopped in order (many senders: after each
+ * change of turns). */
 int leat__ring_sender_resume(struct leat__ring_sender *ring);
 
 /* Before anything is written up to there that may not be published. */
@@ -94,12 +102,12 @@ static inline void leat__ring_note_written(struct leat__ring_sender *ring, uint6
     ring->written = end > ring->written ? end : ring->written;
 }
 
-/* Makes room for a record behind what is staged; *payload has room for length bytes, at most leat__max_message. LEAT_EAGAIN when
- * there is none, LEAT_ECORRUPT. */
+/* Makes room for a record behind what is staged; *payload has room for length bytes, at most
+ * leat__max_message. LEAT_EAGAIN when there is none, LEAT_ECORRUPT. */
 int leat__ring_reserve(struct leat__ring_sender *ring, uint64_t length, void **payload);
 
-/* Whether a record of that length could be reserved now, having looked how far the receiver has come. Changes nothing in the ring.
- * True for a corrupt ring too: reserving tells. */
+/* Whether a record of that length could be reserved now, having looked how far the receiver has
+ * come. Changes nothing in the ring. True for a corrupt ring too: reserving tells. */
 bool leat__ring_has_room(struct leat__ring_sender *ring, uint64_t length);
 
 /* The same for one of many senders that is not at work, by what both pages show. */
@@ -118,13 +126,14 @@ void leat__ring_publish(struct leat__ring_sender *ring);
 /* Forgets reservation and staged records, as if they had never been. */
 void leat__ring_forget(struct leat__ring_sender *ring);
 
-/* Publishes a mark, with nothing staged; the last free line is for marks alone. LEAT_EAGAIN, LEAT_ECORRUPT. */
+/* Publishes a mark, with nothing staged; the last free line is for marks alone. LEAT_EAGAIN,
+ * LEAT_ECORRUPT. */
 int leat__ring_mark(struct leat__ring_sender *ring, enum leat__record_type type, uint64_t value);
 
 /* Looks how far the receiver has come. LEAT_ECORRUPT. */
 int leat__ring_refresh(struct leat__ring_sender *ring);
 
-/* --- Receiver ------------------------------------------------------------------------------------------------------- */
+/* --- Receiver --------------------------------------------------------------------------------- */
 
 struct leat__ring_receiver {
     leat_lane lane; /* first, as above */
@@ -142,11 +151,13 @@ struct leat__record {
 };
 
 /* Goes on where a predecessor stopped. LEAT_ECORRUPT. */
-int leat__ring_receiver_recover(struct leat__ring_receiver *ring, const struct leat__ring_memory *memory);
+int leat__ring_receiver_recover(struct leat__ring_receiver *ring,
+                                const struct leat__ring_memory *memory);
 
-/* The record at a position from the lane's on, all records before it having been looked at. LEAT_EAGAIN when it is not
- * there yet, LEAT_ECORRUPT. */
-int leat__ring_look(struct leat__ring_receiver *ring, uint64_t position, struct leat__record *record);
+/* The record at a position from the lane's on, all records before it having been looked at.
+ * LEAT_EAGAIN when it is not there yet, LEAT_ECORRUPT. */
+int leat__ring_look(struct leat__ring_receiver *ring, uint64_t position,
+                    struct leat__record *record);
 
 /* Whether there is something at the position: cheaper than looking. */
 static inline bool leat__ring_has(const struct leat__ring_receiver *ring, uint64_t position) {
@@ -157,7 +168,8 @@ static inline bool leat__ring_has(const struct leat__ring_receiver *ring, uint64
  * That is never ahead of a commit, so the header was destroyed. Reads the sender's word: costly. */
 int leat__ring_check_committed(struct leat__ring_receiver *ring);
 
-/* Releases everything before `end`, the end of a record: of what is held if anything is, else of what follows. */
+/* Releases everything before `end`, the end of a record: of what is held if anything is, else of
+ * what follows. */
 void leat__ring_release(struct leat__ring_receiver *ring, uint64_t end);
 
 /* Where that begins: the oldest record that is not released. */
@@ -165,7 +177,8 @@ static inline uint64_t leat__ring_oldest(const struct leat__ring_receiver *ring)
     return ring->lane.position - ring->held;
 }
 
-/* Passes the record that ends there without releasing it. Nobody else sees a difference: a successor begins with the oldest. */
+/* Passes the record that ends there without releasing it. Nobody else sees a difference: a
+ * successor begins with the oldest. */
 static inline void leat__ring_hold(struct leat__ring_receiver *ring, uint64_t end) {
     ring->held += end - ring->lane.position;
     ring->lane.position = end;
@@ -177,10 +190,11 @@ static inline void leat__ring_unhold(struct leat__ring_receiver *ring) {
     ring->held = 0;
 }
 
-/* --- Both ------------------------------------------------------------------------------------------------------------ */
+/* --- Both ------------------------------------------------------------------------------------- */
 
 /* The last position that can be reached from this one in one piece. */
-static inline uint64_t leat__ring_lap_end(const struct leat__ring_memory *memory, uint64_t position) {
+static inline uint64_t leat__ring_lap_end(const struct leat__ring_memory *memory,
+                                          uint64_t position) {
     return (position | (memory->capacity - 1)) + 1;
 }
 

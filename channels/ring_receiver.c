@@ -1,4 +1,5 @@
-/* channels/ring_receiver.c - the receiver's half of the ring; channels/ring.h has the protocol and its invariants. */
+/* channels/ring_receiver.c - the receiver's half of the ring; channels/ring.h has the protocol and
+ * its invariants. */
 #include "channels/ring.h"
 #include "lib/base/fail.h"
 
@@ -7,8 +8,10 @@ static int fail_corrupt(struct leat__ring_receiver *ring, const char *what, uint
     return leat__fail(LEAT_ECORRUPT, 0, "%s (%llu)", what, (unsigned long long)value);
 }
 
-int leat__ring_look(struct leat__ring_receiver *ring, uint64_t position, struct leat__record *record) {
-    uint64_t header = leat__load_acquire64(leat__word_at(&ring->memory, position)); /* [R2] sees what [R1] committed */
+int leat__ring_look(struct leat__ring_receiver *ring, uint64_t position,
+                    struct leat__record *record) {
+    /* [R2] sees what [R1] committed */
+    uint64_t header = leat__load_acquire64(leat__word_at(&ring->memory, position));
     if (!leat__is_header(header, position))
         return LEAT_EAGAIN;
     if (__builtin_expect(ring->corrupt, 0))
@@ -16,7 +19,8 @@ int leat__ring_look(struct leat__ring_receiver *ring, uint64_t position, struct 
     if (__builtin_expect(!leat__record_decode(&ring->memory, position, header, record), 0))
         return fail_corrupt(ring, "the sender wrote an impossible record at position", position);
     if (__builtin_expect(record->end - leat__ring_oldest(ring) > ring->memory.capacity, 0))
-        return fail_corrupt(ring, "the sender overran what was not released, at position", position);
+        return fail_corrupt(ring, "the sender overran what was not released, at position",
+                            position);
     return LEAT_OK;
 }
 
@@ -26,7 +30,8 @@ int leat__ring_check_committed(struct leat__ring_receiver *ring) {
     uint64_t sent = leat__load_acquire64(&memory->sender->position); /* [R6] */
     if (sent <= at || sent - at > memory->capacity || leat__ring_has(ring, at))
         return LEAT_OK;
-    return fail_corrupt(ring, "what the sender has committed is no record any more, at position", at);
+    return fail_corrupt(ring, "what the sender has committed is no record any more, at position",
+                        at);
 }
 
 /* As leat__lane_wipe. */
@@ -48,7 +53,8 @@ static void hand_back(const struct leat__ring_receiver *ring, uint64_t end) {
 
 void leat__ring_release(struct leat__ring_receiver *ring, uint64_t end) {
     const struct leat__ring_memory *memory = &ring->memory;
-    leat__store_release64(&memory->receiver->position, end); /* [R4] after our reads, before the wiping */
+    /* [R4] after our reads, before the wiping */
+    leat__store_release64(&memory->receiver->position, end);
     wipe(ring, leat__ring_oldest(ring), end);
     ring->lane.position = end > ring->lane.position ? end : ring->lane.position;
     ring->held = ring->lane.position - end;
@@ -58,12 +64,14 @@ void leat__ring_release(struct leat__ring_receiver *ring, uint64_t end) {
     hand_back(ring, end);
 }
 
-int leat__ring_receiver_recover(struct leat__ring_receiver *ring, const struct leat__ring_memory *memory) {
+int leat__ring_receiver_recover(struct leat__ring_receiver *ring,
+                                const struct leat__ring_memory *memory) {
     uint64_t position = leat__load_acquire64(&memory->receiver->position);
     uint64_t released = leat__ring_released(memory->receiver);
-    *ring = (struct leat__ring_receiver){.lane = leat__lane(memory, memory->receiver), .memory = *memory};
-    if (position % LEAT__SMALLEST_SLOT != 0 || released % LEAT__LINE != 0 || position - released > memory->capacity ||
-        position >= LEAT__POSITION_END)
+    *ring = (struct leat__ring_receiver){.lane = leat__lane(memory, memory->receiver),
+                                         .memory = *memory};
+    if (position % LEAT__SMALLEST_SLOT != 0 || released % LEAT__LINE != 0 ||
+        position - released > memory->capacity || position >= LEAT__POSITION_END)
         return fail_corrupt(ring, "the receiver's positions contradict each other", position);
     ring->lane.position = ring->began = position;
     ring->lane.wipe = memory->processor->wipe;

@@ -1,18 +1,21 @@
-/* channels/ring_sender.c - the sender's half of the ring; channels/ring.h has the protocol and its invariants. */
+/* channels/ring_sender.c - the sender's half of the ring; channels/ring.h has the protocol and its
+ * invariants. */
 #include "channels/ring.h"
 #include "lib/base/fail.h"
 
-#define LONG_SLOT UINT64_C(512) /* bytes; one look behind such a record costs less than at all its lines */
+/* bytes; one look behind such a record costs less than at all its lines */
+#define LONG_SLOT UINT64_C(512)
 #define FAR_NS UINT64_C(120) /* a line's way from the receiver, above which looking early pays */
 #define DISTANCE_NS_MAX UINT64_C(1000) /* longer is an interruption */
-#define STRETCH UINT64_C(4096) /* bytes; its lines are looked at together: their transfers overlap */
+/* bytes; its lines are looked at together: their transfers overlap */
+#define STRETCH UINT64_C(4096)
 
 static int fail_corrupt(struct leat__ring_sender *ring, const char *what, uint64_t value) {
     ring->corrupt = true;
     return leat__fail(LEAT_ECORRUPT, 0, "%s (%llu)", what, (unsigned long long)value);
 }
 
-/* --- Room ------------------------------------------------------------------------------------------------------------ */
+/* --- Room ------------------------------------------------------------------------------------- */
 
 int leat__ring_refresh(struct leat__ring_sender *ring) {
     if (ring->corrupt)
@@ -20,8 +23,10 @@ int leat__ring_refresh(struct leat__ring_sender *ring) {
     const leat__u64 *handed_back = &ring->memory.receiver->released;
     uint64_t word = leat__load_acquire64(handed_back); /* [R3] its reads and wipes of the lines */
     uint64_t released = word & ~LEAT__WIPED;
-    if (released - ring->released > ring->lane.position - ring->released || released % LEAT__LINE != 0)
-        return fail_corrupt(ring, "the receiver claims to have released up to an impossible position", released);
+    if (released - ring->released > ring->lane.position - ring->released ||
+        released % LEAT__LINE != 0)
+        return fail_corrupt(
+            ring, "the receiver claims to have released up to an impossible position", released);
     ring->released = released;
     ring->promised = (word & LEAT__WIPED) != 0;
     ring->limit = released + ring->memory.capacity - LEAT__MARK_RESERVE;
@@ -43,9 +48,12 @@ static uint64_t place(const struct leat__ring_sender *ring, uint64_t slot) {
     return place_behind(ring->lane.position + ring->staged, slot, ring->memory.capacity);
 }
 
-/* Finishes a record at the staged end: its header goes into the ring, or is withheld when it is the first of its kind. */
-static void seal(struct leat__ring_sender *ring, enum leat__record_type type, uint64_t length, uint64_t end) {
-    uint64_t start = ring->lane.position + ring->staged, header = leat__record_header(start, type, length);
+/* Finishes a record at the staged end: its header goes into the ring, or is withheld when it is the
+ * first of its kind. */
+static void seal(struct leat__ring_sender *ring, enum leat__record_type type, uint64_t length,
+                 uint64_t end) {
+    uint64_t start = ring->lane.position + ring->staged,
+             header = leat__record_header(start, type, length);
     if (ring->staged == 0)
         ring->first_header = header;
     else
@@ -53,8 +61,9 @@ static void seal(struct leat__ring_sender *ring, enum leat__record_type type, ui
     ring->staged = end - ring->lane.position;
 }
 
-/* Refreshes. Of slots of two lines, learns how long a new word of the receiver's takes to get here, as
- * a mean of the last few, where the processor gains by that. For others the clock would cost more. */
+/* Refreshes. Of slots of two lines, learns how long a new word of the receiver's takes to get here,
+ * as a mean of the last few, where the processor gains by that. For others the clock would cost
+ * more. */
 static int refresh_for(struct leat__ring_sender *ring, uint64_t slot) {
     if (slot != 2 * LEAT__LINE || !ring->memory.processor->looks)
         return leat__ring_refresh(ring);
@@ -90,10 +99,12 @@ bool leat__ring_has_room(struct leat__ring_sender *ring, uint64_t length) {
 }
 
 bool leat__ring_seems_to_have_room(const struct leat__ring_memory *memory, uint64_t length) {
-    uint64_t position = leat__load_acquire64(&memory->sender->position), slot = leat__slot_size(length);
+    uint64_t position = leat__load_acquire64(&memory->sender->position),
+             slot = leat__slot_size(length);
     uint64_t released = leat__ring_released(memory->receiver);
     return position - released > memory->capacity ||
-           place_behind(position, slot, memory->capacity) + slot <= released + memory->capacity - LEAT__MARK_RESERVE;
+           place_behind(position, slot, memory->capacity) + slot <=
+               released + memory->capacity - LEAT__MARK_RESERVE;
 }
 
 void leat__ring_stage(struct leat__ring_sender *ring, uint64_t length) {
@@ -116,8 +127,8 @@ static bool is_promised(const struct leat__ring_sender *ring, uint64_t line) {
     return ring->promised && line >= ring->written;
 }
 
-/* Whether looking at lines ahead pays though they are promised: the loads of a stretch overlap, where
- * stores to slots of two lines would wait for one line after the other (decision 0016). */
+/* Whether looking at lines ahead pays though they are promised: the loads of a stretch overlap,
+ * where stores to slots of two lines would wait for one line after the other (decision 0016). */
 static bool looks_early(const struct leat__ring_sender *ring) {
     return ring->last_slot == 2 * LEAT__LINE && ring->distance_ns > FAR_NS;
 }
@@ -131,7 +142,8 @@ uint64_t leat__ring_look_ahead(struct leat__ring_sender *ring, uint64_t limit) {
     if (is_promised(ring, line) && !early)
         return limit;
     line = line > ring->looked_to ? line : ring->looked_to + LEAT__LINE;
-    bool all = early || !ring->promised || end < ring->written; /* else those from `written` on are promised */
+    /* else those from `written` on are promised */
+    bool all = early || !ring->promised || end < ring->written;
     for (uint64_t stop = all ? end + 1 : ring->written; line < stop; line += LEAT__LINE)
         look_at(&lane, line);
     ring->looked_to = line - LEAT__LINE;
@@ -144,10 +156,12 @@ void leat__ring_publish(struct leat__ring_sender *ring) {
         return;
     if (end % LEAT__LINE != 0 || !is_promised(ring, end))
         look_at(&ring->lane, end);
-    leat__store_release64(leat__word_at(&ring->memory, ring->lane.position), ring->first_header); /* [R1] the commit */
+    /* [R1] the commit */
+    leat__store_release64(leat__word_at(&ring->memory, ring->lane.position), ring->first_header);
     ring->lane.position += ring->staged;
     ring->staged = 0;
-    leat__store_release64(&ring->memory.sender->position, ring->lane.position); /* [R6] never ahead of the commit */
+    /* [R6] never ahead of the commit */
+    leat__store_release64(&ring->memory.sender->position, ring->lane.position);
 }
 
 void leat__ring_forget(struct leat__ring_sender *ring) {
@@ -162,21 +176,23 @@ int leat__ring_mark(struct leat__ring_sender *ring, enum leat__record_type type,
         return result;
     if (end >= ring->released + ring->memory.capacity) /* never full to the last byte: I1 */
         return LEAT_EAGAIN;
-    leat__store_relaxed64(leat__word_at(&ring->memory, ring->lane.position + LEAT__RECORD_HEADER), value);
+    leat__store_relaxed64(leat__word_at(&ring->memory, ring->lane.position + LEAT__RECORD_HEADER),
+                          value);
     seal(ring, type, sizeof value, end);
     leat__ring_publish(ring);
     return LEAT_OK;
 }
 
-/* --- Taking over ------------------------------------------------------------------------------------------------------ */
+/* --- Taking over ------------------------------------------------------------------------------ */
 
 /* Whether a is at or behind b, for positions that are at most a capacity apart. */
 static bool reached(uint64_t a, uint64_t b, uint64_t capacity) {
     return a - b <= capacity;
 }
 
-/* Walks over the records from a position to the end of the stream. A word that is no header is the end, unless the receiver has passed it in
- * the meantime. There are at most a capacity's records, and at most as many more steps because the receiver moved. */
+/* Walks over the records from a position to the end of the stream. A word that is no header is the
+ * end, unless the receiver has passed it in the meantime. There are at most a capacity's records,
+ * and at most as many more steps because the receiver moved. */
 static int find_end(struct leat__ring_sender *ring, uint64_t *position) {
     const struct leat__ring_memory *memory = &ring->memory;
     for (uint64_t steps = 0; steps <= 2 * memory->capacity / LEAT__SMALLEST_SLOT; steps++) {
@@ -198,15 +214,17 @@ static int find_end(struct leat__ring_sender *ring, uint64_t *position) {
     return fail_corrupt(ring, "the receiver moves as no receiver does, at position", *position);
 }
 
-int leat__ring_sender_recover(struct leat__ring_sender *ring, const struct leat__ring_memory *memory) {
-    *ring = (struct leat__ring_sender){.lane = leat__lane(memory, memory->sender), .memory = *memory};
+int leat__ring_sender_recover(struct leat__ring_sender *ring,
+                              const struct leat__ring_memory *memory) {
+    *ring =
+        (struct leat__ring_sender){.lane = leat__lane(memory, memory->sender), .memory = *memory};
     uint64_t position = leat__load_acquire64(&memory->sender->position);
     uint64_t released = leat__ring_released(memory->receiver);
     uint64_t consumed = leat__load_acquire64(&memory->receiver->position);
     if (reached(consumed, position, memory->capacity))
         position = consumed; /* the last commit was not noted, but received */
-    if (position % LEAT__SMALLEST_SLOT != 0 || released % LEAT__LINE != 0 || position - released > memory->capacity ||
-        position >= LEAT__POSITION_END)
+    if (position % LEAT__SMALLEST_SLOT != 0 || released % LEAT__LINE != 0 ||
+        position - released > memory->capacity || position >= LEAT__POSITION_END)
         return fail_corrupt(ring, "the positions contradict each other", position);
     int result = find_end(ring, &position);
     if (result != LEAT_OK)
@@ -222,8 +240,10 @@ int leat__ring_sender_recover(struct leat__ring_sender *ring, const struct leat_
 }
 
 int leat__ring_sender_resume(struct leat__ring_sender *ring) {
-    uint64_t position = leat__load_acquire64(&ring->memory.sender->position); /* [R6] ordered by the senders' lock */
-    if (position < ring->lane.position || position >= LEAT__POSITION_END || position % LEAT__SMALLEST_SLOT != 0)
+    /* [R6] ordered by the senders' lock */
+    uint64_t position = leat__load_acquire64(&ring->memory.sender->position);
+    if (position < ring->lane.position || position >= LEAT__POSITION_END ||
+        position % LEAT__SMALLEST_SLOT != 0)
         return fail_corrupt(ring, "another sender has left an impossible position", position);
     ring->lane.position = position;
     ring->written = position + ring->memory.capacity;

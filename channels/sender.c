@@ -1,7 +1,9 @@
-/* channels/sender.c - sending: leat_send, leat_send_many, leat_reserve and what follows it (leat/channel.h).
+/* channels/sender.c - sending: leat_send, leat_send_many, leat_reserve and what follows it
+ * (leat/channel.h).
  *
- * Each call is: take the turn (many senders only), make room, write, publish, ring if somebody sleeps, end the turn. The ring
- * (channels/ring.h) does the writing; this file decides when to wait and what to report.
+ * Each call is: take the turn (many senders only), make room, write, publish, ring if somebody
+ * sleeps, end the turn. The ring (channels/ring.h) does the writing; this file decides when to wait
+ * and what to report.
  */
 #include "channels/sender.h"
 
@@ -21,7 +23,8 @@ void leat__sender_heat_up(leat_sender *sender) {
     sender->hot = true;
     sender->ring.lane.waiting = (const uint32_t *)(const void *)&sender->side.peer->waiting;
     leat__store_release32(&sender->side.own->hot, 1);
-    leat__fence_full(); /* [S4] whoever falls asleep from here on sees it; who did before will be seen */
+    /* [S4] whoever falls asleep from here on sees it; who did before will be seen */
+    leat__fence_full();
 }
 
 void leat__sender_cool_down(leat_sender *sender) {
@@ -40,12 +43,13 @@ void leat__sender_flush(leat_sender *sender) {
     sender->next_flush = sender->ring.lane.position + side->memory.capacity / 8;
 }
 
-/* --- Turns of many senders -------------------------------------------------------------------------------------------- */
+/* --- Turns of many senders -------------------------------------------------------------------- */
 
 static int begin_turn(leat_sender *sender, int acquired) {
     sender->has_turn = sender->side.announces = true;
-    int result = acquired == LEAT__LOCK_INHERITED ? leat__ring_sender_recover(&sender->ring, &sender->side.memory)
-                                                  : leat__ring_sender_resume(&sender->ring);
+    int result = acquired == LEAT__LOCK_INHERITED
+                     ? leat__ring_sender_recover(&sender->ring, &sender->side.memory)
+                     : leat__ring_sender_resume(&sender->ring);
     if (result != LEAT_OK)
         leat__sender_end_turn(sender);
     return result;
@@ -55,12 +59,13 @@ int leat__sender_take_turn(leat_sender *sender, uint64_t deadline_ns) {
     if (!sender->many || sender->has_turn)
         return LEAT_OK;
     struct leat__side *side = &sender->side;
-    int result = leat__lock_acquire(&side->own->lock, side->object.resource.file, sender->slot, deadline_ns,
-                                    side->interruptible);
+    int result = leat__lock_acquire(&side->own->lock, side->object.resource.file, sender->slot,
+                                    deadline_ns, side->interruptible);
     return result < LEAT_OK ? result : begin_turn(sender, result);
 }
 
-/* Whether a message of the wanted length would fit behind what the others have sent, as far as that is known without the turn. */
+/* Whether a message of the wanted length would fit behind what the others have sent, as far as that
+ * is known without the turn. */
 static bool would_have_room(struct leat__side *side) {
     return leat__ring_seems_to_have_room(&side->memory, leat__sender_of(side)->wanted);
 }
@@ -74,8 +79,8 @@ static int poll_for_turn(leat_sender *sender) {
     return told != LEAT_OK ? told : result;
 }
 
-/* While another sender has the turn. It may be waiting for room, and this one with it: so this one looks at the receiver
- * itself, once in a slice, and reports what it finds if there is no room. */
+/* While another sender has the turn. It may be waiting for room, and this one with it: so this one
+ * looks at the receiver itself, once in a slice, and reports what it finds if there is no room. */
 static LONG_WAY int wait_for_turn(leat_sender *sender, uint64_t deadline_ns) {
     struct leat__side *side = &sender->side;
     int result;
@@ -86,7 +91,8 @@ static LONG_WAY int wait_for_turn(leat_sender *sender, uint64_t deadline_ns) {
         int told = leat__side_news_in_time(side, &room_without_turn, now, over);
         if (told != LEAT_OK)
             return told;
-        result = leat__sender_take_turn(sender, side->next_probe_ns < deadline_ns ? side->next_probe_ns : deadline_ns);
+        result = leat__sender_take_turn(
+            sender, side->next_probe_ns < deadline_ns ? side->next_probe_ns : deadline_ns);
         if (over)
             return result;
     } while (result == LEAT_ETIMEDOUT);
@@ -115,11 +121,12 @@ void leat__sender_end_turn(leat_sender *sender) {
     sender->has_turn = sender->side.announces = false;
     leat__lock_release(&sender->side.own->lock);
     leat__u32 *loops = &sender->side.own->loops;
-    if (leat__load_total32(loops) != 0 && leat__exchange32(loops, 0) != 0) /* [M2] after the exchange that ended the turn */
+    /* [M2] after the exchange that ended the turn */
+    if (leat__load_total32(loops) != 0 && leat__exchange32(loops, 0) != 0)
         leat__side_touch_senders(&sender->side);
 }
 
-/* --- Room ------------------------------------------------------------------------------------------------------------- */
+/* --- Room ------------------------------------------------------------------------------------- */
 
 static bool has_room(struct leat__side *side) {
     leat_sender *sender = leat__sender_of(side);
@@ -140,15 +147,20 @@ static int wait_for_room(leat_sender *sender, size_t size, uint64_t deadline_ns)
     return leat__side_wait(&sender->side, &room, deadline_ns);
 }
 
-/* In a ring that is nearly full the sender would follow the receiver record by record, and each step would cost both of them the
- * transfer of a line. Letting a quarter of the ring come free first makes that one transfer for many records. Only for as long as
- * the receiver is seen to make progress, and not longer than a spin. */
+/* In a ring that is nearly full the sender would follow the receiver record by record, and each
+ * step would cost both of them the transfer of a line. Letting a quarter of the ring come free
+ * first makes that one transfer for many records. Only for as long as the receiver is seen to make
+ * progress, and not longer than a spin. */
 static void linger(leat_sender *sender) {
     uint64_t enough = sender->side.memory.capacity / 4, seen = sender->ring.released;
-    for (int looks = 0; looks < LINGER_LOOKS && sender->ring.limit - sender->ring.lane.position - sender->ring.staged < enough; looks++) {
+    for (int looks = 0;
+         looks < LINGER_LOOKS &&
+         sender->ring.limit - sender->ring.lane.position - sender->ring.staged < enough;
+         looks++) {
         for (int pauses = 0; pauses < LINGER_PAUSES; pauses++)
             leat__pause();
-        if (leat__ring_refresh(&sender->ring) != LEAT_OK || (looks % 8 == 7 && sender->ring.released == seen))
+        if (leat__ring_refresh(&sender->ring) != LEAT_OK ||
+            (looks % 8 == 7 && sender->ring.released == seen))
             return;
         if (looks % 8 == 7)
             seen = sender->ring.released;
@@ -157,7 +169,8 @@ static void linger(leat_sender *sender) {
 
 int leat__sender_open_mark(leat_sender *sender) {
     struct leat__role_page *own = sender->side.own;
-    uint64_t opened = leat__load_relaxed32(&own->opened), closed = leat__load_relaxed32(&own->closed);
+    uint64_t opened = leat__load_relaxed32(&own->opened),
+             closed = leat__load_relaxed32(&own->closed);
     int result = leat__ring_mark(&sender->ring, LEAT__OPEN_MARK, opened | closed << 32);
     sender->opened_at = sender->ring.lane.position;
     sender->owes_open_mark = result == LEAT_EAGAIN;
@@ -171,8 +184,9 @@ void leat__sender_pay_open_mark(leat_sender *sender) {
         (void)leat__sender_open_mark(sender);
 }
 
-/* Reserves again after the receiver's progress was looked at. A stream's open mark that found no room goes before its first
- * message, of many senders' whichever that is: all of them came to a ring that was full, and so have to look. */
+/* Reserves again after the receiver's progress was looked at. A stream's open mark that found no
+ * room goes before its first message, of many senders' whichever that is: all of them came to a
+ * ring that was full, and so have to look. */
 static int reserve_behind_mark(leat_sender *sender, size_t size, void **payload) {
     if (leat__load_relaxed32(&sender->side.own->owed) != 0) {
         leat__ring_forget(&sender->ring);
@@ -184,7 +198,8 @@ static int reserve_behind_mark(leat_sender *sender, size_t size, void **payload)
 /* Reserves, waiting until the deadline. What is staged stays staged. */
 static int reserve(leat_sender *sender, size_t size, void **payload, uint64_t deadline_ns) {
     if (RARELY(sender->owes_open_mark))
-        leat__sender_pay_open_mark(sender); /* still no room for it: then there is none for a message either */
+        /* still no room for it: then there is none for a message either */
+        leat__sender_pay_open_mark(sender);
     uint64_t released = sender->ring.released;
     int result = leat__ring_reserve(&sender->ring, size, payload);
     bool came_to_limit = result != LEAT_OK || sender->ring.released != released;
@@ -238,7 +253,8 @@ static void open_window(leat_sender *sender) {
     bool shut = sender->many || reserves(sender) || sender->owes_open_mark || ring->corrupt;
     uint64_t limit = leat__ring_lap_end(&ring->memory, ring->lane.position);
     limit = ring->limit < limit ? ring->limit : limit;
-    shut = shut || sender->next_flush == 0; /* nothing has been published yet: the long way finds out what there is to know */
+    /* nothing has been published yet: the long way finds out what there is to know */
+    shut = shut || sender->next_flush == 0;
     limit = sender->next_flush <= limit ? sender->next_flush - 1 : limit;
     ring->lane.window = shut ? 0 : leat__ring_look_ahead(ring, limit);
 }
@@ -253,7 +269,7 @@ static int check(const leat_sender *sender, size_t size) {
     return LEAT_OK;
 }
 
-/* --- Sending ---------------------------------------------------------------------------------------------------------- */
+/* --- Sending ---------------------------------------------------------------------------------- */
 
 void leat_sender_ring(leat_sender *sender) {
     if (sender->side.object.resource.forked)
@@ -261,7 +277,8 @@ void leat_sender_ring(leat_sender *sender) {
     leat__sender_cool_down(sender);
     uint64_t rung = sender->side.tally.doorbells;
     leat__side_ring(&sender->side);
-    if (RARELY(sender->side.tally.doorbells != rung)) /* after a system call: those who look from outside see a slow stream's rings */
+    /* after a system call: those who look from outside see a slow stream's rings */
+    if (RARELY(sender->side.tally.doorbells != rung))
         leat__sender_flush(sender);
 }
 
@@ -318,7 +335,8 @@ static LONG_WAY int send(leat_sender *sender, const void *data, size_t size, uin
 }
 
 /* The short way of what takes more than a line; out of line for the same reason. */
-static LONG_WAY int send_lines(leat_sender *sender, const void *data, size_t size, uint64_t deadline_ns) {
+static LONG_WAY int send_lines(leat_sender *sender, const void *data, size_t size,
+                               uint64_t deadline_ns) {
     if (RARELY(!leat__lane_send(&sender->ring.lane, data, size)))
         return send(sender, data, size, deadline_ns);
     tell(sender);
@@ -334,7 +352,8 @@ int leat_send(leat_sender *sender, const void *data, size_t size, uint64_t deadl
     return LEAT_OK;
 }
 
-/* Stages as many of the messages as go the short way. With copies of what does not change, so that it stays in registers. */
+/* Stages as many of the messages as go the short way. With copies of what does not change, so that
+ * it stays in registers. */
 static size_t stage_short(leat_sender *sender, const leat_message *messages, size_t amount) {
     struct leat__ring_sender *ring = &sender->ring;
     const leat_lane lane = ring->lane;
@@ -342,7 +361,8 @@ static size_t stage_short(leat_sender *sender, const leat_message *messages, siz
     size_t done = 0;
     for (; done < amount; done++) {
         const size_t size = messages[done].size;
-        const uint64_t slot = leat__slot_size(size), header = leat__record_header(at, LEAT__MESSAGE, size);
+        const uint64_t slot = leat__slot_size(size),
+                       header = leat__record_header(at, LEAT__MESSAGE, size);
         if (RARELY(size > lane.max || !leat__lane_goes(&lane, at, slot)))
             break;
         uint64_t *record = leat__lane_at(&lane, at);
@@ -367,7 +387,8 @@ static size_t stage_many(leat_sender *sender, const leat_message *messages, size
     size_t done = stage_short(sender, messages, amount);
     for (void *payload; done < amount; done++) {
         size_t size = messages[done].size;
-        if (size > sender->ring.lane.max || leat__ring_reserve(&sender->ring, size, &payload) != LEAT_OK)
+        if (size > sender->ring.lane.max ||
+            leat__ring_reserve(&sender->ring, size, &payload) != LEAT_OK)
             break;
         leat__copy(payload, messages[done].data, size, SIZE_MAX, sender->ring.lane.piece);
         leat__ring_stage(&sender->ring, size);
@@ -377,15 +398,16 @@ static size_t stage_many(leat_sender *sender, const leat_message *messages, size
 }
 
 /* The rest of a batch, or all of it, waiting for room. */
-static LONG_WAY int send_rest(leat_sender *sender, const leat_message *messages, size_t amount, size_t *done,
-                              uint64_t deadline_ns) {
+static LONG_WAY int send_rest(leat_sender *sender, const leat_message *messages, size_t amount,
+                              size_t *done, uint64_t deadline_ns) {
     int result = check(sender, 0);
     if (result == LEAT_OK)
         result = take_turn_to_send(sender, *done < amount ? messages[*done].size : 0, deadline_ns);
     while (result == LEAT_OK && *done < amount) {
         void *payload;
         result = check(sender, messages[*done].size);
-        if (result == LEAT_OK) /* waits for the first; the reservation is made again when it is staged */
+        /* waits for the first; the reservation is made again when it is staged */
+        if (result == LEAT_OK)
             result = reserve(sender, messages[*done].size, &payload, deadline_ns);
         if (result == LEAT_OK) {
             *done += stage_many(sender, messages + *done, amount - *done);
@@ -412,7 +434,8 @@ int leat_send_many(leat_sender *sender, const leat_message *messages, size_t amo
     return result;
 }
 
-static LONG_WAY int reserve_long(leat_sender *sender, size_t size, void **data, uint64_t deadline_ns) {
+static LONG_WAY int reserve_long(leat_sender *sender, size_t size, void **data,
+                                 uint64_t deadline_ns) {
     int result = check(sender, size);
     if (result == LEAT_OK)
         result = take_turn_to_send(sender, size, deadline_ns);

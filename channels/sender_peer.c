@@ -1,21 +1,24 @@
-/* channels/sender_peer.c - a sender's coming and going, and what it knows of the receiver (leat/channel.h).
+/* channels/sender_peer.c - a sender's coming and going, and what it knows of the receiver
+ * (leat/channel.h).
  *
- * A stream is delimited in the ring itself: the sender that comes when nobody is there writes an open mark, the last one to leave
- * in order writes an end mark. So the receiver sees the end exactly behind the last message, and an open mark without an end
- * before it tells it that the stream before was cut off. `opened` and `closed` in the page say the same for those who cannot read
- * the ring. With many senders, the first to come and the last to go do this.
+ * A stream is delimited in the ring itself: the sender that comes when nobody is there writes an
+ * open mark, the last one to leave in order writes an end mark. So the receiver sees the end
+ * exactly behind the last message, and an open mark without an end before it tells it that the
+ * stream before was cut off. `opened` and `closed` in the page say the same for those who cannot
+ * read the ring. With many senders, the first to come and the last to go do this.
  *
- * Senders come and go through the *gate*, a lock in their page (lib/lock.h), one at a time. Inside it `members` tells who is there: the
- * slots of senders that came and have not left. One whose slot the kernel says is free has died. A stream is open while `opened`
- * and `closed` differ; who comes and finds it open and nobody there, begins the next one.
- * In which order it does so: channels/presence.h.
+ * Senders come and go through the *gate*, a lock in their page (lib/lock.h), one at a time. Inside
+ * it `members` tells who is there: the slots of senders that came and have not left. One whose slot
+ * the kernel says is free has died. A stream is open while `opened` and `closed` differ; who comes
+ * and finds it open and nobody there, begins the next one. In which order it does so:
+ * channels/presence.h.
  */
 #include <stdlib.h>
 
 #include "channels/sender.h"
 #include "lib/base/fail.h"
 
-/* --- The gate: one comes or goes at a time ---------------------------------------------------------------------------- */
+/* --- The gate: one comes or goes at a time ---------------------------------------------------- */
 
 static bool is_member(const leat_sender *sender, unsigned slot) {
     return (leat__load_relaxed64(&sender->side.own->members[slot / 64]) >> slot % 64 & 1) != 0;
@@ -34,10 +37,13 @@ static void set_member(leat_sender *sender, unsigned slot, bool member) {
 
 static int enter_gate(leat_sender *sender) {
     struct leat__side *side = &sender->side;
-    int result = leat__lock_acquire(&side->own->gate, side->object.resource.file, sender->slot, leat_in_ms(1000), false);
+    int result = leat__lock_acquire(&side->own->gate, side->object.resource.file, sender->slot,
+                                    leat_in_ms(1000), false);
     if (result == LEAT_ETIMEDOUT)
-        return leat__fail(LEAT_EBUSY, 0, "another sender has been coming or going for a second (stopped?)");
-    return result >= LEAT_OK ? LEAT_OK : result; /* who died inside left nothing that is not looked at anew */
+        return leat__fail(LEAT_EBUSY, 0,
+                          "another sender has been coming or going for a second (stopped?)");
+    /* who died inside left nothing that is not looked at anew */
+    return result >= LEAT_OK ? LEAT_OK : result;
 }
 
 static void leave_gate(leat_sender *sender) {
@@ -64,11 +70,13 @@ static enum leat__answer has_others(leat_sender *sender) {
 static int begin_stream(leat_sender *sender) {
     struct leat__role_page *own = sender->side.own;
     uint64_t turn = leat__load_relaxed64(&own->lock.owner) >> 16;
-    leat__store_relaxed64(&own->lock.owner, turn << 16); /* a dead predecessor may still be noted as its holder */
+    /* a dead predecessor may still be noted as its holder */
+    leat__store_relaxed64(&own->lock.owner, turn << 16);
     leat__store_relaxed32(&own->waiting, 0);
     leat__store_relaxed32(&own->hot, 0);
     leat__store_relaxed32(&own->loops, 0);
-    leat__store_relaxed64(&own->doorbell, 0); /* many senders in loops have none: the file is touched for them */
+    /* many senders in loops have none: the file is touched for them */
+    leat__store_relaxed64(&own->doorbell, 0);
     int result = leat__ring_sender_recover(&sender->ring, &sender->side.memory);
     if (result != LEAT_OK)
         return result;
@@ -91,7 +99,8 @@ static enum leat__answer join_stream(leat_sender *sender) {
 
 static int take_place(struct leat__side *side) {
     leat_sender *sender = leat__sender_of(side);
-    int result = leat__lock_take_slot(&side->own->lock, side->object.resource.file, seems_taken, sender, &sender->slot);
+    int result = leat__lock_take_slot(&side->own->lock, side->object.resource.file, seems_taken,
+                                      sender, &sender->slot);
     side->object.place = LEAT__LOCK_SLOTS + sender->slot;
     return result;
 }
@@ -102,7 +111,8 @@ static int join(leat_sender *sender) {
     bool open = leat__load_relaxed32(&own->opened) != leat__load_relaxed32(&own->closed);
     enum leat__answer others = has_others(sender);
     if (others == LEAT__YES && (!sender->many || leat__load_relaxed32(&own->many) == 0))
-        return leat__fail(LEAT_EBUSY, 0, sender->many ? "it has a sender that does not share" : "it has a sender");
+        return leat__fail(LEAT_EBUSY, 0,
+                          sender->many ? "it has a sender that does not share" : "it has a sender");
     if (others == LEAT__YES && open)
         others = join_stream(sender);
     if (others == LEAT__YES && open)
@@ -118,7 +128,8 @@ static int join(leat_sender *sender) {
 
 static int attach(struct leat__side *side) {
     leat_sender *sender = leat__sender_of(side);
-    sender->ring = (struct leat__ring_sender){.lane = leat__lane(&side->memory, side->own), .memory = side->memory};
+    sender->ring = (struct leat__ring_sender){.lane = leat__lane(&side->memory, side->own),
+                                              .memory = side->memory};
     int result = enter_gate(sender);
     if (result == LEAT_OK) {
         result = join(sender);
@@ -138,9 +149,11 @@ static int attach(struct leat__side *side) {
 int leat_sender_open(leat_sender **out, const char *name, const leat_channel_options *options) {
     leat_sender *sender = out != NULL ? calloc(1, sizeof *sender) : NULL;
     if (sender == NULL)
-        return leat__fail_about(leat__fail(out == NULL ? LEAT_EINVAL : LEAT_ENOMEM, 0, "no handle"), "channel", name);
+        return leat__fail_about(leat__fail(out == NULL ? LEAT_EINVAL : LEAT_ENOMEM, 0, "no handle"),
+                                "channel", name);
     sender->many = options != NULL && options->many_senders;
-    static const struct leat__role role = {.sends = true, .take_place = take_place, .attach = attach};
+    static const struct leat__role role = {
+        .sends = true, .take_place = take_place, .attach = attach};
     int result = leat__side_open(&sender->side, &sender->ring.lane, name, options, &role);
     if (result == LEAT_OK)
         *out = sender;
@@ -149,20 +162,22 @@ int leat_sender_open(leat_sender **out, const char *name, const leat_channel_opt
     return result;
 }
 
-/* --- Going ------------------------------------------------------------------------------------------------------------ */
+/* --- Going ------------------------------------------------------------------------------------ */
 
-/* Inside the gate: whether this is the last sender; if so, the ring is taken up where the last turn ended, however that ended. */
+/* Inside the gate: whether this is the last sender; if so, the ring is taken up where the last turn
+ * ended, however that ended. */
 static bool is_last(leat_sender *sender) {
     sender->side.interruptible = false; /* a signal would make a death of it */
-    return !sender->many ||
-           (has_others(sender) == LEAT__NO && leat__sender_take_turn(sender, leat_in_ms(1000)) == LEAT_OK);
+    return !sender->many || (has_others(sender) == LEAT__NO &&
+                             leat__sender_take_turn(sender, leat_in_ms(1000)) == LEAT_OK);
 }
 
 static void end_stream(leat_sender *sender) {
     struct leat__role_page *own = sender->side.own;
     uint32_t opened = leat__load_relaxed32(&own->opened);
     leat__sender_pay_open_mark(sender);
-    /* No room even in the line kept for marks: then marks are all that came since the ring was full, and `closed` has to do. */
+    /* No room even in the line kept for marks: then marks are all that came since the ring was
+     * full, and `closed` has to do. */
     (void)leat__ring_mark(&sender->ring, LEAT__END_MARK, opened);
     leat__store_release32(&own->closed, opened);
 }
@@ -192,7 +207,7 @@ void leat_sender_close(leat_sender *sender) {
     free(sender);
 }
 
-/* --- The receiver as this sender knows it ----------------------------------------------------------------------------- */
+/* --- The receiver as this sender knows it ----------------------------------------------------- */
 
 static bool receiver_is_there(struct leat__side *side) {
     return leat__side_finds_peer(side);
@@ -227,11 +242,12 @@ leat_peer leat_sender_peer(const leat_sender *sender) {
     return sender->side.object.resource.forked ? LEAT_PEER_NONE : leat__side_peer(&sender->side);
 }
 
-/* --- Draining --------------------------------------------------------------------------------------------------------- */
+/* --- Draining --------------------------------------------------------------------------------- */
 
 static bool is_drained(struct leat__side *side) {
     const leat_sender *sender = leat__sender_of(side);
-    uint64_t consumed = leat__load_acquire64(&side->peer->position), position = sender->ring.lane.position;
+    uint64_t consumed = leat__load_acquire64(&side->peer->position),
+             position = sender->ring.lane.position;
     uint64_t sent_to = sender->many || position == sender->opened_at ? sender->sent_to : position;
     return consumed - sent_to <= UINT64_MAX / 2;
 }
@@ -243,7 +259,7 @@ int leat_sender_drain(leat_sender *sender, uint64_t deadline_ns) {
     return leat__side_wait(&sender->side, &drained, deadline_ns);
 }
 
-/* --- Questions -------------------------------------------------------------------------------------------------------- */
+/* --- Questions -------------------------------------------------------------------------------- */
 
 bool leat_sender_created(const leat_sender *sender) {
     return sender->side.object.created;

@@ -3,15 +3,16 @@
 
 #include "lib/base/fail.h"
 
-/* The longest spin, unless a handle's options name one: twice a wake-up, which took 20 to 25 us where
- * it was measured. That is what a sleep costs both sides together, so a spin in vain at most doubles
- * the cost of a wait. */
+/* The longest spin, unless a handle's options name one: twice a wake-up, which took 20 to 25 us
+ * where it was measured. That is what a sleep costs both sides together, so a spin in vain at most
+ * doubles the cost of a wait. */
 #define SPIN_NS_MAX UINT64_C(50000)
 
-/* --- Opening ---------------------------------------------------------------------------------------------------------- */
+/* --- Opening ---------------------------------------------------------------------------------- */
 
 static uint64_t capacity_of(const leat_channel_options *options) {
-    uint64_t capacity = LEAT_CAPACITY_MIN, wanted = options->capacity != 0 ? options->capacity : LEAT_CAPACITY_DEFAULT;
+    uint64_t capacity = LEAT_CAPACITY_MIN,
+             wanted = options->capacity != 0 ? options->capacity : LEAT_CAPACITY_DEFAULT;
     while (capacity < wanted && capacity < LEAT_CAPACITY_MAX)
         capacity *= 2;
     return capacity;
@@ -24,7 +25,8 @@ static int check_options(const leat_channel_options *options) {
     if ((unsigned)options->waiting > LEAT_WAITING_SPIN)
         return leat__fail(LEAT_EINVAL, 0, "an option has no meaning");
     if (options->capacity > LEAT_CAPACITY_MAX)
-        return leat__fail(LEAT_EINVAL, 0, "capacity %llu, at most %llu", (unsigned long long)options->capacity,
+        return leat__fail(LEAT_EINVAL, 0, "capacity %llu, at most %llu",
+                          (unsigned long long)options->capacity,
                           (unsigned long long)LEAT_CAPACITY_MAX);
     return LEAT_OK;
 }
@@ -61,7 +63,8 @@ static int take_place(struct leat__object *object) {
     return result == LEAT_OK ? side->role->take_place(side) : result;
 }
 
-static int open_object(struct leat__side *side, const char *name, leat_scope scope, const leat_channel_options *options) {
+static int open_object(struct leat__side *side, const char *name, leat_scope scope,
+                       const leat_channel_options *options) {
     int result = check_options(options);
     if (result != LEAT_OK)
         return result;
@@ -84,8 +87,8 @@ static int open_object(struct leat__side *side, const char *name, leat_scope sco
     return leat__object_open(&side->object, &request);
 }
 
-int leat__side_open(struct leat__side *side, leat_lane *lane, const char *name, const leat_channel_options *options,
-                    const struct leat__role *role) {
+int leat__side_open(struct leat__side *side, leat_lane *lane, const char *name,
+                    const leat_channel_options *options, const struct leat__role *role) {
     static const leat_channel_options defaults;
     options = options != NULL ? options : &defaults;
     leat_scope scope = options->scope;
@@ -117,7 +120,7 @@ int leat__side_fail_forked(void) {
     return leat__fail(LEAT_EFORKED, 0, "opened by the parent process");
 }
 
-/* --- Counting --------------------------------------------------------------------------------------------------------- */
+/* --- Counting --------------------------------------------------------------------------------- */
 
 static void add(leat__u64 *counter, uint64_t amount) {
     if (amount != 0)

@@ -1,6 +1,8 @@
-/* channels/side.h - what a sender and a receiver have in common: a place in a channel, a way to wait, and a peer.
+/* channels/side.h - what a sender and a receiver have in common: a place in a channel, a way to
+ * wait, and a peer.
  *
- * Sleeping. A side sleeps on the *peer's* bell, a counter that only the peer changes, so that every shared word has one writer:
+ * Sleeping. A side sleeps on the *peer's* bell, a counter that only the peer changes, so that every
+ * shared word has one writer:
  *
  *     sleeper                                             the other side, after publishing
  *       bell = peer's bell
@@ -9,31 +11,38 @@
  *       look at the ring; something there? stop             ticket = peer's waiting; 0, or rung for already? done
  *       sleep while peer's bell == bell                     own bell + 1; wake; note the ticket
  *
- * Either the sleeper sees what was published, or the other side sees the ticket; that is the store-buffering pattern, and the two
- * fences are what forbids the one bad outcome. A ring between the look and the sleep changes the bell, and the kernel
- * does not put the sleeper to sleep. Nothing is rung for a side that is awake, and a sleep is rung for once.
+ * Either the sleeper sees what was published, or the other side sees the ticket; that is the
+ * store-buffering pattern, and the two fences are what forbids the one bad outcome. A ring between
+ * the look and the sleep changes the bell, and the kernel does not put the sleeper to sleep.
+ * Nothing is rung for a side that is awake, and a sleep is rung for once.
  *
- * A sender that has sent a good deal without having to ring is *hot*: it says so in its page, and leaves the full fence out, which would
- * cost it as much as all the rest. Then the sleeper makes it execute one, wherever it is just now, with a system call [S3]. Having found
- * the sleeper, the sender cools down. So a fence is paid for once for each sleep, by the side that has nothing else to do.
+ * A sender that has sent a good deal without having to ring is *hot*: it says so in its page, and
+ * leaves the full fence out, which would cost it as much as all the rest. Then the sleeper makes it
+ * execute one, wherever it is just now, with a system call [S3]. Having found the sleeper, the
+ * sender cools down. So a fence is paid for once for each sleep, by the side that has nothing else
+ * to do.
  *
- * A sleep lasts at most a slice: then the sleeper looks at the ring again. That covers a peer that was killed or stopped between
- * publishing and ringing. A peer is dead when the kernel has dropped the lock on its role, and for no other reason: one that is
- * stopped keeps it. Whoever waits asks the kernel about that once in 50 ms, however it waits: spinning and sleeping are cut into
- * slices that end when the next question is due. So a wait that is over sooner costs no question, and a death is reported within
- * 100 ms. A call that gives up asks before it does.
- * Where the kernel does not answer, nothing is reported, and it is asked again within a slice.
- * What exactly is asked: channels/presence.h.
+ * A sleep lasts at most a slice: then the sleeper looks at the ring again. That covers a peer that
+ * was killed or stopped between publishing and ringing. A peer is dead when the kernel has dropped
+ * the lock on its role, and for no other reason: one that is stopped keeps it. Whoever waits asks
+ * the kernel about that once in 50 ms, however it waits: spinning and sleeping are cut into slices
+ * that end when the next question is due. So a wait that is over sooner costs no question, and a
+ * death is reported within 100 ms. A call that gives up asks before it does. Where the kernel does
+ * not answer, nothing is reported, and it is asked again within a slice. What exactly is asked:
+ * channels/presence.h.
  *
  * Spinning is judged by what it spares (channels/side_spin.c).
  *
- * A side that waits in an event loop announces itself in the same way, with a third kind of ticket; channels/doorbell.h.
+ * A side that waits in an event loop announces itself in the same way, with a third kind of ticket;
+ * channels/doorbell.h.
  *
- * The first slice, of 50 ms, is slept on the bell, with a futex. Who has slept it in vain sleeps on a *watch* (lib/os.h), which the kernel
- * itself wakes when the peer dies, and the slices grow to a minute: an idle side soon does nothing at all. The top bit of the ticket says so to the
- * peer, which then touches the file instead of waking the futex. The watch is cleared before the announcement, so that a touch
- * between the look and the sleep ends the sleep at once. The kernel wakes the watch shortly *before* it drops a dead peer's lock:
- * so what is noticed only starts the slices from 50 ms again. Where no watch can be had, all slices are of 50 ms.
+ * The first slice, of 50 ms, is slept on the bell, with a futex. Who has slept it in vain sleeps on
+ * a *watch* (lib/os.h), which the kernel itself wakes when the peer dies, and the slices grow to a
+ * minute: an idle side soon does nothing at all. The top bit of the ticket says so to the peer,
+ * which then touches the file instead of waking the futex. The watch is cleared before the
+ * announcement, so that a touch between the look and the sleep ends the sleep at once. The kernel
+ * wakes the watch shortly *before* it drops a dead peer's lock: so what is noticed only starts the
+ * slices from 50 ms again. Where no watch can be had, all slices are of 50 ms.
  */
 #ifndef LEAT_CHANNELS_SIDE_H
 #define LEAT_CHANNELS_SIDE_H
@@ -44,7 +53,8 @@
 
 #define LEAT__SLICE_NS UINT64_C(50000000)
 
-/* What has been counted since the last flush into the role's page, besides the lane's messages and bytes. */
+/* What has been counted since the last flush into the role's page, besides the lane's messages and
+ * bytes. */
 struct leat__tally {
     uint64_t stalls, sleeps, doorbells, wakes, wake_ns;
 };
@@ -55,57 +65,66 @@ struct leat__side {
     struct leat__watch watch; /* on when it has slept for long */
     struct leat__ring_memory memory;
     leat_lane *lane; /* of the same handle */
-    struct leat__role_page *own, *peer; /* the peer's is mapped read-only where pages are 4096 bytes */
-    const leat__u32 *bell;         /* the peer's, to sleep on; NULL before the first sleep */
-    struct leat__resource again;   /* the page that it is in, mapped once more */
+    /* the peer's is mapped read-only where pages are 4096 bytes */
+    struct leat__role_page *own, *peer;
+    const leat__u32 *bell;       /* the peer's, to sleep on; NULL before the first sleep */
+    struct leat__resource again; /* the page that it is in, mapped once more */
     bool unanswered; /* the kernel did not say whether the peer lives when it was asked last */
     bool interruptible;
     leat_waiting waiting;
-    bool announces; /* sleeps are announced; false for one of many senders that has not got its turn: it only looks often */
-    uint64_t spin_ns, spin_ns_max; /* the spin before the next sleep adapts between 1 us and the maximum; 0 while suspended */
-    uint64_t spun_ns;              /* in the present wait, before its first sleep */
-    unsigned vain;                 /* spins in a row of which the peer did not provide anything until they were over */
-    uint32_t suspended;            /* waits to come that do not spin */
-    uint32_t suspension;           /* how many that will be the next time */
-    uint64_t looks;                /* of the last wait: how often it looked in vain while spinning */
+    /* sleeps are announced; false for one of many senders that has not got its turn: it only looks
+     * often */
+    bool announces;
+    /* the spin before the next sleep adapts between 1 us and the maximum; 0 while suspended */
+    uint64_t spin_ns, spin_ns_max;
+    uint64_t spun_ns; /* in the present wait, before its first sleep */
+    /* spins in a row of which the peer did not provide anything until they were over */
+    unsigned vain;
+    uint32_t suspended;  /* waits to come that do not spin */
+    uint32_t suspension; /* how many that will be the next time */
+    uint64_t looks;      /* of the last wait: how often it looked in vain while spinning */
     uint64_t wait_began_ns;
-    uint64_t next_probe_ns;        /* when to ask the kernel about the peer again; 0: it was never asked */
-    void (*leave)(struct leat__side *side); /* what else to undo when a thread is cancelled while it waits; or NULL */
-    leat_peer peer_state;          /* as last reported to the caller */
-    uint32_t peer_seen;            /* the peer's `opened` that this speaks of */
+    uint64_t next_probe_ns; /* when to ask the kernel about the peer again; 0: it was never asked */
+    /* what else to undo when a thread is cancelled while it waits; or NULL */
+    void (*leave)(struct leat__side *side);
+    leat_peer peer_state; /* as last reported to the caller */
+    uint32_t peer_seen;   /* the peer's `opened` that this speaks of */
     struct leat__tally tally;
 };
 
 /* What a call waits for. */
 struct leat__wait {
     bool (*ready)(struct leat__side *side); /* is it there? Cheap: called in a spin */
-    bool tells;                             /* whether the caller is told when the peer comes or goes meanwhile */
-    int (*check)(struct leat__side *side);  /* NULL, or asked with the news, when it is not ready:
+    bool tells; /* whether the caller is told when the peer comes or goes meanwhile */
+    int (*check)(struct leat__side *side); /* NULL, or asked with the news, when it is not ready:
                                                an error that ends the wait, or LEAT_OK */
 };
 
 /* What distinguishes the two roles when they come. */
 struct leat__role {
     bool sends;
-    int (*take_place)(struct leat__side *side); /* locks what is this side's alone: side->object.place. The channel is mapped */
-    int (*attach)(struct leat__side *side);     /* takes the role */
+    /* locks what is this side's alone: side->object.place. The channel is mapped */
+    int (*take_place)(struct leat__side *side);
+    int (*attach)(struct leat__side *side); /* takes the role */
 };
 
-/* Opens or creates the channel (options may be NULL), maps it, and takes the role. On failure nothing is left and the channel's name is in
- * the detail. */
-int leat__side_open(struct leat__side *side, leat_lane *lane, const char *name, const leat_channel_options *options,
-                    const struct leat__role *role);
+/* Opens or creates the channel (options may be NULL), maps it, and takes the role. On failure
+ * nothing is left and the channel's name is in the detail. */
+int leat__side_open(struct leat__side *side, leat_lane *lane, const char *name,
+                    const leat_channel_options *options, const struct leat__role *role);
 
 /* Unmaps and leaves. */
 void leat__side_close(struct leat__side *side);
 
-/* Waits until `ready`, with news in between. LEAT_OK, LEAT_EAGAIN, LEAT_ETIMEDOUT, LEAT_EINTR, or the news. */
+/* Waits until `ready`, with news in between. LEAT_OK, LEAT_EAGAIN, LEAT_ETIMEDOUT, LEAT_EINTR, or
+ * the news. */
 int leat__side_wait(struct leat__side *side, const struct leat__wait *wait, uint64_t deadline_ns);
 
 /* What a thread does last that is cancelled while it waits. context: its side. */
 void leat__side_leave_wait(void *context);
 
-/* Where a call waits and nothing is announced: the thread may be cancelled here, and leaves nothing behind. */
+/* Where a call waits and nothing is announced: the thread may be cancelled here, and leaves nothing
+ * behind. */
 void leat__side_cancellation_point(struct leat__side *side);
 
 /* Rings for the sleep with this ticket, unless that has been done. */
@@ -130,13 +149,16 @@ static inline void leat__side_ring_for_room(struct leat__side *side) {
 /* Has all senders that wait in event loops look again, this one too. */
 void leat__side_touch_senders(struct leat__side *side);
 
-/* Says that this side sleeps; `how`: 0 (on the bell), LEAT__WATCHES, or that and LEAT__LOOPS, or all three flags. Followed by a full fence and a look. */
+/* Says that this side sleeps; `how`: 0 (on the bell), LEAT__WATCHES, or that and LEAT__LOOPS, or
+ * all three flags. Followed by a full fence and a look. */
 void leat__side_announce(struct leat__side *side, uint32_t how);
 
-/* After an announcement and its fence: the same fence in a peer that does without [S3]. False: a short sleep has to make up for it. */
+/* After an announcement and its fence: the same fence in a peer that does without [S3]. False: a
+ * short sleep has to make up for it. */
 bool leat__side_cool_peer(const struct leat__side *side);
 
-/* A wait in an event loop that began at began_ns is over; its sleep began at slept_ns, 0: it had none. Adapts the next spin. */
+/* A wait in an event loop that began at began_ns is over; its sleep began at slept_ns, 0: it had
+ * none. Adapts the next spin. */
 void leat__side_learn(struct leat__side *side, uint64_t began_ns, uint64_t slept_ns);
 
 /* --- channels/side_spin.c --- */
@@ -144,19 +166,24 @@ void leat__side_learn(struct leat__side *side, uint64_t began_ns, uint64_t slept
 /* With the options in place. */
 void leat__side_begin_spinning(struct leat__side *side);
 
-/* Spins for as long as that has paid. LEAT_OK: ready. LEAT_EAGAIN: it is over; *now_ns is the time then. Or the news. */
-int leat__side_spin(struct leat__side *side, const struct leat__wait *wait, uint64_t *now_ns, uint64_t deadline_ns);
+/* Spins for as long as that has paid. LEAT_OK: ready. LEAT_EAGAIN: it is over; *now_ns is the time
+ * then. Or the news. */
+int leat__side_spin(struct leat__side *side, const struct leat__wait *wait, uint64_t *now_ns,
+                    uint64_t deadline_ns);
 
 /* In the place of a sleep, for sides that do not. */
-int leat__side_stay_awake(struct leat__side *side, const struct leat__wait *wait, uint64_t now_ns, uint64_t until_ns);
+int leat__side_stay_awake(struct leat__side *side, const struct leat__wait *wait, uint64_t now_ns,
+                          uint64_t until_ns);
 
 /* A sleep between these two is over. Adapts the next spin. */
 void leat__side_learn_from_sleep(struct leat__side *side, uint64_t slept_ns, uint64_t awake_ns);
 
 /* --- For the waiting of others --- */
 
-/* When the peer rang, if that was between these two; else 0. Its word for it is taken only where it can be true. */
-uint64_t leat__side_rung_between(const struct leat__side *side, uint64_t slept_ns, uint64_t awake_ns);
+/* When the peer rang, if that was between these two; else 0. Its word for it is taken only where it
+ * can be true. */
+uint64_t leat__side_rung_between(const struct leat__side *side, uint64_t slept_ns,
+                                 uint64_t awake_ns);
 
 /* Whether it never sleeps. */
 static inline bool leat__side_stays_awake(const struct leat__side *side) {
@@ -166,7 +193,8 @@ static inline bool leat__side_stays_awake(const struct leat__side *side) {
 /* Awake again. */
 void leat__side_awake(struct leat__side *side);
 
-/* Counts that the peer ended an announced sleep between these two, unless it cannot have rung when it says it did. */
+/* Counts that the peer ended an announced sleep between these two, unless it cannot have rung when
+ * it says it did. */
 void leat__side_count_wake(struct leat__side *side, uint64_t slept_ns, uint64_t awake_ns);
 
 /* News of the peer, if the wait is one that is told: once each. Not waiting. */
@@ -175,8 +203,10 @@ int leat__side_tell_news(struct leat__side *side, const struct leat__wait *wait)
 /* The same for callers that poll and never wait: the kernel is asked once in a slice. */
 int leat__side_news_for_poller(struct leat__side *side, const struct leat__wait *wait);
 
-/* The same for a wait that goes on: the kernel is asked once in a slice, and when the call is about to give up. */
-int leat__side_news_in_time(struct leat__side *side, const struct leat__wait *wait, uint64_t now_ns, bool gives_up);
+/* The same for a wait that goes on: the kernel is asked once in a slice, and when the call is about
+ * to give up. */
+int leat__side_news_in_time(struct leat__side *side, const struct leat__wait *wait, uint64_t now_ns,
+                            bool gives_up);
 
 /* Whether the peer's page shows that it came, or left in order. A death only the kernel knows. */
 bool leat__side_page_has_news(const struct leat__side *side);
@@ -188,7 +218,8 @@ bool leat__side_has_news(struct leat__side *side);
 /* Whether the peer is there: a wait looks again within a slice where the kernel did not answer. */
 bool leat__side_finds_peer(struct leat__side *side);
 
-/* The peer's state as its page and the kernel tell it now: a system call if it seems to be there. */
+/* The peer's state as its page and the kernel tell it now: a system call if it seems to be
+ * there. */
 leat_peer leat__side_peer(const struct leat__side *side);
 
 /* Adds the tally to the page's counters and clears it. */

@@ -1,14 +1,16 @@
 /* channels/side_spin.c - how long a side looks before it sleeps (channels/side.h).
  *
- * A spin spares a sleep, and the peer a system call, if the peer provides what is waited for meanwhile. So spins get longer
- * after one that paid, or a sleep that a spin within the limit would have spared; and shorter after one that no spin would have.
+ * A spin spares a sleep, and the peer a system call, if the peer provides what is waited for
+ * meanwhile. So spins get longer after one that paid, or a sleep that a spin within the limit would
+ * have spared; and shorter after one that no spin would have.
  *
- * That lets a side spin in vain for ever where a spin is the reason why the peer provides nothing: on one processor, which both
- * share, whatever the number of processors of the machine. There the peer provides it as soon as this side sleeps. A spin is in
- * *vain* if it took longer than the peer did once this side slept. A few of those in a row, without one that paid, suspend
- * spinning: for 32 waits, then four times as many each time, until a spin pays. A thread that may run on one processor only
- * begins suspended; its peer may be on another one, so it tries later. A spin that ends because this thread was preempted, and
- * the peer ran meanwhile, has not paid.
+ * That lets a side spin in vain for ever where a spin is the reason why the peer provides nothing:
+ * on one processor, which both share, whatever the number of processors of the machine. There the
+ * peer provides it as soon as this side sleeps. A spin is in *vain* if it took longer than the peer
+ * did once this side slept. A few of those in a row, without one that paid, suspend spinning: for
+ * 32 waits, then four times as many each time, until a spin pays. A thread that may run on one
+ * processor only begins suspended; its peer may be on another one, so it tries later. A spin that
+ * ends because this thread was preempted, and the peer ran meanwhile, has not paid.
  */
 #include "channels/side.h"
 
@@ -51,7 +53,8 @@ static void spin_was_in_vain(struct leat__side *side) {
         suspend(side);
 }
 
-/* After the spin, which ended at slept_ns, the peer took until came_ns to provide what was waited for. */
+/* After the spin, which ended at slept_ns, the peer took until came_ns to provide what was waited
+ * for. */
 static void learn(struct leat__side *side, uint64_t slept_ns, uint64_t came_ns) {
     uint64_t spun = side->spun_ns;
     side->spun_ns = 0; /* the wait may have further sleeps */
@@ -74,14 +77,16 @@ void leat__side_learn_from_sleep(struct leat__side *side, uint64_t slept_ns, uin
 
 void leat__side_learn(struct leat__side *side, uint64_t began_ns, uint64_t slept_ns) {
     side->wait_began_ns = began_ns;
-    side->spun_ns = slept_ns - began_ns < side->spin_ns ? slept_ns - began_ns : side->spin_ns; /* unless it was preempted */
+    /* unless it was preempted */
+    side->spun_ns = slept_ns - began_ns < side->spin_ns ? slept_ns - began_ns : side->spin_ns;
     if (slept_ns != 0)
         leat__side_learn_from_sleep(side, slept_ns, leat__os_now());
     else if (side->spin_ns > 0)
         spin_paid(side);
 }
 
-/* It ended while looking. `clocked_ns`: the last look at the clock, at most a few looks ago, unless the thread was preempted. */
+/* It ended while looking. `clocked_ns`: the last look at the clock, at most a few looks ago, unless
+ * the thread was preempted. */
 static void end_spin(struct leat__side *side, uint64_t clocked_ns) {
     if (side->looks >= LOOKS_PER_CLOCK && leat__os_now() - clocked_ns > PREEMPTED_NS)
         spin_was_in_vain(side);
@@ -89,8 +94,10 @@ static void end_spin(struct leat__side *side, uint64_t clocked_ns) {
         spin_paid(side);
 }
 
-int leat__side_spin(struct leat__side *side, const struct leat__wait *wait, uint64_t *now_ns, uint64_t deadline_ns) {
-    side->spun_ns = side->spin_ns; /* or less, where the deadline comes first: then nothing is learnt */
+int leat__side_spin(struct leat__side *side, const struct leat__wait *wait, uint64_t *now_ns,
+                    uint64_t deadline_ns) {
+    /* or less, where the deadline comes first: then nothing is learnt */
+    side->spun_ns = side->spin_ns;
     if (side->spin_ns == 0)
         return LEAT_EAGAIN;
     uint64_t began = *now_ns, end = began + side->spin_ns;
@@ -116,7 +123,8 @@ int leat__side_spin(struct leat__side *side, const struct leat__wait *wait, uint
     return LEAT_EAGAIN;
 }
 
-int leat__side_stay_awake(struct leat__side *side, const struct leat__wait *wait, uint64_t now_ns, uint64_t until_ns) {
+int leat__side_stay_awake(struct leat__side *side, const struct leat__wait *wait, uint64_t now_ns,
+                          uint64_t until_ns) {
     bool yields = side->waiting == LEAT_WAITING_YIELD;
     do {
         for (int looks = 0; looks < LOOKS_PER_CLOCK; looks++) {

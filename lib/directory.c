@@ -7,7 +7,8 @@
 #include "lib/sync.h"
 
 /* What can be seen without asking who uses it. */
-static int fill_in(leat__file file, const struct leat__file_status *status, const char *file_name, leat_object_info *info) {
+static int fill_in(leat__file file, const struct leat__file_status *status, const char *file_name,
+                   leat_object_info *info) {
     info->size = status->size;
     info->owner = status->owner;
     info->permissions = status->permissions;
@@ -23,12 +24,17 @@ static int see_abandoned(leat__file file, const struct leat__file_status *status
     struct leat__header header;
     leat_kind kind;
     int result = leat__header_peek(file, status, &kind, &header);
-    enum leat__answer kept = result == LEAT_OK && kind == LEAT_KIND_MUTEX ? leat__sync_keeps(file, &header, false) : LEAT__NO;
+    enum leat__answer kept = result == LEAT_OK && kind == LEAT_KIND_MUTEX
+                                 ? leat__sync_keeps(file, &header, false)
+                                 : LEAT__NO;
     *abandoned = kept == LEAT__YES;
-    return kept == LEAT__UNKNOWN ? leat__fail(LEAT_ESYSTEM, leat_system_error(), "the system fails to read the mutex") : result;
+    return kept == LEAT__UNKNOWN
+               ? leat__fail(LEAT_ESYSTEM, leat_system_error(), "the system fails to read the mutex")
+               : result;
 }
 
-static int describe_file(leat__file file, const char *file_name, leat_scope scope, leat_object_info *info) {
+static int describe_file(leat__file file, const char *file_name, leat_scope scope,
+                         leat_object_info *info) {
     struct leat__file_status status;
     leat_object_info found = {.scope = scope};
     int result = leat__os_file_status(file, &status);
@@ -46,7 +52,8 @@ static int describe_file(leat__file file, const char *file_name, leat_scope scop
     return result;
 }
 
-static int describe(leat__file directory, const char *file_name, leat_scope scope, leat_object_info *info) {
+static int describe(leat__file directory, const char *file_name, leat_scope scope,
+                    leat_object_info *info) {
     leat__file file;
     int result = leat__os_file_open(directory, file_name, false, &file);
     if (result != LEAT_OK)
@@ -69,7 +76,7 @@ int leat_stat(const char *name, leat_scope scope, leat_object_info *info) {
     return result == LEAT_OK ? result : leat__fail_about(result, "object", name);
 }
 
-/* --- The names of a directory, sorted -------------------------------------------------------------------------------- */
+/* --- The names of a directory, sorted --------------------------------------------------------- */
 
 struct entry {
     char name[LEAT__FILE_NAME_SIZE], file_name[LEAT__FILE_NAME_SIZE];
@@ -102,7 +109,8 @@ static int by_name(const void *a, const void *b) {
     return strcmp(((const struct entry *)a)->name, ((const struct entry *)b)->name);
 }
 
-/* Opens the scope's directory and reads its names; LEAT_OK with no directory (LEAT__NO_FILE) when the scope was never used. */
+/* Opens the scope's directory and reads its names; LEAT_OK with no directory (LEAT__NO_FILE) when
+ * the scope was never used. */
 static int read_names(leat_scope scope, leat__file *directory, struct names *names) {
     *directory = LEAT__NO_FILE;
     *names = (struct names){0};
@@ -120,12 +128,15 @@ static void forget_names(leat__file directory, struct names *names) {
     leat__os_directory_close(directory);
 }
 
-/* What has gone meanwhile, or is not for this user. A file that the system fails to read is an error. */
+/* What has gone meanwhile, or is not for this user. A file that the system fails to read is an
+ * error. */
 static bool is_passed_over(int result) {
-    return result == LEAT_ENOENT || result == LEAT_EACCES || result == LEAT_EUNTRUSTED || result == LEAT_ENAME;
+    return result == LEAT_ENOENT || result == LEAT_EACCES || result == LEAT_EUNTRUSTED ||
+           result == LEAT_ENAME;
 }
 
-static int list(leat_scope scope, int (*visit)(const leat_object_info *info, void *context), void *context) {
+static int list(leat_scope scope, int (*visit)(const leat_object_info *info, void *context),
+                void *context) {
     leat__file directory;
     struct names names;
     int result = read_names(scope, &directory, &names);
@@ -142,7 +153,8 @@ static int list(leat_scope scope, int (*visit)(const leat_object_info *info, voi
 }
 
 /* What the caller's function does may be a cancellation point: what is open here would be left. */
-int leat_list(leat_scope scope, int (*visit)(const leat_object_info *info, void *context), void *context) {
+int leat_list(leat_scope scope, int (*visit)(const leat_object_info *info, void *context),
+              void *context) {
     if (visit == NULL)
         return leat__fail(LEAT_EINVAL, 0, "visit is NULL");
     int cancel = leat__os_cancellation_hold();
@@ -151,7 +163,8 @@ int leat_list(leat_scope scope, int (*visit)(const leat_object_info *info, void 
     return result;
 }
 
-static bool sweep_bell(leat__file directory, const struct entry *entry, leat_scope scope, leat_object_info *info) {
+static bool sweep_bell(leat__file directory, const struct entry *entry, leat_scope scope,
+                       leat_object_info *info) {
     struct leat__file_status status;
     if (!leat__os_bell_sweep(directory, entry->file_name, &status))
         return false;
@@ -167,11 +180,14 @@ static bool sweep_bell(leat__file directory, const struct entry *entry, leat_sco
     return true;
 }
 
-/* Also of a file that its owner may not open. Its users are not counted: whether there are any is enough. */
-static int describe_garbage(leat__file directory, const char *file_name, leat_scope scope, leat_object_info *info) {
+/* Also of a file that its owner may not open. Its users are not counted: whether there are any is
+ * enough. */
+static int describe_garbage(leat__file directory, const char *file_name, leat_scope scope,
+                            leat_object_info *info) {
     leat__file file;
     struct leat__file_status status;
-    int result = leat__os_file_open(directory, file_name, false, &file); /* for writing only if need be: watchers notice that */
+    /* for writing only if need be: watchers notice that */
+    int result = leat__os_file_open(directory, file_name, false, &file);
     if (result == LEAT_EACCES)
         result = leat__os_file_open_own(directory, file_name, &file);
     if (result != LEAT_OK)
@@ -182,15 +198,18 @@ static int describe_garbage(leat__file directory, const char *file_name, leat_sc
     *info = (leat_object_info){.scope = scope};
     if (result == LEAT_OK)
         result = fill_in(file, &status, file_name, info);
-    enum leat__answer used = result == LEAT_OK && !info->persistent ? leat__os_has_users(file) : LEAT__YES;
+    enum leat__answer used =
+        result == LEAT_OK && !info->persistent ? leat__os_has_users(file) : LEAT__YES;
     info->in_use = used != LEAT__NO;
     leat__os_file_close(file);
-    return used == LEAT__UNKNOWN ? leat__fail(LEAT_ESYSTEM, 0, "the system does not say whether somebody uses it") : result;
+    return used == LEAT__UNKNOWN
+               ? leat__fail(LEAT_ESYSTEM, 0, "the system does not say whether somebody uses it")
+               : result;
 }
 
 /* It is looked at again before it is removed, with all its locks taken. */
-static int collect_garbage(leat__file directory, const struct entry *entry, leat_scope scope, leat_object_info *info,
-                           bool *removed) {
+static int collect_garbage(leat__file directory, const struct entry *entry, leat_scope scope,
+                           leat_object_info *info, bool *removed) {
     enum leat__healed healed = LEAT__NOT_HEALED;
     int result = describe_garbage(directory, entry->file_name, scope, info);
     if (result == LEAT_OK && !info->persistent && !info->in_use)
@@ -199,7 +218,8 @@ static int collect_garbage(leat__file directory, const struct entry *entry, leat
     return is_passed_over(result) ? LEAT_OK : result;
 }
 
-static int collect_all(leat_scope scope, void (*visit)(const leat_object_info *info, void *context), void *context) {
+static int collect_all(leat_scope scope, void (*visit)(const leat_object_info *info, void *context),
+                       void *context) {
     leat__file directory;
     struct names names;
     int result = read_names(scope, &directory, &names), first_failure = LEAT_OK;
@@ -219,17 +239,18 @@ static int collect_all(leat_scope scope, void (*visit)(const leat_object_info *i
     return result == LEAT_OK ? first_failure : result;
 }
 
-int leat_gc(leat_scope scope, void (*visit)(const leat_object_info *info, void *context), void *context) {
+int leat_gc(leat_scope scope, void (*visit)(const leat_object_info *info, void *context),
+            void *context) {
     int cancel = leat__os_cancellation_hold();
     int result = collect_all(scope, visit, context);
     leat__os_cancellation_release(cancel);
     return result;
 }
 
-/* --- Unlink ---------------------------------------------------------------------------------------------------------- */
+/* --- Unlink ----------------------------------------------------------------------------------- */
 
-/* Holds the name's lock while the name goes, if it can be had: then a user that leaves at this moment cannot take a namesake created right
- * afterwards for the object it has left. */
+/* Holds the name's lock while the name goes, if it can be had: then a user that leaves at this
+ * moment cannot take a namesake created right afterwards for the object it has left. */
 static int unlink_in(leat__file directory, const char *file_name) {
     leat__file file = LEAT__NO_FILE;
     if (leat__os_file_open_own(directory, file_name, &file) == LEAT_OK)

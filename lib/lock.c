@@ -6,7 +6,8 @@
 #define SLOT_BITS 16
 #define TAKE_SLOT_NS UINT64_C(1000000000)
 #define TRIES_PER_CLOCK 16
-#define SPINS 200 /* a holder is done within a microsecond or has been stopped: about the cost of one sleep */
+/* a holder is done within a microsecond or has been stopped: about the cost of one sleep */
+#define SPINS 200
 
 static uint64_t next_turn(uint64_t owner, unsigned slot) {
     return ((owner >> SLOT_BITS) + 1) << SLOT_BITS | slot;
@@ -15,14 +16,16 @@ static uint64_t next_turn(uint64_t owner, unsigned slot) {
 /* LEAT_OK, LEAT_EBUSY, or an error. */
 static int try_slot(const struct leat__lock *lock, leat__file file, unsigned slot) {
     int result = leat__os_lock(file, LEAT__LOCK_SLOTS + slot, LEAT__EXCLUSIVE);
-    if (result != LEAT_OK || leat__lock_slot(leat__load_acquire64(&lock->owner)) != slot) /* nobody else can change that: the byte is ours */
+    /* nobody else can change that: the byte is ours */
+    if (result != LEAT_OK || leat__lock_slot(leat__load_acquire64(&lock->owner)) != slot)
         return result;
     result = leat__os_lock(file, LEAT__LOCK_SLOTS + slot, LEAT__UNLOCKED);
     return result == LEAT_OK ? LEAT_EBUSY : result;
 }
 
 int leat__lock_take_slot(const struct leat__lock *lock, leat__file file,
-                         bool (*seems_taken)(const void *context, unsigned slot), const void *context, unsigned *slot) {
+                         bool (*seems_taken)(const void *context, unsigned slot),
+                         const void *context, unsigned *slot) {
     uint64_t give_up_ns = leat__os_now() + TAKE_SLOT_NS;
     unsigned start = leat__os_random() % LEAT__SLOTS_MAX, tried = 0;
     for (int pass = 0; pass < 2; pass++)
@@ -56,35 +59,41 @@ int leat__lock_try(struct leat__lock *lock, leat__file file, unsigned slot, bool
     return holder == 0 ? LEAT_OK : LEAT__LOCK_INHERITED;
 }
 
-/* Announce, look again, sleep; then look once more, and from *probe_at_ns on ask about the holder. By the clock: a waiter that is
- * woken often asks too. */
-static int sleep_and_try(struct leat__lock *lock, leat__file file, unsigned slot, uint64_t deadline_ns, uint64_t *probe_at_ns) {
+/* Announce, look again, sleep; then look once more, and from *probe_at_ns on ask about the holder.
+ * By the clock: a waiter that is woken often asks too. */
+static int sleep_and_try(struct leat__lock *lock, leat__file file, unsigned slot,
+                         uint64_t deadline_ns, uint64_t *probe_at_ns) {
     uint32_t bell = leat__load_acquire32(&lock->bell);
     leat__store_relaxed32(&lock->contended, 1);
     leat__fence_full(); /* [L3] announcement before the look, pairs with [L4] */
     int result = leat__lock_try(lock, file, slot, false);
     if (result != LEAT_EBUSY)
         return result;
-    int slept = leat__os_wait(&lock->bell, bell, *probe_at_ns < deadline_ns ? *probe_at_ns : deadline_ns);
+    int slept =
+        leat__os_wait(&lock->bell, bell, *probe_at_ns < deadline_ns ? *probe_at_ns : deadline_ns);
     uint64_t now = leat__os_now();
     bool probe = now >= *probe_at_ns;
     if (probe)
         *probe_at_ns = now + LEAT__LOCK_SLICE_NS;
     result = leat__lock_try(lock, file, slot, probe);
     if (result != LEAT_EBUSY)
-        leat__store_relaxed32(&lock->contended, 1); /* others may still sleep: our release has to look after them */
+        /* others may still sleep: our release has to look after them */
+        leat__store_relaxed32(&lock->contended, 1);
     return result == LEAT_EBUSY && slept == LEAT_EINTR ? LEAT_EINTR : result;
 }
 
-/* Who leaves without the lock may have been given the one wake that there was: the holder's release has to look after the others. */
+/* Who leaves without the lock may have been given the one wake that there was: the holder's release
+ * has to look after the others. */
 static void pass_wake_on(struct leat__lock *lock) {
     leat__store_relaxed32(&lock->contended, 1);
-    leat__fence_full(); /* [L3] before the last look: a lock that was released meanwhile is found free */
+    /* [L3] before the last look: a lock that was released meanwhile is found free */
+    leat__fence_full();
 }
 
-int leat__lock_acquire(struct leat__lock *lock, leat__file file, unsigned slot, uint64_t deadline_ns,
-                       bool interruptible) {
-    int result = leat__lock_try(lock, file, slot, leat__lock_slot(leat__load_relaxed64(&lock->owner)) == slot);
+int leat__lock_acquire(struct leat__lock *lock, leat__file file, unsigned slot,
+                       uint64_t deadline_ns, bool interruptible) {
+    int result = leat__lock_try(lock, file, slot,
+                                leat__lock_slot(leat__load_relaxed64(&lock->owner)) == slot);
     for (int spin = 0; result == LEAT_EBUSY && spin < SPINS && deadline_ns != LEAT_NOW; spin++) {
         leat__pause();
         result = leat__lock_try(lock, file, slot, false);
@@ -96,7 +105,9 @@ int leat__lock_acquire(struct leat__lock *lock, leat__file file, unsigned slot, 
             if (deadline_ns != LEAT_NOW)
                 pass_wake_on(lock);
             result = leat__lock_try(lock, file, slot, true);
-            return result != LEAT_EBUSY ? result : deadline_ns == LEAT_NOW ? LEAT_EAGAIN : LEAT_ETIMEDOUT;
+            return result != LEAT_EBUSY      ? result
+                   : deadline_ns == LEAT_NOW ? LEAT_EAGAIN
+                                             : LEAT_ETIMEDOUT;
         }
         if (probe_at_ns == 0)
             probe_at_ns = now + LEAT__LOCK_SLICE_NS;
@@ -108,13 +119,16 @@ int leat__lock_acquire(struct leat__lock *lock, leat__file file, unsigned slot, 
 }
 
 void leat__lock_release(struct leat__lock *lock) {
-    uint64_t owner = leat__load_relaxed64(&lock->owner); /* ours: nobody else changes it while we live */
-    (void)leat__exchange64(&lock->owner, owner >> SLOT_BITS << SLOT_BITS); /* [L2] everything written under the lock; [L4] */
+    /* ours: nobody else changes it while we live */
+    uint64_t owner = leat__load_relaxed64(&lock->owner);
+    /* [L2] everything written under the lock; [L4] */
+    (void)leat__exchange64(&lock->owner, owner >> SLOT_BITS << SLOT_BITS);
     leat__lock_wake(lock, false);
 }
 
 void leat__lock_wake(struct leat__lock *lock, bool all) {
-    if (leat__load_total32(&lock->contended) == 0 || leat__exchange32(&lock->contended, 0) == 0) /* [L4] */
+    /* [L4] */
+    if (leat__load_total32(&lock->contended) == 0 || leat__exchange32(&lock->contended, 0) == 0)
         return;
     leat__increment32(&lock->bell); /* another release may ring at the same moment */
     leat__os_wake(&lock->bell, all);

@@ -6,12 +6,14 @@
 #include "lib/base/fail.h"
 #include "lib/sync.h"
 
-/* How long others are waited for that have an object for themselves, which takes microseconds unless they were stopped. */
+/* How long others are waited for that have an object for themselves, which takes microseconds
+ * unless they were stopped. */
 #define PATIENCE_NS UINT64_C(1000000000)
 #define PAUSE_NS_MIN UINT64_C(20000)
 #define PAUSE_NS_MAX UINT64_C(2000000)
-#define AT_ONCE 10    /* tries without a pause, where names come and go */
-#define SURE_TRIES 3  /* at a place that seems to be another one's, while nobody has the object for itself */
+#define AT_ONCE 10 /* tries without a pause, where names come and go */
+/* at a place that seems to be another one's, while nobody has the object for itself */
+#define SURE_TRIES 3
 
 /* Not an error code of the interface: the file opened is no longer the one behind the name. */
 #define TRY_AGAIN 1
@@ -20,18 +22,20 @@ int leat__object_check_file(const struct leat__file_status *status, leat_scope s
     if (!status->regular)
         return leat__fail(LEAT_EUNTRUSTED, 0, "what stands there is not a regular file");
     if (scope == LEAT_LOCAL && status->owner != leat__os_user())
-        return leat__fail(LEAT_EUNTRUSTED, 0, "the file belongs to user %u, not to %u", (unsigned)status->owner,
-                          (unsigned)leat__os_user());
+        return leat__fail(LEAT_EUNTRUSTED, 0, "the file belongs to user %u, not to %u",
+                          (unsigned)status->owner, (unsigned)leat__os_user());
     return LEAT_OK;
 }
 
 int leat__object_check_options(leat_way way, leat_scope scope, uint32_t permissions) {
-    if ((unsigned)way > LEAT_OPEN || (unsigned)scope > LEAT_GLOBAL || (permissions & ~UINT32_C(0777)) != 0)
+    if ((unsigned)way > LEAT_OPEN || (unsigned)scope > LEAT_GLOBAL ||
+        (permissions & ~UINT32_C(0777)) != 0)
         return leat__fail(LEAT_EINVAL, 0, "an option has no meaning");
     return LEAT_OK;
 }
 
-int leat__object_locate(const char **name, leat_scope *scope, char file_name[LEAT__FILE_NAME_SIZE], leat__file *directory) {
+int leat__object_locate(const char **name, leat_scope *scope, char file_name[LEAT__FILE_NAME_SIZE],
+                        leat__file *directory) {
     if ((unsigned)*scope > LEAT_GLOBAL)
         return leat__fail(LEAT_EINVAL, 0, "there is no scope %d", (int)*scope);
     *name = leat__name_scope(*name, scope);
@@ -40,7 +44,9 @@ int leat__object_locate(const char **name, leat_scope *scope, char file_name[LEA
 }
 
 static int look_at(leat__file file, leat_scope scope,
-                   int (*look)(leat__file file, leat_kind kind, const struct leat__header *header, void *context), void *context) {
+                   int (*look)(leat__file file, leat_kind kind, const struct leat__header *header,
+                               void *context),
+                   void *context) {
     struct leat__file_status status;
     struct leat__header header = {0};
     leat_kind kind;
@@ -53,7 +59,8 @@ static int look_at(leat__file file, leat_scope scope,
 }
 
 int leat__object_look(const char *name, leat_scope scope, const char *label,
-                      int (*look)(leat__file file, leat_kind kind, const struct leat__header *header, void *context),
+                      int (*look)(leat__file file, leat_kind kind,
+                                  const struct leat__header *header, void *context),
                       void *context) {
     char file_name[LEAT__FILE_NAME_SIZE];
     leat__file directory, file;
@@ -69,7 +76,7 @@ int leat__object_look(const char *name, leat_scope scope, const char *label,
     return result == LEAT_OK ? result : leat__fail_about(result, label, name);
 }
 
-/* --- Patience ----------------------------------------------------------------------------------------------------------- */
+/* --- Patience --------------------------------------------------------------------------------- */
 
 struct patience {
     uint64_t end_ns, pause_ns;
@@ -103,9 +110,10 @@ int leat__object_lock(leat__file file, unsigned byte) {
     return result == LEAT_EBUSY && readers == SURE_TRIES ? LEAT__ONLY_READERS : result;
 }
 
-/* --- Stale objects ------------------------------------------------------------------------------------------------------ */
+/* --- Stale objects ---------------------------------------------------------------------------- */
 
-/* Whether somebody's permissions let that user open it for reading and writing, as one who is to be told of something must. */
+/* Whether somebody's permissions let that user open it for reading and writing, as one who is to be
+ * told of something must. */
 static bool can_be_used(const struct leat__file_status *status) {
     for (unsigned shift = 0; shift <= 6; shift += 3)
         if ((status->permissions >> shift & 06) == 06)
@@ -113,12 +121,14 @@ static bool can_be_used(const struct leat__file_status *status) {
     return false;
 }
 
-/* Whether what killed processes left has still something to tell. With all places taken. What is damaged has nothing; what the system
- * fails to read may have. */
-static enum leat__answer is_kept(leat__file file, const struct leat__file_status *status, bool closing) {
+/* Whether what killed processes left has still something to tell. With all places taken. What is
+ * damaged has nothing; what the system fails to read may have. */
+static enum leat__answer is_kept(leat__file file, const struct leat__file_status *status,
+                                 bool closing) {
     leat_kind kind;
     struct leat__header header;
-    int result = can_be_used(status) ? leat__header_read(file, status, &kind, &header) : LEAT_ECORRUPT;
+    int result =
+        can_be_used(status) ? leat__header_read(file, status, &kind, &header) : LEAT_ECORRUPT;
     if (result == LEAT_ECORRUPT || result == LEAT_EVERSION)
         return LEAT__NO;
     if (result != LEAT_OK)
@@ -127,12 +137,13 @@ static enum leat__answer is_kept(leat__file file, const struct leat__file_status
 }
 
 static int fail_for_reading(void) {
-    return leat__fail(LEAT_ESYSTEM, leat_system_error(), "the system fails to read what killed processes left behind");
+    return leat__fail(LEAT_ESYSTEM, leat_system_error(),
+                      "the system fails to read what killed processes left behind");
 }
 
 /* With all places taken, of a file that has its name. */
-static int remove_stale(leat__file directory, const char *file_name, leat__file file, const struct leat__file_status *status,
-                        enum leat__healed *healed) {
+static int remove_stale(leat__file directory, const char *file_name, leat__file file,
+                        const struct leat__file_status *status, enum leat__healed *healed) {
     enum leat__answer kept = is_kept(file, status, false);
     if (kept == LEAT__UNKNOWN)
         return fail_for_reading();
@@ -153,16 +164,18 @@ int leat__object_heal(leat__file directory, const char *file_name, enum leat__he
     if (result == LEAT_OK && status.temporary)
         result = leat__os_lock_all(file);
     if (result == LEAT_OK && status.temporary)
-        result = leat__os_file_status(file, &status); /* again: it may have lost its name before we had the locks */
+        /* again: it may have lost its name before we had the locks */
+        result = leat__os_file_status(file, &status);
     if (result == LEAT_OK && status.temporary && status.linked)
         result = remove_stale(directory, file_name, file, &status, healed);
     leat__os_unlock_all(file);
     leat__os_file_close(file);
-    return result == LEAT_EBUSY ? LEAT_OK : result; /* somebody is there, or comes or goes at this moment */
+    /* somebody is there, or comes or goes at this moment */
+    return result == LEAT_EBUSY ? LEAT_OK : result;
 }
 
-/* What one who may only read does with what seemed stale and was not: TRY_AGAIN while somebody has all places. A lock of another reader is
- * as good as a user, as it is for one who may write. */
+/* What one who may only read does with what seemed stale and was not: TRY_AGAIN while somebody has
+ * all places. A lock of another reader is as good as a user, as it is for one who may write. */
 static int look_past(leat__file file) {
     enum leat__answer taken = leat__os_locked(file, LEAT__LOCK_NAME, 1);
     if (taken == LEAT__UNKNOWN)
@@ -181,7 +194,9 @@ static int heal_for_reader(struct leat__object *object, const struct leat__objec
         return LEAT_OK;
     int result = leat__object_heal(object->directory, object->file_name, &healed);
     if (result == LEAT_OK)
-        return healed == LEAT__REMOVED ? TRY_AGAIN : healed == LEAT__KEPT ? LEAT_OK : look_past(object->resource.file);
+        return healed == LEAT__REMOVED ? TRY_AGAIN
+               : healed == LEAT__KEPT  ? LEAT_OK
+                                       : look_past(object->resource.file);
     if (result != LEAT_EACCES)
         return result;
     return leat__fail(request->way == LEAT_OPEN ? LEAT_ENOENT : LEAT_EACCES, leat_system_error(),
@@ -189,16 +204,19 @@ static int heal_for_reader(struct leat__object *object, const struct leat__objec
                       (unsigned)status->owner);
 }
 
-/* Makes it anew in its place, for another user whose name it carries and who is not there any more. Views of a region can outlive their
- * handles: one does not become smaller. */
-static int renew(struct leat__object *object, const struct leat__object_request *request, const struct leat__file_status *status) {
+/* Makes it anew in its place, for another user whose name it carries and who is not there any more.
+ * Views of a region can outlive their handles: one does not become smaller. */
+static int renew(struct leat__object *object, const struct leat__object_request *request,
+                 const struct leat__file_status *status) {
     leat__file file = object->resource.file;
     leat_kind kind;
     (void)leat__header_read(file, status, &kind, NULL);
     if (request->way == LEAT_OPEN)
-        return leat__fail(LEAT_ENOENT, 0, "killed processes of user %u left it behind", (unsigned)status->owner);
+        return leat__fail(LEAT_ENOENT, 0, "killed processes of user %u left it behind",
+                          (unsigned)status->owner);
     if (request->persistent || (kind == LEAT_KIND_REGION && status->size > request->size))
-        return leat__fail(LEAT_EACCES, 0, "killed processes of user %u left it behind, %s", (unsigned)status->owner,
+        return leat__fail(LEAT_EACCES, 0, "killed processes of user %u left it behind, %s",
+                          (unsigned)status->owner,
                           request->persistent ? "and only that user can make it persistent"
                                               : "larger, and only that user or root may remove it");
     int result = leat__os_file_renew(file, request->size);
@@ -211,7 +229,8 @@ static int renew(struct leat__object *object, const struct leat__object_request 
 /* All places are taken: nobody else is there. TRY_AGAIN: its name is free. */
 static int heal_stale(struct leat__object *object, const struct leat__object_request *request) {
     struct leat__file_status status;
-    int result = leat__os_file_status_plain(object->resource.file, &status); /* again: it may have lost its name before we had the locks */
+    /* again: it may have lost its name before we had the locks */
+    int result = leat__os_file_status_plain(object->resource.file, &status);
     if (result != LEAT_OK || !status.linked)
         return result == LEAT_OK ? TRY_AGAIN : result;
     enum leat__answer kept = is_kept(object->resource.file, &status, false);
@@ -223,9 +242,10 @@ static int heal_stale(struct leat__object *object, const struct leat__object_req
     return result == LEAT_OK ? TRY_AGAIN : result;
 }
 
-/* --- Joining ------------------------------------------------------------------------------------------------------------ */
+/* --- Joining ---------------------------------------------------------------------------------- */
 
-static int take_place(struct leat__object *object, const struct leat__object_request *request, bool alone) {
+static int take_place(struct leat__object *object, const struct leat__object_request *request,
+                      bool alone) {
     leat__file file = object->resource.file;
     if (request->take_place == NULL)
         return leat__os_user_begin(file, alone);
@@ -233,8 +253,10 @@ static int take_place(struct leat__object *object, const struct leat__object_req
     return result == LEAT_OK && alone ? leat__os_unlock_others(file, object->place) : result;
 }
 
-/* The same where others are: whether the place is another one's, or somebody has all of them for the moment (TRY_AGAIN). */
-static int take_free_place(struct leat__object *object, const struct leat__object_request *request) {
+/* The same where others are: whether the place is another one's, or somebody has all of them for
+ * the moment (TRY_AGAIN). */
+static int take_free_place(struct leat__object *object,
+                           const struct leat__object_request *request) {
     int result = LEAT_EBUSY;
     for (int tries = 0; result == LEAT_EBUSY && tries < SURE_TRIES; tries++) {
         result = take_place(object, request, false);
@@ -244,9 +266,12 @@ static int take_free_place(struct leat__object *object, const struct leat__objec
         if (taken == LEAT__YES)
             return TRY_AGAIN;
         if (taken == LEAT__UNKNOWN)
-            return leat__fail(LEAT_ESYSTEM, 0, "the system does not say whether somebody removes it");
+            return leat__fail(LEAT_ESYSTEM, 0,
+                              "the system does not say whether somebody removes it");
     }
-    return request->take_place != NULL ? result : leat__fail(LEAT_EBUSY, 0, "another process holds locks on all places of users");
+    return request->take_place != NULL
+               ? result
+               : leat__fail(LEAT_EBUSY, 0, "another process holds locks on all places of users");
 }
 
 /* The header of an object that somebody makes anew at this moment may be anything. */
@@ -265,7 +290,8 @@ static int check_settled(struct leat__object *object, const struct leat__object_
     return leat__header_read_as(file, status, request->kind, &object->header);
 }
 
-/* After the place is taken: still the object that was looked at? A region may have been made anew or grown meanwhile. */
+/* After the place is taken: still the object that was looked at? A region may have been made anew
+ * or grown meanwhile. */
 static int confirm(struct leat__object *object, const struct leat__object_request *request) {
     struct leat__file_status status;
     struct leat__header header = {0};
@@ -304,7 +330,8 @@ static int join(struct leat__object *object, const struct leat__object_request *
     return result == LEAT_OK ? confirm(object, request) : result;
 }
 
-/* A handle that may only read heals through a second, writable file. After a failure the next open heals. */
+/* A handle that may only read heals through a second, writable file. After a failure the next open
+ * heals. */
 static void remove_if_last(struct leat__object *object, bool closing) {
     leat__file file = object->resource.file;
     struct leat__file_status status;
@@ -319,19 +346,23 @@ static void remove_if_last(struct leat__object *object, bool closing) {
     }
 }
 
-/* The permissions keep this user out. What is its own and stale goes all the same: then there is nothing of that name. */
-static int explain_refusal(const struct leat__object *object, const struct leat__object_request *request) {
+/* The permissions keep this user out. What is its own and stale goes all the same: then there is
+ * nothing of that name. */
+static int explain_refusal(const struct leat__object *object,
+                           const struct leat__object_request *request) {
     enum leat__healed healed;
-    int error = leat_system_error(), result = leat__object_heal(object->directory, object->file_name, &healed);
+    int error = leat_system_error(),
+        result = leat__object_heal(object->directory, object->file_name, &healed);
     if (healed == LEAT__REMOVED)
         return TRY_AGAIN;
     struct leat__file_status status;
     bool known = leat__os_name_status(object->directory, object->file_name, &status) == LEAT_OK;
     if (known && request->way == LEAT_CREATE && result == LEAT_OK)
         return leat__fail(LEAT_EEXIST, 0, "it exists, and its permissions keep this user out");
-    const char *what = request->writable ? "cannot open for reading and writing" : "cannot open for reading";
-    return known ? leat__fail(LEAT_EACCES, error, "%s what user %u made with permissions %03o", what, (unsigned)status.owner,
-                              (unsigned)status.permissions)
+    const char *what =
+        request->writable ? "cannot open for reading and writing" : "cannot open for reading";
+    return known ? leat__fail(LEAT_EACCES, error, "%s what user %u made with permissions %03o",
+                              what, (unsigned)status.owner, (unsigned)status.permissions)
                  : leat__fail(LEAT_EACCES, error, "%s", what);
 }
 
@@ -358,7 +389,8 @@ static void leave_file(struct leat__object *object) {
 }
 
 static int open_existing(struct leat__object *object, const struct leat__object_request *request) {
-    int result = leat__os_file_open(object->directory, object->file_name, request->writable, &object->resource.file);
+    int result = leat__os_file_open(object->directory, object->file_name, request->writable,
+                                    &object->resource.file);
     if (result == LEAT_EACCES)
         return explain_refusal(object, request);
     if (result != LEAT_OK)
@@ -369,10 +401,10 @@ static int open_existing(struct leat__object *object, const struct leat__object_
     return result;
 }
 
-/* --- Creating ----------------------------------------------------------------------------------------------------------- */
+/* --- Creating --------------------------------------------------------------------------------- */
 
-/* Who may read a file may lock it against those who write. All users of a channel or of a sync object
- * write to it: whoever may not is kept out altogether. */
+/* Who may read a file may lock it against those who write. All users of a channel or of a sync
+ * object write to it: whoever may not is kept out altogether. */
 static uint32_t permissions_of(const struct leat__object_request *request) {
     uint32_t permissions = request->permissions != 0 ? request->permissions : 0600;
     uint32_t writers = (permissions & 0222) << 1;
@@ -380,11 +412,13 @@ static uint32_t permissions_of(const struct leat__object_request *request) {
 }
 
 /* Makes the file of a new object, with what it is from the start; nobody else can see it yet. */
-static int make_file(struct leat__object *object, const struct leat__object_request *request, leat__file *file) {
+static int make_file(struct leat__object *object, const struct leat__object_request *request,
+                     leat__file *file) {
     uint32_t permissions = permissions_of(request);
     int result = request->name == NULL
                      ? leat__os_file_create_anonymous(permissions, request->size, file)
-                     : leat__os_file_create(object->directory, permissions, !request->persistent, request->size, file);
+                     : leat__os_file_create(object->directory, permissions, !request->persistent,
+                                            request->size, file);
     if (result != LEAT_OK)
         return result;
     if (request->initialise != NULL)
@@ -397,7 +431,8 @@ static int make_file(struct leat__object *object, const struct leat__object_requ
 }
 
 /* Makes the file a handle on a new object, and gives it its name. */
-static int publish(struct leat__object *object, const struct leat__object_request *request, leat__file file) {
+static int publish(struct leat__object *object, const struct leat__object_request *request,
+                   leat__file file) {
     struct leat__file_status status;
     leat_kind kind;
     int result = leat__os_file_status_plain(file, &status);
@@ -426,7 +461,8 @@ static void set_aside(struct leat__object *object) {
 }
 
 /* *made: the file of the new object, which is made once, however often its name comes and goes. */
-static int create_new(struct leat__object *object, const struct leat__object_request *request, leat__file *made) {
+static int create_new(struct leat__object *object, const struct leat__object_request *request,
+                      leat__file *made) {
     int result = *made == LEAT__NO_FILE ? make_file(object, request, made) : LEAT_OK;
     if (result == LEAT_OK)
         result = publish(object, request, *made);
@@ -437,10 +473,11 @@ static int create_new(struct leat__object *object, const struct leat__object_req
     return result == LEAT_EEXIST ? TRY_AGAIN : result;
 }
 
-/* --- Opening ------------------------------------------------------------------------------------------------------------ */
+/* --- Opening ---------------------------------------------------------------------------------- */
 
 /* One try. TRY_AGAIN: somebody was faster, or has the object for itself for the moment. */
-static int attempt(struct leat__object *object, const struct leat__object_request *request, leat__file *made) {
+static int attempt(struct leat__object *object, const struct leat__object_request *request,
+                   leat__file *made) {
     int result = request->name != NULL ? open_existing(object, request) : LEAT_ENOENT;
     if (result == LEAT_ENOENT && request->way != LEAT_OPEN)
         result = create_new(object, request, made);
@@ -463,7 +500,8 @@ static int open_named(struct leat__object *object, const struct leat__object_req
     while (result == TRY_AGAIN && is_patient(&patience, true));
     leat__os_file_close(made);
     if (result == TRY_AGAIN)
-        result = leat__fail(LEAT_EBUSY, 0, "another process has been removing it for a second (stopped?)");
+        result = leat__fail(LEAT_EBUSY, 0,
+                            "another process has been removing it for a second (stopped?)");
     return result;
 }
 
@@ -472,7 +510,8 @@ int leat__object_open(struct leat__object *object, const struct leat__object_req
     bool anonymous = request->name == NULL && request->way != LEAT_OPEN;
     int result = anonymous ? LEAT_OK : leat__name_encode(request->name, object->file_name);
     if (result == LEAT_OK && !anonymous)
-        result = leat__os_directory_open(request->scope, request->way != LEAT_OPEN, &object->directory);
+        result =
+            leat__os_directory_open(request->scope, request->way != LEAT_OPEN, &object->directory);
     if (result == LEAT_OK)
         result = open_named(object, request);
     if (result == LEAT_OK)
@@ -482,7 +521,8 @@ int leat__object_open(struct leat__object *object, const struct leat__object_req
     return result;
 }
 
-static int adopt(struct leat__object *object, leat_kind kind, int (*take)(struct leat__object *object)) {
+static int adopt(struct leat__object *object, leat_kind kind,
+                 int (*take)(struct leat__object *object)) {
     struct leat__file_status status;
     int result = leat__os_file_status(object->resource.file, &status);
     if (result == LEAT_OK)
@@ -492,8 +532,9 @@ static int adopt(struct leat__object *object, leat_kind kind, int (*take)(struct
     object->device = status.device;
     object->size = status.size;
     object->writable = true;
-    object->temporary = status.temporary && status.linked &&
-                        leat__os_file_locate(object->resource.file, &object->directory, object->file_name);
+    object->temporary =
+        status.temporary && status.linked &&
+        leat__os_file_locate(object->resource.file, &object->directory, object->file_name);
     return take(object);
 }
 
@@ -546,7 +587,8 @@ bool leat__object_ring(struct leat__object *object, uint64_t bell, uint64_t toke
     return resource->bell != LEAT__NO_FILE && leat__os_bell_ring(resource->bell, token);
 }
 
-/* The locks go first, by a call of their own: a child process that has not come to its execve yet would keep them. */
+/* The locks go first, by a call of their own: a child process that has not come to its execve yet
+ * would keep them. */
 void leat__object_close(struct leat__object *object) {
     struct leat__resource *resource = &object->resource;
     if (object->item != NULL)
@@ -561,6 +603,7 @@ void leat__object_close(struct leat__object *object) {
     leat__os_resource_remove(resource);
     leat__os_file_close(resource->file);
     leat__os_file_close(resource->bell);
-    leat__os_file_close(resource->watch); /* takes its time: nobody else should have to wait for it */
+    /* takes its time: nobody else should have to wait for it */
+    leat__os_file_close(resource->watch);
     leat__os_directory_close(object->directory);
 }

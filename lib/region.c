@@ -1,4 +1,5 @@
-/* lib/region.c - regions by name and without one, what a handle tells, reading and writing (leat/region.h, lib/region.h). */
+/* lib/region.c - regions by name and without one, what a handle tells, reading and writing
+ * (leat/region.h, lib/region.h). */
 #include "lib/region.h"
 
 #include <stdlib.h>
@@ -6,22 +7,25 @@
 
 #include "lib/base/fail.h"
 
-/* --- Handles ---------------------------------------------------------------------------------------------------------- */
+/* --- Handles ---------------------------------------------------------------------------------- */
 
 int leat__region_options(const leat_region_options **options) {
     static const leat_region_options defaults;
     if (*options == NULL)
         *options = &defaults;
     const leat_region_options *given = *options;
-    int result = leat__object_check_options(LEAT_OPEN, given->scope, given->permissions); /* the way is in the function's name */
+    /* the way is in the function's name */
+    int result = leat__object_check_options(LEAT_OPEN, given->scope, given->permissions);
     if (result != LEAT_OK)
         return result;
-    if ((unsigned)given->access > LEAT_COPY_ON_WRITE || (unsigned)given->size_policy > LEAT_SIZE_FIT)
+    if ((unsigned)given->access > LEAT_COPY_ON_WRITE ||
+        (unsigned)given->size_policy > LEAT_SIZE_FIT)
         return leat__fail(LEAT_EINVAL, 0, "an option has no meaning");
     return given->type == NULL ? LEAT_OK : leat__type_check(given->type);
 }
 
-int leat__region_new(leat_region **region, const leat_region_options *options, leat_backing backing, const char *name) {
+int leat__region_new(leat_region **region, const leat_region_options *options, leat_backing backing,
+                     const char *name) {
     leat_region *made = calloc(1, sizeof *made);
     char *copy = strdup(name != NULL ? name : "");
     if (made == NULL || copy == NULL) {
@@ -59,8 +63,8 @@ int leat__region_attach(leat_region *region, uint64_t size, const leat_region_op
     if (result == LEAT_OK)
         result = leat__region_choose_size(region, size, options->size_policy);
     if (result == LEAT_OK && type != NULL && region->size < type->size)
-        result = leat__fail(LEAT_ESIZE, 0, "%llu bytes can be seen, the type has %llu", (unsigned long long)region->size,
-                            (unsigned long long)type->size);
+        result = leat__fail(LEAT_ESIZE, 0, "%llu bytes can be seen, the type has %llu",
+                            (unsigned long long)region->size, (unsigned long long)type->size);
     if (result == LEAT_OK)
         result = leat__view_make(file, 0, region->size, region->access, NULL, false, &region->view);
     return result;
@@ -71,15 +75,15 @@ int leat__region_new_size(uint64_t *size, const leat_region_options *options) {
     if (*size == 0)
         *size = type != NULL && type->size > 0 ? type->size : LEAT_REGION_SIZE_DEFAULT;
     if (type != NULL && *size < type->size)
-        return leat__fail(LEAT_EINVAL, 0, "a region of %llu bytes, and a type of %llu", (unsigned long long)*size,
-                          (unsigned long long)type->size);
+        return leat__fail(LEAT_EINVAL, 0, "a region of %llu bytes, and a type of %llu",
+                          (unsigned long long)*size, (unsigned long long)type->size);
     return LEAT_OK;
 }
 
-/* --- By name, or without one ---------------------------------------------------------------------------------------------------------- */
+/* --- By name, or without one ------------------------------------------------------------------ */
 
 static int open_object(leat_region *region, leat_scope scope, leat_way way, uint64_t size,
-                      const leat_region_options *options) {
+                       const leat_region_options *options) {
     struct leat__object_request request = {
         .name = region->backing == LEAT_BACKING_ANONYMOUS ? NULL : region->name,
         .scope = scope,
@@ -103,17 +107,19 @@ static int open_object(leat_region *region, leat_scope scope, leat_way way, uint
     return result;
 }
 
-static int open_region(leat_region **out, const char *name, uint64_t size, const leat_region_options *options,
-                       leat_way way) {
+static int open_region(leat_region **out, const char *name, uint64_t size,
+                       const leat_region_options *options, leat_way way) {
     leat_region *region = NULL;
     leat_scope scope = options != NULL ? options->scope : LEAT_LOCAL;
     bool anonymous = name == NULL && way != LEAT_OPEN;
     name = leat__name_scope(name, &scope);
-    int result = out != NULL ? leat__region_options(&options) : leat__fail(LEAT_EINVAL, 0, "the place for the handle is NULL");
+    int result = out != NULL ? leat__region_options(&options)
+                             : leat__fail(LEAT_EINVAL, 0, "the place for the handle is NULL");
     if (result == LEAT_OK && (options->exclusive || (anonymous && options->persistent)))
         result = leat__fail(LEAT_EINVAL, 0, "exclusive is for files, persistent for names");
     if (result == LEAT_OK)
-        result = leat__region_new(&region, options, anonymous ? LEAT_BACKING_ANONYMOUS : LEAT_BACKING_NAME, name);
+        result = leat__region_new(&region, options,
+                                  anonymous ? LEAT_BACKING_ANONYMOUS : LEAT_BACKING_NAME, name);
     if (result != LEAT_OK)
         return leat__fail_about(result, "region", name);
     result = open_object(region, scope, way, size, options);
@@ -125,11 +131,13 @@ static int open_region(leat_region **out, const char *name, uint64_t size, const
     return LEAT_OK;
 }
 
-int leat_region_create(leat_region **region, const char *name, uint64_t size, const leat_region_options *options) {
+int leat_region_create(leat_region **region, const char *name, uint64_t size,
+                       const leat_region_options *options) {
     return open_region(region, name, size, options, LEAT_CREATE);
 }
 
-int leat_region_open(leat_region **region, const char *name, uint64_t size, const leat_region_options *options) {
+int leat_region_open(leat_region **region, const char *name, uint64_t size,
+                     const leat_region_options *options) {
     return open_region(region, name, size, options, LEAT_OPEN);
 }
 
@@ -146,7 +154,7 @@ void leat_region_close(leat_region *region) {
     leat__region_free(region);
 }
 
-/* --- What a handle tells ------------------------------------------------------------------------------------------------ */
+/* --- What a handle tells ---------------------------------------------------------------------- */
 
 /* Without a handle: nothing, of no size. */
 
@@ -179,12 +187,14 @@ const char *leat_region_name(const leat_region *region) {
 }
 
 bool leat_region_sealed(const leat_region *region) {
-    return region != NULL && !region->object.resource.forked && leat__os_file_sealed(region->object.resource.file);
+    return region != NULL && !region->object.resource.forked &&
+           leat__os_file_sealed(region->object.resource.file);
 }
 
-/* --- Reading and writing ------------------------------------------------------------------------------------------------ */
+/* --- Reading and writing ---------------------------------------------------------------------- */
 
-static int check_range(const leat_region *region, uint64_t offset, const void *buffer, size_t length) {
+static int check_range(const leat_region *region, uint64_t offset, const void *buffer,
+                       size_t length) {
     int result = leat__region_check_owner(region);
     if (result == LEAT_OK && buffer == NULL && length > 0)
         result = leat__fail(LEAT_EINVAL, 0, "the bytes are at NULL");

@@ -2,7 +2,8 @@
 #include "lib/base/fail.h"
 #include "lib/region.h"
 
-int leat_region_send(const leat_region *region, leat_access access, int socket, uint64_t deadline_ns) {
+int leat_region_send(const leat_region *region, leat_access access, int socket,
+                     uint64_t deadline_ns) {
     int descriptor;
     int result = leat_region_descriptor(region, access, false, &descriptor);
     if (result != LEAT_OK)
@@ -12,8 +13,8 @@ int leat_region_send(const leat_region *region, leat_access access, int socket, 
     return result;
 }
 
-int leat_region_receive(leat_region **region, int socket, uint64_t size, const leat_region_options *options,
-                        uint64_t deadline_ns) {
+int leat_region_receive(leat_region **region, int socket, uint64_t size,
+                        const leat_region_options *options, uint64_t deadline_ns) {
     int descriptor;
     int result = leat__region_options(&options); /* before anything is taken out of the socket */
     if (result == LEAT_OK && region == NULL)

@@ -1,8 +1,10 @@
-/* lib/remote.c - regions in other processes (leat/remote.h), and the list of what this process mapped there.
+/* lib/remote.c - regions in other processes (leat/remote.h), and the list of what this process
+ * mapped there.
  *
- * The list is what makes unmapping safe: only an address that this process itself got from a mapping is ever unmapped, and only
- * while the system's own list of mappings shows the same file there. An entry goes when its view is unmapped or its process is
- * found gone, so that the list holds no more than is mapped, give or take processes that ended since the last call. */
+ * The list is what makes unmapping safe: only an address that this process itself got from a
+ * mapping is ever unmapped, and only while the system's own list of mappings shows the same file
+ * there. An entry goes when its view is unmapped or its process is found gone, so that the list
+ * holds no more than is mapped, give or take processes that ended since the last call. */
 #include "leat/remote.h"
 
 #include <stdio.h>
@@ -17,7 +19,8 @@ struct remote {
     struct remote *next;
 };
 
-static struct remote *remotes; /* guarded by leat__os_fork_hold, so that a child inherits it whole */
+/* guarded by leat__os_fork_hold, so that a child inherits it whole */
+static struct remote *remotes;
 
 static void add(struct remote *remote) {
     leat__os_fork_hold();
@@ -26,7 +29,8 @@ static void add(struct remote *remote) {
     leat__os_fork_release();
 }
 
-/* Takes out what was mapped at the address. Of two processes that had the number one after the other, the later is meant. */
+/* Takes out what was mapped at the address. Of two processes that had the number one after the
+ * other, the later is meant. */
 static struct remote *take(int process, uint64_t address) {
     leat__os_fork_hold();
     struct remote **link = &remotes, *found;
@@ -53,8 +57,9 @@ static bool copy_entry(size_t index, struct leat__remote_view *view) {
 static void forget(const struct leat__remote_view *view) {
     leat__os_fork_hold();
     struct remote **link = &remotes, *found;
-    while (*link != NULL && ((*link)->view.process != view->process || (*link)->view.address != view->address ||
-                             (*link)->view.started != view->started))
+    while (*link != NULL &&
+           ((*link)->view.process != view->process || (*link)->view.address != view->address ||
+            (*link)->view.started != view->started))
         link = &(*link)->next;
     found = *link;
     if (found != NULL)
@@ -63,7 +68,8 @@ static void forget(const struct leat__remote_view *view) {
     free(found);
 }
 
-/* The system is asked without holding. What another thread adds or takes meanwhile may be passed over. */
+/* The system is asked without holding. What another thread adds or takes meanwhile may be passed
+ * over. */
 static void forget_the_gone(void) {
     struct leat__remote_view view;
     for (size_t index = 0; copy_entry(index, &view);) {
@@ -76,7 +82,9 @@ static void forget_the_gone(void) {
 
 static int check_arguments(int process, const uint64_t *address) {
     if (process <= 0 || address == NULL)
-        return leat__fail(LEAT_EINVAL, 0, "%d is no process's number, or there is no place for the address", process);
+        return leat__fail(LEAT_EINVAL, 0,
+                          "%d is no process's number, or there is no place for the address",
+                          process);
     return LEAT_OK;
 }
 
@@ -88,7 +96,8 @@ static int check_handle(const leat_region *region) {
     if (region->view == NULL)
         return leat__fail(LEAT_ESTATE, 0, "the handle's view was detached");
     if (region->access == LEAT_COPY_ON_WRITE)
-        return leat__fail(LEAT_EACCES, 0, "what this handle sees is a copy of its own: there is nothing to share");
+        return leat__fail(LEAT_EACCES, 0,
+                          "what this handle sees is a copy of its own: there is nothing to share");
     return LEAT_OK;
 }
 
@@ -103,8 +112,9 @@ int leat_region_map_into(const leat_region *region, int process, uint64_t *addre
     if (remote == NULL)
         return leat__fail(LEAT_ENOMEM, 0, "no memory for the view's entry");
     int cancel = leat__os_cancellation_hold();
-    result = leat__os_map_into(process, region->object.resource.file, region->view->address, leat_region_mapped_size(region),
-                               region->access == LEAT_READ_WRITE, &remote->view);
+    result = leat__os_map_into(process, region->object.resource.file, region->view->address,
+                               leat_region_mapped_size(region), region->access == LEAT_READ_WRITE,
+                               &remote->view);
     leat__os_cancellation_release(cancel);
     if (result != LEAT_OK) {
         free(remote);
@@ -126,7 +136,8 @@ static void close_after_failure(leat_region *region, int code, const char *name)
 }
 
 int leat_region_open_or_create_into(leat_region **region, const char *name, uint64_t size,
-                                    const leat_region_options *options, int process, uint64_t *address) {
+                                    const leat_region_options *options, int process,
+                                    uint64_t *address) {
     leat_region *opened;
     if (region == NULL)
         return leat__fail(LEAT_EINVAL, 0, "there is no place for the handle");

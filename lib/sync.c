@@ -1,14 +1,14 @@
-/* lib/sync.c - what mutexes, events and semaphores do (leat/sync.h); opening is in lib/sync_open.c, waiting in lib/sync_wait.c, taking in
- * lib/sync_word.c. */
-#include "lib/base/fail.h"
+/* lib/sync.c - what mutexes, events and semaphores do (leat/sync.h); opening is in lib/sync_open.c,
+ * waiting in lib/sync_wait.c, taking in lib/sync_word.c. */
 #include "lib/sync.h"
+#include "lib/base/fail.h"
 
 /* What a change outside of waits returns when others were faster all the time. */
 static int fail_restless(void) {
     return leat__fail(LEAT_ECORRUPT, 0, "its word changes without end");
 }
 
-/* --- Mutex ------------------------------------------------------------------------------------------------------------- */
+/* --- Mutex ------------------------------------------------------------------------------------ */
 
 /* The handles are all the same inside. */
 static leat_waitable *of_mutex(const leat_mutex *mutex) {
@@ -24,12 +24,16 @@ int leat_mutex_open(leat_mutex **mutex, const char *name, const leat_sync_option
     return leat__sync_open((leat_waitable **)mutex, name, options, &setup);
 }
 
-int leat_mutex_open_descriptor(leat_mutex **mutex, int descriptor, const leat_sync_options *options) {
-    return leat__sync_open_descriptor((leat_waitable **)mutex, descriptor, options, LEAT_KIND_MUTEX);
+int leat_mutex_open_descriptor(leat_mutex **mutex, int descriptor,
+                               const leat_sync_options *options) {
+    return leat__sync_open_descriptor((leat_waitable **)mutex, descriptor, options,
+                                      LEAT_KIND_MUTEX);
 }
 
-int leat_mutex_receive(leat_mutex **mutex, int socket, const leat_sync_options *options, uint64_t deadline_ns) {
-    return leat__sync_receive((leat_waitable **)mutex, socket, options, LEAT_KIND_MUTEX, deadline_ns);
+int leat_mutex_receive(leat_mutex **mutex, int socket, const leat_sync_options *options,
+                       uint64_t deadline_ns) {
+    return leat__sync_receive((leat_waitable **)mutex, socket, options, LEAT_KIND_MUTEX,
+                              deadline_ns);
 }
 
 void leat_mutex_close(leat_mutex *mutex) {
@@ -52,8 +56,11 @@ int leat_mutex_lock(leat_mutex *mutex, uint64_t deadline_ns) {
 static int check_owner(leat_waitable *object) {
     int result = leat__sync_check(object);
     if (result == LEAT_OK && object->pi && leat__pi_elsewhere(object))
-        return leat__fail(LEAT_ENOTOWNER, 0, "thread %u has locked it, and has to unlock it", object->thread);
-    return result == LEAT_OK && object->depth == 0 ? leat__fail(LEAT_ENOTOWNER, 0, "this handle has not locked it") : result;
+        return leat__fail(LEAT_ENOTOWNER, 0, "thread %u has locked it, and has to unlock it",
+                          object->thread);
+    return result == LEAT_OK && object->depth == 0
+               ? leat__fail(LEAT_ENOTOWNER, 0, "this handle has not locked it")
+               : result;
 }
 
 int leat_mutex_unlock(leat_mutex *mutex) {
@@ -85,7 +92,8 @@ int leat_mutex_give_up(leat_mutex *mutex) {
     leat__store_release32(&object->page->lost, 1);
     leat__store_relaxed32(&object->page->abandoned, 0);
     leat__sync_unlock(object);
-    leat__store_relaxed32(&object->page->word.contended, 1); /* all who sleep have to be told, not one */
+    /* all who sleep have to be told, not one */
+    leat__store_relaxed32(&object->page->word.contended, 1);
     leat__sync_wake(object, true);
     return LEAT_OK;
 }
@@ -106,7 +114,7 @@ leat_waitable *leat_mutex_waitable(leat_mutex *mutex) {
     return of_mutex(mutex);
 }
 
-/* --- Event ------------------------------------------------------------------------------------------------------------- */
+/* --- Event ------------------------------------------------------------------------------------ */
 
 static leat_waitable *of_event(const leat_event *event) {
     return (leat_waitable *)(uintptr_t)event;
@@ -121,12 +129,16 @@ int leat_event_open(leat_event **event, const char *name, const leat_sync_option
     return leat__sync_open((leat_waitable **)event, name, options, &setup);
 }
 
-int leat_event_open_descriptor(leat_event **event, int descriptor, const leat_sync_options *options) {
-    return leat__sync_open_descriptor((leat_waitable **)event, descriptor, options, LEAT_KIND_EVENT);
+int leat_event_open_descriptor(leat_event **event, int descriptor,
+                               const leat_sync_options *options) {
+    return leat__sync_open_descriptor((leat_waitable **)event, descriptor, options,
+                                      LEAT_KIND_EVENT);
 }
 
-int leat_event_receive(leat_event **event, int socket, const leat_sync_options *options, uint64_t deadline_ns) {
-    return leat__sync_receive((leat_waitable **)event, socket, options, LEAT_KIND_EVENT, deadline_ns);
+int leat_event_receive(leat_event **event, int socket, const leat_sync_options *options,
+                       uint64_t deadline_ns) {
+    return leat__sync_receive((leat_waitable **)event, socket, options, LEAT_KIND_EVENT,
+                              deadline_ns);
 }
 
 void leat_event_close(leat_event *event) {
@@ -135,7 +147,8 @@ void leat_event_close(leat_event *event) {
 
 enum change { SET, RESET, PULSE };
 
-/* A claim is taken out: its committer finds that, or has taken the event before this change (lib/sync.h). */
+/* A claim is taken out: its committer finds that, or has taken the event before this change
+ * (lib/sync.h). */
 static uint64_t changed(const leat_waitable *object, uint64_t word, enum change change) {
     word &= ~UINT64_C(0xFFFF);
     switch (change) {
@@ -144,7 +157,8 @@ static uint64_t changed(const leat_waitable *object, uint64_t word, enum change 
     case RESET:
         return word & ~LEAT__SYNC_SET;
     default:
-        return ((word & ~LEAT__SYNC_SET) | (object->manual ? 0 : LEAT__SYNC_TOKEN)) + LEAT__SYNC_ONE;
+        return ((word & ~LEAT__SYNC_SET) | (object->manual ? 0 : LEAT__SYNC_TOKEN)) +
+               LEAT__SYNC_ONE;
     }
 }
 
@@ -154,8 +168,10 @@ static int change_event(leat_event *event, enum change change) {
     if (result != LEAT_OK)
         return result;
     for (unsigned turns = 0; turns < LEAT__SYNC_TURNS; turns++) {
-        uint64_t word = leat__load_relaxed64(&object->page->word.owner), next = changed(object, word, change);
-        if (!leat__compare_exchange64(&object->page->word.owner, word, next)) /* [L5] also when nothing changes; [L8] */
+        uint64_t word = leat__load_relaxed64(&object->page->word.owner),
+                 next = changed(object, word, change);
+        /* [L5] also when nothing changes; [L8] */
+        if (!leat__compare_exchange64(&object->page->word.owner, word, next))
             continue;
         if (change != RESET)
             leat__sync_wake(object, object->manual);
@@ -188,30 +204,36 @@ leat_waitable *leat_event_waitable(leat_event *event) {
     return of_event(event);
 }
 
-/* --- Semaphore --------------------------------------------------------------------------------------------------------- */
+/* --- Semaphore -------------------------------------------------------------------------------- */
 
 static leat_waitable *of_semaphore(const leat_semaphore *semaphore) {
     return (leat_waitable *)(uintptr_t)semaphore;
 }
 
-int leat_semaphore_open(leat_semaphore **semaphore, const char *name, uint32_t initial, uint32_t maximum,
-                        const leat_sync_options *options) {
+int leat_semaphore_open(leat_semaphore **semaphore, const char *name, uint32_t initial,
+                        uint32_t maximum, const leat_sync_options *options) {
     const struct leat__sync_setup setup = {
         .kind = LEAT_KIND_SEMAPHORE,
         .parameters = {maximum},
         .word = initial * LEAT__SYNC_ONE,
     };
     if (maximum == 0 || maximum > LEAT_SEMAPHORE_MAX || initial > maximum)
-        return leat__fail_about(leat__fail(LEAT_EINVAL, 0, "initially %u of at most %u", initial, maximum), "semaphore", name);
+        return leat__fail_about(
+            leat__fail(LEAT_EINVAL, 0, "initially %u of at most %u", initial, maximum), "semaphore",
+            name);
     return leat__sync_open((leat_waitable **)semaphore, name, options, &setup);
 }
 
-int leat_semaphore_open_descriptor(leat_semaphore **semaphore, int descriptor, const leat_sync_options *options) {
-    return leat__sync_open_descriptor((leat_waitable **)semaphore, descriptor, options, LEAT_KIND_SEMAPHORE);
+int leat_semaphore_open_descriptor(leat_semaphore **semaphore, int descriptor,
+                                   const leat_sync_options *options) {
+    return leat__sync_open_descriptor((leat_waitable **)semaphore, descriptor, options,
+                                      LEAT_KIND_SEMAPHORE);
 }
 
-int leat_semaphore_receive(leat_semaphore **semaphore, int socket, const leat_sync_options *options, uint64_t deadline_ns) {
-    return leat__sync_receive((leat_waitable **)semaphore, socket, options, LEAT_KIND_SEMAPHORE, deadline_ns);
+int leat_semaphore_receive(leat_semaphore **semaphore, int socket, const leat_sync_options *options,
+                           uint64_t deadline_ns) {
+    return leat__sync_receive((leat_waitable **)semaphore, socket, options, LEAT_KIND_SEMAPHORE,
+                              deadline_ns);
 }
 
 void leat_semaphore_close(leat_semaphore *semaphore) {
@@ -226,13 +248,16 @@ int leat_semaphore_release(leat_semaphore *semaphore, uint32_t amount, uint32_t 
     if (result != LEAT_OK)
         return result;
     for (unsigned turns = 0; turns < LEAT__SYNC_TURNS; turns++) {
-        uint64_t word = leat__load_relaxed64(&object->page->word.owner), count = word >> 32; /* a claim stays */
+        /* a claim stays */
+        uint64_t word = leat__load_relaxed64(&object->page->word.owner), count = word >> 32;
         if (count > object->maximum)
-            return leat__fail(LEAT_ECORRUPT, 0, "a count of %llu, at most %u", (unsigned long long)count, object->maximum);
+            return leat__fail(LEAT_ECORRUPT, 0, "a count of %llu, at most %u",
+                              (unsigned long long)count, object->maximum);
         if (amount > object->maximum - count)
-            return leat__fail(LEAT_EOVERFLOW, 0, "%llu and %u more, at most %u", (unsigned long long)count, amount,
-                              object->maximum);
-        if (!leat__compare_exchange64(&object->page->word.owner, word, word + amount * LEAT__SYNC_ONE))
+            return leat__fail(LEAT_EOVERFLOW, 0, "%llu and %u more, at most %u",
+                              (unsigned long long)count, amount, object->maximum);
+        if (!leat__compare_exchange64(&object->page->word.owner, word,
+                                      word + amount * LEAT__SYNC_ONE))
             continue;
         if (previous != NULL)
             *previous = (uint32_t)count;

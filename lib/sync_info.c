@@ -6,9 +6,12 @@
 
 /* own: the slot of the handle whose file it is, or 0. Its lock is none that the file would show. */
 static int lives(leat__file file, unsigned slot, unsigned own, bool *alive) {
-    enum leat__answer answer = slot == own ? LEAT__YES : leat__os_locked(file, LEAT__LOCK_SLOTS + slot, 1);
+    enum leat__answer answer =
+        slot == own ? LEAT__YES : leat__os_locked(file, LEAT__LOCK_SLOTS + slot, 1);
     *alive = answer == LEAT__YES;
-    return answer != LEAT__UNKNOWN ? LEAT_OK : leat__fail(LEAT_ESYSTEM, 0, "the system does not answer which handles are open");
+    return answer != LEAT__UNKNOWN
+               ? LEAT_OK
+               : leat__fail(LEAT_ESYSTEM, 0, "the system does not answer which handles are open");
 }
 
 /* The places of others, and the own one. */
@@ -19,12 +22,14 @@ static int count_handles(leat__file file, unsigned own, uint32_t *handles) {
     return result;
 }
 
-static int describe_pi(leat__file file, unsigned own, const struct leat__sync_page *page, leat_sync_info *info) {
+static int describe_pi(leat__file file, unsigned own, const struct leat__sync_page *page,
+                       leat_sync_info *info) {
     int result = LEAT_OK;
     info->inherits_priority = true;
     uint32_t word = (uint32_t)leat__load_relaxed64(&page->pi);
     info->holder = word & LEAT__PI_THREAD;
-    info->abandoned = (word & LEAT__PI_OWNER_DIED) != 0 || leat__load_relaxed32(&page->abandoned) != 0;
+    info->abandoned =
+        (word & LEAT__PI_OWNER_DIED) != 0 || leat__load_relaxed32(&page->abandoned) != 0;
     if (info->holder == 0)
         return result;
     for (unsigned slot = 1; slot <= LEAT__SLOTS_MAX && !info->held && result == LEAT_OK; slot++)
@@ -34,8 +39,8 @@ static int describe_pi(leat__file file, unsigned own, const struct leat__sync_pa
     return result;
 }
 
-static int describe_mutex(leat__file file, unsigned own, const struct leat__header *header, const struct leat__sync_page *page,
-                          leat_sync_info *info) {
+static int describe_mutex(leat__file file, unsigned own, const struct leat__header *header,
+                          const struct leat__sync_page *page, leat_sync_info *info) {
     unsigned slot = leat__lock_slot(leat__load_relaxed64(&page->word.owner));
     info->lost = leat__load_relaxed32(&page->lost) != 0;
     if (header->parameters[LEAT__SYNC_PI] != 0)
@@ -49,8 +54,9 @@ static int describe_mutex(leat__file file, unsigned own, const struct leat__head
     return result;
 }
 
-static int describe(leat__file file, unsigned own, leat_kind kind, const struct leat__header *header,
-                    const struct leat__sync_page *page, leat_sync_info *out) {
+static int describe(leat__file file, unsigned own, leat_kind kind,
+                    const struct leat__header *header, const struct leat__sync_page *page,
+                    leat_sync_info *out) {
     uint64_t word = leat__load_relaxed64(&page->word.owner);
     leat_sync_info info = {.kind = kind};
     int result = count_handles(file, own, &info.handles);
@@ -97,6 +103,7 @@ int leat_sync_info_get(const leat_waitable *object, leat_sync_info *info) {
     if (result == LEAT_OK && info == NULL)
         result = leat__fail(LEAT_EINVAL, 0, "info is NULL");
     if (result == LEAT_OK)
-        result = describe(object->object.resource.file, object->slot, object->kind, &object->object.header, object->page, info);
+        result = describe(object->object.resource.file, object->slot, object->kind,
+                          &object->object.header, object->page, info);
     return result;
 }

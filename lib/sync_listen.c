@@ -1,11 +1,14 @@
-/* lib/sync_listen.c - mutexes, events and semaphores in an event loop (leat/doorbell.h, lib/sync.h).
+/* lib/sync_listen.c - mutexes, events and semaphores in an event loop (leat/doorbell.h,
+ * lib/sync.h).
  *
- * A loop is announced by a bit in `listening`; whoever changes the word takes all bits and rings for each. So every loop looks, and one of them
- * gets it: a ring says "look" and nothing more. Threads are woken besides, one as always; whoever looks first has it, and the others
- * announce themselves again.
+ * A loop is announced by a bit in `listening`; whoever changes the word takes all bits and rings
+ * for each. So every loop looks, and one of them gets it: a ring says "look" and nothing more.
+ * Threads are woken besides, one as always; whoever looks first has it, and the others announce
+ * themselves again.
  *
- * Crash points. Killed between the change and the ring: the kernel reports the closed file, and all loops look. A listener killed: its bit
- * costs one ring for nothing, its place is given to the next who finds its slot's byte free.
+ * Crash points. Killed between the change and the ring: the kernel reports the closed file, and all
+ * loops look. A listener killed: its bit costs one ring for nothing, its place is given to the next
+ * who finds its slot's byte free.
  */
 #include "lib/base/fail.h"
 #include "lib/sync.h"
@@ -18,7 +21,8 @@ int leat__sync_listen(leat_waitable *object, uint64_t doorbell, uint64_t token) 
     for (unsigned i = 0; i < LEAT__LISTENERS; i++) {
         struct leat__listener *listener = &object->page->listeners[i];
         uint32_t owner = leat__load_acquire32(&listener->slot);
-        if (owner != 0 && !leat__lock_holder_died(object->object.resource.file, owner, object->slot))
+        if (owner != 0 &&
+            !leat__lock_holder_died(object->object.resource.file, owner, object->slot))
             continue;
         if (!leat__compare_exchange32(&listener->slot, owner, object->slot))
             continue;
@@ -41,7 +45,8 @@ void leat__sync_listen_no_more(leat_waitable *object) {
 }
 
 void leat__sync_announce(leat_waitable *object) {
-    leat__add_bits64(&object->page->listening, bit_of(object->listener)); /* [L7] the place before the bit; the bit before the look */
+    /* [L7] the place before the bit; the bit before the look */
+    leat__add_bits64(&object->page->listening, bit_of(object->listener));
 }
 
 void leat__sync_awake(leat_waitable *object) {
@@ -53,10 +58,12 @@ void leat__sync_ring_all(leat_waitable *object) {
     uint64_t unreached = 0;
     for (unsigned i = 0; i < LEAT__LISTENERS; i++) {
         const struct leat__listener *listener = &object->page->listeners[i];
-        if ((bits & bit_of(i + 1)) != 0 && !leat__object_ring(&object->object, leat__load_relaxed64(&listener->doorbell),
-                                                             leat__load_relaxed64(&listener->token)))
+        if ((bits & bit_of(i + 1)) != 0 &&
+            !leat__object_ring(&object->object, leat__load_relaxed64(&listener->doorbell),
+                               leat__load_relaxed64(&listener->token)))
             unreached |= bit_of(i + 1);
     }
-    if (unreached != 0 && leat__os_file_touch(object->object.resource.file, LEAT__SYNC_TOUCHED) != LEAT_OK)
+    if (unreached != 0 &&
+        leat__os_file_touch(object->object.resource.file, LEAT__SYNC_TOUCHED) != LEAT_OK)
         leat__add_bits64(&object->page->listening, unreached); /* the next change tries again */
 }

@@ -1,33 +1,37 @@
-/* lib/sync_wait.c - waiting for one or for all of several objects (leat/sync.h); the protocol is in lib/sync.h. */
+/* lib/sync_wait.c - waiting for one or for all of several objects (leat/sync.h); the protocol is in
+ * lib/sync.h. */
 #include "lib/base/fail.h"
 #include "lib/sync.h"
 
 #define SPINS 200 /* who holds something briefly is done by then */
 #define CONFIRMATIONS 8
-#define HAND_OVER_NS UINT64_C(50000) /* the first pause while the kernel hands over; each further one is twice as long */
+/* the first pause while the kernel hands over; each further one is twice as long */
+#define HAND_OVER_NS UINT64_C(50000)
 #define PAUSE_MOST_NS UINT64_C(10000000)
 
 struct wait {
     leat_waitable *const *objects;
     size_t count;
     bool all;
-    size_t index;               /* any: which */
-    bool told;                  /* objects were announced to: wakes may have been meant for this waiter */
+    size_t index; /* any: which */
+    bool told;    /* objects were announced to: wakes may have been meant for this waiter */
     uint32_t bells[LEAT_WAIT_MAX];
 };
 
-/* --- All of them ------------------------------------------------------------------------------------------------------- */
+/* --- All of them ------------------------------------------------------------------------------ */
 
 static bool is_before(const leat_waitable *one, const leat_waitable *other) {
     const struct leat__object *left = &one->object, *right = &other->object;
-    return left->device != right->device ? left->device < right->device : left->header.inode < right->header.inode;
+    return left->device != right->device ? left->device < right->device
+                                         : left->header.inode < right->header.inode;
 }
 
 static bool is_same(const leat_waitable *one, const leat_waitable *other) {
     return !is_before(one, other) && !is_before(other, one);
 }
 
-/* In which order to commit: the same for everybody, whatever order they were given in, so that no two committers wait for each other. */
+/* In which order to commit: the same for everybody, whatever order they were given in, so that no
+ * two committers wait for each other. */
 static void sort_by_file(leat_waitable *sorted[], size_t count) {
     for (size_t i = 1; i < count; i++)
         for (size_t j = i; j > 0 && is_before(sorted[j], sorted[j - 1]); j--) {
@@ -47,7 +51,8 @@ static int claim(leat_waitable *object, bool probe) {
     return result;
 }
 
-/* Whether our claim is still in the word; a mutex that we have locked is ours. [L8] after the last claim. */
+/* Whether our claim is still in the word; a mutex that we have locked is ours. [L8] after the last
+ * claim. */
 static bool is_claimed(const leat_waitable *object) {
     return object->kind == LEAT_KIND_MUTEX ||
            leat__lock_slot(leat__load_total64(&object->page->word.owner)) == object->slot;
@@ -61,7 +66,8 @@ static uint64_t settled(const leat_waitable *object, uint64_t word, bool take) {
     return take && !object->manual ? word & ~LEAT__SYNC_SET : word;
 }
 
-/* Ends a claim, having taken the object or not. A claim that is no longer there has been ended by the change that took it out. */
+/* Ends a claim, having taken the object or not. A claim that is no longer there has been ended by
+ * the change that took it out. */
 static void settle(leat_waitable *object, bool take) {
     if (object->kind == LEAT_KIND_MUTEX) {
         if (!take)
@@ -73,13 +79,14 @@ static void settle(leat_waitable *object, bool take) {
         if (leat__lock_slot(word) != object->slot ||
             !leat__compare_exchange64(&object->page->word.owner, word, settled(object, word, take)))
             continue;
-        leat__sync_wake(object, false); /* a thread that met the claim may have gone to sleep over it */
+        /* a thread that met the claim may have gone to sleep over it */
+        leat__sync_wake(object, false);
         return;
     }
 }
 
-/* After the last claim: whether all of them stand at one moment. A claim that was taken out of its event meanwhile is made again,
- * and then that is the last one. */
+/* After the last claim: whether all of them stand at one moment. A claim that was taken out of its
+ * event meanwhile is made again, and then that is the last one. */
 static int confirm(leat_waitable *const sorted[], size_t count) {
     size_t last = count - 1;
     for (unsigned turns = 0; turns < CONFIRMATIONS; turns++) {
@@ -121,7 +128,7 @@ static int take_all(const struct wait *wait, bool probe) {
     return owner_died ? LEAT_EOWNERDEAD : LEAT_OK;
 }
 
-/* --- Any of them -------------------------------------------------------------------------------------------------------- */
+/* --- Any of them ------------------------------------------------------------------------------ */
 
 static int take_any(struct wait *wait, bool probe) {
     for (size_t i = 0; i < wait->count; i++) {
@@ -134,7 +141,7 @@ static int take_any(struct wait *wait, bool probe) {
     return LEAT_EBUSY;
 }
 
-/* --- Waiting ------------------------------------------------------------------------------------------------------------ */
+/* --- Waiting ---------------------------------------------------------------------------------- */
 
 static int take(struct wait *wait, bool probe) {
     if (!wait->all)
@@ -156,7 +163,8 @@ static void announce(struct wait *wait) {
     leat__fence_full(); /* [L3] the announcements before the look, pairs with [L4] */
 }
 
-/* Until one that is waited for changes. The wakes of those that can be had already, and alone are not enough, are passed on. */
+/* Until one that is waited for changes. The wakes of those that can be had already, and alone are
+ * not enough, are passed on. */
 static int sleep_until(const struct wait *wait, uint64_t until_ns) {
     const leat__u32 *words[LEAT_WAIT_MAX];
     uint32_t bells[LEAT_WAIT_MAX];
@@ -173,7 +181,8 @@ static int sleep_until(const struct wait *wait, uint64_t until_ns) {
     return count > 0 ? leat__os_wait_any(words, bells, count, until_ns) : LEAT_OK;
 }
 
-/* A wake serves one. Who leaves may have been given one that somebody else needs: of an object that can still be had, or could again. */
+/* A wake serves one. Who leaves may have been given one that somebody else needs: of an object that
+ * can still be had, or could again. */
 static void pass_on(const struct wait *wait, bool served) {
     for (size_t i = 0; i < wait->count && wait->told; i++) {
         leat_waitable *object = wait->objects[i];
@@ -190,7 +199,8 @@ static void leave(void *context) {
 }
 
 static int wait_until_taken(struct wait *wait, uint64_t deadline_ns) {
-    uint64_t slice_ns = LEAT__LOCK_SLICE_NS; /* the first one: what holds it is briefly held, or dead */
+    /* the first one: what holds it is briefly held, or dead */
+    uint64_t slice_ns = LEAT__LOCK_SLICE_NS;
     bool interruptible = false;
     for (size_t i = 0; i < wait->count; i++)
         interruptible = interruptible || wait->objects[i]->interruptible;
@@ -199,7 +209,9 @@ static int wait_until_taken(struct wait *wait, uint64_t deadline_ns) {
         leat__pause();
         result = take(wait, false);
     }
-    uint64_t probe_at = 0; /* by the clock: one who is woken often, by an object that others are faster to take, probes too */
+    /* by the clock: one who is woken often, by an object that others are faster to take, probes
+     * too */
+    uint64_t probe_at = 0;
     while (result == LEAT_EBUSY) { /* each turn is a sleep of at most a slice */
         uint64_t now = leat__os_now();
         bool probe = now >= probe_at;
@@ -221,9 +233,10 @@ static int wait_until_taken(struct wait *wait, uint64_t deadline_ns) {
     return result == LEAT_EBUSY ? LEAT_ETIMEDOUT : result;
 }
 
-/* --- For one mutex that inherits priorities ------------------------------------------------------------------------------ */
+/* --- For one mutex that inherits priorities --------------------------------------------------- */
 
-/* Nothing: the kernel wakes nobody for a thread that is not asleep in it, and the thread is not vouched for between two sleeps. */
+/* Nothing: the kernel wakes nobody for a thread that is not asleep in it, and the thread is not
+ * vouched for between two sleeps. */
 static void leave_nothing(void *context) {
     (void)context;
 }
@@ -231,7 +244,8 @@ static void leave_nothing(void *context) {
 /* Waits for it and nothing else, lending its holder this thread's priority. */
 static int wait_inheriting(leat_waitable *object, uint64_t deadline_ns) {
     uint64_t slice_ns = LEAT__LOCK_SLICE_NS, pause_ns = HAND_OVER_NS;
-    for (bool gone = false;;) { /* each turn is a sleep of at most a slice, or somebody was faster */
+    /* each turn is a sleep of at most a slice, or somebody was faster */
+    for (bool gone = false;;) {
         enum leat__pi_holder holder = leat__pi_holder(object);
         bool dead = gone || holder == LEAT__PI_DEAD;
         int result = leat__sync_take(object, dead);
@@ -242,7 +256,9 @@ static int wait_inheriting(leat_waitable *object, uint64_t deadline_ns) {
             return LEAT_ETIMEDOUT;
         if (holder == LEAT__PI_NONE)
             continue;
-        result = dead ? LEAT_EAGAIN : leat__pi_sleep(object, deadline_ns - now > slice_ns ? now + slice_ns : deadline_ns);
+        result = dead ? LEAT_EAGAIN
+                      : leat__pi_sleep(object,
+                                       deadline_ns - now > slice_ns ? now + slice_ns : deadline_ns);
         if (result == LEAT_OK || result == LEAT__LOCK_INHERITED)
             return leat__sync_locked(object, result);
         if (result == LEAT_ESTATE)
@@ -257,25 +273,30 @@ static int wait_inheriting(leat_waitable *object, uint64_t deadline_ns) {
     }
 }
 
-/* --- The calls ------------------------------------------------------------------------------------------------------------ */
+/* --- The calls -------------------------------------------------------------------------------- */
 
 static int check(const struct wait *wait) {
     if (wait->objects == NULL || wait->count == 0 || wait->count > LEAT_WAIT_MAX)
-        return leat__fail(LEAT_EINVAL, 0, "%zu objects to wait for, from 1 to %d are possible", wait->count, LEAT_WAIT_MAX);
+        return leat__fail(LEAT_EINVAL, 0, "%zu objects to wait for, from 1 to %d are possible",
+                          wait->count, LEAT_WAIT_MAX);
     for (size_t i = 0; i < wait->count; i++) {
         leat_waitable *object = wait->objects[i];
         int result = leat__sync_check(object);
         if (result != LEAT_OK)
             return result;
         if (object->pi && leat__pi_elsewhere(object))
-            return leat__fail(LEAT_ESTATE, 0, "number %zu is a mutex that thread %u holds through this handle", i, object->thread);
+            return leat__fail(LEAT_ESTATE, 0,
+                              "number %zu is a mutex that thread %u holds through this handle", i,
+                              object->thread);
         for (size_t j = 0; j < i; j++)
             if (object == wait->objects[j] || (wait->all && is_same(object, wait->objects[j])))
                 return leat__fail(LEAT_EINVAL, 0, "number %zu is number %zu again", i, j);
         if (object->depth > 0 && wait->all)
-            return leat__fail(LEAT_EINVAL, 0, "number %zu is a mutex that this handle holds already", i);
+            return leat__fail(LEAT_EINVAL, 0,
+                              "number %zu is a mutex that this handle holds already", i);
         if (object->depth > 0 && !object->recursive)
-            return leat__fail(LEAT_ESTATE, 0, "number %zu is a mutex that this handle holds already", i);
+            return leat__fail(LEAT_ESTATE, 0,
+                              "number %zu is a mutex that this handle holds already", i);
     }
     return LEAT_OK;
 }
@@ -285,7 +306,8 @@ static int perform(struct wait *wait, uint64_t deadline_ns) {
     if (result != LEAT_OK)
         return result;
     for (size_t i = 0; i < wait->count; i++) {
-        wait->objects[i]->pulses = (uint32_t)(leat__load_acquire64(&wait->objects[i]->page->word.owner) >> 32);
+        wait->objects[i]->pulses =
+            (uint32_t)(leat__load_acquire64(&wait->objects[i]->page->word.owner) >> 32);
         wait->objects[i]->unpulsed = wait->all;
     }
     result = take(wait, false);
@@ -307,7 +329,8 @@ int leat_wait(leat_waitable *object, uint64_t deadline_ns) {
     return perform(&wait, deadline_ns);
 }
 
-int leat_wait_any(leat_waitable *const *objects, size_t count, size_t *index, uint64_t deadline_ns) {
+int leat_wait_any(leat_waitable *const *objects, size_t count, size_t *index,
+                  uint64_t deadline_ns) {
     struct wait wait = {.objects = objects, .count = count};
     int result = perform(&wait, deadline_ns);
     if (index != NULL && (result == LEAT_OK || result == LEAT_EOWNERDEAD || result == LEAT_ELOST))

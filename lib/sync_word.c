@@ -1,11 +1,14 @@
-/* lib/sync_word.c - taking a mutex, an event or a semaphore, without waiting; whether it could be taken (lib/sync.h). */
+/* lib/sync_word.c - taking a mutex, an event or a semaphore, without waiting; whether it could be
+ * taken (lib/sync.h). */
 #include "lib/base/fail.h"
 #include "lib/sync.h"
 
 int leat__sync_check(const leat_waitable *object) {
     if (object == NULL)
         return leat__fail(LEAT_EINVAL, 0, "no object");
-    return object->object.resource.forked ? leat__fail(LEAT_EFORKED, 0, "opened by the parent process") : LEAT_OK;
+    return object->object.resource.forked
+               ? leat__fail(LEAT_EFORKED, 0, "opened by the parent process")
+               : LEAT_OK;
 }
 
 void leat__sync_heal(leat_waitable *object) {
@@ -16,7 +19,8 @@ void leat__sync_heal(leat_waitable *object) {
         leat__sync_wake(object, false); /* others may sleep over it */
 }
 
-/* What an event's or semaphore's word becomes when one who waits takes it; false when there is nothing to take. */
+/* What an event's or semaphore's word becomes when one who waits takes it; false when there is
+ * nothing to take. */
 static bool taken(const leat_waitable *object, uint64_t word, uint64_t *next) {
     uint32_t upper = (uint32_t)(word >> 32);
     *next = word;
@@ -40,14 +44,17 @@ bool leat__sync_available(const leat_waitable *object) {
     if (object->kind == LEAT_KIND_MUTEX)
         return (object->pi ? leat__pi_available(object) : leat__lock_slot(word) == 0) ||
                leat__load_relaxed32(&object->page->lost) != 0;
-    return leat__lock_slot(word) == 0 && taken(object, word, &next); /* a committer may be dead: that is not seen here */
+    /* a committer may be dead: that is not seen here */
+    return leat__lock_slot(word) == 0 && taken(object, word, &next);
 }
 
 int leat__sync_claim(leat_waitable *object) {
     uint64_t word = leat__load_acquire64(&object->page->word.owner), next;
-    if (leat__lock_slot(word) != 0 || !taken(object, word, &next)) /* the word that is exchanged, and no other look at it */
+    /* the word that is exchanged, and no other look at it */
+    if (leat__lock_slot(word) != 0 || !taken(object, word, &next))
         return LEAT_EBUSY;
-    next = (word & ~LEAT__SYNC_CLAIMS) | ((word + LEAT__SYNC_CLAIM) & LEAT__SYNC_CLAIMS) | object->slot;
+    next = (word & ~LEAT__SYNC_CLAIMS) | ((word + LEAT__SYNC_CLAIM) & LEAT__SYNC_CLAIMS) |
+           object->slot;
     return leat__compare_exchange64(&object->page->word.owner, word, next) ? LEAT_OK : LEAT_EBUSY;
 }
 
@@ -81,8 +88,9 @@ static int take_mutex(leat_waitable *object, bool probe) {
     }
     if (leat__load_acquire32(&page->lost) != 0)
         return LEAT_ELOST;
-    int result = object->pi ? leat__pi_try(object, probe)
-                            : leat__lock_try(&page->word, object->object.resource.file, object->slot, probe);
+    int result =
+        object->pi ? leat__pi_try(object, probe)
+                   : leat__lock_try(&page->word, object->object.resource.file, object->slot, probe);
     return result == LEAT_EBUSY ? result : leat__sync_locked(object, result);
 }
 

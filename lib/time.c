@@ -13,7 +13,8 @@ uint64_t leat_now(void) {
 /* now + amount * unit, LEAT_FOREVER where that does not fit. */
 static uint64_t ahead(uint64_t amount, uint64_t unit) {
     uint64_t distance, deadline;
-    if (__builtin_mul_overflow(amount, unit, &distance) || __builtin_add_overflow(leat__os_now(), distance, &deadline))
+    if (__builtin_mul_overflow(amount, unit, &distance) ||
+        __builtin_add_overflow(leat__os_now(), distance, &deadline))
         return LEAT_FOREVER;
     return deadline;
 }

@@ -1,5 +1,5 @@
-/* lib/view.c - see lib/view.h, leat/view.h. A short list under the process's own lock: views are few and come and go
- * rarely. */
+/* lib/view.c - see lib/view.h, leat/view.h. A short list under the process's own lock: views are
+ * few and come and go rarely. */
 #include "lib/view.h"
 
 #include <stdlib.h>
@@ -14,8 +14,8 @@ uint64_t leat__view_pages(uint64_t size) {
     return (size + page - 1) / page * page;
 }
 
-int leat__view_make(leat__file file, uint64_t offset, uint64_t size, leat_access access, void *at, bool detached,
-                    struct leat__view **view) {
+int leat__view_make(leat__file file, uint64_t offset, uint64_t size, leat_access access, void *at,
+                    bool detached, struct leat__view **view) {
     void *address = NULL;
     uint64_t note = 0;
     struct leat__view *made = malloc(sizeof *made);
@@ -43,8 +43,8 @@ int leat__view_make(leat__file file, uint64_t offset, uint64_t size, leat_access
     return LEAT_OK;
 }
 
-/* The system takes a mapping of which parts are locked or advised differently for several, and does not extend those: a
- * shared one is made anew then. Private copies would be lost. */
+/* The system takes a mapping of which parts are locked or advised differently for several, and does
+ * not extend those: a shared one is made anew then. Private copies would be lost. */
 static int move(struct leat__view *view, leat__file file, uint64_t size, void **address) {
     int result = leat__os_remap(view->address, view->mapped_size, leat__view_pages(size), address);
     if (result != LEAT_ESTATE || view->access == LEAT_COPY_ON_WRITE)
@@ -59,7 +59,8 @@ static int move(struct leat__view *view, leat__file file, uint64_t size, void **
 
 int leat__view_extend(struct leat__view *view, leat__file file, uint64_t size) {
     void *address = view->address;
-    int result = leat__view_pages(size) == view->mapped_size ? LEAT_OK : move(view, file, size, &address);
+    int result =
+        leat__view_pages(size) == view->mapped_size ? LEAT_OK : move(view, file, size, &address);
     if (result != LEAT_OK)
         return result;
     leat__os_fork_hold();
@@ -76,12 +77,14 @@ void leat__view_detach(struct leat__view *view) {
     leat__os_fork_release();
 }
 
-/* --- Finding ---------------------------------------------------------------------------------------------------------- */
+/* --- Finding ---------------------------------------------------------------------------------- */
 
-/* While holding. Where the view that holds the address is linked; at the end of the list when there is none. */
+/* While holding. Where the view that holds the address is linked; at the end of the list when there
+ * is none. */
 static struct leat__view **link_of(const char *address) {
     struct leat__view **link = &views;
-    while (*link != NULL && !(address >= (*link)->address && address < (*link)->address + (*link)->mapped_size))
+    while (*link != NULL &&
+           !(address >= (*link)->address && address < (*link)->address + (*link)->mapped_size))
         link = &(*link)->next;
     return link;
 }

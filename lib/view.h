@@ -1,7 +1,8 @@
 /* lib/view.h - all views of this process, found by any address inside them.
  *
- * A view is on the list from its mapping to its unmapping. Those of handles (not detached) are removed by their handle,
- * others by leat_view_unmap. The list is guarded by leat__os_fork_hold, so that a child inherits it whole.
+ * A view is on the list from its mapping to its unmapping. Those of handles (not detached) are
+ * removed by their handle, others by leat_view_unmap. The list is guarded by leat__os_fork_hold, so
+ * that a child inherits it whole.
  */
 #ifndef LEAT_LIB_VIEW_H
 #define LEAT_LIB_VIEW_H
@@ -16,7 +17,7 @@ struct leat__view {
     uint64_t offset;      /* in the region */
     leat_access access;
     bool detached;
-    uint64_t note;        /* leat__os_map's; or 0 */
+    uint64_t note; /* leat__os_map's; or 0 */
     struct leat__view *next;
 };
 
@@ -24,8 +25,8 @@ struct leat__view {
 uint64_t leat__view_pages(uint64_t size);
 
 /* Maps a range of the file and puts the view on the list. */
-int leat__view_make(leat__file file, uint64_t offset, uint64_t size, leat_access access, void *at, bool detached,
-                    struct leat__view **view);
+int leat__view_make(leat__file file, uint64_t offset, uint64_t size, leat_access access, void *at,
+                    bool detached, struct leat__view **view);
 
 /* Extends a view that begins at offset 0; it may move. */
 int leat__view_extend(struct leat__view *view, leat__file file, uint64_t size);

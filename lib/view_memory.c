@@ -1,5 +1,5 @@
-/* lib/view_memory.c - what is asked of the memory behind a view (leat/view.h): ranges are found, checked and rounded
- * here, the rest is the system's (lib/os.h). */
+/* lib/view_memory.c - what is asked of the memory behind a view (leat/view.h): ranges are found,
+ * checked and rounded here, the rest is the system's (lib/os.h). */
 #include "leat/view.h"
 #include "lib/base/fail.h"
 #include "lib/view.h"
@@ -18,8 +18,9 @@ static int find(const void *address, uint64_t length, struct range *range) {
     if (length == 0)
         length = view->mapped_size - start;
     if (length > view->mapped_size - start)
-        return leat__fail(LEAT_ERANGE, 0, "%llu bytes from byte %llu on of a view of %llu", (unsigned long long)length,
-                          (unsigned long long)start, (unsigned long long)view->size);
+        return leat__fail(LEAT_ERANGE, 0, "%llu bytes from byte %llu on of a view of %llu",
+                          (unsigned long long)length, (unsigned long long)start,
+                          (unsigned long long)view->size);
     uint64_t first = start / leat__os_page_size() * leat__os_page_size();
     range->address = view->address + first;
     range->size = leat__view_pages(start + length) - first;
@@ -29,7 +30,9 @@ static int find(const void *address, uint64_t length, struct range *range) {
 int leat_view_prefault(const void *address, uint64_t length) {
     struct range range;
     int result = find(address, length, &range);
-    return result != LEAT_OK ? result : leat__os_prefault(range.address, range.size, range.view.access == LEAT_READ_WRITE);
+    return result != LEAT_OK
+               ? result
+               : leat__os_prefault(range.address, range.size, range.view.access == LEAT_READ_WRITE);
 }
 
 int leat_view_lock(const void *address, uint64_t length) {

@@ -1,4 +1,5 @@
-/* channel_pair.h - both ends of one channel in one process, and the shortest way to say what they do. */
+/* channel_pair.h - both ends of one channel in one process, and the shortest way to say what they
+ * do. */
 #ifndef LEAT_TESTS_CHANNEL_PAIR_H
 #define LEAT_TESTS_CHANNEL_PAIR_H
 
@@ -6,7 +7,7 @@
 
 #include "harness.h"
 
-#define SOON leat_in_ms(30) /* a deadline that is expected to pass */
+#define SOON leat_in_ms(30)                         /* a deadline that is expected to pass */
 #define LATER leat_in_ms(5000 * harness_patience()) /* one that is not */
 
 struct pair {
@@ -39,26 +40,27 @@ static inline void close_pair(struct pair *pair) {
 #define send_text(tx, text) assert_ok(leat_send(tx, text, strlen(text), LEAT_NOW))
 
 /* Receives by copy and compares. */
-#define expect_text(rx, text)                                                                                         \
-    do {                                                                                                              \
-        char got_[256] = "";                                                                                          \
-        size_t size_ = 0;                                                                                             \
-        assert_ok(leat_recv(rx, got_, sizeof got_ - 1, &size_, LATER));                                               \
-        got_[size_] = '\0';                                                                                           \
-        assert_string_equal(got_, text);                                                                              \
+#define expect_text(rx, text)                                                                      \
+    do {                                                                                           \
+        char got_[256] = "";                                                                       \
+        size_t size_ = 0;                                                                          \
+        assert_ok(leat_recv(rx, got_, sizeof got_ - 1, &size_, LATER));                            \
+        got_[size_] = '\0';                                                                        \
+        assert_string_equal(got_, text);                                                           \
     } while (0)
 
 /* Receiving gives this code instead of a message. */
-#define expect_news(rx, code, deadline)                                                                               \
-    do {                                                                                                              \
-        char got_[8];                                                                                                 \
-        size_t size_ = 12345;                                                                                         \
-        assert_leat(leat_recv(rx, got_, sizeof got_, &size_, deadline), code);                                        \
-        assert_int_equal(size_, 12345);                                                                               \
+#define expect_news(rx, code, deadline)                                                            \
+    do {                                                                                           \
+        char got_[8];                                                                              \
+        size_t size_ = 12345;                                                                      \
+        assert_leat(leat_recv(rx, got_, sizeof got_, &size_, deadline), code);                     \
+        assert_int_equal(size_, 12345);                                                            \
     } while (0)
 
-/* Sends messages of `size` bytes until there is no room; gives how many went in. With `news`, what the last try gave
- * instead of LEAT_EAGAIN is noted there: a try that finds no room is told of the receiver as a wait is. */
+/* Sends messages of `size` bytes until there is no room; gives how many went in. With `news`, what
+ * the last try gave instead of LEAT_EAGAIN is noted there: a try that finds no room is told of the
+ * receiver as a wait is. */
 static inline size_t fill_up_noting(leat_sender *tx, size_t size, int *news) {
     static const char zeros[70000];
     size_t count = 0;
@@ -76,7 +78,8 @@ static inline size_t fill_up(leat_sender *tx, size_t size) {
     return fill_up_noting(tx, size, NULL);
 }
 
-/* Fills the ring and waits; gives what the sender is told about its receiver, by whichever call, and how many went in. */
+/* Fills the ring and waits; gives what the sender is told about its receiver, by whichever call,
+ * and how many went in. */
 static inline int fill_up_until_told(leat_sender *tx, size_t *count) {
     static const char message[100];
     int news;

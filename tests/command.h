@@ -16,22 +16,27 @@ static inline const char *leat_program(void) {
 #define leat(...) harness_run_command(&result, HARNESS_ARGV(leat_program(), __VA_ARGS__), NULL, 0)
 
 static inline void expect_at(int line, int exit_code, const char *in_output, const char *in_error) {
-    if (result.exit_code != exit_code || strstr(result.out, in_output) == NULL || strstr(result.err, in_error) == NULL)
-        harness_fail_at(__FILE__, line, "exit code %d (signal %d); wanted %d, output with \"%s\", errors with \"%s\"\n%s%s",
-                        result.exit_code, result.term_signal, exit_code, in_output, in_error, result.out, result.err);
+    if (result.exit_code != exit_code || strstr(result.out, in_output) == NULL ||
+        strstr(result.err, in_error) == NULL)
+        harness_fail_at(
+            __FILE__, line,
+            "exit code %d (signal %d); wanted %d, output with \"%s\", errors with \"%s\"\n%s%s",
+            result.exit_code, result.term_signal, exit_code, in_output, in_error, result.out,
+            result.err);
 }
 
 /* Exit code, something that stands in the output, something that stands in the errors. */
 #define expect(exit_code, in_output, in_error) expect_at(__LINE__, exit_code, in_output, in_error)
 
-/* A failure is one line (usage errors: two) that starts with the command, and nothing on standard output. */
-#define expect_failure(exit_code, in_error)                                                                           \
-    do {                                                                                                              \
-        expect(exit_code, "", in_error);                                                                              \
-        assert_string_equal(result.out, "");                                                                          \
-        assert_ptr_equal(strstr(result.err, "leat: "), result.err);                                                   \
-        if (exit_code != 2)                                                                                           \
-            assert_ptr_equal(strchr(result.err, '\n'), result.err + result.err_size - 1);                             \
+/* A failure is one line (usage errors: two) that starts with the command, and nothing on standard
+ * output. */
+#define expect_failure(exit_code, in_error)                                                        \
+    do {                                                                                           \
+        expect(exit_code, "", in_error);                                                           \
+        assert_string_equal(result.out, "");                                                       \
+        assert_ptr_equal(strstr(result.err, "leat: "), result.err);                                \
+        if (exit_code != 2)                                                                        \
+            assert_ptr_equal(strchr(result.err, '\n'), result.err + result.err_size - 1);          \
     } while (0)
 
 static inline json_t *parsed(void) {

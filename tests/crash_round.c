@@ -11,24 +11,27 @@
 #include "crash_wait.h"
 #include "stream.h"
 
-#define TOLD_MS 5000   /* a slice, of 50 ms, and what a busy machine adds: it ends */
+#define TOLD_MS 5000 /* a slice, of 50 ms, and what a busy machine adds: it ends */
 #define FAR_AWAY_MS 60000
-#define UNTOLD_MS 250  /* for survivors that may have nothing to be told: the call asks the kernel before it gives up */
+/* for survivors that may have nothing to be told: the call asks the kernel before it gives up */
+#define UNTOLD_MS 250
 #define MESSAGE_MAX 2048
 
-/* --- The stream --------------------------------------------------------------------------------------------------- */
+/* --- The stream ------------------------------------------------------------------------------- */
 
 size_t crash_size(const struct crash_round *round, uint64_t number) {
     const struct crash_operation *operation = round->operation;
     bool sends = operation->survivor == CRASH_RECEIVER || operation->survivor == CRASH_CO_SENDER;
     uint64_t first_flying = sends ? operation->built : operation->taken;
-    if (number >= first_flying && number < first_flying + operation->flying && operation->sizes[number - first_flying] > 0)
+    if (number >= first_flying && number < first_flying + operation->flying &&
+        operation->sizes[number - first_flying] > 0)
         return operation->sizes[number - first_flying];
     return number < CRASH_LAPS_START ? CRASH_BUILT_SIZE : stream_size(7, number, 300);
 }
 
 bool crash_is(const struct crash_round *round, const leat_message *message, uint64_t number) {
-    return message->size == crash_size(round, number) && stream_holds(message->data, number, message->size);
+    return message->size == crash_size(round, number) &&
+           stream_holds(message->data, number, message->size);
 }
 
 void crash_send(struct crash_round *round, leat_sender *tx, uint64_t number) {
@@ -43,12 +46,14 @@ void crash_receive(struct crash_round *round, leat_receiver *rx, uint64_t number
     leat_message message = {bytes, 0};
     assert_ok(leat_recv(rx, bytes, sizeof bytes, &message.size, LATER));
     if (!crash_is(round, &message, number))
-        harness_fail("a message of %zu bytes that is not number %llu", message.size, (unsigned long long)number);
+        harness_fail("a message of %zu bytes that is not number %llu", message.size,
+                     (unsigned long long)number);
 }
 
 leat_channel_options crash_options(const struct crash_round *round) {
-    return (leat_channel_options){
-        .capacity = CRASH_CAPACITY, .many_senders = round->operation->survivor == CRASH_CO_SENDER, .spin_us = -1};
+    return (leat_channel_options){.capacity = CRASH_CAPACITY,
+                                  .many_senders = round->operation->survivor == CRASH_CO_SENDER,
+                                  .spin_us = -1};
 }
 
 static leat_sender *new_sender(struct crash_round *round) {
@@ -61,7 +66,7 @@ static leat_receiver *new_receiver(struct crash_round *round) {
     return open_receiver(round->name, &options);
 }
 
-/* --- Bounds ------------------------------------------------------------------------------------------------------- */
+/* --- Bounds ----------------------------------------------------------------------------------- */
 
 static uint64_t after_the_kill(const struct crash_round *round, unsigned ms) {
     return atomic_load(&round->board->killed_at) + (uint64_t)ms * 1000000u * harness_patience();
@@ -74,21 +79,23 @@ static uint64_t told_limit(const struct crash_round *round) {
 static void tell(struct crash_round *round, int news) {
     const struct crash_operation *operation = round->operation;
     uint64_t now = harness_now();
-    harness_await(&round->board->killed, 1); /* one that slept may be told before the killer has noted the time */
+    /* one that slept may be told before the killer has noted the time */
+    harness_await(&round->board->killed, 1);
     bool allowed = news == LEAT_EPEERDIED || (news == LEAT_ECLOSED && operation->closes) ||
                    (news == LEAT_ETIMEDOUT && operation->untold);
     if (!allowed)
         assert_leat(news, LEAT_EPEERDIED);
     if (news != LEAT_ETIMEDOUT && now > told_limit(round))
-        harness_fail("told %s only after %.0f ms", leat_error_name(news), (double)(now - round->board->killed_at) / 1e6);
+        harness_fail("told %s only after %.0f ms", leat_error_name(news),
+                     (double)(now - round->board->killed_at) / 1e6);
     round->board->news = news;
     harness_set(&round->board->told, 1);
 }
 
-/* --- A receiver that survives a sender ---------------------------------------------------------------------------- */
+/* --- A receiver that survives a sender -------------------------------------------------------- */
 
-/* The deadline of a wait that begins before the kill is far away: until then the victim makes thousands
- * of single steps. Afterwards it is the bound itself. */
+/* The deadline of a wait that begins before the kill is far away: until then the victim makes
+ * thousands of single steps. Afterwards it is the bound itself. */
 static uint64_t deadline(const struct crash_round *round) {
     unsigned ms = round->operation->untold ? UNTOLD_MS : TOLD_MS;
     return atomic_load(&round->board->killed) == 0 ? leat_in_ms(FAR_AWAY_MS * harness_patience())
@@ -108,18 +115,20 @@ static void receive_the_rest(struct crash_round *round, uint64_t *next) {
             return;
         }
         if (!crash_is(round, &message, *next))
-            harness_fail("a message of %zu bytes that is not number %llu", message.size, (unsigned long long)*next);
+            harness_fail("a message of %zu bytes that is not number %llu", message.size,
+                         (unsigned long long)*next);
         ++*next;
     }
 }
 
-/* What the victim was sending is there as a whole or not at all; all of it if the call had returned. */
+/* What the victim was sending is there as a whole or not at all; all of it if the call had
+ * returned. */
 static void check_flying(const struct crash_round *round, uint64_t next) {
     const struct crash_operation *operation = round->operation;
     bool all = next == operation->built + operation->flying, none = next == operation->built;
     if (!all && (!none || round->board->survived))
-        harness_fail("%llu messages have arrived of %u and %u in flight", (unsigned long long)next, operation->built,
-                     operation->flying);
+        harness_fail("%llu messages have arrived of %u and %u in flight", (unsigned long long)next,
+                     operation->built, operation->flying);
 }
 
 static void receive_laps(struct crash_round *round, leat_receiver *rx, uint64_t from) {
@@ -157,7 +166,7 @@ static int survive_as_receiver(void *context) {
     return 0;
 }
 
-/* --- A receiver and another sender that survive one of many ------------------------------------------------------- */
+/* --- A receiver and another sender that survive one of many ----------------------------------- */
 
 static int survive_as_receiver_of_many(void *context) {
     struct crash_round *round = context;
@@ -203,14 +212,15 @@ static int survive_as_co_sender(void *context) {
     send_first(round);
     crash_leave_loop(round);
     if (round->board->killed_at != 0 && harness_now() > told_limit(round))
-        harness_fail("it took %.0f ms to get the turn", (double)(harness_now() - round->board->killed_at) / 1e6);
+        harness_fail("it took %.0f ms to get the turn",
+                     (double)(harness_now() - round->board->killed_at) / 1e6);
     for (uint64_t number = 1; number < CRASH_LAPS; number++)
         crash_send(round, round->tx, CRASH_LAPS_START + number);
     leat_sender_close(round->tx);
     return 0;
 }
 
-/* --- A sender that survives a receiver ---------------------------------------------------------------------------- */
+/* --- A sender that survives a receiver -------------------------------------------------------- */
 
 /* Sends until it is told; the ring fills up. */
 static void send_until_told(struct crash_round *round, uint64_t *next) {
@@ -257,7 +267,8 @@ static int survive_as_sender(void *context) {
     send_until_told(round, &next);
     crash_leave_loop(round);
     harness_await(&round->board->successor_ready, 1);
-    if (round->board->news != LEAT_ETIMEDOUT) /* the ring is as good as full: it has to wait, and is told */
+    /* the ring is as good as full: it has to wait, and is told */
+    if (round->board->news != LEAT_ETIMEDOUT)
         await_successor(round, &next);
     harness_set(&round->board->told, 2);
     for (uint64_t number = 0; number < CRASH_LAPS; number++)
@@ -280,7 +291,8 @@ static void succeed_as_receiver(struct crash_round *round) {
     else if (round->board->survived && operation->flying > 0)
         harness_fail("a message that was released has come again");
     if (!crash_is(round, &message, first))
-        harness_fail("a message of %zu bytes that is not number %llu", message.size, (unsigned long long)first);
+        harness_fail("a message of %zu bytes that is not number %llu", message.size,
+                     (unsigned long long)first);
     assert_ok(leat_release(rx, 1));
     for (uint64_t number = first + 1; number < round->board->next; number++)
         crash_receive(round, rx, number);
@@ -296,7 +308,7 @@ static void succeed_as_sender(struct crash_round *round) {
     leat_sender_close(tx);
 }
 
-/* --- The victim --------------------------------------------------------------------------------------------------- */
+/* --- The victim ------------------------------------------------------------------------------- */
 
 /* Gets the victim's handle and does its part of the building. */
 static void build(struct crash_round *round) {
@@ -321,7 +333,8 @@ static int be_the_victim(void *context) {
         build(round);
     harness_set(&round->board->victim_ready, 1);
     if (operation->survivor != CRASH_NOBODY)
-        harness_await(&round->board->survivor_ready, operation->survivor == CRASH_CO_SENDER && !operation->asleep ? 3 : 2);
+        harness_await(&round->board->survivor_ready,
+                      operation->survivor == CRASH_CO_SENDER && !operation->asleep ? 3 : 2);
     if (operation->prepare != NULL)
         operation->prepare(round);
     harness_set(&round->board->victim_ready, 2);
@@ -334,9 +347,10 @@ static int be_the_victim(void *context) {
     return 1;
 }
 
-/* --- The round ---------------------------------------------------------------------------------------------------- */
+/* --- The round -------------------------------------------------------------------------------- */
 
-static pid_t start(int (*run)(void *), struct crash_round *round, harness_word *word, uint32_t value) {
+static pid_t start(int (*run)(void *), struct crash_round *round, harness_word *word,
+                   uint32_t value) {
     pid_t pid = harness_spawn(run, round);
     harness_await(word, value);
     return pid;
@@ -348,8 +362,8 @@ static void run_predecessor(struct crash_round *round) {
 }
 
 /* Steps and kills; those who sleep at that time must be asleep. */
-static bool kill_the_victim(struct crash_round *round, pid_t victim, pid_t sleeper, unsigned kill_at,
-                            struct crash_survey *survey) {
+static bool kill_the_victim(struct crash_round *round, pid_t victim, pid_t sleeper,
+                            unsigned kill_at, struct crash_survey *survey) {
     if (round->operation->asleep)
         harness_await_asleep(sleeper);
     bool before = crash_step(victim, &round->board->phase, round->path, kill_at, survey);
@@ -381,7 +395,8 @@ bool crash_round_run(struct crash_round *round, unsigned kill_at, struct crash_s
         co_sender = start(survive_as_co_sender, round, &board->survivor_ready, 3);
     }
     crash_await_stop(victim);
-    bool before = kill_the_victim(round, victim, co_sender != 0 ? co_sender : survivor, kill_at, survey);
+    bool before =
+        kill_the_victim(round, victim, co_sender != 0 ? co_sender : survivor, kill_at, survey);
     if (survivor != 0 && co_sender == 0 && !operation->late)
         harness_await(&board->told, 1);
     if (operation->survivor == CRASH_RECEIVER)

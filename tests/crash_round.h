@@ -1,10 +1,12 @@
-/* crash_round.h - one round of the crash test: a state is built, a victim is killed in the middle of one operation, and
- * those who are left, and those who come after it, must find everything as leat/channel.h promises.
+/* crash_round.h - one round of the crash test: a state is built, a victim is killed in the middle
+ * of one operation, and those who are left, and those who come after it, must find everything as
+ * leat/channel.h promises.
  *
- * All messages of a round are one stream: number n has a size and bytes that follow from n (tests/stream.h), so everybody
- * knows what must come. The first `built` messages are there before the operation; of these `taken` have been received. An
- * operation that sends, sends the `flying` messages behind them; one that receives, takes the next `flying` of them. What
- * goes on afterwards, several times round the ring, has the numbers from LAPS_START on.
+ * All messages of a round are one stream: number n has a size and bytes that follow from n
+ * (tests/stream.h), so everybody knows what must come. The first `built` messages are there before
+ * the operation; of these `taken` have been received. An operation that sends, sends the `flying`
+ * messages behind them; one that receives, takes the next `flying` of them. What goes on
+ * afterwards, several times round the ring, has the numbers from LAPS_START on.
  */
 #ifndef LEAT_TESTS_CRASH_ROUND_H
 #define LEAT_TESTS_CRASH_ROUND_H
@@ -13,16 +15,16 @@
 #include "leat/doorbell.h"
 
 #define CRASH_CAPACITY 4096
-#define CRASH_LAPS 120      /* messages of up to 300 bytes: five times round the ring */
+#define CRASH_LAPS 120 /* messages of up to 300 bytes: five times round the ring */
 #define CRASH_LAPS_START 1000
 #define CRASH_FLYING_MAX 16
 #define CRASH_BUILT_SIZE 56 /* a line each */
 
 /* Who is left beside the victim. */
 enum crash_survivor {
-    CRASH_RECEIVER,    /* a receiver; the victim is, or was to be, a sender */
-    CRASH_SENDER,      /* a sender; the victim is, or was to be, a receiver */
-    CRASH_CO_SENDER,   /* a receiver, and another of many senders */
+    CRASH_RECEIVER,  /* a receiver; the victim is, or was to be, a sender */
+    CRASH_SENDER,    /* a sender; the victim is, or was to be, a receiver */
+    CRASH_CO_SENDER, /* a receiver, and another of many senders */
     CRASH_NOBODY,
 };
 
@@ -40,20 +42,20 @@ struct crash_operation {
     void (*check)(struct crash_round *round);
     unsigned built, taken, flying;
     size_t sizes[CRASH_FLYING_MAX]; /* of the flying messages */
-    bool opens;        /* the operation itself gets the handle */
-    bool asleep;       /* the survivor sleeps in a call, or its loop, when the victim acts */
-    bool loops;        /* the survivor waits in an event loop; of many senders the other sender does */
-    bool late;         /* a surviving receiver looks only after a successor has come */
-    bool closes;       /* the survivor may be told LEAT_ECLOSED */
-    bool untold;       /* the survivor may have nothing to be told: it did not know the victim */
+    bool opens;                     /* the operation itself gets the handle */
+    bool asleep; /* the survivor sleeps in a call, or its loop, when the victim acts */
+    bool loops;  /* the survivor waits in an event loop; of many senders the other sender does */
+    bool late;   /* a surviving receiver looks only after a successor has come */
+    bool closes; /* the survivor may be told LEAT_ECLOSED */
+    bool untold; /* the survivor may have nothing to be told: it did not know the victim */
 };
 
 struct crash_board {
     harness_word phase, survivor_ready, victim_ready, killed, told, successor_ready, all_sent;
     _Atomic uint64_t killed_at;
-    _Atomic int news;              /* what the survivor was told */
-    _Atomic uint64_t next;         /* number of the next message to come, as the survivor has it */
-    bool survived;                 /* the victim had finished its operation */
+    _Atomic int news;      /* what the survivor was told */
+    _Atomic uint64_t next; /* number of the next message to come, as the survivor has it */
+    bool survived;         /* the victim had finished its operation */
 };
 
 struct crash_round {
@@ -66,8 +68,8 @@ struct crash_round {
     leat_doorbell *doorbell; /* of who waits in an event loop, else NULL */
 };
 
-/* One round with the victim killed behind its event number `kill_at`; true when that was before the operation's end. Runs in
- * a process of its own: fails by abort. */
+/* One round with the victim killed behind its event number `kill_at`; true when that was before the
+ * operation's end. Runs in a process of its own: fails by abort. */
 bool crash_round_run(struct crash_round *round, unsigned kill_at, struct crash_survey *survey);
 
 /* For the operations. */

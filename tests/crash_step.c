@@ -51,9 +51,10 @@ void crash_await_stop(pid_t victim) {
         harness_fail("the victim was stopped by signal %d before its operation", signal_number);
 }
 
-/* --- Looking at the file ------------------------------------------------------------------------------------------ */
+/* --- Looking at the file ---------------------------------------------------------------------- */
 
-/* The shared bytes, mapped from the moment that they have a name; and copies of what they have been. */
+/* The shared bytes, mapped from the moment that they have a name; and copies of what they have
+ * been. */
 struct watch {
     const char *path;
     unsigned char *bytes, *last;
@@ -93,7 +94,8 @@ static void forget(struct watch *watch) {
     watch->size = 0;
 }
 
-/* After a system call: the name may have come, gone, or be another file's. A file that has lost its name stays mapped. */
+/* After a system call: the name may have come, gone, or be another file's. A file that has lost its
+ * name stays mapped. */
 static void look_at_name(struct watch *watch) {
     struct stat status;
     watch->named = stat(watch->path, &status) == 0;
@@ -120,11 +122,12 @@ static bool changed(struct watch *watch) {
     return true;
 }
 
-/* --- Stepping ----------------------------------------------------------------------------------------------------- */
+/* --- Stepping --------------------------------------------------------------------------------- */
 
-/* In the place of the C library's, for this program and the library in it. That one reads a page of the kernel and begins anew
- * when the kernel has written there meanwhile, at each tick: on a busy machine no tick is far enough from the next for a victim
- * that is stepped, and it never comes to the end. */
+/* In the place of the C library's, for this program and the library in it. That one reads a page of
+ * the kernel and begins anew when the kernel has written there meanwhile, at each tick: on a busy
+ * machine no tick is far enough from the next for a victim that is stepped, and it never comes to
+ * the end. */
 int clock_gettime(clockid_t clock, struct timespec *time) {
     return (int)syscall(SYS_clock_gettime, clock, time);
 }
@@ -135,7 +138,8 @@ static bool at_system_call(pid_t victim) {
     long place = ptrace(PTRACE_PEEKUSER, victim, (void *)offsetof(struct user, regs.rip), NULL);
     if ((ptrace(PTRACE_PEEKTEXT, victim, (void *)place, NULL) & 0xffff) != SYSCALL_INSTRUCTION)
         return false;
-    return ptrace(PTRACE_PEEKUSER, victim, (void *)offsetof(struct user, regs.rax), NULL) != SYS_clock_gettime;
+    return ptrace(PTRACE_PEEKUSER, victim, (void *)offsetof(struct user, regs.rax), NULL) !=
+           SYS_clock_gettime;
 #else
     (void)victim;
     return false;

@@ -1,4 +1,5 @@
-/* crash_wait.h - sending and receiving as a survivor of the crash test does: in a call that waits, or in an event loop of its own. */
+/* crash_wait.h - sending and receiving as a survivor of the crash test does: in a call that waits,
+ * or in an event loop of its own. */
 #ifndef LEAT_TESTS_CRASH_WAIT_H
 #define LEAT_TESTS_CRASH_WAIT_H
 
@@ -8,7 +9,8 @@
 #include "crash_round.h"
 #include "leat/doorbell.h"
 
-/* Puts what the round has opened into a doorbell, if its survivors, or its victim, wait in loops. */
+/* Puts what the round has opened into a doorbell, if its survivors, or its victim, wait in
+ * loops. */
 static inline void crash_enter_loop(struct crash_round *round) {
     assert_ok(leat_doorbell_open(&round->doorbell));
     if (round->rx != NULL)
@@ -38,7 +40,8 @@ static inline bool crash_wait_in_loop(struct crash_round *round, uint64_t deadli
     }
 }
 
-static inline int crash_recv(struct crash_round *round, void *bytes, size_t capacity, size_t *size, uint64_t deadline_ns) {
+static inline int crash_recv(struct crash_round *round, void *bytes, size_t capacity, size_t *size,
+                             uint64_t deadline_ns) {
     if (round->doorbell == NULL)
         return leat_recv(round->rx, bytes, capacity, size, deadline_ns);
     for (;;) {
@@ -50,7 +53,8 @@ static inline int crash_recv(struct crash_round *round, void *bytes, size_t capa
     }
 }
 
-static inline int crash_try_send(struct crash_round *round, const void *bytes, size_t size, uint64_t deadline_ns) {
+static inline int crash_try_send(struct crash_round *round, const void *bytes, size_t size,
+                                 uint64_t deadline_ns) {
     if (round->doorbell == NULL)
         return leat_send(round->tx, bytes, size, deadline_ns);
     for (;;) {

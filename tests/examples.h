@@ -1,5 +1,5 @@
-/* examples.h - what the tests of the programs in docs/examples share: starting them, and senders for them. LEAT_EXAMPLES is the directory in which
- * they are. */
+/* examples.h - what the tests of the programs in docs/examples share: starting them, and senders
+ * for them. LEAT_EXAMPLES is the directory in which they are. */
 #ifndef LEAT_TESTS_EXAMPLES_H
 #define LEAT_TESTS_EXAMPLES_H
 
@@ -14,7 +14,8 @@ static inline const char *example(const char *name) {
     return path;
 }
 
-#define start(out, err, name, ...) harness_start_command(HARNESS_ARGV(example(name), __VA_ARGS__), NULL, out, err)
+#define start(out, err, name, ...)                                                                 \
+    harness_start_command(HARNESS_ARGV(example(name), __VA_ARGS__), NULL, out, err)
 
 static inline void expect_failure(int exit_code, const char *text, const char *const *argv) {
     struct harness_output output;
@@ -33,7 +34,8 @@ static inline void send_number(leat_sender *sender, uint32_t number, size_t size
     static char message[65536];
     memcpy(message, &number, sizeof number);
     int result = leat_send(sender, message, size, LATER);
-    while (result == LEAT_EPEERBACK || result == LEAT_EPEERDIED || result == LEAT_ECLOSED) /* news; nothing was sent */
+    /* news; nothing was sent */
+    while (result == LEAT_EPEERBACK || result == LEAT_EPEERDIED || result == LEAT_ECLOSED)
         result = leat_send(sender, message, size, LATER);
     assert_ok(result);
 }

@@ -25,20 +25,20 @@
 /* --- Findings --------------------------------------------------------------------------------- */
 
 enum fault_verdict {
-    FAULT_SET_UP, /* what went before the operation failed: the harness itself is wrong */
-    FAULT_HANG, /* the call or something after it did not end in time */
-    FAULT_CRASH, /* a process was ended by a signal */
-    FAULT_CODE, /* a code that is no answer to this error */
-    FAULT_OUTPUT, /* a result was changed by a call that failed */
-    FAULT_DESCRIPTOR, /* a descriptor is left, or one that was not its own is gone */
-    FAULT_LOW, /* a descriptor below 3 is kept */
-    FAULT_MAPPING, /* a mapping is left */
-    FAULT_NAME, /* a name is left after leat_gc */
+    FAULT_SET_UP,      /* what went before the operation failed: the harness itself is wrong */
+    FAULT_HANG,        /* the call or something after it did not end in time */
+    FAULT_CRASH,       /* a process was ended by a signal */
+    FAULT_CODE,        /* a code that is no answer to this error */
+    FAULT_OUTPUT,      /* a result was changed by a call that failed */
+    FAULT_DESCRIPTOR,  /* a descriptor is left, or one that was not its own is gone */
+    FAULT_LOW,         /* a descriptor below 3 is kept */
+    FAULT_MAPPING,     /* a mapping is left */
+    FAULT_NAME,        /* a name is left after leat_gc */
     FAULT_TWO_HOLDERS, /* two have what only one can have */
     FAULT_CALLED_DEAD, /* a living process is taken for dead */
-    FAULT_NO_CAUSE, /* a wait succeeded without its cause */
-    FAULT_HELD_UP, /* others cannot use the object at once */
-    FAULT_REPLACED, /* the object in use lost its name, or another one has it */
+    FAULT_NO_CAUSE,    /* a wait succeeded without its cause */
+    FAULT_HELD_UP,     /* others cannot use the object at once */
+    FAULT_REPLACED,    /* the object in use lost its name, or another one has it */
     FAULT_VERDICTS
 };
 
@@ -75,10 +75,10 @@ struct fault_operation {
     int (*act)(void); /* the call, and nothing else */
     void (*judge)(int code);
     void (*finish)(void);
-    int codes[8]; /* also documented for it, 0 at the end; LEAT_OK too, unless... */
-    bool never_ok; /* ...its cause never comes */
+    int codes[8];    /* also documented for it, 0 at the end; LEAT_OK too, unless... */
+    bool never_ok;   /* ...its cause never comes */
     unsigned closed; /* a bit for each of descriptors 0 to 2 that is closed before it begins */
-    bool waits; /* it has a deadline, of less than a second */
+    bool waits;      /* it has a deadline, of less than a second */
     enum fault_verdict planted; /* in fault_planted_operations; FAULT_SET_UP: nothing is wrong */
 };
 
@@ -102,15 +102,15 @@ struct fault_finding {
 };
 
 struct fault_result {
-    unsigned calls; /* that the operation makes without a fault */
-    unsigned runs; /* with a fault that happened */
+    unsigned calls;   /* that the operation makes without a fault */
+    unsigned runs;    /* with a fault that happened */
     unsigned doubles; /* of these, with two */
     unsigned cancels; /* runs in which the thread was cancelled */
     unsigned unwound; /* of these, in which it ended in the operation */
     unsigned dropped; /* findings for which there was no room */
     unsigned count;
     struct fault_finding findings[FAULT_FINDINGS_MAX];
-    uint64_t kinds[4]; /* a bit for each kind of call that failed */
+    uint64_t kinds[4];  /* a bit for each kind of call that failed */
     uint64_t errors[4]; /* a bit for each errno */
     uint64_t time_ns;
 };
@@ -143,7 +143,7 @@ struct fault_kind {
     int argument; /* -1: all of them */
     uint64_t mask, value;
     int errors[FAULT_ERRORS_MAX]; /* the likeliest first, 0 at the end; none: cannot fail */
-    bool happens; /* is done all the same: close */
+    bool happens;                 /* is done all the same: close */
 };
 
 size_t fault_kind_count(void);
@@ -158,7 +158,7 @@ const char *fault_error_name(int error);
 /* --- Tracing (fault_trace.c) ------------------------------------------------------------------ */
 
 struct fault_blow { /* the n-th call of this kind fails, and those behind it if `always` */
-    int kind; /* -1: none */
+    int kind;       /* -1: none */
     unsigned n;
     int error;
     bool always;
@@ -166,7 +166,7 @@ struct fault_blow { /* the n-th call of this kind fails, and those behind it if 
 
 struct fault_plan {
     struct fault_blow blows[2];
-    unsigned cancel_at; /* the n-th call of all; 0: the thread is not cancelled */
+    unsigned cancel_at;   /* the n-th call of all; 0: the thread is not cancelled */
     harness_word *cancel; /* then this becomes FAULT_CANCEL, and the call waits until it changes */
 };
 
@@ -175,14 +175,14 @@ enum fault_cancel { FAULT_CANCEL = 1, FAULT_CANCEL_SENT };
 #define FAULT_TRACE_MAX 4096
 
 struct fault_trace {
-    unsigned calls; /* that were made */
+    unsigned calls;                 /* that were made */
     unsigned uses[FAULT_KINDS_MAX]; /* of each kind */
     uint8_t order[FAULT_TRACE_MAX]; /* kinds in order of time */
-    unsigned hits[2]; /* calls that failed by each blow */
-    long unknown; /* a call that the table does not have; -1: none */
-    int status; /* waitpid's, when the worker ended instead */
-    bool ended, overran; /* overran: it took too long, or tried again without end */
-    bool unwound; /* the thread was cancelled, and ended */
+    unsigned hits[2];               /* calls that failed by each blow */
+    long unknown;                   /* a call that the table does not have; -1: none */
+    int status;                     /* waitpid's, when the worker ended instead */
+    bool ended, overran;            /* overran: it took too long, or tried again without end */
+    bool unwound;                   /* the thread was cancelled, and ended */
 };
 
 /* In the worker: the traced part is what this thread does between these two. `tracee` becomes the

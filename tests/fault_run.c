@@ -21,9 +21,10 @@
 #define SLOW_NS UINT64_C(6000000000) /* much longer than any deadline here */
 #define USES_MAX 32
 #define USES_QUICK 6
-#define USES_THOROUGH 6 /* of later ones the first error alone, once: they are turns of a loop */
+#define USES_THOROUGH 6   /* of later ones the first error alone, once: they are turns of a loop */
 #define ERRORS_FOR_GOOD 2 /* so many also from a later use on; from the first use on, all */
-#define ERRORS_LATER 3 /* so many of a use behind the second: the code behind most uses is the same */
+/* so many of a use behind the second: the code behind most uses is the same */
+#define ERRORS_LATER 3
 #define CANCELS_MAX 100 /* later calls are turns of a loop */
 #define SET_UP_FAILED 97
 
@@ -33,7 +34,7 @@ struct world {
     harness_word tracee, cancel;
     bool cancels; /* the worker makes the call in a thread that can be cancelled */
     int code;
-    int error; /* of the call that fails first */
+    int error;           /* of the call that fails first */
     bool keeps_mappings; /* the plan makes munmap fail: then nobody can help it */
     _Atomic uint32_t found;
     struct {
@@ -540,9 +541,9 @@ struct campaign {
     const struct fault_operation *operation;
     struct fault_result *result;
     enum fault_depth depth;
-    unsigned base[FAULT_KINDS_MAX]; /* uses without a fault */
+    unsigned base[FAULT_KINDS_MAX];               /* uses without a fault */
     bool tried[FAULT_KINDS_MAX][FAULT_KINDS_MAX]; /* as a second fault */
-    struct fault_trace trace; /* of the last run */
+    struct fault_trace trace;                     /* of the last run */
 };
 
 static const struct fault_blow no_blow = {.kind = -1};

@@ -21,8 +21,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define MARK 0x6c656174ul /* no operation of prctl(2) */
-#define CALLS_MAX 200000 /* more is no bounded number of tries */
+#define MARK 0x6c656174ul     /* no operation of prctl(2) */
+#define CALLS_MAX 200000      /* more is no bounded number of tries */
 #define INTERRUPTIONS_MAX 100 /* in a row: signals do not come for ever */
 
 /* The kernel's struct ptrace_syscall_info, which C libraries call by different names. */

@@ -1,8 +1,9 @@
 /* harness.c - running the tests and inspecting what each of them leaves behind. See harness.h.
  *
- * Three processes deep: the supervisor (owns the directory, removes it at the end), the group (runs the tests one after
- * another), and the tests' children. The group is a child subreaper, so a process that a child started and left behind
- * becomes the group's child and is found by the inspection.
+ * Three processes deep: the supervisor (owns the directory, removes it at the end), the group (runs
+ * the tests one after another), and the tests' children. The group is a child subreaper, so a
+ * process that a child started and left behind becomes the group's child and is found by the
+ * inspection.
  */
 #include "channels/processor.h"
 #include "harness_internal.h"
@@ -32,8 +33,8 @@ struct lines {
 };
 
 static struct {
-    char directory[64]; /* "/dev/shm/leat-test-<pid>" */
-    const char *prefix; /* its last component */
+    char directory[64];                        /* "/dev/shm/leat-test-<pid>" */
+    const char *prefix;                        /* its last component */
     struct lines descriptors, names, mappings; /* before the running test */
     const struct harness_test *test;
     void *shared[32];
@@ -43,7 +44,7 @@ static struct {
     size_t kept_count;
 } harness;
 
-/* --- The processor ------------------------------------------------------------------------------------------------ */
+/* --- The processor ---------------------------------------------------------------------------- */
 
 const struct leat__processor *__real_leat__processor(void);
 const struct leat__processor *__wrap_leat__processor(void);
@@ -54,7 +55,8 @@ const struct leat__processor *harness_processor;
  * row, or LEAT_TEST_PROCESSOR=wiping or =fetching, has it do what it does on other processors than
  * the one at hand. */
 const struct leat__processor *__wrap_leat__processor(void) {
-    static const struct leat__processor wiping = {.wipe = 128, .piece = 1984}, fetching = {.fetch = true};
+    static const struct leat__processor wiping = {.wipe = 128, .piece = 1984},
+                                        fetching = {.fetch = true};
     const char *wanted = getenv("LEAT_TEST_PROCESSOR");
     if (harness_processor != NULL)
         return harness_processor;
@@ -65,7 +67,7 @@ const struct leat__processor *__wrap_leat__processor(void) {
     return strcmp(wanted, "wiping") == 0 ? &wiping : &fetching;
 }
 
-/* --- Snapshots ---------------------------------------------------------------------------------------------------- */
+/* --- Snapshots -------------------------------------------------------------------------------- */
 
 static void lines_add(struct lines *lines, const char *text) {
     char **grown = realloc(lines->line, (lines->count + 1) * sizeof *grown);
@@ -154,9 +156,10 @@ size_t harness_names_left(void) {
     return count;
 }
 
-/* --- Inspection --------------------------------------------------------------------------------------------------- */
+/* --- Inspection ------------------------------------------------------------------------------- */
 
-static int complain_about_new(const char *what, const struct lines *before, const struct lines *after) {
+static int complain_about_new(const char *what, const struct lines *before,
+                              const struct lines *after) {
     int complaints = 0;
     for (size_t i = 0; i < after->count; i++)
         if (!lines_hold(before, after->line[i])) {
@@ -197,15 +200,16 @@ static int inspect_mappings(void) {
     int complaints = complain_about_new("mapping", &harness.mappings, &now);
     for (size_t i = 0; i < now.count; i++) {
         unsigned long long start = 0, end = 0;
-        if (!lines_hold(&harness.mappings, now.line[i]) && sscanf(now.line[i], "%llx-%llx", &start, &end) == 2)
+        if (!lines_hold(&harness.mappings, now.line[i]) &&
+            sscanf(now.line[i], "%llx-%llx", &start, &end) == 2)
             munmap((void *)(uintptr_t)start, (size_t)(end - start));
     }
     lines_clear(&now);
     return complaints;
 }
 
-/* Kills and reaps the children that the kernel lists; gives how many there were. Complains when there is a test to
- * blame. */
+/* Kills and reaps the children that the kernel lists; gives how many there were. Complains when
+ * there is a test to blame. */
 static int end_listed_children(const char *blamed) {
     char path[64], list[4096];
     snprintf(path, sizeof path, "/proc/self/task/%d/children", (int)getpid());
@@ -215,7 +219,8 @@ static int end_listed_children(const char *blamed) {
         fclose(file);
     list[length] = '\0';
     int count = 0;
-    for (char *rest, *word = strtok_r(list, " \n", &rest); word != NULL; word = strtok_r(NULL, " \n", &rest)) {
+    for (char *rest, *word = strtok_r(list, " \n", &rest); word != NULL;
+         word = strtok_r(NULL, " \n", &rest)) {
         if (blamed != NULL)
             print_error("%s: left behind: process %s\n", blamed, word);
         kill((pid_t)atoi(word), SIGKILL);
@@ -225,12 +230,14 @@ static int end_listed_children(const char *blamed) {
     return count;
 }
 
-/* Ends whatever is still a child, until there is none: as parents go, the processes they left behind become ours. */
+/* Ends whatever is still a child, until there is none: as parents go, the processes they left
+ * behind become ours. */
 static int inspect_children(void) {
     int complaints = 0;
     while (waitpid(-1, NULL, WNOHANG) >= 0 || errno != ECHILD) {
         int ended = end_listed_children(harness.test->name);
-        complaints += ended > 0 ? ended : 1; /* one that had ended already, or that /proc does not list */
+        /* one that had ended already, or that /proc does not list */
+        complaints += ended > 0 ? ended : 1;
         if (ended == 0) {
             print_error("%s: left behind: a process that nobody waited for\n", harness.test->name);
             harness_children_kill();
@@ -240,7 +247,7 @@ static int inspect_children(void) {
     return complaints;
 }
 
-/* --- One test ----------------------------------------------------------------------------------------------------- */
+/* --- One test --------------------------------------------------------------------------------- */
 
 /* The watchdog. Only async-signal-safe calls. */
 static void on_alarm(int signal_number) {
@@ -266,7 +273,8 @@ int harness_setup(void **state) {
 
 int harness_teardown(void **state) {
     (void)state;
-    alarm(HARNESS_LIMIT_DEFAULT_S * harness_patience()); /* the inspection waits for processes to end */
+    /* the inspection waits for processes to end */
+    alarm(HARNESS_LIMIT_DEFAULT_S * harness_patience());
     int complaints = inspect_children(); /* first: they may hold names */
     for (size_t i = 0; i < harness.kept_count; i++)
         free(harness.kept[i]);
@@ -281,7 +289,7 @@ int harness_teardown(void **state) {
     return complaints == 0 ? 0 : -1;
 }
 
-/* --- The group ---------------------------------------------------------------------------------------------------- */
+/* --- The group -------------------------------------------------------------------------------- */
 
 const char *harness_directory(void) {
     return harness.directory;
@@ -297,7 +305,8 @@ const char *harness_global(const char *word) {
 
 static void make_directory(void) {
     for (int attempt = 0; attempt < 100; attempt++) {
-        snprintf(harness.directory, sizeof harness.directory, "/dev/shm/leat-test-%d-%d", (int)getpid(), attempt);
+        snprintf(harness.directory, sizeof harness.directory, "/dev/shm/leat-test-%d-%d",
+                 (int)getpid(), attempt);
         harness.prefix = harness.directory + strlen("/dev/shm/");
         if (mkdir(harness.directory, 0700) == 0) {
             setenv("LEAT_DIR", harness.directory, 1);
@@ -357,16 +366,17 @@ int harness_main(const char *group, const struct CMUnitTest *tests, size_t count
     while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
         ;
     if (pid > 0 && WIFSIGNALED(status))
-        fprintf(stderr, "%s: the test program was killed by signal %d (%s)\n", group, WTERMSIG(status),
-                strsignal(WTERMSIG(status)));
-    while (waitpid(-1, NULL, WNOHANG) >= 0 || errno != ECHILD) /* what a group that died early left to us */
+        fprintf(stderr, "%s: the test program was killed by signal %d (%s)\n", group,
+                WTERMSIG(status), strsignal(WTERMSIG(status)));
+    /* what a group that died early left to us */
+    while (waitpid(-1, NULL, WNOHANG) >= 0 || errno != ECHILD)
         end_listed_children(NULL);
     if (WIFEXITED(status))
         result = WEXITSTATUS(status);
     return remove_directory() | result;
 }
 
-/* --- Assertions, time, shared memory ------------------------------------------------------------------------------ */
+/* --- Assertions, time, shared memory ---------------------------------------------------------- */
 
 void harness_assert_code(int got, int wanted, const char *call, const char *file, int line) {
     if (got == wanted)
@@ -407,7 +417,8 @@ unsigned harness_patience(void) {
 uint64_t harness_seed(void) {
     static uint64_t seed;
     if (seed == 0) {
-        seed = (uint64_t)harness_setting("LEAT_TEST_SEED", (long)(harness_now() % 1000000007u)) | 1u << 30;
+        seed = (uint64_t)harness_setting("LEAT_TEST_SEED", (long)(harness_now() % 1000000007u)) |
+               1u << 30;
         print_message("seed: LEAT_TEST_SEED=%llu\n", (unsigned long long)seed);
     }
     return seed;
@@ -451,12 +462,14 @@ uint32_t harness_increment(harness_word *word) {
 }
 
 void harness_await(harness_word *word, uint32_t value) {
-    uint64_t limit = harness_now() + (uint64_t)harness_await_limit_ms * 1000000u * harness_patience();
+    uint64_t limit =
+        harness_now() + (uint64_t)harness_await_limit_ms * 1000000u * harness_patience();
     for (uint32_t seen; (seen = atomic_load(word)) < value;) {
         uint64_t now = harness_now();
         if (now >= limit)
             harness_fail("a shared word stayed at %u, awaited was %u", seen, value);
-        struct timespec rest = {(time_t)((limit - now) / 1000000000u), (long)((limit - now) % 1000000000u)};
+        struct timespec rest = {(time_t)((limit - now) / 1000000000u),
+                                (long)((limit - now) % 1000000000u)};
         syscall(SYS_futex, word, FUTEX_WAIT, seen, &rest, NULL, 0);
     }
 }

@@ -1,4 +1,5 @@
-/* harness_process.c - starting, stopping, killing and awaiting real processes within time limits. See harness.h. */
+/* harness_process.c - starting, stopping, killing and awaiting real processes within time limits.
+ * See harness.h. */
 #include "harness_internal.h"
 
 #include <errno.h>
@@ -17,7 +18,7 @@
 #define WAIT_LIMIT_MS 10000
 #define COMMAND_LIMIT_MS 120000 /* ends a hang; beside ten busy processes a bench takes a minute */
 
-/* --- The register of children, for the watchdog ------------------------------------------------------------------- */
+/* --- The register of children, for the watchdog ----------------------------------------------- */
 
 static volatile pid_t children[256];
 
@@ -46,10 +47,11 @@ void harness_children_kill(void) {
             kill(children[i], SIGKILL);
 }
 
-/* --- Starting ----------------------------------------------------------------------------------------------------- */
+/* --- Starting --------------------------------------------------------------------------------- */
 
-/* What is different in a child: assertions abort it (they cannot jump to the runner, which is the parent's), signals have
- * their default effect again (cmocka catches some), and it goes when its parent goes. */
+/* What is different in a child: assertions abort it (they cannot jump to the runner, which is the
+ * parent's), signals have their default effect again (cmocka catches some), and it goes when its
+ * parent goes. */
 static void become_child(pid_t parent) {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent)
@@ -83,7 +85,7 @@ pid_t harness_spawn(int (*run)(void *context), void *context) {
     _exit(value);
 }
 
-/* --- Waiting ------------------------------------------------------------------------------------------------------ */
+/* --- Waiting ---------------------------------------------------------------------------------- */
 
 /* Whether it ended within the limit; does not reap it. */
 static bool ends_within(pid_t pid, unsigned milliseconds) {
@@ -128,16 +130,18 @@ void harness_wait_ok(pid_t pid) {
 void harness_wait_exit(pid_t pid, int value) {
     int status = harness_wait(pid);
     if (WIFSIGNALED(status))
-        harness_fail("process %d was ended by signal %d (%s)", (int)pid, WTERMSIG(status), strsignal(WTERMSIG(status)));
+        harness_fail("process %d was ended by signal %d (%s)", (int)pid, WTERMSIG(status),
+                     strsignal(WTERMSIG(status)));
     if (WEXITSTATUS(status) != value)
-        harness_fail("process %d exited with %d instead of %d", (int)pid, WEXITSTATUS(status), value);
+        harness_fail("process %d exited with %d instead of %d", (int)pid, WEXITSTATUS(status),
+                     value);
 }
 
 void harness_wait_signal(pid_t pid, int signal_number) {
     int status = harness_wait(pid);
     if (!WIFSIGNALED(status))
-        harness_fail("process %d exited with %d instead of ending by signal %d", (int)pid, WEXITSTATUS(status),
-                     signal_number);
+        harness_fail("process %d exited with %d instead of ending by signal %d", (int)pid,
+                     WEXITSTATUS(status), signal_number);
     assert_int_equal(WTERMSIG(status), signal_number);
 }
 
@@ -146,7 +150,8 @@ void harness_wait_adopted(void) {
     while (waitpid(-1, NULL, WNOHANG) >= 0 || errno != ECHILD) {
         if (harness_now() > limit)
             harness_fail("an adopted process does not end");
-        nanosleep(&(struct timespec){0, 1000000}, NULL); /* between two looks; nothing relies on its length */
+        /* between two looks; nothing relies on its length */
+        nanosleep(&(struct timespec){0, 1000000}, NULL);
     }
 }
 
@@ -171,7 +176,7 @@ void harness_continue(pid_t pid) {
     kill(pid, SIGCONT);
 }
 
-/* --- Looking at a process ----------------------------------------------------------------------------------------- */
+/* --- Looking at a process --------------------------------------------------------------------- */
 
 /* The fields of /proc/<pid>/stat behind the name: state, then numbers. */
 static bool read_stat(pid_t pid, char *state, unsigned long long *ticks) {
@@ -185,8 +190,8 @@ static bool read_stat(pid_t pid, char *state, unsigned long long *ticks) {
     text[length] = '\0';
     const char *fields = strrchr(text, ')');
     unsigned long long user = 0, system = 0;
-    if (fields == NULL || sscanf(fields + 2, "%c %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %llu %llu", state, &user,
-                                 &system) != 3)
+    if (fields == NULL || sscanf(fields + 2, "%c %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %llu %llu",
+                                 state, &user, &system) != 3)
         return false;
     *ticks = user + system;
     return true;
@@ -199,7 +204,8 @@ void harness_await_asleep(pid_t pid) {
     while (read_stat(pid, &state, &ticks) && state != 'S') {
         if (harness_now() > limit || state == 'Z')
             harness_fail("process %d does not fall asleep: its state is %c", (int)pid, state);
-        nanosleep(&(struct timespec){0, 100000}, NULL); /* between two looks; nothing relies on its length */
+        /* between two looks; nothing relies on its length */
+        nanosleep(&(struct timespec){0, 100000}, NULL);
     }
 }
 
@@ -211,7 +217,7 @@ uint64_t harness_cpu_time(pid_t pid) {
     return (uint64_t)used.tv_sec * 1000000000u + (uint64_t)used.tv_nsec;
 }
 
-/* --- Commands ----------------------------------------------------------------------------------------------------- */
+/* --- Commands --------------------------------------------------------------------------------- */
 
 /* Gives one end of a new pipe to the parent, and notes the other for the child. */
 static void pipe_for(int *parents_end, int *childs_end, bool child_reads) {
@@ -284,13 +290,15 @@ static void feed(int *descriptor, const char *input, size_t size, size_t *writte
 }
 
 /* Moves bytes until both output streams ended; false when the limit came first. */
-static bool converse(int in, const char *input, size_t size, struct collected *out, struct collected *err) {
+static bool converse(int in, const char *input, size_t size, struct collected *out,
+                     struct collected *err) {
     uint64_t limit = harness_now() + (uint64_t)COMMAND_LIMIT_MS * 1000000u * harness_patience();
     size_t written = 0;
     fcntl(in, F_SETFL, O_NONBLOCK);
     feed(&in, input, size, &written);
     while ((out->descriptor >= 0 || err->descriptor >= 0) && harness_now() < limit) {
-        struct pollfd wait[3] = {{in, POLLOUT, 0}, {out->descriptor, POLLIN, 0}, {err->descriptor, POLLIN, 0}};
+        struct pollfd wait[3] = {
+            {in, POLLOUT, 0}, {out->descriptor, POLLIN, 0}, {err->descriptor, POLLIN, 0}};
         if (poll(wait, 3, 100) <= 0)
             continue;
         if (wait[0].revents != 0)
@@ -309,11 +317,13 @@ static bool converse(int in, const char *input, size_t size, struct collected *o
     return ended;
 }
 
-void harness_run_command(struct harness_output *output, const char *const *argv, const void *input, size_t input_size) {
+void harness_run_command(struct harness_output *output, const char *const *argv, const void *input,
+                         size_t input_size) {
     int in;
     struct collected out = {0}, err = {0};
     pid_t pid = harness_start_command(argv, &in, &out.descriptor, &err.descriptor);
-    void (*before)(int) = signal(SIGPIPE, SIG_IGN); /* the program may end without reading its input */
+    /* the program may end without reading its input */
+    void (*before)(int) = signal(SIGPIPE, SIG_IGN);
     out.bytes = calloc(1, 1);
     err.bytes = calloc(1, 1);
     bool ended = converse(in, input, input_size, &out, &err);
@@ -324,7 +334,8 @@ void harness_run_command(struct harness_output *output, const char *const *argv,
     output->err_size = err.size;
     if (!ended) {
         harness_kill(pid);
-        harness_fail("%s still ran after %d s; it said: %s%s", argv[0], COMMAND_LIMIT_MS / 1000, output->out, output->err);
+        harness_fail("%s still ran after %d s; it said: %s%s", argv[0], COMMAND_LIMIT_MS / 1000,
+                     output->out, output->err);
     }
     output->status = harness_wait(pid);
     output->exit_code = WIFEXITED(output->status) ? WEXITSTATUS(output->status) : -1;
@@ -340,12 +351,14 @@ char *harness_read_until(int descriptor, const char *text) {
         int ready = poll(&wait, 1, 100);
         if (size + 2 > capacity)
             bytes = realloc(bytes, capacity *= 2);
-        ssize_t got = ready > 0 && bytes != NULL ? read(descriptor, bytes + size, capacity - size - 1) : -1;
+        ssize_t got =
+            ready > 0 && bytes != NULL ? read(descriptor, bytes + size, capacity - size - 1) : -1;
         if (got > 0)
             bytes[size += (size_t)got] = '\0';
         if (got == 0 || harness_now() > limit) {
             harness_keep(bytes);
-            harness_fail("\"%s\" did not appear %s; there was: %s", text, got == 0 ? "before the end" : "in time", bytes);
+            harness_fail("\"%s\" did not appear %s; there was: %s", text,
+                         got == 0 ? "before the end" : "in time", bytes);
         }
     }
     return harness_keep(bytes);

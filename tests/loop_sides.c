@@ -22,7 +22,8 @@ struct loop_board *loop_board;
 static const leat_channel_options options = {.capacity = LOOP_CAPACITY};
 
 static size_t size_of(uint64_t number) {
-    return 8 + stream_size(loop_board->seed, number, LOOP_MESSAGE_MAX - 8); /* with its number in it */
+    /* with its number in it */
+    return 8 + stream_size(loop_board->seed, number, LOOP_MESSAGE_MAX - 8);
 }
 
 static size_t fill(unsigned char *bytes, uint64_t number) {
@@ -35,8 +36,8 @@ static void note(struct loop_told *told, leat_peer peer) {
     if (peer == LEAT_PEER_DIED)
         told->died_at_ns = harness_now();
     if (told->came - told->died != (peer == LEAT_PEER_DIED))
-        harness_fail("told that the peer %s, after %u that came and %u that died", peer == LEAT_PEER_DIED ? "died" : "came",
-                     told->came, told->died);
+        harness_fail("told that the peer %s, after %u that came and %u that died",
+                     peer == LEAT_PEER_DIED ? "died" : "came", told->came, told->died);
     harness_increment(peer == LEAT_PEER_DIED ? &told->died : &told->came);
 }
 
@@ -58,7 +59,7 @@ static bool named(leat_doorbell *doorbell) {
     return result == LEAT_OK;
 }
 
-/* --- Sending ------------------------------------------------------------------------------------------------------------------ */
+/* --- Sending ---------------------------------------------------------------------------------- */
 
 /* A request, and the memory of its message. */
 struct slot {
@@ -84,14 +85,16 @@ static void begin_sending(void) {
 }
 
 static void note_sent(uint64_t number) {
-    if (loop_board->committed <= number) /* of a request it is told later than of a message behind it that was sent without one */
+    /* of a request it is told later than of a message behind it that was sent without one */
+    if (loop_board->committed <= number)
         loop_board->committed = number + 1;
 }
 
 /* It has a receiver, and has been told so, unless it is the first. */
 static bool should_end(const leat_sender *sender) {
     const struct loop_told *told = &loop_board->sender_told;
-    return loop_board->ending != 0 && told->came >= told->died + (told->died != 0) && leat_sender_peer(sender) == LEAT_PEER_PRESENT;
+    return loop_board->ending != 0 && told->came >= told->died + (told->died != 0) &&
+           leat_sender_peer(sender) == LEAT_PEER_PRESENT;
 }
 
 static void produce(void);
@@ -116,7 +119,8 @@ static bool queue_next(void) {
     slot->number = tx.next++;
     slot->request.data = slot;
     loop_board->attempted = tx.next;
-    assert_uv(leat_uv_send(&slot->request, &tx.handle, slot->bytes, fill(slot->bytes, slot->number), on_sent));
+    assert_uv(leat_uv_send(&slot->request, &tx.handle, slot->bytes, fill(slot->bytes, slot->number),
+                           on_sent));
     return true;
 }
 
@@ -141,7 +145,8 @@ static bool finish_if_ending(void) {
     return tx.finishing;
 }
 
-/* In a flood until somebody has to wait: of a stretch that is queued there is always something to be told. */
+/* In a flood until somebody has to wait: of a stretch that is queued there is always something to
+ * be told. */
 static void produce(void) {
     uint64_t end = tx.pace == LOOP_FLOOD ? UINT64_MAX : tx.next + DROP;
     if (finish_if_ending())
@@ -248,13 +253,14 @@ int loop_send_doorbell(void *context) {
     return 0;
 }
 
-/* --- Receiving ------------------------------------------------------------------------------------------------------------------ */
+/* --- Receiving -------------------------------------------------------------------------------- */
 
 static struct {
     leat_uv_receiver_t handle;
     uint64_t random;
-    uint64_t first, next;      /* messages, once there has been one */
-    uint64_t released, before; /* messages, by this process and, as the channel counts, by its predecessors */
+    uint64_t first, next; /* messages, once there has been one */
+    /* messages, by this process and, as the channel counts, by its predecessors */
+    uint64_t released, before;
     bool began;
 } rx;
 
@@ -263,12 +269,15 @@ static void begin_receiving(void) {
     rx.random = loop_board->seed ^ (uint64_t)getpid();
 }
 
-/* A predecessor released what it had been handed when it was killed, or it did not: which of the two, the channel knows. */
+/* A predecessor released what it had been handed when it was killed, or it did not: which of the
+ * two, the channel knows. */
 static void begin_at(uint64_t number) {
     uint64_t released = loop_board->released, handed = loop_board->handed;
     if (number != released && number != handed)
-        harness_fail("the first message of a receiver is number %llu; its predecessor had %llu released, %llu seen",
-                     (unsigned long long)number, (unsigned long long)released, (unsigned long long)handed);
+        harness_fail("the first message of a receiver is number %llu; its predecessor had %llu "
+                     "released, %llu seen",
+                     (unsigned long long)number, (unsigned long long)released,
+                     (unsigned long long)handed);
     loop_board->repeated += handed - number;
     rx.first = rx.next = number;
     rx.began = true;
@@ -282,7 +291,8 @@ static void take(const leat_message *message) {
     if (!rx.began)
         begin_at(number);
     if (number != rx.next++)
-        harness_fail("message %llu came, awaited was %llu", (unsigned long long)number, (unsigned long long)rx.next - 1);
+        harness_fail("message %llu came, awaited was %llu", (unsigned long long)number,
+                     (unsigned long long)rx.next - 1);
     if (message->size != size_of(number) || !stream_holds(message->data, number, message->size))
         harness_fail("message %llu was changed", (unsigned long long)number);
     if (rx.first + rx.released > number)
@@ -332,7 +342,8 @@ int loop_receive_uv(void *context) {
 static bool receive_some(leat_receiver *receiver) {
     leat_message messages[8];
     size_t count = 0;
-    int result = leat_peek_many(receiver, messages, 1 + harness_random(&rx.random) % 8, &count, LEAT_NOW);
+    int result =
+        leat_peek_many(receiver, messages, 1 + harness_random(&rx.random) % 8, &count, LEAT_NOW);
     if (result == LEAT_ECLOSED && loop_board->ending != 0)
         return false;
     if (result != LEAT_OK && result != LEAT_EAGAIN)
@@ -354,13 +365,15 @@ int loop_receive_doorbell(void *context) {
     assert_ok(leat_doorbell_add_receiver(doorbell, receiver, receiver));
     int epoll = epoll_create1(EPOLL_CLOEXEC);
     struct epoll_event event = {.events = EPOLLIN};
-    assert_int_equal(epoll_ctl(epoll, EPOLL_CTL_ADD, leat_doorbell_descriptor(doorbell), &event), 0);
+    assert_int_equal(epoll_ctl(epoll, EPOLL_CTL_ADD, leat_doorbell_descriptor(doorbell), &event),
+                     0);
     harness_set(&loop_board->receiver_ready, 1);
     for (bool goes_on = true; goes_on;) {
         while (goes_on && named(doorbell))
             goes_on = receive_some(receiver);
         if (goes_on)
-            assert_true(epoll_wait(epoll, &event, 1, -1) == 1 || errno == EINTR); /* stopped and continued */
+            /* stopped and continued */
+            assert_true(epoll_wait(epoll, &event, 1, -1) == 1 || errno == EINTR);
     }
     close(epoll);
     leat_receiver_close(receiver);

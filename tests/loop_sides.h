@@ -1,11 +1,14 @@
-/* loop_sides.h - senders and receivers that live in event loops, as processes that can be killed, stopped and replaced at any moment.
+/* loop_sides.h - senders and receivers that live in event loops, as processes that can be killed,
+ * stopped and replaced at any moment.
  *
- * There is one channel and one stream: message n has a size and bytes that follow from n (tests/stream.h). What each side has done is on a
- * board that all processes share, so that a successor knows what its predecessor left, and the parent what everybody was told. A side fails
- * by abort when a message is missing, changed or comes again although it was released, and when news of its peer does not take turns.
+ * There is one channel and one stream: message n has a size and bytes that follow from n
+ * (tests/stream.h). What each side has done is on a board that all processes share, so that a
+ * successor knows what its predecessor left, and the parent what everybody was told. A side fails
+ * by abort when a message is missing, changed or comes again although it was released, and when
+ * news of its peer does not take turns.
  *
- * Nothing here looks at a clock or the board in order to go on, except the ticks of a sender that trickles: who sleeps is woken by its loop's
- * descriptor or not at all.
+ * Nothing here looks at a clock or the board in order to go on, except the ticks of a sender that
+ * trickles: who sleeps is woken by its loop's descriptor or not at all.
  */
 #ifndef LEAT_TESTS_LOOP_SIDES_H
 #define LEAT_TESTS_LOOP_SIDES_H
@@ -44,8 +47,9 @@ struct loop_board {
 /* Of the test that runs; set before the first process starts. */
 extern struct loop_board *loop_board;
 
-/* For harness_spawn. A sender goes on at `handed`: all that was sent before has been received. A receiver must be given the first message that was not
- * released. Both end with 0 when `ending` was set: the sender as soon as it has a receiver, the receiver behind the last message. */
+/* For harness_spawn. A sender goes on at `handed`: all that was sent before has been received. A
+ * receiver must be given the first message that was not released. Both end with 0 when `ending` was
+ * set: the sender as soon as it has a receiver, the receiver behind the last message. */
 int loop_send_uv(void *context);
 int loop_send_doorbell(void *context);
 int loop_receive_uv(void *context);

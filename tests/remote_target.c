@@ -30,7 +30,8 @@ void target_need_ptrace(void) {
     bool allowed = ptrace(PTRACE_SEIZE, pid, NULL, NULL) == 0; /* let go of when it is killed */
     harness_kill(pid);
     if (!allowed) {
-        print_message("this process may not trace its children (container, or kernel.yama.ptrace_scope): skipped\n");
+        print_message("this process may not trace its children (container, or "
+                      "kernel.yama.ptrace_scope): skipped\n");
         skip();
     }
 }
@@ -51,7 +52,7 @@ static char *read_of(pid_t pid, const char *what) {
     char *text = texts[next++ % 4];
     size_t size = 0;
     int file = open_of(pid, what, O_RDONLY);
-    for (ssize_t got = 1; got > 0 && size < sizeof texts[0] - 1; size += got > 0 ? (size_t)got : 0)
+    for (ssize_t got = 1; got > 0 && size<sizeof texts[0] - 1; size += got> 0 ? (size_t)got : 0)
         got = read(file, text + size, sizeof texts[0] - 1 - size);
     close(file);
     text[size] = 0;
@@ -135,7 +136,7 @@ void target_assert_refused(leat_region *region, pid_t pid, int code, const char 
         harness_fail("\"%s\" is not in: %s", words, leat_error_detail());
 }
 
-/* --- A program that computes and checks its own results --------------------------------------------------------------- */
+/* --- A program that computes and checks its own results --------------------------------------- */
 
 double target_sum(uint64_t seed) {
     double sum = 0, scale = 1;
@@ -160,7 +161,8 @@ void *target_work(void *context) {
     return NULL;
 }
 
-/* The first thread is as busy as the rest, so that whichever is chosen is in the middle of something. */
+/* The first thread is as busy as the rest, so that whichever is chosen is in the middle of
+ * something. */
 int target_compute(void *context) {
     pthread_t threads[TARGET_THREADS];
     for (int i = 1; i < TARGET_THREADS; i++)

@@ -1,5 +1,5 @@
-/* remote_target.h - processes to map into, and ways to look at them from outside. Used by test_map_into.c and
- * those beside it. */
+/* remote_target.h - processes to map into, and ways to look at them from outside. Used by
+ * test_map_into.c and those beside it. */
 #ifndef LEAT_TESTS_REMOTE_TARGET_H
 #define LEAT_TESTS_REMOTE_TARGET_H
 
@@ -36,10 +36,11 @@ void target_map_and_unmap(leat_region *region, pid_t pid);
 /* A new region named "remote", to be mapped into them. */
 leat_region *target_region(uint64_t size);
 
-/* Requires that mapping fails with the code, with these words in the detail, and leaves the address alone. */
+/* Requires that mapping fails with the code, with these words in the detail, and leaves the address
+ * alone. */
 void target_assert_refused(leat_region *region, pid_t pid, int code, const char *words);
 
-/* --- A program that computes and checks its own results --------------------------------------------------------------- */
+/* --- A program that computes and checks its own results --------------------------------------- */
 
 #define TARGET_THREADS 4
 

@@ -1,8 +1,9 @@
-/* ring_pair.h - a ring's two halves (channels/ring.h) in one process, on memory between guard pages, and a queue that says what
- * should be in the ring.
+/* ring_pair.h - a ring's two halves (channels/ring.h) in one process, on memory between guard
+ * pages, and a queue that says what should be in the ring.
  *
- * Sending and receiving here go through the ring and the queue at once and compare: what a call gives, what every record holds.
- * A test that writes into the ring behind the queue's back saves before and restores after.
+ * Sending and receiving here go through the ring and the queue at once and compare: what a call
+ * gives, what every record holds. A test that writes into the ring behind the queue's back saves
+ * before and restores after.
  */
 #ifndef LEAT_TESTS_RING_PAIR_H
 #define LEAT_TESTS_RING_PAIR_H
@@ -19,12 +20,13 @@
 #define MAX_MESSAGE (CAPACITY / 2 - 64 - 8)
 #define QUEUE 1024 /* more than ever are in the ring at once */
 
-/* --- The memory --------------------------------------------------------------------------------------------------- */
+/* --- The memory ------------------------------------------------------------------------------- */
 
 static struct leat__ring_memory memory;
 static const struct leat__processor wiping = {.wipe = 128}, fetching = {.fetch = true};
 
-/* Each part between pages that nobody may touch. The ring ends with its page, so that one byte behind it is already outside. */
+/* Each part between pages that nobody may touch. The ring ends with its page, so that one byte
+ * behind it is already outside. */
 static inline void *guarded_pages(size_t size) {
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
     unsigned char *all = mmap(NULL, size + 2 * page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -58,7 +60,7 @@ static inline int drop_memory(void **state) {
     return 0;
 }
 
-/* --- A ring, and what should be in it ----------------------------------------------------------------------------- */
+/* --- A ring, and what should be in it --------------------------------------------------------- */
 
 struct entry {
     enum leat__record_type type;
@@ -102,8 +104,9 @@ static inline unsigned char byte_of(uint64_t number) {
     return (unsigned char)(number * 7 | 1);
 }
 
-/* The payload of a message whose record's payload begins at the position: each word is the header that will be expected at its place
- * one lap later; with `now`, in this lap: what is not published is as dangerous. */
+/* The payload of a message whose record's payload begins at the position: each word is the header
+ * that will be expected at its place one lap later; with `now`, in this lap: what is not published
+ * is as dangerous. */
 static inline void fill(void *payload, uint64_t position, size_t size, uint64_t number, bool now) {
     for (size_t i = 0; i < size; i += 8) {
         uint64_t place = ((position + i) & ~(uint64_t)15) + (now ? 0 : CAPACITY);
@@ -112,14 +115,16 @@ static inline void fill(void *payload, uint64_t position, size_t size, uint64_t 
     }
 }
 
-/* Free space holds headers of the first lap, left by senders that came before; or the ring is as it was made. */
+/* Free space holds headers of the first lap, left by senders that came before; or the ring is as it
+ * was made. */
 static bool untouched;
 static inline void start_ring(void) {
     memset(memory.sender, 0, LEAT__PAGE);
     memset(memory.receiver, 0, LEAT__PAGE);
     memset(memory.ring, 0, CAPACITY);
     for (uint64_t at = LEAT__SMALLEST_SLOT; at < CAPACITY && !untouched; at += LEAT__SMALLEST_SLOT)
-        leat__store_relaxed64(leat__word_at(&memory, at), leat__record_header(at, LEAT__MESSAGE, 3));
+        leat__store_relaxed64(leat__word_at(&memory, at),
+                              leat__record_header(at, LEAT__MESSAGE, 3));
     leat__store_relaxed32(&memory.sender->opened, !untouched);
     first = last = 0;
     assert_ok(leat__ring_sender_recover(&tx, &memory));
@@ -127,7 +132,7 @@ static inline void start_ring(void) {
     assert_ok(leat__ring_receiver_recover(&rx, &memory));
 }
 
-/* --- Sending and receiving ---------------------------------------------------------------------------------------- */
+/* --- Sending and receiving -------------------------------------------------------------------- */
 
 /* Lengths at which a slot changes its size, and the longest. */
 static const uint64_t sizes[] = {0, 8, 9, 24, 25, 56, 57, 120, MAX_MESSAGE};
@@ -135,10 +140,12 @@ static const uint64_t sizes[] = {0, 8, 9, 24, 25, 56, 57, 120, MAX_MESSAGE};
 
 /* Whether there must be room behind the staged end, found by trying every place. */
 static inline bool fits(uint64_t length) {
-    uint64_t slot = leat__slot_size(length), start = tx.lane.position + tx.staged, alignment = slot < 64 ? slot : 64;
+    uint64_t slot = leat__slot_size(length), start = tx.lane.position + tx.staged,
+             alignment = slot < 64 ? slot : 64;
     while (start % alignment != 0 || start / CAPACITY != (start + slot - 1) / CAPACITY)
         start += 16;
-    return start + slot <= (leat__load_relaxed64(&memory.receiver->released) & ~LEAT__WIPED) + CAPACITY - 64;
+    return start + slot <=
+           (leat__load_relaxed64(&memory.receiver->released) & ~LEAT__WIPED) + CAPACITY - 64;
 }
 
 /* Where a payload lies, which the sender is about to write. */
@@ -179,7 +186,8 @@ static inline void check_record(const struct leat__record *record, uint64_t numb
     assert_int_equal(record->type, expected->type);
     assert_int_equal(record->length, expected->length);
     if (record->type == LEAT__MESSAGE)
-        fill(wanted, record->end - leat__slot_size(record->length) + LEAT__RECORD_HEADER, record->length, number, false);
+        fill(wanted, record->end - leat__slot_size(record->length) + LEAT__RECORD_HEADER,
+             record->length, number, false);
     else
         memset(wanted, byte_of(number), 8);
     assert_memory_equal(record->payload, wanted, record->length);
@@ -208,7 +216,8 @@ static inline unsigned receive(unsigned max) {
     return count;
 }
 
-/* Brings the write position to a place, with everything received, or with as much as fits left in the ring. */
+/* Brings the write position to a place, with everything received, or with as much as fits left in
+ * the ring. */
 static inline void start_at(uint64_t place, bool full) {
     start_ring();
     while (tx.lane.position < place) {
@@ -220,7 +229,7 @@ static inline void start_at(uint64_t place, bool full) {
         send(56);
 }
 
-/* --- Running ------------------------------------------------------------------------------------------------------ */
+/* --- Running ---------------------------------------------------------------------------------- */
 
 static inline int set_up_ring(void **state) {
     return harness_setup(state) | make_memory(state);
@@ -230,8 +239,8 @@ static inline int tear_down_ring(void **state) {
     return drop_memory(state) | harness_teardown(state);
 }
 
-#define RING_TEST(function, seconds)                                                                                  \
-    cmocka_unit_test_prestate_setup_teardown(function, set_up_ring, tear_down_ring,                                   \
+#define RING_TEST(function, seconds)                                                               \
+    cmocka_unit_test_prestate_setup_teardown(function, set_up_ring, tear_down_ring,                \
                                              (&(struct harness_test){#function, seconds}))
 
 #endif

@@ -188,16 +188,16 @@ leat_scope soak_scope(bool global);
 void soak_enter(struct soak_thread *thread, const char *call, uint64_t deadline);
 void soak_leave(struct soak_thread *thread);
 
-#define SOAK_CALL(role, deadline, call)                                 \
-    (soak_enter((role)->thread, #call, deadline), soak_result = (call), \
+#define SOAK_CALL(role, deadline, call)                                                            \
+    (soak_enter((role)->thread, #call, deadline), soak_result = (call),                            \
      soak_leave((role)->thread), soak_result)
 /* The same for one without a result. */
-#define SOAK_DO(role, call) \
+#define SOAK_DO(role, call)                                                                        \
     (soak_enter((role)->thread, #call, 0), (call), soak_leave((role)->thread))
 /* The same for a call that may be cancelled and interrupted by a handler that forks. */
-#define SOAK_WAIT(role, deadline, call)                                                 \
-    (soak_enter((role)->thread, #call, deadline), soak_open_to_disturbance(true),       \
-     soak_result = (call), soak_open_to_disturbance(false), soak_leave((role)->thread), \
+#define SOAK_WAIT(role, deadline, call)                                                            \
+    (soak_enter((role)->thread, #call, deadline), soak_open_to_disturbance(true),                  \
+     soak_result = (call), soak_open_to_disturbance(false), soak_leave((role)->thread),            \
      soak_result)
 extern _Thread_local int soak_result;
 void soak_open_to_disturbance(bool open);

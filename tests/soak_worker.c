@@ -197,7 +197,7 @@ static unsigned count_mappings(void) {
     return count;
 }
 
-#define DESCRIPTORS_OF_A_PROCESS \
+#define DESCRIPTORS_OF_A_PROCESS                                                                   \
     6 /* shared by all handles, and kept: more than there were before the first role */
 
 static void inspect(unsigned descriptors) {

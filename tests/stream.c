@@ -29,7 +29,8 @@ static const unsigned char *pattern(uint64_t sequence) {
     if (bytes[0] == 0) {
         uint64_t state = 1;
         for (size_t i = 0; i < BLOCK; i++)
-            bytes[i] = bytes[i + BLOCK] = (unsigned char)(harness_random(&state) | 1); /* never zero */
+            /* never zero */
+            bytes[i] = bytes[i + BLOCK] = (unsigned char)(harness_random(&state) | 1);
     }
     return bytes + sequence * 61 % BLOCK;
 }

@@ -1,6 +1,6 @@
-/* stream.h - streams of messages that can be checked: the size and the bytes of each message follow from a seed and
- * its sequence number, so a receiver knows what must come without being told. Sizes are mixed: many small, some of
- * any size, the extremes. */
+/* stream.h - streams of messages that can be checked: the size and the bytes of each message follow
+ * from a seed and its sequence number, so a receiver knows what must come without being told. Sizes
+ * are mixed: many small, some of any size, the extremes. */
 #ifndef LEAT_TESTS_STREAM_H
 #define LEAT_TESTS_STREAM_H
 

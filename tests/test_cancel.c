@@ -1,6 +1,7 @@
-/* test_cancel.c - threads that are cancelled where they call the library: with a cancellation pending before each public function
- * that makes system calls, and at random moments while objects are opened, grown, shared, listed, removed and closed. Afterwards
- * no descriptor, name, lock or mapping is left, and other threads open, close and fork. */
+/* test_cancel.c - threads that are cancelled where they call the library: with a cancellation
+ * pending before each public function that makes system calls, and at random moments while objects
+ * are opened, grown, shared, listed, removed and closed. Afterwards no descriptor, name, lock or
+ * mapping is left, and other threads open, close and fork. */
 #include "remote_target.h"
 
 #include <dirent.h>
@@ -12,7 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* --- Afterwards ----------------------------------------------------------------------------------------------------------- */
+/* --- Afterwards ------------------------------------------------------------------------------- */
 
 static int count_descriptors(void) {
     int count = 0;
@@ -48,7 +49,7 @@ static void expect_all_well(void) {
     leat_region_close(region);
 }
 
-/* --- Pending before a call ---------------------------------------------------------------------------------------------- */
+/* --- Pending before a call -------------------------------------------------------------------- */
 
 /* What the functions under test work with, and make: closed by the main thread afterwards. */
 static struct {
@@ -68,51 +69,52 @@ static struct {
 #define LARGE (UINT64_C(2) << 20) /* what is as large is compared with the memory that there is */
 
 /* Not used for the waits that docs call cancellation points. */
-#define CALLS(X)                                                                                                       \
-    X(leat_region_create(&with.made, "made", 4096, NULL))                                                              \
-    X(leat_region_create(&with.made, NULL, 4096, NULL))                                                                \
-    X(leat_region_open(&with.made, "region", 0, NULL))                                                                 \
-    X(leat_region_open(&with.made, "region", 0, &(leat_region_options){.access = LEAT_READ_ONLY}))                     \
-    X(leat_region_open_or_create(&with.made, "made", 4096, NULL))                                                      \
-    X(leat_region_open_or_create(&with.made, "region", 8192, &(leat_region_options){.size_policy = LEAT_SIZE_GROW}))   \
-    X(leat_region_file(&with.made, with.path, LEAT_OPEN_OR_CREATE, 4096, NULL))                                        \
-    X(leat_region_open_descriptor(&with.made, with.descriptor, 0, NULL))                                               \
-    X(leat_region_send(with.region, LEAT_READ_WRITE, with.sockets[0], LEAT_NOW))                                       \
-    X(leat_region_receive(&with.made, with.sockets[1], 0, NULL, LEAT_NOW))                                             \
-    X(leat_region_grow(with.region, 20000))                                                                            \
-    X(leat_region_create(&with.made, "made", LARGE, NULL))                                                             \
-    X(leat_region_create(&with.made, NULL, LARGE, NULL))                                                               \
-    X(leat_region_file(&with.made, with.large_path, LEAT_OPEN_OR_CREATE, LARGE, NULL))                                 \
-    X(leat_sender_open(&with.made_sender, "made", &(leat_channel_options){.capacity = LARGE}))                         \
-    X(leat_region_grow(with.region, LARGE))                                                                            \
-    X(leat_region_map_into(with.region, with.target, &with.address))                                                   \
-    X(leat_region_unmap_from(with.target, with.address))                                                               \
-    X(leat_region_refresh(with.region))                                                                                \
-    X(leat_region_flush(with.region, 0, 0, LEAT_FLUSH_DURABLE))                                                        \
-    X(leat_region_type(with.region, &(leat_type){0}))                                                                  \
-    X(leat_region_type_read("region", LEAT_LOCAL, &(leat_type){0}))                                                    \
-    X(leat_stat("region", LEAT_LOCAL, &(leat_object_info){0}))                                                         \
-    X(leat_stat("nothing", LEAT_LOCAL, &(leat_object_info){0}))                                                        \
-    X(leat_list(LEAT_LOCAL, visit, NULL))                                                                              \
-    X(leat_gc(LEAT_LOCAL, NULL, NULL))                                                                                 \
-    X(leat_unlink("removed", LEAT_LOCAL))                                                                              \
-    X(leat_sender_open(&with.made_sender, "made", NULL))                                                               \
-    X(leat_receiver_open(&with.made_receiver, "made", NULL))                                                           \
-    X(leat_sender_open(&with.made_sender, "channel", NULL))                                                            \
-    X(leat_channel_info_read("channel", LEAT_LOCAL, &(leat_channel_info){0}))                                          \
-    X(leat_send(with.sender, "hello", 5, LEAT_NOW))                                                                    \
-    X(leat_mutex_open(&with.made_mutex, "mutex", NULL))                                                                \
-    X(leat_mutex_open(&with.made_mutex, "made", NULL))                                                                 \
-    X(leat_mutex_open(&with.made_mutex, NULL, NULL))                                                                   \
-    X(leat_event_open(&with.made_event, "made", NULL))                                                                 \
-    X(leat_semaphore_open(&with.made_semaphore, "made", 0, 1, NULL))                                                   \
-    X(leat_mutex_lock(with.mutex, LEAT_NOW))                                                                           \
-    X(leat_mutex_unlock(with.mutex))                                                                                   \
-    X(leat_sync_send(leat_mutex_waitable(with.mutex), with.sockets[0], LEAT_NOW))                                      \
-    X(leat_mutex_receive(&with.made_mutex, with.sockets[1], NULL, LEAT_NOW))                                           \
-    X(leat_sync_info_read("mutex", LEAT_LOCAL, &(leat_sync_info){0}))                                                  \
-    X(leat_doorbell_open(&with.made_bell))                                                                             \
-    X(leat_doorbell_add_receiver(with.bell, with.receiver, &with))                                                     \
+#define CALLS(X)                                                                                   \
+    X(leat_region_create(&with.made, "made", 4096, NULL))                                          \
+    X(leat_region_create(&with.made, NULL, 4096, NULL))                                            \
+    X(leat_region_open(&with.made, "region", 0, NULL))                                             \
+    X(leat_region_open(&with.made, "region", 0, &(leat_region_options){.access = LEAT_READ_ONLY})) \
+    X(leat_region_open_or_create(&with.made, "made", 4096, NULL))                                  \
+    X(leat_region_open_or_create(&with.made, "region", 8192,                                       \
+                                 &(leat_region_options){.size_policy = LEAT_SIZE_GROW}))           \
+    X(leat_region_file(&with.made, with.path, LEAT_OPEN_OR_CREATE, 4096, NULL))                    \
+    X(leat_region_open_descriptor(&with.made, with.descriptor, 0, NULL))                           \
+    X(leat_region_send(with.region, LEAT_READ_WRITE, with.sockets[0], LEAT_NOW))                   \
+    X(leat_region_receive(&with.made, with.sockets[1], 0, NULL, LEAT_NOW))                         \
+    X(leat_region_grow(with.region, 20000))                                                        \
+    X(leat_region_create(&with.made, "made", LARGE, NULL))                                         \
+    X(leat_region_create(&with.made, NULL, LARGE, NULL))                                           \
+    X(leat_region_file(&with.made, with.large_path, LEAT_OPEN_OR_CREATE, LARGE, NULL))             \
+    X(leat_sender_open(&with.made_sender, "made", &(leat_channel_options){.capacity = LARGE}))     \
+    X(leat_region_grow(with.region, LARGE))                                                        \
+    X(leat_region_map_into(with.region, with.target, &with.address))                               \
+    X(leat_region_unmap_from(with.target, with.address))                                           \
+    X(leat_region_refresh(with.region))                                                            \
+    X(leat_region_flush(with.region, 0, 0, LEAT_FLUSH_DURABLE))                                    \
+    X(leat_region_type(with.region, &(leat_type){0}))                                              \
+    X(leat_region_type_read("region", LEAT_LOCAL, &(leat_type){0}))                                \
+    X(leat_stat("region", LEAT_LOCAL, &(leat_object_info){0}))                                     \
+    X(leat_stat("nothing", LEAT_LOCAL, &(leat_object_info){0}))                                    \
+    X(leat_list(LEAT_LOCAL, visit, NULL))                                                          \
+    X(leat_gc(LEAT_LOCAL, NULL, NULL))                                                             \
+    X(leat_unlink("removed", LEAT_LOCAL))                                                          \
+    X(leat_sender_open(&with.made_sender, "made", NULL))                                           \
+    X(leat_receiver_open(&with.made_receiver, "made", NULL))                                       \
+    X(leat_sender_open(&with.made_sender, "channel", NULL))                                        \
+    X(leat_channel_info_read("channel", LEAT_LOCAL, &(leat_channel_info){0}))                      \
+    X(leat_send(with.sender, "hello", 5, LEAT_NOW))                                                \
+    X(leat_mutex_open(&with.made_mutex, "mutex", NULL))                                            \
+    X(leat_mutex_open(&with.made_mutex, "made", NULL))                                             \
+    X(leat_mutex_open(&with.made_mutex, NULL, NULL))                                               \
+    X(leat_event_open(&with.made_event, "made", NULL))                                             \
+    X(leat_semaphore_open(&with.made_semaphore, "made", 0, 1, NULL))                               \
+    X(leat_mutex_lock(with.mutex, LEAT_NOW))                                                       \
+    X(leat_mutex_unlock(with.mutex))                                                               \
+    X(leat_sync_send(leat_mutex_waitable(with.mutex), with.sockets[0], LEAT_NOW))                  \
+    X(leat_mutex_receive(&with.made_mutex, with.sockets[1], NULL, LEAT_NOW))                       \
+    X(leat_sync_info_read("mutex", LEAT_LOCAL, &(leat_sync_info){0}))                              \
+    X(leat_doorbell_open(&with.made_bell))                                                         \
+    X(leat_doorbell_add_receiver(with.bell, with.receiver, &with))                                 \
     X(leat_doorbell_next(with.bell, &(void *){0}))
 
 static int visit(const leat_object_info *info, void *context) {
@@ -146,10 +148,10 @@ static _Atomic int returned; /* what the call gave; 1: it did not return */
 /* *text: what it is. NO_CALL: the list is shorter. */
 static int run_call(unsigned number, const char **text) {
     unsigned at = 0;
-#define CASE(call)                                                                                                     \
-    if (at++ == number) {                                                                                              \
-        *text = #call;                                                                                                 \
-        return call;                                                                                                   \
+#define CASE(call)                                                                                 \
+    if (at++ == number) {                                                                          \
+        *text = #call;                                                                             \
+        return call;                                                                               \
     }
     CALLS(CASE)
 #undef CASE
@@ -181,7 +183,8 @@ static void prepare(void) {
     assert_ok(leat_mutex_open(&with.mutex, "mutex", NULL));
     assert_ok(leat_doorbell_open(&with.bell));
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, with.sockets), 0);
-    assert_ok(leat_region_create(&region, "removed", 100, &(leat_region_options){.persistent = true}));
+    assert_ok(
+        leat_region_create(&region, "removed", 100, &(leat_region_options){.persistent = true}));
     leat_region_close(region);
 }
 
@@ -216,7 +219,8 @@ static void pending_cancellation_is_acted_on_in_no_call(void **state) {
             harness_fail("cancelled inside of %s", pending.text);
         close_made();
         int after = count_descriptors();
-        if (after > before + 1) /* what a handle keeps may be made by its first use: one descriptor */
+        /* what a handle keeps may be made by its first use: one descriptor */
+        if (after > before + 1)
             harness_fail("%d descriptors more after %s", after - before, pending.text);
         expect_all_well();
     }
@@ -310,11 +314,12 @@ static void transfer_without_a_deadline_is_cancelled(void **state) {
     assert_int_equal(harness_names_left(), 0);
 }
 
-/* --- At random moments ----------------------------------------------------------------------------------------------------- */
+/* --- At random moments ------------------------------------------------------------------------ */
 
 #define ROUNDS 600
 
-/* The handles of the thread that is cancelled, in the order in which they were opened. Between two calls nothing cancels it. */
+/* The handles of the thread that is cancelled, in the order in which they were opened. Between two
+ * calls nothing cancels it. */
 struct worker {
     leat_region *region, *second;
     leat_sender *sender;
@@ -340,7 +345,8 @@ static void clean_up(void *context) {
 
 static void open_and_close(struct worker *worker) {
     (void)!leat_region_open_or_create(&worker->region, "random", 4096, NULL);
-    (void)!leat_sender_open(&worker->sender, "random-channel", &(leat_channel_options){.many_senders = true});
+    (void)!leat_sender_open(&worker->sender, "random-channel",
+                            &(leat_channel_options){.many_senders = true});
     (void)!leat_mutex_open(&worker->mutex, "random-mutex", NULL);
     clean_up(worker);
 }
@@ -365,20 +371,22 @@ static void look_and_collect(struct worker *worker) {
 static void make_and_unlink(struct worker *worker) {
     leat_region_options kept = {.persistent = true, .access = LEAT_READ_WRITE};
     (void)!leat_region_open_or_create(&worker->region, "random-kept", 4096, &kept);
-    (void)!leat_region_open(&worker->second, "random-kept", 0, &(leat_region_options){.access = LEAT_READ_ONLY});
+    (void)!leat_region_open(&worker->second, "random-kept", 0,
+                            &(leat_region_options){.access = LEAT_READ_ONLY});
     clean_up(worker);
     (void)!leat_unlink("random-kept", LEAT_LOCAL);
 }
 
 static void make_a_wait_set(struct worker *worker) {
-    if (leat_doorbell_open(&worker->bell) == LEAT_OK && leat_mutex_open(&worker->mutex, "random-mutex", NULL) == LEAT_OK)
+    if (leat_doorbell_open(&worker->bell) == LEAT_OK &&
+        leat_mutex_open(&worker->mutex, "random-mutex", NULL) == LEAT_OK)
         (void)!leat_doorbell_add_waitable(worker->bell, leat_mutex_waitable(worker->mutex), NULL);
     clean_up(worker);
 }
 
 static void *work_until_cancelled(void *context) {
-    static void (*const steps[])(struct worker *worker) = {open_and_close, grow_and_share, look_and_collect, make_and_unlink,
-                                                           make_a_wait_set};
+    static void (*const steps[])(struct worker * worker) = {
+        open_and_close, grow_and_share, look_and_collect, make_and_unlink, make_a_wait_set};
     struct worker *worker = context;
     uint64_t random = worker->seed;
     pthread_cleanup_push(clean_up, worker);
@@ -402,7 +410,8 @@ static int count_maps(void) {
     return count;
 }
 
-/* Some keep objects alive for the others, so that all paths are taken; forks in between find nothing locked. */
+/* Some keep objects alive for the others, so that all paths are taken; forks in between find
+ * nothing locked. */
 static void cancellation_at_random_moments_leaves_nothing(void **state) {
     (void)state;
     uint64_t random = harness_seed();

@@ -1,13 +1,14 @@
-/* test_channel.c - messages through a channel whose two ends are in one process: sizes and their limits, a ring that
- * is full or empty, order over hundreds of laps by all ways of sending and receiving, capacities, statistics.
- * In-place access and batches have test_channel_in_place.c, comings and goings test_channel_roles.c. */
+/* test_channel.c - messages through a channel whose two ends are in one process: sizes and their
+ * limits, a ring that is full or empty, order over hundreds of laps by all ways of sending and
+ * receiving, capacities, statistics. In-place access and batches have test_channel_in_place.c,
+ * comings and goings test_channel_roles.c. */
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "channel_pair.h"
 #include "stream.h"
 
-/* --- Sizes -------------------------------------------------------------------------------------------------------- */
+/* --- Sizes ------------------------------------------------------------------------------------ */
 
 static void a_message_arrives_whole(void **state) {
     (void)state;
@@ -59,7 +60,8 @@ static void messages_of_no_bytes_are_messages(void **state) {
 
 static void bytes_of_zero_are_bytes(void **state) {
     (void)state;
-    struct pair pair = open_pair("zeros", 4096); /* the ring takes a zero for "nothing there": not these */
+    /* the ring takes a zero for "nothing there": not these */
+    struct pair pair = open_pair("zeros", 4096);
     static const char zeros[2000];
     static char in[2000];
     for (size_t i = 0; i < 20000; i++) {
@@ -86,7 +88,7 @@ static void a_buffer_that_is_too_small_leaves_the_message_where_it_is(void **sta
     close_pair(&pair);
 }
 
-/* --- Full and empty ----------------------------------------------------------------------------------------------- */
+/* --- Full and empty --------------------------------------------------------------------------- */
 
 static void a_full_channel_takes_no_more_and_loses_nothing(void **state) {
     (void)state;
@@ -114,7 +116,8 @@ static void waiting_for_room_or_for_a_message_ends_at_the_deadline(void **state)
     assert_leat(leat_send(pair.tx, message, 100, leat_in_ms(30)), LEAT_ETIMEDOUT);
     assert_true(harness_now() - start >= 30000000);
     start = harness_now();
-    assert_leat(leat_send(pair.tx, message, 100, start - 1), LEAT_ETIMEDOUT); /* a deadline that has passed */
+    /* a deadline that has passed */
+    assert_leat(leat_send(pair.tx, message, 100, start - 1), LEAT_ETIMEDOUT);
     assert_true(harness_now() - start < 1000000000);
     assert_leat(leat_send(pair.tx, message, 100, LEAT_NOW), LEAT_EAGAIN);
     close_pair(&pair);
@@ -131,7 +134,7 @@ static void what_is_there_is_given_even_when_the_deadline_has_passed(void **stat
     close_pair(&pair);
 }
 
-/* --- Order -------------------------------------------------------------------------------------------------------- */
+/* --- Order ------------------------------------------------------------------------------------ */
 
 struct course {
     struct pair pair;
@@ -145,8 +148,8 @@ struct course {
 static void check_message(struct course *course, const void *bytes, size_t size) {
     size_t wanted = stream_size(course->seed, course->received, course->max);
     if (size != wanted || !stream_holds(bytes, course->received, size))
-        harness_fail("message %llu: %zu bytes instead of %zu, or other bytes", (unsigned long long)course->received, size,
-                     wanted);
+        harness_fail("message %llu: %zu bytes instead of %zu, or other bytes",
+                     (unsigned long long)course->received, size, wanted);
     course->received++;
     course->bytes += size;
 }
@@ -164,7 +167,8 @@ static int send_one(struct course *course) {
 static int send_in_place(struct course *course) {
     void *place;
     size_t size = stream_size(course->seed, course->sent, course->max), extra = course->max - size;
-    size_t reserved = size + (size_t)(harness_random(&course->random) % (extra < 200 ? extra + 1 : 200));
+    size_t reserved =
+        size + (size_t)(harness_random(&course->random) % (extra < 200 ? extra + 1 : 200));
     int result = leat_reserve(course->pair.tx, reserved, &place, LEAT_NOW);
     if (result != LEAT_OK)
         return result;
@@ -205,7 +209,8 @@ static int receive_one(struct course *course) {
 static int receive_batch(struct course *course) {
     leat_message messages[BATCH];
     size_t count = 0;
-    int result = leat_recv_many(course->pair.rx, course->buffer, course->max + 64, messages, BATCH, &count, LEAT_NOW);
+    int result = leat_recv_many(course->pair.rx, course->buffer, course->max + 64, messages, BATCH,
+                                &count, LEAT_NOW);
     for (size_t i = 0; result == LEAT_OK && i < count; i++) {
         assert_int_equal((uintptr_t)messages[i].data % 8, 0);
         check_message(course, messages[i].data, messages[i].size);
@@ -225,7 +230,8 @@ static int peek_and_release(struct course *course) {
         check_message(course, messages[i].data, messages[i].size);
     assert_ok(leat_release(course->pair.rx, taken));
     assert_ok(leat_release(course->pair.rx, 0));
-    if (taken < count) { /* peeking again shows the rest; give that back too, so that receiving by copy is possible */
+    /* peeking again shows the rest; give that back too, so that receiving by copy is possible */
+    if (taken < count) {
         assert_ok(leat_peek_many(course->pair.rx, messages, count - taken, &count, LEAT_NOW));
         for (size_t i = 0; i < count; i++)
             check_message(course, messages[i].data, messages[i].size);
@@ -234,11 +240,14 @@ static int peek_and_release(struct course *course) {
     return LEAT_OK;
 }
 
-/* Random runs of random ways of sending and receiving, until the stream has gone around the ring so many times. */
+/* Random runs of random ways of sending and receiving, until the stream has gone around the ring so
+ * many times. */
 static void run_course(uint64_t capacity, unsigned laps) {
     static int (*const sends[])(struct course *) = {send_one, send_in_place, send_batch};
-    static int (*const receives[])(struct course *) = {receive_one, receive_batch, peek_and_release};
-    struct course course = {.pair = open_pair("course", capacity), .seed = harness_seed() + capacity};
+    static int (*const receives[])(struct course *) = {receive_one, receive_batch,
+                                                       peek_and_release};
+    struct course course = {.pair = open_pair("course", capacity),
+                            .seed = harness_seed() + capacity};
     course.random = course.seed;
     course.max = leat_sender_max_message(course.pair.tx);
     course.buffer = malloc(BATCH * course.max + 64);
@@ -268,11 +277,11 @@ static void order_and_content_hold_in_a_large_ring(void **state) {
     run_course(1 << 20, 200);
 }
 
-/* --- Capacities, created, statistics ------------------------------------------------------------------------------ */
+/* --- Capacities, created, statistics ---------------------------------------------------------- */
 
 static void capacities_are_rounded_up_to_powers_of_two(void **state) {
     (void)state;
-    static const uint64_t cases[][2] = {{0, 256 << 10}, {1, 4096},          {4096, 4096},
+    static const uint64_t cases[][2] = {{0, 256 << 10}, {1, 4096},        {4096, 4096},
                                         {4097, 8192},   {100000, 131072}, {1 << 20, 1 << 20}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct pair pair = open_pair("capacity", cases[i][0]);
@@ -315,7 +324,8 @@ static void statistics_are_exact(void **state) {
         bytes += size;
         leat_sender_statistics(pair.tx, &sent);
         leat_receiver_statistics(pair.rx, &received);
-        assert_true(sent.messages == i && received.messages == i && sent.bytes == bytes && received.bytes == bytes);
+        assert_true(sent.messages == i && received.messages == i && sent.bytes == bytes &&
+                    received.bytes == bytes);
     }
     assert_int_equal(sent.stalls + received.stalls + sent.sleeps + received.sleeps, 0);
     assert_int_equal(sent.doorbells_rung + received.doorbells_rung, 0);
@@ -331,7 +341,8 @@ static void statistics_are_exact(void **state) {
     assert_true(sent.high_water_bytes >= filled * 108 && sent.high_water_bytes <= 4096);
     leat_sender_close(pair.tx);
     assert_ok(leat_channel_info_read("counted", LEAT_LOCAL, &info));
-    assert_true(info.sent.messages == sent.messages && info.sent.bytes == sent.bytes && info.sent.stalls == sent.stalls);
+    assert_true(info.sent.messages == sent.messages && info.sent.bytes == sent.bytes &&
+                info.sent.stalls == sent.stalls);
     assert_true(info.backlog_bytes >= filled * 108 && info.backlog_bytes <= 4096);
     leat_receiver_close(pair.rx);
 }

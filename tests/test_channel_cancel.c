@@ -1,5 +1,6 @@
-/* test_channel_cancel.c - threads that are cancelled inside a call: nothing is lost or doubled, the turn of many senders is
- * given up, and the handle goes on working, in the thread's own cleanup handler as in another thread. */
+/* test_channel_cancel.c - threads that are cancelled inside a call: nothing is lost or doubled, the
+ * turn of many senders is given up, and the handle goes on working, in the thread's own cleanup
+ * handler as in another thread. */
 #include <pthread.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -61,7 +62,8 @@ static void *receive_on(void *context) {
     pthread_cleanup_push(use_receiver, end);
     for (;;) {
         if (leat_recv(end->rx, &message, sizeof message, &size, LEAT_FOREVER) == LEAT_OK) {
-            if (size != sizeof message || message.sender >= SENDERS || message.number != end->next[message.sender])
+            if (size != sizeof message || message.sender >= SENDERS ||
+                message.number != end->next[message.sender])
                 abort();
             end->next[message.sender]++;
         }
@@ -138,7 +140,7 @@ static void a_stream_of_many_senders_whose_threads_are_cancelled_loses_nothing(v
     stream_with_cancels(&many, SENDERS);
 }
 
-/* --- A thread that has slept for long --------------------------------------------------------------------------------- */
+/* --- A thread that has slept for long --------------------------------------------------------- */
 
 static void close_receiver(void *context) {
     struct end *end = context;
@@ -210,7 +212,8 @@ static void a_cancelled_sender_gives_up_its_turn_and_its_place_in_the_queue(void
 int main(void) {
     const struct CMUnitTest tests[] = {
         HARNESS_TEST_WITHIN(a_stream_whose_threads_are_cancelled_loses_and_doubles_nothing, 120),
-        HARNESS_TEST_WITHIN(a_stream_of_many_senders_whose_threads_are_cancelled_loses_nothing, 120),
+        HARNESS_TEST_WITHIN(a_stream_of_many_senders_whose_threads_are_cancelled_loses_nothing,
+                            120),
         HARNESS_TEST(a_cleanup_handler_closes_the_receiver_of_a_thread_that_slept_for_long),
         HARNESS_TEST(a_cancelled_sender_gives_up_its_turn_and_its_place_in_the_queue),
     };

@@ -22,14 +22,17 @@
 #define LONGEST (CAPACITY / 2 - LEAT__LINE - LEAT__RECORD_HEADER)
 #define SENDERS 3
 #define BATCH 16
-#define QUEUE 512 /* more than ever are in the ring at once */
+#define QUEUE 512    /* more than ever are in the ring at once */
 #define STEPS 200000 /* of each test */
 #define ROUND_STEPS 10000
 #define FAR_AWAY_NS 900
 
 /* With any of the first two a receiver wipes, and so comes to promise it (channels/processor.h). */
-static const struct leat__processor rows[] = {
-    {.wipe = 128}, {.wipe = 512, .piece = 1984}, {.fetch = true}, {.wipe = 64, .piece = 100}, {.wipe = 4096}};
+static const struct leat__processor rows[] = {{.wipe = 128},
+                                              {.wipe = 512, .piece = 1984},
+                                              {.fetch = true},
+                                              {.wipe = 64, .piece = 100},
+                                              {.wipe = 4096}};
 #define WIPING_ROWS 2
 #define ROWS (sizeof rows / sizeof rows[0])
 
@@ -87,16 +90,23 @@ static bool side_ends(void) {
 /* Those at which slots change their size more often than others. */
 static size_t some_size(void) {
     switch (below(10)) {
-    case 0: return below(9);
-    case 1: return 9 + below(16);
+    case 0:
+        return below(9);
+    case 1:
+        return 9 + below(16);
     case 2:
-    case 3: return 25 + below(32);
+    case 3:
+        return 25 + below(32);
     case 4:
     case 5:
-    case 6: return 57 + below(64);
-    case 7: return below(600);
-    case 8: return below(LONGEST + 1);
-    default: return LONGEST - below(3);
+    case 6:
+        return 57 + below(64);
+    case 7:
+        return below(600);
+    case 8:
+        return below(LONGEST + 1);
+    default:
+        return LONGEST - below(3);
     }
 }
 
@@ -151,7 +161,7 @@ static void must(int result) {
     if (result == LEAT_OK)
         return;
     print_error("%s: %s\n", leat_error_name(result), leat_error_detail());
-    fail_here("a call's result, below zero", (uint64_t)-(int64_t)result, LEAT_OK);
+    fail_here("a call's result, below zero", (uint64_t) - (int64_t)result, LEAT_OK);
 }
 
 /* Whether it succeeded; if not, for lack of room or messages, or for an event of the other side. */
@@ -388,13 +398,14 @@ static void count_step(const struct leat__ring_sender *ring) {
     fuzz.early += ring->promised && early;
 }
 
-#define OPERATION(function) {#function, function}
+#define OPERATION(function)                                                                        \
+    { #function, function }
 
 static void operate_sender(struct sending *tx) {
-    static const struct sender_operation often[] = {
-        OPERATION(send_several_of_a_size), OPERATION(send_batch), OPERATION(reserve)};
+    static const struct sender_operation often[] = {OPERATION(send_several_of_a_size),
+                                                    OPERATION(send_batch), OPERATION(reserve)};
     static const struct sender_operation seldom[] = {
-        OPERATION(close_sender), OPERATION(die), OPERATION(die_while_staging),
+        OPERATION(close_sender),      OPERATION(die), OPERATION(die_while_staging),
         OPERATION(die_before_noting), OPERATION(ask), OPERATION(be_far_away)};
     static const struct sender_operation come = OPERATION(come_as_sender),
                                          finish = OPERATION(finish_reservation);
@@ -435,8 +446,8 @@ static bool receive_batch_within(size_t space) {
     leat_message messages[BATCH];
     size_t count = 0;
     bool too_long = fuzz.first < fuzz.last && fuzz.queue[fuzz.first % QUEUE].size > space;
-    int result = leat_recv_many(fuzz.receiver, region, space, messages, 1 + below(BATCH), &count,
-                                LEAT_NOW);
+    int result =
+        leat_recv_many(fuzz.receiver, region, space, messages, 1 + below(BATCH), &count, LEAT_NOW);
     if ((result == LEAT_EMSGSIZE && too_long) || !came(result))
         return false;
     expect_released(messages, count);

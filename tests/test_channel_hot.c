@@ -1,4 +1,5 @@
-/* test_channel_hot.c - a sender that publishes without a fence (channels/side.h), and receivers that fall asleep at that moment.
+/* test_channel_hot.c - a sender that publishes without a fence (channels/side.h), and receivers
+ * that fall asleep at that moment.
  *
  * LEAT_HOT_ROUNDS=n: how many times the receiver is caught falling asleep. */
 #include <errno.h>
@@ -15,8 +16,10 @@
 #include "channels/sender.h"
 
 #define CAPACITY 4096
-#define OPTIONS (&(leat_channel_options){.capacity = CAPACITY, .spin_us = -1}) /* each wait is a sleep */
-#define BURST 40 /* of 16 bytes each: more than an eighth of the ring, so that the sender becomes hot */
+/* each wait is a sleep */
+#define OPTIONS (&(leat_channel_options){.capacity = CAPACITY, .spin_us = -1})
+/* of 16 bytes each: more than an eighth of the ring, so that the sender becomes hot */
+#define BURST 40
 
 struct board {
     harness_word ready;
@@ -26,7 +29,7 @@ struct board {
     leat_statistics statistics;
 };
 
-/* --- The receiver ------------------------------------------------------------------------------------------------- */
+/* --- The receiver ----------------------------------------------------------------------------- */
 
 /* Makes membarrier(2) fail as on a kernel without it, or in a container that forbids it. */
 static void forbid_barriers(void) {
@@ -58,13 +61,14 @@ static int receive_all(void *context) {
     return 0;
 }
 
-/* --- The sender --------------------------------------------------------------------------------------------------- */
+/* --- The sender ------------------------------------------------------------------------------- */
 
 static void send_number(leat_sender *tx, uint64_t number) {
     assert_ok(leat_send(tx, &number, sizeof number, LATER));
 }
 
-/* Waits, without a pause, until everything has been received; whether that took as long as a slice. */
+/* Waits, without a pause, until everything has been received; whether that took as long as a
+ * slice. */
 static bool took_a_slice(const struct board *board, uint64_t messages) {
     uint64_t start = harness_now(), limit = start + UINT64_C(10000000000) * harness_patience();
     while (atomic_load(&board->received) < messages) {
@@ -75,9 +79,10 @@ static bool took_a_slice(const struct board *board, uint64_t messages) {
     return harness_now() - start > LEAT__SLICE_NS * 8 / 10;
 }
 
-/* A burst makes the sender hot; then one message comes when the receiver is just about to sleep. Gives how many of them waited
- * for the end of a slice. */
-static unsigned catch_sleepers(struct board *board, leat_sender *tx, unsigned rounds, unsigned *hot) {
+/* A burst makes the sender hot; then one message comes when the receiver is just about to sleep.
+ * Gives how many of them waited for the end of a slice. */
+static unsigned catch_sleepers(struct board *board, leat_sender *tx, unsigned rounds,
+                               unsigned *hot) {
     uint64_t number = 0, random = harness_seed();
     unsigned late = 0;
     for (unsigned round = 0; round < rounds; round++) {
@@ -101,16 +106,18 @@ static unsigned run(struct board *board, unsigned rounds, unsigned *hot) {
     unsigned late = catch_sleepers(board, tx, rounds, hot);
     harness_wait_ok(receiver);
     leat_sender_close(tx);
-    print_message("%u rounds, the sender hot in %u of them; the receiver slept %llu times; %u messages waited for a slice\n",
+    print_message("%u rounds, the sender hot in %u of them; the receiver slept %llu times; %u "
+                  "messages waited for a slice\n",
                   rounds, *hot, (unsigned long long)board->statistics.sleeps, late);
     return late;
 }
 
-/* --- Tests -------------------------------------------------------------------------------------------------------- */
+/* --- Tests ------------------------------------------------------------------------------------ */
 
-/* A sleep that nobody ends lasts a slice. A busy machine can keep a process waiting for as long, now and then, so a few are let
- * pass. This notices a sleeper that is missed often. It does not notice a barrier that is left out: the moment for which that
- * matters was not hit in 600,000 rounds. tests/model/sleep.pml -DBUG_NO_BARRIER finds it. */
+/* A sleep that nobody ends lasts a slice. A busy machine can keep a process waiting for as long,
+ * now and then, so a few are let pass. This notices a sleeper that is missed often. It does not
+ * notice a barrier that is left out: the moment for which that matters was not hit in 600,000
+ * rounds. tests/model/sleep.pml -DBUG_NO_BARRIER finds it. */
 static void no_sleeper_is_missed(void **state) {
     (void)state;
     struct board *board = harness_shared(sizeof *board);
@@ -129,8 +136,8 @@ static void a_receiver_that_cannot_send_barriers_is_rung_for_with_fences(void **
     assert_true(late <= 3 + rounds / 2000);
 }
 
-/* Stops the receiver where it has announced a sleep. A ticket alone does not make it sleep: it looks once more, and takes without
- * a ring what has come meanwhile. */
+/* Stops the receiver where it has announced a sleep. A ticket alone does not make it sleep: it
+ * looks once more, and takes without a ring what has come meanwhile. */
 static void stop_in_a_sleep(const leat_sender *tx, pid_t receiver) {
     for (;;) {
         while (leat__load_relaxed32(&tx->side.peer->waiting) == 0)

@@ -1,6 +1,6 @@
-/* test_channel_in_place.c - sending and receiving without a copy, and in batches: reserve, commit, abort; peek, peek
- * further, release; what goes with what and what does not; and that bytes of messages that never were are never taken for
- * messages. */
+/* test_channel_in_place.c - sending and receiving without a copy, and in batches: reserve, commit,
+ * abort; peek, peek further, release; what goes with what and what does not; and that bytes of
+ * messages that never were are never taken for messages. */
 #include <stdlib.h>
 
 #include "channel_pair.h"
@@ -16,7 +16,7 @@ static void *reserve(leat_sender *tx, size_t size) {
     return place;
 }
 
-/* --- Reserving ---------------------------------------------------------------------------------------------------- */
+/* --- Reserving -------------------------------------------------------------------------------- */
 
 static void a_reservation_is_sent_with_its_final_size(void **state) {
     (void)state;
@@ -139,8 +139,9 @@ static void closing_aborts_an_open_reservation(void **state) {
     close_pair(&pair);
 }
 
-/* What was written into a reservation looks like anything, such as a whole ring of records. Wherever it lies in the
- * ring, at every size and after every abort or short commit, only what was sent is received. */
+/* What was written into a reservation looks like anything, such as a whole ring of records.
+ * Wherever it lies in the ring, at every size and after every abort or short commit, only what was
+ * sent is received. */
 static void bytes_of_messages_that_never_were_are_not_taken_for_messages(void **state) {
     (void)state;
     struct pair pair = open_pair("dirty", 4096);
@@ -151,7 +152,8 @@ static void bytes_of_messages_that_never_were_are_not_taken_for_messages(void **
         size_t reserved = 1 + (size_t)(harness_random(&random) % max);
         uint64_t *words = reserve(pair.tx, reserved);
         for (size_t i = 0; i < reserved / 8; i++)
-            words[i] = (uint64_t)1 << 56 | harness_random(&random) % 64; /* much like a record's header */
+            /* much like a record's header */
+            words[i] = (uint64_t)1 << 56 | harness_random(&random) % 64;
         bool abort = harness_random(&random) % 2;
         size_t committed = (size_t)(harness_random(&random) % (reserved < 40 ? reserved + 1 : 40));
         if (abort)
@@ -174,7 +176,7 @@ static void bytes_of_messages_that_never_were_are_not_taken_for_messages(void **
     close_pair(&pair);
 }
 
-/* --- Peeking ------------------------------------------------------------------------------------------------------ */
+/* --- Peeking ---------------------------------------------------------------------------------- */
 
 static leat_message peek(leat_receiver *rx) {
     leat_message message = {0};
@@ -238,7 +240,8 @@ static void receiving_by_copy_waits_until_what_was_peeked_at_is_released(void **
     send_text(pair.tx, "y");
     peek(pair.rx);
     assert_leat(leat_recv(pair.rx, buffer, sizeof buffer, &size, LEAT_FOREVER), LEAT_ESTATE);
-    assert_leat(leat_recv_many(pair.rx, buffer, sizeof buffer, messages, 2, &count, LEAT_FOREVER), LEAT_ESTATE);
+    assert_leat(leat_recv_many(pair.rx, buffer, sizeof buffer, messages, 2, &count, LEAT_FOREVER),
+                LEAT_ESTATE);
     assert_ok(leat_release(pair.rx, 1));
     expect_text(pair.rx, "y");
     close_pair(&pair);
@@ -261,8 +264,8 @@ static void what_is_peeked_at_keeps_its_memory_while_the_sender_fills_the_ring(v
     close_pair(&pair);
 }
 
-/* A ring that is as full as it can be: all of it peeked at, nothing released, and then the marks of senders that
- * come and go. */
+/* A ring that is as full as it can be: all of it peeked at, nothing released, and then the marks of
+ * senders that come and go. */
 static void a_ring_that_is_full_to_the_last_byte_is_read_to_its_end(void **state) {
     (void)state;
     static leat_message messages[300];
@@ -291,7 +294,8 @@ static void a_ring_that_is_full_to_the_last_byte_is_read_to_its_end(void **state
         assert_true(closed >= 1);
         send_text(pair.tx, "on");
         int result;
-        while ((result = leat_peek(pair.rx, messages, LATER)) == LEAT_ECLOSED || result == LEAT_EPEERBACK)
+        while ((result = leat_peek(pair.rx, messages, LATER)) == LEAT_ECLOSED ||
+               result == LEAT_EPEERBACK)
             ;
         assert_ok(result);
         assert_true(messages[0].size == 2 && memcmp(messages[0].data, "on", 2) == 0);
@@ -299,7 +303,7 @@ static void a_ring_that_is_full_to_the_last_byte_is_read_to_its_end(void **state
     }
 }
 
-/* --- Peeking further ---------------------------------------------------------------------------------------------- */
+/* --- Peeking further -------------------------------------------------------------------------- */
 
 static leat_message peek_more(leat_receiver *rx) {
     leat_message message = {0};
@@ -340,8 +344,9 @@ static void peeking_goes_on_behind_what_was_peeked_at(void **state) {
     close_pair(&pair);
 }
 
-/* Any number of looks and releases in any order, over many laps of a small ring, with senders that come and go: each message is whole from the look
- * to its release, each end is told once, behind what came before it. */
+/* Any number of looks and releases in any order, over many laps of a small ring, with senders that
+ * come and go: each message is whole from the look to its release, each end is told once, behind
+ * what came before it. */
 static void what_is_held_stays_whole_over_many_laps(void **state) {
     (void)state;
     struct pair pair = open_pair("laps", 4096);
@@ -355,10 +360,12 @@ static void what_is_held_stays_whole_over_many_laps(void **state) {
             stream_fill(bytes, sent, size);
             sent += leat_send(pair.tx, bytes, size, LEAT_NOW) == LEAT_OK;
         } else if (what % 8 < 6) {
-            int result = leat_peek_more(pair.rx, held + (looked - released), 1 + what / 8 % 5, &count, LEAT_NOW);
+            int result = leat_peek_more(pair.rx, held + (looked - released), 1 + what / 8 % 5,
+                                        &count, LEAT_NOW);
             looked += count;
             told += result == LEAT_ECLOSED;
-            assert_true(told <= closed && (result == LEAT_OK || result == LEAT_EAGAIN || result == LEAT_ECLOSED || result == LEAT_EPEERBACK));
+            assert_true(told <= closed && (result == LEAT_OK || result == LEAT_EAGAIN ||
+                                           result == LEAT_ECLOSED || result == LEAT_EPEERBACK));
         } else if (what % 8 == 6 && looked > released) {
             size_t some = 1 + (size_t)(what / 8 % (looked - released));
             for (size_t i = 0; i < looked - released; i++)
@@ -403,7 +410,7 @@ static void a_successor_begins_with_the_oldest_that_was_held(void **state) {
     close_pair(&pair);
 }
 
-/* --- Batches ------------------------------------------------------------------------------------------------------ */
+/* --- Batches ---------------------------------------------------------------------------------- */
 
 static void a_batch_is_sent_and_received_in_order(void **state) {
     (void)state;
@@ -418,15 +425,18 @@ static void a_batch_is_sent_and_received_in_order(void **state) {
     assert_int_equal(count, 4);
     for (size_t i = 0; i < 4; i++) {
         assert_int_equal(in[i].size, out[i].size);
-        assert_true((const char *)in[i].data >= buffer && (const char *)in[i].data + in[i].size <= buffer + sizeof buffer);
+        assert_true((const char *)in[i].data >= buffer &&
+                    (const char *)in[i].data + in[i].size <= buffer + sizeof buffer);
         assert_int_equal((uintptr_t)in[i].data % 8, 0);
         if (out[i].size > 0)
             assert_memory_equal(in[i].data, out[i].data, out[i].size);
     }
     assert_ok(leat_send_many(pair.tx, out, 0, &count, LEAT_NOW));
     assert_int_equal(count, 0);
-    assert_leat(leat_recv_many(pair.rx, buffer, sizeof buffer, in, 8, &count, LEAT_NOW), LEAT_EAGAIN);
-    assert_leat(leat_recv_many(pair.rx, buffer, sizeof buffer, in, 8, &count, SOON), LEAT_ETIMEDOUT);
+    assert_leat(leat_recv_many(pair.rx, buffer, sizeof buffer, in, 8, &count, LEAT_NOW),
+                LEAT_EAGAIN);
+    assert_leat(leat_recv_many(pair.rx, buffer, sizeof buffer, in, 8, &count, SOON),
+                LEAT_ETIMEDOUT);
     close_pair(&pair);
 }
 

@@ -1,5 +1,6 @@
-/* test_channel_inherit.c - what reaches a process from outside while it uses a channel: signals in the middle of a
- * wait, and fork: a child can neither use its parent's handles nor keep them alive. */
+/* test_channel_inherit.c - what reaches a process from outside while it uses a channel: signals in
+ * the middle of a wait, and fork: a child can neither use its parent's handles nor keep them
+ * alive. */
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,7 +17,7 @@ struct board {
     leat_receiver *rx;
 };
 
-/* --- Signals ------------------------------------------------------------------------------------------------------ */
+/* --- Signals ---------------------------------------------------------------------------------- */
 
 static harness_word *signals_seen;
 
@@ -34,7 +35,8 @@ static void catch_signals(struct board *board) {
 static int block_in_receive(void *context) {
     struct board *board = context;
     catch_signals(board);
-    leat_receiver *rx = open_receiver("signals", &(leat_channel_options){.interruptible = board->interruptible});
+    leat_receiver *rx =
+        open_receiver("signals", &(leat_channel_options){.interruptible = board->interruptible});
     char text[16];
     size_t size;
     harness_set(&board->ready, 1);
@@ -56,8 +58,8 @@ static int block_in_send(void *context) {
     return -result;
 }
 
-/* Signals the process until a handler has run so many times: one that comes between two slices of the wait counts as
- * well. */
+/* Signals the process until a handler has run so many times: one that comes between two slices of
+ * the wait counts as well. */
 static void signal_until_seen(struct board *board, pid_t pid, uint32_t count) {
     for (uint32_t seen = 0; seen < count; seen++) {
         harness_await_asleep(pid);
@@ -66,8 +68,8 @@ static void signal_until_seen(struct board *board, pid_t pid, uint32_t count) {
     }
 }
 
-/* A signal that arrives between two slices of the wait is no interruption: one may not be enough. Leaves the process
- * to be waited for. */
+/* A signal that arrives between two slices of the wait is no interruption: one may not be enough.
+ * Leaves the process to be waited for. */
 static void signal_until_ended(pid_t pid) {
     siginfo_t info = {0};
     uint64_t limit = harness_now() + 5000000000u;
@@ -142,7 +144,7 @@ static void signals_do_not_lengthen_a_wait(void **state) {
     assert_true(board->signals > 10);
 }
 
-/* --- Fork --------------------------------------------------------------------------------------------------------- */
+/* --- Fork ------------------------------------------------------------------------------------- */
 
 static int count_mappings(void) {
     int count = 0;
@@ -176,7 +178,8 @@ static int use_the_parents_handles(void *context) {
     (void)leat_sender_peer(tx);
     (void)leat_receiver_peer(rx);
     assert_leat(leat_recv(rx, buffer, sizeof buffer, &count, LEAT_NOW), LEAT_EFORKED);
-    assert_leat(leat_recv_many(rx, buffer, sizeof buffer, &message, 1, &count, LEAT_NOW), LEAT_EFORKED);
+    assert_leat(leat_recv_many(rx, buffer, sizeof buffer, &message, 1, &count, LEAT_NOW),
+                LEAT_EFORKED);
     assert_leat(leat_peek(rx, &message, LEAT_NOW), LEAT_EFORKED);
     assert_leat(leat_peek_many(rx, &message, 1, &count, LEAT_NOW), LEAT_EFORKED);
     assert_leat(leat_release(rx, 1), LEAT_EFORKED);
@@ -232,7 +235,8 @@ static int open_and_fork(void *context) {
     pid_t child = fork(); /* not harness_spawn: this one has to outlive its parent */
     if (child == 0) {
         board->child = (uint32_t)getpid();
-        harness_increment(&board->ready); /* by the child: before it runs it has had no chance to let go */
+        /* by the child: before it runs it has had no chance to let go */
+        harness_increment(&board->ready);
         harness_await(&board->go, 1);
         _exit(0);
     }

@@ -1,5 +1,6 @@
-/* test_channel_inline.c - leat/inline.h does what the functions without `_inline` do: the same messages, results, counts and wake-ups,
- * in any mixture with them, and the binary interface that it promises. */
+/* test_channel_inline.c - leat/inline.h does what the functions without `_inline` do: the same
+ * messages, results, counts and wake-ups, in any mixture with them, and the binary interface that
+ * it promises. */
 #include <leat/inline.h>
 
 #include "channel_pair.h"
@@ -9,13 +10,15 @@
 
 #define MAX 2000
 
-/* --- The same messages --------------------------------------------------------------------------------------------- */
+/* --- The same messages ------------------------------------------------------------------------ */
 
-/* Reserves as much, or more; now and then thinks better of it first, having written over what follows. */
+/* Reserves as much, or more; now and then thinks better of it first, having written over what
+ * follows. */
 static int send_in_place(leat_sender *tx, uint64_t way, const void *data, size_t size) {
     void *place;
     size_t more = way / 64 % 4 == 0 && size + 200 <= MAX ? size + way / 256 % 200 : size;
-    int result = way % 2 == 0 ? leat_reserve_inline(tx, more, &place, LEAT_NOW) : leat_reserve(tx, more, &place, LEAT_NOW);
+    int result = way % 2 == 0 ? leat_reserve_inline(tx, more, &place, LEAT_NOW)
+                              : leat_reserve(tx, more, &place, LEAT_NOW);
     if (result != LEAT_OK)
         return result;
     if (way / 16 % 4 == 0) {
@@ -33,14 +36,16 @@ static int send_in_place(leat_sender *tx, uint64_t way, const void *data, size_t
 static int send_one(leat_sender *tx, uint64_t way, const void *data, size_t size) {
     if (way / 4 % 2 == 0)
         return send_in_place(tx, way, data, size);
-    return way % 2 == 0 ? leat_send_inline(tx, data, size, LEAT_NOW) : leat_send(tx, data, size, LEAT_NOW);
+    return way % 2 == 0 ? leat_send_inline(tx, data, size, LEAT_NOW)
+                        : leat_send(tx, data, size, LEAT_NOW);
 }
 
 /* Looks again now and then, and at more of them: the first one is the same. */
 static int receive_in_place(leat_receiver *rx, uint64_t way, void *buffer, size_t *size) {
     leat_message messages[4];
     size_t count = 1;
-    int result = way % 2 == 0 ? leat_peek_inline(rx, messages, LEAT_NOW) : leat_peek(rx, messages, LEAT_NOW);
+    int result =
+        way % 2 == 0 ? leat_peek_inline(rx, messages, LEAT_NOW) : leat_peek(rx, messages, LEAT_NOW);
     if (result == LEAT_OK && way / 16 % 4 == 0)
         result = leat_peek_many(rx, messages, 4, &count, LEAT_NOW);
     if (result == LEAT_OK && way / 64 % 8 == 0) {
@@ -60,10 +65,12 @@ static int receive_in_place(leat_receiver *rx, uint64_t way, void *buffer, size_
 static int receive_one(leat_receiver *rx, uint64_t way, void *buffer, size_t *size) {
     if (way / 4 % 2 == 0)
         return receive_in_place(rx, way, buffer, size);
-    return way % 2 == 0 ? leat_recv_inline(rx, buffer, MAX, size, LEAT_NOW) : leat_recv(rx, buffer, MAX, size, LEAT_NOW);
+    return way % 2 == 0 ? leat_recv_inline(rx, buffer, MAX, size, LEAT_NOW)
+                        : leat_recv(rx, buffer, MAX, size, LEAT_NOW);
 }
 
-static void expect_message(const struct pair *pair, uint64_t seed, uint64_t sequence, uint64_t way) {
+static void expect_message(const struct pair *pair, uint64_t seed, uint64_t sequence,
+                           uint64_t way) {
     unsigned char buffer[MAX];
     size_t size = 0;
     assert_ok(receive_one(pair->rx, way, buffer, &size));
@@ -96,25 +103,25 @@ static void any_mixture_of_calls_carries_the_same_messages(void **state) {
 }
 
 /* Sizes that the compiler knows go ways of their own. */
-#define CARRY(bytes_)                                                                                                 \
-    do {                                                                                                              \
-        unsigned char sent_[bytes_ + 1], got_[bytes_ + 1];                                                            \
-        size_t size_ = 0;                                                                                             \
-        stream_fill(sent_, sequence++, bytes_);                                                                       \
-        assert_ok(leat_send_inline(pair.tx, sent_, bytes_, LEAT_NOW));                                                \
-        assert_ok(leat_recv_inline(pair.rx, got_, bytes_, &size_, LEAT_NOW));                                         \
-        assert_int_equal(size_, bytes_);                                                                              \
-        assert_memory_equal(got_, sent_, bytes_);                                                                     \
-        void *place_;                                                                                                 \
-        leat_message message_;                                                                                        \
-        stream_fill(sent_, sequence++, bytes_);                                                                       \
-        assert_ok(leat_reserve_inline(pair.tx, bytes_, &place_, LEAT_NOW));                                           \
-        memcpy(place_, sent_, bytes_);                                                                                \
-        assert_ok(leat_commit_inline(pair.tx, bytes_));                                                               \
-        assert_ok(leat_peek_inline(pair.rx, &message_, LEAT_NOW));                                                    \
-        assert_int_equal(message_.size, bytes_);                                                                      \
-        assert_memory_equal(message_.data, sent_, bytes_);                                                            \
-        assert_ok(leat_release_inline(pair.rx));                                                                      \
+#define CARRY(bytes_)                                                                              \
+    do {                                                                                           \
+        unsigned char sent_[bytes_ + 1], got_[bytes_ + 1];                                         \
+        size_t size_ = 0;                                                                          \
+        stream_fill(sent_, sequence++, bytes_);                                                    \
+        assert_ok(leat_send_inline(pair.tx, sent_, bytes_, LEAT_NOW));                             \
+        assert_ok(leat_recv_inline(pair.rx, got_, bytes_, &size_, LEAT_NOW));                      \
+        assert_int_equal(size_, bytes_);                                                           \
+        assert_memory_equal(got_, sent_, bytes_);                                                  \
+        void *place_;                                                                              \
+        leat_message message_;                                                                     \
+        stream_fill(sent_, sequence++, bytes_);                                                    \
+        assert_ok(leat_reserve_inline(pair.tx, bytes_, &place_, LEAT_NOW));                        \
+        memcpy(place_, sent_, bytes_);                                                             \
+        assert_ok(leat_commit_inline(pair.tx, bytes_));                                            \
+        assert_ok(leat_peek_inline(pair.rx, &message_, LEAT_NOW));                                 \
+        assert_int_equal(message_.size, bytes_);                                                   \
+        assert_memory_equal(message_.data, sent_, bytes_);                                         \
+        assert_ok(leat_release_inline(pair.rx));                                                   \
     } while (0)
 
 static void sizes_known_to_the_compiler(void **state) {
@@ -122,14 +129,40 @@ static void sizes_known_to_the_compiler(void **state) {
     struct pair pair = open_pair("constant", 4096);
     uint64_t sequence = 0;
     for (int lap = 0; lap < 100; lap++) {
-        CARRY(0); CARRY(1); CARRY(2); CARRY(3); CARRY(4); CARRY(5); CARRY(7); CARRY(8); CARRY(9); CARRY(12);
-        CARRY(15); CARRY(16); CARRY(17); CARRY(24); CARRY(25); CARRY(31); CARRY(32); CARRY(33); CARRY(48); CARRY(56);
-        CARRY(57); CARRY(63); CARRY(64); CARRY(65); CARRY(120); CARRY(504); CARRY(505); CARRY(1000); CARRY(1976);
+        CARRY(0);
+        CARRY(1);
+        CARRY(2);
+        CARRY(3);
+        CARRY(4);
+        CARRY(5);
+        CARRY(7);
+        CARRY(8);
+        CARRY(9);
+        CARRY(12);
+        CARRY(15);
+        CARRY(16);
+        CARRY(17);
+        CARRY(24);
+        CARRY(25);
+        CARRY(31);
+        CARRY(32);
+        CARRY(33);
+        CARRY(48);
+        CARRY(56);
+        CARRY(57);
+        CARRY(63);
+        CARRY(64);
+        CARRY(65);
+        CARRY(120);
+        CARRY(504);
+        CARRY(505);
+        CARRY(1000);
+        CARRY(1976);
     }
     close_pair(&pair);
 }
 
-/* --- The same results ---------------------------------------------------------------------------------------------- */
+/* --- The same results ------------------------------------------------------------------------- */
 
 static void what_cannot_be_done_is_told_as_by_the_functions(void **state) {
     (void)state;
@@ -138,7 +171,8 @@ static void what_cannot_be_done_is_told_as_by_the_functions(void **state) {
     size_t size = 12345;
     assert_leat(leat_recv_inline(pair.rx, bytes, sizeof bytes, &size, LEAT_NOW), LEAT_EAGAIN);
     assert_leat(leat_recv_inline(pair.rx, bytes, sizeof bytes, &size, SOON), LEAT_ETIMEDOUT);
-    assert_leat(leat_send_inline(pair.tx, bytes, leat_sender_max_message(pair.tx) + 1, LEAT_NOW), LEAT_EMSGSIZE);
+    assert_leat(leat_send_inline(pair.tx, bytes, leat_sender_max_message(pair.tx) + 1, LEAT_NOW),
+                LEAT_EMSGSIZE);
     volatile size_t huge = SIZE_MAX;
     assert_leat(leat_send_inline(pair.tx, bytes, huge, LEAT_NOW), LEAT_EMSGSIZE);
     assert_int_equal(size, 12345);
@@ -215,7 +249,7 @@ static void a_forked_child_is_refused(void **state) {
     close_pair(&pair);
 }
 
-/* --- Waking -------------------------------------------------------------------------------------------------------- */
+/* --- Waking ----------------------------------------------------------------------------------- */
 
 #define EXCHANGES 2000
 
@@ -234,7 +268,8 @@ static int answer(void *context) {
     return 0;
 }
 
-/* Neither side may sleep for longer than the other is silent: with spinning off, each exchange is two sleeps. */
+/* Neither side may sleep for longer than the other is silent: with spinning off, each exchange is
+ * two sleeps. */
 static void whoever_sleeps_is_woken(void **state) {
     (void)state;
     leat_channel_options no_spin = {.spin_us = -1};
@@ -252,12 +287,13 @@ static void whoever_sleeps_is_woken(void **state) {
     leat_receiver_close(rx);
 }
 
-/* --- The binary interface "inline 2" ------------------------------------------------------------------------------- */
+/* --- The binary interface "inline 2" ---------------------------------------------------------- */
 
 _Static_assert(offsetof(leat_lane, position) == 0 && offsetof(leat_lane, window) == 8, "inline 2");
 _Static_assert(offsetof(leat_lane, messages) == 16 && offsetof(leat_lane, mask) == 24, "inline 2");
 _Static_assert(offsetof(leat_lane, max) == 32 && offsetof(leat_lane, ring) == 48, "inline 2");
-_Static_assert(offsetof(leat_lane, wipe) == 40 && offsetof(leat_lane, noted) == 48 + sizeof(void *), "inline 2");
+_Static_assert(offsetof(leat_lane, wipe) == 40 && offsetof(leat_lane, noted) == 48 + sizeof(void *),
+               "inline 2");
 _Static_assert(offsetof(leat_lane, waiting) == 48 + 2 * sizeof(void *), "inline 2");
 _Static_assert(offsetof(leat_lane, bytes) == 48 + 3 * sizeof(void *), "inline 2");
 _Static_assert(offsetof(leat_lane, promise) == 56 + 3 * sizeof(void *), "inline 2");
@@ -265,11 +301,18 @@ _Static_assert(offsetof(leat_lane, fetch) == 64 + 3 * sizeof(void *), "inline 2"
 _Static_assert(offsetof(leat_lane, kept) == 72 + 3 * sizeof(void *), "inline 2");
 _Static_assert(offsetof(leat_lane, open_size) == 80 + 3 * sizeof(void *), "inline 2");
 _Static_assert(offsetof(leat_lane, open_slot) == 88 + 3 * sizeof(void *), "inline 2");
-_Static_assert(offsetof(leat_lane, piece) == 96 + 3 * sizeof(void *) && sizeof(leat_lane) == 104 + 3 * sizeof(void *), "inline 2");
-_Static_assert(offsetof(struct leat_sender, ring) == 0 && offsetof(struct leat__ring_sender, lane) == 0, "inline 2");
-_Static_assert(offsetof(struct leat_receiver, ring) == 0 && offsetof(struct leat__ring_receiver, lane) == 0, "inline 2");
+_Static_assert(offsetof(leat_lane, piece) == 96 + 3 * sizeof(void *) &&
+                   sizeof(leat_lane) == 104 + 3 * sizeof(void *),
+               "inline 2");
+_Static_assert(offsetof(struct leat_sender, ring) == 0 &&
+                   offsetof(struct leat__ring_sender, lane) == 0,
+               "inline 2");
+_Static_assert(offsetof(struct leat_receiver, ring) == 0 &&
+                   offsetof(struct leat__ring_receiver, lane) == 0,
+               "inline 2");
 
-/* As a later library would that works differently: the window stays 0, whatever else the first bytes of a handle are. */
+/* As a later library would that works differently: the window stays 0, whatever else the first
+ * bytes of a handle are. */
 static void with_the_window_shut_each_message_takes_a_call(void **state) {
     (void)state;
     struct pair pair = open_pair("shut", 0);

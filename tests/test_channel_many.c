@@ -1,5 +1,6 @@
-/* test_channel_many.c - many senders in processes of their own: each one's messages arrive in its order, none is
- * lost or doubled, and one that is killed, wherever it is, even holding a reservation, harms nobody. */
+/* test_channel_many.c - many senders in processes of their own: each one's messages arrive in its
+ * order, none is lost or doubled, and one that is killed, wherever it is, even holding a
+ * reservation, harms nobody. */
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,7 +32,8 @@ struct tagged {
 
 static const leat_channel_options many = {.many_senders = true, .capacity = 16384};
 
-static size_t fill_tagged(struct tagged *message, const struct board *board, uint64_t self, uint64_t sequence) {
+static size_t fill_tagged(struct tagged *message, const struct board *board, uint64_t self,
+                          uint64_t sequence) {
     size_t size = stream_size(board->seed + self, sequence, SIZE_MAX_BYTES);
     message->sender = self;
     message->sequence = sequence;
@@ -40,7 +42,8 @@ static size_t fill_tagged(struct tagged *message, const struct board *board, uin
 }
 
 /* Sends one message by one of three ways. */
-static void send_tagged(leat_sender *tx, const struct board *board, uint64_t self, uint64_t sequence, uint64_t *random) {
+static void send_tagged(leat_sender *tx, const struct board *board, uint64_t self,
+                        uint64_t sequence, uint64_t *random) {
     struct tagged message;
     size_t size = fill_tagged(&message, board, self, sequence), sent;
     void *place;
@@ -79,15 +82,16 @@ static int send_an_account(void *context) {
 }
 
 static pid_t start_sender(struct board *board, unsigned self) {
-    board->next = self; /* the child has its own copy of what it reads before it is ready: wait for that */
+    /* the child has its own copy of what it reads before it is ready: wait for that */
+    board->next = self;
     uint32_t ready = board->ready;
     pid_t pid = harness_spawn(send_an_account, board);
     harness_await(&board->ready, ready + 1);
     return pid;
 }
 
-/* Takes one message into its account. A message that was sent but not noted before a kill comes again from the
- * successor. */
+/* Takes one message into its account. A message that was sent but not noted before a kill comes
+ * again from the successor. */
 static void receive_tagged(struct board *board, const void *bytes, size_t size) {
     struct tagged message;
     assert_in_range(size, offsetof(struct tagged, bytes), sizeof message);
@@ -127,7 +131,7 @@ static void every_senders_messages_arrive_complete_and_in_its_order(void **state
     leat_receiver_close(rx);
 }
 
-/* --- Killed ones -------------------------------------------------------------------------------------------------- */
+/* --- Killed ones ------------------------------------------------------------------------------ */
 
 static int reserve_and_stay(void *context) {
     struct board *board = context;
@@ -185,7 +189,8 @@ static int pester(void *context) {
 /* It has to wait until the kernel tells of the holder's death, and signals come meanwhile. */
 static void the_last_sender_closes_in_order_whatever_signals_come(void **state) {
     (void)state;
-    const leat_channel_options interruptible = {.many_senders = true, .capacity = 16384, .interruptible = true};
+    const leat_channel_options interruptible = {
+        .many_senders = true, .capacity = 16384, .interruptible = true};
     const struct sigaction action = {.sa_handler = on_signal};
     struct board *board = harness_shared(sizeof *board);
     leat_receiver *rx = open_receiver("many", &many);
@@ -201,7 +206,8 @@ static void the_last_sender_closes_in_order_whatever_signals_come(void **state) 
     leat_receiver_close(rx);
 }
 
-/* A newcomer that took the dead holder's place, and sends nothing, would pass for the holder, alive. */
+/* A newcomer that took the dead holder's place, and sends nothing, would pass for the holder,
+ * alive. */
 static void a_newcomer_does_not_bring_the_dead_holder_to_life(void **state) {
     (void)state;
     struct board *board = harness_shared(sizeof *board);
@@ -227,7 +233,8 @@ static int receive_all_accounts(void *context) {
     size_t count;
     int result;
     while ((result = leat_peek_many(rx, messages, 16, &count, LATER)) != LEAT_ECLOSED) {
-        assert_ok(result); /* the stream never ends, and nobody is said to have died, while one sender lives */
+        /* the stream never ends, and nobody is said to have died, while one sender lives */
+        assert_ok(result);
         for (size_t i = 0; i < count; i++)
             receive_tagged(board, messages[i].data, messages[i].size);
         assert_ok(leat_release(rx, count));
@@ -250,7 +257,8 @@ static void senders_killed_at_random_lose_nothing_that_was_committed(void **stat
         pids[i] = start_sender(board, i);
     for (int round = 0; round < 200; round++) {
         unsigned victim = (unsigned)(harness_random(&random) % SENDERS);
-        usleep((useconds_t)(harness_random(&random) % 3000)); /* the random moment: not a synchronisation */
+        /* the random moment: not a synchronisation */
+        usleep((useconds_t)(harness_random(&random) % 3000));
         harness_kill(pids[victim]);
         pids[victim] = start_sender(board, victim);
     }
@@ -265,7 +273,8 @@ static void senders_killed_at_random_lose_nothing_that_was_committed(void **stat
         assert_true(received == committed || received == committed + 1);
         total += received;
     }
-    print_message("%llu messages from %d senders, 208 of them killed\n", (unsigned long long)total, SENDERS + 200);
+    print_message("%llu messages from %d senders, 208 of them killed\n", (unsigned long long)total,
+                  SENDERS + 200);
     assert_int_equal(harness_names_left(), 0);
 }
 

@@ -1,6 +1,6 @@
-/* test_channel_processes.c - a sender and a receiver in processes of their own: a verified stream at full speed, and
- * everything that happens when one of them waits while the other closes, dies, stops, comes back, forks or gets a
- * signal. */
+/* test_channel_processes.c - a sender and a receiver in processes of their own: a verified stream
+ * at full speed, and everything that happens when one of them waits while the other closes, dies,
+ * stops, comes back, forks or gets a signal. */
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,7 +9,7 @@
 #include "channel_pair.h"
 #include "stream.h"
 
-#define NOTICE_NS 100000000u       /* what leat promises */
+#define NOTICE_NS 100000000u        /* what leat promises */
 #define NOTICE_LIMIT_NS 1000000000u /* what fails the test: a busy machine must not */
 
 /* What the processes of a test share beside the channel. */
@@ -28,7 +28,8 @@ static struct board *new_board(void) {
     return board;
 }
 
-/* Requires that a death or close at `when` was noticed in time, and says so when it took longer than promised. */
+/* Requires that a death or close at `when` was noticed in time, and says so when it took longer
+ * than promised. */
 static void check_notice(uint64_t when, uint64_t noticed) {
     uint64_t took = noticed - when;
     if (took > NOTICE_NS)
@@ -36,7 +37,7 @@ static void check_notice(uint64_t when, uint64_t noticed) {
     assert_true(took < (uint64_t)NOTICE_LIMIT_NS * harness_patience());
 }
 
-/* --- Full speed --------------------------------------------------------------------------------------------------- */
+/* --- Full speed ------------------------------------------------------------------------------- */
 
 static int send_stream(void *context) {
     struct board *board = context;
@@ -59,7 +60,8 @@ static int send_stream(void *context) {
 
 static int receive_stream(void *context) {
     struct board *board = context;
-    leat_receiver *rx = open_receiver("stream", &(leat_channel_options){.capacity = board->capacity});
+    leat_receiver *rx =
+        open_receiver("stream", &(leat_channel_options){.capacity = board->capacity});
     leat_message messages[16];
     size_t max = leat_receiver_max_message(rx), count;
     uint64_t sequence = 0;
@@ -84,13 +86,14 @@ static void a_stream_at_full_speed_arrives_complete_and_in_order(void **state) {
         struct board *board = new_board();
         board->capacity = capacities[i];
         board->total = 64 << 20;
-        pid_t receiver = harness_spawn(receive_stream, board), sender = harness_spawn(send_stream, board);
+        pid_t receiver = harness_spawn(receive_stream, board),
+              sender = harness_spawn(send_stream, board);
         assert_int_equal(harness_wait_within(sender, 60000), 0);
         assert_int_equal(harness_wait_within(receiver, 60000), 0);
     }
 }
 
-/* --- A blocked receiver ------------------------------------------------------------------------------------------- */
+/* --- A blocked receiver ----------------------------------------------------------------------- */
 
 /* Sends one message and stays until killed or told: 1 close, 2 send and close. */
 static int send_one_and_stay(void *context) {
@@ -126,7 +129,8 @@ static int receive_until_news(void *context) {
 static void a_blocked_receiver_is_told_that_the_sender_died(void **state) {
     (void)state;
     struct board *board = new_board();
-    pid_t sender = harness_spawn(send_one_and_stay, board), receiver = harness_spawn(receive_until_news, board);
+    pid_t sender = harness_spawn(send_one_and_stay, board),
+          receiver = harness_spawn(receive_until_news, board);
     harness_await(&board->ready, 1);
     harness_await(&board->told, 1);
     harness_await_asleep(receiver);
@@ -140,7 +144,8 @@ static void a_blocked_receiver_is_told_that_the_sender_closed(void **state) {
     (void)state;
     for (uint32_t how = 1; how <= 2; how++) {
         struct board *board = new_board();
-        pid_t sender = harness_spawn(send_one_and_stay, board), receiver = harness_spawn(receive_until_news, board);
+        pid_t sender = harness_spawn(send_one_and_stay, board),
+              receiver = harness_spawn(receive_until_news, board);
         harness_await(&board->told, 1);
         harness_await_asleep(receiver);
         harness_set(&board->go, how);
@@ -167,7 +172,8 @@ static void a_killed_senders_backlog_comes_before_the_news_and_its_successor_aft
     expect_news(rx, LEAT_ETIMEDOUT, SOON); /* once */
     assert_int_equal(leat_receiver_peer(rx), LEAT_PEER_DIED);
     for (int round = 0; round < 3; round++) {
-        for (int i = 0; i <= round; i++) /* several came and died while nobody looked: told one after the other */
+        /* several came and died while nobody looked: told one after the other */
+        for (int i = 0; i <= round; i++)
             send_and_die(board);
         for (int i = 0; i <= round; i++) {
             expect_news(rx, LEAT_EPEERBACK, LATER);
@@ -186,7 +192,8 @@ static void a_stopped_sender_is_not_dead(void **state) {
     harness_await(&board->ready, 1);
     expect_text(rx, "backlog");
     harness_stop(sender);
-    expect_news(rx, LEAT_ETIMEDOUT, leat_in_ms(300)); /* several times as long as a death takes to be noticed */
+    /* several times as long as a death takes to be noticed */
+    expect_news(rx, LEAT_ETIMEDOUT, leat_in_ms(300));
     assert_int_equal(leat_receiver_peer(rx), LEAT_PEER_PRESENT);
     harness_continue(sender);
     harness_set(&board->go, 2);
@@ -196,7 +203,7 @@ static void a_stopped_sender_is_not_dead(void **state) {
     leat_receiver_close(rx);
 }
 
-/* --- A blocked sender --------------------------------------------------------------------------------------------- */
+/* --- A blocked sender ------------------------------------------------------------------------- */
 
 /* Fills the ring, blocks, and notes when and what it was told. */
 static int send_until_news(void *context) {
@@ -284,7 +291,7 @@ static void a_stopped_receiver_is_not_dead(void **state) {
     leat_sender_close(tx);
 }
 
-/* --- Waking ------------------------------------------------------------------------------------------------------- */
+/* --- Waking ----------------------------------------------------------------------------------- */
 
 struct echo {
     struct board *board;
@@ -324,7 +331,8 @@ static uint64_t echo_round(leat_waiting waiting, uint32_t rounds) {
         assert_ok(leat_recv(rx, &got, sizeof got, &size, LATER));
         assert_int_equal(got, i);
     }
-    print_message("%u round trips, %s in between: %.1f us each\n", rounds, names[waiting], (double)(harness_now() - start) / rounds / 1e3);
+    print_message("%u round trips, %s in between: %.1f us each\n", rounds, names[waiting],
+                  (double)(harness_now() - start) / rounds / 1e3);
     leat_sender_statistics(tx, &statistics);
     leat_sender_close(tx);
     leat_receiver_close(rx);
@@ -368,7 +376,9 @@ static void one_that_never_sleeps_is_told_of_deaths(void **state) {
         leat_receiver_close(rx);
     }
     leat_receiver *rx = NULL;
-    assert_leat(leat_receiver_open(&rx, "awake", &(leat_channel_options){.waiting = (leat_waiting)4}), LEAT_EINVAL);
+    assert_leat(
+        leat_receiver_open(&rx, "awake", &(leat_channel_options){.waiting = (leat_waiting)4}),
+        LEAT_EINVAL);
 }
 
 #define RACES 200000u
@@ -376,11 +386,13 @@ static void one_that_never_sleeps_is_told_of_deaths(void **state) {
 struct race {
     _Atomic uint64_t taken;    /* messages that the receiver has */
     unsigned char rang[RACES]; /* whether sending it rang */
-    unsigned char slow[RACES]; /* whether it came so late that only the end of a slice can have brought it */
+    /* whether it came so late that only the end of a slice can have brought it */
+    unsigned char slow[RACES];
     uint64_t seed;
 };
 
-/* Each message is sent when the receiver has taken the one before and, give or take, is falling asleep. */
+/* Each message is sent when the receiver has taken the one before and, give or take, is falling
+ * asleep. */
 static int send_into_the_falling_asleep(void *context) {
     struct race *race = context;
     uint64_t random = race->seed, rung = 0;
@@ -401,8 +413,8 @@ static int send_into_the_falling_asleep(void *context) {
     return 0;
 }
 
-/* Runs the race once and counts lost wake-ups. A message that came late although it was rung for was held up by the
- * machine. */
+/* Runs the race once and counts lost wake-ups. A message that came late although it was rung for
+ * was held up by the machine. */
 static uint64_t count_lost_wake_ups(void) {
     struct race *race = harness_shared(sizeof *race);
     race->seed = harness_seed();
@@ -424,18 +436,21 @@ static uint64_t count_lost_wake_ups(void) {
         slow += race->slow[i];
         lost += race->slow[i] && !race->rang[i];
     }
-    print_message("%u messages, %llu sleeps; %llu messages came after more than 45 ms, %llu of them without a ring\n", RACES,
-                  (unsigned long long)statistics.sleeps, (unsigned long long)slow, (unsigned long long)lost);
+    print_message("%u messages, %llu sleeps; %llu messages came after more than 45 ms, %llu of "
+                  "them without a ring\n",
+                  RACES, (unsigned long long)statistics.sleeps, (unsigned long long)slow,
+                  (unsigned long long)lost);
     return lost;
 }
 
 static void no_wake_up_is_lost_to_a_message_sent_while_falling_asleep(void **state) {
     (void)state;
-    /* Once more: a receiver that the machine keeps from running while it is awake looks the same, now and then. */
+    /* Once more: a receiver that the machine keeps from running while it is awake looks the same,
+     * now and then. */
     assert_true(count_lost_wake_ups() == 0 || count_lost_wake_ups() == 0);
 }
 
-/* --- Restarts ----------------------------------------------------------------------------------------------------- */
+/* --- Restarts --------------------------------------------------------------------------------- */
 
 /* Sends numbers from where the board stands, noting each one after it was sent. */
 static int send_numbers(void *context) {
@@ -463,7 +478,8 @@ static void a_sender_that_is_killed_and_restarted_continues_the_stream(void **st
             if (result == LEAT_EPEERDIED)
                 break;
             assert_ok(result);
-            /* A number that was sent but not noted is sent again by the successor; nothing else may be. */
+            /* A number that was sent but not noted is sent again by the successor; nothing else may
+             * be. */
             assert_true(number == expected || (number + 1 == expected && !killed));
             expected = number + 1;
             if (expected >= wanted && !killed) {

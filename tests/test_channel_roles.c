@@ -1,13 +1,14 @@
-/* test_channel_roles.c - who may be sender or receiver, and what each side is told when the other comes and goes in
- * an orderly way: end of stream, successors, many senders, draining, persistence, looking from outside. Both sides
- * are in one process; death and blocking have test_channel_processes.c. */
+/* test_channel_roles.c - who may be sender or receiver, and what each side is told when the other
+ * comes and goes in an orderly way: end of stream, successors, many senders, draining, persistence,
+ * looking from outside. Both sides are in one process; death and blocking have
+ * test_channel_processes.c. */
 #include "channel_pair.h"
 
 static const leat_channel_options many = {.many_senders = true};
 static const leat_channel_options open_only = {.way = LEAT_OPEN};
 static const leat_channel_options create_only = {.way = LEAT_CREATE};
 
-/* --- Taking a role ------------------------------------------------------------------------------------------------ */
+/* --- Taking a role ---------------------------------------------------------------------------- */
 
 static void a_second_sender_or_receiver_is_refused(void **state) {
     (void)state;
@@ -87,7 +88,7 @@ static void unlinking_lets_the_two_go_on(void **state) {
     close_pair(&other);
 }
 
-/* --- The end of a stream ------------------------------------------------------------------------------------------ */
+/* --- The end of a stream ---------------------------------------------------------------------- */
 
 static void the_end_of_the_stream_comes_after_the_backlog_and_once(void **state) {
     (void)state;
@@ -115,7 +116,8 @@ static void the_end_of_the_stream_is_seen_in_place_and_in_batches_too(void **sta
         for (int round = 0; round < 2; round++) {
             int result = way == 0   ? leat_peek(pair.rx, messages, LATER)
                          : way == 1 ? leat_peek_many(pair.rx, messages, 4, &count, LATER)
-                                    : leat_recv_many(pair.rx, buffer, sizeof buffer, messages, 4, &count, LATER);
+                                    : leat_recv_many(pair.rx, buffer, sizeof buffer, messages, 4,
+                                                     &count, LATER);
             assert_leat(result, round == 0 ? LEAT_OK : LEAT_ECLOSED);
             assert_true(messages[0].size == 4 && (way == 0 || count == 1));
             if (round == 0 && way < 2)
@@ -219,7 +221,7 @@ static void a_receivers_successor_goes_on_at_the_first_message_not_released(void
     close_pair(&pair);
 }
 
-/* --- What the sender is told -------------------------------------------------------------------------------------- */
+/* --- What the sender is told ------------------------------------------------------------------ */
 
 static void a_sender_is_told_only_while_it_waits_for_room(void **state) {
     (void)state;
@@ -253,7 +255,8 @@ static void a_sender_that_never_waited_is_told_that_the_receiver_has_left(void *
 
 static void a_receiver_that_left_before_the_sender_came_is_no_news(void **state) {
     (void)state;
-    leat_sender *tx = open_sender("before", &(leat_channel_options){.capacity = 4096, .persistent = true});
+    leat_sender *tx =
+        open_sender("before", &(leat_channel_options){.capacity = 4096, .persistent = true});
     leat_receiver *rx = open_receiver("before", NULL);
     leat_receiver_close(rx);
     leat_sender_close(tx);
@@ -315,7 +318,7 @@ static void each_side_can_ask_and_wait_for_the_other(void **state) {
     leat_receiver_close(rx);
 }
 
-/* --- Many senders ------------------------------------------------------------------------------------------------- */
+/* --- Many senders ----------------------------------------------------------------------------- */
 
 static void many_senders_share_a_channel_if_all_ask(void **state) {
     (void)state;
@@ -391,7 +394,7 @@ static void the_senders_statistics_are_common(void **state) {
     leat_receiver_close(rx);
 }
 
-/* --- From outside ------------------------------------------------------------------------------------------------- */
+/* --- From outside ----------------------------------------------------------------------------- */
 
 static void a_channel_can_be_looked_at_without_taking_part(void **state) {
     (void)state;
@@ -399,7 +402,8 @@ static void a_channel_can_be_looked_at_without_taking_part(void **state) {
     assert_leat(leat_channel_info_read("seen", LEAT_LOCAL, &info), LEAT_ENOENT);
     leat_sender *tx = open_sender("seen", &(leat_channel_options){.capacity = 8192});
     assert_ok(leat_channel_info_read("seen", LEAT_LOCAL, &info));
-    assert_true(info.sender == LEAT_PEER_PRESENT && info.receiver == LEAT_PEER_NONE && !info.many_senders);
+    assert_true(info.sender == LEAT_PEER_PRESENT && info.receiver == LEAT_PEER_NONE &&
+                !info.many_senders);
     assert_true(info.capacity == 8192);
     fill_up(tx, 500);
     assert_ok(leat_channel_info_read("seen", LEAT_LOCAL, &info));
@@ -409,7 +413,8 @@ static void a_channel_can_be_looked_at_without_taking_part(void **state) {
     leat_receiver_close(rx);
     assert_ok(leat_channel_info_read("seen", LEAT_LOCAL, &info));
     assert_true(info.receiver == LEAT_PEER_CLOSED && info.backlog_bytes < 64);
-    assert_true(info.sent.messages == info.received.messages && info.sent.bytes == info.received.bytes);
+    assert_true(info.sent.messages == info.received.messages &&
+                info.sent.bytes == info.received.bytes);
     leat_sender_close(tx);
 }
 

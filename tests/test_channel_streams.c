@@ -1,10 +1,12 @@
-/* test_channel_streams.c - every receiver is told of each change of stream in its place between the messages, whoever is
- * replaced meanwhile. All sequences of what senders and receivers can do, up to a length, with real handles, compared with
- * a plain reference that keeps a list of all that was ever sent; and with a ring in which marks find no room, where what
- * is told is checked against the streams that the messages belong to.
+/* test_channel_streams.c - every receiver is told of each change of stream in its place between the
+ * messages, whoever is replaced meanwhile. All sequences of what senders and receivers can do, up
+ * to a length, with real handles, compared with a plain reference that keeps a list of all that was
+ * ever sent; and with a ring in which marks find no room, where what is told is checked against the
+ * streams that the messages belong to.
  *
- * A death is simulated in one process: the handle's file is closed, so that the kernel drops its locks, and the handle is
- * freed as a forked child's, which leaves everything in shared memory as it is. */
+ * A death is simulated in one process: the handle's file is closed, so that the kernel drops its
+ * locks, and the handle is freed as a forked child's, which leaves everything in shared memory as
+ * it is. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -16,16 +18,19 @@
 #define LENGTH_MAX 14
 #define SENDERS_MAX 2
 #define ITEMS_MAX (LENGTH_MAX * 3 + 8)
-#define AT_ONCE 1 /* a deadline that has passed: the call looks at everything, the kernel included, and does not wait */
+/* a deadline that has passed: the call looks at everything, the kernel included, and does not
+ * wait */
+#define AT_ONCE 1
 
 struct setting {
     int length, senders;
     bool holds; /* leat_peek_more, leat_release and leat_unpeek instead of leat_recv */
     uint64_t capacity;
-    size_t message, before; /* bytes; messages sent by the first sender before the sequence begins */
+    /* bytes; messages sent by the first sender before the sequence begins */
+    size_t message, before;
 };
 
-/* --- The reference -------------------------------------------------------------------------------------------------- */
+/* --- The reference ---------------------------------------------------------------------------- */
 
 enum what { MESSAGE, BEGIN, END };
 
@@ -74,7 +79,8 @@ static void receiver_begins(struct reference *reference) {
     reference->place = (struct place){0, false};
     for (int i = 0; i < reference->released; i++)
         if (reference->items[i].what != MESSAGE)
-            reference->place.stream = reference->items[i].what == BEGIN ? reference->items[i].stream : 0;
+            reference->place.stream =
+                reference->items[i].what == BEGIN ? reference->items[i].stream : 0;
 }
 
 static int end_of_stream(struct reference *reference) {
@@ -137,7 +143,7 @@ static void look_anew(struct reference *reference) {
     reference->peeked = 0;
 }
 
-/* --- The channel ---------------------------------------------------------------------------------------------------- */
+/* --- The channel ------------------------------------------------------------------------------ */
 
 struct world {
     const struct setting *setting;
@@ -166,8 +172,10 @@ static void drop_locks(struct leat__resource *resource) {
 }
 
 static void sender_comes(struct world *world, int i) {
-    const leat_channel_options options = {
-        .capacity = world->setting->capacity, .persistent = true, .many_senders = world->setting->senders > 1, .spin_us = -1};
+    const leat_channel_options options = {.capacity = world->setting->capacity,
+                                          .persistent = true,
+                                          .many_senders = world->setting->senders > 1,
+                                          .spin_us = -1};
     if (present(world) == 0) {
         world->stream++;
         stream_begins(&world->reference);
@@ -195,7 +203,8 @@ static void sender_goes(struct world *world, int i, bool dies) {
 }
 
 static void receiver_comes(struct world *world) {
-    const leat_channel_options options = {.capacity = world->setting->capacity, .persistent = true, .spin_us = -1};
+    const leat_channel_options options = {
+        .capacity = world->setting->capacity, .persistent = true, .spin_us = -1};
     world->rx = open_receiver("streams", &options);
     receiver_begins(&world->reference);
     world->successor = true;
@@ -208,8 +217,8 @@ static void receiver_goes(struct world *world, bool dies) {
     world->rx = NULL;
 }
 
-/* Whatever the marks: between messages of two streams, and nowhere else, the end of the one and the beginning of the other
- * are told; to a successor, the beginning only behind an end. */
+/* Whatever the marks: between messages of two streams, and nowhere else, the end of the one and the
+ * beginning of the other are told; to a successor, the beginning only behind an end. */
 static void check_order(struct world *world, int result, uint32_t stream) {
     bool changed = world->last != 0 && stream != world->last;
     if (result == LEAT_ECLOSED || result == LEAT_EPEERDIED) {
@@ -221,7 +230,8 @@ static void check_order(struct world *world, int result, uint32_t stream) {
         world->back_told = true;
     } else if (result == LEAT_OK) {
         if (changed && !(world->end_told && (world->back_told || world->successor)))
-            harness_fail("%s: from stream %u to %u in silence", world->history, world->last, stream);
+            harness_fail("%s: from stream %u to %u in silence", world->history, world->last,
+                         stream);
         if (world->last == stream && world->back_told)
             harness_fail("%s: a new stream was told in the middle of one", world->history);
         world->last = stream;
@@ -243,19 +253,21 @@ static int receive(struct world *world) {
     if (world->exact) {
         struct reference *reference = &world->reference;
         int expected = find(reference);
-        uint32_t expected_stream = expected == LEAT_OK ? reference->items[reference->head].stream : 0;
+        uint32_t expected_stream =
+            expected == LEAT_OK ? reference->items[reference->head].stream : 0;
         if (expected == LEAT_OK)
             take(reference, world->setting->holds);
         if (result != expected || stream != expected_stream)
-            harness_fail("%s: %s, stream %u, instead of %s, stream %u", world->history, leat_error_name(result), stream,
-                         leat_error_name(expected), expected_stream);
+            harness_fail("%s: %s, stream %u, instead of %s, stream %u", world->history,
+                         leat_error_name(result), stream, leat_error_name(expected),
+                         expected_stream);
     }
     if (!world->setting->holds)
         check_order(world, result, stream);
     return result;
 }
 
-/* --- All sequences -------------------------------------------------------------------------------------------------- */
+/* --- All sequences ---------------------------------------------------------------------------- */
 
 enum { COMES, DOES, CLOSES, DIES, RELEASES, LOOKS_ANEW, KINDS };
 
@@ -263,7 +275,8 @@ enum { COMES, DOES, CLOSES, DIES, RELEASES, LOOKS_ANEW, KINDS };
 static void step(struct world *world, int actor, int kind) {
     bool receives = actor == world->setting->senders;
     size_t length = strlen(world->history);
-    snprintf(world->history + length, sizeof world->history - length, " %c%c", receives ? 'R' : 'A' + actor, "+.-!rl"[kind]);
+    snprintf(world->history + length, sizeof world->history - length, " %c%c",
+             receives ? 'R' : 'A' + actor, "+.-!rl"[kind]);
     if (!receives && kind == COMES)
         sender_comes(world, actor);
     else if (!receives && kind == DOES)
@@ -277,7 +290,8 @@ static void step(struct world *world, int actor, int kind) {
     else if (kind <= DIES)
         receiver_goes(world, kind == DIES);
     else if (kind == RELEASES) {
-        assert_leat(leat_release(world->rx, 1), world->reference.peeked > 0 ? LEAT_OK : LEAT_ESTATE);
+        assert_leat(leat_release(world->rx, 1),
+                    world->reference.peeked > 0 ? LEAT_OK : LEAT_ESTATE);
         release_oldest(&world->reference);
     } else {
         leat_unpeek(world->rx);
@@ -296,7 +310,8 @@ static void end_world(struct world *world) {
     assert_ok(leat_unlink("streams", LEAT_LOCAL));
 }
 
-static void replay(const struct setting *setting, const int *choices, bool exact) { /* of the setting's length */
+/* of the setting's length */
+static void replay(const struct setting *setting, const int *choices, bool exact) {
     struct world world = {.setting = setting, .exact = exact};
     const leat_channel_options options = {.capacity = setting->capacity, .persistent = true};
     leat_receiver_close(open_receiver("streams", &options));
@@ -311,7 +326,8 @@ static void replay(const struct setting *setting, const int *choices, bool exact
 }
 
 /* All that can be done after `done` steps, with those there that `there` has a bit for. */
-static unsigned long run_from(const struct setting *setting, int *choices, int done, unsigned there, bool exact) {
+static unsigned long run_from(const struct setting *setting, int *choices, int done, unsigned there,
+                              bool exact) {
     unsigned long count = 0;
     if (done == setting->length) {
         replay(setting, choices, exact);
@@ -320,11 +336,13 @@ static unsigned long run_from(const struct setting *setting, int *choices, int d
     for (int choice = 0; choice < (setting->senders + 1) * KINDS; choice++) {
         int actor = choice / KINDS, kind = choice % KINDS;
         bool is_there = (there >> actor & 1) != 0;
-        if ((kind == COMES) == is_there || (kind >= RELEASES && !(actor == setting->senders && setting->holds)))
+        if ((kind == COMES) == is_there ||
+            (kind >= RELEASES && !(actor == setting->senders && setting->holds)))
             continue;
         bool stays = is_there != (kind == COMES || kind == CLOSES || kind == DIES);
         choices[done] = choice;
-        count += run_from(setting, choices, done + 1, (there & ~(1u << actor)) | (unsigned)stays << actor, exact);
+        count += run_from(setting, choices, done + 1,
+                          (there & ~(1u << actor)) | (unsigned)stays << actor, exact);
     }
     return count;
 }
@@ -370,7 +388,10 @@ static void a_change_of_stream_is_told_in_its_place_to_whoever_receives(void **s
 
 static void a_change_of_stream_among_held_messages_is_told_in_its_place(void **state) {
     (void)state;
-    run_all(&(struct setting){.length = 6, .senders = 1, .holds = true, .capacity = 16384, .message = 8}, true);
+    run_all(
+        &(struct setting){
+            .length = 6, .senders = 1, .holds = true, .capacity = 16384, .message = 8},
+        true);
 }
 
 static void a_change_of_stream_of_many_senders_is_told_in_its_place(void **state) {
@@ -380,12 +401,18 @@ static void a_change_of_stream_of_many_senders_is_told_in_its_place(void **state
 
 static void a_change_of_stream_in_a_full_ring_is_never_silent(void **state) {
     (void)state;
-    run_all(&(struct setting){.length = 6, .senders = 1, .capacity = 4096, .message = 1900, .before = 2}, false);
+    run_all(
+        &(struct setting){
+            .length = 6, .senders = 1, .capacity = 4096, .message = 1900, .before = 2},
+        false);
 }
 
 static void a_change_of_stream_of_many_senders_in_a_full_ring_is_never_silent(void **state) {
     (void)state;
-    run_all(&(struct setting){.length = 5, .senders = 2, .capacity = 4096, .message = 1900, .before = 2}, false);
+    run_all(
+        &(struct setting){
+            .length = 5, .senders = 2, .capacity = 4096, .message = 1900, .before = 2},
+        false);
 }
 
 int main(void) {

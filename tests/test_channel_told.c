@@ -1,6 +1,6 @@
-/* test_channel_told.c - what becomes of the peer is reported however a call waits: in a long spin, without sleeping, or for
- * another sender's turn. That it takes less than 100 ms is measured by test_kill_rounds.c; here each call would go on for
- * many minutes if it did not look. */
+/* test_channel_told.c - what becomes of the peer is reported however a call waits: in a long spin,
+ * without sleeping, or for another sender's turn. That it takes less than 100 ms is measured by
+ * test_kill_rounds.c; here each call would go on for many minutes if it did not look. */
 #include <signal.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -17,7 +17,7 @@ struct board {
     unsigned next;
 };
 
-/* --- A peer that dies while this side spins ------------------------------------------------------------------------- */
+/* --- A peer that dies while this side spins --------------------------------------------------- */
 
 static int send_nothing(void *context) {
     struct board *board = context;
@@ -93,7 +93,7 @@ static void a_death_is_told_to_a_waiting_call_whose_deadline_passes(void **state
     leat_receiver_close(rx);
 }
 
-/* --- Many senders and a receiver that goes -------------------------------------------------------------------------- */
+/* --- Many senders and a receiver that goes ---------------------------------------------------- */
 
 static const leat_channel_options many = {.capacity = 4096, .many_senders = true};
 
@@ -166,7 +166,8 @@ static void start_all(struct board *board, pid_t pids[SENDERS]) {
 static void expect_reports(const struct board *board, unsigned which, int code) {
     for (unsigned i = 0; i < SENDERS; i++)
         if (board->code[i][which] != code)
-            harness_fail("sender %u, report %u: %s", i, which, leat_error_name(board->code[i][which]));
+            harness_fail("sender %u, report %u: %s", i, which,
+                         leat_error_name(board->code[i][which]));
 }
 
 static void the_receivers_death_is_told_to_all_senders_that_wait(void **state) {
@@ -206,7 +207,8 @@ static void a_receiver_that_closes_and_comes_back_is_told_to_all_senders_that_wa
     assert_int_equal(board->reports, 3 * SENDERS); /* each once */
     for (unsigned i = 0; i < SENDERS; i++)
         harness_kill(pids[i]);
-    leat_receiver_close(open_receiver("turns", &many)); /* the last user, who takes the name along */
+    /* the last user, who takes the name along */
+    leat_receiver_close(open_receiver("turns", &many));
 }
 
 static int reserve_and_stay(void *context) {

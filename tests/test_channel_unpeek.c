@@ -1,10 +1,11 @@
-/* test_channel_unpeek.c - looking anew at what is held: what was told between the messages is told again, each time and by whichever call, as long
- * as it was not released, and nothing is made up. */
+/* test_channel_unpeek.c - looking anew at what is held: what was told between the messages is told
+ * again, each time and by whichever call, as long as it was not released, and nothing is made
+ * up. */
 #include <signal.h>
 
 #include "channel_pair.h"
 
-/* --- Senders that came and went ----------------------------------------------------------------------------------- */
+/* --- Senders that came and went --------------------------------------------------------------- */
 
 struct visit {
     const char *texts;
@@ -41,15 +42,17 @@ static char sign_of(int news) {
     return news == LEAT_ECLOSED ? '.' : news == LEAT_EPEERDIED ? '!' : '+';
 }
 
-/* --- What is told ------------------------------------------------------------------------------------------------ */
+/* --- What is told ----------------------------------------------------------------------------- */
 
-/* All that is told, as it is told: a message as itself, and . for closed, ! for died, + for back. */
+/* All that is told, as it is told: a message as itself, and . for closed, ! for died, + for
+ * back. */
 static void expect_told(leat_receiver *rx, bool holding, const char *expected) {
     char told[32] = "";
     for (size_t i = 0; i < sizeof told - 1; i++) {
         leat_message message = {&told[i], 0};
         size_t size;
-        int result = holding ? leat_peek_more(rx, &message, 1, &size, SOON) : leat_recv(rx, &told[i], 1, &size, SOON);
+        int result = holding ? leat_peek_more(rx, &message, 1, &size, SOON)
+                             : leat_recv(rx, &told[i], 1, &size, SOON);
         if (result == LEAT_ETIMEDOUT)
             break;
         told[i] = result == LEAT_OK ? *(const char *)message.data : sign_of(result);
@@ -57,7 +60,7 @@ static void expect_told(leat_receiver *rx, bool holding, const char *expected) {
     assert_string_equal(told, expected);
 }
 
-/* --- Again --------------------------------------------------------------------------------------------------------- */
+/* --- Again ------------------------------------------------------------------------------------ */
 
 static struct {
     struct visit visits[2];
@@ -115,7 +118,8 @@ static void what_was_told_before_the_oldest_is_not_told_again(void **state) {
             expect_told(rx, true, told);
             assert_ok(leat_release(rx, released));
             leat_unpeek(rx);
-            expect_told(rx, false, released == most ? "" : strchr(told, 'a' + (int)released - 1) + 1);
+            expect_told(rx, false,
+                        released == most ? "" : strchr(told, 'a' + (int)released - 1) + 1);
             leat_receiver_close(rx);
         }
     }

@@ -1,5 +1,6 @@
-/* test_command.c - `leat` as people and programs use it: what it prints, as text and as JSON, and its exit codes. The real command
- * runs in processes of its own. Channels from the shell are in test_command_pipe.c. */
+/* test_command.c - `leat` as people and programs use it: what it prints, as text and as JSON, and
+ * its exit codes. The real command runs in processes of its own. Channels from the shell are in
+ * test_command_pipe.c. */
 #include "command.h"
 
 #include <fcntl.h>
@@ -12,13 +13,13 @@
 
 #include <leat/doorbell.h>
 
-/* --- Help and usage --------------------------------------------------------------------------------------------------- */
+/* --- Help and usage --------------------------------------------------------------------------- */
 
 static void every_command_explains_itself(void **state) {
     (void)state;
     static const char *const names[] = {
-        "ls", "info", "top", "send", "recv", "create", "read", "write", "grow", "map-into",
-        "rm", "gc", "demo", "bench", "run", "wait", "set", "reset", "pulse", "release"};
+        "ls", "info", "top",  "send",  "recv", "create", "read", "write", "grow",  "map-into",
+        "rm", "gc",   "demo", "bench", "run",  "wait",   "set",  "reset", "pulse", "release"};
     leat("--help");
     expect(0, "Usage: leat COMMAND", "");
     expect(0, "Exit codes:", "");
@@ -81,7 +82,7 @@ static void wrong_usage_is_told_apart(void **state) {
     assert_int_equal(harness_names_left(), 0);
 }
 
-/* --- Regions ---------------------------------------------------------------------------------------------------------- */
+/* --- Regions ---------------------------------------------------------------------------------- */
 
 static void a_region_is_created_written_read_and_removed(void **state) {
     (void)state;
@@ -89,7 +90,8 @@ static void a_region_is_created_written_read_and_removed(void **state) {
     expect(0, "created persistent local region 'board' of 65,536 bytes\n", "");
     leat("create", "board", "64K", "--keep");
     expect_failure(1, "LEAT_EEXIST");
-    harness_run_command(&result, HARNESS_ARGV(leat_program(), "write", "board", "--offset", "10"), "hello\0there", 11);
+    harness_run_command(&result, HARNESS_ARGV(leat_program(), "write", "board", "--offset", "10"),
+                        "hello\0there", 11);
     expect(0, "", "");
     leat("read", "board", "--offset", "8", "--length", "15");
     assert_int_equal(result.out_size, 15);
@@ -115,11 +117,13 @@ static void ranges_are_checked(void **state) {
     expect_failure(1, "51 bytes from offset 50 on");
     leat("read", "r", "--offset", "18446744073709551615", "--length", "2");
     expect_failure(1, "LEAT_ERANGE");
-    harness_run_command(&result, HARNESS_ARGV(leat_program(), "write", "r", "--offset", "98"), "abc", 3);
+    harness_run_command(&result, HARNESS_ARGV(leat_program(), "write", "r", "--offset", "98"),
+                        "abc", 3);
     expect_failure(1, "longer than the 2 bytes");
     leat("read", "r", "--offset", "98");
     assert_string_equal(result.out, "ab");
-    harness_run_command(&result, HARNESS_ARGV(leat_program(), "write", "r", "--length", "2"), "xyz", 3);
+    harness_run_command(&result, HARNESS_ARGV(leat_program(), "write", "r", "--length", "2"), "xyz",
+                        3);
     expect(0, "", "");
     leat("read", "r", "--length", "3");
     assert_memory_equal(result.out, "xy\0", 3);
@@ -130,9 +134,11 @@ static void write_can_create(void **state) {
     (void)state;
     harness_run_command(&result, HARNESS_ARGV(leat_program(), "write", "w"), "abc", 3);
     expect_failure(3, "--create");
-    harness_run_command(&result, HARNESS_ARGV(leat_program(), "write", "w", "--create", "5"), "abc", 3);
+    harness_run_command(&result, HARNESS_ARGV(leat_program(), "write", "w", "--create", "5"), "abc",
+                        3);
     expect(0, "", "");
-    harness_run_command(&result, HARNESS_ARGV(leat_program(), "write", "w", "--create", "500"), "A", 1);
+    harness_run_command(&result, HARNESS_ARGV(leat_program(), "write", "w", "--create", "500"), "A",
+                        1);
     expect(0, "", "");
     leat("read", "w");
     assert_int_equal(result.out_size, 5);
@@ -143,7 +149,8 @@ static void write_can_create(void **state) {
 static void a_region_that_is_not_kept_lives_with_the_command(void **state) {
     (void)state;
     int out;
-    pid_t holder = harness_start_command(HARNESS_ARGV(leat_program(), "create", "held", "4K", "--json"), NULL, &out, NULL);
+    pid_t holder = harness_start_command(
+        HARNESS_ARGV(leat_program(), "create", "held", "4K", "--json"), NULL, &out, NULL);
     harness_read_until(out, "}");
     leat("info", "held", "--json");
     json_t *info = parsed();
@@ -165,7 +172,7 @@ static void a_full_memory_is_told_with_figures(void **state) {
     assert_non_null(strstr(result.err, "1099511627776000"));
 }
 
-/* --- Looking ---------------------------------------------------------------------------------------------------------- */
+/* --- Looking ---------------------------------------------------------------------------------- */
 
 static void ls_shows_objects_and_who_is_there(void **state) {
     (void)state;
@@ -260,7 +267,8 @@ static void info_shows_everything_about_a_channel(void **state) {
     assert_string_equal(text_of(channel, "sender"), "present");
     assert_string_equal(text_of(channel, "receiver"), "closed");
     assert_true(json_is_integer(json_object_get(json_object_get(channel, "sent"), "messages")));
-    assert_true(json_is_integer(json_object_get(json_object_get(channel, "received"), "doorbells_rung")));
+    assert_true(
+        json_is_integer(json_object_get(json_object_get(channel, "received"), "doorbells_rung")));
     json_decref(info);
     leat_sender_close(sender);
 }
@@ -283,7 +291,8 @@ static void what_is_not_there_is_told_with_its_scope(void **state) {
     assert_int_equal(result.out_size, 1);
     leat("rm", prefixed, "--json");
     json_t *removed = parsed();
-    assert_string_equal(text_of(json_array_get(json_object_get(removed, "removed"), 0), "scope"), "global");
+    assert_string_equal(text_of(json_array_get(json_object_get(removed, "removed"), 0), "scope"),
+                        "global");
     json_decref(removed);
     leat("rm", global, "--global");
     expect_failure(3, "global object");
@@ -329,7 +338,7 @@ static void foreign_objects_are_listed_on_request(void **state) {
     json_decref(info);
 }
 
-/* --- Cleaning up ------------------------------------------------------------------------------------------------------ */
+/* --- Cleaning up ------------------------------------------------------------------------------ */
 
 static void gc_removes_what_the_killed_left_behind(void **state) {
     (void)state;
@@ -338,7 +347,8 @@ static void gc_removes_what_the_killed_left_behind(void **state) {
     leat("gc", "--local");
     expect(0, "Nothing was left behind.\n", "");
     for (int json = 0; json < 2; json++) {
-        pid_t holder = harness_start_command(HARNESS_ARGV(leat_program(), "create", "orphan", "8K"), NULL, &out, NULL);
+        pid_t holder = harness_start_command(HARNESS_ARGV(leat_program(), "create", "orphan", "8K"),
+                                             NULL, &out, NULL);
         harness_read_until(out, "created");
         leat("gc", "--local");
         expect(0, "Nothing was left behind.\n", ""); /* in use */
@@ -384,7 +394,8 @@ static void gc_says_that_it_removed_doorbells(void **state) {
         assert_null(strstr(result.out, "object"));
         assert_null(strstr(result.out, "Nothing"));
     }
-    pid_t holder = harness_start_command(HARNESS_ARGV(leat_program(), "create", "orphan", "8K"), NULL, &out, NULL);
+    pid_t holder = harness_start_command(HARNESS_ARGV(leat_program(), "create", "orphan", "8K"),
+                                         NULL, &out, NULL);
     harness_read_until(out, "created");
     harness_kill(holder);
     close(out);
@@ -403,9 +414,10 @@ static void gc_says_that_it_removed_doorbells(void **state) {
     expect(0, "Nothing was left behind.\n", "");
 }
 
-/* --- Standard streams ------------------------------------------------------------------------------------------------- */
+/* --- Standard streams ------------------------------------------------------------------------- */
 
-/* What the creator asks for is what others get; where the command finds the object made already, it changes nothing. */
+/* What the creator asks for is what others get; where the command finds the object made already, it
+ * changes nothing. */
 static void permissions_are_those_that_the_creator_asks_for(void **state) {
     (void)state;
     const char *channel = harness_global("team"), *region = harness_global("board");
@@ -455,7 +467,8 @@ static void output_that_cannot_be_written_is_a_failure(void **state) {
     expect_failure(1, "leat: read: standard output: ");
     run_shell("\"$1\" ls --local >&-");
     expect_failure(1, "leat: ls: standard output: ");
-    run_shell("\"$1\" read r >&-; exec \"$1\" read r --length 4"); /* nothing went into the region itself */
+    /* nothing went into the region itself */
+    run_shell("\"$1\" read r >&-; exec \"$1\" read r --length 4");
     expect(0, "", "standard output");
     assert_memory_equal(result.out, "\0\0\0\0", 4);
     run_shell("\"$1\" write r <&-");
@@ -466,18 +479,20 @@ static void output_that_cannot_be_written_is_a_failure(void **state) {
     leat("rm", "r");
 }
 
-/* --- The demo --------------------------------------------------------------------------------------------------------- */
+/* --- The demo --------------------------------------------------------------------------------- */
 
 static void the_demo_works_and_leaves_nothing(void **state) {
     (void)state;
     leat("demo", "--seconds", "1", "--speed-seconds", "0.5", "--json");
     expect(0, "\"left_behind\": 0", "");
     json_t *summary = parsed();
-    const json_t *live = json_object_get(summary, "live"), *speed = json_object_get(summary, "full_speed");
+    const json_t *live = json_object_get(summary, "live"),
+                 *speed = json_object_get(summary, "full_speed");
     const json_t *latency = json_object_get(live, "latency_ns");
     assert_int_equal(number_of(summary, "exit_code"), 0);
     assert_true(truth_of(live, "complete") && truth_of(speed, "complete"));
-    assert_in_range(number_of(live, "messages"), 100, 1001); /* 1000, on a machine that is not too busy */
+    /* 1000, on a machine that is not too busy */
+    assert_in_range(number_of(live, "messages"), 100, 1001);
     assert_int_equal(number_of(live, "messages"), number_of(live, "sent"));
     assert_int_equal(number_of(live, "damaged") + number_of(speed, "damaged"), 0);
     assert_int_equal(number_of(speed, "messages"), number_of(speed, "sent"));
@@ -505,7 +520,8 @@ static void the_interrupted_demo_leaves_nothing(void **state) {
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
         int out;
         pid_t demo = harness_start_command(
-            HARNESS_ARGV(leat_program(), "demo", "--seconds", "1.2", "--speed-seconds", "60"), NULL, &out, NULL);
+            HARNESS_ARGV(leat_program(), "demo", "--seconds", "1.2", "--speed-seconds", "60"), NULL,
+            &out, NULL);
         harness_read_until(out, texts[i]);
         kill(demo, SIGINT);
         harness_read_until(out, "Left behind nothing");

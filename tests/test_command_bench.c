@@ -1,5 +1,5 @@
-/* test_command_bench.c - `leat bench`, through the real command: that it runs and says what it was told, never how
- * fast; and that it leaves no channel behind, however it ends. */
+/* test_command_bench.c - `leat bench`, through the real command: that it runs and says what it was
+ * told, never how fast; and that it leaves no channel behind, however it ends. */
 #include "command.h"
 
 #include <dirent.h>
@@ -13,7 +13,8 @@
 static void a_missing_benchmark_program_is_told(void **state) {
     (void)state;
     run_shell("d=$(mktemp -d) && mkdir $d/bin && cp \"$1\" $d/bin/leat && cd $d &&\n"
-              "LD_LIBRARY_PATH=$(dirname \"$1\")/.. ./bin/leat bench throughput; s=$?; rm -r $d; exit $s");
+              "LD_LIBRARY_PATH=$(dirname \"$1\")/.. ./bin/leat bench throughput; s=$?; rm -r $d; "
+              "exit $s");
     expect_failure(1, "leat: bench: the benchmark program is neither '");
     expect_failure(1, "LEAT_BUILD_BENCH=ON");
 }
@@ -26,7 +27,8 @@ static bool bench_runs(void) {
 
 static void benchmarks_run_and_tell_what_they_are_told(void **state) {
     (void)state;
-    static const char *const words[] = {"latency", "wakeup", "paced", "fanout", "open", "sync", "limits"};
+    static const char *const words[] = {"latency", "wakeup", "paced", "fanout",
+                                        "open",    "sync",   "limits"};
     if (!bench_runs())
         skip();
     expect(0, "\"experiment\": \"throughput\"", "");
@@ -35,7 +37,8 @@ static void benchmarks_run_and_tell_what_they_are_told(void **state) {
     assert_int_equal(json_array_size(json_object_get(value, "command")), 6);
     json_decref(value);
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
-        if (strcmp(words[i], "limits") == 0 || strcmp(words[i], "open") == 0 || strcmp(words[i], "sync") == 0)
+        if (strcmp(words[i], "limits") == 0 || strcmp(words[i], "open") == 0 ||
+            strcmp(words[i], "sync") == 0)
             leat("bench", words[i], "--smoke", "--json");
         else
             leat("bench", words[i], "--smoke", "--json", "--transports", "leat,leat_wait");
@@ -51,7 +54,9 @@ static void a_mode_chooses_the_transports(void **state) {
     (void)state;
     static const struct {
         const char *mode, *has, *has_not;
-    } cases[] = {{"poll", "\"leat\"", "leat_wait"}, {"wait", "leat_wait", "\"leat\""}, {"uv", "raw_epoll", "leat_wait"}};
+    } cases[] = {{"poll", "\"leat\"", "leat_wait"},
+                 {"wait", "leat_wait", "\"leat\""},
+                 {"uv", "raw_epoll", "leat_wait"}};
     if (!bench_runs())
         skip();
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -59,7 +64,8 @@ static void a_mode_chooses_the_transports(void **state) {
         expect(0, "\"experiment\": \"wakeup\"", "");
         const char *results = strstr(result.out, "\"experiments\"");
         assert_non_null(results);
-        if (strstr(results, "\"transport\"") == NULL) /* others use the processors, so there is no cell */
+        /* others use the processors, so there is no cell */
+        if (strstr(results, "\"transport\"") == NULL)
             continue;
         assert_non_null(strstr(results, cases[i].has));
         assert_null(strstr(results, cases[i].has_not));
@@ -100,7 +106,8 @@ static void bench_without_real_time_priority_is_told(void **state) {
 /* So that it fits into a terminal, whatever transports this build has. */
 static void the_help_of_benchmarks_has_80_columns(void **state) {
     (void)state;
-    static const char *const words[] = {"throughput", "latency", "wakeup", "paced", "fanout", "open", "sync", "loop", "limits"};
+    static const char *const words[] = {"throughput", "latency", "wakeup", "paced", "fanout",
+                                        "open",       "sync",    "loop",   "limits"};
     if (!bench_runs())
         skip();
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
@@ -171,7 +178,8 @@ static void wrong_benchmarks_are_told_apart(void **state) {
     expect_failure(1, "install it (Debian: gnuplot-nox)");
 }
 
-/* Some child of the process, 0 when there is none: the field behind the state in stat is the parent's number. */
+/* Some child of the process, 0 when there is none: the field behind the state in stat is the
+ * parent's number. */
 static pid_t child_of(pid_t parent) {
     DIR *processes = opendir("/proc");
     struct dirent *entry;
@@ -209,15 +217,17 @@ static const char *const cells[][4] = {
 /* In the middle of a cell of so many seconds: there are two processes and a channel. */
 static struct bench start_cell(const char *const cell[4], const char *seconds) {
     struct bench bench;
-    bench.program = harness_start_command(HARNESS_ARGV(leat_program(), "bench", cell[0], "--transports", cell[1], cell[2], cell[3],
-                                                       "--seconds", seconds, "--rounds", "1", "--attempts", "1"),
-                                          NULL, &bench.out, &bench.err);
+    bench.program = harness_start_command(
+        HARNESS_ARGV(leat_program(), "bench", cell[0], "--transports", cell[1], cell[2], cell[3],
+                     "--seconds", seconds, "--rounds", "1", "--attempts", "1"),
+        NULL, &bench.out, &bench.err);
     uint64_t limit = harness_now() + UINT64_C(10000000000) * harness_patience();
     while ((bench.receiver = child_of(bench.program)) == 0 || harness_names_left() == 0) {
         assert_true(harness_now() < limit);
         usleep(1000);
     }
-    usleep(50000); /* messages flow then, more often than not; what follows must hold at any other moment too */
+    /* messages flow then, more often than not; what follows must hold at any other moment too */
+    usleep(50000);
     return bench;
 }
 
@@ -250,9 +260,11 @@ static void an_interrupted_benchmark_leaves_nothing(void **state) {
     for (size_t i = 0; i < CELLS; i++) {
         bench = start_cell(cells[i], "20");
         assert_int_equal(kill(bench.program, SIGINT), 0);
-        assert_int_equal(kill(bench.program, SIGTERM), 0); /* a second one breaks it off; another, or they might merge */
+        /* a second one breaks it off; another, or they might merge */
+        assert_int_equal(kill(bench.program, SIGTERM), 0);
         int status = harness_wait(bench.program);
-        assert_true(WIFSIGNALED(status) && (WTERMSIG(status) == SIGINT || WTERMSIG(status) == SIGTERM));
+        assert_true(WIFSIGNALED(status) &&
+                    (WTERMSIG(status) == SIGINT || WTERMSIG(status) == SIGTERM));
         nothing_is_left(&bench);
     }
 }

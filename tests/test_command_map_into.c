@@ -1,5 +1,5 @@
-/* test_command_map_into.c - `leat map-into` with real processes that know nothing of leat: the view appears in them, is the region, and
- * is gone afterwards; they live on. */
+/* test_command_map_into.c - `leat map-into` with real processes that know nothing of leat: the view
+ * appears in them, is the region, and is gone afterwards; they live on. */
 #include "command.h"
 #include "remote_target.h"
 
@@ -25,7 +25,8 @@ static pid_t sleeper(void) {
             harness_fail("%s", result.err);
         assert_null(strchr(result.out, '\n'));
         assert_int_equal(harness_names_left(), 0); /* nothing is left of what failed */
-        print_message("the command may not trace processes here (container, or kernel.yama.ptrace_scope): skipped\n");
+        print_message("the command may not trace processes here (container, or "
+                      "kernel.yama.ptrace_scope): skipped\n");
         skip();
     }
     leat("rm", "probe");
@@ -33,10 +34,12 @@ static pid_t sleeper(void) {
 }
 
 /* Starts `leat map-into PID NAME --json` with an option, and gives the address that it prints. */
-static pid_t start_mapping(pid_t pid, const char *name, const char *option, int *out, uint64_t *address) {
+static pid_t start_mapping(pid_t pid, const char *name, const char *option, int *out,
+                           uint64_t *address) {
     char number[16];
     snprintf(number, sizeof number, "%d", (int)pid);
-    pid_t command = harness_start_command(HARNESS_ARGV(leat_program(), "map-into", number, name, "--json", option), NULL, out, NULL);
+    pid_t command = harness_start_command(
+        HARNESS_ARGV(leat_program(), "map-into", number, name, "--json", option), NULL, out, NULL);
     json_t *mapping = json_loads(harness_read_until(*out, "\n}\n"), 0, NULL);
     assert_non_null(mapping);
     assert_int_equal(number_of(mapping, "process"), pid);
@@ -142,7 +145,8 @@ static void a_view_that_is_gone_already_is_told(void **state) {
     harness_kill(sleeper()); /* skips where it must */
     uint64_t address;
     int in, out;
-    pid_t pid = harness_start_command(HARNESS_ARGV("sh", "-c", "read line; exec sleep 60"), &in, NULL, NULL);
+    pid_t pid = harness_start_command(HARNESS_ARGV("sh", "-c", "read line; exec sleep 60"), &in,
+                                      NULL, NULL);
     while (!target_status_says(pid, "Name:\tsh"))
         sched_yield();
     harness_await_asleep(pid);
@@ -185,20 +189,25 @@ static void processes_that_are_no_targets_are_refused_clearly(void **state) {
 /* The command runs as nobody, the process as root. */
 static void who_has_not_the_right_is_told_which(void **state) {
     (void)state;
-    if (geteuid() != 0 || system("setpriv --reuid=65534 --clear-groups true >/dev/null 2>&1") != 0) {
+    if (geteuid() != 0 ||
+        system("setpriv --reuid=65534 --clear-groups true >/dev/null 2>&1") != 0) {
         print_message("becoming another user takes root and setpriv: skipped\n");
         skip();
     }
     const char *name = harness_global("board");
     char script[PATH_MAX + 300], *program = realpath(leat_program(), NULL);
-    snprintf(script, sizeof script, "exec setpriv --reuid=65534 --clear-groups '%s' map-into %d %s --global --create --keep", program,
-             (int)getpid(), name);
+    snprintf(
+        script, sizeof script,
+        "exec setpriv --reuid=65534 --clear-groups '%s' map-into %d %s --global --create --keep",
+        program, (int)getpid(), name);
     harness_run_command(&result, HARNESS_ARGV("sh", "-c", script), NULL, 0);
     free(program);
     if (result.exit_code == 126 || result.exit_code == 127)
         skip(); /* the build is out of the other user's reach */
     expect_failure(1, "not mapped: process ");
-    expect(1, "", "runs as user 0, this one as user 65534: it takes the same user and group, or CAP_SYS_PTRACE (LEAT_EACCES).");
+    expect(1, "",
+           "runs as user 0, this one as user 65534: it takes the same user and group, or "
+           "CAP_SYS_PTRACE (LEAT_EACCES).");
     leat("info", name, "--global");
     expect_failure(3, "LEAT_ENOENT"); /* nothing is left */
 }

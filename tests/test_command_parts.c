@@ -1,5 +1,6 @@
-/* test_command_parts.c - the parts of the leat command that can be wrong without any process: sizes and names, cutting input into
- * messages, writing them, the histogram, the texts of /proc, the demo's messages. */
+/* test_command_parts.c - the parts of the leat command that can be wrong without any process: sizes
+ * and names, cutting input into messages, writing them, the histogram, the texts of /proc, the
+ * demo's messages. */
 #include "harness.h"
 
 #include <errno.h>
@@ -20,18 +21,30 @@
 #include "proc_counters.h"
 #include "users.h"
 
-/* --- Arguments -------------------------------------------------------------------------------------------------------- */
+/* --- Arguments -------------------------------------------------------------------------------- */
 
 static void sizes_are_understood_with_their_units(void **state) {
     (void)state;
     static const struct {
         const char *text;
         uint64_t bytes;
-    } good[] = {{"0", 0},           {"4096", 4096},          {"64K", 65536},        {"64k", 65536},
-                {"64KiB", 65536},   {"64kB", 64000},         {"1M", 1 << 20},       {"2MB", 2000000},
-                {"1G", 1 << 30},    {"3T", 3ull << 40},      {"10B", 10},           {"18446744073709551615", UINT64_MAX}};
-    static const char *const bad[] = {"", "-1", " 1", "1 K", "K", "1Q", "1KK", "0x10", "1.5M", "18446744073709551616",
-                                      "99999999999T", "1iB", "1Kb"};
+    } good[] = {{"0", 0},           {"4096", 4096},   {"64K", 65536},
+                {"64k", 65536},     {"64KiB", 65536}, {"64kB", 64000},
+                {"1M", 1 << 20},    {"2MB", 2000000}, {"1G", 1 << 30},
+                {"3T", 3ull << 40}, {"10B", 10},      {"18446744073709551615", UINT64_MAX}};
+    static const char *const bad[] = {"",
+                                      "-1",
+                                      " 1",
+                                      "1 K",
+                                      "K",
+                                      "1Q",
+                                      "1KK",
+                                      "0x10",
+                                      "1.5M",
+                                      "18446744073709551616",
+                                      "99999999999T",
+                                      "1iB",
+                                      "1Kb"};
     uint64_t bytes;
     for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
         if (!parse_size(good[i].text, &bytes))
@@ -66,13 +79,21 @@ static void expect_shown(const char *name, const char *wanted) {
 static void names_are_shown_without_harm(void **state) {
     (void)state;
     expect_shown("plain name", "plain name");
-    expect_shown("gr\xc3\xbc\xc3\x9f" "e \xe6\x97\xa5 \xf0\x9f\x98\x80", "gr\xc3\xbc\xc3\x9f" "e \xe6\x97\xa5 \xf0\x9f\x98\x80");
+    expect_shown("gr\xc3\xbc\xc3\x9f"
+                 "e \xe6\x97\xa5 \xf0\x9f\x98\x80",
+                 "gr\xc3\xbc\xc3\x9f"
+                 "e \xe6\x97\xa5 \xf0\x9f\x98\x80");
     expect_shown("a\nb\tc\x1b[2J\x7f", "a\\x0ab\\x09c\\x1b[2J\\x7f");
     expect_shown("back\\slash", "back\\\\slash");
-    expect_shown("\xff\xc3", "\\xff\\xc3");                 /* no UTF-8, and cut off */
+    expect_shown("\xff\xc3", "\\xff\\xc3");                            /* no UTF-8, and cut off */
     expect_shown("\xc0\xaf\xed\xa0\x80", "\\xc0\\xaf\\xed\\xa0\\x80"); /* overlong, surrogate */
-    expect_shown("\xc2\x9b" "31m", "\\xc2\\x9b31m");        /* a C1 control: CSI */
-    expect_shown("\xe2\x80\xae" "abc", "\\xe2\\x80\\xae" "abc"); /* turns the text around */
+    expect_shown("\xc2\x9b"
+                 "31m",
+                 "\\xc2\\x9b31m"); /* a C1 control: CSI */
+    expect_shown("\xe2\x80\xae"
+                 "abc",
+                 "\\xe2\\x80\\xae"
+                 "abc"); /* turns the text around */
 }
 
 static void names_of_any_length_fit(void **state) {
@@ -106,10 +127,11 @@ static void figures_are_rounded_for_people(void **state) {
     assert_string_equal(figure_permissions(permissions, 0640), "rw-r-----");
 }
 
-/* --- Framing ---------------------------------------------------------------------------------------------------------- */
+/* --- Framing ---------------------------------------------------------------------------------- */
 
 /* Feeds the input in pieces through a pipe and collects messages joined by '|'. */
-static const char *cut(enum framing_mode mode, size_t frame_size, size_t max_message, const char *const *pieces) {
+static const char *cut(enum framing_mode mode, size_t frame_size, size_t max_message,
+                       const char *const *pieces) {
     static char result[4096];
     struct framing framing;
     leat_message messages[3];
@@ -151,7 +173,8 @@ static void input_is_cut_into_messages(void **state) {
     (void)state;
     assert_string_equal(cut(FRAMING_CHUNKS, 0, 100, PIECES("abc", "d", "efg\n")), "abc|d|efg\n|");
     assert_string_equal(cut(FRAMING_CHUNKS, 0, 4, PIECES("abcdefghi")), "abcd|efgh|i|");
-    assert_string_equal(cut(FRAMING_FRAMES, 3, 100, PIECES("ab", "cdefgh", "i", "jk")), "abc|def|ghi|jk|");
+    assert_string_equal(cut(FRAMING_FRAMES, 3, 100, PIECES("ab", "cdefgh", "i", "jk")),
+                        "abc|def|ghi|jk|");
     assert_string_equal(cut(FRAMING_FRAMES, 1, 100, PIECES("abcde")), "a|b|c|d|e|");
     assert_string_equal(cut(FRAMING_FRAMES, 9, 100, PIECES("a", "b", "c")), "abc|");
     assert_string_equal(cut(FRAMING_LINES, 0, 100, PIECES("one\ntw", "o\n\nthree", "\nfour")),
@@ -192,7 +215,7 @@ static void a_line_longer_than_the_buffer_is_one_message(void **state) {
     close(file);
 }
 
-/* --- Output ----------------------------------------------------------------------------------------------------------- */
+/* --- Output ----------------------------------------------------------------------------------- */
 
 static void pieces_of_all_sizes_come_out_in_order(void **state) {
     (void)state;
@@ -235,7 +258,7 @@ static void a_failed_write_is_told(void **state) {
     close(full);
 }
 
-/* --- Histogram -------------------------------------------------------------------------------------------------------- */
+/* --- Histogram -------------------------------------------------------------------------------- */
 
 static void quantiles_are_those_of_the_values(void **state) {
     (void)state;
@@ -251,34 +274,38 @@ static void quantiles_are_those_of_the_values(void **state) {
     assert_true(histogram_mean(&histogram) == 50.5);
 }
 
-/* A value alone in a histogram with a larger one is given back at most 1/64 too large, never too small. */
+/* A value alone in a histogram with a larger one is given back at most 1/64 too large, never too
+ * small. */
 static void every_magnitude_is_kept_to_two_percent(void **state) {
     (void)state;
     static struct histogram histogram;
     uint64_t random = harness_seed();
     for (unsigned bits = 1; bits < 40; bits++)
         for (int round = 0; round < 100; round++) {
-            uint64_t value = (UINT64_C(1) << bits) + (harness_random(&random) & ((UINT64_C(1) << bits) - 1));
+            uint64_t value =
+                (UINT64_C(1) << bits) + (harness_random(&random) & ((UINT64_C(1) << bits) - 1));
             memset(&histogram, 0, sizeof histogram);
             histogram_add(&histogram, value);
             histogram_add(&histogram, UINT64_C(1) << 45); /* beyond the last bucket */
             uint64_t given = histogram_quantile(&histogram, 0.5);
             if (given < value || given - value > value / 64)
-                harness_fail("%llu was given as %llu", (unsigned long long)value, (unsigned long long)given);
+                harness_fail("%llu was given as %llu", (unsigned long long)value,
+                             (unsigned long long)given);
             assert_int_equal(histogram.largest, UINT64_C(1) << 45);
         }
 }
 
-/* --- /proc ------------------------------------------------------------------------------------------------------------ */
+/* --- /proc ------------------------------------------------------------------------------------ */
 
 static void the_texts_of_proc_are_understood(void **state) {
     (void)state;
     struct proc_counters counters = {0};
-    assert_true(proc_parse_stat("cpu  30 0 30 300 0 0 0 0 0 0\n"
-                                "cpu0 10 1 12 100 5 2 3 4 0 0\n"
-                                "cpu7 20 2 22 200 6 0 0 0 0 0\n"
-                                "intr 1 2 3\nctxt 987654321\nbtime 1\nprocesses 5\nprocs_running 3\nprocs_blocked 0\n",
-                                &counters));
+    assert_true(proc_parse_stat(
+        "cpu  30 0 30 300 0 0 0 0 0 0\n"
+        "cpu0 10 1 12 100 5 2 3 4 0 0\n"
+        "cpu7 20 2 22 200 6 0 0 0 0 0\n"
+        "intr 1 2 3\nctxt 987654321\nbtime 1\nprocesses 5\nprocs_running 3\nprocs_blocked 0\n",
+        &counters));
     assert_int_equal(counters.cpu_count, 2);
     assert_int_equal(counters.cpu[0].user, 11);
     assert_int_equal(counters.cpu[0].system, 12 + 2 + 3 + 4);
@@ -286,7 +313,8 @@ static void the_texts_of_proc_are_understood(void **state) {
     assert_int_equal(counters.cpu[1].idle, 206);
     assert_int_equal(counters.context_switches, 987654321);
     assert_int_equal(counters.processes_running, 3);
-    assert_true(proc_parse_meminfo("MemTotal:       2000 kB\nMemFree: 1 kB\nMemAvailable:    500 kB\n", &counters));
+    assert_true(proc_parse_meminfo(
+        "MemTotal:       2000 kB\nMemFree: 1 kB\nMemAvailable:    500 kB\n", &counters));
     assert_int_equal(counters.memory_bytes, 2000 * 1024);
     assert_int_equal(counters.memory_available_bytes, 500 * 1024);
     assert_true(proc_parse_net_dev("Inter-|   Receive    |  Transmit\n face |bytes packets|bytes\n"
@@ -300,9 +328,10 @@ static void the_texts_of_proc_are_understood(void **state) {
 
 static void odd_texts_of_proc_do_no_harm(void **state) {
     (void)state;
-    static const char *const texts[] = {"",           "cpu",          "cpu0",        "cpu0\n",        "cpu0 1 2 3\n",
-                                        "ctxt",       "ctxt x\n",     "MemTotal:",   "MemTotal: x",   ":",
-                                        "eth0:",      "eth0: 1 2 3",  "\n\n\n",      "cpu0 1 2 3 4",  "a:b:c:1 2 3 4 5 6 7 8 9"};
+    static const char *const texts[] = {
+        "",      "cpu",         "cpu0",      "cpu0\n",       "cpu0 1 2 3\n",
+        "ctxt",  "ctxt x\n",    "MemTotal:", "MemTotal: x",  ":",
+        "eth0:", "eth0: 1 2 3", "\n\n\n",    "cpu0 1 2 3 4", "a:b:c:1 2 3 4 5 6 7 8 9"};
     struct proc_counters counters = {0};
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
         assert_false(proc_parse_stat(texts[i], &counters));
@@ -335,7 +364,7 @@ static void this_machine_has_counters(void **state) {
     proc_close(&reader);
 }
 
-/* --- The demo's messages ---------------------------------------------------------------------------------------------- */
+/* --- The demo's messages ---------------------------------------------------------------------- */
 
 static void every_wrong_byte_is_noticed(void **state) {
     (void)state;
@@ -362,27 +391,29 @@ static void every_wrong_byte_is_noticed(void **state) {
     assert_true(smallest && largest);
 }
 
-/* --- Who has a file ------------------------------------------------------------------------------------------------------ */
+/* --- Who has a file --------------------------------------------------------------------------- */
 
 static void lines_of_mappings_are_understood(void **state) {
     (void)state;
     static const char *const good[] = {
-        "7f0c9a2b4000-7f0c9a2b5000 rw-s 00000000 00:1b 1366991                    /dev/shm/leat-0/board\n",
+        "7f0c9a2b4000-7f0c9a2b5000 rw-s 00000000 00:1b 1366991                    "
+        "/dev/shm/leat-0/board\n",
         "7f0c9a2b4000-7f0c9a2b5000 r--s 00010000 00:1b 1366991 /dev/shm/x (deleted)\n",
         "0-1 ---s 0 0:1b 1366991"};
-    static const char *const bad[] = {"",
-                                      "\n",
-                                      "7f0c9a2b4000-7f0c9a2b5000 rw-s 00000000 00:1c 1366991 /dev/shm/board\n", /* another device */
-                                      "7f0c9a2b4000-7f0c9a2b5000 rw-s 00000000 1b:00 1366991 /dev/shm/board\n",
-                                      "7f0c9a2b4000-7f0c9a2b5000 rw-s 00000000 00:1b 13669910 /dev/shm/board\n",
-                                      "7f0c9a2b4000-7f0c9a2b5000 rw-p 00000000 00:00 0 [heap]\n",
-                                      "7f0c9a2b4000-7f0c9a2b5000 rw-s 00000000 00:1b",
-                                      "00:1b 1366991"};
+    static const char *const bad[] = {
+        "", "\n",
+        /* another device */
+        "7f0c9a2b4000-7f0c9a2b5000 rw-s 00000000 00:1c 1366991 /dev/shm/board\n",
+        "7f0c9a2b4000-7f0c9a2b5000 rw-s 00000000 1b:00 1366991 /dev/shm/board\n",
+        "7f0c9a2b4000-7f0c9a2b5000 rw-s 00000000 00:1b 13669910 /dev/shm/board\n",
+        "7f0c9a2b4000-7f0c9a2b5000 rw-p 00000000 00:00 0 [heap]\n",
+        "7f0c9a2b4000-7f0c9a2b5000 rw-s 00000000 00:1b", "00:1b 1366991"};
     for (size_t i = 0; i < sizeof good / sizeof good[0]; i++)
         assert_true(users_maps_line(good[i], makedev(0, 0x1b), 1366991));
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
         assert_false(users_maps_line(bad[i], makedev(0, 0x1b), 1366991));
-    assert_true(users_maps_line("0-1 rw-s 0 103:fffff 18446744073709551615 /x\n", makedev(0x103, 0xfffff), UINT64_MAX));
+    assert_true(users_maps_line("0-1 rw-s 0 103:fffff 18446744073709551615 /x\n",
+                                makedev(0x103, 0xfffff), UINT64_MAX));
 }
 
 int main(void) {

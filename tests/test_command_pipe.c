@@ -1,5 +1,6 @@
-/* test_command_pipe.c - `leat send` and `leat recv`: bytes come out as they went in, whatever the framing and the capacity; and
- * each way in which either side can go, or fail to come, has the outcome that docs/command.md says. */
+/* test_command_pipe.c - `leat send` and `leat recv`: bytes come out as they went in, whatever the
+ * framing and the capacity; and each way in which either side can go, or fail to come, has the
+ * outcome that docs/command.md says. */
 #include "harness.h"
 
 #include <fcntl.h>
@@ -17,33 +18,41 @@ static const char *leat_program(void) {
 }
 
 #define leat(...) harness_run_command(&result, HARNESS_ARGV(leat_program(), __VA_ARGS__), NULL, 0)
-#define leat_with_input(input, ...)                                                                                   \
+#define leat_with_input(input, ...)                                                                \
     harness_run_command(&result, HARNESS_ARGV(leat_program(), __VA_ARGS__), input, strlen(input))
-#define start(in, out, err, ...) harness_start_command(HARNESS_ARGV(leat_program(), __VA_ARGS__), in, out, err)
+#define start(in, out, err, ...)                                                                   \
+    harness_start_command(HARNESS_ARGV(leat_program(), __VA_ARGS__), in, out, err)
 
 static void expect_at(int line, int exit_code, const char *output, const char *in_error) {
-    if (result.exit_code != exit_code || strcmp(result.out, output) != 0 || strstr(result.err, in_error) == NULL)
-        harness_fail_at(__FILE__, line, "exit code %d (signal %d); wanted %d, output \"%s\", errors with \"%s\"\n%s%s",
-                        result.exit_code, result.term_signal, exit_code, output, in_error, result.out, result.err);
+    if (result.exit_code != exit_code || strcmp(result.out, output) != 0 ||
+        strstr(result.err, in_error) == NULL)
+        harness_fail_at(
+            __FILE__, line,
+            "exit code %d (signal %d); wanted %d, output \"%s\", errors with \"%s\"\n%s%s",
+            result.exit_code, result.term_signal, exit_code, output, in_error, result.out,
+            result.err);
 }
 
 /* Exit code, the whole output, something that stands in the errors. */
 #define expect(exit_code, output, in_error) expect_at(__LINE__, exit_code, output, in_error)
 
 /* $1 is the command, $2 a file, $3 and $4 the options of send and recv. */
-static const char transfer[] = "\"$1\" recv pipe --wait 20 $4 & \"$1\" send pipe --wait 20 $3 <\"$2\"; sent=$?\n"
-                               "wait $!; echo \"send $sent recv $?\" >&2";
+static const char transfer[] =
+    "\"$1\" recv pipe --wait 20 $4 & \"$1\" send pipe --wait 20 $3 <\"$2\"; sent=$?\n"
+    "wait $!; echo \"send $sent recv $?\" >&2";
 
 /* Everything that comes out of recv when the file goes into send. */
-static void expect_same(const char *path, const char *send_options, const char *recv_options, const void *bytes,
-                        size_t size) {
-    harness_run_command(&result, HARNESS_ARGV("sh", "-c", transfer, "sh", leat_program(), path, send_options, recv_options),
-                        NULL, 0);
+static void expect_same(const char *path, const char *send_options, const char *recv_options,
+                        const void *bytes, size_t size) {
+    harness_run_command(
+        &result,
+        HARNESS_ARGV("sh", "-c", transfer, "sh", leat_program(), path, send_options, recv_options),
+        NULL, 0);
     if (strcmp(result.err, "send 0 recv 0\n") != 0)
         harness_fail("send %s, recv %s: %s", send_options, recv_options, result.err);
     if (result.out_size != size || memcmp(result.out, bytes, size) != 0)
-        harness_fail("send %s, recv %s: %zu bytes went in, %zu came out, or others", send_options, recv_options, size,
-                     result.out_size);
+        harness_fail("send %s, recv %s: %zu bytes went in, %zu came out, or others", send_options,
+                     recv_options, size, result.out_size);
     assert_int_equal(harness_names_left(), 0);
 }
 
@@ -57,7 +66,7 @@ static const char *temporary_file(const void *bytes, size_t size) {
     return path;
 }
 
-/* --- Bytes ------------------------------------------------------------------------------------------------------------ */
+/* --- Bytes ------------------------------------------------------------------------------------ */
 
 static void random_bytes_come_out_as_they_went_in(void **state) {
     (void)state;
@@ -90,8 +99,15 @@ static void random_bytes_come_out_as_they_went_in(void **state) {
 
 static void text_comes_out_as_lines_exactly(void **state) {
     (void)state;
-    static const char *const texts[] = {"", "\n", "\n\n\n", "one\n", "only", "one\ntwo\nthree\n", "one\n\ntwo without end",
-                                        "\r\nx\r\n", "a\0b\n"};
+    static const char *const texts[] = {"",
+                                        "\n",
+                                        "\n\n\n",
+                                        "one\n",
+                                        "only",
+                                        "one\ntwo\nthree\n",
+                                        "one\n\ntwo without end",
+                                        "\r\nx\r\n",
+                                        "a\0b\n"};
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
         const char *path = temporary_file(texts[i], strlen(texts[i]));
         expect_same(path, "--lines", "--lines", texts[i], strlen(texts[i]));
@@ -133,7 +149,8 @@ static void messages_without_newlines_become_lines(void **state) {
 static void too_large_a_message_names_the_capacity_needed(void **state) {
     (void)state;
     char line[3000];
-    pid_t receiver = start(NULL, NULL, NULL, "recv", "small", "--wait", "20", "--capacity", "4K", "--follow");
+    pid_t receiver =
+        start(NULL, NULL, NULL, "recv", "small", "--wait", "20", "--capacity", "4K", "--follow");
     leat_with_input("x", "send", "small", "--wait", "20", "--frame", "1977", "--capacity", "4K");
     expect(1, "", "--capacity 8192 or more");
     assert_non_null(strstr(result.err, "LEAT_EMSGSIZE"));
@@ -151,7 +168,7 @@ static void too_large_a_message_names_the_capacity_needed(void **state) {
     harness_wait_signal(receiver, SIGTERM);
 }
 
-/* --- Who must be there ------------------------------------------------------------------------------------------------ */
+/* --- Who must be there ------------------------------------------------------------------------ */
 
 static void nobody_there_is_told_at_once(void **state) {
     (void)state;
@@ -221,10 +238,10 @@ static void keeping_needs_a_persistent_channel(void **state) {
     leat_receiver_close(receiver);
 }
 
-/* --- When the other side goes ----------------------------------------------------------------------------------------- */
+/* --- When the other side goes ----------------------------------------------------------------- */
 
-/* The receiver is stopped first, so that something is left that it did not take: if it had taken all, nothing would be lost, and
- * nobody would have to be told. */
+/* The receiver is stopped first, so that something is left that it did not take: if it had taken
+ * all, nothing would be lost, and nobody would have to be told. */
 static void the_death_of_the_receiver_is_told(void **state) {
     (void)state;
     int in, out, err;
@@ -353,19 +370,21 @@ static void following_goes_from_one_peer_to_the_next(void **state) {
 
 static void many_senders_share_a_channel(void **state) {
     (void)state;
-    static const char script[] = "\"$1\" recv c --wait 20 --follow --count 15000 >\"$2\" & r=$!\n"
-                                 "for i in 1 2 3; do\n"
-                                 "  seq -f \"$i-%g\" 5000 | \"$1\" send c --many --wait 20 --lines & s=\"$s $!\"\n"
-                                 "done\n"
-                                 "for p in $s; do wait $p || echo send $?; done; wait $r || echo recv $?\n"
-                                 "for i in 1 2 3; do grep -c \"^$i-\" \"$2\"; done; sort -u \"$2\" | wc -l";
+    static const char script[] =
+        "\"$1\" recv c --wait 20 --follow --count 15000 >\"$2\" & r=$!\n"
+        "for i in 1 2 3; do\n"
+        "  seq -f \"$i-%g\" 5000 | \"$1\" send c --many --wait 20 --lines & s=\"$s $!\"\n"
+        "done\n"
+        "for p in $s; do wait $p || echo send $?; done; wait $r || echo recv $?\n"
+        "for i in 1 2 3; do grep -c \"^$i-\" \"$2\"; done; sort -u \"$2\" | wc -l";
     const char *path = temporary_file("", 0);
-    harness_run_command(&result, HARNESS_ARGV("sh", "-c", script, "sh", leat_program(), path), NULL, 0);
+    harness_run_command(&result, HARNESS_ARGV("sh", "-c", script, "sh", leat_program(), path), NULL,
+                        0);
     unlink(path);
     expect(0, "5000\n5000\n5000\n15000\n", "");
 }
 
-/* --- Signals and closed pipes ----------------------------------------------------------------------------------------- */
+/* --- Signals and closed pipes ----------------------------------------------------------------- */
 
 static void signals_end_a_waiting_command_at_once(void **state) {
     (void)state;
@@ -386,7 +405,8 @@ static void signals_end_a_waiting_command_at_once(void **state) {
     }
 }
 
-/* It is interrupted while it waits for room in the pipe: the next one goes on at the first message that is not in the pipe. */
+/* It is interrupted while it waits for room in the pipe: the next one goes on at the first message
+ * that is not in the pipe. */
 static void an_interrupted_receiver_loses_nothing(void **state) {
     (void)state;
     enum { MESSAGES = 40, SIZE = 65536 };
@@ -443,14 +463,16 @@ static void a_full_disk_loses_nothing(void **state) {
     leat_sender *sender;
     assert_ok(leat_sender_open(&sender, "c", NULL));
     assert_ok(leat_send(sender, "precious", 8, LEAT_NOW));
-    harness_run_command(&result, HARNESS_ARGV("sh", "-c", "\"$1\" recv c >/dev/full", "sh", leat_program()), NULL, 0);
+    harness_run_command(&result,
+                        HARNESS_ARGV("sh", "-c", "\"$1\" recv c >/dev/full", "sh", leat_program()),
+                        NULL, 0);
     expect(1, "", "leat: recv: standard output: ");
     leat("recv", "c", "--count", "1");
     expect(0, "precious", "");
     leat_sender_close(sender);
 }
 
-/* --- Figures ---------------------------------------------------------------------------------------------------------- */
+/* --- Figures ---------------------------------------------------------------------------------- */
 
 static json_t *last_line_of(const char *text) {
     const char *line = text;

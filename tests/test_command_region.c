@@ -1,5 +1,6 @@
-/* test_command_region.c - what the `leat` command does with regions beyond creating, reading and writing them (test_command.c): types,
- * requests about their memory, growing, and files as regions. The real command runs in processes of its own. */
+/* test_command_region.c - what the `leat` command does with regions beyond creating, reading and
+ * writing them (test_command.c): types, requests about their memory, growing, and files as regions.
+ * The real command runs in processes of its own. */
 #include "command.h"
 
 #include <fcntl.h>
@@ -10,7 +11,7 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
-/* --- Types ------------------------------------------------------------------------------------------------------------- */
+/* --- Types ------------------------------------------------------------------------------------ */
 
 static void skip_without_types(void) {
     leat("create", "probe", "--keep", "--type", "probe:1:1");
@@ -29,7 +30,8 @@ static void a_type_is_recorded_shown_and_asked_for(void **state) {
     leat_type right = {"telemetry:frame", 256, 3}, wrong = {"telemetry:frame", 256, 4};
     leat("create", "typed", "--keep", "--type", "telemetry:frame:256:3");
     expect(0, "created persistent local region 'typed' of 256 bytes\n", ""); /* the type's size */
-    assert_leat(leat_region_open(&region, "typed", 0, &(leat_region_options){.type = &wrong}), LEAT_ETYPE);
+    assert_leat(leat_region_open(&region, "typed", 0, &(leat_region_options){.type = &wrong}),
+                LEAT_ETYPE);
     assert_ok(leat_region_open(&region, "typed", 0, &(leat_region_options){.type = &right}));
     leat_region_close(region);
     leat("info", "typed");
@@ -72,7 +74,8 @@ static void a_region_without_a_type_shows_none(void **state) {
 
 static void types_that_are_none_are_told_apart(void **state) {
     (void)state;
-    static const char *const bad[] = {"", "a", "a:1", ":1:1", "a:1:", "a::1", "a:x:1", "a:1:x", "a:1:4294967296", "a:1:-1"};
+    static const char *const bad[] = {
+        "", "a", "a:1", ":1:1", "a:1:", "a::1", "a:x:1", "a:1:x", "a:1:4294967296", "a:1:-1"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         char wanted[64];
         leat("create", "r", "--keep", "--type", bad[i]);
@@ -89,20 +92,24 @@ static void types_that_are_none_are_told_apart(void **state) {
     assert_int_equal(harness_names_left(), 0);
 }
 
-/* --- Memory ------------------------------------------------------------------------------------------------------------ */
+/* --- Memory ----------------------------------------------------------------------------------- */
 
 static void what_became_of_the_memory_is_told(void **state) {
     (void)state;
     int out;
     pid_t holder = harness_start_command(
-        HARNESS_ARGV(leat_program(), "create", "m", "64K", "--prefault", "--huge", "--json"), NULL, &out, NULL);
+        HARNESS_ARGV(leat_program(), "create", "m", "64K", "--prefault", "--huge", "--json"), NULL,
+        &out, NULL);
     char *text = harness_read_until(out, "\n}\n");
     json_t *object = json_loads(text, 0, NULL);
     const json_t *memory = json_object_get(object, "memory");
     assert_true(json_is_true(json_object_get(json_object_get(memory, "prefault"), "done")));
     assert_true(json_is_null(json_object_get(json_object_get(memory, "prefault"), "error")));
-    assert_true(json_is_false(json_object_get(json_object_get(memory, "huge"), "done"))); /* no huge page fits into 64 KiB */
-    assert_string_equal(json_string_value(json_object_get(json_object_get(memory, "huge"), "error")), "LEAT_ERANGE");
+    /* no huge page fits into 64 KiB */
+    assert_true(json_is_false(json_object_get(json_object_get(memory, "huge"), "done")));
+    assert_string_equal(
+        json_string_value(json_object_get(json_object_get(memory, "huge"), "error")),
+        "LEAT_ERANGE");
     assert_true(json_is_null(json_object_get(memory, "lock"))); /* not asked for */
     assert_int_equal(json_integer_value(json_object_get(memory, "resident_bytes")), 65536);
     assert_int_equal(json_integer_value(json_object_get(memory, "present_bytes")), 65536);
@@ -114,7 +121,10 @@ static void what_became_of_the_memory_is_told(void **state) {
     leat("create", "m", "64K", "--keep", "--prefault", "--huge");
     expect(0, "\n  huge         refused: ", "");
     expect(0, "(LEAT_ERANGE)", "");
-    expect(0, "\n  prefault     done\n  now          64.0 KiB in memory, 64.0 KiB mapped here, 0 B locked, 0 B in huge pages\n", "");
+    expect(0,
+           "\n  prefault     done\n  now          64.0 KiB in memory, 64.0 KiB mapped here, 0 B "
+           "locked, 0 B in huge pages\n",
+           "");
     leat("rm", "m");
     leat("create", "m", "--keep", "--lock");
     expect_failure(2, "leave out --keep");
@@ -125,14 +135,18 @@ static void what_became_of_the_memory_is_told(void **state) {
 static void a_lock_that_is_refused_fails_nothing(void **state) {
     (void)state;
     bool root = geteuid() == 0;
-    if (system("ulimit -l 0") != 0 || (root && system("setpriv --bounding-set -ipc_lock true >/dev/null 2>&1") != 0))
+    if (system("ulimit -l 0") != 0 ||
+        (root && system("setpriv --bounding-set -ipc_lock true >/dev/null 2>&1") != 0))
         skip();
-    const char *script = root ? "ulimit -l 0; exec setpriv --bounding-set -ipc_lock \"$@\"" : "ulimit -l 0; exec \"$@\"";
+    const char *script = root ? "ulimit -l 0; exec setpriv --bounding-set -ipc_lock \"$@\""
+                              : "ulimit -l 0; exec \"$@\"";
     int out;
-    pid_t holder = harness_start_command(HARNESS_ARGV("sh", "-c", script, "sh", leat_program(), "create", "m", "64K", "--lock"), NULL,
-                                         &out, NULL);
+    pid_t holder = harness_start_command(
+        HARNESS_ARGV("sh", "-c", script, "sh", leat_program(), "create", "m", "64K", "--lock"),
+        NULL, &out, NULL);
     const char *text = harness_read_until(out, "in huge pages\n");
-    assert_non_null(strstr(text, "created local region 'm' of 65,536 bytes\n  lock         refused: "));
+    assert_non_null(
+        strstr(text, "created local region 'm' of 65,536 bytes\n  lock         refused: "));
     assert_non_null(strstr(text, "(LEAT_ELIMIT)"));
     assert_non_null(strstr(text, "RLIMIT_MEMLOCK"));
     assert_non_null(strstr(text, " 0 B locked, "));
@@ -142,7 +156,7 @@ static void a_lock_that_is_refused_fails_nothing(void **state) {
     assert_int_equal(harness_names_left(), 0);
 }
 
-/* --- Growing ----------------------------------------------------------------------------------------------------------- */
+/* --- Growing ---------------------------------------------------------------------------------- */
 
 static void a_region_grows_and_says_from_what_to_what(void **state) {
     (void)state;
@@ -188,10 +202,12 @@ static void who_has_it_open_goes_on_while_it_grows(void **state) {
     leat_region_close(region);
 }
 
-/* --- Files ------------------------------------------------------------------------------------------------------------- */
+/* --- Files ------------------------------------------------------------------------------------ */
 
-#define write_file(path, text, ...) \
-    harness_run_command(&result, HARNESS_ARGV(leat_program(), "write", "--file", path, __VA_ARGS__), text, strlen(text))
+#define write_file(path, text, ...)                                                                \
+    harness_run_command(&result,                                                                   \
+                        HARNESS_ARGV(leat_program(), "write", "--file", path, __VA_ARGS__), text,  \
+                        strlen(text))
 
 static void files_are_read_and_written_by_their_path(void **state) {
     (void)state;

@@ -1,4 +1,5 @@
-/* test_command_run.c - `leat run` through the real command: the mutex lives as long as what it guards, whatever is killed. */
+/* test_command_run.c - `leat run` through the real command: the mutex lives as long as what it
+ * guards, whatever is killed. */
 #include "command.h"
 
 #include <ctype.h>
@@ -65,7 +66,8 @@ static bool is_child_of(const char *process, pid_t parent) {
     if (file != NULL)
         fclose(file);
     const char *name = strstr(line, "(mutex-keeper) ");
-    return read && name != NULL && sscanf(name, "(mutex-keeper) %*c %d", &number) == 1 && number == parent;
+    return read && name != NULL && sscanf(name, "(mutex-keeper) %*c %d", &number) == 1 &&
+           number == parent;
 }
 
 /* The process that keeps the mutex for this `leat run`. */
@@ -86,7 +88,8 @@ static void run_holds_a_mutex_while_the_command_runs(void **state) {
     (void)state;
     const char *program = leat_program();
     char script[2 * PATH_MAX + 100];
-    snprintf(script, sizeof script, "'%s' info m; '%s' run --with-mutex m --timeout 0.05 true; exit $((10 + $?))", program,
+    snprintf(script, sizeof script,
+             "'%s' info m; '%s' run --with-mutex m --timeout 0.05 true; exit $((10 + $?))", program,
              program);
     leat("run", "--with-mutex", "m", "--", "sh", "-c", script);
     expect(14, "state        held\n", TOO_LATE);
@@ -103,7 +106,10 @@ static void run_holds_a_mutex_while_the_command_runs(void **state) {
 
 static void run_passes_its_input_and_ends_as_the_command_does(void **state) {
     (void)state;
-    harness_run_command(&result, HARNESS_ARGV(leat_program(), "run", "--with-mutex", "m", "sh", "-c", "cat; exit 7"), "abc", 3);
+    harness_run_command(
+        &result,
+        HARNESS_ARGV(leat_program(), "run", "--with-mutex", "m", "sh", "-c", "cat; exit 7"), "abc",
+        3);
     expect(7, "abc", "");
     assert_string_equal(result.err, "");
     assert_int_equal(harness_names_left(), 0);
@@ -157,8 +163,9 @@ static void the_mutex_of_a_command_outlives_all_processes_of_leat(void **state) 
 
 static void the_mutex_of_a_command_without_descriptors_outlives_leat(void **state) {
     (void)state;
-    static const char closes[] = "for fd in /proc/self/fd/*; do fd=${fd##*/}; "
-                                 "if [ $fd -gt 2 ]; then eval \"exec $fd>&-\"; fi; done; echo in; read line; exit 0";
+    static const char closes[] =
+        "for fd in /proc/self/fd/*; do fd=${fd##*/}; "
+        "if [ $fd -gt 2 ]; then eval \"exec $fd>&-\"; fi; done; echo in; read line; exit 0";
     if (access("/bin/bash", X_OK) != 0)
         skip();
     make_mutex(false);
@@ -195,7 +202,8 @@ static void the_death_of_the_whole_group_is_reported(void **state) {
     char byte, script[60];
     assert_int_equal(pipe(ready), 0);
     snprintf(script, sizeof script, "echo in >&%d; exec sleep 1000", ready[1]);
-    const char *const *argv = HARNESS_ARGV(leat_program(), "run", "--with-mutex", "m", "sh", "-c", script);
+    const char *const *argv =
+        HARNESS_ARGV(leat_program(), "run", "--with-mutex", "m", "sh", "-c", script);
     pid_t group = harness_spawn(lead_a_group, (void *)(uintptr_t)argv);
     close(ready[1]);
     assert_int_equal(read(ready[0], &byte, 1), 1);
@@ -252,7 +260,8 @@ static void inheriting_mutex_is_released_or_left_as_by_death_as_others_are(void 
     expect_held();
     harness_kill(left);
     expect_free("");
-    leat("run", "--with-mutex", "m", "--command-only", "sh", "-c", "sleep 1000 >/dev/null 2>&1 & echo $!");
+    leat("run", "--with-mutex", "m", "--command-only", "sh", "-c",
+         "sleep 1000 >/dev/null 2>&1 & echo $!");
     expect(0, "", "");
     left = atoi(result.out);
     expect_free("");
@@ -278,8 +287,9 @@ static void signal_ends_the_wait_for_an_inheriting_mutex(void **state) {
     make_mutex(true);
     struct inside inside = ENTER("sh", "-c", stays);
     int out;
-    pid_t waiting = harness_start_command(HARNESS_ARGV(leat_program(), "run", "--with-mutex", "m", "echo", "second"),
-                                          NULL, &out, NULL);
+    pid_t waiting = harness_start_command(
+        HARNESS_ARGV(leat_program(), "run", "--with-mutex", "m", "echo", "second"), NULL, &out,
+        NULL);
     usleep(200000); /* until it waits, mostly */
     kill(waiting, SIGTERM);
     harness_wait_signal(waiting, SIGTERM);
@@ -297,7 +307,8 @@ static void run_by_shell(const char *script) {
     harness_run_command(&result, HARNESS_ARGV("sh", "-c", script, leat_program()), NULL, 0);
 }
 
-/* `leat run` that was started with a signal ignored, of a command that writes which signals it ignores. */
+/* `leat run` that was started with a signal ignored, of a command that writes which signals it
+ * ignores. */
 struct ignoring {
     int signal;
     const char *program;
@@ -310,7 +321,8 @@ static int run_ignoring(void *context) {
         signal(ignoring->signal, SIG_IGN);
     if (freopen(ignoring->path, "w", stdout) == NULL)
         return 1;
-    execl(ignoring->program, "leat", "run", "--with-mutex", "m", "grep", "SigIgn", "/proc/self/status", (char *)NULL);
+    execl(ignoring->program, "leat", "run", "--with-mutex", "m", "grep", "SigIgn",
+          "/proc/self/status", (char *)NULL);
     return 1;
 }
 
@@ -351,7 +363,8 @@ static void run_without_descriptors_leaves_the_mutex_in_order(void **state) {
     for (int inherit = 0; inherit < 2; inherit++) {
         make_mutex(inherit != 0);
         for (int limit = 4; limit < 24; limit++) {
-            snprintf(script, sizeof script, "ulimit -n %d; exec \"$0\" run --with-mutex m echo in", limit);
+            snprintf(script, sizeof script, "ulimit -n %d; exec \"$0\" run --with-mutex m echo in",
+                     limit);
             run_by_shell(script);
             if (strstr(result.err, "left behind") != NULL || strstr(result.err, "died") != NULL)
                 harness_fail("with %d descriptors: %s", limit, result.err);
@@ -381,7 +394,8 @@ static void what_the_command_left_behind_holds_the_mutex(void **state) {
 
 static void what_the_command_left_behind_does_not_count_if_it_is_not_to(void **state) {
     (void)state;
-    leat("run", "--with-mutex", "m", "--command-only", "sh", "-c", "sleep 1000 >/dev/null 2>&1 & echo $!");
+    leat("run", "--with-mutex", "m", "--command-only", "sh", "-c",
+         "sleep 1000 >/dev/null 2>&1 & echo $!");
     expect(0, "", "");
     assert_string_equal(result.err, "");
     pid_t left = atoi(result.out);
@@ -406,17 +420,20 @@ static void mutex_of_a_command_alone_outlives_all_processes_of_leat(void **state
     assert_ok(leat_unlink("m", LEAT_LOCAL));
 }
 
-/* By a signal, and while leat was killed: what is left behind has the descriptors, and holds nothing. */
+/* By a signal, and while leat was killed: what is left behind has the descriptors, and holds
+ * nothing. */
 static void command_alone_holds_the_mutex_however_it_ends(void **state) {
     (void)state;
     make_mutex(false);
-    leat("run", "--with-mutex", "m", "--command-only", "sh", "-c", "sleep 1000 >/dev/null 2>&1 & echo $!; kill -9 $$");
+    leat("run", "--with-mutex", "m", "--command-only", "sh", "-c",
+         "sleep 1000 >/dev/null 2>&1 & echo $!; kill -9 $$");
     assert_int_equal(result.term_signal, SIGKILL);
     pid_t left = atoi(result.out);
     expect_free(DIED);
     harness_kill(left);
     struct inside inside =
-        ENTER("--command-only", "sh", "-c", "sleep 1000 >/dev/null 2>&1 & echo $!; echo in; read line; exit 0");
+        ENTER("--command-only", "sh", "-c",
+              "sleep 1000 >/dev/null 2>&1 & echo $!; echo in; read line; exit 0");
     harness_kill(inside.leat);
     expect_held();
     let_go(&inside);

@@ -1,4 +1,5 @@
-/* test_command_sync.c - mutexes, events and semaphores through the real `leat` command: wait, set, reset, pulse, release, info. */
+/* test_command_sync.c - mutexes, events and semaphores through the real `leat` command: wait, set,
+ * reset, pulse, release, info. */
 #include "command.h"
 
 static void events_and_semaphores_from_the_shell(void **state) {

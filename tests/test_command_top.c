@@ -1,5 +1,5 @@
-/* test_command_top.c - `leat top`: what it prints of real senders and receivers, and what it does on a terminal, which is a pseudo-terminal
- * with the test at its other end. */
+/* test_command_top.c - `leat top`: what it prints of real senders and receivers, and what it does
+ * on a terminal, which is a pseudo-terminal with the test at its other end. */
 #include "command.h"
 
 #include <fcntl.h>
@@ -11,7 +11,7 @@
 #include <termios.h>
 #include <unistd.h>
 
-/* --- Traffic ---------------------------------------------------------------------------------------------------------- */
+/* --- Traffic ---------------------------------------------------------------------------------- */
 
 struct traffic {
     harness_word stop, sent;
@@ -60,7 +60,7 @@ static void stop_traffic(struct traffic *traffic) {
     harness_wait_ok(traffic->receiver);
 }
 
-/* --- Batch ------------------------------------------------------------------------------------------------------------ */
+/* --- Batch ------------------------------------------------------------------------------------ */
 
 /* Of line `number` (from 0) of the last output; a new reference. */
 static json_t *refresh(size_t number) {
@@ -101,11 +101,16 @@ static void programs_get_rates_and_peers(void **state) {
     for (size_t i = 0; i < 3; i++) {
         json_t *shown = refresh(i);
         const json_t *busy = object_called(shown, "busy"), *rates = json_object_get(busy, "rates");
-        const json_t *channel = json_object_get(busy, "channel"), *totals = json_object_get(shown, "totals");
-        assert_string_equal(text_of(json_array_get(json_object_get(shown, "objects"), 0), "name"), "busy"); /* the fastest comes first */
+        const json_t *channel = json_object_get(busy, "channel"),
+                     *totals = json_object_get(shown, "totals");
+        /* the fastest comes first */
+        assert_string_equal(text_of(json_array_get(json_object_get(shown, "objects"), 0), "name"),
+                            "busy");
         assert_true(rate_of(rates, "messages_per_second") > 10);
-        assert_true(rate_of(rates, "bytes_per_second") > 900 * rate_of(rates, "messages_per_second"));
-        assert_true(rate_of(rates, "sleeps_per_second") >= 0 && rate_of(rates, "stalls_per_second") >= 0);
+        assert_true(rate_of(rates, "bytes_per_second") >
+                    900 * rate_of(rates, "messages_per_second"));
+        assert_true(rate_of(rates, "sleeps_per_second") >= 0 &&
+                    rate_of(rates, "stalls_per_second") >= 0);
         assert_true(rate_of(rates, "seconds") > 0.2);
         assert_true(rate_of(rates, "wake_ns_mean") > 0 && rate_of(rates, "wake_ns_mean") < 60e9);
         assert_true(number_of(json_object_get(channel, "received"), "wakes") > 0);
@@ -114,16 +119,20 @@ static void programs_get_rates_and_peers(void **state) {
         assert_int_equal(number_of(busy, "users"), 2); /* leat top is none */
         assert_true(number_of(busy, "inode") > 0 && !truth_of(busy, "new"));
         assert_true(json_is_null(json_object_get(busy, "error")));
-        assert_true(rate_of(totals, "messages_per_second") >= rate_of(rates, "messages_per_second"));
+        assert_true(rate_of(totals, "messages_per_second") >=
+                    rate_of(rates, "messages_per_second"));
         assert_int_equal(number_of(totals, "channels"), 2);
         assert_int_equal(number_of(totals, "busy"), 1);
         assert_true(number_of(shown, "cost_ns") > 0 && number_of(shown, "time_unix_ns") > 0);
-        assert_string_equal(text_of(json_object_get(object_called(shown, "lonely"), "channel"), "sender"), "none");
+        assert_string_equal(
+            text_of(json_object_get(object_called(shown, "lonely"), "channel"), "sender"), "none");
         json_decref(shown);
     }
-    leat("top", "--local", "--json", "-n", "1", "-d", "0.2", "--sort", "wake", "--filter", "lonely");
+    leat("top", "--local", "--json", "-n", "1", "-d", "0.2", "--sort", "wake", "--filter",
+         "lonely");
     json_t *shown = refresh(0);
-    assert_true(json_is_null(json_object_get(json_object_get(object_called(shown, "lonely"), "rates"), "wake_ns_mean")));
+    assert_true(json_is_null(
+        json_object_get(json_object_get(object_called(shown, "lonely"), "rates"), "wake_ns_mean")));
     json_decref(shown);
     leat("top", "-n", "1", "-d", "0.2", "--filter", "BUS");
     expect(0, "SCOPE  USERS   MSG/S      B/S  BACKLOG FULL", "");
@@ -134,13 +143,15 @@ static void programs_get_rates_and_peers(void **state) {
     assert_int_equal(harness_names_left(), 0);
 }
 
-/* One leat top sees a channel, another of the same name, and none; and the last user's leaving ends each, for it is no user. */
+/* One leat top sees a channel, another of the same name, and none; and the last user's leaving ends
+ * each, for it is no user. */
 static void what_goes_and_comes_back_is_told(void **state) {
     (void)state;
     leat_sender *sender;
     int out;
     assert_ok(leat_sender_open(&sender, "c", NULL));
-    pid_t top = harness_start_command(HARNESS_ARGV(leat_program(), "top", "--local", "--json", "-d", "0.1"), NULL, &out, NULL);
+    pid_t top = harness_start_command(
+        HARNESS_ARGV(leat_program(), "top", "--local", "--json", "-d", "0.1"), NULL, &out, NULL);
     const char *first = harness_read_until(out, "\"objects\":[{\"name\":\"c\"");
     assert_null(strstr(first, "\"new\":true"));
     harness_read_until(out, "\"rates\":{");
@@ -196,7 +207,8 @@ static void other_kinds_are_shown_when_asked_for(void **state) {
     expect(0, "count 2 of 5", "");
     leat("top", "--local", "-o", "-n", "1", "-d", "0.1", "--sort", "name", "--json");
     json_t *shown = refresh(0);
-    assert_int_equal(number_of(json_object_get(object_called(shown, "s"), "semaphore"), "count"), 2);
+    assert_int_equal(number_of(json_object_get(object_called(shown, "s"), "semaphore"), "count"),
+                     2);
     assert_true(truth_of(json_object_get(object_called(shown, "m"), "mutex"), "held"));
     assert_true(json_is_null(json_object_get(object_called(shown, "r"), "rates")));
     assert_string_equal(text_of(json_array_get(json_object_get(shown, "objects"), 0), "name"), "m");
@@ -232,12 +244,16 @@ static void what_may_not_be_read_is_passed_over(void **state) {
     const char *name = harness_global("closed"), *program = leat_program();
     char script[1000];
     leat_sender *sender;
-    if (geteuid() != 0 || system("setpriv --reuid=65534 --clear-groups true >/dev/null 2>&1") != 0) {
+    if (geteuid() != 0 ||
+        system("setpriv --reuid=65534 --clear-groups true >/dev/null 2>&1") != 0) {
         print_message("needs root and setpriv: skipped\n");
         skip();
     }
     assert_ok(leat_sender_open(&sender, name, &(leat_channel_options){.scope = LEAT_GLOBAL}));
-    snprintf(script, sizeof script, "exec setpriv --reuid=65534 --clear-groups '%s' top --global --filter '%s' -n 1 -d 0.1", program, name);
+    snprintf(
+        script, sizeof script,
+        "exec setpriv --reuid=65534 --clear-groups '%s' top --global --filter '%s' -n 1 -d 0.1",
+        program, name);
     run_shell(script);
     if (result.exit_code == 126 || result.exit_code == 127) {
         leat_sender_close(sender);
@@ -271,18 +287,20 @@ static void wrong_usage_is_told(void **state) {
 static void a_closed_pipe_and_ctrl_c_end_it(void **state) {
     (void)state;
     int out;
-    pid_t top = harness_start_command(HARNESS_ARGV(leat_program(), "top", "-d", "0.1"), NULL, &out, NULL);
+    pid_t top =
+        harness_start_command(HARNESS_ARGV(leat_program(), "top", "-d", "0.1"), NULL, &out, NULL);
     harness_read_until(out, "channel");
     close(out);
     harness_wait_signal(top, SIGPIPE);
-    top = harness_start_command(HARNESS_ARGV(leat_program(), "top", "--local", "-d", "3600"), NULL, &out, NULL);
+    top = harness_start_command(HARNESS_ARGV(leat_program(), "top", "--local", "-d", "3600"), NULL,
+                                &out, NULL);
     harness_await_asleep(top);
     kill(top, SIGINT);
     harness_wait_signal(top, SIGINT);
     close(out);
 }
 
-/* --- On a terminal ---------------------------------------------------------------------------------------------------- */
+/* --- On a terminal ---------------------------------------------------------------------------- */
 
 struct terminal {
     int master, slave;
@@ -309,7 +327,9 @@ static int run_on_terminal(void *context) {
 }
 
 static void resize(const struct terminal *terminal, unsigned short columns, unsigned short rows) {
-    assert_int_equal(ioctl(terminal->master, TIOCSWINSZ, &(struct winsize){.ws_row = rows, .ws_col = columns}), 0);
+    assert_int_equal(
+        ioctl(terminal->master, TIOCSWINSZ, &(struct winsize){.ws_row = rows, .ws_col = columns}),
+        0);
 }
 
 static void open_terminal(struct terminal *terminal, const char *type) {
@@ -323,10 +343,12 @@ static void open_terminal(struct terminal *terminal, const char *type) {
         skip();
     }
     resize(terminal, 132, 24);
-    terminal->slave = open(terminal->path, O_RDWR | O_NOCTTY | O_CLOEXEC); /* so that its settings outlive leat top */
+    /* so that its settings outlive leat top */
+    terminal->slave = open(terminal->path, O_RDWR | O_NOCTTY | O_CLOEXEC);
     assert_true(terminal->slave >= 0);
     assert_int_equal(tcgetattr(terminal->slave, &terminal->before), 0);
-    terminal->arguments = HARNESS_ARGV("leat", "top", "--local", "-d", "600"); /* nothing moves but by keys */
+    /* nothing moves but by keys */
+    terminal->arguments = HARNESS_ARGV("leat", "top", "--local", "-d", "600");
     terminal->top = harness_spawn(run_on_terminal, terminal);
 }
 
@@ -376,7 +398,8 @@ static void keys_do_what_they_say(void **state) {
     type(&terminal, "", "by MSG/S");
     type(&terminal, ">", "by B/S");
     type(&terminal, "<<", "by USERS");
-    type(&terminal, "<", "by NAME"); /* neither kinds nor scopes are shown, and before the first comes the last */
+    /* neither kinds nor scopes are shown, and before the first comes the last */
+    type(&terminal, "<", "by NAME");
     type(&terminal, "R", ", reversed");
     type(&terminal, "o", "not set, automatic reset");
     type(&terminal, "o", "by NAME");

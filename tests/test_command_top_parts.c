@@ -1,5 +1,5 @@
-/* test_command_top_parts.c - the parts of `leat top` that need no terminal: rates from two looks, counters that went
- * back, filter, order, which columns fit, what stands in a line. */
+/* test_command_top_parts.c - the parts of `leat top` that need no terminal: rates from two looks,
+ * counters that went back, filter, order, which columns fit, what stands in a line. */
 #include "harness.h"
 
 #include <stdio.h>
@@ -12,13 +12,20 @@
 #define SECOND UINT64_C(1000000000)
 
 /* A channel at a moment: what was sent and received so far. */
-static struct top_row channel(const char *name, uint64_t inode, uint64_t second, uint64_t sent, uint64_t received) {
-    struct top_row row = {.object = {.kind = LEAT_KIND_CHANNEL, .scope = LEAT_LOCAL, .inode = inode, .users = 2}};
+static struct top_row channel(const char *name, uint64_t inode, uint64_t second, uint64_t sent,
+                              uint64_t received) {
+    struct top_row row = {
+        .object = {.kind = LEAT_KIND_CHANNEL, .scope = LEAT_LOCAL, .inode = inode, .users = 2}};
     row.read_ns = second * SECOND;
     snprintf(row.object.name, sizeof row.object.name, "%s", name);
-    row.channel = (leat_channel_info){.capacity = 65536, .sender = LEAT_PEER_PRESENT, .receiver = LEAT_PEER_PRESENT};
-    row.channel.sent = (leat_statistics){.messages = sent, .bytes = 100 * sent, .doorbells_rung = sent / 2};
-    row.channel.received = (leat_statistics){.messages = received, .bytes = 100 * received, .sleeps = received / 4, .stalls = received / 5};
+    row.channel = (leat_channel_info){
+        .capacity = 65536, .sender = LEAT_PEER_PRESENT, .receiver = LEAT_PEER_PRESENT};
+    row.channel.sent =
+        (leat_statistics){.messages = sent, .bytes = 100 * sent, .doorbells_rung = sent / 2};
+    row.channel.received = (leat_statistics){.messages = received,
+                                             .bytes = 100 * received,
+                                             .sleeps = received / 4,
+                                             .stalls = received / 5};
     row.sender.moved_ns = row.read_ns;
     return row;
 }
@@ -28,7 +35,7 @@ static void near(double value, double wanted) {
         harness_fail("%g instead of %g", value, wanted);
 }
 
-/* --- Rates ------------------------------------------------------------------------------------------------------------ */
+/* --- Rates ------------------------------------------------------------------------------------ */
 
 static void two_looks_make_rates(void **state) {
     (void)state;
@@ -107,12 +114,14 @@ static void what_went_back_is_another_channel(void **state) {
     assert_false(now.rated);
 }
 
-/* What a sender counted comes in lumps: the first tells nothing, then it is what went by between two of them. */
+/* What a sender counted comes in lumps: the first tells nothing, then it is what went by between
+ * two of them. */
 static void a_slow_sender_is_averaged_over_its_lumps(void **state) {
     (void)state;
     struct top_row rows[40];
     for (unsigned second = 0; second < 40; second++) {
-        rows[second] = channel("c", 1, 100 + second, second / 10 * 80, 8 * second); /* 80 each ten seconds */
+        /* 80 each ten seconds */
+        rows[second] = channel("c", 1, 100 + second, second / 10 * 80, 8 * second);
         if (second == 0)
             continue;
         top_rate(&rows[second], &rows[second - 1]);
@@ -134,11 +143,12 @@ static void a_slow_sender_is_averaged_over_its_lumps(void **state) {
     assert_true(filling.rates.busy);
 }
 
-/* --- Order and filter ------------------------------------------------------------------------------------------------- */
+/* --- Order and filter ------------------------------------------------------------------------- */
 
 static void rows_are_ordered_by_any_column(void **state) {
     (void)state;
-    struct top_row fast = channel("b", 1, 0, 0, 0), slow = channel("a", 2, 0, 0, 0), unknown = channel("c", 3, 0, 0, 0);
+    struct top_row fast = channel("b", 1, 0, 0, 0), slow = channel("a", 2, 0, 0, 0),
+                   unknown = channel("c", 3, 0, 0, 0);
     fast.rated = slow.rated = true;
     fast.rates = (struct top_rates){.messages = 100, .doorbells = -1, .wake_ns = 5000};
     slow.rates = (struct top_rates){.messages = 1, .doorbells = 5, .wake_ns = -1};
@@ -148,7 +158,8 @@ static void rows_are_ordered_by_any_column(void **state) {
     assert_true(top_compare(&unknown, &slow, TOP_MESSAGES, true) > 0); /* last both ways */
     assert_true(top_compare(&fast, &slow, TOP_DOORBELLS, false) > 0);
     assert_int_equal(top_compare(&fast, &slow, TOP_STALLS, false), 0);
-    assert_true(top_compare(&fast, &slow, TOP_WAKE, false) < 0 && top_compare(&fast, &slow, TOP_WAKE, true) < 0);
+    assert_true(top_compare(&fast, &slow, TOP_WAKE, false) < 0 &&
+                top_compare(&fast, &slow, TOP_WAKE, true) < 0);
     slow.rates.wake_ns = 5001;
     assert_true(top_compare(&fast, &slow, TOP_WAKE, false) > 0);
     assert_true(top_compare(&fast, &slow, TOP_NAME, false) > 0);
@@ -249,7 +260,8 @@ static void the_dead_are_counted(void **state) {
     harness_kill(receiver);
     assert_ok(top_model_refresh(&model, &scope));
     assert_int_equal(model.totals.died, 1);
-    assert_string_equal(model.shown[0]->object.name, "c"); /* sorted by the receiver: those that died first */
+    /* sorted by the receiver: those that died first */
+    assert_string_equal(model.shown[0]->object.name, "c");
     assert_int_equal(model.shown[0]->channel.receiver, LEAT_PEER_DIED);
     assert_int_equal(model.shown[0]->object.users, 1);
     top_model_forget(&model);
@@ -257,7 +269,7 @@ static void the_dead_are_counted(void **state) {
     leat_sender_close(other);
 }
 
-/* --- Lines ------------------------------------------------------------------------------------------------------------ */
+/* --- Lines ------------------------------------------------------------------------------------ */
 
 static void columns_give_way_in_a_narrow_window(void **state) {
     (void)state;
@@ -276,7 +288,8 @@ static void columns_give_way_in_a_narrow_window(void **state) {
             assert_int_equal(strlen(top_line(line, &layout, &row)), layout.width);
             place = top_column_place(&layout, model.sort, &wide);
             if (sort != TOP_NAME)
-                assert_non_null(memmem(heading + place, (size_t)wide, top_column_title(model.sort), strlen(top_column_title(model.sort))));
+                assert_non_null(memmem(heading + place, (size_t)wide, top_column_title(model.sort),
+                                       strlen(top_column_title(model.sort))));
         }
 }
 
@@ -295,20 +308,30 @@ static void lines_say_what_is_known(void **state) {
     row.channel.backlog_bytes = 16384;
     row.channel.many_senders = true;
     row.channel.receiver = LEAT_PEER_DIED;
-    expect_line(&row, "channel       2       -        - 16.0 KiB  25% 16.0 KiB       -        -        -       - many   died ");
+    expect_line(&row, "channel       2       -        - 16.0 KiB  25% 16.0 KiB       -        -    "
+                      "    -       - many   died ");
     row.rated = true;
-    row.rates = (struct top_rates){.messages = 1234567, .bytes = 5.5e9, .doorbells = -1, .sleeps = 0.25, .stalls = 12345, .wake_ns = 12345};
-    expect_line(&row, "channel       2   1.2 M   5.5 GB 16.0 KiB  25% 16.0 KiB       -      0.2    12345 12.3 us many   died ");
+    row.rates = (struct top_rates){.messages = 1234567,
+                                   .bytes = 5.5e9,
+                                   .doorbells = -1,
+                                   .sleeps = 0.25,
+                                   .stalls = 12345,
+                                   .wake_ns = 12345};
+    expect_line(&row, "channel       2   1.2 M   5.5 GB 16.0 KiB  25% 16.0 KiB       -      0.2    "
+                      "12345 12.3 us many   died ");
     row.rates.wake_ns = -1;
-    expect_line(&row, "channel       2   1.2 M   5.5 GB 16.0 KiB  25% 16.0 KiB       -      0.2    12345       - many   died ");
+    expect_line(&row, "channel       2   1.2 M   5.5 GB 16.0 KiB  25% 16.0 KiB       -      0.2    "
+                      "12345       - many   died ");
     row.rates.wake_ns = (double)UINT64_MAX; /* nonsense of somebody who writes to shared memory */
-    expect_line(&row, "channel       2   1.2 M   5.5 GB 16.0 KiB  25% 16.0 KiB       -      0.2    12345 1844674 many   died ");
+    expect_line(&row, "channel       2   1.2 M   5.5 GB 16.0 KiB  25% 16.0 KiB       -      0.2    "
+                      "12345 1844674 many   died ");
     row.code = LEAT_EACCES;
     expect_line(&row, "channel       2 ");
     row.code = LEAT_ECORRUPT;
     row.object.damaged = true;
     expect_line(&row, "channel       2 damaged: its header fails its checksum ");
-    row = (struct top_row){.object = {.kind = LEAT_KIND_MUTEX, .users = 1}, .sync = {.kind = LEAT_KIND_MUTEX, .held = true, .holder = 77}};
+    row = (struct top_row){.object = {.kind = LEAT_KIND_MUTEX, .users = 1},
+                           .sync = {.kind = LEAT_KIND_MUTEX, .held = true, .holder = 77}};
     expect_line(&row, "mutex         1 held by process 77 ");
     row.sync.held = false;
     expect_line(&row, "mutex         1 free ");

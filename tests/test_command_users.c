@@ -1,5 +1,6 @@
-/* test_command_users.c - who uses an object, as `leat ls` and `leat info` tell it: how many handles are open, and which processes have
- * its file open or mapped. The real command looks at real processes. */
+/* test_command_users.c - who uses an object, as `leat ls` and `leat info` tell it: how many handles
+ * are open, and which processes have its file open or mapped. The real command looks at real
+ * processes. */
 #include "command.h"
 
 #include <signal.h>
@@ -8,7 +9,8 @@
 #include <unistd.h>
 
 static pid_t holder_of(const char *name, int *out) {
-    pid_t holder = harness_start_command(HARNESS_ARGV(leat_program(), "create", name, "8K"), NULL, out, NULL);
+    pid_t holder =
+        harness_start_command(HARNESS_ARGV(leat_program(), "create", name, "8K"), NULL, out, NULL);
     harness_read_until(*out, "created");
     return holder;
 }
@@ -148,7 +150,8 @@ static void info_lists_the_processes(void **state) {
 /* The count needs no right to look at the processes; which they are does. */
 static void who_may_not_look_at_a_process_is_told_so(void **state) {
     (void)state;
-    if (geteuid() != 0 || system("setpriv --reuid=65534 --clear-groups true >/dev/null 2>&1") != 0) {
+    if (geteuid() != 0 ||
+        system("setpriv --reuid=65534 --clear-groups true >/dev/null 2>&1") != 0) {
         print_message("becoming another user takes root and setpriv: skipped\n");
         skip();
     }
@@ -157,7 +160,9 @@ static void who_may_not_look_at_a_process_is_told_so(void **state) {
     leat_region_options options = {.scope = LEAT_GLOBAL, .permissions = 0644};
     assert_ok(leat_region_create(&region, name, 0, &options));
     char *program = realpath(leat_program(), NULL), script[1200];
-    snprintf(script, sizeof script, "exec setpriv --reuid=65534 --clear-groups '%s' info --global '%s' \"$@\"", program, name);
+    snprintf(script, sizeof script,
+             "exec setpriv --reuid=65534 --clear-groups '%s' info --global '%s' \"$@\"", program,
+             name);
     harness_run_command(&result, HARNESS_ARGV("sh", "-c", script, "sh", "--json"), NULL, 0);
     if (result.exit_code == 126 || result.exit_code == 127)
         result.exit_code = 77; /* the build is out of the other user's reach */
@@ -176,7 +181,8 @@ static void who_may_not_look_at_a_process_is_told_so(void **state) {
         skip();
 }
 
-/* A handle of a process in a list of processes of its own is counted, and said to be out of sight. */
+/* A handle of a process in a list of processes of its own is counted, and said to be out of
+ * sight. */
 static void users_that_proc_does_not_show_are_said_to_be_there(void **state) {
     (void)state;
     if (system("unshare --pid --fork --mount-proc true >/dev/null 2>&1") != 0) {

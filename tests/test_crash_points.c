@@ -1,11 +1,13 @@
-/* test_crash_points.c - kill -9 at every point of every operation where it makes a difference (tests/crash_step.h says which
- * those are), and whoever is left or comes afterwards finds everything as promised (tests/crash_round.h says what):
- *   - what was committed is intact, in order, once; what was in flight is there whole or not at all, a batch as a whole;
+/* test_crash_points.c - kill -9 at every point of every operation where it makes a difference
+ * (tests/crash_step.h says which those are), and whoever is left or comes afterwards finds
+ * everything as promised (tests/crash_round.h says what):
+ *   - what was committed is intact, in order, once; what was in flight is there whole or not at
+ *     all, a batch as a whole;
  *   - the survivor is told once, and in time; it never hangs and never sees LEAT_ECORRUPT;
  *   - a successor takes the role over and traffic goes on, several times round the ring;
  *   - no name is left.
- * LEAT_CRASH_ONLY=word runs the operations whose name contains the word. tests/model/mutate.sh proves that it notices: it
- * breaks the library in one line and requires that this fails. */
+ * LEAT_CRASH_ONLY=word runs the operations whose name contains the word. tests/model/mutate.sh
+ * proves that it notices: it breaks the library in one line and requires that this fails. */
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,9 +20,10 @@
 #include "crash_wait.h"
 #include "stream.h"
 
-#define WORKERS (HARNESS_SANITIZED ? 3 : 6) /* rounds mostly wait for slices to end, unless each step takes its time */
+/* rounds mostly wait for slices to end, unless each step takes its time */
+#define WORKERS (HARNESS_SANITIZED ? 3 : 6)
 
-/* --- Sending ------------------------------------------------------------------------------------------------------ */
+/* --- Sending ---------------------------------------------------------------------------------- */
 
 static void perform_send(struct crash_round *round) {
     crash_send(round, round->tx, round->operation->built);
@@ -41,7 +44,8 @@ static void prepare_hot(struct crash_round *round) {
     leat__sender_heat_up(round->tx);
     assert_true(round->tx->hot);
     open_window(round);
-    assert_true(round->tx->ring.lane.window >= round->tx->ring.lane.position + leat__slot_size(round->operation->sizes[0]));
+    assert_true(round->tx->ring.lane.window >=
+                round->tx->ring.lane.position + leat__slot_size(round->operation->sizes[0]));
 }
 
 static unsigned char batch_bytes[CRASH_FLYING_MAX][2048];
@@ -88,7 +92,7 @@ static void perform_wait_for_room(struct crash_round *round) {
     assert_leat(leat_send(round->tx, bytes, sizeof bytes, leat_in_ms(3)), LEAT_ETIMEDOUT);
 }
 
-/* --- Receiving ---------------------------------------------------------------------------------------------------- */
+/* --- Receiving -------------------------------------------------------------------------------- */
 
 static void perform_recv(struct crash_round *round) {
     crash_receive(round, round->rx, round->operation->taken);
@@ -98,7 +102,8 @@ static void perform_recv_many(struct crash_round *round) {
     static unsigned char buffer[4096];
     leat_message messages[CRASH_FLYING_MAX];
     size_t amount;
-    assert_ok(leat_recv_many(round->rx, buffer, sizeof buffer, messages, round->operation->flying, &amount, LEAT_NOW));
+    assert_ok(leat_recv_many(round->rx, buffer, sizeof buffer, messages, round->operation->flying,
+                             &amount, LEAT_NOW));
     assert_int_equal(amount, round->operation->flying);
 }
 
@@ -120,7 +125,7 @@ static void perform_wait_for_message(struct crash_round *round) {
     expect_news(round->rx, LEAT_ETIMEDOUT, leat_in_ms(3));
 }
 
-/* --- Coming and going --------------------------------------------------------------------------------------------- */
+/* --- Coming and going ------------------------------------------------------------------------- */
 
 static void perform_sender_open(struct crash_round *round) {
     leat_channel_options options = crash_options(round);
@@ -199,7 +204,7 @@ static void check_persistent(struct crash_round *round) {
     assert_ok(leat_unlink(round->name, LEAT_LOCAL));
 }
 
-/* --- Many senders ------------------------------------------------------------------------------------------------- */
+/* --- Many senders ----------------------------------------------------------------------------- */
 
 static void prepare_turn(struct crash_round *round) {
     void *place;
@@ -211,7 +216,7 @@ static void perform_commit(struct crash_round *round) {
     assert_ok(leat_commit(round->tx, crash_size(round, round->operation->built)));
 }
 
-/* --- In event loops ----------------------------------------------------------------------------------------------- */
+/* --- In event loops --------------------------------------------------------------------------- */
 
 /* Announces itself there, sleeps, and gives up. */
 static void perform_wait_for_message_in_a_loop(struct crash_round *round) {
@@ -225,7 +230,7 @@ static void perform_wait_for_room_in_a_loop(struct crash_round *round) {
     assert_leat(crash_try_send(round, bytes, sizeof bytes, leat_in_ms(3)), LEAT_ETIMEDOUT);
 }
 
-/* --- Regions ------------------------------------------------------------------------------------------------------ */
+/* --- Regions ---------------------------------------------------------------------------------- */
 
 static void perform_region_create(struct crash_round *round) {
     assert_ok(leat_region_create(&round->region, round->name, CRASH_CAPACITY, NULL));
@@ -237,108 +242,135 @@ static void perform_region_close(struct crash_round *round) {
 
 static void check_region(struct crash_round *round) {
     leat_region *region;
-    assert_ok(leat_region_create(&region, round->name, CRASH_CAPACITY, NULL)); /* what the dead one left is stale */
+    /* what the dead one left is stale */
+    assert_ok(leat_region_create(&region, round->name, CRASH_CAPACITY, NULL));
     for (size_t i = 0; i < CRASH_CAPACITY; i++)
         assert_int_equal(((char *)leat_region_data(region))[i], 0);
     leat_region_close(region);
 }
 
-/* --- The table ---------------------------------------------------------------------------------------------------- */
+/* --- The table -------------------------------------------------------------------------------- */
 
 #define SENDING .survivor = CRASH_RECEIVER
 #define RECEIVING .survivor = CRASH_SENDER
 #define SHARING .survivor = CRASH_CO_SENDER
 #define ALONE .survivor = CRASH_NOBODY
-#define BATCH .prepare = prepare_batch, .perform = perform_send_many, .flying = 6, .sizes = {8, 24, 100, 9, 300, 56}
+#define BATCH                                                                                      \
+    .prepare = prepare_batch, .perform = perform_send_many, .flying = 6,                           \
+    .sizes = {8, 24, 100, 9, 300, 56}
 
 static const struct crash_operation operations[] = {
-    {"send 16", SENDING, .perform = perform_send, .built = 5, .taken = 2, .flying = 1, .sizes = {8}},
-    {"hot: send 16", SENDING, .prepare = prepare_hot, .perform = perform_send,
-     .built = 5, .taken = 2, .flying = 1, .sizes = {8}},
-    {"hot: send lines", SENDING, .prepare = prepare_hot, .perform = perform_send,
-     .built = 70, .taken = 65, .flying = 1, .sizes = {300}},
-    {"hot: send to a sleeper", SENDING, .prepare = prepare_hot, .perform = perform_send,
-     .built = 3, .taken = 3, .flying = 1, .sizes = {24}, .asleep = true},
-    {"send 16, seen late", SENDING, .perform = perform_send, .built = 5, .taken = 2, .flying = 1, .sizes = {8}, .late = true},
-    {"send 32", SENDING, .perform = perform_send, .built = 5, .taken = 2, .flying = 1, .sizes = {24}},
-    {"send lines", SENDING, .perform = perform_send, .built = 5, .taken = 5, .flying = 1, .sizes = {500}},
-    {"send lines, seen late", SENDING, .perform = perform_send,
-     .built = 5, .taken = 2, .flying = 1, .sizes = {500}, .late = true},
-    {"send long", SENDING, .perform = perform_send, .built = 5, .taken = 2, .flying = 1, .sizes = {900}},
-    {"send over used lines", SENDING, .perform = perform_send, .built = 70, .taken = 70, .flying = 1, .sizes = {500}},
-    {"send with a pad before the end", SENDING, .perform = perform_send, .built = 59, .taken = 55, .flying = 1, .sizes = {500}},
+    {"send 16", SENDING, .perform = perform_send, .built = 5, .taken = 2, .flying = 1,
+     .sizes = {8}},
+    {"hot: send 16", SENDING, .prepare = prepare_hot, .perform = perform_send, .built = 5,
+     .taken = 2, .flying = 1, .sizes = {8}},
+    {"hot: send lines", SENDING, .prepare = prepare_hot, .perform = perform_send, .built = 70,
+     .taken = 65, .flying = 1, .sizes = {300}},
+    {"hot: send to a sleeper", SENDING, .prepare = prepare_hot, .perform = perform_send, .built = 3,
+     .taken = 3, .flying = 1, .sizes = {24}, .asleep = true},
+    {"send 16, seen late", SENDING, .perform = perform_send, .built = 5, .taken = 2, .flying = 1,
+     .sizes = {8}, .late = true},
+    {"send 32", SENDING, .perform = perform_send, .built = 5, .taken = 2, .flying = 1,
+     .sizes = {24}},
+    {"send lines", SENDING, .perform = perform_send, .built = 5, .taken = 5, .flying = 1,
+     .sizes = {500}},
+    {"send lines, seen late", SENDING, .perform = perform_send, .built = 5, .taken = 2, .flying = 1,
+     .sizes = {500}, .late = true},
+    {"send long", SENDING, .perform = perform_send, .built = 5, .taken = 2, .flying = 1,
+     .sizes = {900}},
+    {"send over used lines", SENDING, .perform = perform_send, .built = 70, .taken = 70,
+     .flying = 1, .sizes = {500}},
+    {"send with a pad before the end", SENDING, .perform = perform_send, .built = 59, .taken = 55,
+     .flying = 1, .sizes = {500}},
     {"send a batch", SENDING, BATCH, .built = 60, .taken = 60},
     {"send a batch, seen late", SENDING, BATCH, .built = 20, .taken = 20, .late = true},
     {"send a long batch", SENDING, .prepare = prepare_batch, .perform = perform_send_many,
      .built = 60, .taken = 60, .flying = 4, .sizes = {600, 8, 100, 700}},
-    {"reserve and commit less", SENDING, .perform = perform_commit_shorter, .built = 5, .taken = 2, .flying = 1, .sizes = {30}},
+    {"reserve and commit less", SENDING, .perform = perform_commit_shorter, .built = 5, .taken = 2,
+     .flying = 1, .sizes = {30}},
     {"reserve and abort", SENDING, .perform = perform_abort, .built = 5, .taken = 2},
-    {"send to a sleeper", SENDING, .perform = perform_send, .built = 3, .taken = 3, .flying = 1, .sizes = {24}, .asleep = true},
+    {"send to a sleeper", SENDING, .perform = perform_send, .built = 3, .taken = 3, .flying = 1,
+     .sizes = {24}, .asleep = true},
     {"wait for room", SENDING, .perform = perform_wait_for_room, .built = 60},
 
     {"recv", RECEIVING, .perform = perform_recv, .built = 20, .taken = 3, .flying = 1},
-    {"recv lines", RECEIVING, .perform = perform_recv, .built = 20, .taken = 3, .flying = 1, .sizes = {500}},
-    {"recv long", RECEIVING, .perform = perform_recv, .built = 20, .taken = 3, .flying = 1, .sizes = {900}},
-    {"recv a batch", RECEIVING, .perform = perform_recv_many,
-     .built = 20, .taken = 3, .flying = 5, .sizes = {8, 24, 100, 0, 300}},
-    {"recv with a sleeping sender", RECEIVING, .perform = perform_recv_many,
-     .built = 20, .taken = 1, .flying = 12, .asleep = true},
-    {"peek and release", RECEIVING, .perform = perform_peek_and_release,
-     .built = 20, .taken = 1, .flying = 4, .sizes = {9, 100, 16, 200}},
+    {"recv lines", RECEIVING, .perform = perform_recv, .built = 20, .taken = 3, .flying = 1,
+     .sizes = {500}},
+    {"recv long", RECEIVING, .perform = perform_recv, .built = 20, .taken = 3, .flying = 1,
+     .sizes = {900}},
+    {"recv a batch", RECEIVING, .perform = perform_recv_many, .built = 20, .taken = 3, .flying = 5,
+     .sizes = {8, 24, 100, 0, 300}},
+    {"recv with a sleeping sender", RECEIVING, .perform = perform_recv_many, .built = 20,
+     .taken = 1, .flying = 12, .asleep = true},
+    {"peek and release", RECEIVING, .perform = perform_peek_and_release, .built = 20, .taken = 1,
+     .flying = 4, .sizes = {9, 100, 16, 200}},
     {"peek", RECEIVING, .perform = perform_peek_only, .built = 20, .taken = 1},
     {"wait for a message", RECEIVING, .perform = perform_wait_for_message, .built = 3, .taken = 3},
 
     {"sender open", SENDING, .perform = perform_sender_open, .opens = true, .untold = true},
-    {"sender open after a crash", SENDING, .perform = perform_sender_open, .predecessor = die_in_the_middle_of_sending,
-     .built = 5, .taken = 5, .opens = true, .untold = true},
-    {"sender close", SENDING, .perform = perform_sender_close, .built = 5, .taken = 2, .closes = true},
-    {"sender close in a reservation", SENDING, .prepare = prepare_turn, .perform = perform_sender_close, .built = 5, .taken = 2,
+    {"sender open after a crash", SENDING, .perform = perform_sender_open,
+     .predecessor = die_in_the_middle_of_sending, .built = 5, .taken = 5, .opens = true,
+     .untold = true},
+    {"sender close", SENDING, .perform = perform_sender_close, .built = 5, .taken = 2,
      .closes = true},
-    {"sender close as the last user", ALONE, .prepare = prepare_lonely_sender, .perform = perform_sender_close,
-     .check = crash_check_fresh},
-    {"receiver open", RECEIVING, .perform = perform_receiver_open, .built = 20, .opens = true, .untold = true},
-    {"receiver open after a crash", RECEIVING, .perform = perform_receiver_open, .predecessor = die_in_the_middle_of_receiving,
-     .built = 20, .taken = 4, .opens = true, .untold = true},
-    {"receiver close", RECEIVING, .perform = perform_receiver_close, .built = 20, .taken = 3, .closes = true},
-    {"receiver close as the last user", ALONE, .prepare = perform_receiver_open, .perform = perform_receiver_close,
-     .check = crash_check_fresh},
+    {"sender close in a reservation", SENDING, .prepare = prepare_turn,
+     .perform = perform_sender_close, .built = 5, .taken = 2, .closes = true},
+    {"sender close as the last user", ALONE, .prepare = prepare_lonely_sender,
+     .perform = perform_sender_close, .check = crash_check_fresh},
+    {"receiver open", RECEIVING, .perform = perform_receiver_open, .built = 20, .opens = true,
+     .untold = true},
+    {"receiver open after a crash", RECEIVING, .perform = perform_receiver_open,
+     .predecessor = die_in_the_middle_of_receiving, .built = 20, .taken = 4, .opens = true,
+     .untold = true},
+    {"receiver close", RECEIVING, .perform = perform_receiver_close, .built = 20, .taken = 3,
+     .closes = true},
+    {"receiver close as the last user", ALONE, .prepare = perform_receiver_open,
+     .perform = perform_receiver_close, .check = crash_check_fresh},
     {"create as sender", ALONE, .perform = perform_sender_open, .check = crash_check_fresh},
     {"create as receiver", ALONE, .perform = perform_receiver_open, .check = crash_check_fresh},
     {"create to stay", ALONE, .perform = perform_create_persistent, .check = check_persistent},
 
-    {"many: send", SHARING, .perform = perform_send, .built = 5, .taken = 2, .flying = 1, .sizes = {300}},
-    {"many: commit while another waits", SHARING, .prepare = prepare_turn, .perform = perform_commit, .built = 5, .taken = 2,
-     .flying = 1, .sizes = {30}, .asleep = true},
+    {"many: send", SHARING, .perform = perform_send, .built = 5, .taken = 2, .flying = 1,
+     .sizes = {300}},
+    {"many: commit while another waits", SHARING, .prepare = prepare_turn,
+     .perform = perform_commit, .built = 5, .taken = 2, .flying = 1, .sizes = {30}, .asleep = true},
     {"many: open beside another", SHARING, .perform = perform_sender_open, .opens = true},
-    {"many: close beside another", SHARING, .perform = perform_sender_close, .built = 5, .taken = 2},
+    {"many: close beside another", SHARING, .perform = perform_sender_close, .built = 5,
+     .taken = 2},
 
-    {"loop: send 16", SENDING, .perform = perform_send, .built = 5, .taken = 2, .flying = 1, .sizes = {8}, .loops = true},
-    {"loop: send to a sleeper", SENDING, .perform = perform_send,
-     .built = 3, .taken = 3, .flying = 1, .sizes = {24}, .asleep = true, .loops = true},
+    {"loop: send 16", SENDING, .perform = perform_send, .built = 5, .taken = 2, .flying = 1,
+     .sizes = {8}, .loops = true},
+    {"loop: send to a sleeper", SENDING, .perform = perform_send, .built = 3, .taken = 3,
+     .flying = 1, .sizes = {24}, .asleep = true, .loops = true},
     {"loop: hot: send to a sleeper", SENDING, .prepare = prepare_hot, .perform = perform_send,
      .built = 3, .taken = 3, .flying = 1, .sizes = {24}, .asleep = true, .loops = true},
-    {"loop: sender close", SENDING, .perform = perform_sender_close, .built = 3, .taken = 3, .closes = true, .asleep = true, .loops = true},
-    {"loop: recv with a sleeping sender", RECEIVING, .perform = perform_recv_many,
-     .built = 20, .taken = 1, .flying = 12, .asleep = true, .loops = true},
-    {"loop: receiver close", RECEIVING, .perform = perform_receiver_close, .built = 20, .taken = 3, .closes = true, .asleep = true,
+    {"loop: sender close", SENDING, .perform = perform_sender_close, .built = 3, .taken = 3,
+     .closes = true, .asleep = true, .loops = true},
+    {"loop: recv with a sleeping sender", RECEIVING, .perform = perform_recv_many, .built = 20,
+     .taken = 1, .flying = 12, .asleep = true, .loops = true},
+    {"loop: receiver close", RECEIVING, .perform = perform_receiver_close, .built = 20, .taken = 3,
+     .closes = true, .asleep = true, .loops = true},
+    {"loop: wait for a message", RECEIVING, .prepare = crash_enter_loop,
+     .perform = perform_wait_for_message_in_a_loop, .built = 3, .taken = 3},
+    {"loop: wait for room", SENDING, .prepare = crash_enter_loop,
+     .perform = perform_wait_for_room_in_a_loop, .built = 60},
+    {"loop: many: send", SHARING, .perform = perform_send, .built = 5, .taken = 2, .flying = 1,
+     .sizes = {300}, .loops = true},
+    {"loop: many: commit while another waits", SHARING, .prepare = prepare_turn,
+     .perform = perform_commit, .built = 5, .taken = 2, .flying = 1, .sizes = {30}, .asleep = true,
      .loops = true},
-    {"loop: wait for a message", RECEIVING, .prepare = crash_enter_loop, .perform = perform_wait_for_message_in_a_loop,
-     .built = 3, .taken = 3},
-    {"loop: wait for room", SENDING, .prepare = crash_enter_loop, .perform = perform_wait_for_room_in_a_loop, .built = 60},
-    {"loop: many: send", SHARING, .perform = perform_send, .built = 5, .taken = 2, .flying = 1, .sizes = {300}, .loops = true},
-    {"loop: many: commit while another waits", SHARING, .prepare = prepare_turn, .perform = perform_commit, .built = 5, .taken = 2,
-     .flying = 1, .sizes = {30}, .asleep = true, .loops = true},
-    {"loop: many: wait for room", SHARING, .prepare = crash_enter_loop, .perform = perform_wait_for_room_in_a_loop, .built = 60,
-     .loops = true},
+    {"loop: many: wait for room", SHARING, .prepare = crash_enter_loop,
+     .perform = perform_wait_for_room_in_a_loop, .built = 60, .loops = true},
 
     {"region create", ALONE, .perform = perform_region_create, .check = check_region},
-    {"region close as the last user", ALONE, .prepare = perform_region_create, .perform = perform_region_close,
-     .check = check_region},
+    {"region close as the last user", ALONE, .prepare = perform_region_create,
+     .perform = perform_region_close, .check = check_region},
 };
 
-#define WORKER_MS 400000 /* its rounds: each single step is two system calls, and a sanitizer triples their number */
+/* its rounds: each single step is two system calls, and a sanitizer triples their number */
+#define WORKER_MS 400000
 
-/* --- All rounds of an operation ----------------------------------------------------------------------------------- */
+/* --- All rounds of an operation --------------------------------------------------------------- */
 
 struct worker {
     struct crash_round round;
@@ -361,7 +393,8 @@ static void say_where(int signal_number) {
 static int work(void *context) {
     struct worker *worker = current = context;
     signal(SIGABRT, say_where);
-    for (worker->running = worker->first; worker->running < worker->points; worker->running += WORKERS)
+    for (worker->running = worker->first; worker->running < worker->points;
+         worker->running += WORKERS)
         crash_round_run(&worker->round, worker->running, NULL);
     return 0;
 }
@@ -373,10 +406,12 @@ static int survey(void *context) {
     return 0;
 }
 
-static struct worker new_worker(const struct crash_operation *operation, struct crash_board *board, unsigned number) {
+static struct worker new_worker(const struct crash_operation *operation, struct crash_board *board,
+                                unsigned number) {
     struct worker worker = {.round = {.operation = operation, .board = board}, .first = number};
     snprintf(worker.round.name, sizeof worker.round.name, "crash%u", number);
-    snprintf(worker.round.path, sizeof worker.round.path, "%s/%s", harness_directory(), worker.round.name);
+    snprintf(worker.round.path, sizeof worker.round.path, "%s/%s", harness_directory(),
+             worker.round.name);
     return worker;
 }
 
@@ -398,8 +433,9 @@ static void run_operation(const struct crash_operation *operation, struct crash_
         if (status != 0)
             harness_fail("\"%s\" does not survive every kill", operation->name);
     }
-    print_message("%-34s %4u kills, %4u images, %3u system calls, %6u steps, %4.1f s\n", operation->name,
-                  found->events + 1, found->images, found->calls, found->steps, (double)(harness_now() - started) / 1e9);
+    print_message("%-34s %4u kills, %4u images, %3u system calls, %6u steps, %4.1f s\n",
+                  operation->name, found->events + 1, found->images, found->calls, found->steps,
+                  (double)(harness_now() - started) / 1e9);
 }
 
 static void a_kill_at_any_point_harms_nobody(void **state) {

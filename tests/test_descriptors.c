@@ -1,5 +1,6 @@
-/* test_descriptors.c - no descriptor that the library keeps has a number below 3, whichever of the standard streams are closed when
- * it is made, so that what a program prints, or reads, is never an object's; and what it gives to programs is above them too. */
+/* test_descriptors.c - no descriptor that the library keeps has a number below 3, whichever of the
+ * standard streams are closed when it is made, so that what a program prints, or reads, is never an
+ * object's; and what it gives to programs is above them too. */
 #include "harness.h"
 
 #include <fcntl.h>
@@ -57,7 +58,8 @@ static int run_plan(void *context) {
 }
 
 static void for_all_subsets(int (*run)(void)) {
-    static const char *const meanings[] = {"fine", "took the number of a stream", "failed", "was damaged by what was printed"};
+    static const char *const meanings[] = {"fine", "took the number of a stream", "failed",
+                                           "was damaged by what was printed"};
     for (unsigned subset = 0; subset < SUBSETS; subset++) {
         struct plan plan = {.subset = subset, .run = run, .socket = -1, .file = -1};
         int pair[2];
@@ -78,8 +80,8 @@ static void for_all_subsets(int (*run)(void)) {
         int status = harness_wait(harness_spawn(run_plan, &plan));
         int code = status >= 0 && (status & 0x7f) == 0 ? status >> 8 & 0xff : FAILED;
         if (code != FINE)
-            harness_fail("closed streams %u%u%u: the handle %s", subset & 1u, subset >> 1 & 1u, subset >> 2 & 1u,
-                         meanings[code <= DAMAGED ? code : FAILED]);
+            harness_fail("closed streams %u%u%u: the handle %s", subset & 1u, subset >> 1 & 1u,
+                         subset >> 2 & 1u, meanings[code <= DAMAGED ? code : FAILED]);
         close(pair[0]);
         close(pair[1]);
         close(plan.file);
@@ -87,7 +89,7 @@ static void for_all_subsets(int (*run)(void)) {
     }
 }
 
-/* --- Channels, sync objects and regions ------------------------------------------------------------------------------- */
+/* --- Channels, sync objects and regions ------------------------------------------------------- */
 
 static int hold_channel(void) {
     leat_sender *sender;
@@ -95,13 +97,16 @@ static int hold_channel(void) {
     leat_channel_info info;
     char text[8];
     size_t size;
-    if (leat_sender_open(&sender, "channel", NULL) != LEAT_OK || leat_receiver_open(&receiver, "channel", NULL) != LEAT_OK)
+    if (leat_sender_open(&sender, "channel", NULL) != LEAT_OK ||
+        leat_receiver_open(&receiver, "channel", NULL) != LEAT_OK)
         return FAILED;
     if (count_taken(current->subset) != 0)
         return TAKEN;
     print_something();
-    if (leat_channel_info_read("channel", LEAT_LOCAL, &info) != LEAT_OK || leat_send(sender, "hello", 5, LEAT_NOW) != LEAT_OK ||
-        leat_recv(receiver, text, sizeof text, &size, LEAT_NOW) != LEAT_OK || memcmp(text, "hello", 5) != 0)
+    if (leat_channel_info_read("channel", LEAT_LOCAL, &info) != LEAT_OK ||
+        leat_send(sender, "hello", 5, LEAT_NOW) != LEAT_OK ||
+        leat_recv(receiver, text, sizeof text, &size, LEAT_NOW) != LEAT_OK ||
+        memcmp(text, "hello", 5) != 0)
         return DAMAGED;
     leat_sender_close(sender);
     leat_receiver_close(receiver);
@@ -117,15 +122,17 @@ static int hold_sync_objects(void) {
     leat_mutex *mutex;
     leat_event *event;
     leat_semaphore *semaphore;
-    if (leat_mutex_open(&mutex, "mutex", NULL) != LEAT_OK || leat_event_open(&event, NULL, NULL) != LEAT_OK ||
+    if (leat_mutex_open(&mutex, "mutex", NULL) != LEAT_OK ||
+        leat_event_open(&event, NULL, NULL) != LEAT_OK ||
         leat_semaphore_open(&semaphore, "semaphore", 1, 2, NULL) != LEAT_OK)
         return FAILED;
     if (count_taken(current->subset) != 0)
         return TAKEN;
     print_something();
     leat_sync_info info;
-    if (leat_sync_info_read("mutex", LEAT_LOCAL, &info) != LEAT_OK || leat_mutex_lock(mutex, LEAT_NOW) != LEAT_OK ||
-        leat_mutex_unlock(mutex) != LEAT_OK || leat_wait(leat_semaphore_waitable(semaphore), LEAT_NOW) != LEAT_OK)
+    if (leat_sync_info_read("mutex", LEAT_LOCAL, &info) != LEAT_OK ||
+        leat_mutex_lock(mutex, LEAT_NOW) != LEAT_OK || leat_mutex_unlock(mutex) != LEAT_OK ||
+        leat_wait(leat_semaphore_waitable(semaphore), LEAT_NOW) != LEAT_OK)
         return DAMAGED;
     leat_mutex_close(mutex);
     leat_event_close(event);
@@ -182,7 +189,8 @@ static int get_descriptors(void) {
     leat_region *region;
     leat_mutex *mutex;
     int given[3] = {-1, -1, -1};
-    if (leat_region_create(&region, "region", 4096, NULL) != LEAT_OK || leat_mutex_open(&mutex, "mutex", NULL) != LEAT_OK ||
+    if (leat_region_create(&region, "region", 4096, NULL) != LEAT_OK ||
+        leat_mutex_open(&mutex, "mutex", NULL) != LEAT_OK ||
         leat_region_descriptor(region, LEAT_READ_WRITE, false, &given[0]) != LEAT_OK ||
         leat_region_descriptor(region, LEAT_READ_ONLY, true, &given[1]) != LEAT_OK ||
         leat_sync_descriptor(leat_mutex_waitable(mutex), false, &given[2]) != LEAT_OK)
@@ -201,7 +209,7 @@ static void descriptors_that_are_given_out_are_above_the_streams(void **state) {
     for_all_subsets(get_descriptors);
 }
 
-/* --- Waiting ---------------------------------------------------------------------------------------------------------- */
+/* --- Waiting ---------------------------------------------------------------------------------- */
 
 static void *send_late(void *context) {
     usleep(200000); /* by then the receiver has made what it sleeps on */
@@ -215,7 +223,8 @@ static int sleep_for_a_message(void) {
     char text[8];
     size_t size;
     pthread_t thread;
-    if (leat_sender_open(&sender, "channel", NULL) != LEAT_OK || leat_receiver_open(&receiver, "channel", &asleep) != LEAT_OK ||
+    if (leat_sender_open(&sender, "channel", NULL) != LEAT_OK ||
+        leat_receiver_open(&receiver, "channel", &asleep) != LEAT_OK ||
         pthread_create(&thread, NULL, send_late, sender) != 0)
         return FAILED;
     if (leat_recv(receiver, text, sizeof text, &size, leat_in_ms(20000)) != LEAT_OK)
@@ -247,8 +256,10 @@ static int hold_wait_set(void) {
     void *data;
     char text[8];
     size_t size;
-    if (leat_doorbell_open(&bell) != LEAT_OK || leat_sender_open(&sender, "channel", NULL) != LEAT_OK ||
-        leat_receiver_open(&receiver, "channel", NULL) != LEAT_OK || leat_mutex_open(&mutex, "mutex", NULL) != LEAT_OK ||
+    if (leat_doorbell_open(&bell) != LEAT_OK ||
+        leat_sender_open(&sender, "channel", NULL) != LEAT_OK ||
+        leat_receiver_open(&receiver, "channel", NULL) != LEAT_OK ||
+        leat_mutex_open(&mutex, "mutex", NULL) != LEAT_OK ||
         leat_doorbell_add_receiver(bell, receiver, receiver) != LEAT_OK ||
         leat_doorbell_add_sender(bell, sender, sender) != LEAT_OK ||
         leat_doorbell_add_waitable(bell, leat_mutex_waitable(mutex), mutex) != LEAT_OK)
@@ -279,7 +290,7 @@ static void wait_set_takes_no_number_of_a_stream(void **state) {
     for_all_subsets(hold_wait_set);
 }
 
-/* --- Looking ---------------------------------------------------------------------------------------------------------- */
+/* --- Looking ---------------------------------------------------------------------------------- */
 
 static int print_while_listed(const leat_object_info *info, void *context) {
     (void)context;
@@ -296,7 +307,8 @@ static void print_while_collected(const leat_object_info *info, void *context) {
 static int look_around(void) {
     leat_region *region, *second;
     int collected = 0;
-    if (leat_region_create(&region, "region", 4096, NULL) != LEAT_OK || leat_region_create(&second, "second", 4096, NULL) != LEAT_OK)
+    if (leat_region_create(&region, "region", 4096, NULL) != LEAT_OK ||
+        leat_region_create(&second, "second", 4096, NULL) != LEAT_OK)
         return FAILED;
     int listed = leat_list(LEAT_LOCAL, print_while_listed, NULL);
     if (leat_gc(LEAT_LOCAL, print_while_collected, &collected) != LEAT_OK)

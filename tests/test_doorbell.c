@@ -1,5 +1,6 @@
-/* test_doorbell.c - channels in an event loop, with plain poll: one descriptor, level-triggered, silent while nothing waits; named are those at
- * which something waits, and nothing is lost between looking and sleeping. Each test sleeps in the kernel for real. */
+/* test_doorbell.c - channels in an event loop, with plain poll: one descriptor, level-triggered,
+ * silent while nothing waits; named are those at which something waits, and nothing is lost between
+ * looking and sleeping. Each test sleeps in the kernel for real. */
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -22,7 +23,7 @@ static void receive_all(leat_receiver *receiver, uint32_t *next) {
         assert_leat(result, LEAT_EAGAIN);
 }
 
-/* --- One channel ---------------------------------------------------------------------------------------------------------- */
+/* --- One channel ------------------------------------------------------------------------------ */
 
 static void it_rings_once_for_many_messages(void **state) {
     (void)state;
@@ -40,9 +41,9 @@ static void it_rings_once_for_many_messages(void **state) {
     leat_channel_info info;
     assert_ok(leat_channel_info_read("one", LEAT_LOCAL, &info));
     assert_int_equal(info.sent.doorbells_rung, 1); /* seen from outside at once */
-    assert_true(rings(doorbell, 0)); /* level-triggered: until somebody looks */
+    assert_true(rings(doorbell, 0));               /* level-triggered: until somebody looks */
     assert_ptr_equal(named(doorbell), receiver);
-    assert_ptr_equal(named(doorbell), receiver); /* it was not received yet */
+    assert_ptr_equal(named(doorbell), receiver);     /* it was not received yet */
     for (uint32_t value = 100; value < 200; value++) /* the receiver is awake: nobody rings */
         assert_ok(leat_send(sender, &value, sizeof value, LEAT_NOW));
     assert_int_equal(doorbells_rung(sender), 1);
@@ -119,12 +120,13 @@ static void a_channel_in_a_doorbell_can_be_waited_for_too(void **state) {
         assert_int_equal(value, expected);
     }
     harness_wait_ok(child);
-    assert_in_range(wakes_of_receiver(receiver), 1, 7); /* a message's once, however it waited; and the sender's coming */
+    /* a message's once, however it waited; and the sender's coming */
+    assert_in_range(wakes_of_receiver(receiver), 1, 7);
     leat_receiver_close(receiver);
     leat_doorbell_close(doorbell);
 }
 
-/* --- Many ------------------------------------------------------------------------------------------------------------------ */
+/* --- Many ------------------------------------------------------------------------------------- */
 
 enum { CHANNELS = 100 };
 
@@ -154,9 +156,11 @@ static void of_many_those_with_messages_are_named_in_turn(void **state) {
             assert_ok(leat_recv(pair->rx, &byte, 1, &size, LEAT_NOW));
         }
     assert_ptr_equal(named(doorbell), NULL);
-    assert_int_equal(statistics_of(doorbell).announced, CHANNELS + 3); /* idle ones are not touched */
+    /* idle ones are not touched */
+    assert_int_equal(statistics_of(doorbell).announced, CHANNELS + 3);
     leat_doorbell_remove_receiver(pairs[3].rx);
-    assert_ptr_equal(named(doorbell), NULL); /* the kernel's word that it is watched no more is taken */
+    /* the kernel's word that it is watched no more is taken */
+    assert_ptr_equal(named(doorbell), NULL);
     assert_ok(leat_send(pairs[3].tx, "x", 1, LEAT_NOW));
     assert_false(rings(doorbell, 20));
     assert_ok(leat_doorbell_add_receiver(doorbell, pairs[3].rx, &pairs[3]));
@@ -169,7 +173,7 @@ static void of_many_those_with_messages_are_named_in_turn(void **state) {
     assert_int_equal(harness_names_left(), 0);
 }
 
-/* --- Peers ----------------------------------------------------------------------------------------------------------------- */
+/* --- Peers ------------------------------------------------------------------------------------ */
 
 static int send_and_wait(void *context) {
     harness_word *ready = context;
@@ -221,7 +225,8 @@ static void what_becomes_of_the_sender_is_told(void **state) {
         harness_kill(killed);
         assert_leat(next_told(doorbell, receiver, &byte), LEAT_EPEERDIED);
         if (round == 0)
-            print_message("told of the death after %.1f ms\n", (double)(harness_now() - before) / 1e6);
+            print_message("told of the death after %.1f ms\n",
+                          (double)(harness_now() - before) / 1e6);
         pid_t closes = harness_spawn(send_and_close, NULL);
         assert_leat(next_told(doorbell, receiver, &byte), LEAT_EPEERBACK);
         assert_ok(next_told(doorbell, receiver, &byte));
@@ -263,7 +268,8 @@ static void a_sender_is_told_of_room_and_of_the_receiver(void **state) {
     pid_t child = harness_spawn(receive_slowly, words);
     harness_await(&words[0], 1);
     assert_ptr_equal(next_named(doorbell), sender);
-    assert_ok(leat_sender_news(sender)); /* the first one is no news, but it is named for it, once */
+    /* the first one is no news, but it is named for it, once */
+    assert_ok(leat_sender_news(sender));
     assert_int_equal(leat_sender_peer(sender), LEAT_PEER_PRESENT);
     assert_ptr_equal(named(doorbell), NULL);
     unsigned stalls = 0;
@@ -285,7 +291,8 @@ static void a_sender_is_told_of_room_and_of_the_receiver(void **state) {
     uint64_t filler = 0;
     while (leat_send(sender, &filler, sizeof filler, LEAT_NOW) == LEAT_OK)
         ;
-    assert_ok(leat_doorbell_want_room(sender, sizeof filler)); /* is still wanted after what comes next */
+    /* is still wanted after what comes next */
+    assert_ok(leat_doorbell_want_room(sender, sizeof filler));
     harness_kill(child);
     while (named(doorbell) == NULL)
         assert_true(rings(doorbell, 5000));
@@ -335,7 +342,8 @@ static void one_that_never_sleeps_keeps_the_loop_awake(void **state) {
     (void)state;
     harness_word *ready = harness_shared(sizeof *ready);
     leat_doorbell *doorbell = open_doorbell();
-    leat_receiver *receiver = open_receiver("peers", &(leat_channel_options){.waiting = LEAT_WAITING_SPIN});
+    leat_receiver *receiver =
+        open_receiver("peers", &(leat_channel_options){.waiting = LEAT_WAITING_SPIN});
     struct pair other = {open_sender("sleeps", &sleeps), open_receiver("sleeps", &sleeps)};
     char byte = 0;
     assert_ok(leat_doorbell_add_receiver(doorbell, receiver, receiver));
@@ -361,7 +369,7 @@ static void one_that_never_sleeps_keeps_the_loop_awake(void **state) {
     leat_doorbell_close(doorbell);
 }
 
-/* --- Nothing is lost ----------------------------------------------------------------------------------------------------------- */
+/* --- Nothing is lost -------------------------------------------------------------------------- */
 
 static int send_at_the_edge(void *context) {
     leat_sender *sender = open_sender("edge", &sleeps);
@@ -377,7 +385,8 @@ static int send_at_the_edge(void *context) {
     return 0;
 }
 
-/* The sender's pauses are about as long as it takes to announce and look: a ring that is forgotten would be a poll without end. */
+/* The sender's pauses are about as long as it takes to announce and look: a ring that is forgotten
+ * would be a poll without end. */
 static void no_ring_is_lost_at_the_edge_of_sleep(void **state) {
     (void)state;
     uint32_t messages = (uint32_t)harness_setting("LEAT_MESSAGES", 300000), next = 0;
@@ -393,8 +402,8 @@ static void no_ring_is_lost_at_the_edge_of_sleep(void **state) {
     }
     harness_wait_ok(child);
     leat_doorbell_statistics statistics = statistics_of(doorbell);
-    print_message("%u messages, %llu rings, announced %llu times\n", messages, (unsigned long long)statistics.rings,
-                  (unsigned long long)statistics.announced);
+    print_message("%u messages, %llu rings, announced %llu times\n", messages,
+                  (unsigned long long)statistics.rings, (unsigned long long)statistics.announced);
     leat_receiver_close(receiver);
     leat_doorbell_close(doorbell);
 }
@@ -416,13 +425,15 @@ static int receive_in_a_loop(void *context) {
     return 0;
 }
 
-/* Stopped anywhere, between publishing and ringing too, and continued: every message comes, and no ring is lost. */
+/* Stopped anywhere, between publishing and ringing too, and continued: every message comes, and no
+ * ring is lost. */
 static void stopping_either_side_loses_nothing(void **state) {
     (void)state;
     uint32_t *messages = harness_shared(sizeof *messages);
     *messages = (uint32_t)harness_setting("LEAT_MESSAGES", 300000);
     uint64_t random = harness_seed();
-    pid_t sides[2] = {harness_spawn(send_at_the_edge, messages), harness_spawn(receive_in_a_loop, messages)};
+    pid_t sides[2] = {harness_spawn(send_at_the_edge, messages),
+                      harness_spawn(receive_in_a_loop, messages)};
     unsigned stops = 0;
     for (bool over = false; !over; stops++) {
         pid_t side = sides[harness_random(&random) % 2];
@@ -431,7 +442,8 @@ static void stopping_either_side_loses_nothing(void **state) {
         kill(side, SIGCONT);
         usleep((useconds_t)(harness_random(&random) % 2000));
         siginfo_t info = {0};
-        over = waitid(P_PID, (id_t)sides[1], &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid == sides[1];
+        over = waitid(P_PID, (id_t)sides[1], &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+               info.si_pid == sides[1];
     }
     harness_wait_ok(sides[1]);
     harness_wait_ok(sides[0]);
@@ -439,13 +451,15 @@ static void stopping_either_side_loses_nothing(void **state) {
     assert_int_equal(harness_names_left(), 0);
 }
 
-/* Another user's sender, or one in another container, does not find the bell: it touches the file. */
+/* Another user's sender, or one in another container, does not find the bell: it touches the
+ * file. */
 static int send_from_elsewhere(void *context) {
     pid_t parent = *(pid_t *)context;
     char other[] = "/tmp/leat-elsewhere-XXXXXX";
     assert_non_null(mkdtemp(other));
     assert_int_equal(setenv("LEAT_DIR", other, 1), 0); /* first: a new sender rings */
-    leat_sender *sender = open_sender(harness_global("elsewhere"), &(leat_channel_options){.scope = LEAT_GLOBAL});
+    leat_sender *sender =
+        open_sender(harness_global("elsewhere"), &(leat_channel_options){.scope = LEAT_GLOBAL});
     for (uint32_t value = 0; value < 20; value++) {
         harness_await_asleep(parent);
         assert_ok(leat_send(sender, &value, sizeof value, LATER));
@@ -459,7 +473,9 @@ static int send_from_elsewhere(void *context) {
 static void who_does_not_find_the_bell_touches_the_file(void **state) {
     (void)state;
     leat_doorbell *doorbell = open_doorbell();
-    leat_receiver *receiver = open_receiver(harness_global("elsewhere"), &(leat_channel_options){.scope = LEAT_GLOBAL, .waiting = LEAT_WAITING_SLEEP});
+    leat_receiver *receiver =
+        open_receiver(harness_global("elsewhere"),
+                      &(leat_channel_options){.scope = LEAT_GLOBAL, .waiting = LEAT_WAITING_SLEEP});
     uint32_t next = 0;
     assert_ok(leat_doorbell_add_receiver(doorbell, receiver, receiver));
     pid_t parent = getpid(), child = harness_spawn(send_from_elsewhere, &parent);
@@ -475,7 +491,7 @@ static void who_does_not_find_the_bell_touches_the_file(void **state) {
     leat_doorbell_close(doorbell);
 }
 
-/* --- Mistakes and ends --------------------------------------------------------------------------------------------------------- */
+/* --- Mistakes and ends ------------------------------------------------------------------------ */
 
 static int leave_a_bell(void *context) {
     (void)context;
@@ -499,7 +515,8 @@ static void what_killed_processes_leave_is_removed(void **state) {
     assert_ok(leat_gc(LEAT_LOCAL, note_removed, &removed));
     assert_int_equal(harness_names_left(), 1);
     assert_ptr_equal(strstr(removed.name, ".leat-bell-"), removed.name);
-    assert_true(removed.kind == LEAT_KIND_DOORBELL && removed.scope == LEAT_LOCAL && removed.owner == geteuid() && removed.size == 0);
+    assert_true(removed.kind == LEAT_KIND_DOORBELL && removed.scope == LEAT_LOCAL &&
+                removed.owner == geteuid() && removed.size == 0);
     assert_string_equal(leat_kind_name(removed.kind), "doorbell");
     leat_doorbell_close(alive);
     assert_int_equal(harness_names_left(), 0);

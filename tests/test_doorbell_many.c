@@ -1,5 +1,6 @@
-/* test_doorbell_many.c - one of many senders in an event loop: it is told of room, of the end of another's turn, of a holder's death and of the receiver,
- * and nobody sleeps over what another sender did to the place that they share. */
+/* test_doorbell_many.c - one of many senders in an event loop: it is told of room, of the end of
+ * another's turn, of a holder's death and of the receiver, and nobody sleeps over what another
+ * sender did to the place that they share. */
 #include <signal.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -19,7 +20,8 @@ struct fixture {
 };
 
 static struct fixture begin(void) {
-    struct fixture fixture = {.doorbell = open_doorbell(), .receiver = open_receiver("shared", &many)};
+    struct fixture fixture = {.doorbell = open_doorbell(),
+                              .receiver = open_receiver("shared", &many)};
     fixture.sender = open_sender("shared", &many);
     assert_ok(leat_doorbell_add_sender(fixture.doorbell, fixture.sender, fixture.sender));
     assert_ptr_equal(named(fixture.doorbell), NULL);
@@ -41,7 +43,7 @@ static void want_in_vain(const struct fixture *fixture, size_t size) {
     assert_false(rings(fixture->doorbell, 0));
 }
 
-/* --- Room ------------------------------------------------------------------------------------------------------------------ */
+/* --- Room ------------------------------------------------------------------------------------- */
 
 static void it_is_told_of_room_once(void **state) {
     (void)state;
@@ -91,7 +93,7 @@ static void who_wakes_up_takes_nothing_back(void **state) {
     end(&fixture);
 }
 
-/* --- Those who want no room ------------------------------------------------------------------------------------------------- */
+/* --- Those who want no room ------------------------------------------------------------------- */
 
 enum { OTHERS = 4 };
 
@@ -109,7 +111,8 @@ static void close_others(const struct fixture others[OTHERS]) {
     }
 }
 
-/* Until nothing is left to look at. A file that somebody closed is looked at for a while; nobody is named for that. */
+/* Until nothing is left to look at. A file that somebody closed is looked at for a while; nobody is
+ * named for that. */
 static void expect_silence(leat_doorbell *doorbell) {
     do
         assert_ptr_equal(named(doorbell), NULL);
@@ -117,7 +120,8 @@ static void expect_silence(leat_doorbell *doorbell) {
 }
 
 /* One sends, and each time the receiver makes room, which is nothing to the others. */
-static void expect_others_sleep(leat_receiver *receiver, leat_sender *sender, const struct fixture others[OTHERS]) {
+static void expect_others_sleep(leat_receiver *receiver, leat_sender *sender,
+                                const struct fixture others[OTHERS]) {
     uint64_t rings_before[OTHERS];
     for (int i = 0; i < OTHERS; i++) {
         expect_silence(others[i].doorbell);
@@ -166,7 +170,7 @@ static void who_wants_no_room_hides_nobody_who_does(void **state) {
     end(&fixture);
 }
 
-/* --- A corrupt page ---------------------------------------------------------------------------------------------------------- */
+/* --- A corrupt page --------------------------------------------------------------------------- */
 
 /* What no correct sender writes, from the next turn on. */
 static void corrupt_senders_page(const struct fixture *fixture) {
@@ -207,7 +211,7 @@ static void who_wants_room_is_told_once_that_the_page_is_corrupt(void **state) {
     end(&fixture);
 }
 
-/* --- Another's turn --------------------------------------------------------------------------------------------------------- */
+/* --- Another's turn --------------------------------------------------------------------------- */
 
 static void it_is_told_of_the_end_of_anothers_turn(void **state) {
     (void)state;
@@ -258,7 +262,8 @@ static int send_blocked(void *context) {
     return 0;
 }
 
-/* Both want room. One waits in its turn, in a call, and has overwritten what the other announced: who was served first sees to the other. */
+/* Both want room. One waits in its turn, in a call, and has overwritten what the other announced:
+ * who was served first sees to the other. */
 static void one_that_sleeps_in_its_turn_hides_nobody(void **state) {
     (void)state;
     harness_word *steps = harness_shared(2 * sizeof *steps);
@@ -277,7 +282,7 @@ static void one_that_sleeps_in_its_turn_hides_nobody(void **state) {
     end(&fixture);
 }
 
-/* --- Deaths ------------------------------------------------------------------------------------------------------------------ */
+/* --- Deaths ----------------------------------------------------------------------------------- */
 
 static int hold_the_turn(void *context) {
     harness_word *holds = context;
@@ -347,7 +352,7 @@ static void the_receivers_return_is_told_during_anothers_turn(void **state) {
     end(&fixture);
 }
 
-/* --- Nothing is lost ----------------------------------------------------------------------------------------------------------- */
+/* --- Nothing is lost -------------------------------------------------------------------------- */
 
 enum { SENDERS = 5 };
 
@@ -361,7 +366,8 @@ struct crowd {
     harness_word here;
 };
 
-/* In a loop, or by calls that wait: each sends its messages, in a ring that is full most of the time. */
+/* In a loop, or by calls that wait: each sends its messages, in a ring that is full most of the
+ * time. */
 static void send_all(struct crowd *crowd, uint32_t self, bool loops) {
     leat_doorbell *doorbell = open_doorbell();
     leat_channel_options options = many;
@@ -416,7 +422,9 @@ static uint32_t take_some(leat_receiver *receiver, uint32_t next[SENDERS], unsig
     for (struct message message; at_most > 0; at_most--) {
         size_t size;
         int result;
-        while ((result = leat_recv(receiver, &message, sizeof message, &size, LATER)) == LEAT_ECLOSED || result == LEAT_EPEERBACK)
+        while ((result = leat_recv(receiver, &message, sizeof message, &size, LATER)) ==
+                   LEAT_ECLOSED ||
+               result == LEAT_EPEERBACK)
             ; /* a round's last sender, and the next one's first */
         if (result != LEAT_OK)
             harness_fail("no message comes: all of them sleep");
@@ -435,7 +443,8 @@ static void pass_the_time(uint64_t *random) {
         __asm__ volatile("");
 }
 
-/* In short rounds, of every composition: a ring that is lost while others still send is made up for by theirs. */
+/* In short rounds, of every composition: a ring that is lost while others still send is made up for
+ * by theirs. */
 static void no_ring_is_lost_among_many(void **state) {
     (void)state;
     struct crowd *crowd = harness_shared(sizeof *crowd);
@@ -478,7 +487,8 @@ static void killed_senders_harm_no_loop(void **state) {
         for (uint64_t takes = harness_random(&random) % 30; takes > 0; takes--)
             total += take_some(receiver, next, 1 + (unsigned)(harness_random(&random) % 100));
         harness_kill(victim);
-        total += take_some(receiver, next, 1000); /* more than the ring holds: so the living go on */
+        /* more than the ring holds: so the living go on */
+        total += take_some(receiver, next, 1000);
     }
     print_message("%ld kills, %llu messages of the others\n", kills, (unsigned long long)total);
     for (int i = 0; i < SENDERS; i++)

@@ -1,5 +1,6 @@
-/* test_doorbell_sync.c - mutexes, events and semaphores in an event loop, with plain poll: what another process gives is told, deaths are, and
- * nothing is lost or taken twice among several loops and threads. */
+/* test_doorbell_sync.c - mutexes, events and semaphores in an event loop, with plain poll: what
+ * another process gives is told, deaths are, and nothing is lost or taken twice among several loops
+ * and threads. */
 #include <signal.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -84,7 +85,8 @@ static void what_is_given_and_who_dies(bool inherit) {
     assert_ok(leat_wait(M(three.mutex), LEAT_NOW));
     assert_ptr_equal(named(doorbell), NULL); /* held by ourselves */
     assert_ok(leat_mutex_unlock(three.mutex));
-    assert_ptr_equal(next_named(doorbell), &three.mutex); /* it could be had again, so it is taken out for now */
+    /* it could be had again, so it is taken out for now */
+    assert_ptr_equal(next_named(doorbell), &three.mutex);
     leat_doorbell_remove_waitable(M(three.mutex));
     harness_set(&words[1], 4);
     harness_await(&words[0], 2);
@@ -110,7 +112,7 @@ static void with_priority_inheritance_too(void **state) {
     what_is_given_and_who_dies(true);
 }
 
-/* --- Several ------------------------------------------------------------------------------------------------------------------ */
+/* --- Several ---------------------------------------------------------------------------------- */
 
 struct contest {
     harness_word ready, taken[4];
@@ -178,8 +180,8 @@ static void loops_and_threads_take_each_count_once(void **state) {
     uint32_t sum = 0;
     for (unsigned i = 0; i < 4; i++)
         sum += contest->taken[i];
-    print_message("taken in loops %u and %u, blocked %u and %u\n", contest->taken[0], contest->taken[2], contest->taken[1],
-                  contest->taken[3]);
+    print_message("taken in loops %u and %u, blocked %u and %u\n", contest->taken[0],
+                  contest->taken[2], contest->taken[1], contest->taken[3]);
     assert_int_equal(sum, contest->all);
     assert_in_range(sum + leat_semaphore_count(semaphore), COUNTS, COUNTS + 3);
     leat_semaphore_close(semaphore);
@@ -245,7 +247,7 @@ static void so_many_loops_and_no_more(void **state) {
     assert_ptr_equal(named(doorbell), NULL);
     assert_ok(leat_event_pulse(events[3]));
     assert_ptr_equal(named(doorbell), NULL); /* is for those who wait at that moment */
-    leat_event_close(events[7]); /* makes room */
+    leat_event_close(events[7]);             /* makes room */
     assert_ok(leat_doorbell_add_waitable(doorbell, E(events[LOOPS]), events[LOOPS]));
     for (int i = 0; i <= LOOPS; i++)
         if (i != 7)

@@ -1,5 +1,5 @@
-/* test_doorbell_wakes.c - when an event loop looks and when it sleeps; how long it took to wake up is measured when it slept and was rung for, and
- * only then. */
+/* test_doorbell_wakes.c - when an event loop looks and when it sleeps; how long it took to wake up
+ * is measured when it slept and was rung for, and only then. */
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -7,7 +7,7 @@
 #include "channels/receiver.h"
 #include "doorbell_loop.h"
 
-/* --- Looking before sleeping ------------------------------------------------------------------------------------------------- */
+/* --- Looking before sleeping ------------------------------------------------------------------ */
 
 static void receive_one(leat_doorbell *doorbell, leat_receiver *receiver, char expected) {
     char byte = 0;
@@ -70,18 +70,20 @@ static void the_spin_in_a_loop_adapts(void **state) {
     leat_doorbell_close(doorbell);
 }
 
-/* --- Waking up ------------------------------------------------------------------------------------------------------------------ */
+/* --- Waking up -------------------------------------------------------------------------------- */
 
 static void a_loop_that_was_woken_counts_it_once(void **state) {
     (void)state;
     leat_doorbell *doorbell = open_doorbell();
-    struct pair one = {open_sender("one", NULL), open_receiver("one", &sleeps)}, two = {open_sender("two", NULL), open_receiver("two", &sleeps)};
+    struct pair one = {open_sender("one", NULL), open_receiver("one", &sleeps)},
+                two = {open_sender("two", NULL), open_receiver("two", &sleeps)};
     leat_statistics statistics;
     assert_ok(leat_doorbell_add_receiver(doorbell, one.rx, one.rx));
     settle(doorbell, one.rx);
     assert_ok(leat_doorbell_add_receiver(doorbell, two.rx, two.rx));
     settle(doorbell, two.rx);
-    assert_int_equal(wakes_of_receiver(one.rx) + wakes_of_receiver(two.rx), 0); /* its own token made it look, nobody's ring */
+    /* its own token made it look, nobody's ring */
+    assert_int_equal(wakes_of_receiver(one.rx) + wakes_of_receiver(two.rx), 0);
     for (int i = 0; i < 3; i++)
         send_text(one.tx, "x");
     assert_true(rings(doorbell, 5000));
@@ -100,7 +102,8 @@ static void a_loop_that_was_woken_counts_it_once(void **state) {
     send_text(one.tx, "x");
     send_text(two.tx, "y");
     assert_true(named(doorbell) != NULL && named(doorbell) != NULL);
-    assert_true(wakes_of_receiver(one.rx) == 2 && wakes_of_receiver(two.rx) == 1); /* both in one sleep */
+    /* both in one sleep */
+    assert_true(wakes_of_receiver(one.rx) == 2 && wakes_of_receiver(two.rx) == 1);
     close_pair(&one);
     close_pair(&two);
     leat_doorbell_close(doorbell);

@@ -1,5 +1,6 @@
-/* test_error.c - the error codes: each has a number, a name and a cause that no other has, and what is no code is
- * said to be none. The numbers are a promise (leat/error.h): they are spelled out here a second time on purpose. */
+/* test_error.c - the error codes: each has a number, a name and a cause that no other has, and what
+ * is no code is said to be none. The numbers are a promise (leat/error.h): they are spelled out
+ * here a second time on purpose. */
 #include "harness.h"
 
 #include <pthread.h>
@@ -62,11 +63,13 @@ static void a_number_that_is_no_code_is_said_to_be_none(void **state) {
 static void the_numbers_have_not_changed(void **state) {
     (void)state;
     static const int numbers[] = {
-        LEAT_EINVAL, LEAT_ENAME, LEAT_ENOENT, LEAT_EEXIST, LEAT_EKIND, LEAT_ESIZE, LEAT_EACCES, LEAT_EUNTRUSTED,
-        LEAT_ENOSPC, LEAT_ENOMEM, LEAT_ELIMIT, LEAT_EBUSY, LEAT_EAGAIN, LEAT_ETIMEDOUT, LEAT_ECLOSED, LEAT_EPEERDIED,
-        LEAT_EPEERBACK, LEAT_EMSGSIZE, LEAT_ECORRUPT, LEAT_EVERSION, LEAT_EFORKED, LEAT_EINTR, LEAT_ESTATE, LEAT_ERANGE,
-        LEAT_ENOTSUP, LEAT_ESYSTEM, LEAT_EOWNERDEAD, LEAT_ELOST, LEAT_ENOTOWNER, LEAT_EOVERFLOW,
-        LEAT_EADDRESS, LEAT_ETYPE,
+        LEAT_EINVAL,    LEAT_ENAME,      LEAT_ENOENT,     LEAT_EEXIST,    LEAT_EKIND,
+        LEAT_ESIZE,     LEAT_EACCES,     LEAT_EUNTRUSTED, LEAT_ENOSPC,    LEAT_ENOMEM,
+        LEAT_ELIMIT,    LEAT_EBUSY,      LEAT_EAGAIN,     LEAT_ETIMEDOUT, LEAT_ECLOSED,
+        LEAT_EPEERDIED, LEAT_EPEERBACK,  LEAT_EMSGSIZE,   LEAT_ECORRUPT,  LEAT_EVERSION,
+        LEAT_EFORKED,   LEAT_EINTR,      LEAT_ESTATE,     LEAT_ERANGE,    LEAT_ENOTSUP,
+        LEAT_ESYSTEM,   LEAT_EOWNERDEAD, LEAT_ELOST,      LEAT_ENOTOWNER, LEAT_EOVERFLOW,
+        LEAT_EADDRESS,  LEAT_ETYPE,
     };
     assert_int_equal(LEAT_OK, 0);
     assert_int_equal(sizeof numbers / sizeof numbers[0], count);
@@ -92,7 +95,8 @@ static void *open_another(void *region) {
     return (void *)(uintptr_t)(untouched && failed && leat_error_last() == LEAT_ENOENT);
 }
 
-/* Of each thread, whatever recorded it: a check of ours, the system, a caller that knows more. News is not recorded. */
+/* Of each thread, whatever recorded it: a check of ours, the system, a caller that knows more. News
+ * is not recorded. */
 static void the_code_of_the_last_failure_can_be_asked_for(void **state) {
     (void)state;
     leat_region *region = NULL, *other = NULL;
@@ -131,8 +135,10 @@ static void deadlines_lie_ahead_and_do_not_wrap(void **state) {
     assert_true(soon >= before + 5000000 && soon <= leat_now() + 5000000);
     assert_true(leat_in_us(5) >= before + 5000 && leat_in_ns(5) >= before + 5);
     assert_true(leat_in_ns(UINT64_MAX) == LEAT_FOREVER);
-    assert_true(leat_in_us(UINT64_MAX / 1000) == LEAT_FOREVER && leat_in_us(UINT64_MAX) == LEAT_FOREVER);
-    assert_true(leat_in_ms(UINT64_MAX / 1000000) == LEAT_FOREVER && leat_in_ms(UINT64_MAX) == LEAT_FOREVER);
+    assert_true(leat_in_us(UINT64_MAX / 1000) == LEAT_FOREVER &&
+                leat_in_us(UINT64_MAX) == LEAT_FOREVER);
+    assert_true(leat_in_ms(UINT64_MAX / 1000000) == LEAT_FOREVER &&
+                leat_in_ms(UINT64_MAX) == LEAT_FOREVER);
 }
 
 int main(void) {

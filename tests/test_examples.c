@@ -1,5 +1,6 @@
-/* test_examples.c - the programs in docs/examples do what their first comments say: as processes of their own, with clients over TCP, and kills of
- * everybody by everybody. The logger: test_examples_log.c. */
+/* test_examples.c - the programs in docs/examples do what their first comments say: as processes of
+ * their own, with clients over TCP, and kills of everybody by everybody. The logger:
+ * test_examples_log.c. */
 #include <arpa/inet.h>
 #include <poll.h>
 #include <signal.h>
@@ -10,7 +11,7 @@
 
 #include "examples.h"
 
-/* --- fan_out_tcp ------------------------------------------------------------------------------------------------------------ */
+/* --- fan_out_tcp ------------------------------------------------------------------------------ */
 
 struct server {
     pid_t pid;
@@ -44,7 +45,9 @@ struct client {
 
 static struct client connect_client(const struct server *server, int receive_buffer) {
     struct client client = {.socket = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(server->port), .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_port = htons(server->port),
+                                  .sin_addr = {htonl(INADDR_LOOPBACK)}};
     if (receive_buffer > 0)
         setsockopt(client.socket, SOL_SOCKET, SO_RCVBUF, &receive_buffer, sizeof receive_buffer);
     assert_int_equal(connect(client.socket, (struct sockaddr *)&address, sizeof address), 0);
@@ -75,7 +78,8 @@ static bool read_number(struct client *client, uint32_t *number, uint32_t *size)
     unsigned char length[4];
     if (!read_all(client->socket, length, 4))
         return false;
-    *size = length[0] | (uint32_t)length[1] << 8 | (uint32_t)length[2] << 16 | (uint32_t)length[3] << 24;
+    *size = length[0] | (uint32_t)length[1] << 8 | (uint32_t)length[2] << 16 |
+            (uint32_t)length[3] << 24;
     assert_in_range(*size, sizeof *number, sizeof body);
     if (!read_all(client->socket, body, *size))
         return false;
@@ -159,7 +163,8 @@ static void what_gathered_while_a_fan_out_was_stopped_is_passed_on_at_once(void 
 }
 
 /* One client does not read, another one does; 20 MB. Gives the slow one, and what comes next. */
-static struct client flood_a_slow_client(struct server *server, leat_sender *sender, uint32_t *next) {
+static struct client flood_a_slow_client(struct server *server, leat_sender *sender,
+                                         uint32_t *next) {
     struct client slow = connect_client(server, 4096), fast = connect_client(server, 0);
     join(&slow, sender, next);
     join(&fast, sender, next);
@@ -231,9 +236,12 @@ static void a_fan_out_says_what_is_wrong(void **state) {
     char port[8];
     snprintf(port, sizeof port, "%u", server.port);
     expect_failure(1, "LEAT_EBUSY", HARNESS_ARGV(example("fan_out_tcp"), "wrong"));
-    expect_failure(1, "cannot listen on '127.0.0.1 port", HARNESS_ARGV(example("fan_out_tcp"), "--port", port, "other"));
-    expect_failure(1, "cannot listen on 'nowhere port", HARNESS_ARGV(example("fan_out_tcp"), "--host", "nowhere", "other"));
-    expect_failure(2, "--port takes a number from 0 to 65535, not 'x'", HARNESS_ARGV(example("fan_out_tcp"), "--port", "x", "other"));
+    expect_failure(1, "cannot listen on '127.0.0.1 port",
+                   HARNESS_ARGV(example("fan_out_tcp"), "--port", port, "other"));
+    expect_failure(1, "cannot listen on 'nowhere port",
+                   HARNESS_ARGV(example("fan_out_tcp"), "--host", "nowhere", "other"));
+    expect_failure(2, "--port takes a number from 0 to 65535, not 'x'",
+                   HARNESS_ARGV(example("fan_out_tcp"), "--port", "x", "other"));
     expect_failure(2, "usage: ", HARNESS_ARGV(example("fan_out_tcp")));
     leat_sender *sender = open_sender("wrong", NULL);
     struct client client = connect_client(&server, 0);
@@ -249,16 +257,20 @@ static void a_fan_out_says_what_is_wrong(void **state) {
     assert_int_equal(harness_names_left(), 0);
 }
 
-/* --- echo_pair -------------------------------------------------------------------------------------------------------------- */
+/* --- echo_pair -------------------------------------------------------------------------------- */
 
 static void an_echo_pair_measures_itself(void **state) {
     (void)state;
     struct harness_output output;
-    harness_run_command(&output, HARNESS_ARGV(example("echo_pair"), "--count", "2000", "--size", "8"), NULL, 0);
+    harness_run_command(
+        &output, HARNESS_ARGV(example("echo_pair"), "--count", "2000", "--size", "8"), NULL, 0);
     assert_int_equal(output.exit_code, 0);
     assert_non_null(strstr(output.out, "round trip of 8 B, 1 in flight, 2000 messages: p50 "));
     /* More in flight than the channel holds: the answers have to wait in their turn. */
-    harness_run_command(&output, HARNESS_ARGV(example("echo_pair"), "--count", "20000", "--size", "1000", "--window", "20000"), NULL, 0);
+    harness_run_command(&output,
+                        HARNESS_ARGV(example("echo_pair"), "--count", "20000", "--size", "1000",
+                                     "--window", "20000"),
+                        NULL, 0);
     assert_int_equal(output.exit_code, 0);
     assert_non_null(strstr(output.out, " messages/s\n"));
     expect_failure(2, "--size takes", HARNESS_ARGV(example("echo_pair"), "--size", "1"));
@@ -270,7 +282,8 @@ static pid_t child_of(pid_t pid) {
     char path[64];
     long child = 0;
     snprintf(path, sizeof path, "/proc/%d/task/%d/children", (int)pid, (int)pid);
-    for (uint64_t until = harness_now() + 10000000000u; child == 0 && harness_now() < until; usleep(1000)) {
+    for (uint64_t until = harness_now() + 10000000000u; child == 0 && harness_now() < until;
+         usleep(1000)) {
         FILE *file = fopen(path, "r");
         if (file == NULL || fscanf(file, "%ld", &child) != 1)
             child = 0;
@@ -294,14 +307,15 @@ static void each_side_of_an_echo_pair_notices_the_others_death(void **state) {
     char name[64];
     snprintf(name, sizeof name, "echo-pair-%d", (int)pid);
     child_of(pid);
-    while (leat_channel_info_read(name, LEAT_LOCAL, &info) != LEAT_OK || info.received.messages == 0)
+    while (leat_channel_info_read(name, LEAT_LOCAL, &info) != LEAT_OK ||
+           info.received.messages == 0)
         usleep(1000);
     harness_kill(pid);
     harness_wait_adopted(); /* the other one ends by itself */
     assert_ok(leat_gc(LEAT_LOCAL, NULL, NULL));
 }
 
-/* --- epoll_loop ------------------------------------------------------------------------------------------------------------- */
+/* --- epoll_loop ------------------------------------------------------------------------------- */
 
 static void a_flooded_epoll_loop_serves_other_channels_the_timer_and_signals(void **state) {
     (void)state;
@@ -310,8 +324,10 @@ static void a_flooded_epoll_loop_serves_other_channels_the_timer_and_signals(voi
     leat_sender *sender = open_sender("backlog", NULL);
     for (uint32_t number = 0; number < 1000; number++)
         send_number(sender, number, 8);
-    pid_t pid = start(&out, &err, "epoll_loop", "--budget", "100", "--period", "20", "flood", "quiet", "backlog");
-    harness_read_until(out, "backlog: 1000 messages, 8000 bytes\n"); /* more than one budget, and nothing else to wake it */
+    pid_t pid = start(&out, &err, "epoll_loop", "--budget", "100", "--period", "20", "flood",
+                      "quiet", "backlog");
+    /* more than one budget, and nothing else to wake it */
+    harness_read_until(out, "backlog: 1000 messages, 8000 bytes\n");
     pid_t flooding = harness_spawn(flood, stop);
     harness_read_until(out, "quiet: 0 messages, 0 bytes\n");
     struct burst burst = {"quiet", 0, 1000, true};
@@ -320,7 +336,8 @@ static void a_flooded_epoll_loop_serves_other_channels_the_timer_and_signals(voi
     harness_read_until(out, "quiet: 1000 messages, 100000 bytes\n");
     burst.dies = false;
     harness_wait_ok(harness_spawn(send_burst, &burst));
-    assert_non_null(strstr(harness_read_until(err, "quiet: the sender has closed"), "quiet: the sender is there again"));
+    assert_non_null(strstr(harness_read_until(err, "quiet: the sender has closed"),
+                           "quiet: the sender is there again"));
     harness_read_until(out, "quiet: 2000 messages, 200000 bytes\n");
     end_in_order(pid); /* in the middle of the flood */
     leat_sender_close(sender);

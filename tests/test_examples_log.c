@@ -1,4 +1,5 @@
-/* test_examples_log.c - docs/examples/log_files does what its first comment says: files that fill up and rotate, kills, and disks that are full. */
+/* test_examples_log.c - docs/examples/log_files does what its first comment says: files that fill
+ * up and rotate, kills, and disks that are full. */
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,7 +9,7 @@
 
 #include "examples.h"
 
-/* --- log_files -------------------------------------------------------------------------------------------------------------- */
+/* --- log_files -------------------------------------------------------------------------------- */
 
 static char *log_directory(void) {
     static char path[64];
@@ -29,7 +30,8 @@ static const char *log_prefix(const char *directory) {
     return path;
 }
 
-/* What the files hold. `repeats`: how often a file began with messages that the one before had too. */
+/* What the files hold. `repeats`: how often a file began with messages that the one before had
+ * too. */
 struct logged {
     uint32_t next;
     unsigned files, repeats, torn;
@@ -78,9 +80,12 @@ static void logs_rotate_and_end_with_the_sender(void **state) {
     (void)state;
     char *directory = log_directory();
     leat_sender *sender = open_sender("rotate", NULL);
-    for (unsigned round = 0; round < 2; round++) { /* the second does not touch the first one's files */
-        pid_t pid = start(NULL, NULL, "log_files", "--rotate", "5000", "--fsync", "--until-closed", "rotate", log_prefix(directory));
-        assert_ok(leat_sender_wait_peer(sender, LATER)); /* else the channel could end with the sender */
+    /* the second does not touch the first one's files */
+    for (unsigned round = 0; round < 2; round++) {
+        pid_t pid = start(NULL, NULL, "log_files", "--rotate", "5000", "--fsync", "--until-closed",
+                          "rotate", log_prefix(directory));
+        /* else the channel could end with the sender */
+        assert_ok(leat_sender_wait_peer(sender, LATER));
         for (uint32_t number = 0; number < 500; number++)
             send_number(sender, number + 500 * round, number == 250 ? 20000 : 100);
         leat_sender_close(sender);
@@ -104,7 +109,8 @@ static void a_killed_logger_loses_nothing(void **state) {
     (void)state;
     char *directory = log_directory();
     struct burst burst = {"killed", 0, 300000, false};
-    leat_sender *keeper = open_sender("killed", &(leat_channel_options){.capacity = 65536}); /* the channel is small */
+    /* the channel is small */
+    leat_sender *keeper = open_sender("killed", &(leat_channel_options){.capacity = 65536});
     leat_sender_close(keeper);
     pid_t sender = harness_spawn(send_burst, &burst);
     struct stat status;
@@ -121,7 +127,8 @@ static void a_killed_logger_loses_nothing(void **state) {
     assert_int_equal(logged.next, 300000);
     assert_int_equal(logged.files, 9);
     assert_ok(leat_gc(LEAT_LOCAL, NULL, NULL)); /* the doorbells of the killed */
-    print_message("%u of 8 kills repeated messages, %u left one torn\n", logged.repeats, logged.torn);
+    print_message("%u of 8 kills repeated messages, %u left one torn\n", logged.repeats,
+                  logged.torn);
     remove_logs(directory);
 }
 
@@ -155,8 +162,9 @@ static void a_full_disk_holds_the_sender_up_and_loses_nothing(void **state) {
     set_largest_file(pid, 5000);
     fill(sender, &next);
     harness_read_until(err, "cannot write to ");
-    assert_int_equal(read_logs(directory).torn, 1); /* stopped in the middle of a message, and of a batch */
-    set_largest_file(pid, RLIM_INFINITY);           /* there is room again */
+    /* stopped in the middle of a message, and of a batch */
+    assert_int_equal(read_logs(directory).torn, 1);
+    set_largest_file(pid, RLIM_INFINITY); /* there is room again */
     for (uint32_t to = next + 1000; next < to; next++)
         send_number(sender, next, 100);
     assert_ok(leat_sender_drain(sender, LATER));
@@ -182,15 +190,17 @@ static void a_full_disk_holds_the_sender_up_and_loses_nothing(void **state) {
     remove_logs(directory);
 }
 
-static const char in_64_kilobytes[] = "mount -t tmpfs -o size=64k none \"$1\" || exit 77; head -c 40000 /dev/zero >\"$1/filler\"\n"
-                                       "exec \"$2\" --retry 10 space \"$1/log\"";
+static const char in_64_kilobytes[] =
+    "mount -t tmpfs -o size=64k none \"$1\" || exit 77; head -c 40000 /dev/zero >\"$1/filler\"\n"
+    "exec \"$2\" --retry 10 space \"$1/log\"";
 
 /* A real file system that is full, where the system lets us mount one. */
 static void a_full_file_system_is_told_and_waited_for(void **state) {
     (void)state;
     char *directory = log_directory(), inside[128], filler[160];
     struct harness_output output;
-    harness_run_command(&output, HARNESS_ARGV("unshare", "-m", "mount", "-t", "tmpfs", "none", directory), NULL, 0);
+    harness_run_command(
+        &output, HARNESS_ARGV("unshare", "-m", "mount", "-t", "tmpfs", "none", directory), NULL, 0);
     if (output.exit_code != 0) {
         rmdir(directory);
         print_message("no file system may be mounted here: %s", output.err);
@@ -199,8 +209,9 @@ static void a_full_file_system_is_told_and_waited_for(void **state) {
     int err;
     uint32_t next = 0;
     leat_sender *sender = open_sender("space", &(leat_channel_options){.capacity = 8192});
-    pid_t pid = harness_start_command(
-        HARNESS_ARGV("unshare", "-m", "sh", "-c", in_64_kilobytes, "sh", directory, example("log_files")), NULL, NULL, &err);
+    pid_t pid = harness_start_command(HARNESS_ARGV("unshare", "-m", "sh", "-c", in_64_kilobytes,
+                                                   "sh", directory, example("log_files")),
+                                      NULL, NULL, &err);
     harness_read_until(err, "the sender is there");
     fill(sender, &next);
     harness_read_until(err, "no space left on device; make room");
@@ -220,10 +231,13 @@ static void a_full_file_system_is_told_and_waited_for(void **state) {
 
 static void a_logger_says_what_is_wrong(void **state) {
     (void)state;
-    expect_failure(1, "cannot create '/nowhere/log.000001': no such file or directory; make its directory",
-                   HARNESS_ARGV(example("log_files"), "x", "/nowhere/log"));
-    expect_failure(1, "cannot receive from channel ''", HARNESS_ARGV(example("log_files"), "", "/tmp/log"));
-    expect_failure(2, "--rotate takes", HARNESS_ARGV(example("log_files"), "--rotate", "0", "x", "/tmp/log"));
+    expect_failure(
+        1, "cannot create '/nowhere/log.000001': no such file or directory; make its directory",
+        HARNESS_ARGV(example("log_files"), "x", "/nowhere/log"));
+    expect_failure(1, "cannot receive from channel ''",
+                   HARNESS_ARGV(example("log_files"), "", "/tmp/log"));
+    expect_failure(2, "--rotate takes",
+                   HARNESS_ARGV(example("log_files"), "--rotate", "0", "x", "/tmp/log"));
     expect_failure(2, "usage: ", HARNESS_ARGV(example("log_files"), "x"));
     assert_int_equal(harness_names_left(), 0);
 }

@@ -179,7 +179,8 @@ static unsigned report_all(void) {
     print_message("faults: %u operations with %u system calls; %u kinds of calls failed with %u "
                   "errors in %u runs, %u of them with two; cancelled in %u runs, in %u of them at "
                   "once; %u findings\n",
-                  jobs->count, calls, bits(kinds), bits(errors), runs, doubles, cancels, unwound, news);
+                  jobs->count, calls, bits(kinds), bits(errors), runs, doubles, cancels, unwound,
+                  news);
     return news;
 }
 

@@ -52,7 +52,8 @@ static int give_and_ask(void) {
     assert_ok(leat_view_residency(leat_region_data(region), 0, &residency));
     assert_int_equal(residency.present, 4096);
     assert_ok(leat_region_create(&anonymous, NULL, 4096, NULL));
-    assert_ok(leat_region_descriptor(anonymous, LEAT_READ_ONLY, false, &descriptor)); /* needs it opened again */
+    /* needs it opened again */
+    assert_ok(leat_region_descriptor(anonymous, LEAT_READ_ONLY, false, &descriptor));
     close(descriptor);
     assert_ok(leat_mutex_open(&mutex, "mutex", NULL));
     assert_ok(leat_sync_descriptor(leat_mutex_waitable(mutex), false, &descriptor));
@@ -102,7 +103,8 @@ static struct family *family;
 static int publish_and_fork(void) {
     leat_region *region, *file;
     assert_ok(leat_region_create(&region, "published", 4096, NULL));
-    assert_ok(leat_region_file(&file, path, LEAT_OPEN_OR_CREATE, 4096, &(leat_region_options){.exclusive = true}));
+    assert_ok(leat_region_file(&file, path, LEAT_OPEN_OR_CREATE, 4096,
+                               &(leat_region_options){.exclusive = true}));
     if (fork() == 0) {
         harness_set(&family->ready, 1);
         harness_await(&family->leave, 1);
@@ -113,7 +115,8 @@ static int publish_and_fork(void) {
 }
 
 /* The child has the views, and nothing that keeps the region in use. */
-static void forked_child_keeps_nothing_in_use_for_a_killed_process_without_its_first_thread(void **state) {
+static void
+forked_child_keeps_nothing_in_use_for_a_killed_process_without_its_first_thread(void **state) {
     (void)state;
     leat_region *region;
     leat_object_info info;
@@ -125,7 +128,8 @@ static void forked_child_keeps_nothing_in_use_for_a_killed_process_without_its_f
     assert_ok(leat_stat("published", LEAT_LOCAL, &info));
     assert_false(info.in_use);
     assert_int_equal(info.users, 0);
-    assert_ok(leat_region_file(&region, path, LEAT_OPEN, 0, &(leat_region_options){.exclusive = true}));
+    assert_ok(
+        leat_region_file(&region, path, LEAT_OPEN, 0, &(leat_region_options){.exclusive = true}));
     leat_region_close(region);
     assert_leat(leat_region_open(&region, "published", 0, NULL), LEAT_ENOENT);
     harness_set(&family->leave, 1);
@@ -138,7 +142,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         HARNESS_TEST(descriptors_and_figures_are_had_without_the_first_thread),
         HARNESS_TEST(exclusive_file_stays_exclusive_without_the_first_thread),
-        HARNESS_TEST(forked_child_keeps_nothing_in_use_for_a_killed_process_without_its_first_thread),
+        HARNESS_TEST(
+            forked_child_keeps_nothing_in_use_for_a_killed_process_without_its_first_thread),
     };
     return HARNESS_MAIN("first_thread", tests);
 }

@@ -1,6 +1,7 @@
-/* test_forks.c - what children do to the handles of their parents: one that sits between clone and exec while the parent closes,
- * fork handlers of the program's own that open and close, forks in signal handlers that interrupt calls, and forks beside threads
- * that heal, collect, remove and close. Children without fork handlers keep nothing that was closed in order. */
+/* test_forks.c - what children do to the handles of their parents: one that sits between clone and
+ * exec while the parent closes, fork handlers of the program's own that open and close, forks in
+ * signal handlers that interrupt calls, and forks beside threads that heal, collect, remove and
+ * close. Children without fork handlers keep nothing that was closed in order. */
 #include "harness.h"
 
 #include <fcntl.h>
@@ -16,7 +17,7 @@
 
 extern char **environ;
 
-/* --- Between clone and exec --------------------------------------------------------------------------------------------- */
+/* --- Between clone and exec ------------------------------------------------------------------- */
 
 /* A posix_spawn that does not come to its exec before somebody opens the FIFO. */
 struct delayed {
@@ -37,7 +38,8 @@ static void *spawn_delayed(void *context) {
     return NULL;
 }
 
-/* How many children the process has, in the kernel's list of this thread's or of the spawning one's. */
+/* How many children the process has, in the kernel's list of this thread's or of the spawning
+ * one's. */
 static bool has_child(void) {
     siginfo_t info = {0};
     return waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0;
@@ -131,7 +133,7 @@ static void exclusive_use_of_a_file_ends_with_its_handle_beside_a_spawn(void **s
     unlink(path);
 }
 
-/* --- Fork handlers of the program's own ------------------------------------------------------------------------------ */
+/* --- Fork handlers of the program's own ------------------------------------------------------- */
 
 static struct {
     bool active;
@@ -163,12 +165,15 @@ static void in_child(void) {
     if (!program.active)
         return;
     leat_sender *sender;
-    assert_ok(leat_sender_open(&sender, "handler-child", &(leat_channel_options){.many_senders = true}));
+    assert_ok(
+        leat_sender_open(&sender, "handler-child", &(leat_channel_options){.many_senders = true}));
     leat_sender_close(sender);
-    assert_leat(leat_mutex_lock(program.mutex, LEAT_NOW), LEAT_EFORKED); /* given up by the open, at the latest */
+    /* given up by the open, at the latest */
+    assert_leat(leat_mutex_lock(program.mutex, LEAT_NOW), LEAT_EFORKED);
 }
 
-/* Before main, and before the library's own handlers if the linker puts this first; again in main. */
+/* Before main, and before the library's own handlers if the linker puts this first; again in
+ * main. */
 __attribute__((constructor(101))) static void register_early(void) {
     (void)pthread_atfork(prepare, in_parent, in_child);
 }
@@ -260,7 +265,7 @@ static void fork_handlers_registered_after_the_librarys_may_use_it(void **state)
     assert_int_equal(harness_names_left(), 0);
 }
 
-/* --- In a signal handler ----------------------------------------------------------------------------------------------- */
+/* --- In a signal handler ---------------------------------------------------------------------- */
 
 #define HANDLER_FORKS 400
 
@@ -305,15 +310,15 @@ static int be_interrupted(void *context) {
     return child_failures == 0 ? 0 : 1;
 }
 
-/* In a process that never had a second thread: in others, a fork in a handler that has interrupted malloc waits for itself in
- * the C library. */
+/* In a process that never had a second thread: in others, a fork in a handler that has interrupted
+ * malloc waits for itself in the C library. */
 static void signal_handler_that_interrupts_an_open_may_fork(void **state) {
     (void)state;
     assert_int_equal(harness_wait_within(harness_spawn(be_interrupted, NULL), 100000), 0);
     assert_int_equal(harness_names_left(), 0);
 }
 
-/* --- Beside other threads ------------------------------------------------------------------------------------------------ */
+/* --- Beside other threads --------------------------------------------------------------------- */
 
 #define CHILDREN 150
 
@@ -345,7 +350,8 @@ static void collect(void) {
 
 static void make_and_unlink(void) {
     leat_region *region;
-    if (leat_region_open_or_create(&region, "beside-other", 100, &(leat_region_options){.persistent = true}) != LEAT_OK)
+    if (leat_region_open_or_create(&region, "beside-other", 100,
+                                   &(leat_region_options){.persistent = true}) != LEAT_OK)
         return;
     leat_region_close(region);
     (void)!leat_unlink("beside-other", LEAT_LOCAL);
@@ -390,7 +396,8 @@ static void fork_beside(void (*step)(void)) {
     leat_region *region, *again;
     pthread_t thread;
     pid_t children[CHILDREN];
-    assert_ok(leat_region_create(&region, "beside", 4096, &(leat_region_options){.persistent = true}));
+    assert_ok(
+        leat_region_create(&region, "beside", 4096, &(leat_region_options){.persistent = true}));
     assert_int_equal(pthread_create(&thread, NULL, work_on, &work), 0);
     for (int i = 0; i < CHILDREN; i++) {
         usleep(300);
@@ -475,7 +482,8 @@ static void temporary_region_goes_though_children_were_forked_while_it_healed(vo
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        HARNESS_TEST_WITHIN(signal_handler_that_interrupts_an_open_may_fork, 120), /* first: see there */
+        /* first: see there */
+        HARNESS_TEST_WITHIN(signal_handler_that_interrupts_an_open_may_fork, 120),
         HARNESS_TEST(roles_closed_beside_a_spawn_are_free_at_once),
         HARNESS_TEST(names_go_with_their_last_user_beside_a_spawn),
         HARNESS_TEST(exclusive_use_of_a_file_ends_with_its_handle_beside_a_spawn),

@@ -1,8 +1,8 @@
 /* test_harness.c - the harness notices what it is there to notice.
  *
- * Each bad test below does one thing that a test must not do. It runs in a program of its own (this one, started
- * again with its name) and has to fail there with the right complaint; a good test has to pass, so that "fails" is
- * no constant. */
+ * Each bad test below does one thing that a test must not do. It runs in a program of its own (this
+ * one, started again with its name) and has to fail there with the right complaint; a good test has
+ * to pass, so that "fails" is no constant. */
 #include "harness_internal.h"
 
 #include <errno.h>
@@ -15,7 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* --- The bad tests ------------------------------------------------------------------------------------------------ */
+/* --- The bad tests ---------------------------------------------------------------------------- */
 
 static void bad_leaves_a_descriptor(void **state) {
     (void)state;
@@ -78,7 +78,8 @@ static int exit_at_once(void *context) {
 
 static void bad_leaves_a_zombie(void **state) {
     (void)state;
-    harness_await_asleep(harness_spawn(wait_for_ever, NULL)); /* the harness can tell the two apart */
+    /* the harness can tell the two apart */
+    harness_await_asleep(harness_spawn(wait_for_ever, NULL));
     harness_spawn(exit_at_once, NULL);
 }
 
@@ -171,13 +172,14 @@ static void good_does_all_that_and_cleans_up(void **state) {
     unlink(path);
 }
 
-/* --- The tests of them -------------------------------------------------------------------------------------------- */
+/* --- The tests of them ------------------------------------------------------------------------ */
 
 static const struct bad {
     struct CMUnitTest test;
     const char *complaint; /* NULL: it passes */
 } cases[] = {
-#define BAD(function, limit_s, complaint) {HARNESS_TEST_WITHIN(function, limit_s), complaint}
+#define BAD(function, limit_s, complaint)                                                          \
+    { HARNESS_TEST_WITHIN(function, limit_s), complaint }
     BAD(bad_leaves_a_descriptor, 20, "left behind: descriptor"),
     BAD(bad_closes_a_foreign_descriptor, 20, "closed a descriptor that was not its own"),
     BAD(bad_leaves_a_local_name, 20, "left behind: name"),
@@ -200,7 +202,8 @@ static void run_case(const struct bad *bad) {
     struct harness_output output;
     harness_run_command(&output, HARNESS_ARGV("/proc/self/exe", bad->test.name), NULL, 0);
     if (output.exit_code != (bad->complaint == NULL ? 0 : 1))
-        harness_fail("%s exited with %d; it said: %s%s", bad->test.name, output.exit_code, output.out, output.err);
+        harness_fail("%s exited with %d; it said: %s%s", bad->test.name, output.exit_code,
+                     output.out, output.err);
     if (bad->complaint != NULL && strstr(output.err, bad->complaint) == NULL)
         harness_fail("%s complained otherwise: %s%s", bad->test.name, output.out, output.err);
 }
@@ -223,7 +226,8 @@ static void the_output_of_a_command_is_collected(void **state) {
     (void)state;
     struct harness_output output;
     static const char input[] = "one\ntwo\n";
-    harness_run_command(&output, HARNESS_ARGV("sh", "-c", "cat; echo three >&2; exit 3"), input, sizeof input - 1);
+    harness_run_command(&output, HARNESS_ARGV("sh", "-c", "cat; echo three >&2; exit 3"), input,
+                        sizeof input - 1);
     assert_string_equal(output.out, input);
     assert_string_equal(output.err, "three\n");
     assert_int_equal(output.exit_code, 3);

@@ -1,5 +1,6 @@
-/* test_hostile_channel.c - a peer that writes what no correct peer writes, and callers that give up at the wrong moment, seen
- * through the public calls: each gives one of its documented codes, soon, and what follows is right. LEAT_TEST_SEED repeats a run. */
+/* test_hostile_channel.c - a peer that writes what no correct peer writes, and callers that give up
+ * at the wrong moment, seen through the public calls: each gives one of its documented codes, soon,
+ * and what follows is right. LEAT_TEST_SEED repeats a run. */
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -18,10 +19,11 @@
 
 static uint64_t random_state;
 
-/* --- Words in the pages ------------------------------------------------------------------------------------------- */
+/* --- Words in the pages ----------------------------------------------------------------------- */
 
 static void require_channel_code(int result, const char *what) {
-    static const int codes[] = {LEAT_OK, LEAT_EAGAIN, LEAT_ETIMEDOUT, LEAT_ECLOSED, LEAT_EPEERDIED, LEAT_EPEERBACK, LEAT_ECORRUPT};
+    static const int codes[] = {LEAT_OK,        LEAT_EAGAIN,    LEAT_ETIMEDOUT, LEAT_ECLOSED,
+                                LEAT_EPEERDIED, LEAT_EPEERBACK, LEAT_ECORRUPT};
     for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++)
         if (codes[i] == result)
             return;
@@ -33,8 +35,11 @@ static void use_pair(struct pair *pair) {
     size_t size;
     leat_statistics statistics;
     for (int i = 0; i < 4; i++) {
-        require_channel_code(leat_send(pair->tx, bytes, (size_t)i * 600, i == 0 ? leat_in_ms(1) : LEAT_NOW), "send");
-        require_channel_code(leat_recv(pair->rx, bytes, sizeof bytes, &size, i == 1 ? leat_in_ms(1) : LEAT_NOW), "recv");
+        require_channel_code(
+            leat_send(pair->tx, bytes, (size_t)i * 600, i == 0 ? leat_in_ms(1) : LEAT_NOW), "send");
+        require_channel_code(
+            leat_recv(pair->rx, bytes, sizeof bytes, &size, i == 1 ? leat_in_ms(1) : LEAT_NOW),
+            "recv");
     }
     require_channel_code(leat_sender_drain(pair->tx, LEAT_NOW), "drain");
     (void)leat_sender_peer(pair->tx);
@@ -45,29 +50,34 @@ static void use_pair(struct pair *pair) {
     require_channel_code(leat_channel_info_read("words", LEAT_LOCAL, &info), "info");
 }
 
-/* All words of both pages, one after another: who uses the channel gets one of the documented codes, soon, and closing
- * works. */
+/* All words of both pages, one after another: who uses the channel gets one of the documented
+ * codes, soon, and closing works. */
 static void hostile_words_in_the_pages_give_documented_codes(void **state) {
     (void)state;
     char path[300];
     snprintf(path, sizeof path, "%s/words", harness_directory());
     random_state = harness_seed();
     for (unsigned many = 0; many < 2; many++)
-        for (size_t offset = LEAT__SENDER_PAGE; offset < LEAT__RING; offset += offset % LEAT__PAGE == 32 ? 96 : 4) {
+        for (size_t offset = LEAT__SENDER_PAGE; offset < LEAT__RING;
+             offset += offset % LEAT__PAGE == 32 ? 96 : 4) {
             if (offset % LEAT__PAGE >= 272)
                 offset = offset / LEAT__PAGE * LEAT__PAGE + LEAT__PAGE;
             if (offset >= LEAT__RING)
                 break;
             for (unsigned choice = 0; choice < 7; choice++) {
-                leat_channel_options options = {.capacity = CAPACITY, .many_senders = many, .spin_us = -1};
-                struct pair pair = {open_sender("words", &options), open_receiver("words", &options)};
+                leat_channel_options options = {
+                    .capacity = CAPACITY, .many_senders = many, .spin_us = -1};
+                struct pair pair = {open_sender("words", &options),
+                                    open_receiver("words", &options)};
                 send_text(pair.tx, "one");
                 expect_text(pair.rx, "one");
                 int file = open(path, O_RDWR | O_CLOEXEC);
                 uint32_t word, put;
                 assert_int_equal(pread(file, &word, 4, (off_t)offset), 4);
                 static const uint32_t values[] = {1, 15, 64, INT32_MAX, UINT32_MAX};
-                put = choice < 5 ? word + values[choice] : choice == 5 ? 0 : (uint32_t)harness_random(&random_state);
+                put = choice < 5    ? word + values[choice]
+                      : choice == 5 ? 0
+                                    : (uint32_t)harness_random(&random_state);
                 assert_int_equal(pwrite(file, &put, 4, (off_t)offset), 4);
                 close(file);
                 use_pair(&pair);
@@ -76,8 +86,8 @@ static void hostile_words_in_the_pages_give_documented_codes(void **state) {
         }
 }
 
-/* A sender that writes its own page as well as the ring could make positions of the end of the 64-bit range agree with each
- * other. Nothing may loop there: positions wrap. */
+/* A sender that writes its own page as well as the ring could make positions of the end of the
+ * 64-bit range agree with each other. Nothing may loop there: positions wrap. */
 static void positions_at_the_end_of_their_range_do_not_hang(void **state) {
     (void)state;
     char path[300];
@@ -87,8 +97,12 @@ static void positions_at_the_end_of_their_range_do_not_hang(void **state) {
     uint64_t position = UINT64_MAX - 15, released = UINT64_MAX - 63;
     uint64_t header = leat__record_header(position, LEAT__MESSAGE, 1);
     int file = open(path, O_RDWR | O_CLOEXEC);
-    assert_int_equal(pwrite(file, &position, 8, LEAT__RECEIVER_PAGE + offsetof(struct leat__role_page, position)), 8);
-    assert_int_equal(pwrite(file, &released, 8, LEAT__RECEIVER_PAGE + offsetof(struct leat__role_page, released)), 8);
+    assert_int_equal(pwrite(file, &position, 8,
+                            LEAT__RECEIVER_PAGE + offsetof(struct leat__role_page, position)),
+                     8);
+    assert_int_equal(pwrite(file, &released, 8,
+                            LEAT__RECEIVER_PAGE + offsetof(struct leat__role_page, released)),
+                     8);
     assert_int_equal(pwrite(file, &header, 8, (off_t)(LEAT__RING + CAPACITY - 16)), 8);
     close(file);
     leat_receiver *rx_handle = NULL;
@@ -102,7 +116,7 @@ static void positions_at_the_end_of_their_range_do_not_hang(void **state) {
     assert_ok(leat_unlink("range", LEAT_LOCAL));
 }
 
-/* --- When the peer says it rang ------------------------------------------------------------------------------------- */
+/* --- When the peer says it rang --------------------------------------------------------------- */
 
 struct liar {
     harness_word go;
@@ -117,12 +131,14 @@ static int ring_and_lie(void *context) {
     char path[300];
     snprintf(path, sizeof path, "%s/liar", harness_directory());
     int file = open(path, O_RDWR | O_CLOEXEC);
-    struct leat__role_page *page = mmap(NULL, sizeof *page, PROT_READ | PROT_WRITE, MAP_SHARED, file, (off_t)LEAT__SENDER_PAGE);
+    struct leat__role_page *page = mmap(NULL, sizeof *page, PROT_READ | PROT_WRITE, MAP_SHARED,
+                                        file, (off_t)LEAT__SENDER_PAGE);
     close(file);
     assert_true(page != MAP_FAILED);
     harness_await(&liar->go, 1);
     harness_await_asleep(liar->sleeper);
-    leat__store_relaxed64(&page->rung_at, liar->ahead_ns != 0 ? harness_now() + liar->ahead_ns : liar->rung_at);
+    leat__store_relaxed64(&page->rung_at,
+                          liar->ahead_ns != 0 ? harness_now() + liar->ahead_ns : liar->rung_at);
     leat__increment32(&page->bell);
     leat__os_wake(&page->bell, false);
     munmap(page, sizeof *page);
@@ -131,7 +147,8 @@ static int ring_and_lie(void *context) {
 
 static leat_statistics rung_by(struct liar lie) {
     struct liar *liar = harness_shared(sizeof *liar);
-    leat_receiver *rx = open_receiver("liar", &(leat_channel_options){.waiting = LEAT_WAITING_SLEEP});
+    leat_receiver *rx =
+        open_receiver("liar", &(leat_channel_options){.waiting = LEAT_WAITING_SLEEP});
     leat_statistics statistics;
     *liar = lie;
     liar->sleeper = getpid();
@@ -147,8 +164,11 @@ static leat_statistics rung_by(struct liar lie) {
 /* The time counts only if it is after the receiver fell asleep, and not after it woke up. */
 static void a_ring_at_an_impossible_time_is_no_measured_wake_up(void **state) {
     (void)state;
-    static const struct liar lies[] = {
-        {.rung_at = 0}, {.rung_at = 1}, {.rung_at = UINT64_MAX}, {.ahead_ns = UINT64_C(3600000000000)}, {.ahead_ns = -UINT64_C(1000000000)}};
+    static const struct liar lies[] = {{.rung_at = 0},
+                                       {.rung_at = 1},
+                                       {.rung_at = UINT64_MAX},
+                                       {.ahead_ns = UINT64_C(3600000000000)},
+                                       {.ahead_ns = -UINT64_C(1000000000)}};
     for (size_t i = 0; i < sizeof lies / sizeof lies[0]; i++) {
         leat_statistics statistics = rung_by(lies[i]);
         assert_true(statistics.wakes == 0 && statistics.wake_ns == 0);
@@ -157,7 +177,7 @@ static void a_ring_at_an_impossible_time_is_no_measured_wake_up(void **state) {
     assert_true(statistics.wakes == 1 && statistics.wake_ns < UINT64_C(60000000000));
 }
 
-/* --- Giving up ---------------------------------------------------------------------------------------------------- */
+/* --- Giving up -------------------------------------------------------------------------------- */
 
 struct stream_end {
     leat_receiver *rx;
@@ -189,8 +209,8 @@ static void *receive_numbers(void *context) {
     return NULL;
 }
 
-/* A send whose deadline passes at the moment when room comes free sends nothing, and leaves nothing staged that what comes
- * next, the end mark of a close for example, would have to reckon with. */
+/* A send whose deadline passes at the moment when room comes free sends nothing, and leaves nothing
+ * staged that what comes next, the end mark of a close for example, would have to reckon with. */
 static void a_send_that_gives_up_leaves_nothing_behind(void **state) {
     (void)state;
     static const size_t lengths[] = {8, 200}; /* the second needs a long pad behind the first */
@@ -204,7 +224,8 @@ static void a_send_that_gives_up_leaves_nothing_behind(void **state) {
     assert_int_equal(pthread_create(&thread, NULL, receive_numbers, &end), 0);
     while (harness_now() < stop) {
         memcpy(bytes, &sent, 8);
-        int result = leat_send(pair.tx, bytes, lengths[sent % 2], 1); /* a deadline that has passed: looks, asks, gives up */
+        /* a deadline that has passed: looks, asks, gives up */
+        int result = leat_send(pair.tx, bytes, lengths[sent % 2], 1);
         if (result == LEAT_ECORRUPT)
             assert_ok(result);
         if (result == LEAT_OK)
@@ -220,7 +241,8 @@ static void a_send_that_gives_up_leaves_nothing_behind(void **state) {
     leat_receiver_close(pair.rx);
     assert_leat(end.wrong, LEAT_OK);
     assert_int_equal(end.received, sent);
-    print_message("%llu sent, given up %llu times\n", (unsigned long long)sent, (unsigned long long)given_up);
+    print_message("%llu sent, given up %llu times\n", (unsigned long long)sent,
+                  (unsigned long long)given_up);
 }
 
 /* --- A header that was destroyed -------------------------------------------------------------- */

@@ -1,7 +1,7 @@
-/* test_hostile_object.c - what stands under a name is not what it should be: something that is no file, somebody
- * else's file, another kind of object, a file that was shortened, copied, damaged or written by another version.
- * Each is its documented error, nothing crashes or hangs, and what stands there is left as it was. A directory that
- * cannot be trusted is refused too. */
+/* test_hostile_object.c - what stands under a name is not what it should be: something that is no
+ * file, somebody else's file, another kind of object, a file that was shortened, copied, damaged or
+ * written by another version. Each is its documented error, nothing crashes or hangs, and what
+ * stands there is left as it was. A directory that cannot be trusted is refused too. */
 #include "harness.h"
 
 #include <errno.h>
@@ -68,10 +68,11 @@ static void expect_untrusted(const char *name) {
     assert_ok(leat_list(LEAT_LOCAL, refuse, NULL));
     assert_ok(leat_gc(LEAT_LOCAL, NULL, NULL));
     assert_int_equal(lstat(path_of(name), &after), 0);
-    assert_true(before.st_ino == after.st_ino && before.st_size == after.st_size && before.st_mode == after.st_mode);
+    assert_true(before.st_ino == after.st_ino && before.st_size == after.st_size &&
+                before.st_mode == after.st_mode);
 }
 
-/* --- No file, or not ours ----------------------------------------------------------------------------------------- */
+/* --- No file, or not ours --------------------------------------------------------------------- */
 
 static void a_symbolic_link_is_not_followed(void **state) {
     (void)state;
@@ -125,7 +126,8 @@ static void somebody_elses_file_is_refused_in_the_local_scope(void **state) {
     if (geteuid() != 0)
         skip();
     leat_region *region;
-    assert_ok(leat_region_create(&region, "foreign", 0, &(leat_region_options){.persistent = true}));
+    assert_ok(
+        leat_region_create(&region, "foreign", 0, &(leat_region_options){.persistent = true}));
     leat_region_close(region);
     assert_int_equal(chown(path_of("foreign"), NOBODY, NOBODY), 0);
     expect_untrusted("foreign");
@@ -136,8 +138,10 @@ static int open_as_nobody(void *context) {
     if (setgid(NOBODY) != 0 || setuid(NOBODY) != 0)
         return 1;
     leat_region *region = NULL;
-    leat_region_options global = {.scope = LEAT_GLOBAL}, reading = {.scope = LEAT_GLOBAL, .access = LEAT_READ_ONLY};
-    assert_leat(leat_region_open(&region, "Local\\x", 0, NULL), LEAT_EUNTRUSTED); /* our directory is not theirs */
+    leat_region_options global = {.scope = LEAT_GLOBAL},
+                        reading = {.scope = LEAT_GLOBAL, .access = LEAT_READ_ONLY};
+    /* our directory is not theirs */
+    assert_leat(leat_region_open(&region, "Local\\x", 0, NULL), LEAT_EUNTRUSTED);
     assert_leat(leat_region_open(&region, context, 0, &global), LEAT_EACCES);
     assert_leat(leat_region_open(&region, context, 0, &reading), LEAT_EACCES);
     assert_leat(leat_unlink(context, LEAT_GLOBAL), LEAT_EACCES);
@@ -149,7 +153,8 @@ static int read_as_nobody(void *context) {
     if (setgid(NOBODY) != 0 || setuid(NOBODY) != 0)
         return 1;
     leat_region *region = NULL;
-    leat_region_options global = {.scope = LEAT_GLOBAL}, reading = {.scope = LEAT_GLOBAL, .access = LEAT_READ_ONLY};
+    leat_region_options global = {.scope = LEAT_GLOBAL},
+                        reading = {.scope = LEAT_GLOBAL, .access = LEAT_READ_ONLY};
     assert_leat(leat_region_open(&region, context, 0, &global), LEAT_EACCES);
     assert_ok(leat_region_open(&region, context, 0, &reading));
     assert_memory_equal(leat_region_data(region), "shown", 6);
@@ -167,13 +172,14 @@ static void permissions_decide_what_other_users_may_do(void **state) {
     assert_ok(leat_region_create(&region, name, 0, &(leat_region_options){.scope = LEAT_GLOBAL}));
     harness_wait_ok(harness_spawn(open_as_nobody, name));
     leat_region_close(region);
-    assert_ok(leat_region_create(&region, name, 0, &(leat_region_options){.scope = LEAT_GLOBAL, .permissions = 0644}));
+    assert_ok(leat_region_create(
+        &region, name, 0, &(leat_region_options){.scope = LEAT_GLOBAL, .permissions = 0644}));
     assert_ok(leat_region_write(region, 0, "shown", 6));
     harness_wait_ok(harness_spawn(read_as_nobody, name));
     leat_region_close(region);
 }
 
-/* --- The directory ------------------------------------------------------------------------------------------------ */
+/* --- The directory ---------------------------------------------------------------------------- */
 
 static int use_a_directory(void *context) {
     setenv("LEAT_DIR", context, 1);
@@ -221,7 +227,7 @@ static void a_local_directory_that_others_could_use_is_refused(void **state) {
     assert_int_equal(unlink(directory), 0);
 }
 
-/* --- Another kind ------------------------------------------------------------------------------------------------- */
+/* --- Another kind ----------------------------------------------------------------------------- */
 
 /* RT-06, W32-N1. */
 static void a_region_is_no_channel_and_is_unharmed_by_the_try(void **state) {
@@ -231,10 +237,12 @@ static void a_region_is_no_channel_and_is_unharmed_by_the_try(void **state) {
     memset(leat_region_data(region), 0x5a, 300000);
     expect("kind", LEAT_OK, LEAT_EKIND);
     leat_sender *sender = NULL;
-    assert_leat(leat_sender_open(&sender, "kind", &(leat_channel_options){.way = LEAT_CREATE}), LEAT_EEXIST);
+    assert_leat(leat_sender_open(&sender, "kind", &(leat_channel_options){.way = LEAT_CREATE}),
+                LEAT_EEXIST);
     for (size_t i = 0; i < 300000; i++)
         assert_int_equal(((unsigned char *)leat_region_data(region))[i], 0x5a);
-    assert_ok(leat_region_open(&too, "kind", 300000, &(leat_region_options){.size_policy = LEAT_SIZE_EXACT}));
+    assert_ok(leat_region_open(&too, "kind", 300000,
+                               &(leat_region_options){.size_policy = LEAT_SIZE_EXACT}));
     leat_region_close(too);
     leat_region_close(region);
 }
@@ -251,7 +259,9 @@ static void a_channel_is_no_region_and_is_unharmed_by_the_try(void **state) {
     assert_ok(leat_sender_open(&sender, "kind", NULL));
     assert_ok(leat_send(sender, "hello", 6, LEAT_NOW));
     assert_leat(leat_region_open(&region, "kind", 0, NULL), LEAT_EKIND);
-    assert_leat(leat_region_open(&region, "kind", 0, &(leat_region_options){.access = LEAT_READ_ONLY}), LEAT_EKIND);
+    assert_leat(
+        leat_region_open(&region, "kind", 0, &(leat_region_options){.access = LEAT_READ_ONLY}),
+        LEAT_EKIND);
     assert_leat(leat_region_open_or_create(&region, "kind", 0, NULL), LEAT_EKIND);
     assert_leat(leat_region_create(&region, "kind", 0, NULL), LEAT_EEXIST);
     assert_ok(leat_stat("kind", LEAT_LOCAL, &info));
@@ -263,14 +273,15 @@ static void a_channel_is_no_region_and_is_unharmed_by_the_try(void **state) {
     leat_receiver_close(receiver);
 }
 
-/* --- Damaged channels --------------------------------------------------------------------------------------------- */
+/* --- Damaged channels ------------------------------------------------------------------------- */
 
 #define CAPACITY 4096
 
 /* A persistent channel with one message in it, and nobody there. Gives a descriptor of its file. */
 static int damaged_channel(void) {
     leat_sender *sender;
-    assert_ok(leat_sender_open(&sender, "damaged", &(leat_channel_options){.capacity = CAPACITY, .persistent = true}));
+    assert_ok(leat_sender_open(&sender, "damaged",
+                               &(leat_channel_options){.capacity = CAPACITY, .persistent = true}));
     assert_ok(leat_send(sender, "message", 8, LEAT_NOW));
     leat_sender_close(sender);
     int descriptor = open(path_of("damaged"), O_RDWR | O_CLOEXEC);
@@ -299,8 +310,14 @@ static void a_truncated_channel_is_an_error_and_no_crash(void **state) {
     static const struct {
         off_t size;
         int code;
-    } cuts[] = {{LEAT__RING + CAPACITY - 1, LEAT_ECORRUPT}, {LEAT__RING, LEAT_ECORRUPT}, {LEAT__PAGE, LEAT_ECORRUPT},
-                {256, LEAT_ECORRUPT}, {255, LEAT_EKIND}, {1, LEAT_EKIND}, {0, LEAT_EKIND}}; /* without its header: a region */
+    } cuts[] = {{LEAT__RING + CAPACITY - 1, LEAT_ECORRUPT},
+                {LEAT__RING, LEAT_ECORRUPT},
+                {LEAT__PAGE, LEAT_ECORRUPT},
+                /* without its header: a region */
+                {256, LEAT_ECORRUPT},
+                {255, LEAT_EKIND},
+                {1, LEAT_EKIND},
+                {0, LEAT_EKIND}};
     int descriptor = damaged_channel();
     assert_ok(open_channel());
     for (size_t i = 0; i < sizeof cuts / sizeof cuts[0]; i++) {
@@ -334,7 +351,8 @@ static void every_damaged_byte_of_a_header_is_noticed(void **state) {
     remove_channel(descriptor);
 }
 
-/* FNV-1a, 64 bits, as docs/wire-format.md asks: written here a second time, so that the format cannot drift unseen. */
+/* FNV-1a, 64 bits, as docs/wire-format.md asks: written here a second time, so that the format
+ * cannot drift unseen. */
 static uint64_t checksum_of(const struct leat__header *header) {
     uint64_t hash = UINT64_C(0xcbf29ce484222325);
     for (size_t i = 0; i < offsetof(struct leat__header, checksum); i++)
@@ -357,7 +375,7 @@ static void a_header_whose_checksum_is_right_is_still_not_believed(void **state)
 #define EXPECT(change, code) (bad = good, (change), expect_header(descriptor, bad, code))
     EXPECT(bad.major++, LEAT_EVERSION);
     EXPECT(bad.major = 0, LEAT_EVERSION);
-    EXPECT(bad.minor++, LEAT_OK); /* later minors only add what may be ignored */
+    EXPECT(bad.minor++, LEAT_OK);                /* later minors only add what may be ignored */
     EXPECT(bad.incompatible = 0, LEAT_EVERSION); /* a ring whose free space is zero */
     EXPECT(bad.incompatible = 2, LEAT_EVERSION);
     EXPECT(bad.incompatible |= 2, LEAT_EVERSION);
@@ -391,15 +409,17 @@ static void a_region_that_holds_a_copy_of_a_channel_stays_a_region(void **state)
     int descriptor = damaged_channel();
     leat_region *region;
     assert_ok(leat_region_create(&region, "copy", LEAT__RING + CAPACITY, NULL));
-    assert_int_equal(pread(descriptor, leat_region_data(region), LEAT__RING + CAPACITY, 0), LEAT__RING + CAPACITY);
+    assert_int_equal(pread(descriptor, leat_region_data(region), LEAT__RING + CAPACITY, 0),
+                     LEAT__RING + CAPACITY);
     expect("copy", LEAT_OK, LEAT_EKIND);
     leat_region_close(region);
     remove_channel(descriptor);
 }
 
-/* --- Garbage behind a good header --------------------------------------------------------------------------------- */
+/* --- Garbage behind a good header ------------------------------------------------------------- */
 
-/* Uses the channel as far as it lets itself be used: any code will do, in bounded time, without a crash. */
+/* Uses the channel as far as it lets itself be used: any code will do, in bounded time, without a
+ * crash. */
 static int use_a_garbled_channel(void *context) {
     (void)context;
     static char buffer[CAPACITY];
@@ -434,10 +454,12 @@ static void garbage_in_a_channel_is_an_error_and_no_crash(void **state) {
     uint64_t random = harness_seed();
     assert_int_equal(pread(descriptor, good, size, 0), size);
     for (int round = 0; round < 150; round++) {
-        static const uint64_t tempting[] = {0, 1, 63, 64, 4096, UINT32_MAX, INT64_MAX, UINT64_MAX, UINT64_MAX - 63};
+        static const uint64_t tempting[] = {
+            0, 1, 63, 64, 4096, UINT32_MAX, INT64_MAX, UINT64_MAX, UINT64_MAX - 63};
         memcpy(bad, good, size);
         for (int i = 0, changes = 1 << round % 8; i < changes; i++) {
-            uint64_t value = round % 2 ? harness_random(&random) : tempting[harness_random(&random) % 9];
+            uint64_t value =
+                round % 2 ? harness_random(&random) : tempting[harness_random(&random) % 9];
             uint64_t where = harness_random(&random) % (size - LEAT__PAGE);
             if (harness_random(&random) % 2) /* where the fields are */
                 where = harness_random(&random) % 2 * LEAT__PAGE + where % 448;

@@ -1,6 +1,6 @@
-/* test_hostile_ring.c - a peer that writes what no correct peer writes into the ring: every such word is refused,
- * what is accepted lies inside the ring, and nothing outside it is ever touched (there are unmapped pages on both
- * sides). Named after the attacks. */
+/* test_hostile_ring.c - a peer that writes what no correct peer writes into the ring: every such
+ * word is refused, what is accepted lies inside the ring, and nothing outside it is ever touched
+ * (there are unmapped pages on both sides). Named after the attacks. */
 #include "harness.h"
 
 #include <stdio.h>
@@ -22,7 +22,8 @@ static struct leat__ring_memory new_memory(void) {
     assert_true(mapped != MAP_FAILED);
     unsigned char *base = mapped + LEAT__PAGE;
     assert_int_equal(mprotect(base, size, PROT_READ | PROT_WRITE), 0);
-    return (struct leat__ring_memory){(void *)base, (void *)(base + LEAT__PAGE), base + 2 * LEAT__PAGE, CAPACITY, leat__processor()};
+    return (struct leat__ring_memory){(void *)base, (void *)(base + LEAT__PAGE),
+                                      base + 2 * LEAT__PAGE, CAPACITY, leat__processor()};
 }
 
 static void free_memory(void) {
@@ -30,7 +31,8 @@ static void free_memory(void) {
 }
 
 /* A receiver that stands at the position. */
-static struct leat__ring_receiver receiver_at(const struct leat__ring_memory *memory, uint64_t position) {
+static struct leat__ring_receiver receiver_at(const struct leat__ring_memory *memory,
+                                              uint64_t position) {
     struct leat__ring_receiver receiver;
     leat__store_relaxed64(&memory->receiver->position, position);
     leat__store_relaxed64(&memory->receiver->released, position & ~(LEAT__LINE - 1));
@@ -47,12 +49,15 @@ static int look_at(uint64_t position, uint64_t header) {
     int result = leat__ring_look(&receiver, position, &record);
     if (result == LEAT_OK) {
         const unsigned char *end = record.payload + record.length;
-        assert_true(record.payload >= memory.ring && end >= record.payload && end <= memory.ring + CAPACITY);
-        assert_true(record.end > position && record.end <= position + CAPACITY && record.end % LEAT__SMALLEST_SLOT == 0);
+        assert_true(record.payload >= memory.ring && end >= record.payload &&
+                    end <= memory.ring + CAPACITY);
+        assert_true(record.end > position && record.end <= position + CAPACITY &&
+                    record.end % LEAT__SMALLEST_SLOT == 0);
         leat__ring_release(&receiver, record.end);
     } else if (leat__is_header(header, position)) { /* for good */
         assert_leat(result, LEAT_ECORRUPT);
-        leat__store_relaxed64(leat__word_at(&memory, position), leat__record_header(position, LEAT__MESSAGE, 0));
+        leat__store_relaxed64(leat__word_at(&memory, position),
+                              leat__record_header(position, LEAT__MESSAGE, 0));
         assert_leat(leat__ring_look(&receiver, position, &record), LEAT_ECORRUPT);
     }
     free_memory();
@@ -73,7 +78,8 @@ static void what_a_correct_sender_writes_is_accepted(void **state) {
 static void hostile_type_that_does_not_exist(void **state) {
     (void)state;
     for (unsigned type = 5; type < 256; type++)
-        assert_leat(look_at(0, leat__record_header(0, (enum leat__record_type)type, 8)), LEAT_ECORRUPT);
+        assert_leat(look_at(0, leat__record_header(0, (enum leat__record_type)type, 8)),
+                    LEAT_ECORRUPT);
     assert_leat(look_at(0, 8), LEAT_ECORRUPT); /* type 0 with a length */
 }
 
@@ -88,30 +94,37 @@ static void hostile_length_beyond_the_longest_message(void **state) {
 static void hostile_length_covers_the_end_of_the_ring(void **state) {
     (void)state;
     for (uint64_t position = CAPACITY / 2 + 64; position < CAPACITY; position += 64)
-        for (uint64_t length = CAPACITY - position - 7; length <= leat__max_message(CAPACITY); length += 61)
-            assert_leat(look_at(position, leat__record_header(position, LEAT__MESSAGE, length)), LEAT_ECORRUPT);
+        for (uint64_t length = CAPACITY - position - 7; length <= leat__max_message(CAPACITY);
+             length += 61)
+            assert_leat(look_at(position, leat__record_header(position, LEAT__MESSAGE, length)),
+                        LEAT_ECORRUPT);
 }
 
 static void hostile_pad_of_any_length(void **state) {
     (void)state;
-    static const uint64_t lengths[] = {0, 1, 7, 9, CAPACITY - 7, CAPACITY, CAPACITY + 8, UINT32_MAX - 7, UINT32_MAX};
+    static const uint64_t lengths[] = {
+        0, 1, 7, 9, CAPACITY - 7, CAPACITY, CAPACITY + 8, UINT32_MAX - 7, UINT32_MAX};
     for (size_t i = 0; i < sizeof lengths / sizeof lengths[0]; i++)
         assert_leat(look_at(0, leat__record_header(0, LEAT__PAD, lengths[i])), LEAT_ECORRUPT);
-    assert_leat(look_at(4080, leat__record_header(4080, LEAT__PAD, 24)), LEAT_ECORRUPT); /* over the end */
+    /* over the end */
+    assert_leat(look_at(4080, leat__record_header(4080, LEAT__PAD, 24)), LEAT_ECORRUPT);
 }
 
 static void hostile_mark_of_another_length(void **state) {
     (void)state;
     for (enum leat__record_type type = LEAT__OPEN_MARK; type <= LEAT__END_MARK; type++)
         for (uint64_t length = 0; length < 100; length++)
-            assert_leat(look_at(0, leat__record_header(0, type, length)), length == 8 ? LEAT_OK : LEAT_ECORRUPT);
+            assert_leat(look_at(0, leat__record_header(0, type, length)),
+                        length == 8 ? LEAT_OK : LEAT_ECORRUPT);
 }
 
 static void hostile_header_of_another_position(void **state) {
     (void)state;
     for (uint64_t other = 0; other < 20 * CAPACITY; other += 16)
         if (other != 2 * CAPACITY)
-            assert_leat(look_at(2 * CAPACITY, leat__record_header(other, LEAT__MESSAGE, 8)), LEAT_EAGAIN); /* none */
+            /* none */
+            assert_leat(look_at(2 * CAPACITY, leat__record_header(other, LEAT__MESSAGE, 8)),
+                        LEAT_EAGAIN);
 }
 
 static void hostile_slot_that_is_not_aligned(void **state) {
@@ -122,13 +135,14 @@ static void hostile_slot_that_is_not_aligned(void **state) {
     assert_leat(look_at(48, leat__record_header(48, LEAT__MESSAGE, 1000)), LEAT_ECORRUPT);
 }
 
-/* Any word at any place: refused, or inside the ring (look_at checks). Most random words are refused for their
- * position, so half of them carry the right one. */
+/* Any word at any place: refused, or inside the ring (look_at checks). Most random words are
+ * refused for their position, so half of them carry the right one. */
 static void hostile_header_at_random(void **state) {
     (void)state;
     uint64_t random = harness_seed(), accepted = 0;
     for (int i = 0; i < 20000; i++) {
-        uint64_t position = harness_random(&random) % (8 * CAPACITY) & ~(uint64_t)15, header = harness_random(&random);
+        uint64_t position = harness_random(&random) % (8 * CAPACITY) & ~(uint64_t)15,
+                 header = harness_random(&random);
         if (i % 2)
             header = leat__record_header(position, (enum leat__record_type)(header % 6),
                                          (header >> 8) % (2 * CAPACITY) >> i % 10);
@@ -146,7 +160,8 @@ static void hostile_records_that_go_round_the_ring(void **state) {
     uint64_t position = 64;
     int result = LEAT_OK;
     for (int i = 0; result == LEAT_OK && i < 1000; i++) {
-        leat__store_relaxed64(leat__word_at(&memory, position), leat__record_header(position, LEAT__MESSAGE, 50));
+        leat__store_relaxed64(leat__word_at(&memory, position),
+                              leat__record_header(position, LEAT__MESSAGE, 50));
         result = leat__ring_look(&receiver, position, &record);
         if (result == LEAT_OK)
             position = record.end;
@@ -156,7 +171,7 @@ static void hostile_records_that_go_round_the_ring(void **state) {
     free_memory();
 }
 
-/* --- Against the sender ------------------------------------------------------------------------------------------- */
+/* --- Against the sender ----------------------------------------------------------------------- */
 
 static void expect_released(uint64_t released, int code) {
     struct leat__ring_memory memory = new_memory();
@@ -225,7 +240,8 @@ static void hostile_ring_found_when_attaching(void **state) {
         }
         leat__store_relaxed64(&memory.receiver->released, base);
         uint64_t skew = round % 4 == 3 ? harness_random(&random) % 16 : 0;
-        leat__store_relaxed64(&memory.receiver->position, base + harness_random(&random) % 256 * 16 + skew);
+        leat__store_relaxed64(&memory.receiver->position,
+                              base + harness_random(&random) % 256 * 16 + skew);
         leat__store_relaxed64(&memory.sender->position, base + harness_random(&random) % 300 * 16);
         leat__store_relaxed32(&memory.sender->opened, 1);
         int result = leat__ring_sender_recover(&sender, &memory);

@@ -1,8 +1,9 @@
-/* test_hostile_ring_words.c - everything that a peer may write into a ring, replaced by values at the boundaries and by random
- * ones (LEAT_TEST_SEED), at rest and while it is looked at.
+/* test_hostile_ring_words.c - everything that a peer may write into a ring, replaced by values at
+ * the boundaries and by random ones (LEAT_TEST_SEED), at rest and while it is looked at.
  *
- * Whatever is found there, each half of the ring (ring_pair.h) gives a code that the function may give and comes to an end, and
- * nothing outside the ring is touched: there are guard pages around it. */
+ * Whatever is found there, each half of the ring (ring_pair.h) gives a code that the function may
+ * give and comes to an end, and nothing outside the ring is touched: there are guard pages around
+ * it. */
 #include <pthread.h>
 #include <string.h>
 
@@ -10,13 +11,41 @@
 
 static uint64_t random_state;
 
-/* Values that something could go wrong with, near a word's true value and at the ends of the range; then random ones. */
+/* Values that something could go wrong with, near a word's true value and at the ends of the range;
+ * then random ones. */
 static uint64_t hostile_value(unsigned choice, uint64_t truth) {
-    static const uint64_t offsets[] = {0, 1, 7, 8, 15, 16, 32, 63, 64, 128, CAPACITY - 64, CAPACITY - 16, CAPACITY - 8,
-                                       CAPACITY - 1, CAPACITY, CAPACITY + 16, CAPACITY + 64, 2 * CAPACITY};
-    static const uint64_t ends[] = {0, 1, 16, 64, UINT32_MAX, UINT64_C(1) << 32, INT64_MAX, UINT64_C(1) << 63,
-                                    UINT64_MAX, UINT64_MAX - 15, UINT64_MAX - 63, UINT64_MAX - CAPACITY + 1};
-    const unsigned near_ones = sizeof offsets / sizeof offsets[0], far_ones = sizeof ends / sizeof ends[0];
+    static const uint64_t offsets[] = {0,
+                                       1,
+                                       7,
+                                       8,
+                                       15,
+                                       16,
+                                       32,
+                                       63,
+                                       64,
+                                       128,
+                                       CAPACITY - 64,
+                                       CAPACITY - 16,
+                                       CAPACITY - 8,
+                                       CAPACITY - 1,
+                                       CAPACITY,
+                                       CAPACITY + 16,
+                                       CAPACITY + 64,
+                                       2 * CAPACITY};
+    static const uint64_t ends[] = {0,
+                                    1,
+                                    16,
+                                    64,
+                                    UINT32_MAX,
+                                    UINT64_C(1) << 32,
+                                    INT64_MAX,
+                                    UINT64_C(1) << 63,
+                                    UINT64_MAX,
+                                    UINT64_MAX - 15,
+                                    UINT64_MAX - 63,
+                                    UINT64_MAX - CAPACITY + 1};
+    const unsigned near_ones = sizeof offsets / sizeof offsets[0],
+                   far_ones = sizeof ends / sizeof ends[0];
     if (choice < 2 * near_ones)
         return choice % 2 ? truth + offsets[choice / 2] : truth - offsets[choice / 2];
     if (choice < 2 * near_ones + far_ones)
@@ -81,8 +110,23 @@ static void start_used_ring(unsigned variant) {
 
 static void hostile_header_words_are_refused(void **state) {
     (void)state;
-    static const uint64_t lengths[] = {0, 7, 8, 9, 24, 40, 56, 57, MAX_MESSAGE, MAX_MESSAGE + 1, CAPACITY - 16, CAPACITY - 8,
-                                       CAPACITY, CAPACITY + 8, UINT32_MAX, UINT32_MAX - 7, UINT32_MAX - 15};
+    static const uint64_t lengths[] = {0,
+                                       7,
+                                       8,
+                                       9,
+                                       24,
+                                       40,
+                                       56,
+                                       57,
+                                       MAX_MESSAGE,
+                                       MAX_MESSAGE + 1,
+                                       CAPACITY - 16,
+                                       CAPACITY - 8,
+                                       CAPACITY,
+                                       CAPACITY + 8,
+                                       UINT32_MAX,
+                                       UINT32_MAX - 7,
+                                       UINT32_MAX - 15};
     random_state = harness_seed();
     for (unsigned variant = 0; variant < 8; variant++) {
         struct snapshot before;
@@ -92,8 +136,10 @@ static void hostile_header_words_are_refused(void **state) {
             for (size_t i = 0; i < sizeof lengths / sizeof lengths[0]; i++)
                 for (unsigned tag = 0; tag < 4; tag++) {
                     uint64_t claimed = rx.lane.position + (tag == 1 ? 16 : tag == 2 ? CAPACITY : 0);
-                    uint64_t word = leat__record_header(claimed, (enum leat__record_type)type, lengths[i]);
-                    leat__store_relaxed64(leat__word_at(&memory, rx.lane.position), word ^ (tag == 3 ? harness_random(&random_state) : 0));
+                    uint64_t word =
+                        leat__record_header(claimed, (enum leat__record_type)type, lengths[i]);
+                    leat__store_relaxed64(leat__word_at(&memory, rx.lane.position),
+                                          word ^ (tag == 3 ? harness_random(&random_state) : 0));
                     receive_whatever_there_is();
                     restore(&before);
                 }
@@ -107,11 +153,15 @@ static void a_ring_full_of_noise_is_refused(void **state) {
     struct snapshot before;
     save(&before);
     for (int round = 0; round < 20000; round++) {
-        for (uint64_t position = 0; position < CAPACITY; position += 16) { /* headers that could stand there, most of them */
-            uint64_t random = harness_random(&random_state), at = rx.lane.position / CAPACITY * CAPACITY + position;
+        /* headers that could stand there, most of them */
+        for (uint64_t position = 0; position < CAPACITY; position += 16) {
+            uint64_t random = harness_random(&random_state),
+                     at = rx.lane.position / CAPACITY * CAPACITY + position;
             at += at < rx.lane.position ? CAPACITY : 0;
-            uint64_t word = leat__record_header(at, (enum leat__record_type)(random % 5), random >> 32 & 0xff & ~(random >> 8 & 7));
-            leat__store_relaxed64(leat__word_at(&memory, position), random % 64 == 63 ? random : word);
+            uint64_t word = leat__record_header(at, (enum leat__record_type)(random % 5),
+                                                random >> 32 & 0xff & ~(random >> 8 & 7));
+            leat__store_relaxed64(leat__word_at(&memory, position),
+                                  random % 64 == 63 ? random : word);
         }
         receive_whatever_there_is();
         rx.corrupt = false;
@@ -172,7 +222,7 @@ static void hostile_positions_are_refused(void **state) {
     with_hostile(&memory.receiver->released, recover_receiver);
 }
 
-/* --- Words that change while they are looked at ------------------------------------------------------------------- */
+/* --- Words that change while they are looked at ----------------------------------------------- */
 
 static atomic_bool scribbling;
 
@@ -181,15 +231,18 @@ static void *scribble(void *context) {
     while (atomic_load(&scribbling)) {
         uint64_t random = harness_random(&state);
         leat__store_relaxed64(&memory.receiver->position, truth);
-        leat__store_relaxed64(&memory.receiver->position, hostile_value((unsigned)(random % 36), truth));
+        leat__store_relaxed64(&memory.receiver->position,
+                              hostile_value((unsigned)(random % 36), truth));
         if (random % 8 == 0)
-            leat__store_relaxed64(&memory.receiver->released, hostile_value((unsigned)(random >> 8) % 36, truth / 64 * 64));
+            leat__store_relaxed64(&memory.receiver->released,
+                                  hostile_value((unsigned)(random >> 8) % 36, truth / 64 * 64));
         leat__store_relaxed64(&memory.receiver->released, truth / 64 * 64);
     }
     return NULL;
 }
 
-/* A receiver that rewrites its positions all the time: each of them is checked in the copy that is used. */
+/* A receiver that rewrites its positions all the time: each of them is checked in the copy that is
+ * used. */
 static void positions_that_keep_changing_do_no_harm(void **state) {
     (void)state;
     static const uint64_t places[] = {0, 64, 2000, CAPACITY - 64, CAPACITY - 16};

@@ -1,8 +1,10 @@
-/* test_hostile_sync.c - a peer that has a mutex, an event or a semaphore open for writing and does with it what it likes: any value in
- * any word of the page, at rest and while others work; claims that never end; locks on any byte of the file.
+/* test_hostile_sync.c - a peer that has a mutex, an event or a semaphore open for writing and does
+ * with it what it likes: any value in any word of the page, at rest and while others work; claims
+ * that never end; locks on any byte of the file.
  *
- * Whatever it does, each call of an honest handle gives a code that the function may give. A call without a deadline ends within
- * BOUND_NS, one with a deadline not later than that after it; nothing crashes, and what the peer does not touch works as before. */
+ * Whatever it does, each call of an honest handle gives a code that the function may give. A call
+ * without a deadline ends within BOUND_NS, one with a deadline not later than that after it;
+ * nothing crashes, and what the peer does not touch works as before. */
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,13 +18,15 @@
 #define LOCK_BASE ((off_t)1 << 62)
 
 enum sort { MUTEX, INHERITING, AUTOMATIC, MANUAL, SEMAPHORE, SORTS };
-static const char *const names[SORTS] = {"h-mutex", "h-inheriting", "h-automatic", "h-manual", "h-semaphore"};
+static const char *const names[SORTS] = {"h-mutex", "h-inheriting", "h-automatic", "h-manual",
+                                         "h-semaphore"};
 
 static leat_waitable *objects[SORTS];
 static uint64_t random_state;
 
 static void open_objects(void) {
-    const leat_sync_options inheriting = {.inherit_priority = true}, manual = {.manual_reset = true};
+    const leat_sync_options inheriting = {.inherit_priority = true},
+                            manual = {.manual_reset = true};
     leat_mutex *mutex = NULL;
     leat_event *event = NULL;
     leat_semaphore *semaphore = NULL;
@@ -47,7 +51,8 @@ static void close_objects(void) {
     leat_event_close(AS(leat_event, AUTOMATIC));
     leat_event_close(AS(leat_event, MANUAL));
     leat_semaphore_close(AS(leat_semaphore, SEMAPHORE));
-    for (enum sort sort = 0; sort < SORTS; sort++) /* what was given up, or held by a dead one, stays */
+    /* what was given up, or held by a dead one, stays */
+    for (enum sort sort = 0; sort < SORTS; sort++)
         (void)!leat_unlink(names[sort], LEAT_LOCAL);
 }
 
@@ -59,7 +64,7 @@ static int open_file(enum sort sort, int flags) {
     return file;
 }
 
-/* --- What an honest handle does ---------------------------------------------------------------------------------------- */
+/* --- What an honest handle does --------------------------------------------------------------- */
 
 static uint64_t started;
 
@@ -69,10 +74,12 @@ static void begin(void) {
 
 /* No code but those that mutexes, events and semaphores have for what happens here, and in time. */
 static int require(int result, const char *what) {
-    static const int codes[] = {LEAT_OK,       LEAT_EAGAIN, LEAT_ETIMEDOUT,   LEAT_EOWNERDEAD, LEAT_ELOST,
-                                LEAT_ECORRUPT, LEAT_ESTATE, LEAT_EOVERFLOW, LEAT_ENOTOWNER};
+    static const int codes[] = {LEAT_OK,         LEAT_EAGAIN,    LEAT_ETIMEDOUT,
+                                LEAT_EOWNERDEAD, LEAT_ELOST,     LEAT_ECORRUPT,
+                                LEAT_ESTATE,     LEAT_EOVERFLOW, LEAT_ENOTOWNER};
     if (harness_now() - started > BOUND_NS)
-        harness_fail("%s took %llu ms", what, (unsigned long long)((harness_now() - started) / 1000000));
+        harness_fail("%s took %llu ms", what,
+                     (unsigned long long)((harness_now() - started) / 1000000));
     for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++)
         if (result == codes[i])
             return result;
@@ -139,7 +146,8 @@ static void listen_and_look(enum sort sort) {
 static void use_several(void) {
     size_t index = 0;
     int result = REQUIRE(leat_wait_any(objects, SORTS, &index, leat_in_ms(2)));
-    if (index <= INHERITING && (result == LEAT_OK || result == LEAT_EOWNERDEAD || result == LEAT_ELOST))
+    if (index <= INHERITING &&
+        (result == LEAT_OK || result == LEAT_EOWNERDEAD || result == LEAT_ELOST))
         let_go(AS(leat_mutex, index), result);
     result = REQUIRE(leat_wait_all(objects, SORTS, leat_in_ms(2)));
     if (result == LEAT_OK || result == LEAT_EOWNERDEAD)
@@ -155,7 +163,8 @@ static void require_honesty(void) {
     assert_ok(leat_mutex_open(&mutex, "honest-m", NULL));
     assert_ok(leat_event_open(&event, "honest-e", NULL));
     assert_ok(leat_semaphore_open(&semaphore, "honest-s", 1, 2, NULL));
-    leat_waitable *all[] = {leat_mutex_waitable(mutex), leat_event_waitable(event), leat_semaphore_waitable(semaphore)};
+    leat_waitable *all[] = {leat_mutex_waitable(mutex), leat_event_waitable(event),
+                            leat_semaphore_waitable(semaphore)};
     assert_leat(leat_wait_all(all, 3, SOON), LEAT_ETIMEDOUT);
     assert_ok(leat_event_set(event));
     assert_ok(leat_wait_all(all, 3, LATER));
@@ -165,27 +174,55 @@ static void require_honesty(void) {
     leat_semaphore_close(semaphore);
 }
 
-/* --- Any value in any word ---------------------------------------------------------------------------------------------- */
+/* --- Any value in any word -------------------------------------------------------------------- */
 
 static uint64_t hostile_value(unsigned choice) {
-    const uint64_t values[] = {
-        0, 1, 2, 3, 64, 0xFFE, LEAT__SLOTS_MAX, LEAT__SLOTS_MAX + 1, 0xFFFF, LEAT__SYNC_SET, LEAT__SYNC_SET | 1, LEAT__SYNC_SET | 2,
-        LEAT__SYNC_TOKEN | 2, LEAT__SYNC_CLAIMS, LEAT__SYNC_ONE, 9 * LEAT__SYNC_ONE | 1, 10 * LEAT__SYNC_ONE, 11 * LEAT__SYNC_ONE,
-        UINT64_C(0x80000000) << 32, UINT64_MAX, UINT64_MAX - 1, INT64_MAX, UINT64_C(1) << 63, LEAT__PI_WAITERS, LEAT__PI_OWNER_DIED,
-        LEAT__PI_THREAD, (uint64_t)getpid(), (uint64_t)getpid() | LEAT__PI_WAITERS, (uint64_t)getppid(), 2 | LEAT__PI_WAITERS};
+    const uint64_t values[] = {0,
+                               1,
+                               2,
+                               3,
+                               64,
+                               0xFFE,
+                               LEAT__SLOTS_MAX,
+                               LEAT__SLOTS_MAX + 1,
+                               0xFFFF,
+                               LEAT__SYNC_SET,
+                               LEAT__SYNC_SET | 1,
+                               LEAT__SYNC_SET | 2,
+                               LEAT__SYNC_TOKEN | 2,
+                               LEAT__SYNC_CLAIMS,
+                               LEAT__SYNC_ONE,
+                               9 * LEAT__SYNC_ONE | 1,
+                               10 * LEAT__SYNC_ONE,
+                               11 * LEAT__SYNC_ONE,
+                               UINT64_C(0x80000000) << 32,
+                               UINT64_MAX,
+                               UINT64_MAX - 1,
+                               INT64_MAX,
+                               UINT64_C(1) << 63,
+                               LEAT__PI_WAITERS,
+                               LEAT__PI_OWNER_DIED,
+                               LEAT__PI_THREAD,
+                               (uint64_t)getpid(),
+                               (uint64_t)getpid() | LEAT__PI_WAITERS,
+                               (uint64_t)getppid(),
+                               2 | LEAT__PI_WAITERS};
     const unsigned count = sizeof values / sizeof values[0];
     if (choice < count)
         return values[choice];
     uint64_t random = harness_random(&random_state);
-    return choice % 2 == 0 ? random : random & (harness_random(&random_state) % 2 == 0 ? 0xFF0F0003 : UINT64_C(0xF000F0001));
+    return choice % 2 == 0
+               ? random
+               : random &
+                     (harness_random(&random_state) % 2 == 0 ? 0xFF0F0003 : UINT64_C(0xF000F0001));
 }
 #define VALUES 34
 
 /* Where: the words, a listener, the places of the first two handles. */
 static const size_t places[] = {
-    offsetof(struct leat__sync_page, word.owner), offsetof(struct leat__sync_page, word.bell),
-    offsetof(struct leat__sync_page, lost),       offsetof(struct leat__sync_page, pi),
-    offsetof(struct leat__sync_page, listening),  offsetof(struct leat__sync_page, listeners),
+    offsetof(struct leat__sync_page, word.owner),    offsetof(struct leat__sync_page, word.bell),
+    offsetof(struct leat__sync_page, lost),          offsetof(struct leat__sync_page, pi),
+    offsetof(struct leat__sync_page, listening),     offsetof(struct leat__sync_page, listeners),
     offsetof(struct leat__sync_page, listeners) + 8, offsetof(struct leat__sync_page, processes)};
 
 static void any_value_in_any_word_is_survived(void **state) {
@@ -195,7 +232,8 @@ static void any_value_in_any_word_is_survived(void **state) {
     for (enum sort sort = 0; sort < SORTS; sort++)
         for (size_t place = 0; place < sizeof places / sizeof places[0]; place++)
             for (unsigned choice = 0; choice < VALUES; choice++) {
-                unsigned char *page = (unsigned char *)objects[sort]->page, saved[sizeof(struct leat__sync_page)];
+                unsigned char *page = (unsigned char *)objects[sort]->page,
+                              saved[sizeof(struct leat__sync_page)];
                 uint64_t value = hostile_value(choice);
                 memcpy(saved, page, sizeof saved);
                 memcpy(page + places[place], &value, sizeof value);
@@ -209,7 +247,7 @@ static void any_value_in_any_word_is_survived(void **state) {
     close_objects();
 }
 
-/* --- While others work -------------------------------------------------------------------------------------------------- */
+/* --- While others work ------------------------------------------------------------------------ */
 
 /* Writes until it is killed: mostly where it hurts. */
 static int scribble(void *context) {
@@ -217,14 +255,18 @@ static int scribble(void *context) {
     unsigned char *pages[SORTS];
     for (enum sort sort = 0; sort < SORTS; sort++) {
         int file = open_file(sort, O_RDWR);
-        pages[sort] = mmap(NULL, sizeof(struct leat__sync_page), PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+        pages[sort] =
+            mmap(NULL, sizeof(struct leat__sync_page), PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
         assert_true(pages[sort] != MAP_FAILED);
         close(file);
     }
     harness_set(ready, 1);
     for (uint64_t random = harness_seed(); *ready != 2;) {
-        uint64_t choice = harness_random(&random), value = hostile_value((unsigned)(harness_random(&random) % VALUES));
-        size_t place = choice % 16 < 8 ? places[choice % 8] : 256 + choice % (sizeof(struct leat__sync_page) - 256) / 8 * 8;
+        uint64_t choice = harness_random(&random),
+                 value = hostile_value((unsigned)(harness_random(&random) % VALUES));
+        size_t place = choice % 16 < 8
+                           ? places[choice % 8]
+                           : 256 + choice % (sizeof(struct leat__sync_page) - 256) / 8 * 8;
         memcpy(pages[choice / 16 % SORTS] + place, &value, sizeof value);
     }
     return 0;
@@ -250,7 +292,7 @@ static void words_that_change_all_the_time_are_survived(void **state) {
     close_objects();
 }
 
-/* --- Claims that do not end --------------------------------------------------------------------------------------------- */
+/* --- Claims that do not end ------------------------------------------------------------------- */
 
 static leat_waitable *open_again(enum sort sort) {
     leat_event *event = NULL;
@@ -267,7 +309,8 @@ static leat_waitable *claim_and_stop(enum sort sort) {
     leat_waitable *stopped = open_again(sort);
     stopped->unpulsed = true;
     assert_ok(leat__sync_claim(stopped));
-    assert_int_equal(leat__lock_slot(leat__load_relaxed64(&stopped->page->word.owner)), stopped->slot);
+    assert_int_equal(leat__lock_slot(leat__load_relaxed64(&stopped->page->word.owner)),
+                     stopped->slot);
     return stopped;
 }
 
@@ -281,7 +324,9 @@ static void changes_of_an_event_do_not_wait_for_a_committer(void **state) {
             leat_waitable *stopped = claim_and_stop(sort);
             assert_leat(leat_wait(objects[sort], LEAT_NOW), LEAT_EAGAIN);
             assert_leat(leat_wait(objects[sort], SOON), LEAT_ETIMEDOUT);
-            assert_ok(change == 0 ? leat_event_set(event) : change == 1 ? leat_event_reset(event) : leat_event_pulse(event));
+            assert_ok(change == 0   ? leat_event_set(event)
+                      : change == 1 ? leat_event_reset(event)
+                                    : leat_event_pulse(event));
             assert_int_equal(leat_event_is_set(event), change == 0);
             assert_leat(leat_wait(objects[sort], SOON), change == 0 ? LEAT_OK : LEAT_ETIMEDOUT);
             leat_event_close((leat_event *)(void *)stopped);
@@ -297,15 +342,16 @@ static void a_release_does_not_wait_for_a_committer(void **state) {
     uint32_t previous = 99;
     assert_ok(leat_semaphore_release(semaphore, 2, &previous));
     assert_int_equal(previous, 1);
-    assert_leat(leat_wait(objects[SEMAPHORE], SOON), LEAT_ETIMEDOUT); /* the committer may have one of them */
-    leat_semaphore_close((leat_semaphore *)(void *)stopped);          /* it had not */
+    /* the committer may have one of them */
+    assert_leat(leat_wait(objects[SEMAPHORE], SOON), LEAT_ETIMEDOUT);
+    leat_semaphore_close((leat_semaphore *)(void *)stopped); /* it had not */
     for (int i = 0; i < 3; i++)
         assert_ok(leat_wait(objects[SEMAPHORE], LATER));
     assert_leat(leat_wait(objects[SEMAPHORE], LEAT_NOW), LEAT_EAGAIN);
     close_objects();
 }
 
-/* --- Who waits for all is not deceived by changes in between --------------------------------------------------------------- */
+/* --- Who waits for all is not deceived by changes in between ---------------------------------- */
 
 struct both {
     harness_word stop;
@@ -341,7 +387,8 @@ static void all_are_taken_at_one_moment_or_none(void **state) {
         assert_ok(leat_event_set(event));
         assert_ok(leat_event_reset(event));
         assert_ok(leat_semaphore_release(semaphore, 1, NULL));
-        assert_ok(leat_wait(objects[SEMAPHORE], LATER)); /* the child may hold a claim on it for a moment */
+        /* the child may hold a claim on it for a moment */
+        assert_ok(leat_wait(objects[SEMAPHORE], LATER));
     }
     both->stop = 1;
     harness_wait_ok(child);
@@ -349,7 +396,7 @@ static void all_are_taken_at_one_moment_or_none(void **state) {
     close_objects();
 }
 
-/* --- Locks on any byte ---------------------------------------------------------------------------------------------------- */
+/* --- Locks on any byte ------------------------------------------------------------------------ */
 
 struct stranger {
     enum sort sort;
@@ -363,7 +410,10 @@ static int lock_bytes(void *context) {
     const struct stranger *stranger = context;
     int file = open_file(stranger->sort, stranger->flags);
     for (off_t byte = 0; byte < LEAT__LOCK_SLOTS + LEAT__SLOTS_MAX + 3; byte++) {
-        struct flock lock = {.l_type = stranger->type, .l_whence = SEEK_SET, .l_start = LOCK_BASE + byte, .l_len = 1};
+        struct flock lock = {.l_type = stranger->type,
+                             .l_whence = SEEK_SET,
+                             .l_start = LOCK_BASE + byte,
+                             .l_len = 1};
         (void)!fcntl(file, F_OFD_SETLK, &lock);
     }
     harness_set(stranger->ready, 1);
@@ -374,7 +424,8 @@ static int lock_bytes(void *context) {
 
 static pid_t start_stranger(enum sort sort, bool writes) {
     struct stranger *stranger = harness_shared(sizeof *stranger);
-    *stranger = (struct stranger){sort, writes ? O_RDWR : O_RDONLY, writes ? F_WRLCK : F_RDLCK, harness_shared(sizeof(harness_word))};
+    *stranger = (struct stranger){sort, writes ? O_RDWR : O_RDONLY, writes ? F_WRLCK : F_RDLCK,
+                                  harness_shared(sizeof(harness_word))};
     pid_t child = harness_spawn(lock_bytes, stranger);
     harness_await(stranger->ready, 1);
     return child;
@@ -388,9 +439,11 @@ static void locks_of_strangers_end_no_call_late(void **state) {
             pid_t stranger = start_stranger(sort, writes != 0);
             use(sort);
             listen_and_look(sort);
-            leat__store_relaxed64(&objects[sort]->page->word.owner, 77 | LEAT__SYNC_SET); /* a slot that the stranger has locked */
+            /* a slot that the stranger has locked */
+            leat__store_relaxed64(&objects[sort]->page->word.owner, 77 | LEAT__SYNC_SET);
             if (sort == INHERITING)
-                for (unsigned slot = 1; slot <= LEAT__SLOTS_MAX; slot++) /* a thread of nobody's, in all places */
+                /* a thread of nobody's, in all places */
+                for (unsigned slot = 1; slot <= LEAT__SLOTS_MAX; slot++)
                     leat__store_relaxed32(&objects[sort]->page->processes[slot], 0x3ffffff0);
             leat__store_relaxed64(&objects[sort]->page->pi, sort == INHERITING ? 0x3ffffff0 : 0);
             use(sort);

@@ -1,6 +1,6 @@
-/* test_idle.c - what a channel costs when nothing happens, and what waking costs when much does: a blocked side uses
- * no CPU at all, a wake-up is measured, and under full load hardly a message rings. LEAT_SLOW=1 looks at the idle ones for ten
- * seconds instead of two. */
+/* test_idle.c - what a channel costs when nothing happens, and what waking costs when much does: a
+ * blocked side uses no CPU at all, a wake-up is measured, and under full load hardly a message
+ * rings. LEAT_SLOW=1 looks at the idle ones for ten seconds instead of two. */
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,7 +15,7 @@ struct board {
     leat_statistics sent, received;
 };
 
-/* --- Idle --------------------------------------------------------------------------------------------------------- */
+/* --- Idle ------------------------------------------------------------------------------------- */
 
 static int block_in_receive(void *context) {
     struct board *board = context;
@@ -46,9 +46,10 @@ static uint64_t cpu_time_in(pid_t pid, time_t seconds) {
     return harness_cpu_time(pid) - before;
 }
 
-/* A side that has just gone to sleep looks around a few times, at growing intervals (channels/side.h): settling. Then the period that is
- * measured falls between two looks, and there must not be a nanosecond. A look at a bad moment is possible when the machine is busy; the
- * next interval is eight times as long. */
+/* A side that has just gone to sleep looks around a few times, at growing intervals
+ * (channels/side.h): settling. Then the period that is measured falls between two looks, and there
+ * must not be a nanosecond. A look at a bad moment is possible when the machine is busy; the next
+ * interval is eight times as long. */
 static void watch_idle(pid_t pid, const char *what) {
     bool slow = harness_setting("LEAT_SLOW", 0) != 0;
     time_t period = slow ? 10 : 2;
@@ -57,8 +58,8 @@ static void watch_idle(pid_t pid, const char *what) {
     for (int attempt = 0; used != 0 && attempt < 3; attempt++) {
         settling = cpu_time_in(pid, slow ? 4 : 1);
         used = cpu_time_in(pid, period);
-        print_message("%s: settling %.2f ms of CPU, then %.2f ms in %ld s\n", what, (double)settling / 1e6,
-                      (double)used / 1e6, (long)period);
+        print_message("%s: settling %.2f ms of CPU, then %.2f ms in %ld s\n", what,
+                      (double)settling / 1e6, (double)used / 1e6, (long)period);
     }
     assert_int_equal(used, 0);
 }
@@ -110,7 +111,8 @@ static void name_of(char name[24], int number) {
     snprintf(name, 24, "idle-%d", number);
 }
 
-/* Receivers, with a way of waiting that looks for a while first, until a message comes on the last one. */
+/* Receivers, with a way of waiting that looks for a while first, until a message comes on the last
+ * one. */
 static int block_in_a_loop(void *context) {
     struct loop_board *board = context;
     leat_doorbell *doorbell = open_doorbell();
@@ -156,9 +158,10 @@ static void a_loop_with_idle_channels_uses_no_cpu(void **state) {
         leat_sender_close(senders[i]);
 }
 
-/* --- Wake-ups ----------------------------------------------------------------------------------------------------- */
+/* --- Wake-ups --------------------------------------------------------------------------------- */
 
-/* A child that gives its parent what it waits for, when it sleeps and has done so for `delay_ms`. */
+/* A child that gives its parent what it waits for, when it sleeps and has done so for
+ * `delay_ms`. */
 struct waker {
     harness_word ready, go, woken;
     pid_t parent;
@@ -189,7 +192,8 @@ static int send_a_message(void *context) {
 static int make_room(void *context) {
     struct waker *waker = context;
     leat_receiver *rx = open_receiver("wake", &small);
-    expect_news(rx, LEAT_EAGAIN, LEAT_NOW); /* what the sender's coming left: letting go of it rings too */
+    /* what the sender's coming left: letting go of it rings too */
+    expect_news(rx, LEAT_EAGAIN, LEAT_NOW);
     await_parent(waker);
     empty_out(rx);
     harness_await(&waker->woken, 1);
@@ -197,7 +201,8 @@ static int make_room(void *context) {
     return 0;
 }
 
-static struct waker *start_waker(int (*wake)(void *context), leat_waiting waiting, unsigned delay_ms, pid_t *child) {
+static struct waker *start_waker(int (*wake)(void *context), leat_waiting waiting,
+                                 unsigned delay_ms, pid_t *child) {
     struct waker *waker = harness_shared(sizeof *waker);
     waker->parent = getpid();
     waker->waiting = waiting;
@@ -216,7 +221,8 @@ static void take_news(leat_receiver *rx) {
 }
 
 static leat_statistics woken_receiver(leat_waiting waiting, unsigned delay_ms) {
-    leat_receiver *rx = open_receiver("wake", &(leat_channel_options){.capacity = small.capacity, .waiting = waiting});
+    leat_receiver *rx = open_receiver(
+        "wake", &(leat_channel_options){.capacity = small.capacity, .waiting = waiting});
     leat_statistics statistics;
     pid_t child;
     struct waker *waker = start_waker(send_a_message, waiting, delay_ms, &child);
@@ -231,7 +237,8 @@ static leat_statistics woken_receiver(leat_waiting waiting, unsigned delay_ms) {
 }
 
 static leat_statistics woken_sender(leat_waiting waiting, unsigned delay_ms) {
-    leat_sender *tx = open_sender("wake", &(leat_channel_options){.capacity = small.capacity, .waiting = waiting});
+    leat_sender *tx = open_sender(
+        "wake", &(leat_channel_options){.capacity = small.capacity, .waiting = waiting});
     leat_statistics statistics;
     pid_t child;
     struct waker *waker = start_waker(make_room, waiting, delay_ms, &child);
@@ -247,14 +254,16 @@ static leat_statistics woken_sender(leat_waiting waiting, unsigned delay_ms) {
 
 /* The limit is only against nonsense. */
 static void expect_one_wake(leat_statistics statistics, const char *who) {
-    print_message("%s woken after %.1f us, of %llu sleeps\n", who, (double)statistics.wake_ns / 1e3, (unsigned long long)statistics.sleeps);
+    print_message("%s woken after %.1f us, of %llu sleeps\n", who, (double)statistics.wake_ns / 1e3,
+                  (unsigned long long)statistics.sleeps);
     assert_int_equal(statistics.wakes, 1);
     assert_true(statistics.wake_ns > 0 && statistics.wake_ns < UINT64_C(60000000000));
 }
 
 static void a_wake_up_is_measured_from_the_ring(void **state) {
     (void)state;
-    for (unsigned delay_ms = 0; delay_ms <= 200; delay_ms += 200) { /* asleep on the bell, and on the watch */
+    /* asleep on the bell, and on the watch */
+    for (unsigned delay_ms = 0; delay_ms <= 200; delay_ms += 200) {
         expect_one_wake(woken_receiver(LEAT_WAITING_SLEEP, delay_ms), "receiver");
         expect_one_wake(woken_sender(LEAT_WAITING_SLEEP, delay_ms), "sender");
     }
@@ -275,19 +284,22 @@ static void who_never_slept_or_slept_in_vain_was_not_woken(void **state) {
 static void wake_ups_are_kept_in_the_channel(void **state) {
     (void)state;
     leat_channel_info info;
-    leat_receiver_close(open_receiver("wake", &(leat_channel_options){.capacity = small.capacity, .persistent = true}));
+    leat_receiver_close(open_receiver(
+        "wake", &(leat_channel_options){.capacity = small.capacity, .persistent = true}));
     leat_statistics first = woken_receiver(LEAT_WAITING_SLEEP, 0);
     assert_ok(leat_channel_info_read("wake", LEAT_LOCAL, &info));
-    assert_true(info.received.wakes == 1 && info.received.wake_ns == first.wake_ns && info.sent.wakes == 0);
+    assert_true(info.received.wakes == 1 && info.received.wake_ns == first.wake_ns &&
+                info.sent.wakes == 0);
     assert_int_equal(woken_receiver(LEAT_WAITING_SLEEP, 0).wakes, 2);
     assert_ok(leat_unlink("wake", LEAT_LOCAL));
 }
 
-/* --- Full load ---------------------------------------------------------------------------------------------------- */
+/* --- Full load -------------------------------------------------------------------------------- */
 
 #define MESSAGES 4000000u
 
-/* Each side on a processor of its own: on one they could only take turns, and each turn begins with a wake-up. */
+/* Each side on a processor of its own: on one they could only take turns, and each turn begins with
+ * a wake-up. */
 static void run_on(int index) {
     cpu_set_t all, one;
     assert_int_equal(sched_getaffinity(0, sizeof all, &all), 0);
@@ -327,24 +339,29 @@ static int receive_at_full_speed(void *context) {
 /* One run; whether it rang less than once in ten thousand messages. */
 static bool run_load(void) {
     struct board *board = harness_shared(sizeof *board);
-    pid_t receiver = harness_spawn(receive_at_full_speed, board), sender = harness_spawn(send_at_full_speed, board);
+    pid_t receiver = harness_spawn(receive_at_full_speed, board),
+          sender = harness_spawn(send_at_full_speed, board);
     assert_int_equal(harness_wait_within(sender, 60000), 0);
     assert_int_equal(harness_wait_within(receiver, 60000), 0);
     uint64_t rung = board->sent.doorbells_rung + board->received.doorbells_rung;
-    print_message("%u messages: the sender rang %llu times and slept %llu, the receiver rang %llu and slept %llu\n",
-                  MESSAGES, (unsigned long long)board->sent.doorbells_rung, (unsigned long long)board->sent.sleeps,
-                  (unsigned long long)board->received.doorbells_rung, (unsigned long long)board->received.sleeps);
+    print_message("%u messages: the sender rang %llu times and slept %llu, the receiver rang %llu "
+                  "and slept %llu\n",
+                  MESSAGES, (unsigned long long)board->sent.doorbells_rung,
+                  (unsigned long long)board->sent.sleeps,
+                  (unsigned long long)board->received.doorbells_rung,
+                  (unsigned long long)board->received.sleeps);
     assert_int_equal(board->sent.messages, MESSAGES);
     assert_int_equal(board->received.messages, MESSAGES);
-    /* At most one ring for each announcement, whatever the load: that of a sleep, or one behind which something was found, which ends the wait. Opening
-     * rings too. */
+    /* At most one ring for each announcement, whatever the load: that of a sleep, or one behind
+     * which something was found, which ends the wait. Opening rings too. */
     assert_true(board->sent.doorbells_rung <= board->received.sleeps + board->received.stalls + 1);
     assert_true(board->received.doorbells_rung <= board->sent.sleeps + board->sent.stalls + 1);
     return rung < MESSAGES / 10000;
 }
 
-/* Full load means that both run; other programs on the machine can keep one of them off its processor, and then the
- * other one sleeps and has to be woken. So one good run in ten is what is required. */
+/* Full load means that both run; other programs on the machine can keep one of them off its
+ * processor, and then the other one sleeps and has to be woken. So one good run in ten is what is
+ * required. */
 static void under_full_load_hardly_a_message_rings(void **state) {
     (void)state;
     cpu_set_t all;

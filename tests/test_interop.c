@@ -1,6 +1,7 @@
-/* test_interop.c - programs that know nothing of leat share Global regions with it, in both directions: Python's
- * multiprocessing.shared_memory (interop_python.py) and plain shm_open and mmap (interop_shm.c). A region is a POSIX
- * shared memory object and nothing else; what a stranger made, leat never removes. */
+/* test_interop.c - programs that know nothing of leat share Global regions with it, in both
+ * directions: Python's multiprocessing.shared_memory (interop_python.py) and plain shm_open and
+ * mmap (interop_shm.c). A region is a POSIX shared memory object and nothing else; what a stranger
+ * made, leat never removes. */
 #include "harness.h"
 
 #include <fcntl.h>
@@ -18,7 +19,8 @@ struct stranger {
 };
 
 static struct stranger python(void) {
-    struct stranger stranger = {harness_program("LEAT_PYTHON", NULL), harness_program("LEAT_INTEROP_PYTHON", NULL)};
+    struct stranger stranger = {harness_program("LEAT_PYTHON", NULL),
+                                harness_program("LEAT_INTEROP_PYTHON", NULL)};
     return stranger;
 }
 
@@ -27,7 +29,7 @@ static struct stranger c_program(void) {
     return stranger;
 }
 
-/* --- leat creates ------------------------------------------------------------------------------------------------- */
+/* --- leat creates ----------------------------------------------------------------------------- */
 
 static void let_a_stranger_open(struct stranger stranger) {
     static const uint64_t sizes[] = {4096, 100, 12345};
@@ -38,14 +40,16 @@ static void let_a_stranger_open(struct stranger stranger) {
         const char *name = harness_global("ours");
         assert_ok(leat_region_create(&region, name, sizes[i], &global));
         assert_ok(leat_region_write(region, 0, "from leat", 10));
-        harness_run_command(&output, HARNESS_ARGV(stranger.first, stranger.second, "open", name), NULL, 0);
+        harness_run_command(&output, HARNESS_ARGV(stranger.first, stranger.second, "open", name),
+                            NULL, 0);
         snprintf(wanted, sizeof wanted, "%llu: from leat\ndone\n", (unsigned long long)sizes[i]);
         assert_string_equal(output.out, wanted);
         assert_string_equal(output.err, "");
         assert_int_equal(output.exit_code, 0);
         assert_string_equal((char *)leat_region_data(region) + 64, "from a stranger");
         leat_region_close(region);
-        harness_run_command(&output, HARNESS_ARGV(stranger.first, stranger.second, "open", name), NULL, 0);
+        harness_run_command(&output, HARNESS_ARGV(stranger.first, stranger.second, "open", name),
+                            NULL, 0);
         assert_int_not_equal(output.exit_code, 0); /* gone with its last user */
     }
     harness_wait_adopted(); /* Python's resource tracker is a process of its own */
@@ -62,7 +66,7 @@ static void a_c_program_opens_a_region_of_leat(void **state) {
     let_a_stranger_open(c_program());
 }
 
-/* --- A stranger creates ------------------------------------------------------------------------------------------- */
+/* --- A stranger creates ----------------------------------------------------------------------- */
 
 static void open_a_strangers(struct stranger stranger) {
     leat_region *region = NULL;
@@ -80,8 +84,10 @@ static void open_a_strangers(struct stranger stranger) {
     assert_ok(leat_region_write(region, 64, "from leat", 10));
     leat_region_close(region);
     assert_ok(leat_gc(LEAT_GLOBAL, NULL, NULL));
-    assert_ok(leat_stat(name, LEAT_GLOBAL, &info)); /* still there: leat removes nothing that it did not make */
-    assert_true(info.persistent && info.kind == LEAT_KIND_REGION && info.size == 5000 && !info.in_use);
+    /* still there: leat removes nothing that it did not make */
+    assert_ok(leat_stat(name, LEAT_GLOBAL, &info));
+    assert_true(info.persistent && info.kind == LEAT_KIND_REGION && info.size == 5000 &&
+                !info.in_use);
     assert_int_equal(write(in, "\n", 1), 1);
     assert_string_equal(harness_read_until(out, "removed\n"), "from leat\nremoved\n");
     close(in);

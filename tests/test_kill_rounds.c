@@ -1,13 +1,13 @@
-/* test_kill_rounds.c - kill -9 of the sender or the receiver at a random moment, a thousand times (LEAT_KILL_ROUNDS
- * changes that): the survivor is told within 100 ms, every message whose send returned is delivered exactly once and
- * in order to a receiver that copies and releases, nothing hangs, and when both are killed the next open works and
- * nothing is left after leat_gc.
+/* test_kill_rounds.c - kill -9 of the sender or the receiver at a random moment, a thousand times
+ * (LEAT_KILL_ROUNDS changes that): the survivor is told within 100 ms, every message whose send
+ * returned is delivered exactly once and in order to a receiver that copies and releases, nothing
+ * hangs, and when both are killed the next open works and nothing is left after leat_gc.
  *
- * The stream goes on through all rounds: message n has the size and bytes that follow from n (tests/stream.h), so
- * that each receiver knows what its predecessor should have left. Two things a kill may do: a message was sent but
- * not yet noted on the scoreboard (its successor starts behind it: the first sender process of a round asks the
- * receiver's record, see resume_at), and a message was recorded but not yet released (the next receiver may see that
- * one again). */
+ * The stream goes on through all rounds: message n has the size and bytes that follow from n
+ * (tests/stream.h), so that each receiver knows what its predecessor should have left. Two things a
+ * kill may do: a message was sent but not yet noted on the scoreboard (its successor starts behind
+ * it: the first sender process of a round asks the receiver's record, see resume_at), and a message
+ * was recorded but not yet released (the next receiver may see that one again). */
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -49,10 +49,11 @@ static void work(uint64_t *random) {
         usleep((useconds_t)(harness_random(random) % 500));
 }
 
-/* --- The two processes -------------------------------------------------------------------------------------------- */
+/* --- The two processes ------------------------------------------------------------------------ */
 
-/* Whether a killed predecessor's last message went out can be seen in the channel alone: the successor asks how many
- * messages senders have published, and the ring tells. The receiver's record is the judge, once the backlog is in. */
+/* Whether a killed predecessor's last message went out can be seen in the channel alone: the
+ * successor asks how many messages senders have published, and the ring tells. The receiver's
+ * record is the judge, once the backlog is in. */
 static int run_sender(void *context) {
     (void)context;
     uint64_t random = board->seed ^ harness_now();
@@ -79,14 +80,16 @@ static int run_sender(void *context) {
 /* Checks one message against what must come and records it. */
 static void record(const void *bytes, size_t size) {
     uint64_t sequence = board->recorded, last = sequence - 1;
-    if (size == stream_size(board->seed, sequence, MESSAGE_MAX) && stream_holds(bytes, sequence, size)) {
+    if (size == stream_size(board->seed, sequence, MESSAGE_MAX) &&
+        stream_holds(bytes, sequence, size)) {
         board->recorded = sequence + 1;
         return;
     }
-    bool again = sequence > 0 && size == stream_size(board->seed, last, MESSAGE_MAX) && stream_holds(bytes, last, size);
+    bool again = sequence > 0 && size == stream_size(board->seed, last, MESSAGE_MAX) &&
+                 stream_holds(bytes, last, size);
     if (!again)
-        harness_fail("a message of %zu bytes that is neither number %llu nor the one before it", size,
-                     (unsigned long long)sequence);
+        harness_fail("a message of %zu bytes that is neither number %llu nor the one before it",
+                     size, (unsigned long long)sequence);
     board->repeated++;
 }
 
@@ -98,7 +101,8 @@ static int run_receiver(void *context) {
     size_t count;
     harness_set(&board->receiver_ready, 1);
     for (;;) {
-        int result = leat_peek_many(rx, messages, 1 + harness_random(&random) % 8, &count, LEAT_FOREVER);
+        int result =
+            leat_peek_many(rx, messages, 1 + harness_random(&random) % 8, &count, LEAT_FOREVER);
         if (result == LEAT_EPEERDIED)
             note_death();
         else if (result != LEAT_EPEERBACK)
@@ -115,7 +119,7 @@ static int run_receiver(void *context) {
     return 1;
 }
 
-/* --- Rounds ------------------------------------------------------------------------------------------------------- */
+/* --- Rounds ----------------------------------------------------------------------------------- */
 
 static pid_t start(int (*run)(void *), harness_word *ready) {
     *ready = 0;
@@ -124,20 +128,23 @@ static pid_t start(int (*run)(void *), harness_word *ready) {
     return pid;
 }
 
-/* The survivor of a killed sender is told when it has received everything, that of a killed receiver when the ring
- * is full. The clock starts when both have come true: what has to be delivered first is work, not waiting. */
+/* The survivor of a killed sender is told when it has received everything, that of a killed
+ * receiver when the ring is full. The clock starts when both have come true: what has to be
+ * delivered first is work, not waiting. */
 static uint64_t notice_time(void) {
     harness_await(&board->noticed, 1);
     uint64_t since = board->killed_at;
     return board->noticed_at > since ? board->noticed_at - since : 0;
 }
 
-/* A killed sender's last message: the receiver has recorded everything, so its record decides whether it had gone out. */
+/* A killed sender's last message: the receiver has recorded everything, so its record decides
+ * whether it had gone out. */
 static void settle_the_last_message(void) {
     uint64_t recorded = board->recorded;
     if (recorded < board->committed || recorded > board->attempted)
-        harness_fail("%llu messages sent, perhaps %llu, but %llu received", (unsigned long long)board->committed,
-                     (unsigned long long)board->attempted, (unsigned long long)recorded);
+        harness_fail("%llu messages sent, perhaps %llu, but %llu received",
+                     (unsigned long long)board->committed, (unsigned long long)board->attempted,
+                     (unsigned long long)recorded);
     board->undecided += recorded != board->committed;
     board->committed = recorded;
 }
@@ -152,12 +159,14 @@ static void report(uint64_t *times, size_t count) {
     qsort(times, count, sizeof *times, compare);
     for (size_t i = 0; i < count; i++)
         late += times[i] > PROMISE_NS;
-    print_message("%zu kills: noticed after %.1f ms (median), %.1f ms (99%%), %.1f ms (longest); %zu after over 100 ms\n",
+    print_message("%zu kills: noticed after %.1f ms (median), %.1f ms (99%%), %.1f ms (longest); "
+                  "%zu after over 100 ms\n",
                   count, (double)times[count / 2] / 1e6, (double)times[count * 99 / 100] / 1e6,
                   (double)times[count - 1] / 1e6, late);
     print_message("%llu messages; %u sent but not noted, %u seen again by the next receiver\n",
                   (unsigned long long)board->recorded, board->undecided, board->repeated);
-    /* What a busy machine adds is no fault of the library: so the median is held to the promise, the rest is printed. */
+    /* What a busy machine adds is no fault of the library: so the median is held to the promise,
+     * the rest is printed. */
     assert_true(times[count / 2] < (uint64_t)PROMISE_NS * harness_patience());
     assert_true(times[count - 1] < 20 * (uint64_t)PROMISE_NS * harness_patience());
 }
@@ -173,13 +182,15 @@ static void the_survivor_is_told_and_no_message_is_lost_or_doubled(void **state)
     uint64_t *times = calloc(rounds, sizeof *times), random;
     new_board();
     random = board->seed;
-    pid_t receiver = start(run_receiver, &board->receiver_ready), sender = start(run_sender, &board->sender_ready);
+    pid_t receiver = start(run_receiver, &board->receiver_ready),
+          sender = start(run_sender, &board->sender_ready);
     for (size_t round = 0; round < rounds; round++) {
         bool kill_sender = harness_random(&random) % 2;
         board->pace = (uint32_t)(round % 3 == 0 ? 0 : round % 3 == 1 ? 1 : 20);
         board->killed_at = 0;
         board->noticed = 0;
-        usleep((useconds_t)(harness_random(&random) % 8000)); /* the random moment: not a synchronisation */
+        /* the random moment: not a synchronisation */
+        usleep((useconds_t)(harness_random(&random) % 8000));
         board->killed_at = harness_now();
         harness_kill(kill_sender ? sender : receiver);
         times[round] = notice_time();
@@ -194,7 +205,8 @@ static void the_survivor_is_told_and_no_message_is_lost_or_doubled(void **state)
     report(times, rounds);
     free(times);
     leat_region *region = NULL;
-    assert_ok(leat_region_open_or_create(&region, "kill", 0, NULL)); /* even as something else: nobody lives there */
+    /* even as something else: nobody lives there */
+    assert_ok(leat_region_open_or_create(&region, "kill", 0, NULL));
     assert_true(leat_region_created(region));
     leat_region_close(region);
     assert_int_equal(harness_names_left(), 0);
@@ -212,8 +224,10 @@ static void when_both_are_killed_the_next_open_works_and_nothing_is_left(void **
     uint64_t random = board->seed;
     for (size_t round = 0; round < rounds; round++) {
         board->attempted = board->committed = board->recorded = 0;
-        pid_t receiver = harness_spawn(run_receiver, NULL), sender = harness_spawn(run_sender, NULL);
-        usleep((useconds_t)(harness_random(&random) % 5000)); /* from the very start: opening is interrupted too */
+        pid_t receiver = harness_spawn(run_receiver, NULL),
+              sender = harness_spawn(run_sender, NULL);
+        /* from the very start: opening is interrupted too */
+        usleep((useconds_t)(harness_random(&random) % 5000));
         harness_kill(round % 2 ? sender : receiver);
         harness_kill(round % 2 ? receiver : sender);
         if (round % 3 == 0) {

@@ -1,6 +1,6 @@
-/* test_limits.c - the machine or the process runs out of something: shared memory, file size, descriptors, address
- * space. Each is a documented error with figures in its detail, no signal, and nothing left behind. Every test does
- * it in a child, because limits cannot be given back. */
+/* test_limits.c - the machine or the process runs out of something: shared memory, file size,
+ * descriptors, address space. Each is a documented error with figures in its detail, no signal, and
+ * nothing left behind. Every test does it in a child, because limits cannot be given back. */
 #include "harness.h"
 
 #include <fcntl.h>
@@ -55,7 +55,7 @@ static void expect_space(const char *name, leat_scope scope, const char *figure)
     }
 }
 
-/* --- A small tmpfs ------------------------------------------------------------------------------------------------ */
+/* --- A small tmpfs ---------------------------------------------------------------------------- */
 
 /* Mounts one in a namespace of this process's own; false where that is not permitted. */
 static bool mount_small_tmpfs(const char *path) {
@@ -132,7 +132,7 @@ static void what_others_left_of_a_tmpfs_can_be_had(void **state) {
     run_or_skip(share_a_small_tmpfs);
 }
 
-/* --- Limits of the process ---------------------------------------------------------------------------------------- */
+/* --- Limits of the process -------------------------------------------------------------------- */
 
 static int create_with_limited_file_size(void *context) {
     (void)context;
@@ -212,7 +212,9 @@ static int map_with_limited_address_space(void *context) {
     leat_receiver *receiver = NULL;
     assert_leat(leat_region_create(&region, "wide", 350 * MIB, NULL), LEAT_ENOMEM);
     assert_int_equal(harness_names_left(), 0);
-    assert_leat(leat_receiver_open(&receiver, "wide", &(leat_channel_options){.capacity = 512 * MIB}), LEAT_ENOMEM);
+    assert_leat(
+        leat_receiver_open(&receiver, "wide", &(leat_channel_options){.capacity = 512 * MIB}),
+        LEAT_ENOMEM);
     assert_int_equal(harness_names_left(), 0);
     return 0;
 }
@@ -222,14 +224,16 @@ static void running_out_of_address_space_is_an_error(void **state) {
     if (SANITIZED) /* whose shadow is larger than any limit */
         skip();
     struct harness_output output;
-    harness_run_command(&output, HARNESS_ARGV("sh", "-c", "df -k --output=avail /dev/shm | tail -1"), NULL, 0);
+    harness_run_command(
+        &output, HARNESS_ARGV("sh", "-c", "df -k --output=avail /dev/shm | tail -1"), NULL, 0);
     if (atol(output.out) < 1200000)
         skip(); /* the memory itself must be there */
     harness_wait_ok(harness_spawn(map_with_limited_address_space, NULL));
     assert_int_equal(harness_names_left(), 0);
 }
 
-/* A view that was made through the handle's own open file would keep its locks in a forked child. */
+/* A view that was made through the handle's own open file would keep its locks in a forked
+ * child. */
 static int map_without_descriptors(void *context) {
     leat_region *region;
     void *view = NULL;

@@ -1,5 +1,6 @@
-/* test_limits_memory.c - memory that is not there is refused before it is taken: by the machine's figures and by those of
- * memory cgroups of both generations, made up and real. What could be had is never refused. */
+/* test_limits_memory.c - memory that is not there is refused before it is taken: by the machine's
+ * figures and by those of memory cgroups of both generations, made up and real. What could be had
+ * is never refused. */
 #include "harness.h"
 
 #include <fcntl.h>
@@ -29,7 +30,8 @@ static char tree[200];
 static void write_in(const char *name, const char *text) {
     char path[400];
     snprintf(path, sizeof path, "%s/%s", tree, name);
-    for (char *slash = path + strlen(tree) + 1; (slash = strchr(slash, '/')) != NULL; *slash++ = '/') {
+    for (char *slash = path + strlen(tree) + 1; (slash = strchr(slash, '/')) != NULL;
+         *slash++ = '/') {
         *slash = 0;
         mkdir(path, 0700);
     }
@@ -42,8 +44,10 @@ static void write_in(const char *name, const char *text) {
 static void begin(void) {
     snprintf(tree, sizeof tree, "/tmp/leat-limits-XXXXXX");
     assert_non_null(mkdtemp(tree));
-    write_in("proc/meminfo", "MemTotal: 9999999 kB\nMemFree: 1048576 kB\nMemAvailable: 1 kB\nActive(file): 512 kB\n"
-                             "Inactive(file): 512 kB\nSwapFree: 1024 kB\nKReclaimable: 2048 kB\nSReclaimable: 1024 kB\n");
+    write_in("proc/meminfo",
+             "MemTotal: 9999999 kB\nMemFree: 1048576 kB\nMemAvailable: 1 kB\nActive(file): 512 kB\n"
+             "Inactive(file): 512 kB\nSwapFree: 1024 kB\nKReclaimable: 2048 kB\nSReclaimable: 1024 "
+             "kB\n");
 }
 
 static void end(void) {
@@ -107,12 +111,16 @@ static void a_cgroup_of_the_second_generation_sets_a_limit(void **state) {
     write_in("cgroup/above/memory.current", "104857600\n");
     write_in("cgroup/above/memory.swap.max", "0\n");
     write_in("cgroup/above/memory.swap.current", "0\n");
-    write_in("cgroup/above/memory.stat", "anon 94371840\nfile 10485760\nkernel 0\nactive_file 1048576\ninactive_file 2097152\n"
-                                         "slab_reclaimable 1048576\n");
-    assert_true(has_room(100 * MIB)); /* 100 are free, 4 could be, and each page needs a little more */
+    write_in("cgroup/above/memory.stat",
+             "anon 94371840\nfile 10485760\nkernel 0\nactive_file 1048576\ninactive_file 2097152\n"
+             "slab_reclaimable 1048576\n");
+    /* 100 are free, 4 could be, and each page needs a little more */
+    assert_true(has_room(100 * MIB));
     assert_true(has_room(103 * MIB));
     assert_false(has_room(104 * MIB));
-    assert_non_null(strstr(figures, "109051904 can be had in the memory cgroup /above (limit 209715200, used 104857600)"));
+    assert_non_null(strstr(
+        figures,
+        "109051904 can be had in the memory cgroup /above (limit 209715200, used 104857600)"));
     write_in("cgroup/above/memory.swap.max", "max\n"); /* the machine has 1 MiB of swap */
     assert_true(has_room(104 * MIB));
     assert_false(has_room(105 * MIB));
@@ -130,7 +138,8 @@ static void a_cgroup_of_the_first_generation_sets_a_limit(void **state) {
     write_in("proc/self/cgroup", "5:cpu,memory:/job\n0::/\n");
     write_in("cgroup/memory/job/memory.limit_in_bytes", "209715200\n");
     write_in("cgroup/memory/job/memory.usage_in_bytes", "104857600\n");
-    write_in("cgroup/memory/job/memory.stat", "cache 1\ntotal_cache 104857600\ntotal_rss 0\ntotal_active_file 1048576\n");
+    write_in("cgroup/memory/job/memory.stat",
+             "cache 1\ntotal_cache 104857600\ntotal_rss 0\ntotal_active_file 1048576\n");
     assert_true(has_room(101 * MIB)); /* with the machine's swap */
     assert_false(has_room(102 * MIB));
     write_in("cgroup/memory/job/memory.memsw.limit_in_bytes", "209715200\n");
@@ -248,7 +257,8 @@ static int fill_a_promising_file_system(void *context) {
 
 static void a_file_system_that_promises_more_than_the_memory_is_not_believed(void **state) {
     (void)state;
-    int status = harness_wait(harness_spawn(fill_a_promising_file_system, (void *)(uintptr_t)harness_directory()));
+    int status = harness_wait(
+        harness_spawn(fill_a_promising_file_system, (void *)(uintptr_t)harness_directory()));
     if (status == SKIPPED << 8)
         skip();
     assert_int_equal(status, 0);
@@ -279,7 +289,8 @@ static int fill_the_cgroup(void *context) {
     assert_ok(leat_region_create(&regions[0], NULL, 48 * MIB, NULL)); /* what fits is had */
     assert_leat(leat_region_grow(regions[0], 128 * MIB), LEAT_ENOSPC);
     leat_region_close(regions[0]);
-    while (count < 100 && (result = leat_region_create(&regions[count], NULL, MIB, NULL)) == LEAT_OK)
+    while (count < 100 &&
+           (result = leat_region_create(&regions[count], NULL, MIB, NULL)) == LEAT_OK)
         count++;
     assert_int_equal(result, LEAT_ENOSPC);
     assert_in_range(count, 48, 64);

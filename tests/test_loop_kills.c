@@ -1,12 +1,18 @@
-/* test_loop_kills.c - who sits in an event loop while the other side is killed, replaced, or stopped at random moments, under flow and asleep:
- *   - a receiver is killed: its successor begins with the first message that was not released, so there are repeats and no gaps; the sender,
- *     in a libuv loop or a doorbell, is told that each died and that the next came, and gets rid of all that it had queued;
- *   - a sender is killed: all that it had sent is received, and the receiver is told the same, in order with the messages;
- *   - either is stopped and continued: nothing is lost, nobody is told of a death, nobody sleeps for ever;
- *   - those who post to a semaphore, those who take from it in loops, and the owners of a mutex are killed: no count is lost but those that a
- *     killed one had taken, loops are woken for what is left, and one of them is told that the owner died.
- * LEAT_KILLS says how many are killed (10) in each test, LEAT_TEST_ONLY="*semaphore*" which tests run. How long it takes until
- * somebody is told is printed and not judged: what nobody is told within ten seconds is a failure. */
+/* test_loop_kills.c - who sits in an event loop while the other side is killed, replaced, or
+ * stopped at random moments, under flow and asleep:
+ *   - a receiver is killed: its successor begins with the first message that was not released, so
+ *     there are repeats and no gaps; the sender, in a libuv loop or a doorbell, is told that each
+ *     died and that the next came, and gets rid of all that it had queued;
+ *   - a sender is killed: all that it had sent is received, and the receiver is told the same, in
+ *     order with the messages;
+ *   - either is stopped and continued: nothing is lost, nobody is told of a death, nobody sleeps
+ *     for ever;
+ *   - those who post to a semaphore, those who take from it in loops, and the owners of a mutex are
+ *     killed: no count is lost but those that a killed one had taken, loops are woken for what is
+ *     left, and one of them is told that the owner died.
+ * LEAT_KILLS says how many are killed (10) in each test, LEAT_TEST_ONLY="*semaphore*" which tests
+ * run. How long it takes until somebody is told is printed and not judged: what nobody is told
+ * within ten seconds is a failure. */
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -26,7 +32,8 @@ static long kills_wanted(void) {
 }
 
 static void pause_up_to(uint64_t *random, unsigned microseconds) {
-    usleep((useconds_t)(harness_random(random) % microseconds)); /* the random moment: not a synchronisation */
+    /* the random moment: not a synchronisation */
+    usleep((useconds_t)(harness_random(random) % microseconds));
 }
 
 /* Of messages received or counts taken: those who wait for more are woken. */
@@ -39,7 +46,7 @@ static void require_progress(const _Atomic uint64_t *done) {
     }
 }
 
-/* --- How long until told -------------------------------------------------------------------------------------------------------- */
+/* --- How long until told ---------------------------------------------------------------------- */
 
 struct times {
     uint64_t *values;
@@ -63,8 +70,10 @@ static void report_times(struct times *times, const char *what) {
     size_t count = times->count;
     if (count > 0) {
         qsort(times->values, count, sizeof *times->values, compare);
-        print_message("%s after %.1f ms (median), %.1f ms (99%%), %.1f ms (longest)\n", what, (double)times->values[count / 2] / 1e6,
-                      (double)times->values[count * 99 / 100] / 1e6, (double)times->values[count - 1] / 1e6);
+        print_message("%s after %.1f ms (median), %.1f ms (99%%), %.1f ms (longest)\n", what,
+                      (double)times->values[count / 2] / 1e6,
+                      (double)times->values[count * 99 / 100] / 1e6,
+                      (double)times->values[count - 1] / 1e6);
     }
     free(times->values);
 }
@@ -75,7 +84,7 @@ static void require_nothing_left(void) {
     assert_int_equal(harness_names_left(), 0);
 }
 
-/* --- A side is killed ------------------------------------------------------------------------------------------------------------ */
+/* --- A side is killed ------------------------------------------------------------------------- */
 
 typedef int (*run_function)(void *context);
 
@@ -92,11 +101,13 @@ struct hunt {
     pid_t survivor_pid, victim_pid;
 };
 
-/* All that a killed sender had sent has been received when its death is told: its successor goes on behind it. */
+/* All that a killed sender had sent has been received when its death is told: its successor goes on
+ * behind it. */
 static void settle(void) {
     uint64_t handed = loop_board->handed;
     if (handed < loop_board->committed || handed > loop_board->attempted)
-        harness_fail("%llu messages sent, perhaps %llu, but %llu received", (unsigned long long)loop_board->committed,
+        harness_fail("%llu messages sent, perhaps %llu, but %llu received",
+                     (unsigned long long)loop_board->committed,
                      (unsigned long long)loop_board->attempted, (unsigned long long)handed);
 }
 
@@ -107,7 +118,9 @@ static struct loop_told *told_by(const struct hunt *hunt) {
 /* Each comes at a pace of its own: what the one before left to do is of another. */
 static void start_victim(struct hunt *hunt, uint32_t round) {
     loop_board->pace = (round + round / LOOP_PACES) % LOOP_PACES;
-    hunt->victim_pid = start(hunt->victims[round % 2], hunt->kill_senders ? &loop_board->sender_ready : &loop_board->receiver_ready);
+    hunt->victim_pid =
+        start(hunt->victims[round % 2],
+              hunt->kill_senders ? &loop_board->sender_ready : &loop_board->receiver_ready);
 }
 
 static void kill_victim(struct hunt *hunt) {
@@ -115,7 +128,8 @@ static void kill_victim(struct hunt *hunt) {
     hunt->victim_pid = 0;
 }
 
-/* The survivor looks at every moment. This one and the next two give when it could know of the death. */
+/* The survivor looks at every moment. This one and the next two give when it could know of the
+ * death. */
 static uint64_t kill_seen(struct hunt *hunt, uint32_t round, uint64_t *random) {
     if (hunt->victim_pid == 0)
         start_victim(hunt, round);
@@ -136,7 +150,8 @@ static uint64_t kill_unseen(struct hunt *hunt, uint32_t round) {
     return harness_now();
 }
 
-/* It looks when the victim has died and the next one has come. It knows the victim: of one that came, went and was replaced nobody is told. */
+/* It looks when the victim has died and the next one has come. It knows the victim: of one that
+ * came, went and was replaced nobody is told. */
 static uint64_t replace_unseen(struct hunt *hunt, uint32_t round, uint64_t *random) {
     start_victim(hunt, round);
     harness_await(&told_by(hunt)->came, round + 1);
@@ -155,7 +170,8 @@ static void kill_one_after_another(struct hunt *hunt, struct times *times) {
         uint64_t since;
         if (round % 4 == 3)
             since = kill_unseen(hunt, round);
-        else if (round % 4 == 1 && round + 1 < kills && !hunt->kill_senders) /* which go on where the receiver is */
+        /* which go on where the receiver is */
+        else if (round % 4 == 1 && round + 1 < kills && !hunt->kill_senders)
             since = replace_unseen(hunt, round, &random);
         else
             since = kill_seen(hunt, round, &random);
@@ -183,11 +199,12 @@ static void new_board(void) {
 static void hunt_down(struct hunt *hunt) {
     struct times times = new_times();
     new_board();
-    hunt->survivor_pid = start(hunt->survivor, hunt->kill_senders ? &loop_board->receiver_ready : &loop_board->sender_ready);
+    hunt->survivor_pid = start(hunt->survivor, hunt->kill_senders ? &loop_board->receiver_ready
+                                                                  : &loop_board->sender_ready);
     kill_one_after_another(hunt, &times);
     end_in_order(hunt);
-    print_message("%ld kills, %llu messages, %llu of them again\n", kills_wanted(), (unsigned long long)loop_board->handed,
-                  (unsigned long long)loop_board->repeated);
+    print_message("%ld kills, %llu messages, %llu of them again\n", kills_wanted(),
+                  (unsigned long long)loop_board->handed, (unsigned long long)loop_board->repeated);
     report_times(&times, "told of a death");
     assert_int_equal(told_by(hunt)->died, kills_wanted());
     assert_int_equal(told_by(hunt)->came, kills_wanted() + 1);
@@ -196,25 +213,31 @@ static void hunt_down(struct hunt *hunt) {
 
 static void receivers_are_killed_and_their_sender_is_in_a_libuv_loop(void **state) {
     (void)state;
-    hunt_down(&(struct hunt){.survivor = loop_send_uv, .victims = {loop_receive_uv, loop_receive_doorbell}});
+    hunt_down(&(struct hunt){.survivor = loop_send_uv,
+                             .victims = {loop_receive_uv, loop_receive_doorbell}});
 }
 
 static void receivers_are_killed_and_their_sender_is_in_a_doorbell(void **state) {
     (void)state;
-    hunt_down(&(struct hunt){.survivor = loop_send_doorbell, .victims = {loop_receive_uv, loop_receive_doorbell}});
+    hunt_down(&(struct hunt){.survivor = loop_send_doorbell,
+                             .victims = {loop_receive_uv, loop_receive_doorbell}});
 }
 
 static void senders_are_killed_and_their_receiver_is_in_a_libuv_loop(void **state) {
     (void)state;
-    hunt_down(&(struct hunt){.survivor = loop_receive_uv, .victims = {loop_send_uv, loop_send_doorbell}, .kill_senders = true});
+    hunt_down(&(struct hunt){.survivor = loop_receive_uv,
+                             .victims = {loop_send_uv, loop_send_doorbell},
+                             .kill_senders = true});
 }
 
 static void senders_are_killed_and_their_receiver_is_in_a_doorbell(void **state) {
     (void)state;
-    hunt_down(&(struct hunt){.survivor = loop_receive_doorbell, .victims = {loop_send_uv, loop_send_doorbell}, .kill_senders = true});
+    hunt_down(&(struct hunt){.survivor = loop_receive_doorbell,
+                             .victims = {loop_send_uv, loop_send_doorbell},
+                             .kill_senders = true});
 }
 
-/* --- A side is stopped ------------------------------------------------------------------------------------------------------------ */
+/* --- A side is stopped ------------------------------------------------------------------------ */
 
 static void stop_and_continue(const pid_t sides[2], unsigned longest_stop_us) {
     uint64_t random = loop_board->seed;
@@ -233,14 +256,16 @@ static void stop_and_continue(const pid_t sides[2], unsigned longest_stop_us) {
 static void stop_either(run_function send, run_function receive, enum loop_pace pace) {
     new_board();
     loop_board->pace = pace;
-    const pid_t sides[2] = {start(send, &loop_board->sender_ready), start(receive, &loop_board->receiver_ready)};
+    const pid_t sides[2] = {start(send, &loop_board->sender_ready),
+                            start(receive, &loop_board->receiver_ready)};
     stop_and_continue(sides, 500);
     harness_set(&loop_board->ending, 1);
     harness_wait_ok(sides[0]);
     harness_wait_ok(sides[1]);
     assert_int_equal(loop_board->handed, loop_board->committed);
     assert_int_equal(loop_board->sender_told.died + loop_board->receiver_told.died, 0);
-    print_message("%ld stops, %llu messages\n", 10 * kills_wanted(), (unsigned long long)loop_board->handed);
+    print_message("%ld stops, %llu messages\n", 10 * kills_wanted(),
+                  (unsigned long long)loop_board->handed);
     require_nothing_left();
 }
 
@@ -256,7 +281,7 @@ static void either_side_is_stopped_between_sleeps_and_nobody_sleeps_for_ever(voi
     stop_either(loop_send_doorbell, loop_receive_uv, LOOP_TRICKLE);
 }
 
-/* --- A semaphore ------------------------------------------------------------------------------------------------------------------ */
+/* --- A semaphore ------------------------------------------------------------------------------ */
 
 enum { POSTER, TAKER_UV, TAKER_DOORBELL, PARTIES };
 enum { MOST_AT_ONCE = 3 };
@@ -266,7 +291,7 @@ static struct counts {
     _Atomic uint64_t posted, taken; /* of calls that returned */
     _Atomic uint32_t posting;       /* by the call that the poster is in */
     uint64_t seed;
-} *counts;
+} * counts;
 
 static leat_semaphore *open_posts(void) {
     leat_semaphore *semaphore = NULL;
@@ -340,14 +365,16 @@ static uint64_t await_empty(const leat_semaphore *semaphore) {
     uint64_t limit = harness_now() + TEN_SECONDS_NS * harness_patience();
     while (leat_semaphore_count(semaphore) > 0) {
         if (harness_now() > limit)
-            harness_fail("%u counts are left, and those who wait for them are not woken", leat_semaphore_count(semaphore));
+            harness_fail("%u counts are left, and those who wait for them are not woken",
+                         leat_semaphore_count(semaphore));
         usleep(100);
     }
     return harness_now();
 }
 
 /* One of the three, at random: gives how many of the poster's counts are in doubt. */
-static uint32_t kill_a_party(pid_t pids[PARTIES], unsigned victim, const leat_semaphore *semaphore, struct times *times) {
+static uint32_t kill_a_party(pid_t pids[PARTIES], unsigned victim, const leat_semaphore *semaphore,
+                             struct times *times) {
     uint64_t before = harness_now();
     harness_kill(pids[victim]);
     uint32_t doubtful = victim == POSTER ? counts->posting : 0;
@@ -380,8 +407,9 @@ static void of_a_semaphore_nothing_is_lost_and_loops_are_woken_for_what_is_left(
     harness_kill(pids[TAKER_UV]);
     harness_kill(pids[TAKER_DOORBELL]);
     maybe_taken += 2;
-    print_message("%ld kills, %llu posted (+ %llu?), %llu taken (+ %llu?)\n", kills_wanted(), (unsigned long long)counts->posted,
-                  (unsigned long long)maybe_posted, (unsigned long long)counts->taken, (unsigned long long)maybe_taken);
+    print_message("%ld kills, %llu posted (+ %llu?), %llu taken (+ %llu?)\n", kills_wanted(),
+                  (unsigned long long)counts->posted, (unsigned long long)maybe_posted,
+                  (unsigned long long)counts->taken, (unsigned long long)maybe_taken);
     report_times(&times, "all taken that a killed one had posted");
     assert_true(counts->taken <= counts->posted + maybe_posted);
     assert_true(counts->taken + maybe_taken >= counts->posted);
@@ -389,21 +417,22 @@ static void of_a_semaphore_nothing_is_lost_and_loops_are_woken_for_what_is_left(
     require_nothing_left();
 }
 
-/* --- A mutex ---------------------------------------------------------------------------------------------------------------------- */
+/* --- A mutex ---------------------------------------------------------------------------------- */
 
 static struct owners {
     harness_word owner_ready, waiter_ready;
     harness_word taken, orphaned; /* by the waiter */
     _Atomic uint64_t orphaned_at_ns;
     bool inherit_priority;
-} *owners;
+} * owners;
 
 static leat_mutex *waiters_mutex;
 static uv_timer_t rest;
 
 static leat_mutex *open_owned(void) {
     leat_mutex *mutex = NULL;
-    assert_ok(leat_mutex_open(&mutex, "owned", &(leat_sync_options){.inherit_priority = owners->inherit_priority}));
+    assert_ok(leat_mutex_open(&mutex, "owned",
+                              &(leat_sync_options){.inherit_priority = owners->inherit_priority}));
     return mutex;
 }
 
@@ -484,7 +513,8 @@ static void kill_owners(bool inherit_priority) {
         if (holds)
             add_time(&times, before, owners->orphaned_at_ns);
     }
-    print_message("%ld kills, taken %u times, %u times from a dead owner\n", kills_wanted(), owners->taken, owners->orphaned);
+    print_message("%ld kills, taken %u times, %u times from a dead owner\n", kills_wanted(),
+                  owners->taken, owners->orphaned);
     report_times(&times, "told that the owner died");
     harness_kill(waiter);
     leat_mutex_close(mutex);
@@ -496,7 +526,8 @@ static void a_loop_is_told_that_the_owner_of_a_mutex_was_killed(void **state) {
     kill_owners(false);
 }
 
-static void a_loop_is_told_that_the_owner_of_a_mutex_with_priority_inheritance_was_killed(void **state) {
+static void
+a_loop_is_told_that_the_owner_of_a_mutex_with_priority_inheritance_was_killed(void **state) {
     (void)state;
     kill_owners(true);
 }
@@ -509,10 +540,13 @@ int main(void) {
         HARNESS_TEST_WITHIN(senders_are_killed_and_their_receiver_is_in_a_libuv_loop, LIMIT_S),
         HARNESS_TEST_WITHIN(senders_are_killed_and_their_receiver_is_in_a_doorbell, LIMIT_S),
         HARNESS_TEST_WITHIN(either_side_is_stopped_under_flow_and_nothing_is_lost, LIMIT_S),
-        HARNESS_TEST_WITHIN(either_side_is_stopped_between_sleeps_and_nobody_sleeps_for_ever, LIMIT_S),
-        HARNESS_TEST_WITHIN(of_a_semaphore_nothing_is_lost_and_loops_are_woken_for_what_is_left, LIMIT_S),
+        HARNESS_TEST_WITHIN(either_side_is_stopped_between_sleeps_and_nobody_sleeps_for_ever,
+                            LIMIT_S),
+        HARNESS_TEST_WITHIN(of_a_semaphore_nothing_is_lost_and_loops_are_woken_for_what_is_left,
+                            LIMIT_S),
         HARNESS_TEST_WITHIN(a_loop_is_told_that_the_owner_of_a_mutex_was_killed, LIMIT_S),
-        HARNESS_TEST_WITHIN(a_loop_is_told_that_the_owner_of_a_mutex_with_priority_inheritance_was_killed, LIMIT_S),
+        HARNESS_TEST_WITHIN(
+            a_loop_is_told_that_the_owner_of_a_mutex_with_priority_inheritance_was_killed, LIMIT_S),
     };
     return HARNESS_MAIN("loop_kills", tests);
 }

@@ -1,5 +1,6 @@
-/* test_map_into.c - regions mapped into other processes (leat/remote.h), which must go on as if nothing had been: whatever they
- * are doing or waiting for. What they are sent meanwhile is in test_map_into_signals.c, what is refused in test_map_into_errors.c.
+/* test_map_into.c - regions mapped into other processes (leat/remote.h), which must go on as if
+ * nothing had been: whatever they are doing or waiting for. What they are sent meanwhile is in
+ * test_map_into_signals.c, what is refused in test_map_into_errors.c.
  *
  * LEAT_TEST_MAP_ROUNDS=n: how often the long tests map (1000). */
 #include "remote_target.h"
@@ -26,9 +27,10 @@ static unsigned rounds(void) {
     return (unsigned)harness_setting("LEAT_TEST_MAP_ROUNDS", 1000);
 }
 
-/* --- What is mapped ------------------------------------------------------------------------------------------------ */
+/* --- What is mapped --------------------------------------------------------------------------- */
 
-/* CE-10, CE-15: a program that knows nothing of leat, and the address is the one over there. CE-23: zeros. */
+/* CE-10, CE-15: a program that knows nothing of leat, and the address is the one over there. CE-23:
+ * zeros. */
 static void a_foreign_program_sees_what_is_written_here_and_the_other_way_round(void **state) {
     (void)state;
     target_need_ptrace();
@@ -113,7 +115,8 @@ static void a_read_only_handle_maps_read_only(void **state) {
     pid_t pid = target_pausing();
     leat_region *writer = target_region(0), *reader;
     uint64_t address;
-    assert_ok(leat_region_open(&reader, "remote", 0, &(leat_region_options){.access = LEAT_READ_ONLY}));
+    assert_ok(
+        leat_region_open(&reader, "remote", 0, &(leat_region_options){.access = LEAT_READ_ONLY}));
     assert_ok(leat_region_map_into(reader, pid, &address));
     assert_string_equal(target_permissions(pid, address), "r--s");
     assert_ok(leat_region_unmap_from(pid, address));
@@ -137,10 +140,12 @@ static void the_own_process_is_a_target_like_any_other(void **state) {
     leat_region_close(region);
 }
 
-/* --- What the target was doing ------------------------------------------------------------------------------------------ */
+/* --- What the target was doing ---------------------------------------------------------------- */
 
-/* Ways to wait. Each gives what its system call gave (or -errno), after `wake`, or after 400 ms where it has a time limit. */
-#define LIMIT_NS (900 * (long)MS) /* twice what the maps are spread over: none may come when the wait has ended */
+/* Ways to wait. Each gives what its system call gave (or -errno), after `wake`, or after 400 ms
+ * where it has a time limit. */
+/* twice what the maps are spread over: none may come when the wait has ended */
+#define LIMIT_NS (900 * (long)MS)
 
 struct waiting {
     harness_word ready, word;
@@ -179,7 +184,8 @@ static long wait_in_clock_nanosleep(struct waiting *waiting) {
     struct timespec until;
     clock_gettime(CLOCK_MONOTONIC, &until);
     uint64_t ns = (uint64_t)until.tv_nsec + (uint64_t)LIMIT_NS;
-    until = (struct timespec){.tv_sec = until.tv_sec + (time_t)(ns / (1000 * MS)), .tv_nsec = (long)(ns % (1000 * MS))};
+    until = (struct timespec){.tv_sec = until.tv_sec + (time_t)(ns / (1000 * MS)),
+                              .tv_nsec = (long)(ns % (1000 * MS))};
     return plain(syscall(SYS_clock_nanosleep, CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL));
 }
 
@@ -289,7 +295,8 @@ static void interrupt_way(leat_region *region, const struct way *one) {
     harness_await(&waiting->ready, 1);
     harness_await_asleep(pid);
     uint64_t began = harness_now();
-    for (int i = 0; i < 25 && (one->wake != NULL || harness_now() - began < (uint64_t)LIMIT_NS / 2); i++) {
+    for (int i = 0; i < 25 && (one->wake != NULL || harness_now() - began < (uint64_t)LIMIT_NS / 2);
+         i++) {
         target_map_and_unmap(region, pid);
         if (one->wake == NULL) /* else a limit that started anew each time would not show */
             usleep((useconds_t)(LIMIT_NS / 2 / 25 / 1000));
@@ -304,8 +311,10 @@ static void interrupt_way(leat_region *region, const struct way *one) {
     if (waiting->result != one->result)
         harness_fail("%s gave %ld instead of %ld", one->name, waiting->result, one->result);
     if (one->wake == NULL) {
-        print_message("%s of %ld ms took %.1f ms\n", one->name, LIMIT_NS / (long)MS, (double)waiting->took_ns / 1e6);
-        if (waiting->took_ns < (uint64_t)LIMIT_NS || waiting->took_ns > (uint64_t)LIMIT_NS + 300 * MS * harness_patience())
+        print_message("%s of %ld ms took %.1f ms\n", one->name, LIMIT_NS / (long)MS,
+                      (double)waiting->took_ns / 1e6);
+        if (waiting->took_ns < (uint64_t)LIMIT_NS ||
+            waiting->took_ns > (uint64_t)LIMIT_NS + 300 * MS * harness_patience())
             harness_fail("%s took %.1f ms", one->name, (double)waiting->took_ns / 1e6);
     }
 }
@@ -327,8 +336,9 @@ static int by_size(const void *a, const void *b) {
 
 static void print_times(const char *what, uint64_t *times, unsigned count) {
     qsort(times, count, sizeof *times, by_size);
-    print_message("%s, %u times: p50 %.0f us, p99 %.0f us, max %.0f us\n", what, count, (double)times[count / 2] / 1e3,
-                  (double)times[count * 99 / 100] / 1e3, (double)times[count - 1] / 1e3);
+    print_message("%s, %u times: p50 %.0f us, p99 %.0f us, max %.0f us\n", what, count,
+                  (double)times[count / 2] / 1e3, (double)times[count * 99 / 100] / 1e3,
+                  (double)times[count - 1] / 1e3);
 }
 
 /* Also that they leave no mapping and no descriptor behind over there. */
@@ -336,7 +346,8 @@ static void time_rounds(const char *what, leat_region *region, pid_t pid) {
     char *before = target_maps(pid);
     int descriptors = target_descriptors(pid);
     unsigned count = rounds();
-    uint64_t *mapping = harness_shared(count * sizeof *mapping), *unmapping = harness_shared(count * sizeof *unmapping);
+    uint64_t *mapping = harness_shared(count * sizeof *mapping),
+             *unmapping = harness_shared(count * sizeof *unmapping);
     for (unsigned i = 0; i < count; i++) {
         uint64_t address = 0, start = harness_now();
         assert_ok(leat_region_map_into(region, pid, &address));
@@ -482,7 +493,8 @@ static void a_stopped_process_stays_stopped(void **state) {
             sched_yield(); /* from the tracer's stop to its own it takes a moment */
         assert_int_equal(target_state(pid), 'T');
     }
-    assert_int_equal(waitpid(pid, &status, WUNTRACED | WNOHANG), 0); /* its parent is not told again */
+    /* its parent is not told again */
+    assert_int_equal(waitpid(pid, &status, WUNTRACED | WNOHANG), 0);
     feed(waiting, pid);
     harness_continue(pid);
     harness_wait_ok(pid);

@@ -1,5 +1,6 @@
-/* test_map_into_errors.c - mapping into processes that cannot be targets, refuse, are far away, or end in the middle
- * (leat/remote.h): each has its code and says why, and the target goes on unharmed. */
+/* test_map_into_errors.c - mapping into processes that cannot be targets, refuse, are far away, or
+ * end in the middle (leat/remote.h): each has its code and says why, and the target goes on
+ * unharmed. */
 #include "remote_target.h"
 
 #include <elf.h>
@@ -26,7 +27,7 @@
 
 #define NOBODY 65534
 
-/* --- No targets ---------------------------------------------------------------------------------------------------------- */
+/* --- No targets ------------------------------------------------------------------------------- */
 
 static int end_at_once(void *context) {
     (void)context;
@@ -46,12 +47,15 @@ static void what_is_no_living_process_is_said_to_be_none(void **state) {
     target_assert_refused(region, pid, LEAT_ENOENT, "zombie");
     harness_wait_exit(pid, 3);
     target_assert_refused(region, pid, LEAT_ENOENT, "no process");
-    assert_leat(leat_region_open_or_create_into(&none, "another", 0, NULL, pid, &address), LEAT_ENOENT);
+    assert_leat(leat_region_open_or_create_into(&none, "another", 0, NULL, pid, &address),
+                LEAT_ENOENT);
     assert_null(none);
     assert_non_null(strstr(leat_error_detail(), "'another'"));
-    assert_int_equal(harness_names_left(), 1); /* CE-07 the other way: nothing is left of what failed */
+    /* CE-07 the other way: nothing is left of what failed */
+    assert_int_equal(harness_names_left(), 1);
     assert_leat(leat_region_map_into(region, getpid(), NULL), LEAT_EINVAL);
-    assert_leat(leat_region_unmap_from(getpid(), (uintptr_t)leat_region_data(region)), LEAT_EINVAL); /* not mapped by map_into */
+    /* not mapped by map_into */
+    assert_leat(leat_region_unmap_from(getpid(), (uintptr_t)leat_region_data(region)), LEAT_EINVAL);
     leat_region_close(region);
 }
 
@@ -102,11 +106,13 @@ static void a_thread_is_not_its_process(void **state) {
 #ifdef __aarch64__ /* mov r7, #29; svc #0; b */
 #define MACHINE_32 EM_ARM
 #define MACHINE_32_FLAGS 0x05000000 /* EABI version 5 */
-#define CODE_32 {0x1d, 0x70, 0xa0, 0xe3, 0, 0, 0, 0xef, 0xfc, 0xff, 0xff, 0xea}
+#define CODE_32                                                                                    \
+    { 0x1d, 0x70, 0xa0, 0xe3, 0, 0, 0, 0xef, 0xfc, 0xff, 0xff, 0xea }
 #else /* mov $29, %eax; int $0x80; jmp */
 #define MACHINE_32 EM_386
 #define MACHINE_32_FLAGS 0
-#define CODE_32 {0xb8, 0x1d, 0, 0, 0, 0xcd, 0x80, 0xeb, 0xf7}
+#define CODE_32                                                                                    \
+    { 0xb8, 0x1d, 0, 0, 0, 0xcd, 0x80, 0xeb, 0xf7 }
 #endif
 
 static pid_t start_32_bit_program(void) {
@@ -116,12 +122,23 @@ static pid_t start_32_bit_program(void) {
         Elf32_Phdr segment;
         unsigned char code[sizeof code];
     } program = {
-        .head = {.e_ident = {ELFMAG0, ELFMAG1, ELFMAG2, ELFMAG3, ELFCLASS32, ELFDATA2LSB, EV_CURRENT}, .e_type = ET_EXEC,
-                 .e_machine = MACHINE_32, .e_flags = MACHINE_32_FLAGS, .e_version = EV_CURRENT, .e_phoff = sizeof(Elf32_Ehdr), .e_ehsize = sizeof(Elf32_Ehdr),
-                 .e_phentsize = sizeof(Elf32_Phdr), .e_phnum = 1,
+        .head = {.e_ident = {ELFMAG0, ELFMAG1, ELFMAG2, ELFMAG3, ELFCLASS32, ELFDATA2LSB,
+                             EV_CURRENT},
+                 .e_type = ET_EXEC,
+                 .e_machine = MACHINE_32,
+                 .e_flags = MACHINE_32_FLAGS,
+                 .e_version = EV_CURRENT,
+                 .e_phoff = sizeof(Elf32_Ehdr),
+                 .e_ehsize = sizeof(Elf32_Ehdr),
+                 .e_phentsize = sizeof(Elf32_Phdr),
+                 .e_phnum = 1,
                  .e_entry = 0x8048000 + sizeof(Elf32_Ehdr) + sizeof(Elf32_Phdr)},
-        .segment = {.p_type = PT_LOAD, .p_vaddr = 0x8048000, .p_filesz = sizeof program, .p_memsz = sizeof program,
-                    .p_flags = PF_R | PF_X, .p_align = 4096},
+        .segment = {.p_type = PT_LOAD,
+                    .p_vaddr = 0x8048000,
+                    .p_filesz = sizeof program,
+                    .p_memsz = sizeof program,
+                    .p_flags = PF_R | PF_X,
+                    .p_align = 4096},
     };
     memcpy(program.code, code, sizeof code);
     char path[64];
@@ -156,7 +173,7 @@ static void a_32_bit_program_is_refused_and_goes_on(void **state) {
     leat_region_close(region);
 }
 
-/* --- Not permitted -------------------------------------------------------------------------------------------------------- */
+/* --- Not permitted ---------------------------------------------------------------------------- */
 
 struct tracer {
     harness_word ready;
@@ -197,7 +214,8 @@ static void a_process_with_a_debugger_is_refused_and_says_which(void **state) {
 }
 
 static void become_nobody(void) {
-    if (setgroups(0, NULL) != 0 || setresgid(NOBODY, NOBODY, NOBODY) != 0 || setresuid(NOBODY, NOBODY, NOBODY) != 0)
+    if (setgroups(0, NULL) != 0 || setresgid(NOBODY, NOBODY, NOBODY) != 0 ||
+        setresuid(NOBODY, NOBODY, NOBODY) != 0)
         harness_fail("cannot become user %d", NOBODY);
     prctl(PR_SET_DUMPABLE, 1); /* as a program that this user started */
 }
@@ -301,7 +319,7 @@ static void another_users_process_gets_the_file_handed_over(void **state) {
     leat_region_close(region);
 }
 
-/* --- Limits of the target -------------------------------------------------------------------------------------------------- */
+/* --- Limits of the target --------------------------------------------------------------------- */
 
 struct limited {
     harness_word ready;
@@ -337,7 +355,7 @@ static void limits_of_the_target_are_reported(void **state) {
     leat_region_close(region);
 }
 
-/* --- The end, and other changes ---------------------------------------------------------------------------------------------- */
+/* --- The end, and other changes --------------------------------------------------------------- */
 
 static int busy(void *context) {
     harness_set(context, 1);
@@ -395,7 +413,8 @@ static void a_target_that_is_killed_meanwhile_is_reported_gone(void **state) {
     leat_region_close(region);
 }
 
-/* Executes itself over and over; from a thread, so that the traced one may be another than the one that goes on. */
+/* Executes itself over and over; from a thread, so that the traced one may be another than the one
+ * that goes on. */
 static void a_target_that_executes_other_programs_meanwhile_comes_to_no_harm(void **state) {
     (void)state;
     target_need_ptrace();
@@ -413,7 +432,8 @@ static void a_target_that_executes_other_programs_meanwhile_comes_to_no_harm(voi
         gone += result != LEAT_OK;
         if (result == LEAT_OK)
             result = leat_region_unmap_from(pid, address);
-        if (result != LEAT_OK && result != LEAT_EINVAL && result != LEAT_ENOENT && result != LEAT_EAGAIN)
+        if (result != LEAT_OK && result != LEAT_EINVAL && result != LEAT_ENOENT &&
+            result != LEAT_EAGAIN)
             harness_fail("%s: %s", leat_error_name(result), leat_error_detail());
     }
     print_message("%u maps into 300 programs, %u failed\n", mapped, gone);

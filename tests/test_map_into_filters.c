@@ -1,5 +1,5 @@
-/* test_map_into_filters.c - mapping into processes whose system calls are filtered (seccomp): what a filter refuses is reported, and the target goes
- * on, unless its filter kills. */
+/* test_map_into_filters.c - mapping into processes whose system calls are filtered (seccomp): what
+ * a filter refuses is reported, and the target goes on, unless its filter kills. */
 #include "remote_target.h"
 
 #include <elf.h>
@@ -79,9 +79,13 @@ static void a_filter_that_refuses_is_reported_and_the_target_goes_on(void **stat
         int result;
         const char *words;
     } cases[] = {
-        {SECCOMP_RET_ERRNO | EPERM, {SYS_openat, SYS_openat}, LEAT_OK, ""}, /* handed over instead */
+        /* handed over instead */
+        {SECCOMP_RET_ERRNO | EPERM, {SYS_openat, SYS_openat}, LEAT_OK, ""},
         {SECCOMP_RET_TRAP, {SYS_openat, SYS_openat}, LEAT_OK, ""},
-        {SECCOMP_RET_ERRNO | ENOSYS, {SYS_socketpair, SYS_openat}, LEAT_ENOTSUP, "seccomp filter refuses"},
+        {SECCOMP_RET_ERRNO | ENOSYS,
+         {SYS_socketpair, SYS_openat},
+         LEAT_ENOTSUP,
+         "seccomp filter refuses"},
         {SECCOMP_RET_ERRNO | EPERM, {SYS_mmap, SYS_mmap}, LEAT_ENOTSUP, "seccomp filter refuses"},
         {SECCOMP_RET_TRAP, {SYS_mmap, SYS_mmap}, LEAT_ENOTSUP, "SIGSYS"},
         {SECCOMP_RET_TRAP, {SYS_socketpair, SYS_openat}, LEAT_ENOTSUP, "SIGSYS"},

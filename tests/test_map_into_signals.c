@@ -1,5 +1,6 @@
-/* test_map_into_signals.c - regions mapped into processes (leat/remote.h) that are sent signals, stopped and continued meanwhile, whose threads come and
- * go or are in the middle of a restartable sequence; and what a process that maps may do itself meanwhile. */
+/* test_map_into_signals.c - regions mapped into processes (leat/remote.h) that are sent signals,
+ * stopped and continued meanwhile, whose threads come and go or are in the middle of a restartable
+ * sequence; and what a process that maps may do itself meanwhile. */
 #include "remote_target.h"
 
 #include <errno.h>
@@ -21,9 +22,10 @@
 
 #define MS UINT64_C(1000000)
 
-/* A restartable sequence that does nothing but look whether the kernel still knows of it. When it is left for anything else the kernel
- * makes it start over (`aborted`); what must not happen is that it goes on and the kernel has forgotten it (`forgotten`): a program's
- * per-processor data would be written from the wrong processor. */
+/* A restartable sequence that does nothing but look whether the kernel still knows of it. When it
+ * is left for anything else the kernel makes it start over (`aborted`); what must not happen is
+ * that it goes on and the kernel has forgotten it (`forgotten`): a program's per-processor data
+ * would be written from the wrong processor. */
 #if (defined(__x86_64__) || defined(__aarch64__)) && defined(__has_include)
 #if __has_include(<sys/rseq.h>)
 #include <sys/rseq.h>
@@ -117,19 +119,22 @@ static void a_restartable_sequence_is_restarted_as_after_any_other_preemption(vo
     pid_t pid = harness_spawn(run_sequences, shared);
     harness_await(&shared->ready, 1);
     for (int i = 0; i < 300 || atomic_load(&shared->aborted) < 50; i++)
-        target_map_and_unmap(region, pid); /* beside other work the target has not always had its turn since the call before */
+        /* beside other work the target has not always had its turn since the call before */
+        target_map_and_unmap(region, pid);
     harness_set(&shared->stop, 1);
     harness_wait_ok(pid);
-    print_message("restarted %u times, forgotten %u times\n", atomic_load(&shared->aborted), atomic_load(&shared->forgotten));
+    print_message("restarted %u times, forgotten %u times\n", atomic_load(&shared->aborted),
+                  atomic_load(&shared->forgotten));
     assert_int_equal(atomic_load(&shared->forgotten), 0);
     leat_region_close(region);
 #else
-    print_message("written for x86-64, arm64 and a C library that registers restartable sequences: skipped\n");
+    print_message("written for x86-64, arm64 and a C library that registers restartable sequences: "
+                  "skipped\n");
     skip();
 #endif
 }
 
-/* --- What the target is sent -------------------------------------------------------------------------------------------- */
+/* --- What the target is sent ------------------------------------------------------------------ */
 
 #define QUEUED 5000
 
@@ -148,8 +153,9 @@ static void take_queued(int signal_number, siginfo_t *info, void *context) {
     harness_increment(&queue->received);
 }
 
-/* Works until it is told to stop, and not until it has all signals: it could have them in the middle of the last call, and end there. The
- * first thread alone takes the signals, in the middle of a sum. */
+/* Works until it is told to stop, and not until it has all signals: it could have them in the
+ * middle of the last call, and end there. The first thread alone takes the signals, in the middle
+ * of a sum. */
 static int receive_queued(void *context) {
     queue = context;
     struct sigaction action = {.sa_sigaction = take_queued, .sa_flags = SA_SIGINFO | SA_RESTART};
@@ -247,7 +253,8 @@ static int read_one_byte(void *context) {
     return read(*end, &byte, 1) == 1 ? 0 : 1;
 }
 
-static void a_waiting_process_that_is_stopped_and_continued_meanwhile_goes_on_waiting(void **state) {
+static void
+a_waiting_process_that_is_stopped_and_continued_meanwhile_goes_on_waiting(void **state) {
     (void)state;
     target_need_ptrace();
     struct storm *storm = harness_shared(sizeof *storm);
@@ -262,7 +269,8 @@ static void a_waiting_process_that_is_stopped_and_continued_meanwhile_goes_on_wa
     close(ends[1]);
 }
 
-/* A signal that comes during a call of ours ends the wait that we interrupted, or does not, as it would have without us. */
+/* A signal that comes during a call of ours ends the wait that we interrupted, or does not, as it
+ * would have without us. */
 struct interrupted {
     harness_word sent, handled, ended, leave, ready;
     pid_t target;
@@ -293,7 +301,8 @@ static long wait_in_nanosleep(void) {
 
 static long wait_in_futex_for_a_time(void) {
     struct timespec limit = {.tv_sec = 1000};
-    return syscall(SYS_futex, &interrupted->leave, FUTEX_WAIT, 0, &limit, NULL, 0) == -1 ? -errno : 0;
+    return syscall(SYS_futex, &interrupted->leave, FUTEX_WAIT, 0, &limit, NULL, 0) == -1 ? -errno
+                                                                                         : 0;
 }
 
 static const struct interruption {
@@ -335,7 +344,8 @@ static int send_during_a_call(void *context) {
     while ((signals_of(shared->target, "SigBlk:") & bit) == 0)
         ;
     kill(shared->target, SIGUSR1);
-    bool waits = (signals_of(shared->target, "ShdPnd:") & bit) != 0 && (signals_of(shared->target, "SigBlk:") & bit) != 0;
+    bool waits = (signals_of(shared->target, "ShdPnd:") & bit) != 0 &&
+                 (signals_of(shared->target, "SigBlk:") & bit) != 0;
     harness_set(&shared->sent, waits ? 1 : 2);
     return 0;
 }
@@ -367,7 +377,8 @@ static bool interrupt_once(leat_region *region) {
         harness_set(&shared->leave, 1);
         harness_wait_ok(shared->target);
         if (shared->result != interruption->result)
-            harness_fail("%s gave %ld instead of %ld", interruption->name, shared->result, interruption->result);
+            harness_fail("%s gave %ld instead of %ld", interruption->name, shared->result,
+                         interruption->result);
     } else
         harness_kill(shared->target);
     close(shared->pipe[0]);
@@ -384,12 +395,14 @@ static void a_signal_meanwhile_ends_a_wait_as_it_would_have(void **state) {
         print_message("%s\n", interruption->name);
         unsigned during = 0;
         for (int tries = 0; tries < 5 || during == 0; tries++)
-            during += interrupt_once(region); /* until the signal has come during a call: the test's time limit says so if it never does */
+            /* until the signal has come during a call: the test's time limit says so if it never
+             * does */
+            during += interrupt_once(region);
     }
     leat_region_close(region);
 }
 
-/* --- What this process does meanwhile ------------------------------------------------------------------------------------ */
+/* --- What this process does meanwhile --------------------------------------------------------- */
 
 static _Atomic bool thief_stop;
 
@@ -422,7 +435,8 @@ int main(void) {
         HARNESS_TEST(a_restartable_sequence_is_restarted_as_after_any_other_preemption),
         HARNESS_TEST_WITHIN(every_signal_arrives_once_in_order_with_its_value, 60),
         HARNESS_TEST_WITHIN(a_process_that_is_stopped_and_continued_meanwhile_comes_to_no_harm, 60),
-        HARNESS_TEST_WITHIN(a_waiting_process_that_is_stopped_and_continued_meanwhile_goes_on_waiting, 60),
+        HARNESS_TEST_WITHIN(
+            a_waiting_process_that_is_stopped_and_continued_meanwhile_goes_on_waiting, 60),
         HARNESS_TEST_WITHIN(a_signal_meanwhile_ends_a_wait_as_it_would_have, 60),
         HARNESS_TEST_WITHIN(a_thread_that_waits_for_any_child_cannot_hang_it, 60),
     };

@@ -1,6 +1,7 @@
-/* test_name.c - names and the file names that stand for them: every name has one file name and every file name one
- * name (shown exhaustively for short ones made of the awkward characters), most names are their own file name, and
- * the limits of length hold. The last tests say the same through the public interface. */
+/* test_name.c - names and the file names that stand for them: every name has one file name and
+ * every file name one name (shown exhaustively for short ones made of the awkward characters), most
+ * names are their own file name, and the limits of length hold. The last tests say the same through
+ * the public interface. */
 #include "harness.h"
 
 #include <stdio.h>
@@ -35,7 +36,8 @@ static void check_name(const char *name) {
     char file_name[LEAT__FILE_NAME_SIZE] = "", back[LEAT__FILE_NAME_SIZE] = "";
     int encoded = leat__name_encode(name, file_name);
     int decoded = leat__name_decode(file_name, back);
-    if (encoded != LEAT_OK || decoded != LEAT_OK || !can_be_a_file(file_name) || strcmp(back, name) != 0)
+    if (encoded != LEAT_OK || decoded != LEAT_OK || !can_be_a_file(file_name) ||
+        strcmp(back, name) != 0)
         harness_fail("name %s became file %s became name %s", name, file_name, back);
 }
 
@@ -61,8 +63,9 @@ static void every_file_name_comes_back_from_its_name(void **state) {
 
 static void the_two_dots_written_as_escapes_come_back_too(void **state) {
     (void)state;
-    static const char *const names[] = {"%2E%2E", "%252E%2E", "%252E%252E", "%2E%252E", "%25252E%2E", "..%2E", "%2E.",
-                                        "%2F%2F", "%252F", "%25252F", "%2525252F", "../..", "/", "//", "./"};
+    static const char *const names[] = {
+        "%2E%2E", "%252E%2E", "%252E%252E", "%2E%252E", "%25252E%2E", "..%2E", "%2E.", "%2F%2F",
+        "%252F",  "%25252F",  "%2525252F",  "../..",    "/",          "//",    "./"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         check_name(names[i]);
         check_file_name(names[i]);
@@ -72,8 +75,9 @@ static void the_two_dots_written_as_escapes_come_back_too(void **state) {
 /* CE-08. */
 static void an_ordinary_name_is_its_own_file_name(void **state) {
     (void)state;
-    static const char *const names[] = {"telemetry", "a b", "100%", "%", "%%", "%2", "%20", "%2e", "%2f", ".hidden", "a.",
-                                        "...", "Ünïcödé", "\n", "back\\slash", "\xff\x01", "CON", "psm_1234"};
+    static const char *const names[] = {
+        "telemetry", "a b", "100%", "%",       "%%", "%2",          "%20",      "%2e", "%2f",
+        ".hidden",   "a.",  "...",  "Ünïcödé", "\n", "back\\slash", "\xff\x01", "CON", "psm_1234"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         char file_name[LEAT__FILE_NAME_SIZE];
         assert_ok(leat__name_encode(names[i], file_name));
@@ -83,8 +87,8 @@ static void an_ordinary_name_is_its_own_file_name(void **state) {
 
 static void what_cannot_be_a_file_name_is_escaped(void **state) {
     (void)state;
-    static const char *const pairs[][2] = {{"/", "%2F"},       {"a/b", "a%2Fb"}, {".", "%2E"},
-                                           {"..", "%2E%2E"},   {"%2F", "%252F"}, {"%2E", "%252E"}};
+    static const char *const pairs[][2] = {{"/", "%2F"},     {"a/b", "a%2Fb"}, {".", "%2E"},
+                                           {"..", "%2E%2E"}, {"%2F", "%252F"}, {"%2E", "%252E"}};
     for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++) {
         char file_name[LEAT__FILE_NAME_SIZE];
         assert_ok(leat__name_encode(pairs[i][0], file_name));
@@ -112,7 +116,7 @@ static void the_limit_is_255_bytes_after_encoding(void **state) {
     assert_leat(leat__name_encode("", file_name), LEAT_ENAME);
 }
 
-/* --- Through the public interface --------------------------------------------------------------------------------- */
+/* --- Through the public interface ------------------------------------------------------------- */
 
 static int note_name(const leat_object_info *info, void *context) {
     strcpy(context, info->name);
@@ -179,7 +183,8 @@ static void a_prefix_chooses_the_scope_whatever_the_options_say(void **state) {
     assert_int_equal(info.scope, LEAT_GLOBAL);
     leat_region_close(region);
     assert_int_not_equal(access(path, F_OK), 0);
-    assert_ok(leat_region_create(&region, "Local\\prefix", 0, &(leat_region_options){.scope = LEAT_GLOBAL}));
+    assert_ok(leat_region_create(&region, "Local\\prefix", 0,
+                                 &(leat_region_options){.scope = LEAT_GLOBAL}));
     assert_ok(leat_stat("prefix", LEAT_LOCAL, &info));
     assert_int_equal(info.scope, LEAT_LOCAL);
     leat_region_close(region);
@@ -188,7 +193,8 @@ static void a_prefix_chooses_the_scope_whatever_the_options_say(void **state) {
 /* W32-N6. */
 static void prefixes_are_case_sensitive_and_taken_off_once(void **state) {
     (void)state;
-    static const char *const pairs[][2] = {{"local\\x", "local\\x"}, {"Local\\Local\\x", "Local\\x"}, {"Localx", "Localx"}};
+    static const char *const pairs[][2] = {
+        {"local\\x", "local\\x"}, {"Local\\Local\\x", "Local\\x"}, {"Localx", "Localx"}};
     for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++) {
         leat_region *region;
         char listed[256] = "";

@@ -1,5 +1,5 @@
-/* test_object_users.c - how many handles of an object are open (leat/object.h): in one process and in several, after kills, among
- * many objects, and while others come and go. */
+/* test_object_users.c - how many handles of an object are open (leat/object.h): in one process and
+ * in several, after kills, among many objects, and while others come and go. */
 #include "harness.h"
 
 #include <signal.h>
@@ -26,7 +26,7 @@ static leat_region *opened(const char *name) {
     return region;
 }
 
-/* --- One process -------------------------------------------------------------------------------------------------------- */
+/* --- One process ------------------------------------------------------------------------------ */
 
 static void each_handle_of_a_region_is_one_user(void **state) {
     (void)state;
@@ -43,7 +43,8 @@ static void each_handle_of_a_region_is_one_user(void **state) {
     leat_region_close(regions[0]);
 }
 
-/* The locks of a channel's ends lie beside the one that is counted: the kernel makes one range of them. */
+/* The locks of a channel's ends lie beside the one that is counted: the kernel makes one range of
+ * them. */
 static void the_ends_of_a_channel_are_users(void **state) {
     (void)state;
     leat_channel_options many = {.many_senders = true};
@@ -134,7 +135,7 @@ static void a_listing_counts_the_users_of_all(void **state) {
     }
 }
 
-/* --- Several processes -------------------------------------------------------------------------------------------------- */
+/* --- Several processes ------------------------------------------------------------------------ */
 
 struct board {
     harness_word ready, go, stop;
@@ -178,7 +179,8 @@ static int come_and_go(void *context) {
         leat_region *regions[8];
         for (int j = 0; j < 8; j++) {
             snprintf(name, sizeof name, "busy-%d-%d", (int)getpid(), j);
-            regions[j] = opened(j % 2 == 0 ? name : "others"); /* of one file after another, and of the same */
+            /* of one file after another, and of the same */
+            regions[j] = opened(j % 2 == 0 ? name : "others");
         }
         harness_set(&board->ready, 1);
         for (int j = 0; j < 8; j++)
@@ -200,7 +202,8 @@ static void a_count_is_right_while_others_come_and_go(void **state) {
     harness_await(&board->ready, 1);
     for (uint64_t end = harness_now() + 1000000000u; harness_now() < end;) {
         expect_users("held", 120);
-        assert_true(look("others").users >= 120); /* those that stay are counted, each once; the others as they are met */
+        /* those that stay are counted, each once; the others as they are met */
+        assert_true(look("others").users >= 120);
     }
     harness_set(&board->stop, 1);
     harness_wait_ok(children[0]);

@@ -1,6 +1,7 @@
-/* test_opening.c - opening in odd surroundings: umasks, directories that lack bits or are open to others, a LEAT_DIR without
- * meaning, scopes without meaning; a user id, an environment or a root directory that changes between open and close; many
- * processes, many handles and many foreign locks at once; a fork beside a long creation. */
+/* test_opening.c - opening in odd surroundings: umasks, directories that lack bits or are open to
+ * others, a LEAT_DIR without meaning, scopes without meaning; a user id, an environment or a root
+ * directory that changes between open and close; many processes, many handles and many foreign
+ * locks at once; a fork beside a long creation. */
 #include "harness.h"
 
 #include <errno.h>
@@ -19,7 +20,7 @@
 
 #define USER 64921
 
-/* --- Directories --------------------------------------------------------------------------------------------------------- */
+/* --- Directories ------------------------------------------------------------------------------ */
 
 struct place {
     char directory[200];
@@ -46,7 +47,8 @@ static void expect_mode(const char *path, mode_t mode) {
     struct stat status;
     assert_int_equal(stat(path, &status), 0);
     if ((status.st_mode & 07777) != mode)
-        harness_fail("%s has mode %04o instead of %04o", path, (unsigned)status.st_mode & 07777, (unsigned)mode);
+        harness_fail("%s has mode %04o instead of %04o", path, (unsigned)status.st_mode & 07777,
+                     (unsigned)mode);
 }
 
 static int open_all_kinds(void *context) {
@@ -60,7 +62,8 @@ static int open_all_kinds(void *context) {
     assert_int_equal(setenv("LEAT_DIR", place->directory, 1), 0);
     umask(place->mask);
     for (int round = 0; round < 2; round++) {
-        assert_ok(leat_region_create(&region, "region", 100, &(leat_region_options){.permissions = 0640}));
+        assert_ok(leat_region_create(&region, "region", 100,
+                                     &(leat_region_options){.permissions = 0640}));
         assert_ok(leat_sender_open(&sender, "channel", NULL));
         assert_ok(leat_mutex_open(&mutex, "mutex", NULL));
         assert_ok(leat_doorbell_open(&bell));
@@ -150,7 +153,8 @@ static void leat_dir_without_meaning_is_refused(void **state) {
     snprintf(path, sizeof path, "%s", harness_directory());
     while (strlen(path) < 5000)
         strcat(path, "/.");
-    assert_int_equal(setenv("LEAT_DIR", path, 1), 0); /* cut at 4,095 bytes it would be the test's own directory */
+    /* cut at 4,095 bytes it would be the test's own directory */
+    assert_int_equal(setenv("LEAT_DIR", path, 1), 0);
     expect_everywhere(LEAT_EINVAL);
     assert_int_equal(setenv("LEAT_DIR", "relative/directory", 1), 0);
     expect_everywhere(LEAT_EINVAL);
@@ -191,7 +195,8 @@ static void leat_dir_that_is_long_is_explained_by_its_cause(void **state) {
     assert_int_equal(setenv("LEAT_DIR", harness_directory(), 1), 0);
 }
 
-/* Not there yet, it is as one without the slash: nothing is alive there, and the first user makes it. */
+/* Not there yet, it is as one without the slash: nothing is alive there, and the first user makes
+ * it. */
 static void leat_dir_with_slashes_behind_it_is_made_by_its_first_user(void **state) {
     (void)state;
     static const char *const endings[] = {"", "/", "//"};
@@ -238,7 +243,8 @@ static void expect_no_such_scope(leat_scope scope, const char *name) {
     assert_leat(leat_region_create(&region, name, 100, &region_options), LEAT_EINVAL);
     assert_leat(leat_region_open(&region, name, 100, &region_options), LEAT_EINVAL);
     assert_leat(leat_region_open_or_create(&region, name, 100, &region_options), LEAT_EINVAL);
-    assert_leat(leat_region_file(&region, "/dev/shm/none", LEAT_OPEN, 100, &region_options), LEAT_EINVAL);
+    assert_leat(leat_region_file(&region, "/dev/shm/none", LEAT_OPEN, 100, &region_options),
+                LEAT_EINVAL);
     assert_leat(leat_region_open_descriptor(&region, 0, 100, &region_options), LEAT_EINVAL);
     assert_leat(leat_region_receive(&region, 0, 100, &region_options, LEAT_NOW), LEAT_EINVAL);
     assert_leat(leat_region_type_read(name, scope, &type), LEAT_EINVAL);
@@ -262,11 +268,12 @@ static void scope_without_meaning_is_refused_everywhere(void **state) {
     static const int scopes[] = {77, 2, -1};
     for (size_t i = 0; i < sizeof scopes / sizeof scopes[0]; i++) {
         expect_no_such_scope((leat_scope)scopes[i], "x");
-        expect_no_such_scope((leat_scope)scopes[i], "Local\\x"); /* though the name has a scope of its own */
+        /* though the name has a scope of its own */
+        expect_no_such_scope((leat_scope)scopes[i], "Local\\x");
     }
 }
 
-/* --- Between open and close ------------------------------------------------------------------------------------------ */
+/* --- Between open and close ------------------------------------------------------------------- */
 
 struct opened {
     leat_region *region, *reader;
@@ -334,12 +341,14 @@ static void effective_user_may_change_between_open_and_close(void **state) {
     assert_int_equal(rmdir(parent), 0); /* nothing is left in it */
 }
 
-/* The system lets a user without rights in the directory remove nothing: what stays is stale, and goes later. */
+/* The system lets a user without rights in the directory remove nothing: what stays is stale, and
+ * goes later. */
 static void name_left_by_dropped_privileges_is_healed(void **state) {
     (void)state;
     if (geteuid() != 0)
         skip();
-    harness_wait_ok(harness_spawn(open_as_root_close_as_user, (void *)(uintptr_t)harness_directory()));
+    harness_wait_ok(
+        harness_spawn(open_as_root_close_as_user, (void *)(uintptr_t)harness_directory()));
     assert_ok(leat_gc(LEAT_LOCAL, NULL, NULL));
     assert_int_equal(harness_names_left(), 0);
 }
@@ -366,7 +375,7 @@ static void root_directory_may_change_between_open_and_close(void **state) {
     assert_int_equal(harness_names_left(), 0);
 }
 
-/* --- Many ----------------------------------------------------------------------------------------------------------------- */
+/* --- Many ------------------------------------------------------------------------------------- */
 
 struct herd {
     harness_word ready, go, done;
@@ -449,7 +458,8 @@ static void thousand_handles_of_one_object_in_one_process(void **state) {
     for (int i = 0; i < HANDLES; i++)
         leat_region_close(regions[i]);
     for (int i = 0; i < HANDLES; i++)
-        assert_ok(leat_sender_open(&senders[i], "object", &(leat_channel_options){.many_senders = true}));
+        assert_ok(
+            leat_sender_open(&senders[i], "object", &(leat_channel_options){.many_senders = true}));
     expect_handles("object");
     for (int i = 0; i < HANDLES; i++)
         leat_sender_close(senders[i]);
@@ -459,14 +469,16 @@ static void thousand_handles_of_one_object_in_one_process(void **state) {
 /* Each of its own, so that the kernel keeps each: with a gap between any two. */
 static void lock_bytes(int file, off_t start, int count) {
     for (int i = 0; i < count; i++) {
-        struct flock lock = {.l_type = F_RDLCK, .l_whence = SEEK_SET, .l_start = start + 2 * i, .l_len = 1};
+        struct flock lock = {
+            .l_type = F_RDLCK, .l_whence = SEEK_SET, .l_start = start + 2 * i, .l_len = 1};
         assert_int_equal(fcntl(file, F_OFD_SETLK, &lock), 0);
     }
 }
 
 static void thousands_of_foreign_locks_delay_nobody_for_long(void **state) {
     (void)state;
-    static const off_t starts[] = {0, ((off_t)1 << 62) + 20000, ((off_t)1 << 62) + ((off_t)1 << 48)};
+    static const off_t starts[] = {0, ((off_t)1 << 62) + 20000,
+                                   ((off_t)1 << 62) + ((off_t)1 << 48)};
     for (size_t i = 0; i < sizeof starts / sizeof starts[0]; i++) {
         leat_region *region, *second;
         leat_object_info info;
@@ -490,7 +502,7 @@ static void thousands_of_foreign_locks_delay_nobody_for_long(void **state) {
     }
 }
 
-/* --- Beside a long creation -------------------------------------------------------------------------------------------- */
+/* --- Beside a long creation ------------------------------------------------------------------- */
 
 #define LARGE (UINT64_C(512) << 20)
 
@@ -547,7 +559,7 @@ static void fork_does_not_wait_for_a_large_creation(void **state) {
     harness_fail("no fork returned before the creation ended");
 }
 
-/* --- A mutex that its creator holds from the start ----------------------------------------------- */
+/* --- A mutex that its creator holds from the start -------------------------------------------- */
 
 #define CREATORS 4
 #define CREATIONS 400
@@ -566,7 +578,8 @@ static int create_and_release(void *context) {
     return 0;
 }
 
-/* Of several that create at the same moment only one gets the name, and what the others tried counts for nothing. */
+/* Of several that create at the same moment only one gets the name, and what the others tried
+ * counts for nothing. */
 static void mutex_is_held_from_the_start_by_its_creator_alone(void **state) {
     (void)state;
     harness_word *created = harness_shared(sizeof *created);

@@ -1,5 +1,5 @@
-/* test_processor.c - what is chosen by the processor's family, and that handles take it; that neither
- * what is wiped nor how long a side spins changes what is delivered. */
+/* test_processor.c - what is chosen by the processor's family, and that handles take it; that
+ * neither what is wiped nor how long a side spins changes what is delivered. */
 #include <pthread.h>
 #include <stdio.h>
 
@@ -12,7 +12,8 @@
 
 /* --- Rows ------------------------------------------------------------------------------------- */
 
-static void expect_row(const char *vendor, unsigned family, unsigned model, uint32_t wipe, const char *name) {
+static void expect_row(const char *vendor, unsigned family, unsigned model, uint32_t wipe,
+                       const char *name) {
     const struct leat__processor *row = leat__processor_of(vendor, family, model);
     assert_int_equal(row->wipe, wipe);
     assert_string_equal(row->name, name);
@@ -20,9 +21,9 @@ static void expect_row(const char *vendor, unsigned family, unsigned model, uint
 
 static void rows_are_found_by_vendor_family_and_model(void **state) {
     (void)state;
-    expect_row("AuthenticAMD", 25, 0x01, 64, "AMD Zen 3"); /* Milan */
-    expect_row("AuthenticAMD", 25, 0x21, 64, "AMD Zen 3"); /* Vermeer */
-    expect_row("AuthenticAMD", 25, 0x50, 64, "AMD Zen 3"); /* Cezanne */
+    expect_row("AuthenticAMD", 25, 0x01, 64, "AMD Zen 3");  /* Milan */
+    expect_row("AuthenticAMD", 25, 0x21, 64, "AMD Zen 3");  /* Vermeer */
+    expect_row("AuthenticAMD", 25, 0x50, 64, "AMD Zen 3");  /* Cezanne */
     expect_row("AuthenticAMD", 25, 0x11, 512, "AMD Zen 4"); /* Genoa */
     expect_row("AuthenticAMD", 25, 0x61, 512, "AMD Zen 4"); /* Raphael */
     expect_row("AuthenticAMD", 25, 0xa0, 512, "AMD Zen 4"); /* Bergamo */

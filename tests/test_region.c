@@ -1,6 +1,6 @@
-/* test_region.c - regions in one process: the three ways in, sizes and size policies, access, the end of a region,
- * views that outlive their handle, listing and looking. What needs several processes is in test_region_processes.c,
- * foreign files in test_hostile_object.c. */
+/* test_region.c - regions in one process: the three ways in, sizes and size policies, access, the
+ * end of a region, views that outlive their handle, listing and looking. What needs several
+ * processes is in test_region_processes.c, foreign files in test_hostile_object.c. */
 #include "harness.h"
 
 #include <fcntl.h>
@@ -38,7 +38,7 @@ static bool all_zero(const void *data, size_t size) {
     return true;
 }
 
-/* --- Ways in ------------------------------------------------------------------------------------------------------ */
+/* --- Ways in ---------------------------------------------------------------------------------- */
 
 /* GD-15, RS-02. */
 static void creating_succeeds_once_and_changes_nothing_the_second_time(void **state) {
@@ -97,13 +97,16 @@ static void closing_nothing_is_allowed(void **state) {
     leat_region_close(NULL);
 }
 
-/* --- Sizes -------------------------------------------------------------------------------------------------------- */
+/* --- Sizes ------------------------------------------------------------------------------------ */
 
 /* CE-01, CE-23, GD-19, GD-20, RT-14, W32-05, W32-07. */
 static void the_size_is_exact_and_the_mapping_whole_pages_of_zeros(void **state) {
     (void)state;
-    static const uint64_t sizes[][3] = {
-        {0, 4096, 4096}, {1, 1, 4096}, {4096, 4096, 4096}, {4097, 4097, 8192}, {100000, 100000, 102400}};
+    static const uint64_t sizes[][3] = {{0, 4096, 4096},
+                                        {1, 1, 4096},
+                                        {4096, 4096, 4096},
+                                        {4097, 4097, 8192},
+                                        {100000, 100000, 102400}};
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
         leat_region *region = created("sized", sizes[i][0]);
         leat_object_info info;
@@ -137,17 +140,19 @@ static void the_size_policy_is_compared_with_what_is_there(void **state) {
         uint64_t size;
         int result;
     } cases[] = {
-        {LEAT_SIZE_ADOPT, 1, LEAT_OK},           {LEAT_SIZE_ADOPT, 5001, LEAT_OK},    {LEAT_SIZE_AT_LEAST, 4999, LEAT_OK},
-        {LEAT_SIZE_AT_LEAST, 5000, LEAT_OK},     {LEAT_SIZE_AT_LEAST, 5001, LEAT_ESIZE}, {LEAT_SIZE_EXACT, 5000, LEAT_OK},
-        {LEAT_SIZE_EXACT, 4999, LEAT_ESIZE},     {LEAT_SIZE_EXACT, 5001, LEAT_ESIZE},
+        {LEAT_SIZE_ADOPT, 1, LEAT_OK},          {LEAT_SIZE_ADOPT, 5001, LEAT_OK},
+        {LEAT_SIZE_AT_LEAST, 4999, LEAT_OK},    {LEAT_SIZE_AT_LEAST, 5000, LEAT_OK},
+        {LEAT_SIZE_AT_LEAST, 5001, LEAT_ESIZE}, {LEAT_SIZE_EXACT, 5000, LEAT_OK},
+        {LEAT_SIZE_EXACT, 4999, LEAT_ESIZE},    {LEAT_SIZE_EXACT, 5001, LEAT_ESIZE},
     };
     leat_region *there = created("policy", 5000);
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         leat_region_options options = {.size_policy = cases[i].policy};
         for (int either = 0; either < 2; either++) {
             leat_region *region = NULL;
-            assert_leat(either ? leat_region_open_or_create(&region, "policy", cases[i].size, &options)
-                               : leat_region_open(&region, "policy", cases[i].size, &options),
+            assert_leat(either
+                            ? leat_region_open_or_create(&region, "policy", cases[i].size, &options)
+                            : leat_region_open(&region, "policy", cases[i].size, &options),
                         cases[i].result);
             assert_true(region == NULL || leat_region_size(region) == 5000);
             leat_region_close(region);
@@ -160,18 +165,20 @@ static void the_size_policy_is_compared_with_what_is_there(void **state) {
 /* CE-21, GD-17. */
 static void an_absurd_size_is_an_error(void **state) {
     (void)state;
-    static const uint64_t sizes[] = {UINT64_MAX, UINT64_MAX - 4095, (uint64_t)1 << 63, (uint64_t)1 << 60, (uint64_t)1 << 46};
+    static const uint64_t sizes[] = {UINT64_MAX, UINT64_MAX - 4095, (uint64_t)1 << 63,
+                                     (uint64_t)1 << 60, (uint64_t)1 << 46};
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
         leat_region *region = NULL;
         int result = leat_region_create(&region, "absurd", sizes[i], NULL);
         if (result != LEAT_EINVAL && result != LEAT_ENOSPC && result != LEAT_ENOMEM)
-            harness_fail("a region of %#llx bytes: %s", (unsigned long long)sizes[i], leat_error_name(result));
+            harness_fail("a region of %#llx bytes: %s", (unsigned long long)sizes[i],
+                         leat_error_name(result));
         assert_null(region);
         assert_false(exists("absurd"));
     }
 }
 
-/* --- Access ------------------------------------------------------------------------------------------------------- */
+/* --- Access ----------------------------------------------------------------------------------- */
 
 /* RT-12. */
 static void two_handles_see_the_same_bytes_at_two_addresses(void **state) {
@@ -202,12 +209,14 @@ static void reading_and_writing_stay_inside_the_region(void **state) {
         uint64_t offset;
         size_t length;
     } outside[] = {{0, 11},         {10, 1},         {9, 2},        {11, 0},
-                 {UINT64_MAX, 1}, {UINT64_MAX, 0}, {1, SIZE_MAX}, {UINT64_MAX, SIZE_MAX}};
+                   {UINT64_MAX, 1}, {UINT64_MAX, 0}, {1, SIZE_MAX}, {UINT64_MAX, SIZE_MAX}};
     for (size_t i = 0; i < sizeof outside / sizeof outside[0]; i++) {
         memset(buffer, 'x', sizeof buffer);
-        assert_leat(leat_region_read(region, outside[i].offset, buffer, outside[i].length), LEAT_ERANGE);
+        assert_leat(leat_region_read(region, outside[i].offset, buffer, outside[i].length),
+                    LEAT_ERANGE);
         assert_int_equal(buffer[0], 'x');
-        assert_leat(leat_region_write(region, outside[i].offset, buffer, outside[i].length), LEAT_ERANGE);
+        assert_leat(leat_region_write(region, outside[i].offset, buffer, outside[i].length),
+                    LEAT_ERANGE);
     }
     assert_ok(leat_region_read(region, 0, buffer, 10));
     assert_memory_equal(buffer, "\0\0\0abc\0\0\0z", 10);
@@ -257,7 +266,8 @@ static void permissions_are_exact_whatever_the_umask(void **state) {
     for (size_t i = 0; i < sizeof wanted / sizeof wanted[0]; i++) {
         leat_region *region;
         leat_object_info info;
-        assert_ok(leat_region_create(&region, "mode", 0, &(leat_region_options){.permissions = wanted[i][0]}));
+        assert_ok(leat_region_create(&region, "mode", 0,
+                                     &(leat_region_options){.permissions = wanted[i][0]}));
         assert_ok(leat_stat("mode", LEAT_LOCAL, &info));
         assert_int_equal(info.permissions, wanted[i][1]);
         assert_int_equal(info.owner, geteuid());
@@ -266,7 +276,7 @@ static void permissions_are_exact_whatever_the_umask(void **state) {
     umask(before);
 }
 
-/* --- The end of a region ------------------------------------------------------------------------------------------ */
+/* --- The end of a region ---------------------------------------------------------------------- */
 
 /* CE-17, GD-48, RT-13, W32-N10. */
 static void a_region_dies_with_its_last_handle(void **state) {
@@ -287,7 +297,8 @@ static void a_persistent_region_stays_until_it_is_unlinked(void **state) {
     (void)state;
     leat_region *region;
     leat_object_info info;
-    assert_ok(leat_region_create(&region, "lasting", 10, &(leat_region_options){.persistent = true}));
+    assert_ok(
+        leat_region_create(&region, "lasting", 10, &(leat_region_options){.persistent = true}));
     assert_ok(leat_region_write(region, 0, "keep", 4));
     leat_region_close(region);
     assert_ok(leat_gc(LEAT_LOCAL, NULL, NULL));
@@ -367,7 +378,7 @@ static void a_view_that_nobody_detached_cannot_be_unmapped(void **state) {
     leat_region_close(region);
 }
 
-/* --- Looking from outside ----------------------------------------------------------------------------------------- */
+/* --- Looking from outside --------------------------------------------------------------------- */
 
 struct seen {
     char text[200];
@@ -468,9 +479,12 @@ static void a_region_of_null_is_an_error(void **state) {
     assert_leat(leat_view_map(NULL, 0, 0, NULL, LEAT_READ_ONLY, &view), LEAT_EINVAL);
     assert_leat(leat_region_map_into(NULL, getpid(), &address), LEAT_EINVAL);
     assert_leat(leat_region_create(NULL, "null", 1, NULL), LEAT_EINVAL);
-    assert_leat(leat_region_open_or_create_into(NULL, "null", 1, &persistent, getpid(), &address), LEAT_EINVAL);
-    assert_leat(leat_region_open_or_create_into(&region, "null", 1, &persistent, getpid(), NULL), LEAT_EINVAL);
-    assert_leat(leat_region_open_or_create_into(&region, "null", 1, &persistent, 0, &address), LEAT_EINVAL);
+    assert_leat(leat_region_open_or_create_into(NULL, "null", 1, &persistent, getpid(), &address),
+                LEAT_EINVAL);
+    assert_leat(leat_region_open_or_create_into(&region, "null", 1, &persistent, getpid(), NULL),
+                LEAT_EINVAL);
+    assert_leat(leat_region_open_or_create_into(&region, "null", 1, &persistent, 0, &address),
+                LEAT_EINVAL);
     assert_leat(leat_region_unmap_from(getpid(), 0), LEAT_EINVAL);
     assert_leat(leat_region_type_read("null", LEAT_LOCAL, NULL), LEAT_EINVAL);
     assert_leat(leat_region_type_read(NULL, LEAT_LOCAL, &type), LEAT_ENAME);

@@ -1,5 +1,6 @@
-/* test_region_again.c - many handles of one process on one object. From the third on they are mapped through a descriptor that is kept
- * (lib/os/linux/memory.c): nothing of that may be seen, be left behind or reach a child. */
+/* test_region_again.c - many handles of one process on one object. From the third on they are
+ * mapped through a descriptor that is kept (lib/os/linux/memory.c): nothing of that may be seen, be
+ * left behind or reach a child. */
 #include "harness.h"
 
 #include <signal.h>
@@ -166,7 +167,8 @@ static unsigned long locked_kib(const void *address) {
     return (unsigned long)(residency.locked / 1024);
 }
 
-/* As a program at real-time priority asks for. In a process of its own, for it cannot be taken back for those to come. */
+/* As a program at real-time priority asks for. In a process of its own, for it cannot be taken back
+ * for those to come. */
 static int lock_all_to_come(void *context) {
     leat_region *regions[HANDLES];
     open_all(regions, context, LEAT_READ_WRITE);
@@ -189,7 +191,7 @@ static void memory_is_locked_as_the_process_asks_for(void **state) {
     skip(); /* its mlockall does nothing */
 #endif
     assert_ok(leat_region_create(&owner, "region", SIZE, NULL));
-    int status = harness_wait(harness_spawn(lock_all_to_come, (void *)(uintptr_t)"region"));
+    int status = harness_wait(harness_spawn(lock_all_to_come, (void *)(uintptr_t) "region"));
     leat_region_close(owner);
     if (WIFEXITED(status) && WEXITSTATUS(status) == SKIPPED)
         skip();
@@ -212,7 +214,7 @@ static void child_begins_anew(void **state) {
     leat_event *first, *second;
     assert_ok(leat_event_open(&first, "event", NULL));
     assert_ok(leat_event_open(&second, "event", NULL));
-    harness_wait_exit(harness_spawn(open_in_child, (void *)(uintptr_t)"event"), 0);
+    harness_wait_exit(harness_spawn(open_in_child, (void *)(uintptr_t) "event"), 0);
     leat_event_close(first);
     leat_event_close(second);
 }

@@ -1,5 +1,6 @@
-/* test_region_files.c - files as regions: by path and by descriptor, new ones and existing ones, sizes, access, exclusive
- * use, flushing. On a disk ($TMPDIR, else /tmp) unless a test says otherwise. */
+/* test_region_files.c - files as regions: by path and by descriptor, new ones and existing ones,
+ * sizes, access, exclusive use, flushing. On a disk ($TMPDIR, else /tmp) unless a test says
+ * otherwise. */
 #include "harness.h"
 
 #include <errno.h>
@@ -47,7 +48,7 @@ static off_t size_of(const char *path) {
     return stat(path, &status) == 0 ? status.st_size : -1;
 }
 
-/* --- Ways in ------------------------------------------------------------------------------------------------------------------ */
+/* --- Ways in ---------------------------------------------------------------------------------- */
 
 /* W32-33. */
 static void a_new_file_is_whole_reserved_and_stays(void **state) {
@@ -59,7 +60,8 @@ static void a_new_file_is_whole_reserved_and_stays(void **state) {
     assert_leat(leat_region_file(&region, path, LEAT_CREATE, 0, NULL), LEAT_ESIZE);
     assert_leat(leat_region_file(&region, path, LEAT_OPEN_OR_CREATE, 0, NULL), LEAT_ESIZE);
     assert_int_equal(size_of(path), -1);
-    assert_ok(leat_region_file(&region, path, LEAT_CREATE, 5000, &(leat_region_options){.permissions = 0640}));
+    assert_ok(leat_region_file(&region, path, LEAT_CREATE, 5000,
+                               &(leat_region_options){.permissions = 0640}));
     assert_int_equal(stat(path, &status), 0);
     assert_int_equal(status.st_size, 5000);
     assert_int_equal(status.st_mode & 07777, 0640);
@@ -69,7 +71,8 @@ static void a_new_file_is_whole_reserved_and_stays(void **state) {
     assert_int_equal(leat_region_size(region), 5000);
     assert_false(leat_region_sealed(region));
     assert_leat(leat_region_file(&second, path, LEAT_CREATE, 5000, NULL), LEAT_EEXIST);
-    assert_ok(leat_region_file(&second, path, LEAT_OPEN_OR_CREATE, 9000, NULL)); /* the policy is to adopt */
+    /* the policy is to adopt */
+    assert_ok(leat_region_file(&second, path, LEAT_OPEN_OR_CREATE, 9000, NULL));
     assert_true(!leat_region_created(second) && leat_region_size(second) == 5000);
     strcpy(leat_region_data(region), "coherent"); /* W32-33 */
     assert_string_equal(leat_region_data(second), "coherent");
@@ -97,16 +100,20 @@ static void a_file_is_seen_whole_and_exactly(void **state) {
     region = NULL;
     assert_leat(leat_region_file(&region, empty, LEAT_OPEN, 0, NULL), LEAT_ESIZE);
     assert_leat(leat_region_file(&region, empty, LEAT_OPEN, 100, NULL), LEAT_ESIZE);
-    assert_leat(leat_region_file(&region, empty, LEAT_OPEN, 0, &(leat_region_options){.size_policy = LEAT_SIZE_GROW}), LEAT_ESIZE);
+    assert_leat(leat_region_file(&region, empty, LEAT_OPEN, 0,
+                                 &(leat_region_options){.size_policy = LEAT_SIZE_GROW}),
+                LEAT_ESIZE);
     assert_null(region);
-    assert_ok(leat_region_file(&region, empty, LEAT_OPEN, 100, &(leat_region_options){.size_policy = LEAT_SIZE_FIT}));
+    assert_ok(leat_region_file(&region, empty, LEAT_OPEN, 100,
+                               &(leat_region_options){.size_policy = LEAT_SIZE_FIT}));
     assert_int_equal(leat_region_size(region), 100);
     assert_int_equal(size_of(empty), 100);
     leat_region_close(region);
     unlink(path), unlink(empty);
 }
 
-/* W32-03 and the size policies: a larger request extends, a smaller one is a shorter view; only on request. */
+/* W32-03 and the size policies: a larger request extends, a smaller one is a shorter view; only on
+ * request. */
 static void the_size_policy_decides_about_files_too(void **state) {
     (void)state;
     static const struct {
@@ -115,11 +122,16 @@ static void the_size_policy_decides_about_files_too(void **state) {
         int result;
         uint64_t seen, file;
     } cases[] = {
-        {LEAT_SIZE_ADOPT, 9000, LEAT_OK, 6000, 6000},    {LEAT_SIZE_AT_LEAST, 6001, LEAT_ESIZE, 0, 6000},
-        {LEAT_SIZE_EXACT, 6000, LEAT_OK, 6000, 6000},    {LEAT_SIZE_CLIP, 100, LEAT_OK, 100, 6000},
-        {LEAT_SIZE_CLIP, 6001, LEAT_ESIZE, 0, 6000},     {LEAT_SIZE_GROW, 100, LEAT_OK, 6000, 6000},
-        {LEAT_SIZE_GROW, 20001, LEAT_OK, 20001, 20001},  {LEAT_SIZE_FIT, 100, LEAT_OK, 100, 6000},
-        {LEAT_SIZE_FIT, 0, LEAT_OK, 6000, 6000},         {LEAT_SIZE_FIT, 20001, LEAT_OK, 20001, 20001},
+        {LEAT_SIZE_ADOPT, 9000, LEAT_OK, 6000, 6000},
+        {LEAT_SIZE_AT_LEAST, 6001, LEAT_ESIZE, 0, 6000},
+        {LEAT_SIZE_EXACT, 6000, LEAT_OK, 6000, 6000},
+        {LEAT_SIZE_CLIP, 100, LEAT_OK, 100, 6000},
+        {LEAT_SIZE_CLIP, 6001, LEAT_ESIZE, 0, 6000},
+        {LEAT_SIZE_GROW, 100, LEAT_OK, 6000, 6000},
+        {LEAT_SIZE_GROW, 20001, LEAT_OK, 20001, 20001},
+        {LEAT_SIZE_FIT, 100, LEAT_OK, 100, 6000},
+        {LEAT_SIZE_FIT, 0, LEAT_OK, 6000, 6000},
+        {LEAT_SIZE_FIT, 20001, LEAT_OK, 20001, 20001},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
         for (int by_descriptor = 0; by_descriptor < 2; by_descriptor++) {
@@ -127,8 +139,9 @@ static void the_size_policy_decides_about_files_too(void **state) {
             leat_region *region = NULL;
             leat_region_options options = {.size_policy = cases[i].policy};
             int file = open(path, O_RDWR | O_CLOEXEC);
-            assert_leat(by_descriptor ? leat_region_open_descriptor(&region, file, cases[i].size, &options)
-                                      : leat_region_file(&region, path, LEAT_OPEN, cases[i].size, &options),
+            assert_leat(by_descriptor
+                            ? leat_region_open_descriptor(&region, file, cases[i].size, &options)
+                            : leat_region_file(&region, path, LEAT_OPEN, cases[i].size, &options),
                         cases[i].result);
             assert_int_equal(size_of(path), cases[i].file);
             if (region != NULL) {
@@ -174,10 +187,12 @@ static void a_link_to_nothing_is_refused_at_once(void **state) {
     (void)state;
     leat_region *region = NULL;
     const char *link = path_of("link"), *target = path_of("target");
-    static const char *const targets[] = {"target", "./target", "no/such/directory", "/proc/self/no/such"};
+    static const char *const targets[] = {"target", "./target", "no/such/directory",
+                                          "/proc/self/no/such"};
     for (size_t i = 0; i < sizeof targets / sizeof *targets; i++) {
         assert_int_equal(symlink(targets[i], link), 0);
-        assert_leat(leat_region_file(&region, link, LEAT_OPEN_OR_CREATE, LARGE, NULL), LEAT_EUNTRUSTED);
+        assert_leat(leat_region_file(&region, link, LEAT_OPEN_OR_CREATE, LARGE, NULL),
+                    LEAT_EUNTRUSTED);
         assert_non_null(strstr(leat_error_detail(), "symbolic link"));
         assert_leat(leat_region_file(&region, link, LEAT_OPEN, LARGE, NULL), LEAT_ENOENT);
         assert_leat(leat_region_file(&region, link, LEAT_CREATE, LARGE, NULL), LEAT_EEXIST);
@@ -190,7 +205,8 @@ static void a_link_to_nothing_is_refused_at_once(void **state) {
 static void a_link_to_a_file_is_followed(void **state) {
     (void)state;
     leat_region *region;
-    const char *target = file_of("target", 100), *link = path_of("link"), *second = path_of("second");
+    const char *target = file_of("target", 100), *link = path_of("link"),
+               *second = path_of("second");
     assert_int_equal(symlink("target", link), 0);
     assert_int_equal(symlink("link", second), 0);
     assert_ok(leat_region_file(&region, second, LEAT_OPEN_OR_CREATE, 0, NULL));
@@ -221,8 +237,10 @@ static void links_that_lead_to_no_file_are_refused(void **state) {
         wanted = way == LEAT_CREATE ? LEAT_EEXIST : LEAT_EKIND;
         assert_leat(leat_region_file(&region, there, (leat_way)way, LARGE, NULL), wanted);
         assert_leat(leat_region_file(&region, directory, (leat_way)way, LARGE, NULL), wanted);
-        assert_leat(leat_region_file(&region, path_of("no/such"), (leat_way)way, LARGE, NULL), LEAT_ENOENT);
-        assert_leat(leat_region_file(&region, path_of("file/below"), (leat_way)way, LARGE, NULL), LEAT_EUNTRUSTED);
+        assert_leat(leat_region_file(&region, path_of("no/such"), (leat_way)way, LARGE, NULL),
+                    LEAT_ENOENT);
+        assert_leat(leat_region_file(&region, path_of("file/below"), (leat_way)way, LARGE, NULL),
+                    LEAT_EUNTRUSTED);
     }
     assert_null(region);
     unlink(loop);
@@ -249,7 +267,8 @@ static int make_and_remove(void *context) {
     return 0;
 }
 
-/* Sometimes it is there and empty, sometimes it is not there: each answer is right, and each comes soon. */
+/* Sometimes it is there and empty, sometimes it is not there: each answer is right, and each comes
+ * soon. */
 static void a_file_that_comes_and_goes_is_opened_or_made(void **state) {
     (void)state;
     struct churn *churn = harness_shared(sizeof *churn);
@@ -267,9 +286,10 @@ static void a_file_that_comes_and_goes_is_opened_or_made(void **state) {
     unlink(path_of("churn"));
 }
 
-/* --- Access --------------------------------------------------------------------------------------------------------------------- */
+/* --- Access ----------------------------------------------------------------------------------- */
 
-/* W32-08, W32-03: a file that may only be read is mapped for reading or for private copies, and does not grow. */
+/* W32-08, W32-03: a file that may only be read is mapped for reading or for private copies, and
+ * does not grow. */
 static int use_a_read_only_file(void *context) {
     const char *path = context;
     if (geteuid() == 0 && (setgid(64917) != 0 || setuid(64917) != 0))
@@ -309,12 +329,13 @@ static void a_read_only_file_is_read_or_copied(void **state) {
     unlink(path);
 }
 
-/* --- Exclusive use ---------------------------------------------------------------------------------------------------------------- */
+/* --- Exclusive use ---------------------------------------------------------------------------- */
 
 static int hold_exclusively(void *context) {
     leat_region *region;
     harness_word *ready = context;
-    assert_ok(leat_region_file(&region, path_of("exclusive"), LEAT_OPEN, 0, &(leat_region_options){.exclusive = true}));
+    assert_ok(leat_region_file(&region, path_of("exclusive"), LEAT_OPEN, 0,
+                               &(leat_region_options){.exclusive = true}));
     harness_set(ready, 1);
     pause();
     return 0;
@@ -353,11 +374,12 @@ static void exclusive_use_excludes_others_until_it_ends(void **state) {
     harness_kill(child);
     assert_ok(leat_region_file(&third, path, LEAT_OPEN, 0, &exclusive));
     leat_region_close(third);
-    assert_leat(leat_region_create(&third, "named", 0, &exclusive), LEAT_EINVAL); /* for files alone */
+    /* for files alone */
+    assert_leat(leat_region_create(&third, "named", 0, &exclusive), LEAT_EINVAL);
     unlink(path);
 }
 
-/* --- Flushing ------------------------------------------------------------------------------------------------------------------------ */
+/* --- Flushing --------------------------------------------------------------------------------- */
 
 /* W32-29: any range, whole pages or not; what is flushed is on the file's disk. */
 static void changes_are_flushed(void **state) {
@@ -378,14 +400,17 @@ static void changes_are_flushed(void **state) {
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
         for (int how = LEAT_FLUSH_START; how <= LEAT_FLUSH_DURABLE; how++) {
             memset(leat_region_data(region), (int)i, 10 * PAGE + 5);
-            assert_leat(leat_region_flush(region, cases[i].offset, cases[i].length, (leat_flush)how), cases[i].result);
+            assert_leat(
+                leat_region_flush(region, cases[i].offset, cases[i].length, (leat_flush)how),
+                cases[i].result);
         }
     assert_leat(leat_region_flush(region, 0, 0, (leat_flush)2), LEAT_EINVAL);
     /* Without the handle's view; of private copies; of memory that has no disk. */
     void *view = leat_region_detach_view(region);
     *(char *)view = 1;
     assert_ok(leat_region_flush(region, 0, 0, LEAT_FLUSH_DURABLE));
-    assert_ok(leat_region_file(&copy, path, LEAT_OPEN, 0, &(leat_region_options){.access = LEAT_COPY_ON_WRITE}));
+    assert_ok(leat_region_file(&copy, path, LEAT_OPEN, 0,
+                               &(leat_region_options){.access = LEAT_COPY_ON_WRITE}));
     assert_ok(leat_region_flush(copy, 0, 0, LEAT_FLUSH_DURABLE));
     assert_ok(leat_region_create(&named, "memory", PAGE, NULL));
     assert_ok(leat_region_flush(named, 0, 0, LEAT_FLUSH_START));
@@ -406,7 +431,8 @@ static unsigned long dirty_kib(const void *address) {
     while (smaps != NULL && fgets(line, sizeof line, smaps) != NULL) {
         if (sscanf(line, "%llx-%llx", &from, &to) == 2)
             here = from <= (uintptr_t)address && (uintptr_t)address < to;
-        else if (here && (sscanf(line, "Shared_Dirty: %lu", &kib) == 1 || sscanf(line, "Private_Dirty: %lu", &kib) == 1))
+        else if (here && (sscanf(line, "Shared_Dirty: %lu", &kib) == 1 ||
+                          sscanf(line, "Private_Dirty: %lu", &kib) == 1))
             dirty += kib;
     }
     fclose(smaps);
@@ -438,7 +464,7 @@ static void a_durable_flush_leaves_nothing_dirty(void **state) {
     unlink(path);
 }
 
-/* --- A full disk ------------------------------------------------------------------------------------------------------------------------ */
+/* --- A full disk ------------------------------------------------------------------------------ */
 
 static int fill_a_small_file_system(void *context) {
     const char *path = context;
@@ -497,7 +523,7 @@ static void a_limit_of_file_size_is_an_error_and_no_signal(void **state) {
     unlink(path);
 }
 
-/* --- Several processes --------------------------------------------------------------------------------------------------------------------- */
+/* --- Several processes ------------------------------------------------------------------------ */
 
 #define RACERS 16
 
@@ -551,7 +577,8 @@ int main(void) {
         HARNESS_TEST(of_many_that_open_or_create_a_file_one_creates),
     };
     const char *parent = getenv("TMPDIR");
-    snprintf(directory, sizeof directory, "%s/leat-files-XXXXXX", parent != NULL && parent[0] != 0 ? parent : "/tmp");
+    snprintf(directory, sizeof directory, "%s/leat-files-XXXXXX",
+             parent != NULL && parent[0] != 0 ? parent : "/tmp");
     if (mkdtemp(directory) == NULL) {
         perror(directory);
         return 1;

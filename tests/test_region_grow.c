@@ -1,5 +1,6 @@
-/* test_region_grow.c - regions that grow: by the size policy of an open and explicitly, with other processes' views in
- * place, many at once, and what must not happen: shrinking, old bytes behind the end, a changed size after a failure. */
+/* test_region_grow.c - regions that grow: by the size policy of an open and explicitly, with other
+ * processes' views in place, many at once, and what must not happen: shrinking, old bytes behind
+ * the end, a changed size after a failure. */
 #include "harness.h"
 
 #include <fcntl.h>
@@ -34,9 +35,10 @@ static const char *path_of(const char *name) {
     return path;
 }
 
-/* --- Size policies --------------------------------------------------------------------------------------------------------------- */
+/* --- Size policies ---------------------------------------------------------------------------- */
 
-/* RT-10, GD-34, GD-35, W32-04, CE-05: keep (adopt), fail (at least), grow, clip, and RTX's both ways (fit). */
+/* RT-10, GD-34, GD-35, W32-04, CE-05: keep (adopt), fail (at least), grow, clip, and RTX's both
+ * ways (fit). */
 static void the_policy_decides_when_the_object_exists(void **state) {
     (void)state;
     static const struct {
@@ -45,26 +47,34 @@ static void the_policy_decides_when_the_object_exists(void **state) {
         int result;
         uint64_t seen, object;
     } cases[] = {
-        {LEAT_SIZE_ADOPT, 9000, LEAT_OK, 5000, 5000}, {LEAT_SIZE_ADOPT, 10, LEAT_OK, 5000, 5000},
-        {LEAT_SIZE_AT_LEAST, 9000, LEAT_ESIZE, 0, 5000}, {LEAT_SIZE_AT_LEAST, 10, LEAT_OK, 5000, 5000},
-        {LEAT_SIZE_GROW, 9000, LEAT_OK, 9000, 9000},  {LEAT_SIZE_GROW, 10, LEAT_OK, 5000, 5000},
-        {LEAT_SIZE_GROW, 0, LEAT_OK, 5000, 5000},     {LEAT_SIZE_CLIP, 9000, LEAT_ESIZE, 0, 5000},
-        {LEAT_SIZE_CLIP, 10, LEAT_OK, 10, 5000},      {LEAT_SIZE_CLIP, 0, LEAT_OK, 5000, 5000},
-        {LEAT_SIZE_FIT, 9000, LEAT_OK, 9000, 9000},   {LEAT_SIZE_FIT, 10, LEAT_OK, 10, 5000},
+        {LEAT_SIZE_ADOPT, 9000, LEAT_OK, 5000, 5000},
+        {LEAT_SIZE_ADOPT, 10, LEAT_OK, 5000, 5000},
+        {LEAT_SIZE_AT_LEAST, 9000, LEAT_ESIZE, 0, 5000},
+        {LEAT_SIZE_AT_LEAST, 10, LEAT_OK, 5000, 5000},
+        {LEAT_SIZE_GROW, 9000, LEAT_OK, 9000, 9000},
+        {LEAT_SIZE_GROW, 10, LEAT_OK, 5000, 5000},
+        {LEAT_SIZE_GROW, 0, LEAT_OK, 5000, 5000},
+        {LEAT_SIZE_CLIP, 9000, LEAT_ESIZE, 0, 5000},
+        {LEAT_SIZE_CLIP, 10, LEAT_OK, 10, 5000},
+        {LEAT_SIZE_CLIP, 0, LEAT_OK, 5000, 5000},
+        {LEAT_SIZE_FIT, 9000, LEAT_OK, 9000, 9000},
+        {LEAT_SIZE_FIT, 10, LEAT_OK, 10, 5000},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
         for (int either = 0; either < 2; either++) {
             leat_region *there = created("policy", 5000), *region = NULL;
             leat_region_options options = {.size_policy = cases[i].policy};
             memset(leat_region_data(there), 7, 5000);
-            assert_leat(either ? leat_region_open_or_create(&region, "policy", cases[i].size, &options)
-                               : leat_region_open(&region, "policy", cases[i].size, &options),
+            assert_leat(either
+                            ? leat_region_open_or_create(&region, "policy", cases[i].size, &options)
+                            : leat_region_open(&region, "policy", cases[i].size, &options),
                         cases[i].result);
             assert_int_equal(size_of("policy"), cases[i].object);
             if (region != NULL) {
                 char byte = 1;
                 assert_int_equal(leat_region_size(region), cases[i].seen);
-                assert_int_equal(leat_region_mapped_size(region), (cases[i].seen + PAGE - 1) / PAGE * PAGE);
+                assert_int_equal(leat_region_mapped_size(region),
+                                 (cases[i].seen + PAGE - 1) / PAGE * PAGE);
                 assert_ok(leat_region_read(region, cases[i].seen - 1, &byte, 1));
                 assert_int_equal(byte, cases[i].seen > 5000 ? 0 : 7);
                 assert_leat(leat_region_read(region, cases[i].seen, &byte, 1), LEAT_ERANGE);
@@ -79,12 +89,16 @@ static void a_new_region_has_the_size_asked_for_whatever_the_policy(void **state
     (void)state;
     for (int policy = LEAT_SIZE_ADOPT; policy <= LEAT_SIZE_FIT; policy++) {
         leat_region *region;
-        assert_ok(leat_region_open_or_create(&region, "fresh", 5000, &(leat_region_options){.size_policy = (leat_size_policy)policy}));
+        assert_ok(leat_region_open_or_create(
+            &region, "fresh", 5000,
+            &(leat_region_options){.size_policy = (leat_size_policy)policy}));
         assert_true(leat_region_created(region) && leat_region_size(region) == 5000);
         leat_region_close(region);
     }
     leat_region *region = NULL;
-    assert_leat(leat_region_create(&region, "fresh", 0, &(leat_region_options){.size_policy = (leat_size_policy)6}), LEAT_EINVAL);
+    assert_leat(leat_region_create(&region, "fresh", 0,
+                                   &(leat_region_options){.size_policy = (leat_size_policy)6}),
+                LEAT_EINVAL);
     assert_null(region);
 }
 
@@ -92,7 +106,8 @@ static void only_what_may_be_written_grows(void **state) {
     (void)state;
     leat_region *there = created("readers", 5000), *region = NULL;
     for (int access = LEAT_READ_ONLY; access <= LEAT_COPY_ON_WRITE; access++) {
-        leat_region_options options = {.access = (leat_access)access, .size_policy = LEAT_SIZE_GROW};
+        leat_region_options options = {.access = (leat_access)access,
+                                       .size_policy = LEAT_SIZE_GROW};
         assert_leat(leat_region_open(&region, "readers", 9000, &options), LEAT_EACCES);
         assert_null(region);
         assert_ok(leat_region_open(&region, "readers", 5000, &options));
@@ -110,7 +125,8 @@ static void a_clipped_handle_stays_clipped(void **state) {
     (void)state;
     leat_region *there = created("clipped", 3 * PAGE), *region;
     void *view = NULL;
-    assert_ok(leat_region_open(&region, "clipped", PAGE + 10, &(leat_region_options){.size_policy = LEAT_SIZE_CLIP}));
+    assert_ok(leat_region_open(&region, "clipped", PAGE + 10,
+                               &(leat_region_options){.size_policy = LEAT_SIZE_CLIP}));
     assert_leat(leat_view_map(region, PAGE, 11, NULL, LEAT_READ_WRITE, &view), LEAT_ERANGE);
     assert_ok(leat_view_map(region, PAGE, 0, NULL, LEAT_READ_WRITE, &view));
     leat_view_info info;
@@ -127,7 +143,7 @@ static void a_clipped_handle_stays_clipped(void **state) {
     leat_region_close(there);
 }
 
-/* --- Growing ------------------------------------------------------------------------------------------------------------------------ */
+/* --- Growing ---------------------------------------------------------------------------------- */
 
 struct board {
     harness_word ready, go;
@@ -147,7 +163,8 @@ static int watch_it_grow(void *context) {
     assert_int_equal(data[0], 'a'); /* the old views are as they were */
     ((char *)view)[0] = 'v';
     void *further;
-    assert_ok(leat_view_map(region, 99 * PAGE, 0, NULL, LEAT_READ_ONLY, &further)); /* without refreshing */
+    /* without refreshing */
+    assert_ok(leat_view_map(region, 99 * PAGE, 0, NULL, LEAT_READ_ONLY, &further));
     assert_int_equal(((char *)further)[0], 'z');
     assert_ok(leat_region_refresh(region));
     assert_int_equal(leat_region_size(region), 100 * PAGE);
@@ -193,7 +210,8 @@ static void nothing_ever_shrinks(void **state) {
     leat_region_close(region);
 }
 
-/* Views are whole pages: what a program wrote behind the end must not be there when the end moves. */
+/* Views are whole pages: what a program wrote behind the end must not be there when the end
+ * moves. */
 static void what_was_written_behind_the_end_does_not_appear(void **state) {
     (void)state;
     static const char *const names[] = {"tail", NULL};
@@ -231,7 +249,7 @@ static void anonymous_regions_grow_and_stay_sealed(void **state) {
     leat_region_close(region);
 }
 
-/* --- The handle's own view ------------------------------------------------------------------------------------------------------------ */
+/* --- The handle's own view -------------------------------------------------------------------- */
 
 static void a_view_that_cannot_be_extended_in_place_moves(void **state) {
     (void)state;
@@ -239,7 +257,8 @@ static void a_view_that_cannot_be_extended_in_place_moves(void **state) {
     char *before = leat_region_data(region);
     *before = 'm';
     /* Something stands behind it. */
-    void *neighbour = mmap(before + PAGE, PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+    void *neighbour = mmap(before + PAGE, PAGE, PROT_NONE,
+                           MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
     assert_ok(leat_region_grow(region, 50 * PAGE));
     char *after = leat_region_data(region);
     assert_true(after != before);
@@ -264,7 +283,8 @@ static void a_view_in_pieces_is_extended_too(void **state) {
         leat_region_close(region);
         skip();
     }
-    assert_ok(leat_region_open(&copy, "pieces", 0, &(leat_region_options){.access = LEAT_COPY_ON_WRITE}));
+    assert_ok(
+        leat_region_open(&copy, "pieces", 0, &(leat_region_options){.access = LEAT_COPY_ON_WRITE}));
     *(char *)leat_region_data(copy) = 'c';
     assert_ok(leat_view_lock((char *)leat_region_data(copy) + PAGE, PAGE));
     assert_ok(leat_region_grow(region, 20 * PAGE));
@@ -289,7 +309,8 @@ static void refreshing_tells_what_cannot_be(void **state) {
     assert_leat(leat_region_refresh(region), LEAT_ESIZE);
     assert_int_equal(leat_region_size(region), 2 * PAGE);
     *(char *)leat_region_data(region) = 1;
-    assert_leat(leat_view_prefault(leat_region_data(region), 0), LEAT_ESIZE); /* an error, and no SIGBUS */
+    /* an error, and no SIGBUS */
+    assert_leat(leat_view_prefault(leat_region_data(region), 0), LEAT_ESIZE);
     assert_int_equal(truncate(path_of("odd"), 2 * PAGE), 0);
     void *view = leat_region_detach_view(region);
     assert_leat(leat_region_refresh(region), LEAT_ESTATE);
@@ -302,19 +323,21 @@ static void refreshing_tells_what_cannot_be(void **state) {
     leat_region_close(region);
 }
 
-/* --- Many at once --------------------------------------------------------------------------------------------------------------------- */
+/* --- Many at once ----------------------------------------------------------------------------- */
 
 #define GROWERS 6
 #define STEPS 60
 
-/* Each grows by uneven steps and marks what it can see of its own; nobody may ever see less than was promised. */
+/* Each grows by uneven steps and marks what it can see of its own; nobody may ever see less than
+ * was promised. */
 static int grow_by_steps(void *context) {
     struct board *board = context;
     uint64_t random = (uint64_t)getpid() * 2654435761u;
     leat_region *region;
     uint32_t number = harness_increment(&board->ready);
     harness_await(&board->go, 1);
-    assert_ok(leat_region_open_or_create(&region, "race", GROWERS, &(leat_region_options){.size_policy = LEAT_SIZE_GROW}));
+    assert_ok(leat_region_open_or_create(&region, "race", GROWERS,
+                                         &(leat_region_options){.size_policy = LEAT_SIZE_GROW}));
     for (int i = 0; i < STEPS; i++) {
         uint64_t wanted = leat_region_size(region) + harness_random(&random) % 9000 + 1;
         assert_ok(leat_region_grow(region, wanted));
@@ -362,7 +385,8 @@ static void a_grower_may_be_killed_at_any_moment(void **state) {
     for (int round = 0; round < 30; round++) {
         uint64_t before = leat_region_size(region);
         pid_t child = harness_spawn(grow_until_killed, NULL);
-        usleep((useconds_t)(harness_random(&random) % 5000)); /* the random moment: not a synchronisation */
+        /* the random moment: not a synchronisation */
+        usleep((useconds_t)(harness_random(&random) % 5000));
         harness_kill(child);
         assert_ok(leat_region_grow(region, before + 1)); /* no lock is left behind */
         assert_true(leat_region_size(region) > before);

@@ -1,5 +1,6 @@
-/* test_region_processes.c - regions between processes: who keeps one alive, what a killed process leaves behind and
- * how it heals, what a forked or exec'd child inherits, and races of many processes for one name. */
+/* test_region_processes.c - regions between processes: who keeps one alive, what a killed process
+ * leaves behind and how it heals, what a forked or exec'd child inherits, and races of many
+ * processes for one name. */
 #include "harness.h"
 
 #include <dirent.h>
@@ -16,7 +17,8 @@
 
 extern char **environ;
 
-/* LEAT_OK when it is alive; a name that killed processes left behind can still be looked at, but is as good as absent. */
+/* LEAT_OK when it is alive; a name that killed processes left behind can still be looked at, but is
+ * as good as absent. */
 static int look(const char *name) {
     leat_object_info info;
     int result = leat_stat(name, LEAT_LOCAL, &info);
@@ -29,7 +31,7 @@ struct board {
     _Atomic uint32_t created, opened, refused, rounds;
 };
 
-/* --- Whose life keeps a region alive ------------------------------------------------------------------------------ */
+/* --- Whose life keeps a region alive ---------------------------------------------------------- */
 
 static int hold_until_told(void *context) {
     struct board *board = context;
@@ -128,7 +130,7 @@ static void a_stopped_user_keeps_its_region(void **state) {
     harness_wait_ok(child);
 }
 
-/* --- What children inherit ---------------------------------------------------------------------------------------- */
+/* --- What children inherit -------------------------------------------------------------------- */
 
 struct inherited {
     struct board board;
@@ -141,7 +143,8 @@ static int use_the_parents_handle(void *context) {
     assert_leat(leat_region_read(inherited->region, 0, &byte, 1), LEAT_EFORKED);
     assert_leat(leat_region_write(inherited->region, 0, "y", 1), LEAT_EFORKED);
     assert_null(leat_region_detach_view(inherited->region));
-    assert_int_equal(*(char *)leat_region_data(inherited->region), 'x'); /* the view is memory like any other */
+    /* the view is memory like any other */
+    assert_int_equal(*(char *)leat_region_data(inherited->region), 'x');
     harness_set(&inherited->board.ready, 1);
     harness_await(&inherited->board.go, 1);
     assert_int_equal(*(char *)leat_region_data(inherited->region), 'x');
@@ -225,7 +228,8 @@ static int open_and_fork(void *context) {
     pid_t child = fork(); /* not harness_spawn: this one has to outlive its parent */
     if (child == 0) {
         inherited->board.created = (uint32_t)getpid();
-        harness_set(&inherited->board.ready, 1); /* by the child: before it runs it has had no chance to let go */
+        /* by the child: before it runs it has had no chance to let go */
+        harness_set(&inherited->board.ready, 1);
         harness_await(&inherited->board.go, 1);
         _exit(*(char *)leat_region_data(inherited->region));
     }
@@ -249,7 +253,8 @@ static void a_child_that_outlives_its_killed_parent_keeps_nothing_alive(void **s
     harness_wait_ok((pid_t)inherited->board.created); /* ours now: the harness adopts orphans */
 }
 
-/* posix_spawn does not run the handlers of pthread_atfork: only close-on-exec protects here. W32-09. */
+/* posix_spawn does not run the handlers of pthread_atfork: only close-on-exec protects here.
+ * W32-09. */
 static void a_started_program_inherits_no_descriptor(void **state) {
     (void)state;
     leat_region *region;
@@ -277,7 +282,7 @@ static void a_started_program_inherits_no_descriptor(void **state) {
     leat_receiver_close(receiver);
 }
 
-/* --- Others in the way -------------------------------------------------------------------------------------------- */
+/* --- Others in the way ------------------------------------------------------------------------ */
 
 static int leave_a_region_behind(void *context) {
     (void)context;
@@ -298,7 +303,8 @@ static int hold_all_locks(void *context) {
     return 0;
 }
 
-static void a_process_that_stops_while_removing_a_name_holds_others_up_for_a_second_at_most(void **state) {
+static void
+a_process_that_stops_while_removing_a_name_holds_others_up_for_a_second_at_most(void **state) {
     (void)state;
     struct board *board = harness_shared(sizeof *board);
     leat_region *other = NULL;
@@ -340,7 +346,7 @@ static void local_objects_live_in_a_directory_of_the_users_own(void **state) {
     harness_wait_ok(harness_spawn(use_the_usual_directory, NULL));
 }
 
-/* --- Races for one name ------------------------------------------------------------------------------------------- */
+/* --- Races for one name ----------------------------------------------------------------------- */
 
 #define RACERS 64
 
@@ -378,8 +384,8 @@ static void of_64_processes_that_open_or_create_at_once_exactly_one_creates(void
 
 #define LOOPERS 5
 
-/* Opens and closes one name in all three ways as fast as it can. Only the documented outcomes may be seen, and whoever
- * creates sees zeros. */
+/* Opens and closes one name in all three ways as fast as it can. Only the documented outcomes may
+ * be seen, and whoever creates sees zeros. */
 static int open_and_close_for_a_second(void *context) {
     struct board *board = context;
     uint64_t random = (uint64_t)getpid() * 7919u, end = harness_now() + 1000000000u;
@@ -420,8 +426,8 @@ static void racing_opens_and_closes_see_only_documented_outcomes_and_leave_nothi
     pids[LOOPERS] = harness_spawn(collect_for_a_second, NULL);
     for (int i = 0; i <= LOOPERS; i++)
         harness_wait_ok(pids[i]);
-    print_message("%u rounds: %u created, %u opened, %u refused\n", board->rounds, board->created, board->opened,
-                  board->refused);
+    print_message("%u rounds: %u created, %u opened, %u refused\n", board->rounds, board->created,
+                  board->opened, board->refused);
     assert_true(board->created > 0 && board->opened > 0);
     assert_int_equal(harness_names_left(), 0);
 }
@@ -441,7 +447,8 @@ static void kills_at_random_moments_leave_nothing_that_does_not_heal(void **stat
     for (int round = 0; round < 100; round++) {
         pid_t one = harness_spawn(open_and_close_until_killed, NULL);
         pid_t two = harness_spawn(open_and_close_until_killed, NULL);
-        usleep((useconds_t)(harness_random(&random) % 4000)); /* the random moment: not a synchronisation */
+        /* the random moment: not a synchronisation */
+        usleep((useconds_t)(harness_random(&random) % 4000));
         harness_kill(one);
         leat_region *region;
         assert_ok(leat_region_open_or_create(&region, "killed", 100, NULL));
@@ -464,7 +471,8 @@ int main(void) {
         HARNESS_TEST(closing_the_handle_in_a_child_does_not_end_the_region),
         HARNESS_TEST(a_child_that_outlives_its_killed_parent_keeps_nothing_alive),
         HARNESS_TEST(a_started_program_inherits_no_descriptor),
-        HARNESS_TEST(a_process_that_stops_while_removing_a_name_holds_others_up_for_a_second_at_most),
+        HARNESS_TEST(
+            a_process_that_stops_while_removing_a_name_holds_others_up_for_a_second_at_most),
         HARNESS_TEST(local_objects_live_in_a_directory_of_the_users_own),
         HARNESS_TEST(of_64_processes_that_open_or_create_at_once_exactly_one_creates),
         HARNESS_TEST(racing_opens_and_closes_see_only_documented_outcomes_and_leave_nothing),

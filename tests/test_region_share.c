@@ -1,5 +1,6 @@
-/* test_region_share.c - regions without a name, and regions that travel by descriptor: taken from one, given away, sent
- * over a socket, inherited by a program that is started. The program that is started is this one, with an argument. */
+/* test_region_share.c - regions without a name, and regions that travel by descriptor: taken from
+ * one, given away, sent over a socket, inherited by a program that is started. The program that is
+ * started is this one, with an argument. */
 #include "harness.h"
 
 #include <errno.h>
@@ -36,7 +37,7 @@ static int descriptor_of(const leat_region *region, leat_access access) {
     return descriptor;
 }
 
-/* --- Without a name --------------------------------------------------------------------------------------------------------- */
+/* --- Without a name --------------------------------------------------------------------------- */
 
 /* RT-04, W32-01, W32-07: no name, zero-filled, of the size asked for. */
 static void a_region_without_a_name_is_reserved_zeroed_and_sealed(void **state) {
@@ -76,8 +77,10 @@ static void what_has_no_name_cannot_be_opened_by_it(void **state) {
     leat_region_close(region);
     leat_region_close(second);
     region = NULL;
-    assert_leat(leat_region_create(&region, NULL, 0, &(leat_region_options){.persistent = true}), LEAT_EINVAL);
-    assert_leat(leat_region_create(&region, NULL, 0, &(leat_region_options){.exclusive = true}), LEAT_EINVAL);
+    assert_leat(leat_region_create(&region, NULL, 0, &(leat_region_options){.persistent = true}),
+                LEAT_EINVAL);
+    assert_leat(leat_region_create(&region, NULL, 0, &(leat_region_options){.exclusive = true}),
+                LEAT_EINVAL);
     assert_leat(leat_region_create(&region, NULL, UINT64_MAX, NULL), LEAT_ENOSPC);
     assert_null(region);
 }
@@ -88,7 +91,8 @@ static void an_anonymous_region_may_be_read_only_or_copied(void **state) {
     assert_ok(leat_region_create(&region, NULL, 0, &copy_on_write));
     int descriptor = -1;
     assert_leat(leat_region_descriptor(region, LEAT_READ_WRITE, false, &descriptor), LEAT_EACCES);
-    assert_leat(leat_region_descriptor(region, LEAT_COPY_ON_WRITE, false, &descriptor), LEAT_EINVAL);
+    assert_leat(leat_region_descriptor(region, LEAT_COPY_ON_WRITE, false, &descriptor),
+                LEAT_EINVAL);
     assert_int_equal(descriptor, -1);
     *(char *)leat_region_data(region) = 1;
     char byte = 9;
@@ -99,7 +103,7 @@ static void an_anonymous_region_may_be_read_only_or_copied(void **state) {
     leat_region_close(region);
 }
 
-/* --- From a descriptor ------------------------------------------------------------------------------------------------------ */
+/* --- From a descriptor ------------------------------------------------------------------------ */
 
 static void a_region_from_a_descriptor_is_the_same_memory(void **state) {
     (void)state;
@@ -125,7 +129,8 @@ static void a_region_from_a_descriptor_is_the_same_memory(void **state) {
 static void the_descriptors_mode_decides_about_access(void **state) {
     (void)state;
     leat_region *region = anonymous(PAGE);
-    int descriptors[4] = {descriptor_of(region, LEAT_READ_WRITE), descriptor_of(region, LEAT_READ_ONLY)};
+    int descriptors[4] = {descriptor_of(region, LEAT_READ_WRITE),
+                          descriptor_of(region, LEAT_READ_ONLY)};
     char path[64];
     snprintf(path, sizeof path, "/proc/self/fd/%d", descriptors[0]);
     descriptors[2] = open(path, O_WRONLY | O_CLOEXEC);
@@ -134,8 +139,10 @@ static void the_descriptors_mode_decides_about_access(void **state) {
         for (int access = LEAT_READ_WRITE; access <= LEAT_COPY_ON_WRITE; access++) {
             leat_region *opened = NULL;
             bool permitted = i == 0 || (i == 1 && access != LEAT_READ_WRITE);
-            assert_leat(leat_region_open_descriptor(&opened, descriptors[i], 0, &(leat_region_options){.access = (leat_access)access}),
-                        permitted ? LEAT_OK : LEAT_EACCES);
+            assert_leat(
+                leat_region_open_descriptor(&opened, descriptors[i], 0,
+                                            &(leat_region_options){.access = (leat_access)access}),
+                permitted ? LEAT_OK : LEAT_EACCES);
             if (permitted && access == LEAT_READ_ONLY)
                 assert_leat(leat_region_write(opened, 0, "x", 1), LEAT_EACCES);
             leat_region_close(opened);
@@ -155,7 +162,8 @@ static void what_is_no_memory_is_refused(void **state) {
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets), 0);
     assert_ok(leat_sender_open(&sender, "channel", NULL));
     snprintf(path, sizeof path, "%s/channel", harness_directory());
-    int channel = open(path, O_RDWR | O_CLOEXEC), directory = open(harness_directory(), O_RDONLY | O_DIRECTORY | O_CLOEXEC),
+    int channel = open(path, O_RDWR | O_CLOEXEC),
+        directory = open(harness_directory(), O_RDONLY | O_DIRECTORY | O_CLOEXEC),
         device = open("/dev/null", O_RDWR | O_CLOEXEC);
     const int strangers[] = {pipes[0], pipes[1], sockets[0], directory, device, channel};
     for (size_t i = 0; i < sizeof strangers / sizeof strangers[0]; i++) {
@@ -191,12 +199,13 @@ static void a_named_regions_descriptor_keeps_memory_and_no_name(void **state) {
     close(descriptor);
 }
 
-/* --- Inherited ---------------------------------------------------------------------------------------------------------------- */
+/* --- Inherited -------------------------------------------------------------------------------- */
 
 /* In the program that was started. */
 static int run_inherited(int descriptor, int not_inherited) {
     leat_region *region;
-    if (fcntl(not_inherited, F_GETFD) != -1 || leat_region_open_descriptor(&region, descriptor, 0, NULL) != LEAT_OK)
+    if (fcntl(not_inherited, F_GETFD) != -1 ||
+        leat_region_open_descriptor(&region, descriptor, 0, NULL) != LEAT_OK)
         return 2;
     int found = strcmp(leat_region_data(region), "for the child");
     strcpy(leat_region_data(region), "from the child");
@@ -228,7 +237,7 @@ static void a_started_program_inherits_what_was_made_for_it(void **state) {
     leat_region_close(region);
 }
 
-/* --- Over a socket -------------------------------------------------------------------------------------------------------------- */
+/* --- Over a socket ---------------------------------------------------------------------------- */
 
 static int receive_and_answer(void *context) {
     int socket = *(int *)context;
@@ -236,7 +245,8 @@ static int receive_and_answer(void *context) {
     assert_ok(leat_region_receive(&region, socket, 0, NULL, LEAT_FOREVER));
     assert_string_equal(leat_region_data(region), "sent");
     strcpy(leat_region_data(region), "answered");
-    assert_leat(leat_region_receive(&only_read, socket, 0, NULL, LEAT_FOREVER), LEAT_EACCES); /* sent as read-only */
+    /* sent as read-only */
+    assert_leat(leat_region_receive(&only_read, socket, 0, NULL, LEAT_FOREVER), LEAT_EACCES);
     assert_ok(leat_region_receive(&only_read, socket, 0, &read_only, LEAT_FOREVER));
     assert_string_equal(leat_region_data(only_read), "answered");
     leat_region_close(only_read);
@@ -263,7 +273,8 @@ static void a_region_travels_over_a_socket(void **state) {
     }
 }
 
-/* Sends so many descriptors of /dev/null with so many bytes, as a careless or hostile program would. */
+/* Sends so many descriptors of /dev/null with so many bytes, as a careless or hostile program
+ * would. */
 static void send_raw(int socket, size_t descriptors, size_t bytes) {
     union {
         struct cmsghdr header;
@@ -311,7 +322,8 @@ static void what_is_not_one_region_is_refused(void **state) {
 static void a_socket_that_cannot_carry_a_region_is_an_error(void **state) {
     (void)state;
     leat_region *region = anonymous(PAGE), *received = NULL;
-    int sockets[2], internet = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), alone = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int sockets[2], internet = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0),
+                    alone = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     const int wrong[] = {internet, alone, -1};
     for (int i = 0; i < 3; i++) {
         assert_leat(leat_region_send(region, LEAT_READ_WRITE, wrong[i], LEAT_NOW), LEAT_EINVAL);
@@ -323,9 +335,11 @@ static void a_socket_that_cannot_carry_a_region_is_an_error(void **state) {
         result = leat_region_send(region, LEAT_READ_WRITE, sockets[0], LEAT_NOW);
     assert_true(result == LEAT_EAGAIN || result == LEAT_ELIMIT);
     if (result == LEAT_EAGAIN)
-        assert_leat(leat_region_send(region, LEAT_READ_WRITE, sockets[0], leat_in_ms(20)), LEAT_ETIMEDOUT);
+        assert_leat(leat_region_send(region, LEAT_READ_WRITE, sockets[0], leat_in_ms(20)),
+                    LEAT_ETIMEDOUT);
     close(sockets[1]);
-    assert_leat(leat_region_send(region, LEAT_READ_WRITE, sockets[0], LEAT_FOREVER), LEAT_ECLOSED); /* and no SIGPIPE */
+    /* and no SIGPIPE */
+    assert_leat(leat_region_send(region, LEAT_READ_WRITE, sockets[0], LEAT_FOREVER), LEAT_ECLOSED);
     close(sockets[0]), close(internet), close(alone);
     leat_region_close(region);
 }
@@ -437,7 +451,8 @@ static int share_without_proc(void *context) {
     const leat_region_options exclusive = {.exclusive = true};
     const char *path = context;
     int descriptor;
-    if (unshare(CLONE_NEWNS) != 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 || umount2("/proc", MNT_DETACH) != 0)
+    if (unshare(CLONE_NEWNS) != 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
+        umount2("/proc", MNT_DETACH) != 0)
         return 77;
     assert_ok(leat_region_file(&first, path, LEAT_CREATE, 4096, &exclusive));
     assert_leat(leat_region_descriptor(first, LEAT_READ_WRITE, false, &descriptor), LEAT_EACCES);
@@ -448,7 +463,8 @@ static int share_without_proc(void *context) {
     assert_ok(leat_region_open_descriptor(&second, descriptor, 0, NULL));
     assert_leat(leat_region_grow(second, 10000), LEAT_EACCES);
     leat_region_close(second);
-    assert_leat(leat_region_file(&third, path, LEAT_OPEN, 0, &exclusive), LEAT_EBUSY); /* the first is there */
+    /* the first is there */
+    assert_leat(leat_region_file(&third, path, LEAT_OPEN, 0, &exclusive), LEAT_EBUSY);
     assert_ok(leat_region_grow(first, 10000));
     leat_region_close(first);
     close(descriptor);

@@ -1,5 +1,5 @@
-/* test_region_types.c - the type recorded with a region, in each of the places that a region can be: recorded when it is
- * created, compared when it is opened, and both said when they differ. */
+/* test_region_types.c - the type recorded with a region, in each of the places that a region can
+ * be: recorded when it is created, compared when it is opened, and both said when they differ. */
 #include "harness.h"
 
 #include <fcntl.h>
@@ -13,7 +13,8 @@
 static const leat_type frame = {"telemetry.frame", 64, 3};
 static const leat_region_options typed = {.type = &frame};
 
-/* Where a kernel or a file system has no attributes, typed regions say so, and there is nothing to test. */
+/* Where a kernel or a file system has no attributes, typed regions say so, and there is nothing to
+ * test. */
 static void skip_without_attributes(void) {
     leat_region *region;
     int result = leat_region_create(&region, "attributes", 0, &typed);
@@ -54,17 +55,19 @@ static void a_type_is_recorded_and_found_again(void **state) {
 static void another_type_is_refused_and_both_are_said(void **state) {
     (void)state;
     skip_without_attributes();
-    static const leat_type others[] = {{"telemetry.state", 64, 3}, {"telemetry.frame", 32, 3}, {"telemetry.frame", 64, 4},
-                                       {"Telemetry.frame", 64, 3}, {"telemetry", 64, 3},       {"telemetry.frame2", 64, 3}};
+    static const leat_type others[] = {{"telemetry.state", 64, 3}, {"telemetry.frame", 32, 3},
+                                       {"telemetry.frame", 64, 4}, {"Telemetry.frame", 64, 3},
+                                       {"telemetry", 64, 3},       {"telemetry.frame2", 64, 3}};
     leat_region *region, *other = NULL;
     assert_ok(leat_region_create(&region, "typed", 4096, &typed));
     for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
         char wanted[100];
         leat_region_options options = {.type = &others[i]};
         assert_leat(leat_region_open(&other, "typed", 0, &options), LEAT_ETYPE);
-        snprintf(wanted, sizeof wanted, "'%s' version %u of %u bytes wanted", others[i].name, others[i].version,
-                 (unsigned)others[i].size);
-        assert_non_null(strstr(leat_error_detail(), "it holds 'telemetry.frame' version 3 of 64 bytes"));
+        snprintf(wanted, sizeof wanted, "'%s' version %u of %u bytes wanted", others[i].name,
+                 others[i].version, (unsigned)others[i].size);
+        assert_non_null(
+            strstr(leat_error_detail(), "it holds 'telemetry.frame' version 3 of 64 bytes"));
         assert_non_null(strstr(leat_error_detail(), wanted));
         assert_leat(leat_region_open_or_create(&other, "typed", 0, &options), LEAT_ETYPE);
     }
@@ -116,12 +119,15 @@ static void a_persistent_region_keeps_its_type(void **state) {
     skip_without_attributes();
     leat_region *region = NULL;
     leat_type another = {"other", 64, 3};
-    assert_ok(leat_region_create(&region, "lasting", 0, &(leat_region_options){.type = &frame, .persistent = true}));
+    assert_ok(leat_region_create(&region, "lasting", 0,
+                                 &(leat_region_options){.type = &frame, .persistent = true}));
     assert_ok(leat_region_grow(region, 10000));
     leat_region_close(region);
     region = NULL;
-    assert_leat(leat_region_open(&region, "lasting", 0, &(leat_region_options){.type = &another}), LEAT_ETYPE);
-    assert_ok(leat_region_open(&region, "lasting", 0, &(leat_region_options){.type = &frame, .access = LEAT_READ_ONLY}));
+    assert_leat(leat_region_open(&region, "lasting", 0, &(leat_region_options){.type = &another}),
+                LEAT_ETYPE);
+    assert_ok(leat_region_open(&region, "lasting", 0,
+                               &(leat_region_options){.type = &frame, .access = LEAT_READ_ONLY}));
     leat_region_close(region);
     assert_ok(leat_unlink("lasting", LEAT_LOCAL));
 }
@@ -135,7 +141,8 @@ static void a_region_holds_at_least_one_of_its_type(void **state) {
     assert_leat(leat_region_open_or_create(&region, "small", 63, &typed), LEAT_EINVAL);
     assert_null(region);
     assert_ok(leat_region_create(&region, "small", 63, NULL));
-    assert_int_equal(note_of("small", "leat1 3 64 telemetry.frame"), 0); /* by a program that lies */
+    /* by a program that lies */
+    assert_int_equal(note_of("small", "leat1 3 64 telemetry.frame"), 0);
     assert_leat(leat_region_open(&other, "small", 0, &typed), LEAT_ESIZE);
     assert_null(other);
     leat_region_close(region);
@@ -150,13 +157,17 @@ static void a_type_must_have_a_proper_name(void **state) {
     leat_region *region = NULL;
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         leat_type type = {names[i], 8, 1};
-        assert_leat(leat_region_create(&region, "improper", 0, &(leat_region_options){.type = &type}), LEAT_EINVAL);
+        assert_leat(
+            leat_region_create(&region, "improper", 0, &(leat_region_options){.type = &type}),
+            LEAT_EINVAL);
     }
     assert_null(region);
     skip_without_attributes();
     longest[LEAT_TYPE_NAME_MAX] = 0;
-    leat_type type = {longest, UINT64_MAX, UINT32_MAX}; /* the longest note there is; no region is that large */
-    assert_leat(leat_region_create(&region, "long", 4096, &(leat_region_options){.type = &type}), LEAT_EINVAL);
+    /* the longest note there is; no region is that large */
+    leat_type type = {longest, UINT64_MAX, UINT32_MAX};
+    assert_leat(leat_region_create(&region, "long", 4096, &(leat_region_options){.type = &type}),
+                LEAT_EINVAL);
     type.size = 8;
     assert_ok(leat_region_create(&region, "long", 4096, &(leat_region_options){.type = &type}));
     leat_type found;
@@ -197,8 +208,15 @@ static void a_type_is_read_without_opening_the_region(void **state) {
 static void a_note_that_leat_did_not_write_is_corrupt(void **state) {
     (void)state;
     skip_without_attributes();
-    static const char *const notes[] = {"", "x", "leat1", "leat1 3 64", "leat1 3 64 ", "leat2 3 64 name", "leat1 -3x 64 name",
-                                        "leat1 3 64 na\nme", "leat1 99999999999 64 name"};
+    static const char *const notes[] = {"",
+                                        "x",
+                                        "leat1",
+                                        "leat1 3 64",
+                                        "leat1 3 64 ",
+                                        "leat2 3 64 name",
+                                        "leat1 -3x 64 name",
+                                        "leat1 3 64 na\nme",
+                                        "leat1 99999999999 64 name"};
     leat_region *region, *other = NULL;
     leat_type type = {"untouched", 0, 0};
     assert_ok(leat_region_create(&region, "noted", 64, NULL));
@@ -223,8 +241,9 @@ static void a_name_of_a_type_comes_back_byte_for_byte(void **state) {
     skip_without_attributes();
     char longest[LEAT_TYPE_NAME_MAX + 1] = "";
     memset(longest, 'x', LEAT_TYPE_NAME_MAX);
-    const char *const names[] = {" frame", "  frame", "frame ", " ",         "   ",     "a b",     "7", " 7", "-1",
-                                 "a'b",    "%s%n",    "\x80",  "\xc3\xa4", "\xff\xfe", longest};
+    const char *const names[] = {" frame", "  frame", "frame ",   " ",        "   ",
+                                 "a b",    "7",       " 7",       "-1",       "a'b",
+                                 "%s%n",   "\x80",    "\xc3\xa4", "\xff\xfe", longest};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         leat_type type = {names[i], UINT64_C(4096), UINT32_MAX}, back, read;
         leat_region_options options = {.type = &type};

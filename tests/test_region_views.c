@@ -1,5 +1,6 @@
-/* test_region_views.c - views: several of one region, at offsets and addresses, read-only and copy-on-write, beyond the
- * end of their handle; and the memory behind them: prefaulted, locked, huge, and what is told about it. */
+/* test_region_views.c - views: several of one region, at offsets and addresses, read-only and
+ * copy-on-write, beyond the end of their handle; and the memory behind them: prefaulted, locked,
+ * huge, and what is told about it. */
 #include "harness.h"
 
 #include <signal.h>
@@ -21,13 +22,14 @@ static leat_region *created(const char *name, uint64_t size) {
     return region;
 }
 
-static char *mapped(const leat_region *region, uint64_t offset, uint64_t length, leat_access access) {
+static char *mapped(const leat_region *region, uint64_t offset, uint64_t length,
+                    leat_access access) {
     void *view = NULL;
     assert_ok(leat_view_map(region, offset, length, NULL, access, &view));
     return view;
 }
 
-/* --- Where and how long --------------------------------------------------------------------------------------------------- */
+/* --- Where and how long ----------------------------------------------------------------------- */
 
 /* W32-24, CE-16, RT-12: a further view each time, at another address, all coherent. W32-33. */
 static void several_views_of_one_region_show_the_same_bytes(void **state) {
@@ -46,8 +48,8 @@ static void several_views_of_one_region_show_the_same_bytes(void **state) {
     leat_region_close(region);
 }
 
-/* W32-23: length 0 is to the end; all bytes must be inside; the offset aligned (here to pages, not to 64 KiB).
- * W32-06, W32-24. */
+/* W32-23: length 0 is to the end; all bytes must be inside; the offset aligned (here to pages, not
+ * to 64 KiB). W32-06, W32-24. */
 static void a_view_lies_inside_the_region(void **state) {
     (void)state;
     leat_region *region = created("inside", 3 * PAGE + 10);
@@ -56,24 +58,33 @@ static void a_view_lies_inside_the_region(void **state) {
         int result;
         uint64_t size;
     } cases[] = {
-        {0, 0, LEAT_OK, 3 * PAGE + 10},       {3 * PAGE, 0, LEAT_OK, 10},
-        {PAGE, 1, LEAT_OK, 1},                {3 * PAGE, 10, LEAT_OK, 10},
-        {3 * PAGE, 11, LEAT_ERANGE, 0},       {0, 3 * PAGE + 11, LEAT_ERANGE, 0},
-        {4 * PAGE, 0, LEAT_ERANGE, 0},        {4 * PAGE, 1, LEAT_ERANGE, 0},
-        {1, 1, LEAT_EINVAL, 0},               {PAGE - 1, 0, LEAT_EINVAL, 0},
-        {PAGE, UINT64_MAX, LEAT_ERANGE, 0},   {UINT64_MAX - PAGE + 1, 2 * PAGE, LEAT_ERANGE, 0},
+        {0, 0, LEAT_OK, 3 * PAGE + 10},
+        {3 * PAGE, 0, LEAT_OK, 10},
+        {PAGE, 1, LEAT_OK, 1},
+        {3 * PAGE, 10, LEAT_OK, 10},
+        {3 * PAGE, 11, LEAT_ERANGE, 0},
+        {0, 3 * PAGE + 11, LEAT_ERANGE, 0},
+        {4 * PAGE, 0, LEAT_ERANGE, 0},
+        {4 * PAGE, 1, LEAT_ERANGE, 0},
+        {1, 1, LEAT_EINVAL, 0},
+        {PAGE - 1, 0, LEAT_EINVAL, 0},
+        {PAGE, UINT64_MAX, LEAT_ERANGE, 0},
+        {UINT64_MAX - PAGE + 1, 2 * PAGE, LEAT_ERANGE, 0},
         {UINT64_MAX - PAGE + 1, 0, LEAT_ERANGE, 0},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         void *view = NULL;
-        assert_leat(leat_view_map(region, cases[i].offset, cases[i].length, NULL, LEAT_READ_WRITE, &view), cases[i].result);
+        assert_leat(
+            leat_view_map(region, cases[i].offset, cases[i].length, NULL, LEAT_READ_WRITE, &view),
+            cases[i].result);
         if (view == NULL)
             continue;
         leat_view_info info;
         assert_ok(leat_view_find((char *)view + cases[i].size - 1, &info));
         assert_ptr_equal(info.address, view);
         assert_int_equal(info.size, cases[i].size);
-        assert_int_equal(info.mapped_size, (cases[i].size + PAGE - 1) / PAGE * PAGE); /* W32-24: whole pages */
+        /* W32-24: whole pages */
+        assert_int_equal(info.mapped_size, (cases[i].size + PAGE - 1) / PAGE * PAGE);
         assert_int_equal(info.offset, cases[i].offset);
         assert_true(info.detached && info.access == LEAT_READ_WRITE);
         assert_ok(leat_view_unmap(view));
@@ -97,17 +108,22 @@ static void a_view_is_where_it_was_asked_for_or_nowhere(void **state) {
     assert_ptr_equal(view, free_place);
     memset(view, 7, 2 * PAGE);
     /* Taken, or taken in part: nothing happens to what is there. */
-    assert_leat(leat_view_map(region, 0, PAGE, free_place, LEAT_READ_WRITE, &second), LEAT_EADDRESS);
-    assert_leat(leat_view_map(region, 0, PAGE, free_place + PAGE, LEAT_READ_WRITE, &second), LEAT_EADDRESS);
+    assert_leat(leat_view_map(region, 0, PAGE, free_place, LEAT_READ_WRITE, &second),
+                LEAT_EADDRESS);
+    assert_leat(leat_view_map(region, 0, PAGE, free_place + PAGE, LEAT_READ_WRITE, &second),
+                LEAT_EADDRESS);
     assert_null(second);
     assert_int_equal(free_place[2 * PAGE - 1], 7);
     /* Unaligned, forbidden, or no address at all. */
-    assert_leat(leat_view_map(region, 0, PAGE, free_place + 4 * PAGE + 8, LEAT_READ_WRITE, &second), LEAT_EINVAL);
-    assert_leat(leat_view_map(region, 0, PAGE, (void *)(uintptr_t)(UINTPTR_MAX - 2 * PAGE + 1), LEAT_READ_WRITE, &second),
+    assert_leat(leat_view_map(region, 0, PAGE, free_place + 4 * PAGE + 8, LEAT_READ_WRITE, &second),
+                LEAT_EINVAL);
+    assert_leat(leat_view_map(region, 0, PAGE, (void *)(uintptr_t)(UINTPTR_MAX - 2 * PAGE + 1),
+                              LEAT_READ_WRITE, &second),
                 LEAT_EADDRESS);
     assert_non_null(strstr(leat_error_detail(), "placed"));
     assert_null(second);
-    assert_ok(leat_view_map(region, 0, PAGE, free_place + 2 * PAGE, LEAT_READ_ONLY, &second)); /* right behind */
+    /* right behind */
+    assert_ok(leat_view_map(region, 0, PAGE, free_place + 2 * PAGE, LEAT_READ_ONLY, &second));
     assert_int_equal(((char *)second)[PAGE - 1], 0);
     assert_ok(leat_view_unmap(second));
     assert_ok(leat_view_unmap(view));
@@ -131,9 +147,10 @@ static void two_views_side_by_side_wrap(void **state) {
     leat_region_close(region);
 }
 
-/* --- Until when ----------------------------------------------------------------------------------------------------------- */
+/* --- Until when ------------------------------------------------------------------------------- */
 
-/* W32-27, W32-28: the memory lives as long as a handle or a view, the name as long as a handle. GD-48. */
+/* W32-27, W32-28: the memory lives as long as a handle or a view, the name as long as a handle.
+ * GD-48. */
 static void views_outlive_the_handle_and_not_the_name(void **state) {
     (void)state;
     leat_region *region = created("outlived", 2 * PAGE), *other = NULL;
@@ -172,21 +189,25 @@ static void a_view_is_unmapped_by_any_address_inside(void **state) {
     leat_region_close(region);
 }
 
-/* --- What they permit ----------------------------------------------------------------------------------------------------- */
+/* --- What they permit ------------------------------------------------------------------------- */
 
-/* W32-21, W32-22, RT-11: what the handle permits, its views permit. GD-36, RT-03, RT-14, W32-06, RS-01. */
+/* W32-21, W32-22, RT-11: what the handle permits, its views permit. GD-36, RT-03, RT-14, W32-06,
+ * RS-01. */
 static void the_handle_decides_what_a_view_may_do(void **state) {
     (void)state;
     static const leat_access accesses[] = {LEAT_READ_WRITE, LEAT_READ_ONLY, LEAT_COPY_ON_WRITE};
     leat_region *creator = created("access", PAGE);
     for (int handle = 0; handle < 3; handle++) {
         leat_region *region;
-        assert_ok(leat_region_open(&region, "access", 0, &(leat_region_options){.access = accesses[handle]}));
+        assert_ok(leat_region_open(&region, "access", 0,
+                                   &(leat_region_options){.access = accesses[handle]}));
         assert_int_equal(leat_region_access(region), accesses[handle]);
         for (int view = 0; view < 3; view++) {
             void *address = NULL;
-            bool permitted = accesses[handle] == LEAT_READ_WRITE || accesses[view] != LEAT_READ_WRITE;
-            assert_leat(leat_view_map(region, 0, 0, NULL, accesses[view], &address), permitted ? LEAT_OK : LEAT_EACCES);
+            bool permitted =
+                accesses[handle] == LEAT_READ_WRITE || accesses[view] != LEAT_READ_WRITE;
+            assert_leat(leat_view_map(region, 0, 0, NULL, accesses[view], &address),
+                        permitted ? LEAT_OK : LEAT_EACCES);
             if (permitted)
                 assert_ok(leat_view_unmap(address));
         }
@@ -206,7 +227,8 @@ static void private_copies_are_seen_by_nobody_else(void **state) {
     assert_ok(leat_region_write(copy, 0, "mine", 5));
     assert_memory_equal(leat_region_data(writer), "shared", 7);
     assert_memory_equal(leat_region_data(second), "shared", 7);
-    assert_ok(leat_region_write(writer, 0, "later", 6)); /* a page that was copied follows no longer... */
+    /* a page that was copied follows no longer... */
+    assert_ok(leat_region_write(writer, 0, "later", 6));
     assert_memory_equal(leat_region_data(copy), "mine", 5);
     assert_ok(leat_region_write(writer, PAGE, "later", 6)); /* ...others still do */
     assert_memory_equal((char *)leat_region_data(copy) + PAGE, "later", 6);
@@ -219,7 +241,8 @@ static void private_copies_are_seen_by_nobody_else(void **state) {
     leat_region_close(writer);
 }
 
-/* GD-36, W32-22: copy-on-write needs read permission alone. Root may do anything: as somebody else then. */
+/* GD-36, W32-22: copy-on-write needs read permission alone. Root may do anything: as somebody else
+ * then. */
 static int copy_what_may_only_be_read(void *context) {
     const char *name = context;
     if (geteuid() == 0 && (setgid(64917) != 0 || setuid(64917) != 0))
@@ -239,7 +262,8 @@ static void read_permission_suffices_for_private_copies(void **state) {
     (void)state;
     leat_region *region;
     const char *name = harness_global("readable");
-    assert_ok(leat_region_create(&region, name, PAGE, &(leat_region_options){.scope = LEAT_GLOBAL, .permissions = 0444}));
+    assert_ok(leat_region_create(
+        &region, name, PAGE, &(leat_region_options){.scope = LEAT_GLOBAL, .permissions = 0444}));
     char copy[100];
     snprintf(copy, sizeof copy, "%s", name);
     harness_wait_ok(harness_spawn(copy_what_may_only_be_read, copy));
@@ -270,7 +294,7 @@ static void writing_to_a_read_only_view_is_a_segmentation_fault(void **state) {
     leat_region_close(region);
 }
 
-/* --- Fork ------------------------------------------------------------------------------------------------------------------ */
+/* --- Fork ------------------------------------------------------------------------------------- */
 
 struct inherited {
     leat_region *region;
@@ -286,7 +310,8 @@ static int use_the_parents(void *context) {
     assert_leat(leat_region_grow(inherited->region, 10 * PAGE), LEAT_EFORKED);
     assert_leat(leat_region_refresh(inherited->region), LEAT_EFORKED);
     assert_leat(leat_region_flush(inherited->region, 0, 0, LEAT_FLUSH_START), LEAT_EFORKED);
-    assert_leat(leat_region_descriptor(inherited->region, LEAT_READ_ONLY, false, &descriptor), LEAT_EFORKED);
+    assert_leat(leat_region_descriptor(inherited->region, LEAT_READ_ONLY, false, &descriptor),
+                LEAT_EFORKED);
     assert_leat(leat_region_type(inherited->region, &type), LEAT_EFORKED);
     assert_false(leat_region_sealed(inherited->region));
     inherited->view[0] = 'c'; /* ordinary shared memory */
@@ -307,7 +332,7 @@ static void a_child_has_its_parents_views_and_not_its_handles(void **state) {
     leat_region_close(inherited.region);
 }
 
-/* --- The memory behind a view ------------------------------------------------------------------------------------------------ */
+/* --- The memory behind a view ----------------------------------------------------------------- */
 
 static leat_residency residency_of(const void *address, uint64_t length) {
     leat_residency residency;
@@ -380,7 +405,8 @@ static int lock_more_than_permitted(void *context) {
     (void)context;
     struct rlimit limit = {PAGE, PAGE};
     leat_region *region = created("unlockable", 16 * PAGE);
-    if (setrlimit(RLIMIT_MEMLOCK, &limit) != 0 || (geteuid() == 0 && (setgid(64917) != 0 || setuid(64917) != 0)))
+    if (setrlimit(RLIMIT_MEMLOCK, &limit) != 0 ||
+        (geteuid() == 0 && (setgid(64917) != 0 || setuid(64917) != 0)))
         return 1;
     assert_leat(leat_view_lock(leat_region_data(region), 0), LEAT_ELIMIT);
     assert_non_null(strstr(leat_error_detail(), "65536"));
@@ -406,8 +432,8 @@ static void huge_pages_are_made_or_refused(void **state) {
     memset(view, 1, 8 * MIB);
     int result = leat_view_make_huge(view, 0);
     leat_residency residency = residency_of(view, 0);
-    print_message("huge pages: %s, %llu bytes (%s)\n", leat_error_name(result), (unsigned long long)residency.huge,
-                  result == LEAT_OK ? "" : leat_error_detail());
+    print_message("huge pages: %s, %llu bytes (%s)\n", leat_error_name(result),
+                  (unsigned long long)residency.huge, result == LEAT_OK ? "" : leat_error_detail());
     if (result == LEAT_OK)
         assert_int_equal(residency.huge, 8 * MIB);
     else

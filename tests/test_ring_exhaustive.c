@@ -1,8 +1,8 @@
-/* test_ring_exhaustive.c - the ring's two halves through every sequence of a few operations, up to a depth, from starting points
- * all around the ring, against a model that is nothing but a queue (ring_pair.h). Everything in
- * free space, and all that is sent, are words that look like the header that is expected at their
- * place. A third of the walks are without wiping; a third with, in a ring as it was made; a third
- * with, behind two laps.
+/* test_ring_exhaustive.c - the ring's two halves through every sequence of a few operations, up to
+ * a depth, from starting points all around the ring, against a model that is nothing but a queue
+ * (ring_pair.h). Everything in free space, and all that is sent, are words that look like the
+ * header that is expected at their place. A third of the walks are without wiping; a third with, in
+ * a ring as it was made; a third with, behind two laps.
  *
  * After each operation the ring's invariants are looked at, and each sequence ends with
  * everything being received and the longest message still finding room. LEAT_RING_DEPTH=n goes
@@ -11,7 +11,7 @@
 
 #include "ring_pair.h"
 
-/* --- Operations --------------------------------------------------------------------------------------------------- */
+/* --- Operations ------------------------------------------------------------------------------- */
 
 /* The short way, for as long as the window that is open now lets messages go. */
 static unsigned send_short(uint64_t length) {
@@ -27,7 +27,8 @@ static unsigned send_short(uint64_t length) {
 
 /* That, or the long way where the short one is closed; with `most` bytes of window. */
 static void send_small(uint64_t length, uint64_t most) {
-    uint64_t lap_end = leat__ring_lap_end(&memory, tx.lane.position), limit = tx.limit < lap_end ? tx.limit : lap_end;
+    uint64_t lap_end = leat__ring_lap_end(&memory, tx.lane.position),
+             limit = tx.limit < lap_end ? tx.limit : lap_end;
     tx.lane.window = leat__ring_look_ahead(&tx, limit);
     if (tx.lane.window > tx.lane.position + most)
         tx.lane.window = tx.lane.position + most;
@@ -60,7 +61,8 @@ static void reserve_and_forget(void) {
 }
 
 static void mark(void) {
-    int result = leat__ring_mark(&tx, LEAT__OPEN_MARK, byte_of(last) * UINT64_C(0x0101010101010101));
+    int result =
+        leat__ring_mark(&tx, LEAT__OPEN_MARK, byte_of(last) * UINT64_C(0x0101010101010101));
     if (result == LEAT_OK)
         queue[last++ % QUEUE] = (struct entry){LEAT__OPEN_MARK, 8};
     else
@@ -130,7 +132,7 @@ static void die_while_releasing(void) {
     replace_receiver();
 }
 
-/* --- All sequences ------------------------------------------------------------------------------------------------ */
+/* --- All sequences ---------------------------------------------------------------------------- */
 
 static void receive_one(void) {
     receive(1);
@@ -141,8 +143,10 @@ static void receive_three(void) {
 }
 
 static void (*const others[])(void) = {
-    send_batch,  commit_less,      reserve_and_forget, mark,          die_while_staging,
-    receive_one, receive_three,    die_before_noting,  die_while_releasing, send_small_8, send_small_100, send_many_small, receive_small,
+    send_batch,          commit_less,  reserve_and_forget, mark,
+    die_while_staging,   receive_one,  receive_three,      die_before_noting,
+    die_while_releasing, send_small_8, send_small_100,     send_many_small,
+    receive_small,
 };
 #define OPERATIONS (SIZES + sizeof others / sizeof others[0])
 
@@ -154,14 +158,19 @@ static void operate(size_t operation) {
 }
 
 static void check_invariants(void) {
-    uint64_t handed = leat__load_relaxed64(&memory.receiver->released), released = handed & ~LEAT__WIPED;
+    uint64_t handed = leat__load_relaxed64(&memory.receiver->released),
+             released = handed & ~LEAT__WIPED;
     uint64_t end = released + CAPACITY, line = tx.lane.position / 64 * 64 + 64;
     assert_int_equal(leat__load_relaxed64(&memory.sender->position), tx.lane.position);
     assert_int_equal(leat__load_relaxed64(&memory.receiver->position), rx.lane.position);
-    assert_true(released <= rx.lane.position && rx.lane.position <= tx.lane.position && tx.lane.position < end);
+    assert_true(released <= rx.lane.position && rx.lane.position <= tx.lane.position &&
+                tx.lane.position < end);
     assert_int_equal(released, rx.lane.position / 64 * 64);
-    assert_false(leat__is_header(leat__load_relaxed64(leat__word_at(&memory, tx.lane.position)), tx.lane.position)); /* I1 */
-    for (line = line < tx.written ? (tx.written + 63) / 64 * 64 : line; handed % 2 != 0 && line < end; line += 64)
+    /* I1 */
+    assert_false(leat__is_header(leat__load_relaxed64(leat__word_at(&memory, tx.lane.position)),
+                                 tx.lane.position));
+    for (line = line < tx.written ? (tx.written + 63) / 64 * 64 : line;
+         handed % 2 != 0 && line < end; line += 64)
         assert_int_equal(leat__load_relaxed64(leat__word_at(&memory, line)), 0); /* the promise */
 }
 
@@ -195,7 +204,8 @@ static void descend(long depth) {
 
 static void every_sequence_of_operations_keeps_the_queue(void **state) {
     (void)state;
-    static const uint64_t places[] = {0, 16, 48, 2048, 2064, CAPACITY - 64, CAPACITY - 32, 3 * CAPACITY - 16};
+    static const uint64_t places[] = {
+        0, 16, 48, 2048, 2064, CAPACITY - 64, CAPACITY - 32, 3 * CAPACITY - 16};
     long depth = harness_setting("LEAT_RING_DEPTH", 4);
     assert_in_range(depth, 1, 15);
     nodes = 0;
@@ -212,8 +222,9 @@ static void every_sequence_of_operations_keeps_the_queue(void **state) {
     print_message("%llu states\n", (unsigned long long)nodes);
 }
 
-/* Marks until no more go in, on top of as many messages as go in: still the place behind them is free, and tells a receiver that
- * looks at everything before it releases anything where the end is. */
+/* Marks until no more go in, on top of as many messages as go in: still the place behind them is
+ * free, and tells a receiver that looks at everything before it releases anything where the end
+ * is. */
 static void a_ring_full_of_marks_is_received_at_one_go(void **state) {
     (void)state;
     for (uint64_t place = 0; place < 64; place += 16) {

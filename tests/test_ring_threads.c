@@ -1,7 +1,7 @@
-/* test_ring_threads.c - the ring between two threads on one mapping, so that the thread sanitizer sees both sides
- * (two mappings of one page are different memory to it, and between processes it sees nothing): every byte that
- * crosses must be ordered by the header's commit or by the hand-back of lines. Also threads that open and close
- * handles of their own at the same time. */
+/* test_ring_threads.c - the ring between two threads on one mapping, so that the thread sanitizer
+ * sees both sides (two mappings of one page are different memory to it, and between processes it
+ * sees nothing): every byte that crosses must be ordered by the header's commit or by the hand-back
+ * of lines. Also threads that open and close handles of their own at the same time. */
 #include "harness.h"
 
 #include <pthread.h>
@@ -24,7 +24,8 @@ struct ring {
     bool batches;
 };
 
-static struct ring new_ring(uint64_t capacity, bool batches, const struct leat__processor *processor) {
+static struct ring new_ring(uint64_t capacity, bool batches,
+                            const struct leat__processor *processor) {
     struct ring ring = {.seed = harness_seed() + capacity, .batches = batches};
     ring.memory.sender = aligned_alloc(LEAT__PAGE, LEAT__PAGE);
     ring.memory.receiver = aligned_alloc(LEAT__PAGE, LEAT__PAGE);
@@ -82,8 +83,9 @@ static void *receive_all(void *context) {
             continue;
         }
         bool message = result == LEAT_OK && record.type == LEAT__MESSAGE;
-        if (result != LEAT_OK || (message && (record.length != stream_size(ring->seed, sequence, ring->max) ||
-                                              !stream_holds(record.payload, sequence, (size_t)record.length))))
+        if (result != LEAT_OK ||
+            (message && (record.length != stream_size(ring->seed, sequence, ring->max) ||
+                         !stream_holds(record.payload, sequence, (size_t)record.length))))
             return (void *)(uintptr_t) "a message is not what was sent";
         sequence += message;
         at = record.end;
@@ -124,7 +126,7 @@ static void messages_cross_between_threads_in_batches(void **state) {
     run(65536, true);
 }
 
-/* --- Handles ------------------------------------------------------------------------------------------------------ */
+/* --- Handles ---------------------------------------------------------------------------------- */
 
 static void *open_and_close(void *context) {
     for (int i = 0; i < 300; i++) {

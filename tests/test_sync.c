@@ -1,5 +1,6 @@
-/* test_sync.c - mutexes, events, semaphores, and waiting for several: what each call does and refuses, with two handles in one
- * process or a child that waits. Deaths are in test_sync_kills.c. Identifiers such as W32-46 are those of docs/conformance.md. */
+/* test_sync.c - mutexes, events, semaphores, and waiting for several: what each call does and
+ * refuses, with two handles in one process or a child that waits. Deaths are in test_sync_kills.c.
+ * Identifiers such as W32-46 are those of docs/conformance.md. */
 #include <leat/sync.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,7 +30,7 @@ static leat_semaphore *open_semaphore(const char *name, uint32_t initial, uint32
 #define M(mutex) leat_mutex_waitable(mutex)
 #define S(semaphore) leat_semaphore_waitable(semaphore)
 
-/* --- Mutex ------------------------------------------------------------------------------------------------------------ */
+/* --- Mutex ------------------------------------------------------------------------------------ */
 
 static void one_handle_holds_a_mutex_at_a_time(void **state) {
     (void)state;
@@ -125,7 +126,7 @@ static void what_is_given_up_stays_lost_until_it_is_reset(void **state) {
     leat_mutex_close(other);
 }
 
-/* --- Event ------------------------------------------------------------------------------------------------------------ */
+/* --- Event ------------------------------------------------------------------------------------ */
 
 static void an_automatic_event_lets_one_go_on_for_each_set(void **state) { /* W32-46 */
     (void)state;
@@ -146,7 +147,8 @@ static void an_automatic_event_lets_one_go_on_for_each_set(void **state) { /* W3
 static void a_manual_event_stays_set_until_it_is_reset(void **state) { /* W32-46, RT-30 */
     (void)state;
     leat_sync_options options = {.manual_reset = true, .initially = true};
-    leat_event *one = open_event("manual", &options), *other = open_event("manual", NULL); /* which keeps its kind */
+    /* which keeps its kind */
+    leat_event *one = open_event("manual", &options), *other = open_event("manual", NULL);
     for (int i = 0; i < 3; i++)
         assert_ok(leat_wait(E(other), LEAT_NOW));
     assert_ok(leat_event_reset(other));
@@ -233,11 +235,12 @@ static void a_pulse_lets_nobody_go_on_who_waits_for_all(void **state) {
     }
 }
 
-/* --- Semaphore -------------------------------------------------------------------------------------------------------- */
+/* --- Semaphore -------------------------------------------------------------------------------- */
 
 static void a_semaphore_counts_within_its_bounds(void **state) { /* W32-47, RT-31 */
     (void)state;
-    leat_semaphore *one = open_semaphore("counted", 2, 3), *other = open_semaphore("counted", 1, 9); /* which keeps its own */
+    /* which keeps its own */
+    leat_semaphore *one = open_semaphore("counted", 2, 3), *other = open_semaphore("counted", 1, 9);
     uint32_t previous = 99;
     assert_int_equal(leat_semaphore_count(other), 2);
     assert_int_equal(leat_semaphore_maximum(other), 3);
@@ -263,7 +266,7 @@ static void a_semaphore_counts_within_its_bounds(void **state) { /* W32-47, RT-3
     assert_int_equal(harness_names_left(), 0);
 }
 
-/* --- Several ---------------------------------------------------------------------------------------------------------- */
+/* --- Several ---------------------------------------------------------------------------------- */
 
 static void of_any_the_first_that_can_be_had_is_taken(void **state) { /* W32-49 */
     (void)state;
@@ -276,7 +279,8 @@ static void of_any_the_first_that_can_be_had_is_taken(void **state) { /* W32-49 
     assert_int_equal(index, 1);
     assert_ok(leat_wait_any(all, 3, &index, LEAT_NOW));
     assert_int_equal(index, 2);
-    assert_leat(leat_wait_any(all, 3, &index, LEAT_NOW), LEAT_ESTATE); /* it holds the mutex already */
+    /* it holds the mutex already */
+    assert_leat(leat_wait_any(all, 3, &index, LEAT_NOW), LEAT_ESTATE);
     assert_leat(leat_wait_any(all, 2, &index, LEAT_NOW), LEAT_EAGAIN);
     assert_leat(leat_wait_any(all, 2, &index, SOON), LEAT_ETIMEDOUT);
     assert_ok(leat_semaphore_release(semaphore, 2, NULL));
@@ -313,7 +317,8 @@ static void of_all_none_is_taken_before_the_last_can_be(void **state) { /* W32-4
     assert_leat(leat_mutex_lock(other, LEAT_NOW), LEAT_EAGAIN);
     assert_leat(leat_wait_all(all, 3, LEAT_NOW), LEAT_EINVAL); /* it holds the mutex */
     assert_ok(leat_mutex_unlock(mutex));
-    /* An owner that died is told of when all are taken, not before: trying in vain does not use it up. */
+    /* An owner that died is told of when all are taken, not before: trying in vain does not use it
+     * up. */
     assert_ok(leat_mutex_lock(other, LEAT_NOW));
     leat_mutex_close(other);
     assert_leat(leat_wait_all(all, 3, LEAT_NOW), LEAT_EAGAIN);
@@ -390,7 +395,7 @@ static void wrong_arguments_are_refused(void **state) {
         leat_event_close(events[i]);
 }
 
-/* --- As objects ------------------------------------------------------------------------------------------------------- */
+/* --- As objects ------------------------------------------------------------------------------- */
 
 static void a_name_belongs_to_one_kind(void **state) { /* RT-06, W32-N1 */
     (void)state;
@@ -417,7 +422,8 @@ static void the_state_can_be_read_from_outside(void **state) {
     leat_sync_info info;
     assert_ok(leat_mutex_lock(other, LEAT_NOW));
     assert_ok(leat_sync_info_read("seen-m", LEAT_LOCAL, &info));
-    assert_true(info.kind == LEAT_KIND_MUTEX && info.handles == 2 && info.held && !info.abandoned && !info.lost);
+    assert_true(info.kind == LEAT_KIND_MUTEX && info.handles == 2 && info.held && !info.abandoned &&
+                !info.lost);
     assert_int_equal(info.holder, getpid());
     assert_ok(leat_mutex_give_up(other));
     assert_ok(leat_sync_info_read("seen-m", LEAT_LOCAL, &info));
@@ -456,7 +462,8 @@ static int use_in_child(void *context) {
 
 static void a_forked_child_is_refused_and_harms_nothing(void **state) {
     (void)state;
-    struct handles handles = {open_mutex("fork-m", NULL), open_event("fork-e", NULL), open_semaphore("fork-s", 1, 1)};
+    struct handles handles = {open_mutex("fork-m", NULL), open_event("fork-e", NULL),
+                              open_semaphore("fork-s", 1, 1)};
     assert_ok(leat_mutex_lock(handles.mutex, LEAT_NOW));
     harness_wait_ok(harness_spawn(use_in_child, &handles));
     leat_mutex *other = open_mutex("fork-m", NULL);

@@ -52,7 +52,8 @@ static void mutex_is_kept_when_opened_as_another_kind(void **state) {
     assert_leat(leat_semaphore_open(&semaphore, NAME, 0, 1, NULL), LEAT_EKIND);
     assert_leat(leat_sender_open(&sender, NAME, NULL), LEAT_EKIND);
     assert_leat(leat_receiver_open(&receiver, NAME, NULL), LEAT_EKIND);
-    assert_true(harness_now() - start < 900000000u * harness_patience()); /* no open waited for anybody */
+    /* no open waited for anybody */
+    assert_true(harness_now() - start < 900000000u * harness_patience());
     expect_next_is_told();
 }
 
@@ -67,7 +68,8 @@ static void mutex_is_kept_when_a_new_one_is_asked_for(void **state) {
 
 static void mutex_is_kept_when_a_wait_for_all_was_in_vain(void **state) {
     (void)state;
-    for (int event_first = 0; event_first < 2; event_first++) { /* which of the two is claimed first */
+    /* which of the two is claimed first */
+    for (int event_first = 0; event_first < 2; event_first++) {
         leat_event *event;
         leat_mutex *mutex;
         if (event_first)

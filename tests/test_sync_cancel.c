@@ -1,5 +1,6 @@
-/* test_sync_cancel.c - threads that are cancelled while they wait for mutexes, events and semaphores: they end soon, and nothing that
- * they had, or were about to have, is lost to the others. */
+/* test_sync_cancel.c - threads that are cancelled while they wait for mutexes, events and
+ * semaphores: they end soon, and nothing that they had, or were about to have, is lost to the
+ * others. */
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -20,7 +21,7 @@ static void join_cancelled(pthread_t thread) {
     assert_ptr_equal(result, PTHREAD_CANCELED);
 }
 
-/* --- One that waits ------------------------------------------------------------------------------------------------------ */
+/* --- One that waits --------------------------------------------------------------------------- */
 
 struct waiting {
     leat_waitable *objects[2];
@@ -63,8 +64,12 @@ static void each_kind_of_wait_can_be_cancelled(void **state) {
         assert_ok(leat_mutex_lock(held, LEAT_NOW));
         cancel_one(&(struct waiting){.objects = {leat_mutex_waitable(mutex)}, .count = 1});
         cancel_one(&(struct waiting){.objects = {leat_event_waitable(event)}, .count = 1});
-        cancel_one(&(struct waiting){.objects = {leat_mutex_waitable(mutex), leat_event_waitable(event)}, .count = 2});
-        cancel_one(&(struct waiting){.objects = {leat_mutex_waitable(mutex), leat_event_waitable(event)}, .count = 2, .all = true});
+        cancel_one(&(struct waiting){
+            .objects = {leat_mutex_waitable(mutex), leat_event_waitable(event)}, .count = 2});
+        cancel_one(
+            &(struct waiting){.objects = {leat_mutex_waitable(mutex), leat_event_waitable(event)},
+                              .count = 2,
+                              .all = true});
         assert_ok(leat_mutex_unlock(held));
         assert_ok(leat_mutex_lock(mutex, LATER));
         assert_ok(leat_mutex_unlock(mutex));
@@ -75,7 +80,7 @@ static void each_kind_of_wait_can_be_cancelled(void **state) {
     assert_int_equal(harness_names_left(), 0);
 }
 
-/* --- Many, at random ----------------------------------------------------------------------------------------------------- */
+/* --- Many, at random -------------------------------------------------------------------------- */
 
 #define WORKERS 4
 #define COUNTS 2
@@ -114,7 +119,8 @@ static void note(bool good) {
 
 /* Nothing is held wherever it waits: so whatever is missing at the end was lost by a wait. */
 static void go_round(struct worker *worker) {
-    leat_waitable *all[] = {leat_semaphore_waitable(worker->second), leat_mutex_waitable(worker->other),
+    leat_waitable *all[] = {leat_semaphore_waitable(worker->second),
+                            leat_mutex_waitable(worker->other),
                             leat_semaphore_waitable(worker->semaphore)};
     size_t index = 0;
     note(leat_mutex_lock(worker->mutex, LEAT_FOREVER) == LEAT_OK);
@@ -129,7 +135,8 @@ static void go_round(struct worker *worker) {
     note(leat_semaphore_release(worker->second, 1, NULL) == LEAT_OK);
     note(leat_wait_any(all, 3, &index, LEAT_FOREVER) == LEAT_OK);
     note((index == 1 ? leat_mutex_unlock(worker->other)
-                     : leat_semaphore_release(index == 0 ? worker->second : worker->semaphore, 1, NULL)) == LEAT_OK);
+                     : leat_semaphore_release(index == 0 ? worker->second : worker->semaphore, 1,
+                                              NULL)) == LEAT_OK);
     arena.rounds++;
 }
 
@@ -176,7 +183,8 @@ static void cancel_at_random(bool inherits) {
     for (int i = 0; i < WORKERS; i++)
         assert_int_equal(pthread_create(&threads[i], NULL, work, &inherits), 0);
     cancel_some(threads, &inherits, (unsigned)harness_setting("LEAT_CANCELS", 100));
-    uint64_t before = arena.rounds, end = harness_now() + (uint64_t)PATIENCE_S * UINT64_C(1000000000);
+    uint64_t before = arena.rounds,
+             end = harness_now() + (uint64_t)PATIENCE_S * UINT64_C(1000000000);
     while (arena.rounds < before + 10 && harness_now() < end)
         usleep(1000);
     assert_true(arena.rounds >= before + 10);

@@ -1,5 +1,6 @@
-/* test_sync_errors.c - mutexes, events and semaphores where the system does not answer: a filter refuses system calls, as those of
- * containers do. An error is no signal, no death and no other process's namespace. */
+/* test_sync_errors.c - mutexes, events and semaphores where the system does not answer: a filter
+ * refuses system calls, as those of containers do. An error is no signal, no death and no other
+ * process's namespace. */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/filter.h>
@@ -17,7 +18,8 @@
 
 #define LOW(argument) ((unsigned)offsetof(struct seccomp_data, args[argument]))
 
-/* From now on this process gets the error for the call; of fcntl and futex, with this second argument only (-1: any). */
+/* From now on this process gets the error for the call; of fcntl and futex, with this second
+ * argument only (-1: any). */
 static void refuse(int call, int argument, int error) {
     struct sock_filter filter[] = {
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
@@ -39,13 +41,14 @@ static leat_mutex *open_mutex(bool inherits) {
     return mutex;
 }
 
-/* --- Sleeping ------------------------------------------------------------------------------------------------------------ */
+/* --- Sleeping --------------------------------------------------------------------------------- */
 
 struct refusal {
     int call, argument, error;
 };
 
-/* Neither a signal nor a loop: it ends at its deadline, and by the event, and has not taken a processor. */
+/* Neither a signal nor a loop: it ends at its deadline, and by the event, and has not taken a
+ * processor. */
 static int wait_without(void *context) {
     const struct refusal *refusal = context;
     const leat_sync_options options = {.interruptible = true};
@@ -82,7 +85,7 @@ static void a_sleep_that_is_refused_is_no_signal(void **state) {
     }
 }
 
-/* --- Who lives ----------------------------------------------------------------------------------------------------------- */
+/* --- Who lives -------------------------------------------------------------------------------- */
 
 static int try_for_the_lock(void *context) {
     const struct refusal *refusal = context;
@@ -102,9 +105,11 @@ static int try_for_the_lock(void *context) {
 static void an_unanswered_question_makes_no_second_holder(void **state) {
     (void)state;
     static const struct refusal refusals[] = {
-        {SYS_fcntl, F_OFD_GETLK, ENOMEM},        {SYS_fcntl, F_OFD_GETLK, EPERM},       {SYS_fcntl, F_OFD_GETLK, EIO},
-        {SYS_futex, FUTEX_TRYLOCK_PI, EPERM},    {SYS_futex, FUTEX_TRYLOCK_PI, ESRCH},  {SYS_futex, FUTEX_TRYLOCK_PI, ENOMEM},
-        {SYS_futex, FUTEX_TRYLOCK_PI, ENOSYS},   {SYS_futex, FUTEX_TRYLOCK_PI, EINVAL}, {SYS_futex, FUTEX_TRYLOCK_PI, EAGAIN},
+        {SYS_fcntl, F_OFD_GETLK, ENOMEM},      {SYS_fcntl, F_OFD_GETLK, EPERM},
+        {SYS_fcntl, F_OFD_GETLK, EIO},         {SYS_futex, FUTEX_TRYLOCK_PI, EPERM},
+        {SYS_futex, FUTEX_TRYLOCK_PI, ESRCH},  {SYS_futex, FUTEX_TRYLOCK_PI, ENOMEM},
+        {SYS_futex, FUTEX_TRYLOCK_PI, ENOSYS}, {SYS_futex, FUTEX_TRYLOCK_PI, EINVAL},
+        {SYS_futex, FUTEX_TRYLOCK_PI, EAGAIN},
     };
     leat_mutex *mutex = open_mutex(false), *inheriting = open_mutex(true);
     struct refusal *refusal = harness_shared(sizeof *refusal);
@@ -120,12 +125,14 @@ static void an_unanswered_question_makes_no_second_holder(void **state) {
     leat_mutex_close(inheriting);
 }
 
-/* --- Where threads are numbered ------------------------------------------------------------------------------------------ */
+/* --- Where threads are numbered --------------------------------------------------------------- */
 
 static int open_without_proc(void *create) {
-    const leat_sync_options options = {.inherit_priority = true, .way = create != NULL ? LEAT_CREATE : LEAT_OPEN};
+    const leat_sync_options options = {.inherit_priority = true,
+                                       .way = create != NULL ? LEAT_CREATE : LEAT_OPEN};
     leat_mutex *mutex = NULL;
-    if (unshare(CLONE_NEWNS) != 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 || umount2("/proc", MNT_DETACH) != 0)
+    if (unshare(CLONE_NEWNS) != 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
+        umount2("/proc", MNT_DETACH) != 0)
         return 77;
     int result = leat_mutex_open(&mutex, create != NULL ? "no-proc" : "errors-i", &options);
     leat_mutex_close(mutex);

@@ -1,5 +1,6 @@
-/* test_sync_kills.c - processes that share a mutex, a semaphore and events are killed at random moments and replaced: never two
- * holders, never a count lost or invented, never a waiter that hangs. LEAT_KILLS says how many are killed (with LEAT_SLOW=1: 10,000). */
+/* test_sync_kills.c - processes that share a mutex, a semaphore and events are killed at random
+ * moments and replaced: never two holders, never a count lost or invented, never a waiter that
+ * hangs. LEAT_KILLS says how many are killed (with LEAT_SLOW=1: 10,000). */
 #include <leat/sync.h>
 #include <signal.h>
 #include <stdio.h>
@@ -15,13 +16,14 @@
 /* What the parent and its children share. */
 struct arena {
     harness_word stop;
-    _Atomic uint32_t kills;           /* so far: who was disturbed knows it */
-    _Atomic uint32_t inside;          /* who holds the mutex */
-    _Atomic uint64_t first, second;   /* counted up together under the mutex */
-    _Atomic uint64_t rounds;          /* of anybody: that something goes on */
+    _Atomic uint32_t kills;         /* so far: who was disturbed knows it */
+    _Atomic uint32_t inside;        /* who holds the mutex */
+    _Atomic uint64_t first, second; /* counted up together under the mutex */
+    _Atomic uint64_t rounds;        /* of anybody: that something goes on */
     _Atomic uint64_t recovered, violations;
-    _Atomic uint64_t posted, taken;   /* those that returned */
-    _Atomic uint32_t busy[PROCESSES]; /* in the middle of a call that may or may not have had its effect when it is killed */
+    _Atomic uint64_t posted, taken; /* those that returned */
+    /* in the middle of a call that may or may not have had its effect when it is killed */
+    _Atomic uint32_t busy[PROCESSES];
 };
 
 struct role {
@@ -33,7 +35,8 @@ struct role {
 };
 
 static unsigned kills_wanted(void) {
-    return (unsigned)harness_setting("LEAT_KILLS", harness_setting("LEAT_SLOW", 0) != 0 ? 10000 : 200);
+    return (unsigned)harness_setting("LEAT_KILLS",
+                                     harness_setting("LEAT_SLOW", 0) != 0 ? 10000 : 200);
 }
 
 static int run_role(void *context) {
@@ -49,8 +52,10 @@ static void require_progress(struct arena *arena, uint64_t before) {
     }
 }
 
-/* Kills and replaces at random, and looks that it goes on in between. `lost` is told what was killed in the middle of a call. */
-static void kill_and_replace(struct arena *arena, struct role roles[PROCESSES], void (*lost)(unsigned number)) {
+/* Kills and replaces at random, and looks that it goes on in between. `lost` is told what was
+ * killed in the middle of a call. */
+static void kill_and_replace(struct arena *arena, struct role roles[PROCESSES],
+                             void (*lost)(unsigned number)) {
     pid_t processes[PROCESSES];
     uint64_t random = harness_seed();
     for (unsigned i = 0; i < PROCESSES; i++)
@@ -74,7 +79,7 @@ static void kill_and_replace(struct arena *arena, struct role roles[PROCESSES], 
     assert_int_equal(arena->violations, 0);
 }
 
-/* --- Mutex ------------------------------------------------------------------------------------------------------------ */
+/* --- Mutex ------------------------------------------------------------------------------------ */
 
 static void repair(struct arena *arena) {
     arena->inside = 0;
@@ -118,12 +123,13 @@ static void kill_holders(bool inherit_priority) {
     struct role roles[PROCESSES];
     leat_mutex *mutex = NULL;
     leat_sync_options options = {.inherit_priority = inherit_priority};
-    assert_ok(leat_mutex_open(&mutex, "killed-m", &options)); /* so that it lives on when all are killed */
+    /* so that it lives on when all are killed */
+    assert_ok(leat_mutex_open(&mutex, "killed-m", &options));
     for (unsigned i = 0; i < PROCESSES; i++)
         roles[i] = (struct role){arena, i, i, inherit_priority, hold_and_let_go};
     kill_and_replace(arena, roles, NULL);
-    print_message("%u kills, %llu of them while holding, %llu rounds\n", arena->kills, (unsigned long long)arena->recovered,
-                  (unsigned long long)arena->rounds);
+    print_message("%u kills, %llu of them while holding, %llu rounds\n", arena->kills,
+                  (unsigned long long)arena->recovered, (unsigned long long)arena->rounds);
     assert_true(arena->recovered > 0);
     int result = leat_mutex_lock(mutex, leat_in_ms(PATIENCE_MS));
     assert_true(result == LEAT_OK || result == LEAT_EOWNERDEAD);
@@ -142,7 +148,7 @@ static void a_mutex_with_priority_inheritance_has_one_holder_whoever_is_killed(v
     kill_holders(true);
 }
 
-/* --- Semaphore -------------------------------------------------------------------------------------------------------- */
+/* --- Semaphore -------------------------------------------------------------------------------- */
 
 static unsigned maybe_posted, maybe_taken; /* by those that were killed in the middle */
 
@@ -159,8 +165,9 @@ static int post_or_take(const struct role *role) {
     assert_ok(leat_semaphore_open(&semaphore, "killed-s", 0, 1000, NULL));
     while (arena->stop == 0) {
         arena->busy[role->number] = 1;
-        int result = role->number % 2 == 0 ? leat_semaphore_release(semaphore, 1, NULL)
-                                           : leat_wait(leat_semaphore_waitable(semaphore), leat_in_ms(20));
+        int result = role->number % 2 == 0
+                         ? leat_semaphore_release(semaphore, 1, NULL)
+                         : leat_wait(leat_semaphore_waitable(semaphore), leat_in_ms(20));
         if (result == LEAT_OK)
             *(role->number % 2 == 0 ? &arena->posted : &arena->taken) += 1;
         else if (result != LEAT_EOVERFLOW && result != LEAT_ETIMEDOUT)
@@ -183,8 +190,9 @@ static void a_semaphore_loses_and_invents_nothing(void **state) {
         roles[i] = (struct role){arena, i, i, false, post_or_take};
     kill_and_replace(arena, roles, count_lost);
     uint64_t count = leat_semaphore_count(semaphore), posted = arena->posted, taken = arena->taken;
-    print_message("%u kills, %llu posted (+ %u?), %llu taken (+ %u?), %llu left\n", arena->kills, (unsigned long long)posted,
-                  maybe_posted, (unsigned long long)taken, maybe_taken, (unsigned long long)count);
+    print_message("%u kills, %llu posted (+ %u?), %llu taken (+ %u?), %llu left\n", arena->kills,
+                  (unsigned long long)posted, maybe_posted, (unsigned long long)taken, maybe_taken,
+                  (unsigned long long)count);
     assert_true(taken + count <= posted + maybe_posted);
     assert_true(taken + maybe_taken + count >= posted);
     for (; count > 0; count--)
@@ -194,9 +202,10 @@ static void a_semaphore_loses_and_invents_nothing(void **state) {
     assert_int_equal(harness_names_left(), 0);
 }
 
-/* --- Events, and several at once -------------------------------------------------------------------------------------- */
+/* --- Events, and several at once -------------------------------------------------------------- */
 
-/* Two pairs; each asks with one event and is answered with another. Who is not answered although nobody was killed has been forgotten. */
+/* Two pairs; each asks with one event and is answered with another. Who is not answered although
+ * nobody was killed has been forgotten. */
 static int ask_or_answer(const struct role *role) {
     struct arena *arena = role->arena;
     bool asks = role->number % 2 == 0;
@@ -212,7 +221,8 @@ static int ask_or_answer(const struct role *role) {
             assert_ok(leat_event_set(events[0]));
         leat_waitable *awaited = leat_event_waitable(events[asks ? 1 : 0]);
         int result = LEAT_ETIMEDOUT;
-        for (unsigned i = 0; i < 200 * harness_patience() && result == LEAT_ETIMEDOUT && arena->stop == 0; i++) {
+        for (unsigned i = 0;
+             i < 200 * harness_patience() && result == LEAT_ETIMEDOUT && arena->stop == 0; i++) {
             result = leat_wait(awaited, leat_in_ms(50));
             if (arena->kills != kills)
                 break;
@@ -252,7 +262,8 @@ static int dine(const struct role *role) {
         assert_ok(leat_mutex_open(&forks[i], name[i], NULL));
     }
     assert_ok(leat_semaphore_open(&seats, "seats", LEAT_SEMAPHORE_MAX, LEAT_SEMAPHORE_MAX, NULL));
-    leat_waitable *all[] = {leat_mutex_waitable(forks[0]), leat_semaphore_waitable(seats), leat_mutex_waitable(forks[1])};
+    leat_waitable *all[] = {leat_mutex_waitable(forks[0]), leat_semaphore_waitable(seats),
+                            leat_mutex_waitable(forks[1])};
     while (arena->stop == 0) {
         int result = leat_wait_all(all, 3, leat_in_ms(PATIENCE_MS));
         if (result != LEAT_EOWNERDEAD)
@@ -277,20 +288,22 @@ static void who_waits_for_all_gets_on_whoever_is_killed(void **state) {
         roles[i] = (struct role){arena, i, i, false, dine};
     kill_and_replace(arena, roles, NULL);
     print_message("%u kills, %llu meals\n", arena->kills, (unsigned long long)arena->rounds);
-    uint64_t eaten = LEAT_SEMAPHORE_MAX - leat_semaphore_count(seats); /* who was killed may have taken a seat and not said so */
+    /* who was killed may have taken a seat and not said so */
+    uint64_t eaten = LEAT_SEMAPHORE_MAX - leat_semaphore_count(seats);
     assert_in_range(eaten, arena->rounds, arena->rounds + arena->kills);
     leat_semaphore_close(seats);
     assert_ok(leat_gc(LEAT_LOCAL, NULL, NULL));
     assert_int_equal(harness_names_left(), 0);
 }
 
-/* --- Who comes when nobody is there --------------------------------------------------------------------------------------- */
+/* --- Who comes when nobody is there ----------------------------------------------------------- */
 
 #define LAST "killed-last"
 
 static int lock_and_wait_for_the_end(void *context) {
     const struct role *role = context;
-    const leat_sync_options options = {.inherit_priority = role->inherit_priority, .persistent = true};
+    const leat_sync_options options = {.inherit_priority = role->inherit_priority,
+                                       .persistent = true};
     leat_mutex *mutex = NULL;
     assert_ok(leat_mutex_open(&mutex, LAST, &options));
     assert_ok(leat_mutex_lock(mutex, LEAT_NOW));
@@ -312,7 +325,8 @@ static bool keeps(leat_mutex *mutex) {
     return leat__sync_keeps(object->object.resource.file, &object->object.header, false);
 }
 
-/* The last user killed while it holds the mutex, gone while it holds it, or having given it up: the next one is told. */
+/* The last user killed while it holds the mutex, gone while it holds it, or having given it up: the
+ * next one is told. */
 static void the_last_user_s_end_is_told_to_the_next(void **state) {
     (void)state;
     for (unsigned i = 0; i < 6; i++) {
@@ -338,7 +352,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         HARNESS_TEST(the_last_user_s_end_is_told_to_the_next),
         HARNESS_TEST_WITHIN(a_mutex_has_one_holder_whoever_is_killed, 1200),
-        HARNESS_TEST_WITHIN(a_mutex_with_priority_inheritance_has_one_holder_whoever_is_killed, 1200),
+        HARNESS_TEST_WITHIN(a_mutex_with_priority_inheritance_has_one_holder_whoever_is_killed,
+                            1200),
         HARNESS_TEST_WITHIN(a_semaphore_loses_and_invents_nothing, 600),
         HARNESS_TEST_WITHIN(events_forget_nobody, 600),
         HARNESS_TEST_WITHIN(who_waits_for_all_gets_on_whoever_is_killed, 1200),

@@ -1,5 +1,6 @@
-/* test_sync_pi.c - mutexes with priority inheritance: priority is lent and respected, threads own them, and deaths of threads and processes are
- * noticed, even when another thread has been given the dead one's number since. Random kills: test_sync_kills.c. */
+/* test_sync_pi.c - mutexes with priority inheritance: priority is lent and respected, threads own
+ * them, and deaths of threads and processes are noticed, even when another thread has been given
+ * the dead one's number since. Random kills: test_sync_kills.c. */
 #include <leat/sync.h>
 #include <pthread.h>
 #include <sched.h>
@@ -28,7 +29,7 @@ static leat_sync_info info_of(leat_mutex *mutex) {
     return info;
 }
 
-/* --- Priority ---------------------------------------------------------------------------------------------------------- */
+/* --- Priority --------------------------------------------------------------------------------- */
 
 static void require_real_time(void) {
     struct sched_param priority = {.sched_priority = 1};
@@ -41,7 +42,8 @@ static void require_real_time(void) {
     assert_int_equal(sched_setscheduler(0, old, &priority), 0);
 }
 
-/* As the kernel schedules it at this moment: 20 is the ordinary one, -1 - n that of real-time priority n. proc(5), /proc/PID/stat, field 18. */
+/* As the kernel schedules it at this moment: 20 is the ordinary one, -1 - n that of real-time
+ * priority n. proc(5), /proc/PID/stat, field 18. */
 static int priority_of(pid_t process) {
     char path[64], text[1024];
     snprintf(path, sizeof path, "/proc/%d/stat", (int)process);
@@ -60,8 +62,8 @@ enum sort { INHERITING, PLAIN, COUNT };
 
 struct course {
     const char *name;
-    enum sort sort;           /* two sorts of mutexes, or a semaphore */
-    int priority;             /* of one who waits; 0: ordinary */
+    enum sort sort; /* two sorts of mutexes, or a semaphore */
+    int priority;   /* of one who waits; 0: ordinary */
     harness_word *ready, *go;
     _Atomic uint32_t *served; /* how many were */
     uint32_t place;           /* which one this process was */
@@ -70,7 +72,8 @@ struct course {
 static int hold(void *context) {
     struct course *course = context;
     leat_mutex *mutex = NULL;
-    assert_ok(leat_mutex_open(&mutex, course->name, course->sort == INHERITING ? &inheriting : NULL));
+    assert_ok(
+        leat_mutex_open(&mutex, course->name, course->sort == INHERITING ? &inheriting : NULL));
     assert_ok(leat_mutex_lock(mutex, LEAT_NOW));
     harness_set(course->ready, 1);
     harness_await(course->go, 1);
@@ -89,7 +92,8 @@ static int wait_in_turn(void *context) {
     if (course->sort == COUNT)
         assert_ok(leat_semaphore_open(&semaphore, course->name, 0, 100, NULL));
     else
-        assert_ok(leat_mutex_open(&mutex, course->name, course->sort == INHERITING ? &inheriting : NULL));
+        assert_ok(
+            leat_mutex_open(&mutex, course->name, course->sort == INHERITING ? &inheriting : NULL));
     if (course->priority > 0)
         assert_int_equal(sched_setscheduler(0, SCHED_FIFO, &priority), 0);
     harness_increment(course->ready);
@@ -102,11 +106,13 @@ static int wait_in_turn(void *context) {
     return 0;
 }
 
-/* What the holder's priority becomes while one of real-time priority 7 waits for it, and that it has its own back afterwards. */
+/* What the holder's priority becomes while one of real-time priority 7 waits for it, and that it
+ * has its own back afterwards. */
 static int lent_priority(enum sort sort) {
     struct course *course = harness_shared(sizeof *course);
     harness_word *words = harness_shared(4 * sizeof *words);
-    *course = (struct course){sort == PLAIN ? "lends-not" : "lends", sort, 7, &words[0], &words[1], &words[3], 0};
+    *course = (struct course){
+        sort == PLAIN ? "lends-not" : "lends", sort, 7, &words[0], &words[1], &words[3], 0};
     pid_t holder = harness_spawn(hold, course);
     harness_await(&words[0], 1);
     assert_int_equal(priority_of(holder), 20);
@@ -137,8 +143,8 @@ static void a_waiter_lends_its_priority(void **state) {
 enum { WAITERS = 6 };
 
 /* Starts waiters of these priorities one after another, when each of them sleeps. */
-static void start_waiters(pid_t waiters[WAITERS], struct course courses[WAITERS], const char *name, enum sort sort,
-                          const int priorities[WAITERS]) {
+static void start_waiters(pid_t waiters[WAITERS], struct course courses[WAITERS], const char *name,
+                          enum sort sort, const int priorities[WAITERS]) {
     harness_word *ready = harness_shared(sizeof *ready);
     _Atomic uint32_t *served = harness_shared(sizeof *served);
     for (uint32_t i = 0; i < WAITERS; i++) {
@@ -149,7 +155,8 @@ static void start_waiters(pid_t waiters[WAITERS], struct course courses[WAITERS]
     }
 }
 
-/* Whether each waiter was served before all of lower priority. One that looked just then whether the holder lives may be later. */
+/* Whether each waiter was served before all of lower priority. One that looked just then whether
+ * the holder lives may be later. */
 static bool served_by_priority(leat_mutex *mutex) {
     static const int priorities[WAITERS] = {3, 0, 5, 3, 0, 9};
     struct course *courses = harness_shared(WAITERS * sizeof *courses);
@@ -162,7 +169,8 @@ static bool served_by_priority(leat_mutex *mutex) {
         harness_wait_ok(waiters[i]);
     for (uint32_t i = 0; i < WAITERS; i++)
         for (uint32_t j = 0; j < WAITERS; j++)
-            in_order = in_order && (priorities[i] <= priorities[j] || courses[i].place < courses[j].place);
+            in_order =
+                in_order && (priorities[i] <= priorities[j] || courses[i].place < courses[j].place);
     return in_order;
 }
 
@@ -177,7 +185,8 @@ static void the_highest_priority_is_served_first(void **state) { /* RT-22 */
     leat_mutex_close(mutex);
 }
 
-/* Whether the counts went to the waiters in the order of their priorities. One that looked by itself just then may have been faster. */
+/* Whether the counts went to the waiters in the order of their priorities. One that looked by
+ * itself just then may have been faster. */
 static bool woken_by_priority(leat_semaphore *semaphore) {
     static const int priorities[WAITERS] = {2, 4, 1, 6, 3, 5};
     struct course *courses = harness_shared(WAITERS * sizeof *courses);
@@ -208,7 +217,7 @@ static void sleepers_are_woken_by_priority(void **state) {
     leat_semaphore_close(semaphore);
 }
 
-/* --- Threads ------------------------------------------------------------------------------------------------------------ */
+/* --- Threads ---------------------------------------------------------------------------------- */
 
 static void *lock_and_end(void *mutex) {
     assert_ok(leat_mutex_lock(mutex, LEAT_NOW));
@@ -330,7 +339,7 @@ static void what_another_thread_holds_stays_when_its_handle_is_closed(void **sta
     assert_int_equal(harness_names_left(), 0);
 }
 
-/* --- Processes ---------------------------------------------------------------------------------------------------------- */
+/* --- Processes -------------------------------------------------------------------------------- */
 
 static int lock_and_wait_for_the_end(void *ready) {
     leat_mutex *mutex = open_mutex("dies");
@@ -362,7 +371,8 @@ static void the_death_of_a_process_is_told(void **state) {
     leat_mutex *mutex = open_mutex("dies");
     pid_t holder = start_holder();
     leat_sync_info info = info_of(mutex);
-    assert_true(info.inherits_priority && info.held && !info.abandoned && info.holder == (uint32_t)holder && info.handles == 2);
+    assert_true(info.inherits_priority && info.held && !info.abandoned &&
+                info.holder == (uint32_t)holder && info.handles == 2);
     assert_leat(leat_mutex_lock(mutex, SOON), LEAT_ETIMEDOUT);
     harness_kill(holder);
     assert_ok(leat_sync_info_read("dies", LEAT_LOCAL, &info));
@@ -389,14 +399,16 @@ static int sleep_on(void *context) {
     return pause();
 }
 
-/* As after a death whose thread's number was given to another since: to a thread that has nothing to do with it, and to our own. */
+/* As after a death whose thread's number was given to another since: to a thread that has nothing
+ * to do with it, and to our own. */
 static void a_number_that_is_anothers_by_now_deceives_nobody(void **state) {
     (void)state;
     leat_mutex *mutex = open_mutex("reused");
     leat_waitable *inside = M(mutex);
     pid_t stranger = harness_spawn(sleep_on, NULL);
-    const uint32_t words[] = {(uint32_t)stranger, (uint32_t)stranger | LEAT__PI_WAITERS, (uint32_t)getpid(),
-                              (uint32_t)getpid() | LEAT__PI_WAITERS, LEAT__PI_OWNER_DIED, LEAT__PI_OWNER_DIED | LEAT__PI_WAITERS};
+    const uint32_t words[] = {(uint32_t)stranger,  (uint32_t)stranger | LEAT__PI_WAITERS,
+                              (uint32_t)getpid(),  (uint32_t)getpid() | LEAT__PI_WAITERS,
+                              LEAT__PI_OWNER_DIED, LEAT__PI_OWNER_DIED | LEAT__PI_WAITERS};
     for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
         leat__store_relaxed64(&inside->page->pi, words[i]);
         assert_leat(leat_mutex_lock(mutex, LATER), LEAT_EOWNERDEAD);
@@ -412,7 +424,8 @@ static int sleep_for_a_stranger(void *context) {
     harness_word *words = context;
     leat_mutex *mutex = open_mutex("strange");
     harness_set(&words[0], 1);
-    assert_ok(leat__os_pi_lock((leat__u32 *)&M(mutex)->page->pi, leat__os_now() + UINT64_C(20000000000)));
+    assert_ok(
+        leat__os_pi_lock((leat__u32 *)&M(mutex)->page->pi, leat__os_now() + UINT64_C(20000000000)));
     harness_set(&words[0], 2);
     harness_await(&words[1], 1);
     assert_ok(leat__os_pi_unlock((leat__u32 *)&M(mutex)->page->pi));
@@ -429,11 +442,14 @@ static void who_sleeps_for_a_stranger_has_it_alone(void **state) {
     pid_t sleeper = harness_spawn(sleep_for_a_stranger, words);
     harness_await(&words[0], 1);
     harness_await_asleep(sleeper);
-    assert_leat(leat_mutex_lock(mutex, SOON), LEAT_ETIMEDOUT); /* else the kernel would give away what we hold */
+    /* else the kernel would give away what we hold */
+    assert_leat(leat_mutex_lock(mutex, SOON), LEAT_ETIMEDOUT);
     harness_kill(stranger);
     harness_await(&words[0], 2);
-    assert_int_equal((uint32_t)leat__load_relaxed64(&M(mutex)->page->pi) & LEAT__PI_THREAD, sleeper);
-    assert_true((leat__load_relaxed64(&M(mutex)->page->pi) & LEAT__PI_OWNER_DIED) != 0); /* and it is told */
+    assert_int_equal((uint32_t)leat__load_relaxed64(&M(mutex)->page->pi) & LEAT__PI_THREAD,
+                     sleeper);
+    /* and it is told */
+    assert_true((leat__load_relaxed64(&M(mutex)->page->pi) & LEAT__PI_OWNER_DIED) != 0);
     harness_set(&words[1], 1);
     harness_wait_ok(sleeper);
     assert_ok(leat_mutex_lock(mutex, LATER));
@@ -469,7 +485,7 @@ static void thread_numbers_of_another_namespace_are_refused(void **state) {
     assert_int_equal(status, 0);
 }
 
-/* --- The rest is as with others ----------------------------------------------------------------------------------------- */
+/* --- The rest is as with others --------------------------------------------------------------- */
 
 static int want_several(void *context) {
     struct meeting *meeting = context;
@@ -554,7 +570,8 @@ static int wait_interruptibly(void *context) {
     sigaction(SIGUSR1, &action, NULL);
     leat_sync_options options = {.interruptible = true};
     leat_mutex *mutex = NULL;
-    assert_ok(leat_mutex_open(&mutex, "interrupted", &options)); /* that it inherits, it knows from its creator */
+    /* that it inherits, it knows from its creator */
+    assert_ok(leat_mutex_open(&mutex, "interrupted", &options));
     harness_set(ready, 1);
     assert_leat(leat_mutex_lock(mutex, LATER), LEAT_EINTR);
     leat_mutex_close(mutex);
@@ -569,7 +586,8 @@ static void an_interruptible_handle_is_interrupted(void **state) {
     pid_t waiter = harness_spawn(wait_interruptibly, ready);
     harness_await(ready, 1);
     int status = -1;
-    for (int i = 0; i < 1000 && waitpid(waiter, &status, WNOHANG) == 0; i++) { /* one may come between two sleeps */
+    /* one may come between two sleeps */
+    for (int i = 0; i < 1000 && waitpid(waiter, &status, WNOHANG) == 0; i++) {
         kill(waiter, SIGUSR1);
         usleep(10000);
     }

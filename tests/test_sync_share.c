@@ -1,7 +1,8 @@
-/* test_sync_share.c - mutexes, events and semaphores without a name, and those that travel by descriptor: taken from one, sent over a
- * socket, inherited by a program that is started. The program that is started is this one, with an argument. */
-#include <leat/sync.h>
+/* test_sync_share.c - mutexes, events and semaphores without a name, and those that travel by
+ * descriptor: taken from one, sent over a socket, inherited by a program that is started. The
+ * program that is started is this one, with an argument. */
 #include <fcntl.h>
+#include <leat/sync.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -45,7 +46,8 @@ static void close_three(struct three *three) {
 
 static struct three again(const struct three *three) {
     struct three other = {NULL, NULL, NULL};
-    int descriptors[] = {descriptor_of(M(three->mutex)), descriptor_of(E(three->event)), descriptor_of(S(three->semaphore))};
+    int descriptors[] = {descriptor_of(M(three->mutex)), descriptor_of(E(three->event)),
+                         descriptor_of(S(three->semaphore))};
     assert_ok(leat_mutex_open_descriptor(&other.mutex, descriptors[0], NULL));
     assert_ok(leat_event_open_descriptor(&other.event, descriptors[1], NULL));
     assert_ok(leat_semaphore_open_descriptor(&other.semaphore, descriptors[2], NULL));
@@ -58,8 +60,10 @@ static void what_has_no_name_is_shared_by_its_descriptor(void **state) {
     (void)state;
     struct three one = make_three(), other = again(&one);
     assert_int_equal(harness_names_left(), 0);
-    assert_true(leat_mutex_created(one.mutex) && leat_event_created(one.event) && leat_semaphore_created(one.semaphore));
-    assert_false(leat_mutex_created(other.mutex) || leat_event_created(other.event) || leat_semaphore_created(other.semaphore));
+    assert_true(leat_mutex_created(one.mutex) && leat_event_created(one.event) &&
+                leat_semaphore_created(one.semaphore));
+    assert_false(leat_mutex_created(other.mutex) || leat_event_created(other.event) ||
+                 leat_semaphore_created(other.semaphore));
     assert_ok(leat_mutex_lock(one.mutex, LEAT_NOW));
     assert_leat(leat_mutex_lock(other.mutex, LEAT_NOW), LEAT_EAGAIN);
     leat_sync_info info;
@@ -101,7 +105,8 @@ static void they_travel_over_a_socket(void **state) {
     (void)state;
     int sockets[2];
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets), 0);
-    pid_t child = harness_spawn(receive_and_use, &sockets[1]); /* before they exist: it inherits nothing */
+    /* before they exist: it inherits nothing */
+    pid_t child = harness_spawn(receive_and_use, &sockets[1]);
     struct three three = make_three();
     assert_ok(leat_mutex_lock(three.mutex, LEAT_NOW));
     assert_ok(leat_wait(S(three.semaphore), LEAT_NOW));
@@ -176,7 +181,8 @@ static void what_is_no_such_object_is_refused(void **state) {
     assert_leat(leat_event_open(&none.event, NULL, &persistent), LEAT_EINVAL);
     assert_leat(leat_event_open(&none.event, NULL, &existing), LEAT_ENAME);
     assert_leat(leat_event_open_descriptor(NULL, 0, NULL), LEAT_EINVAL);
-    int event = descriptor_of(E(three.event)), empty = memfd_create("empty", MFD_CLOEXEC), null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    int event = descriptor_of(E(three.event)), empty = memfd_create("empty", MFD_CLOEXEC),
+        null = open("/dev/null", O_RDWR | O_CLOEXEC);
     assert_leat(leat_mutex_open_descriptor(&none.mutex, event, NULL), LEAT_EKIND);
     assert_leat(leat_semaphore_open_descriptor(&none.semaphore, event, NULL), LEAT_EKIND);
     assert_leat(leat_event_open_descriptor(&none.event, empty, NULL), LEAT_EKIND);

@@ -1,7 +1,8 @@
-/* test_users.c - what users may do with each other's objects: who may open, use, heal and remove, for each scope, mode and
- * kind; a user who may only read and locks every byte of a file; a publisher that may not write to its own region; users of
- * user namespaces and of fakeroot. Run as "test_users markdown" it prints the table of rights. All but the last
- * need root, and are skipped without. */
+/* test_users.c - what users may do with each other's objects: who may open, use, heal and remove,
+ * for each scope, mode and kind; a user who may only read and locks every byte of a file; a
+ * publisher that may not write to its own region; users of user namespaces and of fakeroot. Run as
+ * "test_users markdown" it prints the table of rights. All but the last need root, and are skipped
+ * without. */
 #include "harness.h"
 
 #include <errno.h>
@@ -36,7 +37,7 @@ static void become(int who) {
         harness_fail("cannot become user %u", (unsigned)users[who].user);
 }
 
-/* --- The table ---------------------------------------------------------------------------------------------------------- */
+/* --- The table -------------------------------------------------------------------------------- */
 
 enum right {
     READ = 1,   /* opens a living region for reading */
@@ -59,7 +60,8 @@ static const struct row {
     {0666, {REGION_ALL, READ | USE | HEAL, READ | USE | HEAL}, {ALL, USE | HEAL, USE | HEAL}},
     {0644, {REGION_ALL, READ, READ}, {ALL, NOTHING, NOTHING}},
     {0444, {READ | REVIVE, READ, READ}, {REVIVE, NOTHING, NOTHING}},
-    {0000, {REVIVE, NOTHING, NOTHING}, {REVIVE, NOTHING, NOTHING}}, /* asked for as 0111: 0 is the default */
+    /* asked for as 0111: 0 is the default */
+    {0000, {REVIVE, NOTHING, NOTHING}, {REVIVE, NOTHING, NOTHING}},
 };
 
 #define ROWS (sizeof rows / sizeof rows[0])
@@ -95,7 +97,7 @@ struct cell {
     int who;
     char name[64], directory[128];
     harness_word ready, rights, leave;
-    _Atomic int code; /* of the last refusal */
+    _Atomic int code;  /* of the last refusal */
     harness_word gone; /* what unlink and gc have done */
 };
 
@@ -113,17 +115,21 @@ struct handle {
 
 static int open_handle(const struct cell *cell, leat_way way, struct handle *handle) {
     leat_region_options region = {.scope = cell->scope, .permissions = permissions_of(cell)};
-    leat_sync_options sync = {.scope = cell->scope, .permissions = permissions_of(cell), .way = way};
-    leat_channel_options channel = {.scope = cell->scope, .permissions = permissions_of(cell), .way = way};
+    leat_sync_options sync = {
+        .scope = cell->scope, .permissions = permissions_of(cell), .way = way};
+    leat_channel_options channel = {
+        .scope = cell->scope, .permissions = permissions_of(cell), .way = way};
     memset(handle, 0, sizeof *handle);
     if (cell->kind == LEAT_KIND_MUTEX)
         return leat_mutex_open(&handle->mutex, cell->name, &sync);
     if (cell->kind == LEAT_KIND_CHANNEL)
-        return cell->who == OWNER && way == LEAT_CREATE ? leat_sender_open(&handle->sender, cell->name, &channel)
-                                                       : leat_receiver_open(&handle->receiver, cell->name, &channel);
+        return cell->who == OWNER && way == LEAT_CREATE
+                   ? leat_sender_open(&handle->sender, cell->name, &channel)
+                   : leat_receiver_open(&handle->receiver, cell->name, &channel);
     return way == LEAT_CREATE ? leat_region_create(&handle->region, cell->name, 4096, &region)
-           : way == LEAT_OPEN ? leat_region_open(&handle->region, cell->name, 4096, &region)
-                              : leat_region_open_or_create(&handle->region, cell->name, 4096, &region);
+           : way == LEAT_OPEN
+               ? leat_region_open(&handle->region, cell->name, 4096, &region)
+               : leat_region_open_or_create(&handle->region, cell->name, 4096, &region);
 }
 
 static void close_handle(struct handle *handle) {
@@ -185,7 +191,8 @@ static void note(struct cell *cell, int result, enum right right) {
 
 /* What is refused is refused for want of permission, and for no other reason. */
 static void check_refusal(const struct cell *cell, int result) {
-    bool meant = result == LEAT_OK || result == LEAT_EACCES || (cell->scope == LEAT_LOCAL && result == LEAT_EUNTRUSTED);
+    bool meant = result == LEAT_OK || result == LEAT_EACCES ||
+                 (cell->scope == LEAT_LOCAL && result == LEAT_EUNTRUSTED);
     if (!meant)
         harness_fail("refused as %s: %s", leat_error_name(result), leat_error_detail());
 }
@@ -236,7 +243,8 @@ static int try_to_heal(void *context) {
     assert_int_equal(as_user(cell), 0);
     uint64_t start = harness_now();
     int result = open_handle(cell, LEAT_OPEN_OR_CREATE, &handle);
-    if (result == LEAT_EACCES && cell->scope == LEAT_GLOBAL && harness_now() - start > UINT64_C(10000000000))
+    if (result == LEAT_EACCES && cell->scope == LEAT_GLOBAL &&
+        harness_now() - start > UINT64_C(10000000000))
         harness_fail("refused after seconds");
     check_refusal(cell, result);
     note(cell, result, HEAL);
@@ -249,13 +257,15 @@ static int try_to_heal(void *context) {
 static bool is_there(const struct cell *cell) {
     char path[256];
     struct stat status;
-    snprintf(path, sizeof path, "%s/%s", cell->scope == LEAT_GLOBAL ? "/dev/shm" : cell->directory, cell->name);
+    snprintf(path, sizeof path, "%s/%s", cell->scope == LEAT_GLOBAL ? "/dev/shm" : cell->directory,
+             cell->name);
     return stat(path, &status) == 0;
 }
 
 static void forget(const struct cell *cell) {
     char path[256];
-    snprintf(path, sizeof path, "%s/%s", cell->scope == LEAT_GLOBAL ? "/dev/shm" : cell->directory, cell->name);
+    snprintf(path, sizeof path, "%s/%s", cell->scope == LEAT_GLOBAL ? "/dev/shm" : cell->directory,
+             cell->name);
     unlink(path);
 }
 
@@ -297,8 +307,9 @@ static void check_row(struct cell *cell, const struct row *row) {
         if (cell->scope == LEAT_LOCAL && who != OWNER)
             wanted = NOTHING; /* it is the owner's directory */
         if (rights[who] != wanted)
-            harness_fail("%s, mode %04o, user %d: rights %x instead of %x (last refusal: %s)", leat_kind_name(cell->kind),
-                         row->mode, who, rights[who], wanted, leat_error_name(atomic_load(&cell->code)));
+            harness_fail("%s, mode %04o, user %d: rights %x instead of %x (last refusal: %s)",
+                         leat_kind_name(cell->kind), row->mode, who, rights[who], wanted,
+                         leat_error_name(atomic_load(&cell->code)));
     }
 }
 
@@ -329,7 +340,7 @@ static void rights_in_the_local_scope_are_the_owners_alone(void **state) {
     check_table(LEAT_LOCAL);
 }
 
-/* --- Those who may only read ---------------------------------------------------------------------------------------- */
+/* --- Those who may only read ------------------------------------------------------------------ */
 
 static const char *global_path(const char *name) {
     static char path[256];
@@ -347,7 +358,8 @@ static void a_permission_to_read_alone_is_left_out_where_all_users_write(void **
     (void)state;
     static const struct {
         uint32_t asked, given;
-    } modes[] = {{0644, 0600}, {0664, 0660}, {0640, 0600}, {0622, 0622}, {0646, 0606}, {0777, 0777}, {0666, 0666}, {0444, 0}};
+    } modes[] = {{0644, 0600}, {0664, 0660}, {0640, 0600}, {0622, 0622},
+                 {0646, 0606}, {0777, 0777}, {0666, 0666}, {0444, 0}};
     const char *name = harness_global("stripped");
     for (size_t i = 0; i < sizeof modes / sizeof modes[0]; i++) {
         leat_sync_options sync = {.scope = LEAT_GLOBAL, .permissions = modes[i].asked};
@@ -369,7 +381,9 @@ static void a_permission_to_read_alone_is_left_out_where_all_users_write(void **
         assert_ok(leat_sender_open(&sender, name, &channel));
         assert_int_equal(mode_of(name), modes[i].given);
         leat_sender_close(sender);
-        assert_ok(leat_region_create(&region, name, 0, &(leat_region_options){.scope = LEAT_GLOBAL, .permissions = modes[i].asked}));
+        assert_ok(leat_region_create(
+            &region, name, 0,
+            &(leat_region_options){.scope = LEAT_GLOBAL, .permissions = modes[i].asked}));
         assert_int_equal(mode_of(name), modes[i].asked);
         leat_region_close(region);
     }
@@ -402,7 +416,8 @@ static void reader_that_locks_all_holds_up_no_writer_of_a_region(void **state) {
     (void)state;
     need_root();
     struct siege *siege = harness_shared(sizeof *siege);
-    leat_region_options options = {.scope = LEAT_GLOBAL, .permissions = 0644, .size_policy = LEAT_SIZE_GROW};
+    leat_region_options options = {
+        .scope = LEAT_GLOBAL, .permissions = 0644, .size_policy = LEAT_SIZE_GROW};
     leat_region_options reading = {.scope = LEAT_GLOBAL, .access = LEAT_READ_ONLY};
     leat_region *region, *second, *third;
     leat_object_info info;
@@ -474,7 +489,8 @@ static void reader_cannot_come_near_a_mutex_or_a_channel(void **state) {
     leat_sender *sender;
     leat_receiver *receiver;
     snprintf(siege->name, sizeof siege->name, "%s", harness_global("besieged"));
-    assert_ok(leat_mutex_open(&mutex, siege->name, &(leat_sync_options){.scope = LEAT_GLOBAL, .permissions = 0644}));
+    assert_ok(leat_mutex_open(&mutex, siege->name,
+                              &(leat_sync_options){.scope = LEAT_GLOBAL, .permissions = 0644}));
     harness_wait_exit(harness_spawn(besiege, siege), KEPT_OUT);
     leat_mutex_close(mutex);
     leat_channel_options options = {.scope = LEAT_GLOBAL, .permissions = 0644};
@@ -485,14 +501,15 @@ static void reader_cannot_come_near_a_mutex_or_a_channel(void **state) {
     leat_receiver_close(receiver);
 }
 
-/* --- Left behind --------------------------------------------------------------------------------------------------------- */
+/* --- Left behind ------------------------------------------------------------------------------ */
 
 static int publish_and_fork(void *context) {
     struct cell *cell = context;
     leat_region *region;
     assert_int_equal(setenv("LEAT_DIR", cell->directory, 1), 0);
     become(OWNER);
-    assert_ok(leat_region_create(&region, "published", 4096, &(leat_region_options){.permissions = permissions_of(cell)}));
+    assert_ok(leat_region_create(&region, "published", 4096,
+                                 &(leat_region_options){.permissions = permissions_of(cell)}));
     if (fork() == 0) {
         prctl(PR_SET_PDEATHSIG, 0);
         harness_increment(&cell->ready);
@@ -517,7 +534,8 @@ static int expect_published_stale(void *context) {
         assert_ok(leat_stat("published", LEAT_LOCAL, &info));
         assert_false(info.in_use);
     }
-    assert_ok(leat_region_create(&region, "published", 4096, &(leat_region_options){.permissions = permissions_of(cell)}));
+    assert_ok(leat_region_create(&region, "published", 4096,
+                                 &(leat_region_options){.permissions = permissions_of(cell)}));
     leat_region_close(region);
     assert_leat(leat_stat("published", LEAT_LOCAL, &info), LEAT_ENOENT);
     return 0;
@@ -592,8 +610,9 @@ static int hold_typed(void *context) {
     leat_region *region;
     leat_type type = {"tests.old", 8, 1};
     become(OWNER);
-    int result = leat_region_create(&region, cell->name, 4096,
-                                    &(leat_region_options){.scope = LEAT_GLOBAL, .permissions = 0666, .type = &type});
+    int result = leat_region_create(
+        &region, cell->name, 4096,
+        &(leat_region_options){.scope = LEAT_GLOBAL, .permissions = 0666, .type = &type});
     if (result == LEAT_ENOTSUP)
         return 77;
     assert_ok(result);
@@ -609,9 +628,11 @@ static int renew_typed(void *context) {
     become(OTHER);
     leat_region_options options = {.scope = LEAT_GLOBAL, .permissions = 0666}, reading = options;
     reading.access = LEAT_READ_ONLY;
-    assert_leat(leat_region_open_or_create(&region, cell->name, 4096, &reading), LEAT_EACCES); /* at once, not LEAT_EBUSY */
+    /* at once, not LEAT_EBUSY */
+    assert_leat(leat_region_open_or_create(&region, cell->name, 4096, &reading), LEAT_EACCES);
     assert_leat(leat_region_open(&region, cell->name, 4096, &reading), LEAT_ENOENT);
-    assert_leat(leat_region_create(&region, cell->name, 100, &options), LEAT_EACCES); /* smaller: views may be there still */
+    /* smaller: views may be there still */
+    assert_leat(leat_region_create(&region, cell->name, 100, &options), LEAT_EACCES);
     assert_ok(leat_region_create(&region, cell->name, 8192, &options));
     assert_true(leat_region_created(region));
     assert_ok(leat_region_type(region, &type));
@@ -632,7 +653,7 @@ static void region_of_another_user_is_made_anew_in_its_place(void **state) {
     assert_ok(leat_gc(LEAT_GLOBAL, NULL, NULL));
 }
 
-/* --- Users who are not who they seem -------------------------------------------------------------------------------- */
+/* --- Users who are not who they seem ---------------------------------------------------------- */
 
 static int write_text(const char *path, const char *text) {
     int file = open(path, O_WRONLY | O_CLOEXEC);

@@ -1,5 +1,6 @@
-/* test_uv.c - receivers and waiters as libuv handles (leat/uv.h), in real loops, with the other end in a process of its own or in the same
- * loop. Each test ends with uv_loop_close, which finds nothing left; the harness looks for descriptors and names. Receivers that hold messages:
+/* test_uv.c - receivers and waiters as libuv handles (leat/uv.h), in real loops, with the other end
+ * in a process of its own or in the same loop. Each test ends with uv_loop_close, which finds
+ * nothing left; the harness looks for descriptors and names. Receivers that hold messages:
  * test_uv_held.c; senders: test_uv_send.c. */
 #include <signal.h>
 #include <stdio.h>
@@ -9,11 +10,11 @@
 
 #include "uv_loop.h"
 
-/* --- Receiving -------------------------------------------------------------------------------------------------------------- */
+/* --- Receiving -------------------------------------------------------------------------------- */
 
 struct seen {
-    uint32_t next;      /* the message that is expected */
-    uint32_t last;      /* after which the handle is closed, or stopped */
+    uint32_t next; /* the message that is expected */
+    uint32_t last; /* after which the handle is closed, or stopped */
     unsigned came, went, died, wrong;
     bool stops;
 };
@@ -121,7 +122,8 @@ static void a_sender_that_has_gone_had_come(void **state) {
     end();
 }
 
-/* The program has received from the channel by hand: for the handle the first is one that came back. */
+/* The program has received from the channel by hand: for the handle the first is one that came
+ * back. */
 static void a_sender_that_comes_back_is_told_of_once(void **state) {
     (void)state;
     struct seen seen = {0};
@@ -149,7 +151,8 @@ static void a_sender_that_comes_back_is_told_of_once(void **state) {
     end();
 }
 
-/* Stopping in the middle of a batch leaves the rest where it is; closing inside the callback too. */
+/* Stopping in the middle of a batch leaves the rest where it is; closing inside the callback
+ * too. */
 static void stopping_and_closing_inside_the_callback(void **state) {
     (void)state;
     struct seen seen = {.last = 10, .stops = true};
@@ -164,7 +167,9 @@ static void stopping_and_closing_inside_the_callback(void **state) {
     assert_false(uv_is_active((uv_handle_t *)&receiver.uv));
     uint32_t value;
     size_t size;
-    assert_ok(leat_recv(leat_uv_receiver_channel(&receiver), &value, sizeof value, &size, LEAT_NOW)); /* by hand meanwhile */
+    /* by hand meanwhile */
+    assert_ok(
+        leat_recv(leat_uv_receiver_channel(&receiver), &value, sizeof value, &size, LEAT_NOW));
     assert_int_equal(value, seen.next++);
     seen.stops = false;
     seen.last = 20;
@@ -222,7 +227,7 @@ static void messages_are_handed_over_by_copy(void **state) {
     leat_sender_close(sender);
 }
 
-/* --- Many ------------------------------------------------------------------------------------------------------------------------ */
+/* --- Many ------------------------------------------------------------------------------------- */
 
 enum { CHANNELS = 1000 };
 
@@ -268,7 +273,8 @@ static void of_a_thousand_channels_only_the_one_with_a_message_costs(void **stat
     assert_uv(uv_check_init(&loop, &check));
     uv_unref((uv_handle_t *)&check);
     assert_uv(uv_check_start(&check, count_turn));
-    for (int i = 0; i < 4; i++) { /* files were closed: the last look that is due after that comes 50 ms later */
+    /* files were closed: the last look that is due after that comes 50 ms later */
+    for (int i = 0; i < 4; i++) {
         while (uv_run(&loop, UV_RUN_NOWAIT), uv_backend_timeout(&loop) == 0)
             ; /* until all have been looked at and announced */
         usleep(40000);
@@ -288,7 +294,7 @@ static void of_a_thousand_channels_only_the_one_with_a_message_costs(void **stat
     assert_int_equal(harness_names_left(), 0);
 }
 
-/* --- Fairness -------------------------------------------------------------------------------------------------------------------- */
+/* --- Fairness --------------------------------------------------------------------------------- */
 
 struct flood {
     leat_uv_receiver_t receiver;
@@ -313,7 +319,8 @@ static void on_end(uv_timer_t *timer) {
     uv_close((uv_handle_t *)&flooded->end, NULL);
 }
 
-/* How close the timer comes to its period is a bench's to say; that it gets its turns at all is this test's. */
+/* How close the timer comes to its period is a bench's to say; that it gets its turns at all is
+ * this test's. */
 static void a_flooded_loop_has_time_for_others(void **state) {
     (void)state;
     harness_word *stop = harness_shared(sizeof *stop);
@@ -332,12 +339,13 @@ static void a_flooded_loop_has_time_for_others(void **state) {
     harness_set(stop, 1);
     harness_wait_ok(child);
     end();
-    print_message("in a second: %u ticks of 1 ms, %llu messages\n", flooded.ticks, (unsigned long long)flooded.messages);
+    print_message("in a second: %u ticks of 1 ms, %llu messages\n", flooded.ticks,
+                  (unsigned long long)flooded.messages);
     assert_true(flooded.ticks > 100);
     assert_true(flooded.messages > 10000);
 }
 
-/* --- Events, semaphores, mutexes --------------------------------------------------------------------------------------------------- */
+/* --- Events, semaphores, mutexes -------------------------------------------------------------- */
 
 struct waiting {
     leat_uv_waiter_t waiters[3]; /* event reset by hand, semaphore, mutex */
@@ -385,7 +393,8 @@ static void events_semaphores_and_mutexes_are_taken(void **state) {
     assert_ok(leat_mutex_open(&waiting.mutex, "uv-m", NULL));
     pid_t child = harness_spawn(give_and_die, ready);
     harness_await(ready, 1);
-    leat_waitable *objects[] = {leat_event_waitable(waiting.event), leat_semaphore_waitable(waiting.semaphore),
+    leat_waitable *objects[] = {leat_event_waitable(waiting.event),
+                                leat_semaphore_waitable(waiting.semaphore),
                                 leat_mutex_waitable(waiting.mutex)};
     for (int i = 0; i < 3; i++) {
         assert_uv(leat_uv_waiter_init(&loop, &waiting.waiters[i], objects[i]));
@@ -397,7 +406,8 @@ static void events_semaphores_and_mutexes_are_taken(void **state) {
     harness_set(ready, 2);
     uv_run(&loop, UV_RUN_DEFAULT); /* until all have stopped */
     harness_wait_signal(child, SIGKILL);
-    assert_true(waiting.set == 1 && waiting.counted == 5 && waiting.locked == 1 && waiting.orphaned == 1);
+    assert_true(waiting.set == 1 && waiting.counted == 5 && waiting.locked == 1 &&
+                waiting.orphaned == 1);
     assert_true(leat_event_is_set(waiting.event));
     for (int i = 0; i < 3; i++)
         leat_uv_close((uv_handle_t *)&waiting.waiters[i], NULL);
@@ -410,7 +420,7 @@ static void events_semaphores_and_mutexes_are_taken(void **state) {
     assert_int_equal(harness_names_left(), 0);
 }
 
-/* --- Conventions -------------------------------------------------------------------------------------------------------------------- */
+/* --- Conventions ------------------------------------------------------------------------------ */
 
 static void references_and_errors_are_libuvs(void **state) {
     (void)state;
@@ -420,8 +430,12 @@ static void references_and_errors_are_libuvs(void **state) {
     begin();
     assert_int_equal(leat_uv_receiver_open(&loop, &receiver, "", NULL), UV_EINVAL);
     assert_int_equal(leat_error_last(), LEAT_ENAME); /* leat's own code says more */
-    assert_int_equal(leat_uv_receiver_open(&loop, &receiver, "none", &(leat_channel_options){.way = LEAT_OPEN}), UV_ENOENT);
-    assert_int_equal(leat_uv_sender_open(&loop, &sender, "none", &(leat_channel_options){.way = LEAT_OPEN}), UV_ENOENT);
+    assert_int_equal(
+        leat_uv_receiver_open(&loop, &receiver, "none", &(leat_channel_options){.way = LEAT_OPEN}),
+        UV_ENOENT);
+    assert_int_equal(
+        leat_uv_sender_open(&loop, &sender, "none", &(leat_channel_options){.way = LEAT_OPEN}),
+        UV_ENOENT);
     assert_int_equal(leat_error_last(), LEAT_ENOENT);
     open_started(&receiver, "refs", &seen);
     assert_int_equal(leat_uv_receiver_open(&loop, &second, "refs", NULL), UV_EBUSY);

@@ -1,5 +1,6 @@
-/* test_uv_held.c - receivers as libuv handles that hold their messages (leat_uv_receiver_start_held), in real loops, with the other end in a
- * process of its own or in the same loop; and news that finds the handle stopped. See test_uv.c for the rest. */
+/* test_uv_held.c - receivers as libuv handles that hold their messages
+ * (leat_uv_receiver_start_held), in real loops, with the other end in a process of its own or in
+ * the same loop; and news that finds the handle stopped. See test_uv.c for the rest. */
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -11,7 +12,9 @@
 #include "stream.h"
 #include "uv_loop.h"
 
-enum { SIZE = 56, MOST = 5000 }; /* with its header a message takes one line of the ring, wherever that is: as much room as a release of one makes */
+/* with its header a message takes one line of the ring, wherever that is: as much room as a release
+ * of one makes */
+enum { SIZE = 56, MOST = 5000 };
 
 /* What a receiver was told: messages, all of them until they are released, and news. */
 struct story {
@@ -77,7 +80,8 @@ static void begin_story(const char *name, uint64_t capacity) {
     story = (struct story){0};
     closed = 0;
     within_seconds("what the test waits for");
-    assert_uv(leat_uv_receiver_open(&loop, &receiver, name, &(leat_channel_options){.capacity = capacity}));
+    assert_uv(leat_uv_receiver_open(&loop, &receiver, name,
+                                    &(leat_channel_options){.capacity = capacity}));
     start();
 }
 
@@ -87,7 +91,8 @@ static void end_story(void) {
     end();
 }
 
-/* Until the loop would sleep, or end; gives how many turns that took. A loop that spins is a failure. */
+/* Until the loop would sleep, or end; gives how many turns that took. A loop that spins is a
+ * failure. */
 static unsigned settle(void) {
     unsigned turns = 0;
     while (++turns, uv_run(&loop, UV_RUN_NOWAIT) != 0 && uv_backend_timeout(&loop) == 0)
@@ -112,7 +117,7 @@ static int send_and_go(void *context) {
     return 0;
 }
 
-/* --- Holding ------------------------------------------------------------------------------------------------------------------ */
+/* --- Holding ---------------------------------------------------------------------------------- */
 
 static void held_messages_stay_whole_while_others_come(void **state) {
     (void)state;
@@ -140,12 +145,14 @@ static void held_messages_stay_whole_while_others_come(void **state) {
     assert_int_equal(harness_names_left(), 0);
 }
 
-/* What was told while something is held was not yet passed for the next receiver, and is, once it is released. */
+/* What was told while something is held was not yet passed for the next receiver, and is, once it
+ * is released. */
 static void news_comes_behind_messages_that_are_still_held(void **state) {
     (void)state;
     begin_story("news", 0);
     for (uint32_t round = 0; round < 6; round++) {
-        struct stream stream = {.name = "news", .from = 100 * round, .to = 100 * round + 100, .dies = round % 2 == 0};
+        struct stream stream = {
+            .name = "news", .from = 100 * round, .to = 100 * round + 100, .dies = round % 2 == 0};
         pid_t child = harness_spawn(send_and_go, &stream);
         if (stream.dies) {
             run_until(&story.died, round / 2 + 1);
@@ -198,7 +205,7 @@ static void messages_are_released_in_any_callback(void **state) {
     end_story();
 }
 
-/* --- Room --------------------------------------------------------------------------------------------------------------------- */
+/* --- Room ------------------------------------------------------------------------------------- */
 
 static uint64_t times_named(void) {
     leat_doorbell_statistics statistics;
@@ -206,7 +213,8 @@ static uint64_t times_named(void) {
     return statistics.named;
 }
 
-/* The channel is full of what is held: the sender waits, and the loop sleeps, with nothing that would wake it. */
+/* The channel is full of what is held: the sender waits, and the loop sleeps, with nothing that
+ * would wake it. */
 static void a_full_ring_of_held_messages_costs_the_loop_nothing(void **state) {
     (void)state;
     struct stream stream = {.name = "brim", .to = 100};
@@ -277,7 +285,7 @@ static void each_release_wakes_a_sender_that_waits_for_room(void **state) {
     end_story();
 }
 
-/* --- Stopping, closing --------------------------------------------------------------------------------------------------------- */
+/* --- Stopping, closing ------------------------------------------------------------------------ */
 
 static void no_memory(leat_uv_receiver_t *handle, size_t size, uv_buf_t *buffer) {
     (void)handle, (void)size, (void)buffer;
@@ -305,7 +313,8 @@ static void what_is_held_stays_held_over_a_stop(void **state) {
     assert_int_equal(story.next, 200); /* it went on behind those that are held */
     release(196);
     leat_uv_receiver_stop(&receiver);
-    assert_uv(leat_uv_receiver_start(&receiver, on_message, on_peer)); /* in place, as ever: released after the callback */
+    /* in place, as ever: released after the callback */
+    assert_uv(leat_uv_receiver_start(&receiver, on_message, on_peer));
     send_one(sender, 200);
     settle();
     assert_int_equal(story.next, 201);
@@ -316,7 +325,8 @@ static void what_is_held_stays_held_over_a_stop(void **state) {
     end_story();
 }
 
-/* In the callback in which the way to receive changes, nothing is handed over in the way that was. */
+/* In the callback in which the way to receive changes, nothing is handed over in the way that
+ * was. */
 static void on_message_hold(leat_uv_receiver_t *handle, const leat_message *message) {
     on_message(handle, message);
     story.first = story.next; /* it is released when this returns */
@@ -357,7 +367,8 @@ static void a_successor_gets_what_was_held_and_not_released(void **state) {
     uv_run(&loop, UV_RUN_DEFAULT);
     assert_int_equal(closed, 1); /* it closed itself inside the callback */
     end_story();
-    assert_true(leat_uv_receiver_held(&receiver) == 0 && leat_uv_receiver_release(&receiver, 1) == UV_EINVAL);
+    assert_true(leat_uv_receiver_held(&receiver) == 0 &&
+                leat_uv_receiver_release(&receiver, 1) == UV_EINVAL);
     begin_story("again", 0);
     story.first = story.next = 20;
     settle();
@@ -367,11 +378,12 @@ static void a_successor_gets_what_was_held_and_not_released(void **state) {
     end_story();
 }
 
-/* --- Senders that do what no correct sender does -------------------------------------------------------------------------------- */
+/* --- Senders that do what no correct sender does ---------------------------------------------- */
 
 static void corrupt(uint64_t position) {
     const leat_receiver *channel = leat_uv_receiver_channel(&receiver);
-    leat__store_release64(leat__word_at(&channel->ring.memory, position), leat__record_header(position, (enum leat__record_type)9, 3));
+    leat__store_release64(leat__word_at(&channel->ring.memory, position),
+                          leat__record_header(position, (enum leat__record_type)9, 3));
 }
 
 static void a_corrupt_ring_is_told_and_what_is_held_can_still_be_read(void **state) {
@@ -413,9 +425,10 @@ static void a_sender_that_changes_what_is_held_is_told_of(void **state) {
     end_story();
 }
 
-/* --- News for a handle that is stopped ------------------------------------------------------------------------------------------ */
+/* --- News for a handle that is stopped -------------------------------------------------------- */
 
-/* The sender's coming and its end are found by one look. The first is told, and stops the handle: the second is told after the next start. */
+/* The sender's coming and its end are found by one look. The first is told, and stops the handle:
+ * the second is told after the next start. */
 static void news_that_finds_the_handle_stopped_is_told_after_the_next_start(void **state) {
     (void)state;
     for (int way = 0; way < 4; way++) {
@@ -441,7 +454,8 @@ static void news_that_finds_the_handle_stopped_is_told_after_the_next_start(void
     }
 }
 
-/* The first sender's coming is told before its first message. Stopped in between, that one is not held, and comes after the next start. */
+/* The first sender's coming is told before its first message. Stopped in between, that one is not
+ * held, and comes after the next start. */
 static void a_message_behind_news_that_stops_the_handle_is_not_lost(void **state) {
     (void)state;
     begin_story("behind", 0);
@@ -461,7 +475,7 @@ static void a_message_behind_news_that_stops_the_handle_is_not_lost(void **state
     end_story();
 }
 
-/* --- Without a copy -------------------------------------------------------------------------------------------------------------- */
+/* --- Without a copy --------------------------------------------------------------------------- */
 
 enum { PASSED_ON = 3000 };
 
@@ -486,8 +500,9 @@ static void pass_on(leat_uv_receiver_t *handle, const leat_message *message) {
     assert_non_null(passing);
     for (int i = 0; i < 4; i++)
         passing->length[i] = (unsigned char)(message->size >> (8 * i));
-    const uv_buf_t parts[] = {uv_buf_init((char *)passing->length, 4),
-                              uv_buf_init((char *)(uintptr_t)message->data, (unsigned)message->size)};
+    const uv_buf_t parts[] = {
+        uv_buf_init((char *)passing->length, 4),
+        uv_buf_init((char *)(uintptr_t)message->data, (unsigned)message->size)};
     assert_uv(uv_write(&passing->request, (uv_stream_t *)&onward, parts, 2, on_passed));
 }
 

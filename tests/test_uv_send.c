@@ -1,12 +1,12 @@
-/* test_uv_send.c - senders as libuv handles (leat/uv.h): queues, back-pressure, the receiver's coming and going, stops and
- * starts, and both ends in one loop. */
+/* test_uv_send.c - senders as libuv handles (leat/uv.h): queues, back-pressure, the receiver's
+ * coming and going, stops and starts, and both ends in one loop. */
 #include <signal.h>
 #include <stdio.h>
 #include <unistd.h>
 
 #include "uv_loop.h"
 
-/* --- Sending ------------------------------------------------------------------------------------------------------------------------ */
+/* --- Sending ---------------------------------------------------------------------------------- */
 
 enum { REQUESTS = 2000 };
 
@@ -42,8 +42,8 @@ static int send_request(struct sending *sending, uint32_t number) {
     sending->values[number] = number;
     sending->requests[number].data = sending;
     sending->inside = true;
-    int result = leat_uv_send(&sending->requests[number], &sending->sender, &sending->values[number], sizeof sending->values[number],
-                              on_sent);
+    int result = leat_uv_send(&sending->requests[number], &sending->sender,
+                              &sending->values[number], sizeof sending->values[number], on_sent);
     sending->inside = false;
     return result;
 }
@@ -123,8 +123,10 @@ static int call_with_others(void *context) {
 static void one_of_many_senders_queues_like_any_other(void **state) {
     (void)state;
     struct shared_channel *shared = harness_shared(sizeof *shared);
-    leat_receiver *receiver = open_receiver("others", &(leat_channel_options){.capacity = LEAT_CAPACITY_MIN});
-    pid_t children[] = {harness_spawn(send_numbers_with_others, shared), harness_spawn(send_numbers_with_others, shared),
+    leat_receiver *receiver =
+        open_receiver("others", &(leat_channel_options){.capacity = LEAT_CAPACITY_MIN});
+    pid_t children[] = {harness_spawn(send_numbers_with_others, shared),
+                        harness_spawn(send_numbers_with_others, shared),
                         harness_spawn(call_with_others, shared)};
     harness_await(&shared->here, 3); /* so that the stream ends once */
     uint64_t count = 0, sum = 0;
@@ -248,7 +250,8 @@ static void finish_without_a_receiver(const char *name, bool gone_before) {
     assert_int_equal(sending->cancelled, 0); /* not from inside */
     uv_run(&loop, UV_RUN_DEFAULT);
     assert_int_equal(closed, 1);
-    assert_true(!gone_before || (sending->came == 1 && sending->died == 1)); /* in this order, however late the loop looks */
+    /* in this order, however late the loop looks */
+    assert_true(!gone_before || (sending->came == 1 && sending->died == 1));
     assert_int_equal(sending->cancelled, 100);
     assert_int_equal(sending->done + sending->cancelled, accepted);
     uv_close((uv_handle_t *)&guard, NULL);
@@ -286,7 +289,8 @@ static void send_again(leat_uv_send_t *request, int status) {
     if (++repeating->done == repeating->most)
         leat_uv_sender_close(&repeating->sender, NULL);
     else
-        assert_uv(leat_uv_send(request, &repeating->sender, repeating->message, sizeof repeating->message, send_again));
+        assert_uv(leat_uv_send(request, &repeating->sender, repeating->message,
+                               sizeof repeating->message, send_again));
 }
 
 static void on_gone(leat_uv_sender_t *sender, leat_peer peer, int status) {
@@ -297,7 +301,8 @@ static void on_gone(leat_uv_sender_t *sender, leat_peer peer, int status) {
 
 static void open_repeating(struct repeating *repeating, const char *name) {
     *repeating = (struct repeating){.most = UINT32_MAX};
-    assert_uv(leat_uv_sender_open(&loop, &repeating->sender, name, &(leat_channel_options){.capacity = LEAT_CAPACITY_MIN}));
+    assert_uv(leat_uv_sender_open(&loop, &repeating->sender, name,
+                                  &(leat_channel_options){.capacity = LEAT_CAPACITY_MIN}));
     repeating->sender.uv.data = repeating;
     repeating->request.data = repeating;
     assert_uv(leat_uv_sender_start(&repeating->sender, NULL, on_gone));
@@ -316,7 +321,8 @@ static void a_request_made_while_news_is_told_is_told_of_too(void **state) {
     unsigned sent = 0;
     while (leat_uv_try_send(&repeating.sender, repeating.message, sizeof repeating.message) == 0)
         sent++;
-    assert_uv(leat_uv_send(&repeating.request, &repeating.sender, repeating.message, sizeof repeating.message, send_again));
+    assert_uv(leat_uv_send(&repeating.request, &repeating.sender, repeating.message,
+                           sizeof repeating.message, send_again));
     for (; sent > 0; sent--)
         assert_ok(leat_recv(receiver, bytes, sizeof bytes, &size, LEAT_NOW));
     leat_receiver_close(receiver); /* room, and news, in one turn */
@@ -348,7 +354,8 @@ static void a_sender_that_always_has_more_leaves_the_loop_time_for_others(void *
     timer.data = &repeating;
     assert_uv(uv_timer_init(&loop, &timer));
     assert_uv(uv_timer_start(&timer, stop_repeating, 1, 1));
-    assert_uv(leat_uv_send(&repeating.request, &repeating.sender, repeating.message, sizeof repeating.message, send_again));
+    assert_uv(leat_uv_send(&repeating.request, &repeating.sender, repeating.message,
+                           sizeof repeating.message, send_again));
     end();
     assert_int_equal(repeating.gone, 10);
     leat_receiver_close(repeating.receiver);
@@ -376,7 +383,7 @@ static void a_sender_that_starts_late_is_told_of_the_receiver_that_is_there(void
     leat_receiver_close(receiver);
 }
 
-/* --- Starting again --------------------------------------------------------------------------------------------------------------- */
+/* --- Starting again --------------------------------------------------------------------------- */
 
 static void turn_until(const unsigned *count, unsigned value) {
     while (*count < value)
@@ -399,7 +406,8 @@ static void a_receiver_that_came_during_a_stop_is_told_after_the_start(void **st
     within_seconds("the receiver");
     for (unsigned round = 1; round <= 3; round++) {
         assert_uv(leat_uv_sender_start(&sending->sender, on_writable, note_receiver));
-        receiver = receiver != NULL ? receiver : open_receiver("again", NULL); /* the first comes meanwhile */
+        /* the first comes meanwhile */
+        receiver = receiver != NULL ? receiver : open_receiver("again", NULL);
         turn_until(&sending->came, round);
         turn_until_quiet();
         leat_receiver_close(receiver);
@@ -437,7 +445,7 @@ static void room_that_came_during_a_stop_is_told_after_the_start(void **state) {
     end_sending(sending, receiver);
 }
 
-/* --- Both ends in one loop -------------------------------------------------------------------------------------------------------- */
+/* --- Both ends in one loop -------------------------------------------------------------------- */
 
 /* A long queue that there is room for, and a receiver that waits for its turn. */
 struct neighbours {
@@ -455,7 +463,8 @@ static void look_what_was_sent(leat_uv_receiver_t *receiver, const leat_message 
 }
 
 static void queue_sends_that_have_room(struct neighbours *neighbours) {
-    for (uint32_t i = 0; leat_uv_sender_queue_size(&neighbours->sending->sender) < 150 * sizeof i; i++)
+    for (uint32_t i = 0; leat_uv_sender_queue_size(&neighbours->sending->sender) < 150 * sizeof i;
+         i++)
         assert_uv(send_request(neighbours->sending, i));
     assert_true(empty_out(neighbours->taker) > 128);
 }

@@ -1,5 +1,6 @@
-/* test_uv_threads.c - loops in several threads of one process: each is its thread's, and what they share behind the library's back (the list of loops,
- * the list of what a fork has to close) is everybody's. The thread sanitizer watches. */
+/* test_uv_threads.c - loops in several threads of one process: each is its thread's, and what they
+ * share behind the library's back (the list of loops, the list of what a fork has to close) is
+ * everybody's. The thread sanitizer watches. */
 #include <pthread.h>
 #include <stdio.h>
 

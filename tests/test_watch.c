@@ -1,7 +1,9 @@
-/* test_watch.c - a side that has been asleep for long sleeps on a watch (channels/side.h), and still notices everything at once.
+/* test_watch.c - a side that has been asleep for long sleeps on a watch (channels/side.h), and
+ * still notices everything at once.
  *
- * All that wait are left alone until their slices are of half a minute. Then something happens to each of them, and each has to
- * notice it long before its slice ends. How long it took is printed. */
+ * All that wait are left alone until their slices are of half a minute. Then something happens to
+ * each of them, and each has to notice it long before its slice ends. How long it took is
+ * printed. */
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,7 +19,8 @@
 #define SMALL (&(leat_channel_options){.capacity = 4096})
 
 enum { MESSAGE, ROOM, SENDER_DIES, RECEIVER_DIES, RECEIVER_COMES, NOT_RUNG, CASES };
-static const char *const names[] = {"message", "room", "sender-dies", "receiver-dies", "receiver-comes", "not-rung"};
+static const char *const names[] = {"message",       "room",           "sender-dies",
+                                    "receiver-dies", "receiver-comes", "not-rung"};
 
 struct board {
     harness_word ready, go, noticed[CASES];
@@ -34,7 +37,7 @@ static void note(struct role *role) {
     harness_set(&role->board->noticed[role->which], 1);
 }
 
-/* --- Those who wait ----------------------------------------------------------------------------------------------- */
+/* --- Those who wait --------------------------------------------------------------------------- */
 
 static int wait_to_receive(void *context) {
     struct role *role = context;
@@ -42,7 +45,8 @@ static int wait_to_receive(void *context) {
     char byte;
     size_t size;
     harness_increment(&role->board->ready);
-    assert_leat(leat_recv(rx, &byte, 1, &size, LEAT_FOREVER), role->which == SENDER_DIES ? LEAT_EPEERDIED : LEAT_OK);
+    assert_leat(leat_recv(rx, &byte, 1, &size, LEAT_FOREVER),
+                role->which == SENDER_DIES ? LEAT_EPEERDIED : LEAT_OK);
     note(role);
     if (role->which == NOT_RUNG)
         expect_news(rx, LEAT_EPEERDIED, LATER);
@@ -56,7 +60,8 @@ static int wait_to_send(void *context) {
     char byte = 0;
     fill_up(tx, 1);
     harness_increment(&role->board->ready);
-    assert_leat(leat_send(tx, &byte, 1, LEAT_FOREVER), role->which == RECEIVER_DIES ? LEAT_EPEERDIED : LEAT_OK);
+    assert_leat(leat_send(tx, &byte, 1, LEAT_FOREVER),
+                role->which == RECEIVER_DIES ? LEAT_EPEERDIED : LEAT_OK);
     note(role);
     if (role->which == ROOM)
         harness_await(&role->board->go, 1); /* so that the receiver finds no end of the stream */
@@ -74,7 +79,7 @@ static int wait_for_receiver(void *context) {
     return 0;
 }
 
-/* --- Those who die ------------------------------------------------------------------------------------------------ */
+/* --- Those who die ---------------------------------------------------------------------------- */
 
 static int receive_nothing(void *context) {
     struct role *role = context;
@@ -107,7 +112,7 @@ static int publish_and_die(void *context) {
     return raise(SIGKILL);
 }
 
-/* --- Tests -------------------------------------------------------------------------------------------------------- */
+/* --- Tests ------------------------------------------------------------------------------------ */
 
 static pid_t start(int (*run)(void *), struct board *board, int which, uint32_t ready) {
     struct role *role = harness_shared(sizeof *role);
@@ -119,7 +124,8 @@ static pid_t start(int (*run)(void *), struct board *board, int which, uint32_t 
 
 static void require_noticed(struct board *board, int which, uint64_t since) {
     harness_await(&board->noticed[which], 1);
-    print_message("%s: noticed after %.2f ms\n", names[which], (double)(board->noticed_at[which] - since) / 1e6);
+    print_message("%s: noticed after %.2f ms\n", names[which],
+                  (double)(board->noticed_at[which] - since) / 1e6);
 }
 
 static bool watches(const struct leat__side *side) {
@@ -135,9 +141,12 @@ static void whoever_sleeps_on_a_watch_notices_everything(void **state) {
     pid_t dying_receiver = start(receive_nothing, board, RECEIVER_DIES, 2);
     pid_t not_ringing = start(publish_and_die, board, NOT_RUNG, 3);
     pid_t waiting[CASES] = {
-        start(wait_to_receive, board, MESSAGE, 4),       start(wait_to_send, board, ROOM, 5),
-        start(wait_to_receive, board, SENDER_DIES, 6),   start(wait_to_send, board, RECEIVER_DIES, 7),
-        start(wait_for_receiver, board, RECEIVER_COMES, 8), start(wait_to_receive, board, NOT_RUNG, 9),
+        start(wait_to_receive, board, MESSAGE, 4),
+        start(wait_to_send, board, ROOM, 5),
+        start(wait_to_receive, board, SENDER_DIES, 6),
+        start(wait_to_send, board, RECEIVER_DIES, 7),
+        start(wait_for_receiver, board, RECEIVER_COMES, 8),
+        start(wait_to_receive, board, NOT_RUNG, 9),
     };
     nanosleep(&(struct timespec){.tv_sec = SETTLING_S}, NULL);
     assert_true(watches(&tx->side));
@@ -205,7 +214,7 @@ static void every_sleep_is_rung_for(void **state) {
     harness_wait_ok(pid);
 }
 
-/* --- Without a watch ---------------------------------------------------------------------------------------------- */
+/* --- Without a watch -------------------------------------------------------------------------- */
 
 /* No descriptor can be made any more, so no watch. */
 static int wait_without_descriptors(void *context) {
@@ -225,7 +234,8 @@ static int send_and_wait(void *context) {
     leat_sender *tx = open_sender(names[role->which], NULL);
     assert_ok(leat_sender_wait_peer(tx, LATER));
     harness_await(&role->board->ready, 1);
-    nanosleep(&(struct timespec){.tv_nsec = 300000000}, NULL); /* by now a receiver with descriptors would watch */
+    /* by now a receiver with descriptors would watch */
+    nanosleep(&(struct timespec){.tv_nsec = 300000000}, NULL);
     assert_false(watches(&tx->side));
     send_text(tx, "message");
     pause();
@@ -245,7 +255,8 @@ static void without_a_watch_everything_is_noticed_all_the_same(void **state) {
     harness_kill(sender);
     require_noticed(board, SENDER_DIES, now);
     harness_wait_ok(receiver);
-    leat_receiver *rx = open_receiver(names[SENDER_DIES], NULL); /* both are dead: this heals, and removes the name at the end */
+    /* both are dead: this heals, and removes the name at the end */
+    leat_receiver *rx = open_receiver(names[SENDER_DIES], NULL);
     leat_receiver_close(rx);
 }
 

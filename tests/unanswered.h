@@ -18,7 +18,7 @@
 
 struct answers {
     _Atomic int query_fails, change_fails; /* with this error; 0: not */
-    harness_word failed; /* how often a query did */
+    harness_word failed;                   /* how often a query did */
     _Atomic int stops_after; /* changes that succeed; then the process stops behind one; 0: not */
 };
 

@@ -1,4 +1,5 @@
-/* uv_loop.h - what the tests of leat_uv share: a loop that is closed with nothing left, and a limit on how long it runs. */
+/* uv_loop.h - what the tests of leat_uv share: a loop that is closed with nothing left, and a limit
+ * on how long it runs. */
 #ifndef LEAT_TESTS_UV_LOOP_H
 #define LEAT_TESTS_UV_LOOP_H
 

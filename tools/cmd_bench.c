@@ -1,8 +1,8 @@
-/* cmd_bench.c - `leat bench`: becomes the benchmark program, which is a program of its own so that the command needs
- * nothing of what it compares with.
+/* cmd_bench.c - `leat bench`: becomes the benchmark program, which is a program of its own so that
+ * the command needs nothing of what it compares with.
  *
- * It is looked for relative to this executable only: where it is installed, then where a build tree has it. So a tree
- * that was moved finds its own.
+ * It is looked for relative to this executable only: where it is installed, then where a build tree
+ * has it. So a tree that was moved finds its own.
  */
 #include <errno.h>
 #include <libgen.h>
@@ -62,10 +62,12 @@ static int run(int argc, char **argv) {
             return fail_system(tried[i], errno);
     }
     fprintf(stderr,
-            "leat: bench: the benchmark program is neither '%s' nor '%s'. Install it with leat's benchmarks, or "
+            "leat: bench: the benchmark program is neither '%s' nor '%s'. Install it with leat's "
+            "benchmarks, or "
             "build leat with -DLEAT_BUILD_BENCH=ON.\n",
             tried[0], tried[1]);
     return END_FAILED;
 }
 
-const struct command command_bench = {"bench", "measure channels beside other transports", help, run};
+const struct command command_bench = {"bench", "measure channels beside other transports", help,
+                                      run};

@@ -1,9 +1,10 @@
-/* cmd_bytes.c - `leat read` and `leat write`: the bytes of a region, or of a file as one, to standard output, and from standard
- * input.
+/* cmd_bytes.c - `leat read` and `leat write`: the bytes of a region, or of a file as one, to
+ * standard output, and from standard input.
  *
- * The system copies straight between the shared memory and the file or pipe. If another process shortens the object's file
- * meanwhile, the copy fails with a message; it never ends in SIGBUS. Bytes that other processes write at the same time
- * can be seen half-written: a region synchronises nothing.
+ * The system copies straight between the shared memory and the file or pipe. If another process
+ * shortens the object's file meanwhile, the copy fails with a message; it never ends in SIGBUS.
+ * Bytes that other processes write at the same time can be seen half-written: a region synchronises
+ * nothing.
  */
 #include <errno.h>
 #include <signal.h>
@@ -18,7 +19,13 @@
 
 #define STEP_BYTES ((uint64_t)1 << 20) /* small enough that Ctrl-C is noticed soon */
 
-enum { OPTION_OFFSET = 'o', OPTION_LENGTH = 'n', OPTION_CREATE = 'c', OPTION_GROW = 'G', OPTION_FILE = 'f' };
+enum {
+    OPTION_OFFSET = 'o',
+    OPTION_LENGTH = 'n',
+    OPTION_CREATE = 'c',
+    OPTION_GROW = 'G',
+    OPTION_FILE = 'f'
+};
 
 struct request {
     struct target target;
@@ -71,7 +78,8 @@ static const char *range_text(const struct request *request) {
         snprintf(text, sizeof text, "%llu bytes from offset %llu on do not lie inside it",
                  (unsigned long long)request->length, (unsigned long long)request->offset);
     else
-        snprintf(text, sizeof text, "offset %llu does not lie inside it", (unsigned long long)request->offset);
+        snprintf(text, sizeof text, "offset %llu does not lie inside it",
+                 (unsigned long long)request->offset);
     return text;
 }
 
@@ -79,8 +87,9 @@ static const char *range_text(const struct request *request) {
 static int check_range(struct request *request, uint64_t size) {
     uint64_t rest = request->offset <= size ? size - request->offset : 0;
     if (request->offset > size || (request->has_length && request->length > rest))
-        return fail_target(&request->target, END_FAILED, "%s (%s); it has %llu bytes.", range_text(request),
-                           leat_error_name(LEAT_ERANGE), (unsigned long long)size);
+        return fail_target(&request->target, END_FAILED, "%s (%s); it has %llu bytes.",
+                           range_text(request), leat_error_name(LEAT_ERANGE),
+                           (unsigned long long)size);
     if (!request->has_length)
         request->length = rest;
     return END_OK;
@@ -88,8 +97,9 @@ static int check_range(struct request *request, uint64_t size) {
 
 static int fail_copy(const struct request *request, const char *stream, int system_error) {
     if (system_error == EFAULT)
-        return fail_target(&request->target, END_FAILED,
-                           "the object became shorter while it was open: another program has cut its file.");
+        return fail_target(
+            &request->target, END_FAILED,
+            "the object became shorter while it was open: another program has cut its file.");
     return fail_system(stream, system_error);
 }
 
@@ -99,7 +109,8 @@ static int copy_out(const struct request *request, const char *bytes, struct pro
         if (signals_seen() != 0)
             return END_BY_SIGNAL + signals_seen();
         uint64_t rest = request->length - done;
-        ssize_t written = write(STDOUT_FILENO, bytes + done, (size_t)(rest < STEP_BYTES ? rest : STEP_BYTES));
+        ssize_t written =
+            write(STDOUT_FILENO, bytes + done, (size_t)(rest < STEP_BYTES ? rest : STEP_BYTES));
         if (written >= 0)
             done += (uint64_t)written;
         else if (errno == EPIPE)
@@ -126,8 +137,10 @@ static int check_input_ended(const struct request *request) {
         return fail_system("standard input", errno);
     if (got > 0)
         return fail_target(&request->target, END_FAILED,
-                           "the input is longer than the %llu bytes from offset %llu to the end; these were written.",
-                           (unsigned long long)request->length, (unsigned long long)request->offset);
+                           "the input is longer than the %llu bytes from offset %llu to the end; "
+                           "these were written.",
+                           (unsigned long long)request->length,
+                           (unsigned long long)request->offset);
     return END_OK;
 }
 
@@ -137,7 +150,8 @@ static int copy_in(const struct request *request, char *bytes, struct progress *
         if (signals_seen() != 0)
             return END_BY_SIGNAL + signals_seen();
         uint64_t rest = request->length - done;
-        ssize_t got = read(STDIN_FILENO, bytes + done, (size_t)(rest < STEP_BYTES ? rest : STEP_BYTES));
+        ssize_t got =
+            read(STDIN_FILENO, bytes + done, (size_t)(rest < STEP_BYTES ? rest : STEP_BYTES));
         if (got >= 0)
             done += (uint64_t)got;
         else if (errno != EINTR)
@@ -183,22 +197,32 @@ static int parse(struct request *request, const struct option *options, int argc
     return END_OK;
 }
 
-#define RANGE_OPTIONS                                                                                                 \
-    {"help", no_argument, NULL, OPTION_HELP}, SCOPE_OPTION, {"offset", required_argument, NULL, OPTION_OFFSET},       \
-        {"length", required_argument, NULL, OPTION_LENGTH}, {"file", no_argument, NULL, OPTION_FILE}
+#define RANGE_OPTIONS                                                                              \
+    {"help", no_argument, NULL, OPTION_HELP}, SCOPE_OPTION,                                        \
+        {"offset", required_argument, NULL, OPTION_OFFSET},                                        \
+        {"length", required_argument, NULL, OPTION_LENGTH}, {                                      \
+        "file", no_argument, NULL, OPTION_FILE                                                     \
+    }
 
 /* What there is to do when it could not be opened; NULL: the library's advice. */
 static const char *remedy(const struct request *request, int code, const char *when_absent) {
     if (code == LEAT_ENOENT)
-        return request->file ? "check the path, or create the file with 'leat write --file --create SIZE'" : when_absent;
-    return code == LEAT_ESIZE && request->file ? "an empty file has nothing to map: 'leat grow --file' makes it larger" : NULL;
+        return request->file
+                   ? "check the path, or create the file with 'leat write --file --create SIZE'"
+                   : when_absent;
+    return code == LEAT_ESIZE && request->file
+               ? "an empty file has nothing to map: 'leat grow --file' makes it larger"
+               : NULL;
 }
 
 static int open_to_read(const struct request *request, leat_region **region) {
-    leat_region_options how = {.scope = request->file ? LEAT_LOCAL : request->target.scope, .access = LEAT_READ_ONLY};
+    leat_region_options how = {.scope = request->file ? LEAT_LOCAL : request->target.scope,
+                               .access = LEAT_READ_ONLY};
     int code = request->file ? leat_region_file(region, request->target.name, LEAT_OPEN, 0, &how)
                              : leat_region_open(region, request->target.name, 0, &how);
-    return code == LEAT_OK ? END_OK : fail_leat(&request->target, code, remedy(request, code, "'leat ls' shows what there is"));
+    return code == LEAT_OK ? END_OK
+                           : fail_leat(&request->target, code,
+                                       remedy(request, code, "'leat ls' shows what there is"));
 }
 
 static int open_to_write(const struct request *request, leat_region **region) {
@@ -209,12 +233,17 @@ static int open_to_write(const struct request *request, leat_region **region) {
     const char *name = request->target.name;
     int code;
     if (request->file)
-        code = leat_region_file(region, name, request->create_size != 0 ? LEAT_OPEN_OR_CREATE : LEAT_OPEN, request->create_size, &how);
+        code = leat_region_file(region, name,
+                                request->create_size != 0 ? LEAT_OPEN_OR_CREATE : LEAT_OPEN,
+                                request->create_size, &how);
     else if (request->create_size != 0)
         code = leat_region_open_or_create(region, name, request->create_size, &how);
     else
         code = leat_region_open(region, name, 0, &how);
-    return code == LEAT_OK ? END_OK : fail_leat(&request->target, code, remedy(request, code, "create it first, or use --create SIZE"));
+    return code == LEAT_OK
+               ? END_OK
+               : fail_leat(&request->target, code,
+                           remedy(request, code, "create it first, or use --create SIZE"));
 }
 
 static int run_read(int argc, char **argv) {
@@ -234,7 +263,8 @@ static int run_read(int argc, char **argv) {
     end = check_range(&request, leat_region_size(region));
     progress_start(&progress, STDOUT_FILENO);
     if (end == END_OK)
-        end = copy_out(&request, (const char *)leat_region_data(region) + request.offset, &progress);
+        end =
+            copy_out(&request, (const char *)leat_region_data(region) + request.offset, &progress);
     leat_region_close(region);
     return end;
 }
@@ -265,5 +295,7 @@ static int run_write(int argc, char **argv) {
     return end;
 }
 
-const struct command command_read = {"read", "write a region's bytes to standard output", read_help, run_read};
-const struct command command_write = {"write", "copy standard input into a region", write_help, run_write};
+const struct command command_read = {"read", "write a region's bytes to standard output", read_help,
+                                     run_read};
+const struct command command_write = {"write", "copy standard input into a region", write_help,
+                                      run_write};

@@ -1,8 +1,9 @@
 /* cmd_demo.c - `leat demo`: leat at work, between two processes, in a few seconds.
  *
- * States: live run -> full-speed run -> summary. Whatever ends it early (Ctrl-C, a producer that was killed, an error), the
- * producer is ended, both channels are closed, and the summary of what was done is still given. Last it looks whether
- * anything with its name is left, and says so. The channels' names are its own: several demos can run at once.
+ * States: live run -> full-speed run -> summary. Whatever ends it early (Ctrl-C, a producer that
+ * was killed, an error), the producer is ended, both channels are closed, and the summary of what
+ * was done is still given. Last it looks whether anything with its name is left, and says so. The
+ * channels' names are its own: several demos can run at once.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -50,7 +51,7 @@ struct demo {
     size_t left_behind;
 };
 
-/* --- One run -------------------------------------------------------------------------------------------------------- */
+/* --- One run ---------------------------------------------------------------------------------- */
 
 static int await_producer(struct demo_run *run) {
     uint64_t deadline = leat_in_ms(START_MS);
@@ -84,11 +85,13 @@ static int start_and_receive(struct demo *demo, struct demo_run *run, const char
     if (signals_seen() != 0) /* Ctrl-C goes to both, and the producer may be the first to notice */
         return END_BY_SIGNAL + signals_seen();
     demo_screen_close(demo->style);
-    return fail_target(&run->target, END_FAILED, "the producer process failed (exit code %d).", producer_end);
+    return fail_target(&run->target, END_FAILED, "the producer process failed (exit code %d).",
+                       producer_end);
 }
 
 static int run_one(struct demo *demo, struct demo_run *run, const char *what, uint64_t capacity) {
-    leat_channel_options options = {.way = LEAT_CREATE, .capacity = capacity, .interruptible = true};
+    leat_channel_options options = {
+        .way = LEAT_CREATE, .capacity = capacity, .interruptible = true};
     run->style = demo->style;
     int code = leat_receiver_open(&run->receiver, run->target.name, &options);
     if (code != LEAT_OK) {
@@ -104,19 +107,21 @@ static int run_both(struct demo *demo) {
     demo->live.duration = (double)demo->live_ns / 1e9;
     demo->speed.duration = (double)demo->speed_ns / 1e9;
     if (demo->style == DEMO_PLAIN)
-        printf("Live: another process publishes this machine's counters %d times a second.\n", DEMO_FRAMES_PER_SECOND);
+        printf("Live: another process publishes this machine's counters %d times a second.\n",
+               DEMO_FRAMES_PER_SECOND);
     int end = run_one(demo, &demo->live, "frames", LIVE_CAPACITY);
     demo->live_done = end == END_OK;
     if (end != END_OK)
         return end;
     if (demo->style == DEMO_PLAIN)
-        printf("Full speed: messages of %d to %d bytes, every byte checked.\n", DEMO_MESSAGE_MIN, DEMO_MESSAGE_MAX);
+        printf("Full speed: messages of %d to %d bytes, every byte checked.\n", DEMO_MESSAGE_MIN,
+               DEMO_MESSAGE_MAX);
     end = run_one(demo, &demo->speed, "speed", SPEED_CAPACITY);
     demo->speed_done = end == END_OK;
     return end;
 }
 
-/* --- Afterwards ----------------------------------------------------------------------------------------------------- */
+/* --- Afterwards ------------------------------------------------------------------------------- */
 
 static int count_left_behind(const leat_object_info *info, void *context) {
     struct demo *demo = context;
@@ -124,7 +129,8 @@ static int count_left_behind(const leat_object_info *info, void *context) {
     if (strncmp(info->name, demo->prefix, strlen(demo->prefix)) != 0)
         return 0;
     demo->left_behind++;
-    fprintf(stderr, "leat: demo: left behind: %s '%s'\n", leat_kind_name(info->kind), name_show(&name, info->name));
+    fprintf(stderr, "leat: demo: left behind: %s '%s'\n", leat_kind_name(info->kind),
+            name_show(&name, info->name));
     return 0;
 }
 
@@ -140,8 +146,10 @@ static int check_counts(const struct demo *demo) {
     const struct demo_run *runs[] = {&demo->live, &demo->speed};
     for (size_t i = 0; i < 2; i++)
         if (runs[i]->damaged > 0 || runs[i]->sent != runs[i]->messages)
-            return fail_target(&runs[i]->target, END_FAILED, "%llu messages were sent, %llu received, %llu of them damaged.",
-                               (unsigned long long)runs[i]->sent, (unsigned long long)runs[i]->messages,
+            return fail_target(&runs[i]->target, END_FAILED,
+                               "%llu messages were sent, %llu received, %llu of them damaged.",
+                               (unsigned long long)runs[i]->sent,
+                               (unsigned long long)runs[i]->messages,
                                (unsigned long long)runs[i]->damaged);
     return END_OK;
 }
@@ -149,26 +157,32 @@ static int check_counts(const struct demo *demo) {
 static void summary_text(const struct demo *demo, int end) {
     const struct demo_run *live = &demo->live, *speed = &demo->speed;
     struct figure a, b, c, d, e, f;
-    puts(end > END_BY_SIGNAL ? "\nInterrupted. Until then:" : end != END_OK ? "\nFailed. Until then:" : "\nSummary");
-    printf("  Live        %s frames of %zu bytes in %.1f s, %llu lost; %.2f doorbells per message\n",
-           figure_count(&a, live->messages), sizeof(struct demo_frame), demo_seconds(live), (unsigned long long)live->lost,
-           live->sent == 0 ? 0 : demo_doorbells_per_message(live));
+    puts(end > END_BY_SIGNAL ? "\nInterrupted. Until then:"
+         : end != END_OK     ? "\nFailed. Until then:"
+                             : "\nSummary");
+    printf(
+        "  Live        %s frames of %zu bytes in %.1f s, %llu lost; %.2f doorbells per message\n",
+        figure_count(&a, live->messages), sizeof(struct demo_frame), demo_seconds(live),
+        (unsigned long long)live->lost, live->sent == 0 ? 0 : demo_doorbells_per_message(live));
     printf("  Latency     one way p50 %s, p90 %s, p99 %s, p99.9 %s, max %s\n",
            figure_duration(&a, histogram_quantile(&demo->latency, 0.5)),
            figure_duration(&b, histogram_quantile(&demo->latency, 0.9)),
            figure_duration(&c, histogram_quantile(&demo->latency, 0.99)),
-           figure_duration(&d, histogram_quantile(&demo->latency, 0.999)), figure_duration(&e, demo->latency.largest));
+           figure_duration(&d, histogram_quantile(&demo->latency, 0.999)),
+           figure_duration(&e, demo->latency.largest));
     if (speed->messages > 0) {
         double seconds = demo_seconds(speed);
-        printf("  Full speed  %s messages of %d to %d bytes in %.1f s: %s, %s\n", figure_count(&a, speed->messages),
-               DEMO_MESSAGE_MIN, DEMO_MESSAGE_MAX, seconds,
+        printf("  Full speed  %s messages of %d to %d bytes in %.1f s: %s, %s\n",
+               figure_count(&a, speed->messages), DEMO_MESSAGE_MIN, DEMO_MESSAGE_MAX, seconds,
                figure_decimal(&c, (double)speed->messages / seconds, " messages/s"),
                figure_decimal(&d, (double)speed->bytes / seconds, "B/s"));
         printf("              %s; %.6f doorbells per message\n",
-               speed->damaged == 0 ? "every byte of every message was right" : "a message was DAMAGED",
+               speed->damaged == 0 ? "every byte of every message was right"
+                                   : "a message was DAMAGED",
                demo_doorbells_per_message(speed));
     }
-    printf("  Left behind %s\n", demo->left_behind == 0 ? "nothing" : figure_count(&f, demo->left_behind));
+    printf("  Left behind %s\n",
+           demo->left_behind == 0 ? "nothing" : figure_count(&f, demo->left_behind));
 }
 
 static json_t *json_of_run(const struct demo_run *run, bool done) {
@@ -178,8 +192,10 @@ static json_t *json_of_run(const struct demo_run *run, bool done) {
     json_object_set_new(object, "messages", json_integer((json_int_t)run->messages));
     json_object_set_new(object, "bytes", json_integer((json_int_t)run->bytes));
     json_object_set_new(object, "seconds", json_real(seconds));
-    json_object_set_new(object, "messages_per_second", json_real(seconds > 0 ? (double)run->messages / seconds : 0));
-    json_object_set_new(object, "bytes_per_second", json_real(seconds > 0 ? (double)run->bytes / seconds : 0));
+    json_object_set_new(object, "messages_per_second",
+                        json_real(seconds > 0 ? (double)run->messages / seconds : 0));
+    json_object_set_new(object, "bytes_per_second",
+                        json_real(seconds > 0 ? (double)run->bytes / seconds : 0));
     json_object_set_new(object, "lost", json_integer((json_int_t)run->lost));
     json_object_set_new(object, "damaged", json_integer((json_int_t)run->damaged));
     json_object_set_new(object, "sent", json_integer((json_int_t)run->sent));
@@ -198,8 +214,9 @@ static json_t *json_of_latency(const struct histogram *latency) {
     json_object_set_new(object, "count", json_integer((json_int_t)latency->count));
     json_object_set_new(object, "min", json_integer((json_int_t)latency->smallest));
     for (size_t i = 0; i < sizeof members / sizeof members[0]; i++)
-        json_object_set_new(object, members[i].name,
-                            json_integer((json_int_t)histogram_quantile(latency, members[i].quantile)));
+        json_object_set_new(
+            object, members[i].name,
+            json_integer((json_int_t)histogram_quantile(latency, members[i].quantile)));
     json_object_set_new(object, "max", json_integer((json_int_t)latency->largest));
     json_object_set_new(object, "mean", json_real(histogram_mean(latency)));
     return object;
@@ -216,7 +233,7 @@ static void summary_json(const struct demo *demo, int end) {
     json_write(object, stdout, false);
 }
 
-/* --- Arguments and order of events ---------------------------------------------------------------------------------- */
+/* --- Arguments and order of events ------------------------------------------------------------ */
 
 /* Process numbers can repeat where containers share /dev/shm; the random part does not. */
 static void choose_names(struct demo *demo) {
@@ -231,11 +248,12 @@ static void choose_names(struct demo *demo) {
 }
 
 static int parse(struct demo *demo, int argc, char **argv) {
-    static const struct option options[] = {COMMON_OPTIONS,
-                                            {"seconds", required_argument, NULL, OPTION_SECONDS},
-                                            {"speed-seconds", required_argument, NULL, OPTION_SPEED_SECONDS},
-                                            {"plain", no_argument, NULL, OPTION_PLAIN},
-                                            {0}};
+    static const struct option options[] = {
+        COMMON_OPTIONS,
+        {"seconds", required_argument, NULL, OPTION_SECONDS},
+        {"speed-seconds", required_argument, NULL, OPTION_SPEED_SECONDS},
+        {"plain", no_argument, NULL, OPTION_PLAIN},
+        {0}};
     int option;
     while ((option = getopt_long(argc, argv, "hj", options, NULL)) != -1) {
         bool good = true;
@@ -267,7 +285,9 @@ static int run(int argc, char **argv) {
     choose_names(&demo);
     signals_catch();
     bool terminal = isatty(STDOUT_FILENO);
-    demo.style = demo_screen_open(demo.json ? DEMO_SILENT : terminal && !demo.plain ? DEMO_SCREEN : DEMO_PLAIN);
+    demo.style = demo_screen_open(demo.json                 ? DEMO_SILENT
+                                  : terminal && !demo.plain ? DEMO_SCREEN
+                                                            : DEMO_PLAIN);
     end = run_both(&demo);
     demo_screen_close(demo.style);
     if (end == END_OK)
@@ -281,4 +301,5 @@ static int run(int argc, char **argv) {
     return end;
 }
 
-const struct command command_demo = {"demo", "see it work: live counters, then full speed", help, run};
+const struct command command_demo = {"demo", "see it work: live counters, then full speed", help,
+                                     run};

@@ -1,7 +1,8 @@
 /* cmd_gc.c - `leat gc`: removes what killed processes left behind.
  *
- * Only objects that no process holds, that were not meant to stay, and that this user may remove are touched, and doorbells that no
- * process holds; kernel locks decide, never age. So it can be run at any time, any number of times.
+ * Only objects that no process holds, that were not meant to stay, and that this user may remove
+ * are touched, and doorbells that no process holds; kernel locks decide, never age. So it can be
+ * run at any time, any number of times.
  */
 #include <stdio.h>
 
@@ -25,7 +26,7 @@ static const char help[] =
 enum { OPTION_LOCAL = 'l' };
 
 struct removal {
-    json_t *objects; /* NULL: text */
+    json_t *objects;                  /* NULL: text */
     uint64_t count, doorbells, bytes; /* count: of objects, which doorbells are none of */
 };
 
@@ -41,12 +42,14 @@ static void removed(const leat_object_info *info, void *context) {
         return;
     }
     struct shown_name name;
-    printf("removed %s %s '%s'\n", scope_name(info->scope), leat_kind_name(info->kind), name_show(&name, info->name));
+    printf("removed %s %s '%s'\n", scope_name(info->scope), leat_kind_name(info->kind),
+           name_show(&name, info->name));
 }
 
 static int collect(struct removal *removal, leat_scope scope) {
     int code = leat_gc(scope, removed, removal);
-    struct target directory = {"directory of", scope == LEAT_LOCAL ? "local objects" : "global objects", LEAT_LOCAL};
+    struct target directory = {
+        "directory of", scope == LEAT_LOCAL ? "local objects" : "global objects", LEAT_LOCAL};
     return code == LEAT_OK ? END_OK : fail_leat(&directory, code, NULL);
 }
 
@@ -62,10 +65,11 @@ static void show_sum(const struct removal *removal) {
     if (removal->count == 0 && removal->doorbells == 0)
         puts("Nothing was left behind.");
     if (removal->count > 0)
-        printf("%s object%s removed, %s free.\n", figure_count(&count, removal->count), removal->count == 1 ? "" : "s",
-               figure_bytes(&bytes, removal->bytes));
+        printf("%s object%s removed, %s free.\n", figure_count(&count, removal->count),
+               removal->count == 1 ? "" : "s", figure_bytes(&bytes, removal->bytes));
     if (removal->doorbells > 0)
-        printf("%s doorbell%s removed.\n", figure_count(&count, removal->doorbells), removal->doorbells == 1 ? "" : "s");
+        printf("%s doorbell%s removed.\n", figure_count(&count, removal->doorbells),
+               removal->doorbells == 1 ? "" : "s");
 }
 
 static int run(int argc, char **argv) {

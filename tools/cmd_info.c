@@ -1,7 +1,8 @@
 /* cmd_info.c - `leat info`: everything that can be known about one object from outside.
  *
- * Looks without taking part; the figures of a busy channel are a snapshot, and behind by at most an eighth of its ring. Which
- * processes have it is a matter of /proc: of those that this user may look at.
+ * Looks without taking part; the figures of a busy channel are a snapshot, and behind by at most an
+ * eighth of its ring. Which processes have it is a matter of /proc: of those that this user may
+ * look at.
  */
 #include <stdio.h>
 
@@ -43,45 +44,53 @@ static void show_object(FILE *out, const leat_object_info *info) {
     struct shown_name name;
     struct figure user;
     char permissions[10];
-    fprintf(out, "%s %s '%s'%s\n", scope_name(info->scope), leat_kind_name(info->kind), name_show(&name, info->name),
+    fprintf(out, "%s %s '%s'%s\n", scope_name(info->scope), leat_kind_name(info->kind),
+            name_show(&name, info->name),
             info->damaged ? ", damaged: its header fails its checksum" : "");
     size_line(out, "size", info->size);
     fprintf(out, "  %-12s %s (%u)\n", "owner", figure_user(&user, info->owner), info->owner);
-    fprintf(out, "  %-12s %s (%04o)\n", "access", figure_permissions(permissions, info->permissions), info->permissions & 0777);
+    fprintf(out, "  %-12s %s (%04o)\n", "access",
+            figure_permissions(permissions, info->permissions), info->permissions & 0777);
     show_users(out, info);
-    line(out, "lifetime", info->persistent ? "persistent: stays until 'leat rm'"
-         : info->in_use               ? "ends with its last user"
-         : info->abandoned            ? "stays until its next owner has been told that the last one died"
-                                      : "over: its users were killed, 'leat gc' removes it");
+    line(out, "lifetime",
+         info->persistent  ? "persistent: stays until 'leat rm'"
+         : info->in_use    ? "ends with its last user"
+         : info->abandoned ? "stays until its next owner has been told that the last one died"
+                           : "over: its users were killed, 'leat gc' removes it");
 }
 
 static void show_type(FILE *out, const leat_type *type) {
     struct shown_text name;
     if (type->name != NULL)
-        fprintf(out, "  %-12s '%s', version %u, of %llu bytes\n", "type", text_show(&name, type->name), type->version,
-                (unsigned long long)type->size);
+        fprintf(out, "  %-12s '%s', version %u, of %llu bytes\n", "type",
+                text_show(&name, type->name), type->version, (unsigned long long)type->size);
 }
 
 static void statistics_row(FILE *out, const char *label, uint64_t sent, uint64_t received) {
     struct figure left, right;
-    fprintf(out, "  %-20s %20s %20s\n", label, figure_count(&left, sent), figure_count(&right, received));
+    fprintf(out, "  %-20s %20s %20s\n", label, figure_count(&left, sent),
+            figure_count(&right, received));
 }
 
 static const char *mean_wake(struct figure *figure, const leat_statistics *statistics) {
-    return statistics->wakes == 0 ? "-" : figure_duration(figure, statistics->wake_ns / statistics->wakes);
+    return statistics->wakes == 0
+               ? "-"
+               : figure_duration(figure, statistics->wake_ns / statistics->wakes);
 }
 
 static void wakes_rows(FILE *out, const leat_channel_info *info) {
     struct figure left, right;
     statistics_row(out, "wake-ups", info->sent.wakes, info->received.wakes);
-    fprintf(out, "  %-20s %20s %20s\n", "mean wake-up", mean_wake(&left, &info->sent), mean_wake(&right, &info->received));
+    fprintf(out, "  %-20s %20s %20s\n", "mean wake-up", mean_wake(&left, &info->sent),
+            mean_wake(&right, &info->received));
 }
 
 static void show_channel(FILE *out, const leat_channel_info *info) {
     size_line(out, "capacity", info->capacity);
     size_line(out, "max message", info->max_message);
     size_line(out, "backlog", info->backlog_bytes);
-    fprintf(out, "  %-12s %s%s\n", "sender", peer_name(info->sender), info->many_senders ? " (many allowed)" : "");
+    fprintf(out, "  %-12s %s%s\n", "sender", peer_name(info->sender),
+            info->many_senders ? " (many allowed)" : "");
     line(out, "receiver", peer_name(info->receiver));
     fprintf(out, "  %-20s %20s %20s\n", "since creation", "sent", "received");
     statistics_row(out, "messages", info->sent.messages, info->received.messages);
@@ -89,18 +98,26 @@ static void show_channel(FILE *out, const leat_channel_info *info) {
     statistics_row(out, "stalls", info->sent.stalls, info->received.stalls);
     statistics_row(out, "sleeps", info->sent.sleeps, info->received.sleeps);
     statistics_row(out, "doorbells rung", info->sent.doorbells_rung, info->received.doorbells_rung);
-    statistics_row(out, "doorbells saved", info->sent.doorbells_saved, info->received.doorbells_saved);
-    statistics_row(out, "high water, bytes", info->sent.high_water_bytes, info->received.high_water_bytes);
+    statistics_row(out, "doorbells saved", info->sent.doorbells_saved,
+                   info->received.doorbells_saved);
+    statistics_row(out, "high water, bytes", info->sent.high_water_bytes,
+                   info->received.high_water_bytes);
     wakes_rows(out, info);
 }
 
 static void show_sync(FILE *out, const leat_sync_info *info) {
     fprintf(out, "  %-12s %u\n", "handles", info->handles);
     if (info->kind == LEAT_KIND_MUTEX) {
-        line(out, "state", info->lost ? "lost: until 'leat reset'" : info->held ? "held" : info->abandoned ? "held by one who died" : "free");
+        line(out, "state",
+             info->lost        ? "lost: until 'leat reset'"
+             : info->held      ? "held"
+             : info->abandoned ? "held by one who died"
+                               : "free");
         if (info->held)
-            fprintf(out, "  %-12s %s %u\n", "holder", info->inherits_priority ? "thread" : "process", info->holder);
-        line(out, "priority", info->inherits_priority ? "inherited by its holder" : "not inherited");
+            fprintf(out, "  %-12s %s %u\n", "holder",
+                    info->inherits_priority ? "thread" : "process", info->holder);
+        line(out, "priority",
+             info->inherits_priority ? "inherited by its holder" : "not inherited");
     } else if (info->kind == LEAT_KIND_EVENT) {
         line(out, "state", info->set ? "set" : "not set");
         line(out, "reset", info->manual_reset ? "manual" : "automatic");
@@ -109,8 +126,8 @@ static void show_sync(FILE *out, const leat_sync_info *info) {
     }
 }
 
-/* What an object of its kind has besides. Nothing of it is known of a damaged one, and of one that cannot be read: that still has an
- * outside. */
+/* What an object of its kind has besides. Nothing of it is known of a damaged one, and of one that
+ * cannot be read: that still has an outside. */
 struct inside {
     leat_kind kind; /* 0: not known */
     leat_channel_info channel;
@@ -118,7 +135,8 @@ struct inside {
     leat_type type;
 };
 
-static int look_inside(const struct target *target, const leat_object_info *info, struct inside *inside) {
+static int look_inside(const struct target *target, const leat_object_info *info,
+                       struct inside *inside) {
     int code = LEAT_OK;
     *inside = (struct inside){0};
     if (info->damaged)
@@ -137,7 +155,8 @@ static bool is_sync(leat_kind kind) {
     return kind == LEAT_KIND_MUTEX || kind == LEAT_KIND_EVENT || kind == LEAT_KIND_SEMAPHORE;
 }
 
-static void show_text(FILE *out, const leat_object_info *info, const struct users *users, const struct inside *inside) {
+static void show_text(FILE *out, const leat_object_info *info, const struct users *users,
+                      const struct inside *inside) {
     show_object(out, info);
     users_show(out, users, info);
     if (inside->kind == LEAT_KIND_CHANNEL)
@@ -148,12 +167,18 @@ static void show_text(FILE *out, const leat_object_info *info, const struct user
         show_sync(out, &inside->sync);
 }
 
-static void show_json(const leat_object_info *info, const struct users *users, const struct inside *inside) {
+static void show_json(const leat_object_info *info, const struct users *users,
+                      const struct inside *inside) {
     json_t *object = json_of_object(info);
     json_object_set_new(object, "processes", json_of_users(users));
-    json_object_set_new(object, "processes_denied", users->known ? json_integer(users->denied) : json_null());
-    json_object_set_new(object, "type", inside->kind == LEAT_KIND_REGION ? json_of_type(&inside->type) : json_null());
-    json_object_set_new(object, "channel", inside->kind == LEAT_KIND_CHANNEL ? json_of_channel(&inside->channel) : json_null());
+    json_object_set_new(object, "processes_denied",
+                        users->known ? json_integer(users->denied) : json_null());
+    json_object_set_new(object, "type",
+                        inside->kind == LEAT_KIND_REGION ? json_of_type(&inside->type)
+                                                         : json_null());
+    json_object_set_new(object, "channel",
+                        inside->kind == LEAT_KIND_CHANNEL ? json_of_channel(&inside->channel)
+                                                          : json_null());
     if (is_sync(inside->kind))
         json_object_set_new(object, leat_kind_name(inside->kind), json_of_sync(&inside->sync));
     json_write(object, stdout, false);
@@ -165,7 +190,8 @@ struct findings {
     struct inside inside;
 };
 
-/* Other than LEAT_OK: `found` tells whether there is an object, of which then nothing is known but its outside. */
+/* Other than LEAT_OK: `found` tells whether there is an object, of which then nothing is known but
+ * its outside. */
 static int find(const struct target *target, struct findings *findings, bool *found) {
     leat_object_info later;
     int code = leat_stat(target->name, target->scope, &findings->info);
@@ -173,7 +199,8 @@ static int find(const struct target *target, struct findings *findings, bool *fo
     if (code != LEAT_OK)
         return code;
     users_find(&findings->users, &findings->info);
-    if (users_out_of_sight(&findings->users, &findings->info) && leat_stat(target->name, target->scope, &later) == LEAT_OK &&
+    if (users_out_of_sight(&findings->users, &findings->info) &&
+        leat_stat(target->name, target->scope, &later) == LEAT_OK &&
         later.users < findings->info.users)
         findings->info = later; /* one has left meanwhile, and is not out of sight but gone */
     return look_inside(target, &findings->info, &findings->inside);

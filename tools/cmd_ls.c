@@ -1,7 +1,8 @@
 /* cmd_ls.c - `leat ls`: what objects there are.
  *
- * Looks without taking part: no object's life is changed by being listed. One line for each object in the order of the
- * names; the name comes last, so that any name leaves the columns before it in place.
+ * Looks without taking part: no object's life is changed by being listed. One line for each object
+ * in the order of the names; the name comes last, so that any name leaves the columns before it in
+ * place.
  */
 #include <stdio.h>
 #include <string.h>
@@ -44,8 +45,11 @@ static const char *role(leat_peer peer) {
 }
 
 static const char *life(const leat_object_info *info) {
-    return info->damaged ? "damaged" : info->persistent ? "kept" : info->in_use ? "used"
-           : info->abandoned ? "abandoned" : "over";
+    return info->damaged      ? "damaged"
+           : info->persistent ? "kept"
+           : info->in_use     ? "used"
+           : info->abandoned  ? "abandoned"
+                              : "over";
 }
 
 static const char *users(const leat_object_info *info, char text[32]) {
@@ -67,28 +71,34 @@ static const char *state(const leat_object_info *info, char text[32]) {
     return text;
 }
 
-static void show_text(struct listing *listing, const leat_object_info *info, const leat_channel_info *channel) {
+static void show_text(struct listing *listing, const leat_object_info *info,
+                      const leat_channel_info *channel) {
     struct shown_name name;
     char room[32], count[32];
     const char *word = state(info, room);
     struct figure user;
     char permissions[10];
     if (listing->count == 0)
-        printf("%-9s %-6s %12s %5s %-9s %-10s %-9s  %-7s %-8s %-9s %s\n", "KIND", "SCOPE", "SIZE", "USERS", "LIFE", "OWNER",
-               "ACCESS", "SENDER", "RECEIVER", "STATE", "NAME");
-    printf("%-9s %-6s %12llu %5s %-9s %-10s %-9s  %-7s %-8s %-9s %s\n", leat_kind_name(info->kind), scope_name(info->scope),
-           (unsigned long long)info->size, users(info, count), life(info), figure_user(&user, info->owner),
-           figure_permissions(permissions, info->permissions), channel == NULL ? "-" : role(channel->sender),
-           channel == NULL ? "-" : role(channel->receiver), word != NULL ? word : "-", name_show(&name, info->name));
+        printf("%-9s %-6s %12s %5s %-9s %-10s %-9s  %-7s %-8s %-9s %s\n", "KIND", "SCOPE", "SIZE",
+               "USERS", "LIFE", "OWNER", "ACCESS", "SENDER", "RECEIVER", "STATE", "NAME");
+    printf("%-9s %-6s %12llu %5s %-9s %-10s %-9s  %-7s %-8s %-9s %s\n", leat_kind_name(info->kind),
+           scope_name(info->scope), (unsigned long long)info->size, users(info, count), life(info),
+           figure_user(&user, info->owner), figure_permissions(permissions, info->permissions),
+           channel == NULL ? "-" : role(channel->sender),
+           channel == NULL ? "-" : role(channel->receiver), word != NULL ? word : "-",
+           name_show(&name, info->name));
 }
 
-static void show_json(struct listing *listing, const leat_object_info *info, const leat_channel_info *channel) {
+static void show_json(struct listing *listing, const leat_object_info *info,
+                      const leat_channel_info *channel) {
     char room[32];
     const char *word = state(info, room);
     json_t *object = json_of_object(info);
     json_object_set_new(object, "state", word != NULL ? json_string(word) : json_null());
-    json_object_set_new(object, "sender", channel == NULL ? json_null() : json_string(peer_name(channel->sender)));
-    json_object_set_new(object, "receiver", channel == NULL ? json_null() : json_string(peer_name(channel->receiver)));
+    json_object_set_new(object, "sender",
+                        channel == NULL ? json_null() : json_string(peer_name(channel->sender)));
+    json_object_set_new(object, "receiver",
+                        channel == NULL ? json_null() : json_string(peer_name(channel->receiver)));
     json_array_append_new(listing->json, object);
 }
 
@@ -119,7 +129,8 @@ static int list(struct listing *listing, bool local, bool global) {
     }
     if (code == LEAT_OK)
         return END_OK;
-    struct target directory = {"directory of", scope == LEAT_LOCAL ? "local objects" : "global objects", LEAT_LOCAL};
+    struct target directory = {
+        "directory of", scope == LEAT_LOCAL ? "local objects" : "global objects", LEAT_LOCAL};
     return fail_leat(&directory, code, NULL);
 }
 
@@ -155,7 +166,8 @@ static int run(int argc, char **argv) {
     if (json)
         json_write(listing.json, stdout, false);
     else if (end == END_OK && listing.count == 0 && isatty(STDOUT_FILENO))
-        puts(listing.all ? "There are no objects." : "There are no objects. ('leat ls --all' shows foreign ones too.)");
+        puts(listing.all ? "There are no objects."
+                         : "There are no objects. ('leat ls --all' shows foreign ones too.)");
     return end;
 }
 

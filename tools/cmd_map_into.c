@@ -1,8 +1,9 @@
 /* cmd_map_into.c - `leat map-into`: a region in the memory of a process that need not know of it.
  *
- * The view over there can only be taken out by who put it in (leat/remote.h). So the command stays, holds the region, and takes the
- * view out when it is asked to end; or it leaves the view there for good (--keep), with the region persistent if this created it:
- * a view keeps the memory, not the name. When the process ends first, the view is gone with it, and that is told.
+ * The view over there can only be taken out by who put it in (leat/remote.h). So the command stays,
+ * holds the region, and takes the view out when it is asked to end; or it leaves the view there for
+ * good (--keep), with the region persistent if this created it: a view keeps the memory, not the
+ * name. When the process ends first, the view is gone with it, and that is told.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -54,7 +55,7 @@ struct mapping {
     bool create, keep, global, json, help;
 };
 
-/* --- Mapping ------------------------------------------------------------------------------------------------------------ */
+/* --- Mapping ---------------------------------------------------------------------------------- */
 
 /* The library's details say all about the process; the causes of its codes are about objects. */
 static int fail_process(const struct mapping *mapping, const char *what, int code) {
@@ -64,17 +65,19 @@ static int fail_process(const struct mapping *mapping, const char *what, int cod
                          : code == LEAT_EAGAIN || code == LEAT_ETIMEDOUT ? " Try again later."
                                                                          : "";
     text_show(&detail, leat_error_detail());
-    return fail_target(&mapping->target, code == LEAT_ENOENT ? END_NO_OBJECT : END_FAILED, "%s: %s (%s).%s", what, detail.text,
-                       leat_error_name(code), remedy);
+    return fail_target(&mapping->target, code == LEAT_ENOENT ? END_NO_OBJECT : END_FAILED,
+                       "%s: %s (%s).%s", what, detail.text, leat_error_name(code), remedy);
 }
 
 static int open_region(const struct mapping *mapping, leat_region **region) {
     const char *name = mapping->target.name;
-    int code = mapping->create ? leat_region_open_or_create(region, name, mapping->size, &mapping->options)
-                               : leat_region_open(region, name, 0, &mapping->options);
+    int code = mapping->create
+                   ? leat_region_open_or_create(region, name, mapping->size, &mapping->options)
+                   : leat_region_open(region, name, 0, &mapping->options);
     if (code == LEAT_OK)
         return END_OK;
-    return fail_leat(&mapping->target, code, code == LEAT_ENOENT ? "create it first, or use --create" : NULL);
+    return fail_leat(&mapping->target, code,
+                     code == LEAT_ENOENT ? "create it first, or use --create" : NULL);
 }
 
 static void show_mapped(const struct mapping *mapping, const leat_region *region) {
@@ -89,40 +92,47 @@ static void show_mapped(const struct mapping *mapping, const leat_region *region
         json_object_set_new(object, "scope", json_string(scope_name(mapping->target.scope)));
         json_object_set_new(object, "process", json_integer(mapping->process));
         json_object_set_new(object, "address", json_string(address));
-        json_object_set_new(object, "size_bytes", json_integer((json_int_t)leat_region_size(region)));
+        json_object_set_new(object, "size_bytes",
+                            json_integer((json_int_t)leat_region_size(region)));
         json_object_set_new(object, "read_only", json_boolean(read_only));
         json_object_set_new(object, "created", json_boolean(leat_region_created(region)));
         json_write(object, stdout, false);
     } else
-        printf("mapped %s region '%s' of %s bytes into process %d at %s%s\n", scope_name(mapping->target.scope),
-               name_show(&name, mapping->target.name), figure_count(&size, leat_region_size(region)), mapping->process, address,
+        printf("mapped %s region '%s' of %s bytes into process %d at %s%s\n",
+               scope_name(mapping->target.scope), name_show(&name, mapping->target.name),
+               figure_count(&size, leat_region_size(region)), mapping->process, address,
                read_only ? ", read-only" : "");
     fflush(stdout);
 }
 
-/* --- Staying ------------------------------------------------------------------------------------------------------------ */
+/* --- Staying ---------------------------------------------------------------------------------- */
 
 /* Waits for a signal, or for the process to end. */
 static void stay(const struct mapping *mapping) {
     struct pollfd end = {.fd = (int)syscall(SYS_pidfd_open, mapping->process, 0), .events = POLLIN};
     if (isatty(STDERR_FILENO))
-        note_target(&mapping->target, "mapped until Ctrl-C (with --keep it would stay without this command)");
-    while (signals_seen() == 0 && end.revents == 0 && (kill(mapping->process, 0) == 0 || errno != ESRCH))
+        note_target(&mapping->target,
+                    "mapped until Ctrl-C (with --keep it would stay without this command)");
+    while (signals_seen() == 0 && end.revents == 0 &&
+           (kill(mapping->process, 0) == 0 || errno != ESRCH))
         (void)poll(&end, 1, end.fd < 0 ? LOOK_MS : -1);
     if (end.fd >= 0)
         close(end.fd);
 }
 
-/* Ends with 0 at the signal, as `leat create` does: it is the way in which the command is meant to end. */
+/* Ends with 0 at the signal, as `leat create` does: it is the way in which the command is meant to
+ * end. */
 static int take_out(const struct mapping *mapping) {
     int code = leat_region_unmap_from(mapping->process, mapping->address);
     if (code == LEAT_OK)
         return END_OK;
     if (code == LEAT_ENOENT)
-        return fail_target(&mapping->target, END_PEER_DIED, "process %d has ended, and the view with it.", mapping->process);
+        return fail_target(&mapping->target, END_PEER_DIED,
+                           "process %d has ended, and the view with it.", mapping->process);
     if (code == LEAT_EINVAL)
         return fail_target(&mapping->target, END_FAILED,
-                           "process %d no longer has the view: it unmapped it, or executes another program. Nothing was changed.",
+                           "process %d no longer has the view: it unmapped it, or executes another "
+                           "program. Nothing was changed.",
                            mapping->process);
     return fail_process(mapping, "the view is still mapped there", code);
 }
@@ -149,7 +159,7 @@ static int map(struct mapping *mapping) {
     return end;
 }
 
-/* --- Arguments ---------------------------------------------------------------------------------------------------------- */
+/* --- Arguments -------------------------------------------------------------------------------- */
 
 static int map_option(struct mapping *mapping, int option) {
     switch (option) {
@@ -191,7 +201,8 @@ static int map_arguments(struct mapping *mapping, int argc, char **argv) {
     if (argc - optind == 2 && !mapping->create)
         return fail_usage("SIZE is that of a region to be created: use --create");
     if (argc - optind == 2 && (!parse_size(argv[--argc], &mapping->size) || mapping->size == 0))
-        return fail_usage("SIZE: '%s' is not a number of bytes such as 4096, 64K or 64MiB", text_show(&shown, argv[argc]));
+        return fail_usage("SIZE: '%s' is not a number of bytes such as 4096, 64K or 64MiB",
+                          text_show(&shown, argv[argc]));
     if (!target_from_arguments(&mapping->target, "region", mapping->global, argc, argv))
         return END_USAGE;
     mapping->options.scope = mapping->target.scope;
@@ -209,7 +220,8 @@ static int run(int argc, char **argv) {
                                             {0}};
     struct mapping mapping = {0};
     int option, end = END_OK;
-    while (end == END_OK && !mapping.help && (option = getopt_long(argc, argv, "hjgckp:", options, NULL)) != -1)
+    while (end == END_OK && !mapping.help &&
+           (option = getopt_long(argc, argv, "hjgckp:", options, NULL)) != -1)
         end = map_option(&mapping, option);
     if (mapping.help)
         return fputs(help, stdout), END_OK;
@@ -218,4 +230,5 @@ static int run(int argc, char **argv) {
     return end == END_OK ? map(&mapping) : end;
 }
 
-const struct command command_map_into = {"map-into", "map a region into another process", help, run};
+const struct command command_map_into = {"map-into", "map a region into another process", help,
+                                         run};

@@ -1,10 +1,12 @@
 /* cmd_recv.c - `leat recv`: messages of a channel to standard output.
  *
- * Guarantees: a message is released, that is, gone from the channel, only after the system has taken all of its bytes; so
- * whatever ends this command, the next receiver goes on at the first message that was not written whole. Everything that a
- * sender sent before it closed or died is delivered before that is reported.
+ * Guarantees: a message is released, that is, gone from the channel, only after the system has
+ * taken all of its bytes; so whatever ends this command, the next receiver goes on at the first
+ * message that was not written whole. Everything that a sender sent before it closed or died is
+ * delivered before that is reported.
  *
- * States: waiting for a sender -> receiving -> over. With --follow the end of a stream leads back to waiting.
+ * States: waiting for a sender -> receiving -> over. With --follow the end of a stream leads back
+ * to waiting.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -18,7 +20,8 @@
 #include "signals.h"
 
 #define BATCH 4096
-#define FLUSH_BYTES ((uint64_t)256 << 10) /* written and released at once, so that the sender gets room early */
+/* written and released at once, so that the sender gets room early */
+#define FLUSH_BYTES ((uint64_t)256 << 10)
 #define PIPE_BYTES (1 << 20)
 
 static const char help[] =
@@ -53,8 +56,14 @@ static const char help[] =
     "no such channel, or nobody has sent anything into it (see --wait); 4 no sender\n"
     "came in time; 5 the sender died, after all that it had sent was written.\n";
 
-enum { OPTION_LINES = 'l', OPTION_RAW = 'r', OPTION_COUNT = 'n', OPTION_WAIT = 'w', OPTION_FOLLOW = 'F',
-       OPTION_CAPACITY = 'c' };
+enum {
+    OPTION_LINES = 'l',
+    OPTION_RAW = 'r',
+    OPTION_COUNT = 'n',
+    OPTION_WAIT = 'w',
+    OPTION_FOLLOW = 'F',
+    OPTION_CAPACITY = 'c'
+};
 
 struct receiving {
     struct target target;
@@ -67,14 +76,15 @@ struct receiving {
     struct progress progress;
     uint64_t messages, bytes; /* written and released */
     uint64_t start_ns;
-    /* --lines. Text from `send --lines` can lack a newline only at the very end, where none may be added. So the first
-     * missing newline is written when another message follows, and from then on they are added at once. */
+    /* --lines. Text from `send --lines` can lack a newline only at the very end, where none may be
+     * added. So the first missing newline is written when another message follows, and from then on
+     * they are added at once. */
     bool newline_owed, sender_has_none;
 };
 
 static struct output output;
 
-/* --- Writing -------------------------------------------------------------------------------------------------------- */
+/* --- Writing ---------------------------------------------------------------------------------- */
 
 static int add_message(struct receiving *receiving, const leat_message *message) {
     int error = 0;
@@ -143,17 +153,19 @@ static int write_owed_newline(struct receiving *receiving) {
     return error == 0 ? END_OK : end_of_output(error);
 }
 
-/* --- Receiving ------------------------------------------------------------------------------------------------------ */
+/* --- Receiving -------------------------------------------------------------------------------- */
 
 enum { GO_ON = -1 };
 
-/* Nothing there at the first look. A persistent channel into which nobody sends would keep us waiting for ever; who wants that
- * says so. */
+/* Nothing there at the first look. A persistent channel into which nobody sends would keep us
+ * waiting for ever; who wants that says so. */
 static int on_empty(const struct receiving *receiving) {
-    if (receiving->has_wait || receiving->follow || leat_receiver_peer(receiving->receiver) == LEAT_PEER_PRESENT)
+    if (receiving->has_wait || receiving->follow ||
+        leat_receiver_peer(receiving->receiver) == LEAT_PEER_PRESENT)
         return GO_ON;
-    return fail_target(&receiving->target, END_NO_OBJECT,
-                       "it is empty, and nobody sends. Start 'leat send' first, or receive with --wait SECONDS.");
+    return fail_target(
+        &receiving->target, END_NO_OBJECT,
+        "it is empty, and nobody sends. Start 'leat send' first, or receive with --wait SECONDS.");
 }
 
 /* What leat_peek_many gave, other than LEAT_OK: GO_ON, or how the command ends. */
@@ -185,7 +197,8 @@ static int on_news(struct receiving *receiving, int code) {
         return GO_ON;
     }
     return fail_target(&receiving->target, END_PEER_DIED,
-                       "the sender's process died (LEAT_EPEERDIED); everything it had sent was written. With --follow recv "
+                       "the sender's process died (LEAT_EPEERDIED); everything it had sent was "
+                       "written. With --follow recv "
                        "waits for its successor.");
 }
 
@@ -211,7 +224,7 @@ static int receive(struct receiving *receiving) {
     return end;
 }
 
-/* --- Opening -------------------------------------------------------------------------------------------------------- */
+/* --- Opening ---------------------------------------------------------------------------------- */
 
 static int await_sender(struct receiving *receiving) {
     uint64_t deadline = leat_in_ns(receiving->wait_ns);
@@ -246,10 +259,12 @@ static int open_channel(struct receiving *receiving) {
     receiving->options.interruptible = true;
     int code = leat_receiver_open(&receiving->receiver, target->name, &receiving->options);
     if (code != LEAT_OK)
-        return fail_leat(target, code,
-                         code == LEAT_ENOENT  ? "start 'leat send NAME --wait SECONDS' first, or receive with --wait SECONDS"
-                         : code == LEAT_EBUSY ? "it has a receiver, and can have only one: end that one first"
-                                              : NULL);
+        return fail_leat(
+            target, code,
+            code == LEAT_ENOENT
+                ? "start 'leat send NAME --wait SECONDS' first, or receive with --wait SECONDS"
+            : code == LEAT_EBUSY ? "it has a receiver, and can have only one: end that one first"
+                                 : NULL);
     if (receiving->options.capacity != 0 && !leat_receiver_created(receiving->receiver) &&
         leat_channel_info_read(target->name, target->scope, &info) == LEAT_OK &&
         info.capacity < receiving->options.capacity)
@@ -267,7 +282,8 @@ static void show_figures(const struct receiving *receiving, int end) {
     json_object_set_new(object, "exit_code", json_integer(end));
     json_object_set_new(object, "messages", json_integer((json_int_t)receiving->messages));
     json_object_set_new(object, "bytes", json_integer((json_int_t)receiving->bytes));
-    json_object_set_new(object, "seconds", json_real((double)(leat_now() - receiving->start_ns) / 1e9));
+    json_object_set_new(object, "seconds",
+                        json_real((double)(leat_now() - receiving->start_ns) / 1e9));
     leat_receiver_statistics(receiving->receiver, &statistics);
     json_object_set_new(object, "channel", json_of_statistics(&statistics));
     json_write(object, stderr, true);
@@ -277,7 +293,8 @@ static int receive_all(struct receiving *receiving) {
     signals_catch();
     int end = open_channel(receiving);
     if (end == END_OK) {
-        fcntl(STDOUT_FILENO, F_SETPIPE_SZ, PIPE_BYTES); /* fewer switches between us and the program after us */
+        /* fewer switches between us and the program after us */
+        fcntl(STDOUT_FILENO, F_SETPIPE_SZ, PIPE_BYTES);
         output_open(&output, STDOUT_FILENO);
         receiving->start_ns = leat_now();
         progress_start(&receiving->progress, STDOUT_FILENO);
@@ -290,7 +307,7 @@ static int receive_all(struct receiving *receiving) {
     return end;
 }
 
-/* --- Arguments ------------------------------------------------------------------------------------------------------ */
+/* --- Arguments -------------------------------------------------------------------------------- */
 
 static bool take_option(struct receiving *receiving, int option) {
     switch (option) {
@@ -342,10 +359,12 @@ static int run(int argc, char **argv) {
     }
     if (receiving.lines && receiving.raw)
         return fail_usage("--lines and --raw exclude each other");
-    if (!target_from_arguments(&receiving.target, "channel", receiving.options.scope == LEAT_GLOBAL, argc, argv))
+    if (!target_from_arguments(&receiving.target, "channel", receiving.options.scope == LEAT_GLOBAL,
+                               argc, argv))
         return END_USAGE;
     receiving.options.scope = receiving.target.scope;
     return receive_all(&receiving);
 }
 
-const struct command command_recv = {"recv", "write a channel's messages to standard output", help, run};
+const struct command command_recv = {"recv", "write a channel's messages to standard output", help,
+                                     run};

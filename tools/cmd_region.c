@@ -1,8 +1,10 @@
-/* cmd_region.c - `leat create`, `leat grow` and `leat rm`: the life of a region, and the end of any object.
+/* cmd_region.c - `leat create`, `leat grow` and `leat rm`: the life of a region, and the end of any
+ * object.
  *
- * A region dies with its last user, and a command that has ended is no user. So `create` either makes a persistent region
- * and ends (--keep), or stays and holds it. An object that exists is never changed by `create`. What is asked of the memory
- * (--huge, --prefault, --lock) and refused is told and fails nothing: the region is there.
+ * A region dies with its last user, and a command that has ended is no user. So `create` either
+ * makes a persistent region and ends (--keep), or stays and holds it. An object that exists is
+ * never changed by `create`. What is asked of the memory (--huge, --prefault, --lock) and refused
+ * is told and fails nothing: the region is there.
  */
 #include <stdio.h>
 #include <string.h>
@@ -14,7 +16,7 @@
 #include "names.h"
 #include "signals.h"
 
-/* --- create --------------------------------------------------------------------------------------------------------- */
+/* --- create ----------------------------------------------------------------------------------- */
 
 static const char create_help[] =
     "Usage: leat create NAME [SIZE] [--keep] [--type NAME:SIZE:VERSION] [--huge]\n"
@@ -46,7 +48,14 @@ static const char create_help[] =
     "  --lock               keep it in memory, never swapped out, while this command\n"
     "                       holds it (not with --keep)\n";
 
-enum { OPTION_KEEP = 'k', OPTION_TYPE = 't', OPTION_HUGE = 'H', OPTION_PREFAULT = 'F', OPTION_LOCK = 'L', OPTION_FILE = 'f' };
+enum {
+    OPTION_KEEP = 'k',
+    OPTION_TYPE = 't',
+    OPTION_HUGE = 'H',
+    OPTION_PREFAULT = 'F',
+    OPTION_LOCK = 'L',
+    OPTION_FILE = 'f'
+};
 
 struct creation {
     struct target target;
@@ -72,18 +81,20 @@ static int show_created(const struct creation *creation, const leat_region *regi
     }
     struct shown_name name;
     struct figure size;
-    printf("created %s%s region '%s' of %s bytes\n", creation->options.persistent ? "persistent " : "",
-           scope_name(creation->target.scope), name_show(&name, creation->target.name),
-           figure_count(&size, leat_region_size(region)));
+    printf("created %s%s region '%s' of %s bytes\n",
+           creation->options.persistent ? "persistent " : "", scope_name(creation->target.scope),
+           name_show(&name, creation->target.name), figure_count(&size, leat_region_size(region)));
     memory_show(&creation->memory);
     fflush(stdout);
     return END_OK;
 }
 
-/* Ends at the signal with 0: here it is not an interruption but the way in which the command is meant to end. */
+/* Ends at the signal with 0: here it is not an interruption but the way in which the command is
+ * meant to end. */
 static int hold(const struct creation *creation) {
     if (isatty(STDERR_FILENO))
-        note_target(&creation->target, "held until Ctrl-C (with --keep it would stay without this command)");
+        note_target(&creation->target,
+                    "held until Ctrl-C (with --keep it would stay without this command)");
     while (signals_seen() == 0)
         pause();
     return END_OK;
@@ -92,10 +103,13 @@ static int hold(const struct creation *creation) {
 static int create(struct creation *creation) {
     leat_region *region;
     signals_catch();
-    int code = leat_region_create(&region, creation->target.name, creation->size, &creation->options);
+    int code =
+        leat_region_create(&region, creation->target.name, creation->size, &creation->options);
     if (code != LEAT_OK)
         return fail_leat(&creation->target, code,
-                         code == LEAT_EEXIST ? "choose another name, or remove the object with 'leat rm'" : NULL);
+                         code == LEAT_EEXIST
+                             ? "choose another name, or remove the object with 'leat rm'"
+                             : NULL);
     if (memory_wanted(&creation->memory))
         memory_ask(&creation->memory, leat_region_data(region));
     int end = show_created(creation, region);
@@ -112,16 +126,20 @@ static bool type_option(struct creation *creation, const char *text) {
     const char *last = strrchr(text, ':'), *middle = last;
     while (middle != NULL && middle > text && *--middle != ':')
         ;
-    bool good = last != NULL && *middle == ':' && middle > text && (size_t)(middle - text) <= LEAT_TYPE_NAME_MAX &&
-                (size_t)(last - middle) <= sizeof number && parse_count(last + 1, &version) && version <= UINT32_MAX;
+    bool good = last != NULL && *middle == ':' && middle > text &&
+                (size_t)(middle - text) <= LEAT_TYPE_NAME_MAX &&
+                (size_t)(last - middle) <= sizeof number && parse_count(last + 1, &version) &&
+                version <= UINT32_MAX;
     if (good) {
-        snprintf(creation->type_name, sizeof creation->type_name, "%.*s", (int)(middle - text), text);
+        snprintf(creation->type_name, sizeof creation->type_name, "%.*s", (int)(middle - text),
+                 text);
         snprintf(number, sizeof number, "%.*s", (int)(last - middle - 1), middle + 1);
         good = parse_size(number, &creation->type.size);
     }
     if (!good) {
         struct shown_text shown;
-        fail_usage("--type: '%s' is not NAME:SIZE:VERSION such as telemetry.frame:256:1", text_show(&shown, text));
+        fail_usage("--type: '%s' is not NAME:SIZE:VERSION such as telemetry.frame:256:1",
+                   text_show(&shown, text));
         return false;
     }
     creation->type.name = creation->type_name;
@@ -166,7 +184,8 @@ static bool size_argument(const char *text, uint64_t *size) {
     if (parse_size(text, size) && *size != 0)
         return true;
     struct shown_text shown;
-    fail_usage("SIZE: '%s' is not a number of bytes such as 4096, 64K or 64MiB", text_show(&shown, text));
+    fail_usage("SIZE: '%s' is not a number of bytes such as 4096, 64K or 64MiB",
+               text_show(&shown, text));
     return false;
 }
 
@@ -182,7 +201,8 @@ static int run_create(int argc, char **argv) {
                                             {0}};
     struct creation creation = {0};
     int option, end = END_OK;
-    while (end == END_OK && !creation.help && (option = getopt_long(argc, argv, "hjgkp:t:", options, NULL)) != -1)
+    while (end == END_OK && !creation.help &&
+           (option = getopt_long(argc, argv, "hjgkp:t:", options, NULL)) != -1)
         end = create_option(&creation, option);
     if (creation.help)
         return fputs(create_help, stdout), END_OK;
@@ -198,9 +218,10 @@ static int run_create(int argc, char **argv) {
     return create(&creation);
 }
 
-const struct command command_create = {"create", "create a region of shared memory", create_help, run_create};
+const struct command command_create = {"create", "create a region of shared memory", create_help,
+                                       run_create};
 
-/* --- grow ----------------------------------------------------------------------------------------------------------- */
+/* --- grow ------------------------------------------------------------------------------------- */
 
 static const char grow_help[] =
     "Usage: leat grow NAME SIZE [--global | --file] [--json]\n"
@@ -223,14 +244,16 @@ static void show_grown(const struct target *target, uint64_t before, uint64_t af
         json_object_set_new(object, "previous_size_bytes", json_integer((json_int_t)before));
         json_write(object, stdout, false);
     } else if (after == before)
-        printf("%s '%s' has %s bytes already\n", target->kind, name_show(&name, target->name), figure_count(&old, before));
+        printf("%s '%s' has %s bytes already\n", target->kind, name_show(&name, target->name),
+               figure_count(&old, before));
     else
-        printf("%s '%s' grew from %s to %s bytes\n", target->kind, name_show(&name, target->name), figure_count(&old, before),
-               figure_count(&new, after));
+        printf("%s '%s' grew from %s to %s bytes\n", target->kind, name_show(&name, target->name),
+               figure_count(&old, before), figure_count(&new, after));
 }
 
 /* Also says how large it was. A file of no bytes is no region before it has grown. */
-static int open_to_grow(const struct target *target, uint64_t size, leat_region **region, uint64_t *before) {
+static int open_to_grow(const struct target *target, uint64_t size, leat_region **region,
+                        uint64_t *before) {
     bool file = target->scope == SCOPE_OF_FILES;
     leat_region_options options = {.scope = file ? LEAT_LOCAL : target->scope};
     int code = file ? leat_region_file(region, target->name, LEAT_OPEN, 0, &options)
@@ -249,7 +272,9 @@ static int grow(const struct target *target, uint64_t size, bool json) {
     uint64_t before;
     int code = open_to_grow(target, size, &region, &before);
     if (code != LEAT_OK)
-        return fail_leat(target, code, code == LEAT_ENOENT ? "create it first: there must be something to grow" : NULL);
+        return fail_leat(target, code,
+                         code == LEAT_ENOENT ? "create it first: there must be something to grow"
+                                             : NULL);
     code = leat_region_grow(region, size);
     int end = code == LEAT_OK ? END_OK : fail_leat(target, code, NULL);
     if (end == END_OK)
@@ -259,7 +284,8 @@ static int grow(const struct target *target, uint64_t size, bool json) {
 }
 
 static int run_grow(int argc, char **argv) {
-    static const struct option options[] = {COMMON_OPTIONS, SCOPE_OPTION, {"file", no_argument, NULL, OPTION_FILE}, {0}};
+    static const struct option options[] = {
+        COMMON_OPTIONS, SCOPE_OPTION, {"file", no_argument, NULL, OPTION_FILE}, {0}};
     struct target target;
     uint64_t size;
     bool global = false, file = false, json = false;
@@ -278,7 +304,8 @@ static int run_grow(int argc, char **argv) {
     }
     if (argc - optind < 2)
         return fail_usage("wanted are the NAME of the region and the SIZE it is to have");
-    if (!size_argument(argv[--argc], &size) || !target_from_arguments(&target, "region", global, argc, argv) ||
+    if (!size_argument(argv[--argc], &size) ||
+        !target_from_arguments(&target, "region", global, argc, argv) ||
         (file && !target_is_file(&target, global)))
         return END_USAGE;
     return grow(&target, size, json);
@@ -286,7 +313,7 @@ static int run_grow(int argc, char **argv) {
 
 const struct command command_grow = {"grow", "make a region larger", grow_help, run_grow};
 
-/* --- rm ------------------------------------------------------------------------------------------------------------- */
+/* --- rm --------------------------------------------------------------------------------------- */
 
 static const char rm_help[] =
     "Usage: leat rm NAME... [--global] [--json]\n"
@@ -335,7 +362,8 @@ static int run_rm(int argc, char **argv) {
         return fail_usage("the NAME of what to remove is missing");
     json_t *objects = json ? json_array() : NULL;
     for (int i = optind; i < argc; i++) {
-        struct target target = {"object", argv[i], scope_of_name(argv[i], global ? LEAT_GLOBAL : LEAT_LOCAL)};
+        struct target target = {"object", argv[i],
+                                scope_of_name(argv[i], global ? LEAT_GLOBAL : LEAT_LOCAL)};
         int one = remove_one(&target, objects);
         end = end == END_OK ? one : end;
     }

@@ -1,9 +1,10 @@
 /* cmd_run.c - `leat run`: a command that holds a mutex.
  *
- * Guarantees: the mutex is held while the command runs, and while processes run that the command has left behind, whichever
- * process of `leat` is killed (keeper.h; of a mutex with priority inheritance the keeper is the one holder). It is free
- * again when they have ended. When the command or `leat` was ended by a signal, the next one that locks the mutex gets
- * LEAT_EOWNERDEAD. A command that cannot be started leaves no trace. Signals that leat was started with ignored are
+ * Guarantees: the mutex is held while the command runs, and while processes run that the command
+ * has left behind, whichever process of `leat` is killed (keeper.h; of a mutex with priority
+ * inheritance the keeper is the one holder). It is free again when they have ended. When the
+ * command or `leat` was ended by a signal, the next one that locks the mutex gets LEAT_EOWNERDEAD.
+ * A command that cannot be started leaves no trace. Signals that leat was started with ignored are
  * ignored in the command too.
  */
 #include <errno.h>
@@ -75,7 +76,8 @@ static void on_child(int signal_number) {
 static void take_signals(void) {
     struct sigaction action;
     for (size_t i = 0; i < GIVEN; i++)
-        given[i].ignored = sigaction(given[i].number, NULL, &action) == 0 && action.sa_handler == SIG_IGN;
+        given[i].ignored =
+            sigaction(given[i].number, NULL, &action) == 0 && action.sa_handler == SIG_IGN;
     sigaction(SIGCHLD, &(struct sigaction){.sa_handler = on_child}, NULL);
     signals_catch();
 }
@@ -142,7 +144,8 @@ static bool kill_without_keeper(pid_t child) {
     return true;
 }
 
-/* Waits for the command, whatever signals come: those of the terminal reach it too, the others are handed on. */
+/* Waits for the command, whatever signals come: those of the terminal reach it too, the others are
+ * handed on. */
 static void await(pid_t child, struct outcome *outcome) {
     int status;
     bool handed_on = false, killed = false;
@@ -177,7 +180,8 @@ static struct outcome run_command(void) {
 
 /* --- The mutex -------------------------------------------------------------------------------- */
 
-/* After a signal the handle is left to the end of this process: then the next one is told, also if nobody else has the mutex. */
+/* After a signal the handle is left to the end of this process: then the next one is told, also if
+ * nobody else has the mutex. */
 static void give_back(bool by_signal) {
     if (by_signal)
         return;
@@ -191,7 +195,8 @@ static int run_kept(void) {
     if (!outcome.started)
         keeper_dismiss(&run.keeper);
     else if (keeper_left_behind(&run.keeper)) {
-        note_target(&run.target, "held on by processes that the command has left behind, until they end");
+        note_target(&run.target,
+                    "held on by processes that the command has left behind, until they end");
         keeper_hand_over(&run.keeper, !outcome.by_signal);
         return outcome.end;
     } else
@@ -276,12 +281,13 @@ static int take_option(int option, bool *global) {
 }
 
 static int run_run(int argc, char **argv) {
-    static const struct option options[] = {COMMON_OPTIONS,
-                                            SCOPE_OPTION,
-                                            {"with-mutex", required_argument, NULL, OPTION_MUTEX},
-                                            {"timeout", required_argument, NULL, OPTION_TIMEOUT},
-                                            {"command-only", no_argument, NULL, OPTION_COMMAND_ONLY},
-                                            {0}};
+    static const struct option options[] = {
+        COMMON_OPTIONS,
+        SCOPE_OPTION,
+        {"with-mutex", required_argument, NULL, OPTION_MUTEX},
+        {"timeout", required_argument, NULL, OPTION_TIMEOUT},
+        {"command-only", no_argument, NULL, OPTION_COMMAND_ONLY},
+        {0}};
     run = (struct run){.target = {.kind = "mutex"}, .timeout_ns = UINT64_MAX};
     bool global = false;
     int option;

@@ -1,11 +1,12 @@
 /* cmd_send.c - `leat send`: standard input to messages of a channel.
  *
- * Guarantees: the messages one after another are exactly the input (framing.h). It ends with 0 only when a receiver has
- * released all of them (or, with --keep, when all of them lie in the persistent channel). When it ends otherwise it says how
- * much was not delivered. Input is read only as fast as the receiver takes it.
+ * Guarantees: the messages one after another are exactly the input (framing.h). It ends with 0 only
+ * when a receiver has released all of them (or, with --keep, when all of them lie in the persistent
+ * channel). When it ends otherwise it says how much was not delivered. Input is read only as fast
+ * as the receiver takes it.
  *
- * States: waiting for a receiver -> sending -> draining -> over. A receiver that goes leads back to waiting, if the options
- * say so, else to the end.
+ * States: waiting for a receiver -> sending -> draining -> over. A receiver that goes leads back to
+ * waiting, if the options say so, else to the end.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -52,10 +53,17 @@ static const char help[] =
     "usage; 3 no receiver is there (see --wait); 4 none came in time; 5 the receiver\n"
     "died, and no successor came in time.\n";
 
-enum { OPTION_LINES = 'l', OPTION_FRAME = 'f', OPTION_WAIT = 'w', OPTION_FOLLOW = 'F', OPTION_CAPACITY = 'c',
-       OPTION_MANY = 'm', OPTION_KEEP = 'k' };
+enum {
+    OPTION_LINES = 'l',
+    OPTION_FRAME = 'f',
+    OPTION_WAIT = 'w',
+    OPTION_FOLLOW = 'F',
+    OPTION_CAPACITY = 'c',
+    OPTION_MANY = 'm',
+    OPTION_KEEP = 'k'
+};
 
-/* --- Sending -------------------------------------------------------------------------------------------------------- */
+/* --- Sending ---------------------------------------------------------------------------------- */
 
 static int send_batch(struct sending *sending, const leat_message *messages, size_t count) {
     size_t done = 0;
@@ -76,10 +84,12 @@ static int send_batch(struct sending *sending, const leat_message *messages, siz
 static int fail_long_line(const struct sending *sending) {
     uint64_t length = sending->framing.scanned - sending->framing.start;
     return fail_target(&sending->target, END_FAILED,
-                       "line %llu has %llu bytes or more, %llu is the most a message can have in it (%s); it must be created "
+                       "line %llu has %llu bytes or more, %llu is the most a message can have in "
+                       "it (%s); it must be created "
                        "with --capacity %llu or more.",
                        (unsigned long long)sending->messages + 1, (unsigned long long)length,
-                       (unsigned long long)sending->framing.max_message, leat_error_name(LEAT_EMSGSIZE),
+                       (unsigned long long)sending->framing.max_message,
+                       leat_error_name(LEAT_EMSGSIZE),
                        (unsigned long long)sending_capacity_for(length));
 }
 
@@ -134,7 +144,8 @@ static void show_figures(const struct sending *sending, int end) {
     json_object_set_new(object, "exit_code", json_integer(end));
     json_object_set_new(object, "messages", json_integer((json_int_t)sending->messages));
     json_object_set_new(object, "bytes", json_integer((json_int_t)sending->bytes));
-    json_object_set_new(object, "seconds", json_real((double)(leat_now() - sending->start_ns) / 1e9));
+    json_object_set_new(object, "seconds",
+                        json_real((double)(leat_now() - sending->start_ns) / 1e9));
     leat_sender_statistics(sending->sender, &statistics);
     json_object_set_new(object, "channel", json_of_statistics(&statistics));
     json_write(object, stderr, true);
@@ -162,7 +173,7 @@ static int send_all(struct sending *sending) {
     return end;
 }
 
-/* --- Arguments ------------------------------------------------------------------------------------------------------ */
+/* --- Arguments -------------------------------------------------------------------------------- */
 
 static bool take_option(struct sending *sending, int option) {
     switch (option) {
@@ -221,8 +232,11 @@ static int run(int argc, char **argv) {
     }
     if (sending.lines && sending.frame_size != 0)
         return fail_usage("--lines and --frame exclude each other");
-    sending.mode = sending.lines ? FRAMING_LINES : sending.frame_size != 0 ? FRAMING_FRAMES : FRAMING_CHUNKS;
-    if (!target_from_arguments(&sending.target, "channel", sending.options.scope == LEAT_GLOBAL, argc, argv))
+    sending.mode = sending.lines             ? FRAMING_LINES
+                   : sending.frame_size != 0 ? FRAMING_FRAMES
+                                             : FRAMING_CHUNKS;
+    if (!target_from_arguments(&sending.target, "channel", sending.options.scope == LEAT_GLOBAL,
+                               argc, argv))
         return END_USAGE;
     sending.options.scope = sending.target.scope;
     return send_all(&sending);

@@ -1,4 +1,5 @@
-/* cmd_sync.c - mutexes, events and semaphores from the shell: `leat wait`, `set`, `reset`, `pulse`, `release`.
+/* cmd_sync.c - mutexes, events and semaphores from the shell: `leat wait`, `set`, `reset`, `pulse`,
+ * `release`.
  *
  * Guarantees: nothing is left behind by any of them, killed or not.
  */
@@ -24,19 +25,21 @@ static const char wait_help[] =
     "Exit codes: 0 it came; 3 there is no such object; 4 it did not come in time;\n"
     "else as 'leat --help' says.\n";
 
-#define CHANGE_HELP(usage, text)                                                                                       \
-    "Usage: leat " usage " [--global]\n"                                                                               \
-    "\n" text "\n"                                                                                                     \
+#define CHANGE_HELP(usage, text)                                                                   \
+    "Usage: leat " usage " [--global]\n"                                                           \
+    "\n" text "\n"                                                                                 \
     "  --global  the machine's object of that name, not this user's\n"
 
-static const char set_help[] = CHANGE_HELP("set NAME", "Sets an event: all who wait go on, or one, if it resets itself.\n");
-static const char reset_help[] =
-    CHANGE_HELP("reset NAME", "Resets an event; or makes a mutex usable again that was given up as lost.\n");
-static const char pulse_help[] =
-    CHANGE_HELP("pulse NAME", "Lets those go on who wait for an event at this moment, and leaves it reset.\n");
-static const char release_help[] = CHANGE_HELP("release NAME [AMOUNT]", "Adds to a semaphore's count; without AMOUNT, 1.\n");
+static const char set_help[] =
+    CHANGE_HELP("set NAME", "Sets an event: all who wait go on, or one, if it resets itself.\n");
+static const char reset_help[] = CHANGE_HELP(
+    "reset NAME", "Resets an event; or makes a mutex usable again that was given up as lost.\n");
+static const char pulse_help[] = CHANGE_HELP(
+    "pulse NAME", "Lets those go on who wait for an event at this moment, and leaves it reset.\n");
+static const char release_help[] =
+    CHANGE_HELP("release NAME [AMOUNT]", "Adds to a semaphore's count; without AMOUNT, 1.\n");
 
-/* --- The object of a name ---------------------------------------------------------------------------------------------- */
+/* --- The object of a name --------------------------------------------------------------------- */
 
 struct object {
     leat_kind kind;
@@ -87,7 +90,7 @@ int end_of_wait(const struct target *target, int code) {
     return fail_leat(target, code, NULL);
 }
 
-/* --- leat wait --------------------------------------------------------------------------------------------------------- */
+/* --- leat wait -------------------------------------------------------------------------------- */
 
 struct waiting {
     struct target target;
@@ -97,14 +100,17 @@ struct waiting {
 
 static int wait_for(const struct waiting *waiting) {
     struct object object = {0};
-    leat_sync_options created = {.scope = waiting->target.scope, .interruptible = true, .manual_reset = waiting->manual};
+    leat_sync_options created = {
+        .scope = waiting->target.scope, .interruptible = true, .manual_reset = waiting->manual};
     signals_catch();
     int code = open_existing(&object, &waiting->target);
     if (code == LEAT_ENOENT && waiting->create)
         code = leat_event_open(&object.event, waiting->target.name, &created);
     if (code != LEAT_OK)
-        return fail_leat(&waiting->target, code, code == LEAT_ENOENT ? "create it with --create, or start who does" : NULL);
-    int end = end_of_wait(&waiting->target, leat_wait(waitable_of(&object), deadline_after(waiting->timeout_ns)));
+        return fail_leat(&waiting->target, code,
+                         code == LEAT_ENOENT ? "create it with --create, or start who does" : NULL);
+    int end = end_of_wait(&waiting->target,
+                          leat_wait(waitable_of(&object), deadline_after(waiting->timeout_ns)));
     if (end == END_OK && object.mutex != NULL)
         (void)!leat_mutex_unlock(object.mutex);
     close_object(&object);
@@ -140,7 +146,7 @@ static int run_wait(int argc, char **argv) {
     return wait_for(&waiting);
 }
 
-/* --- leat set, reset, pulse, release ------------------------------------------------------------------------------------ */
+/* --- leat set, reset, pulse, release ---------------------------------------------------------- */
 
 enum change { SET, RESET, PULSE, RELEASE };
 
@@ -148,7 +154,8 @@ static int change(const struct target *target, enum change what, uint32_t amount
     struct object object = {0};
     int code = open_existing(&object, target);
     if (code == LEAT_OK && what == RELEASE)
-        code = object.semaphore != NULL ? leat_semaphore_release(object.semaphore, amount, NULL) : LEAT_EKIND;
+        code = object.semaphore != NULL ? leat_semaphore_release(object.semaphore, amount, NULL)
+                                        : LEAT_EKIND;
     else if (code == LEAT_OK && what == RESET && object.mutex != NULL)
         code = leat_mutex_reset(object.mutex);
     else if (code == LEAT_OK)
@@ -157,8 +164,10 @@ static int change(const struct target *target, enum change what, uint32_t amount
                : what == RESET      ? leat_event_reset(object.event)
                                     : leat_event_pulse(object.event);
     int end = END_OK;
-    if (code == LEAT_EKIND && object.kind != 0 && (object.mutex != NULL || object.event != NULL || object.semaphore != NULL))
-        end = fail_target(target, END_FAILED, "there is no such change for a thing of its kind: %s", leat_kind_name(object.kind));
+    if (code == LEAT_EKIND && object.kind != 0 &&
+        (object.mutex != NULL || object.event != NULL || object.semaphore != NULL))
+        end = fail_target(target, END_FAILED, "there is no such change for a thing of its kind: %s",
+                          leat_kind_name(object.kind));
     else if (code != LEAT_OK)
         end = fail_leat(target, code, NULL);
     close_object(&object);
@@ -202,8 +211,12 @@ static int run_release(int argc, char **argv) {
     return run_change(argc, argv, RELEASE, release_help);
 }
 
-const struct command command_wait = {"wait", "wait for an event, a semaphore or a mutex", wait_help, run_wait};
+const struct command command_wait = {"wait", "wait for an event, a semaphore or a mutex", wait_help,
+                                     run_wait};
 const struct command command_set = {"set", "set an event", set_help, run_set};
-const struct command command_reset = {"reset", "reset an event, or a lost mutex", reset_help, run_reset};
-const struct command command_pulse = {"pulse", "let those go on who wait for an event", pulse_help, run_pulse};
-const struct command command_release = {"release", "add to a semaphore's count", release_help, run_release};
+const struct command command_reset = {"reset", "reset an event, or a lost mutex", reset_help,
+                                      run_reset};
+const struct command command_pulse = {"pulse", "let those go on who wait for an event", pulse_help,
+                                      run_pulse};
+const struct command command_release = {"release", "add to a semaphore's count", release_help,
+                                        run_release};

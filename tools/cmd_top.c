@@ -1,7 +1,8 @@
 /* cmd_top.c - `leat top`: a live view of every channel.
  *
- * On a terminal: refresh, draw, wait for a key or the next refresh. Elsewhere: one block of lines, or one line of JSON, for each refresh.
- * What the keys change is in `struct session`; nothing else here has a state.
+ * On a terminal: refresh, draw, wait for a key or the next refresh. Elsewhere: one block of lines,
+ * or one line of JSON, for each refresh. What the keys change is in `struct session`; nothing else
+ * here has a state.
  */
 #include <errno.h>
 #include <signal.h>
@@ -44,8 +45,10 @@ enum { OPTION_LOCAL = 'l', OPTION_SORT = 0x100, OPTION_FILTER };
 
 #define DELAY_NS_MIN 100000000U
 #define DELAY_NS_MAX (UINT64_C(86400) * 1000000000)
-#define FIRST_NS 300000000U /* until the second refresh on a terminal, which is the first with rates */
-#define HURRY_NS 20000000U  /* no refresh by hand sooner after the last one: rates over less mean nothing */
+/* until the second refresh on a terminal, which is the first with rates */
+#define FIRST_NS 300000000U
+/* no refresh by hand sooner after the last one: rates over less mean nothing */
+#define HURRY_NS 20000000U
 
 enum asking { ASKING_NOTHING, ASKING_DELAY, ASKING_FILTER };
 
@@ -65,10 +68,11 @@ struct session {
 };
 
 static struct target place_of(leat_scope scope) {
-    return (struct target){"directory of", scope == LEAT_LOCAL ? "local objects" : "global objects", LEAT_LOCAL};
+    return (struct target){"directory of", scope == LEAT_LOCAL ? "local objects" : "global objects",
+                           LEAT_LOCAL};
 }
 
-/* --- Batch ---------------------------------------------------------------------------------------------------------- */
+/* --- Batch ------------------------------------------------------------------------------------ */
 
 /* False: a signal came. */
 static bool sleep_until(uint64_t when_ns) {
@@ -87,7 +91,8 @@ static int run_batch(struct session *session) {
     leat_scope scope;
     uint64_t next = leat_now();
     int code = top_model_refresh(model, &scope);
-    for (uint64_t shown = 0; code == LEAT_OK && (session->count == 0 || shown < session->count); shown++) {
+    for (uint64_t shown = 0; code == LEAT_OK && (session->count == 0 || shown < session->count);
+         shown++) {
         next += session->delay_ns;
         if (next < leat_now()) /* stopped meanwhile, or looking takes longer */
             next = leat_now();
@@ -107,10 +112,12 @@ static int run_batch(struct session *session) {
     return code == LEAT_OK ? END_OK : fail_leat(&place, code, NULL);
 }
 
-/* --- Selection ------------------------------------------------------------------------------------------------------ */
+/* --- Selection -------------------------------------------------------------------------------- */
 
 static const struct top_row *selected_row(const struct session *session) {
-    return session->view.selected < session->model.shown_count ? session->model.shown[session->view.selected] : NULL;
+    return session->view.selected < session->model.shown_count
+               ? session->model.shown[session->view.selected]
+               : NULL;
 }
 
 static void select_row(struct session *session, size_t row) {
@@ -126,7 +133,8 @@ static void find_selected(struct session *session) {
     const struct top_model *model = &session->model;
     for (size_t i = 0; session->held && i < model->shown_count; i++) {
         const leat_object_info *object = &model->shown[i]->object;
-        if (object->scope == session->selected.scope && strcmp(object->name, session->selected.name) == 0) {
+        if (object->scope == session->selected.scope &&
+            strcmp(object->name, session->selected.name) == 0) {
             session->view.selected = i;
             return;
         }
@@ -140,7 +148,7 @@ static void move_selection(struct session *session, long long by) {
     select_row(session, to < 0 ? 0 : (size_t)to);
 }
 
-/* --- Refreshing ----------------------------------------------------------------------------------------------------- */
+/* --- Refreshing ------------------------------------------------------------------------------- */
 
 static void arrange(struct session *session) {
     if (top_model_arrange(&session->model) != LEAT_OK)
@@ -158,7 +166,8 @@ static void read_details(struct session *session) {
     int code = info_text(&target, out);
     struct shown_name name;
     if (code == LEAT_ENOENT)
-        fprintf(out, "%s '%s' is gone\n", leat_kind_name(session->selected.kind), name_show(&name, session->selected.name));
+        fprintf(out, "%s '%s' is gone\n", leat_kind_name(session->selected.kind),
+                name_show(&name, session->selected.name));
     else if (code != LEAT_OK)
         fprintf(out, "  %s (%s)\n", leat_error_cause(code), leat_error_name(code));
     if (fclose(out) != 0) {
@@ -175,19 +184,21 @@ static void look_again(struct session *session) {
     int code = top_model_refresh(&session->model, &scope);
     view->notice[0] = 0;
     if (code != LEAT_OK)
-        snprintf(view->notice, sizeof view->notice, "%s: %s (%s)", place_of(scope).name, leat_error_cause(code), leat_error_name(code));
+        snprintf(view->notice, sizeof view->notice, "%s: %s (%s)", place_of(scope).name,
+                 leat_error_cause(code), leat_error_name(code));
     find_selected(session);
     if (view->page == TOP_PAGE_DETAILS)
         read_details(session);
     session->next_ns = leat_now() + session->delay_ns;
 }
 
-/* --- Keys ----------------------------------------------------------------------------------------------------------- */
+/* --- Keys ------------------------------------------------------------------------------------- */
 
 static void ask(struct session *session, enum asking asking) {
     session->asking = asking;
     session->answer[0] = 0;
-    session->view.question = asking == ASKING_DELAY ? "Seconds between two refreshes:" : "Part of the name:";
+    session->view.question =
+        asking == ASKING_DELAY ? "Seconds between two refreshes:" : "Part of the name:";
     session->view.answer = session->answer;
     if (asking == ASKING_FILTER)
         strcpy(session->answer, session->model.filter);
@@ -204,7 +215,8 @@ static void set_delay(struct session *session) {
         return;
     if (!parse_seconds(session->answer, &delay) || delay < DELAY_NS_MIN || delay > DELAY_NS_MAX) {
         struct shown_text shown;
-        snprintf(session->view.notice, sizeof session->view.notice, "'%.40s' is not a number of seconds from 0.1 to 86400",
+        snprintf(session->view.notice, sizeof session->view.notice,
+                 "'%.40s' is not a number of seconds from 0.1 to 86400",
                  text_show(&shown, session->answer));
         return;
     }
@@ -222,7 +234,8 @@ static void erase_last(char *text) {
 
 static void on_answer_key(struct session *session, int key) {
     size_t length = strlen(session->answer);
-    bool filter = session->asking == ASKING_FILTER, over = key == TOP_KEY_ENTER || key == TOP_KEY_ESCAPE;
+    bool filter = session->asking == ASKING_FILTER,
+         over = key == TOP_KEY_ENTER || key == TOP_KEY_ESCAPE;
     if (key == TOP_KEY_ESCAPE)
         session->answer[0] = 0;
     else if (key == TOP_KEY_ERASE)
@@ -263,7 +276,8 @@ static void on_text_key(struct session *session, int key) {
         view->text_top = SIZE_MAX / 2;
     else if (key == ' ')
         look_again(session);
-    else if (key == 'q' || key == TOP_KEY_ESCAPE || key == TOP_KEY_ENTER || view->page == TOP_PAGE_HELP)
+    else if (key == 'q' || key == TOP_KEY_ESCAPE || key == TOP_KEY_ENTER ||
+             view->page == TOP_PAGE_HELP)
         leave_page(session);
 }
 
@@ -271,7 +285,8 @@ static void sort_by_next(struct session *session, int step) {
     struct top_model *model = &session->model;
     do
         model->sort = (enum top_column)(((int)model->sort + TOP_COLUMNS + step) % TOP_COLUMNS);
-    while ((model->sort == TOP_KIND && !model->others) || (model->sort == TOP_SCOPE && !(model->local && model->global)));
+    while ((model->sort == TOP_KIND && !model->others) ||
+           (model->sort == TOP_SCOPE && !(model->local && model->global)));
     arrange(session);
 }
 
@@ -365,7 +380,7 @@ static int run_screen(struct session *session) {
     return end;
 }
 
-/* --- Arguments ------------------------------------------------------------------------------------------------------ */
+/* --- Arguments -------------------------------------------------------------------------------- */
 
 static bool delay_option(struct session *session, const char *text) {
     if (!seconds_option("delay", text, &session->delay_ns))
@@ -381,7 +396,8 @@ static bool sort_option(struct session *session, const char *text) {
     session->model.sort = top_column_named(text);
     if (session->model.sort < TOP_COLUMNS)
         return true;
-    fail_usage("--sort: there is no column '%s'; there are for example MSG/S, BACKLOG and NAME", text_show(&shown, text));
+    fail_usage("--sort: there is no column '%s'; there are for example MSG/S, BACKLOG and NAME",
+               text_show(&shown, text));
     return false;
 }
 
@@ -449,10 +465,12 @@ static int run(int argc, char **argv) {
             return END_USAGE;
     }
     if (optind < argc)
-        return fail_usage("unexpected argument; --filter TEXT picks by name, 'leat info NAME' shows one object");
+        return fail_usage(
+            "unexpected argument; --filter TEXT picks by name, 'leat info NAME' shows one object");
     if (!session.model.local && !session.model.global)
         session.model.local = session.model.global = true;
-    bool terminal = isatty(STDIN_FILENO) && isatty(STDOUT_FILENO) && !session.batch && session.count == 0;
+    bool terminal =
+        isatty(STDIN_FILENO) && isatty(STDOUT_FILENO) && !session.batch && session.count == 0;
     signals_catch();
     int end = terminal && top_screen_open() ? run_screen(&session) : run_batch(&session);
     top_model_forget(&session.model);

@@ -16,7 +16,7 @@ void message_command(const char *name) {
     current_command = name;
 }
 
-/* --- Messages ------------------------------------------------------------------------------------------------------- */
+/* --- Messages --------------------------------------------------------------------------------- */
 
 static void begin_message(const struct target *target) {
     /* The progress line, if there is one, stands in the way. */
@@ -48,7 +48,8 @@ static int exit_code_of(int code) {
 
 /* The library's details can start with the object's name, which the message has said already. */
 static const char *detail_without_object(const char *detail) {
-    static const char *const kinds[] = {"channel '", "region '", "object '", "mutex '", "event '", "semaphore '", "file '"};
+    static const char *const kinds[] = {"channel '", "region '",    "object '", "mutex '",
+                                        "event '",   "semaphore '", "file '"};
     for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
         if (strncmp(detail, kinds[i], strlen(kinds[i])) == 0) {
             const char *end = strstr(detail, "': ");
@@ -61,14 +62,15 @@ static const char *detail_without_object(const char *detail) {
 static const char *other_scope_remedy(const struct target *target) {
     leat_object_info info;
     leat_scope other = target->scope == LEAT_GLOBAL ? LEAT_LOCAL : LEAT_GLOBAL;
-    if (target->scope == SCOPE_OF_FILES || scope_of_name(target->name, other) != other || leat_stat(target->name, other, &info) != LEAT_OK)
+    if (target->scope == SCOPE_OF_FILES || scope_of_name(target->name, other) != other ||
+        leat_stat(target->name, other, &info) != LEAT_OK)
         return NULL;
     return other == LEAT_GLOBAL ? "a global object of that name exists: use --global"
                                 : "a local object of that name exists: leave out --global";
 }
 
-/* News about the other side: the library's details are then those of an earlier failure. And that something does not exist,
- * or does, needs no second and third way of saying so. */
+/* News about the other side: the library's details are then those of an earlier failure. And that
+ * something does not exist, or does, needs no second and third way of saying so. */
 static bool speaks_for_itself(int code, int system_error) {
     switch (code) {
     case LEAT_EAGAIN:
@@ -150,7 +152,7 @@ int fail_usage(const char *format, ...) {
     return END_USAGE;
 }
 
-/* --- Arguments ------------------------------------------------------------------------------------------------------ */
+/* --- Arguments -------------------------------------------------------------------------------- */
 
 leat_scope scope_of_name(const char *name, leat_scope otherwise) {
     if (strncmp(name, "Global\\", 7) == 0)
@@ -163,10 +165,12 @@ const char *scope_name(leat_scope scope) {
 }
 
 bool perhaps_foreign(const leat_object_info *info) {
-    return info->scope == LEAT_GLOBAL && info->kind == LEAT_KIND_REGION && info->persistent && !info->in_use;
+    return info->scope == LEAT_GLOBAL && info->kind == LEAT_KIND_REGION && info->persistent &&
+           !info->in_use;
 }
 
-bool target_from_arguments(struct target *target, const char *kind, bool global, int argc, char **argv) {
+bool target_from_arguments(struct target *target, const char *kind, bool global, int argc,
+                           char **argv) {
     if (optind >= argc) {
         fail_usage("the NAME of the %s is missing", kind);
         return false;
@@ -176,7 +180,8 @@ bool target_from_arguments(struct target *target, const char *kind, bool global,
         fail_usage("unexpected argument '%s'", text_show(&shown, argv[optind + 1]));
         return false;
     }
-    *target = (struct target){kind, argv[optind], scope_of_name(argv[optind], global ? LEAT_GLOBAL : LEAT_LOCAL)};
+    *target = (struct target){kind, argv[optind],
+                              scope_of_name(argv[optind], global ? LEAT_GLOBAL : LEAT_LOCAL)};
     return true;
 }
 
@@ -209,7 +214,8 @@ static uint64_t unit_of(const char *letters) {
     const char *prefix = strchr(prefixes, toupper((unsigned char)letters[0]));
     if (prefix == NULL)
         return 0;
-    bool binary = letters[1] == 0 || strcmp(letters + 1, "iB") == 0 || strcmp(letters + 1, "i") == 0;
+    bool binary =
+        letters[1] == 0 || strcmp(letters + 1, "iB") == 0 || strcmp(letters + 1, "i") == 0;
     if (!binary && strcmp(letters + 1, "B") != 0)
         return 0;
     uint64_t unit = 1;
@@ -254,7 +260,8 @@ static bool option_value(bool good, const char *option, const char *text, const 
 }
 
 bool size_option(const char *option, const char *text, uint64_t *bytes) {
-    return option_value(parse_size(text, bytes), option, text, "a number of bytes such as 65536, 64K or 64MiB");
+    return option_value(parse_size(text, bytes), option, text,
+                        "a number of bytes such as 65536, 64K or 64MiB");
 }
 
 bool seconds_option(const char *option, const char *text, uint64_t *duration_ns) {

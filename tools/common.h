@@ -1,7 +1,8 @@
 /* common.h - what all commands of `leat` share: exit codes, messages, arguments.
  *
- * Guarantees: every failure is one line on standard error that says which command failed, on which object, why and what to
- * do; bytes of names never reach a terminal unescaped; the exit code says what kind of failure it was.
+ * Guarantees: every failure is one line on standard error that says which command failed, on which
+ * object, why and what to do; bytes of names never reach a terminal unescaped; the exit code says
+ * what kind of failure it was.
  */
 #ifndef LEAT_TOOLS_COMMON_H
 #define LEAT_TOOLS_COMMON_H
@@ -10,8 +11,9 @@
 
 #include "leat/leat.h"
 
-/* How a command ended; the same list stands in `leat --help` and docs/command.md. From END_BY_SIGNAL on: the number of the
- * signal that ended it is added, and main ends the process by that signal, after everything was put in order. */
+/* How a command ended; the same list stands in `leat --help` and docs/command.md. From
+ * END_BY_SIGNAL on: the number of the signal that ended it is added, and main ends the process by
+ * that signal, after everything was put in order. */
 enum {
     END_OK = 0,
     END_FAILED = 1,
@@ -44,12 +46,13 @@ struct target {
 /* The scope of a file, whose name is a path. The library knows no such scope. */
 #define SCOPE_OF_FILES ((leat_scope)(LEAT_GLOBAL + 1))
 
-/* --- Messages: each gives the exit code that goes with it ----------------------------------------------------------- */
+/* --- Messages: each gives the exit code that goes with it ------------------------------------- */
 
 /* Which command the messages are about. */
 void message_command(const char *name);
 
-/* A leat call on the target gave this code. remedy: what the user should do, NULL for the library's advice. */
+/* A leat call on the target gave this code. remedy: what the user should do, NULL for the library's
+ * advice. */
 int fail_leat(const struct target *target, int code, const char *remedy);
 
 /* Something else is wrong with the target. */
@@ -63,18 +66,26 @@ int fail_system(const char *what, int system_error);
 int fail_usage(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* News that is no failure, on standard error. */
-void note_target(const struct target *target, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void note_target(const struct target *target, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 
-/* --- Arguments ------------------------------------------------------------------------------------------------------ */
+/* --- Arguments -------------------------------------------------------------------------------- */
 
 /* The options that most commands have, for the array that getopt_long takes, and their values. */
 enum { OPTION_HELP = 'h', OPTION_JSON = 'j', OPTION_GLOBAL = 'g', OPTION_PERMISSIONS = 'p' };
-#define COMMON_OPTIONS {"help", no_argument, NULL, OPTION_HELP}, {"json", no_argument, NULL, OPTION_JSON}
-#define SCOPE_OPTION {"global", no_argument, NULL, OPTION_GLOBAL}
-#define CREATION_OPTION {"permissions", required_argument, NULL, OPTION_PERMISSIONS}
+#define COMMON_OPTIONS                                                                             \
+    {"help", no_argument, NULL, OPTION_HELP}, {                                                    \
+        "json", no_argument, NULL, OPTION_JSON                                                     \
+    }
+#define SCOPE_OPTION                                                                               \
+    { "global", no_argument, NULL, OPTION_GLOBAL }
+#define CREATION_OPTION                                                                            \
+    { "permissions", required_argument, NULL, OPTION_PERMISSIONS }
 
-/* Makes the target from the one argument that is left after the options. False: usage error, already reported. */
-bool target_from_arguments(struct target *target, const char *kind, bool global, int argc, char **argv);
+/* Makes the target from the one argument that is left after the options. False: usage error,
+ * already reported. */
+bool target_from_arguments(struct target *target, const char *kind, bool global, int argc,
+                           char **argv);
 
 /* Makes it the path of a file instead: --file, which --global contradicts. False as above. */
 bool target_is_file(struct target *target, bool global);
@@ -83,8 +94,8 @@ bool target_is_file(struct target *target, bool global);
 leat_scope scope_of_name(const char *name, leat_scope otherwise);
 const char *scope_name(leat_scope scope);
 
-/* A global region has no header that could say who made it. One that is in use through leat, or dies with its last user, must be leat's;
- * for the others nobody can tell. */
+/* A global region has no header that could say who made it. One that is in use through leat, or
+ * dies with its last user, must be leat's; for the others nobody can tell. */
 bool perhaps_foreign(const leat_object_info *info);
 
 /* "65536", "64K", "64KiB" (1024) and "64kB" (1000), up to T. */

@@ -1,5 +1,5 @@
-/* demo_live.c - the demo's first run: receives the frames with this machine's counters, measures how long each was under way,
- * and shows both.
+/* demo_live.c - the demo's first run: receives the frames with this machine's counters, measures
+ * how long each was under way, and shows both.
  *
  * A frame is copied out of the channel and checked before anything in it is believed.
  */
@@ -8,7 +8,7 @@
 #include "demo.h"
 #include "signals.h"
 
-/* --- For both runs -------------------------------------------------------------------------------------------------- */
+/* --- For both runs ---------------------------------------------------------------------------- */
 
 void demo_count_doorbells(struct demo_run *run) {
     leat_channel_info info;
@@ -58,11 +58,13 @@ int demo_on_news(struct demo_run *run, int code, bool *over) {
         return signals_seen() == 0 ? END_OK : END_BY_SIGNAL + signals_seen();
     default:
         demo_screen_close(run->style);
-        return fail_leat(&run->target, code, code == LEAT_EPEERDIED ? "something has killed the producer: try again" : NULL);
+        return fail_leat(&run->target, code,
+                         code == LEAT_EPEERDIED ? "something has killed the producer: try again"
+                                                : NULL);
     }
 }
 
-/* --- Live ----------------------------------------------------------------------------------------------------------- */
+/* --- Live ------------------------------------------------------------------------------------- */
 
 struct live {
     struct demo_run *run;
@@ -74,8 +76,8 @@ struct live {
 static void take(struct live *live, size_t size, uint64_t now) {
     struct demo_run *run = live->run;
     const struct demo_frame *frame = &live->frame;
-    bool good = size == sizeof *frame && frame->magic == DEMO_FRAME_MAGIC && frame->size == sizeof *frame &&
-                frame->sequence >= live->next_sequence;
+    bool good = size == sizeof *frame && frame->magic == DEMO_FRAME_MAGIC &&
+                frame->size == sizeof *frame && frame->sequence >= live->next_sequence;
     if (run->messages == 0)
         run->first_ns = now;
     run->last_ns = now;
@@ -99,7 +101,8 @@ static void show(struct live *live, uint64_t now) {
     live->shown = live->frame;
 }
 
-/* Receiving and showing share this one thread, as they would in a small tool; what showing costs is in the latencies. */
+/* Receiving and showing share this one thread, as they would in a small tool; what showing costs is
+ * in the latencies. */
 int demo_live(struct demo_run *run, struct histogram *latency) {
     static struct live live;
     uint64_t period = demo_screen_period_ns(run->style), next_view = leat_now() + period;

@@ -1,7 +1,9 @@
-/* demo_pattern.c - the messages of the demo's full-speed run: cheap to make and to check, and different everywhere.
+/* demo_pattern.c - the messages of the demo's full-speed run: cheap to make and to check, and
+ * different everywhere.
  *
- * A message is: sequence (8 bytes), size (4 bytes), four zero bytes, then words that depend on sequence and place, the last
- * one cut off. So a message that is lost, doubled, cut, mixed up with another or shifted by any number of bytes is noticed.
+ * A message is: sequence (8 bytes), size (4 bytes), four zero bytes, then words that depend on
+ * sequence and place, the last one cut off. So a message that is lost, doubled, cut, mixed up with
+ * another or shifted by any number of bytes is noticed.
  */
 #include <string.h>
 
@@ -54,6 +56,6 @@ bool demo_message_check(const void *message, size_t size, uint64_t sequence) {
     for (size_t i = 0; i < words; i++)
         difference |= content[i] ^ (word + i * STEP);
     word += words * STEP;
-    return difference == 0 && header.sequence == sequence && header.size == size && header.zero == 0 &&
-           memcmp(content + words, &word, rest) == 0;
+    return difference == 0 && header.sequence == sequence && header.size == size &&
+           header.zero == 0 && memcmp(content + words, &word, rest) == 0;
 }

@@ -1,8 +1,9 @@
 /* demo_producer.c - the demo's producer process.
  *
- * "frames" behaves as a game does that publishes its telemetry: a thousand times a second, at fixed times, it writes a frame in
- * place and commits it, and never waits for whoever receives; a frame that finds no room is dropped, which its successors'
- * sequence numbers tell. "speed" sends as fast as the receiver lets it.
+ * "frames" behaves as a game does that publishes its telemetry: a thousand times a second, at fixed
+ * times, it writes a frame in place and commits it, and never waits for whoever receives; a frame
+ * that finds no room is dropped, which its successors' sequence numbers tell. "speed" sends as fast
+ * as the receiver lets it.
  *
  * It ends when its time is over, on a signal, when the receiver goes, and when its parent does.
  */
@@ -23,7 +24,7 @@
 
 static const char help[] = "leat demo-producer is started by 'leat demo'.\n";
 
-/* --- frames --------------------------------------------------------------------------------------------------------- */
+/* --- frames ----------------------------------------------------------------------------------- */
 
 static void sleep_until(uint64_t time_ns) {
     struct timespec time = {(time_t)(time_ns / 1000000000U), (long)(time_ns % 1000000000U)};
@@ -75,7 +76,7 @@ static int produce_frames(const struct target *target, leat_sender *sender, uint
     return code == LEAT_OK ? END_OK : fail_leat(target, code, NULL);
 }
 
-/* --- speed ---------------------------------------------------------------------------------------------------------- */
+/* --- speed ------------------------------------------------------------------------------------ */
 
 static int produce_speed(const struct target *target, leat_sender *sender, uint64_t end_ns) {
     uint64_t sequence = 0;
@@ -99,16 +100,18 @@ static int produce_speed(const struct target *target, leat_sender *sender, uint6
     }
 }
 
-/* --- Both ----------------------------------------------------------------------------------------------------------- */
+/* --- Both ------------------------------------------------------------------------------------- */
 
-/* What was sent last must be received too, but not at the price of hanging when nobody receives any more. */
+/* What was sent last must be received too, but not at the price of hanging when nobody receives any
+ * more. */
 static int drain(const struct target *target, leat_sender *sender) {
     uint64_t deadline = leat_in_ms(2000);
     int code;
     do
         code = leat_sender_drain(sender, deadline);
     while (code == LEAT_EINTR && signals_seen() == 0);
-    bool interrupted = code == LEAT_EINTR || code == LEAT_ECLOSED || code == LEAT_EPEERDIED || code == LEAT_EPEERBACK;
+    bool interrupted = code == LEAT_EINTR || code == LEAT_ECLOSED || code == LEAT_EPEERDIED ||
+                       code == LEAT_EPEERBACK;
     return code == LEAT_OK || interrupted ? END_OK : fail_leat(target, code, NULL);
 }
 
@@ -119,7 +122,8 @@ static int produce(const char *run, const struct target *target, uint64_t durati
     if (code != LEAT_OK)
         return fail_leat(target, code, NULL);
     uint64_t end_ns = leat_in_ns(duration_ns);
-    int end = strcmp(run, "frames") == 0 ? produce_frames(target, sender, end_ns) : produce_speed(target, sender, end_ns);
+    int end = strcmp(run, "frames") == 0 ? produce_frames(target, sender, end_ns)
+                                         : produce_speed(target, sender, end_ns);
     if (end == END_OK)
         end = drain(target, sender);
     leat_sender_close(sender);

@@ -1,6 +1,7 @@
 /* demo_screen.c - what the user sees while the demo runs: a curses screen, plain lines, or nothing.
  *
- * Guarantees: after demo_screen_close the terminal is as it was; it can be called any number of times.
+ * Guarantees: after demo_screen_close the terminal is as it was; it can be called any number of
+ * times.
  */
 #include <curses.h>
 #include <stdio.h>
@@ -16,9 +17,10 @@
 
 static SCREEN *screen; /* not NULL: curses has the terminal */
 
-/* --- Figures that both ways of showing need ------------------------------------------------------------------------- */
+/* --- Figures that both ways of showing need --------------------------------------------------- */
 
-/* Busy share of a CPU between two frames, 0 to 1; negative when too few ticks have passed to tell. */
+/* Busy share of a CPU between two frames, 0 to 1; negative when too few ticks have passed to
+ * tell. */
 static double busy(const struct proc_cpu *before, const struct proc_cpu *now) {
     double used = (double)(now->user - before->user) + (double)(now->system - before->system);
     double all = used + (double)(now->idle - before->idle);
@@ -33,7 +35,8 @@ static uint32_t shown_cpus(const struct demo_view *view) {
 static double busy_all(const struct demo_view *view) {
     struct proc_cpu before = {0}, now = {0};
     for (uint32_t i = 0; i < shown_cpus(view); i++) {
-        const struct proc_cpu *old = &view->frame_before->counters.cpu[i], *new = &view->frame->counters.cpu[i];
+        const struct proc_cpu *old = &view->frame_before->counters.cpu[i],
+                              *new = &view->frame->counters.cpu[i];
         before.user += old->user + old->system;
         before.idle += old->idle;
         now.user += new->user + new->system;
@@ -48,18 +51,23 @@ static double rate(const struct demo_view *view, uint64_t before, uint64_t now) 
     return seconds <= 0 || now < before ? 0 : (double)(now - before) / seconds;
 }
 
-/* --- Plain lines ---------------------------------------------------------------------------------------------------- */
+/* --- Plain lines ------------------------------------------------------------------------------ */
 
 static void plain_live(const struct demo_view *view) {
-    const struct proc_counters *now = &view->frame->counters, *before = &view->frame_before->counters;
+    const struct proc_counters *now = &view->frame->counters,
+                               *before = &view->frame_before->counters;
     struct figure p50, p99, memory, switches;
     double busy_share = busy_all(view);
-    printf("%5.1f s  %4.0f frames/s  latency p50 %s, p99 %s  %.2f doorbells/message  cpu %.0f %%  memory free %s  "
+    printf("%5.1f s  %4.0f frames/s  latency p50 %s, p99 %s  %.2f doorbells/message  cpu %.0f %%  "
+           "memory free %s  "
            "%s context switches/s\n",
-           view->elapsed, view->messages_per_second, figure_duration(&p50, histogram_quantile(view->latency, 0.5)),
-           figure_duration(&p99, histogram_quantile(view->latency, 0.99)), view->doorbells_per_message,
-           busy_share < 0 ? 0 : 100 * busy_share, figure_bytes(&memory, now->memory_available_bytes),
-           figure_count(&switches, (uint64_t)rate(view, before->context_switches, now->context_switches)));
+           view->elapsed, view->messages_per_second,
+           figure_duration(&p50, histogram_quantile(view->latency, 0.5)),
+           figure_duration(&p99, histogram_quantile(view->latency, 0.99)),
+           view->doorbells_per_message, busy_share < 0 ? 0 : 100 * busy_share,
+           figure_bytes(&memory, now->memory_available_bytes),
+           figure_count(&switches,
+                        (uint64_t)rate(view, before->context_switches, now->context_switches)));
     fflush(stdout);
 }
 
@@ -67,18 +75,20 @@ static void plain_speed(const struct demo_view *view) {
     struct figure messages, bytes, all;
     printf("%5.1f s  %s  %s  %s messages checked\n", view->elapsed,
            figure_decimal(&messages, view->messages_per_second, " messages/s"),
-           figure_decimal(&bytes, view->bytes_per_second, "B/s"), figure_count(&all, view->messages));
+           figure_decimal(&bytes, view->bytes_per_second, "B/s"),
+           figure_count(&all, view->messages));
     fflush(stdout);
 }
 
-/* --- Curses --------------------------------------------------------------------------------------------------------- */
+/* --- Curses ----------------------------------------------------------------------------------- */
 
 static void title(const struct demo_view *view, const char *what) {
     erase();
     attron(A_REVERSE);
     mvprintw(0, 0, " leat demo: %s  %.1f of %.1f s ", what, view->elapsed, view->duration);
     attroff(A_REVERSE);
-    mvprintw(2, 0, "Process %d sends, this one receives, through channel '%s'", (int)view->producer, view->channel);
+    mvprintw(2, 0, "Process %d sends, this one receives, through channel '%s'", (int)view->producer,
+             view->channel);
 }
 
 static void heading(int row, const char *text) {
@@ -114,7 +124,8 @@ static int cpu_rows(const struct demo_view *view, int row) {
 }
 
 static int machine_rows(const struct demo_view *view, int row) {
-    const struct proc_counters *now = &view->frame->counters, *before = &view->frame_before->counters;
+    const struct proc_counters *now = &view->frame->counters,
+                               *before = &view->frame_before->counters;
     struct figure used, all, switches, in, out;
     uint64_t taken = now->memory_bytes - now->memory_available_bytes;
     heading(row++, "This machine");
@@ -124,10 +135,14 @@ static int machine_rows(const struct demo_view *view, int row) {
     printw(" %s of %s", figure_bytes(&used, taken), figure_bytes(&all, now->memory_bytes));
     row++;
     mvprintw(row++, 2, "%s context switches/s   %u processes running   network in %s, out %s",
-             figure_count(&switches, (uint64_t)rate(view, before->context_switches, now->context_switches)),
+             figure_count(&switches,
+                          (uint64_t)rate(view, before->context_switches, now->context_switches)),
              now->processes_running,
-             figure_decimal(&in, rate(view, before->network_received_bytes, now->network_received_bytes), "B/s"),
-             figure_decimal(&out, rate(view, before->network_sent_bytes, now->network_sent_bytes), "B/s"));
+             figure_decimal(&in,
+                            rate(view, before->network_received_bytes, now->network_received_bytes),
+                            "B/s"),
+             figure_decimal(&out, rate(view, before->network_sent_bytes, now->network_sent_bytes),
+                            "B/s"));
     return row;
 }
 
@@ -150,10 +165,12 @@ static void screen_live(const struct demo_view *view) {
     title(view, "live counters");
     int row = machine_rows(view, 4) + 1;
     heading(row++, "The channel");
-    mvprintw(row++, 2, "%s frames of %u bytes, %.0f/s, %llu lost", figure_count(&frames, view->messages),
-             (unsigned)sizeof(struct demo_frame), view->messages_per_second, (unsigned long long)view->lost);
+    mvprintw(row++, 2, "%s frames of %u bytes, %.0f/s, %llu lost",
+             figure_count(&frames, view->messages), (unsigned)sizeof(struct demo_frame),
+             view->messages_per_second, (unsigned long long)view->lost);
     if (view->doorbells_per_message >= 0)
-        mvprintw(row, 2, "%.2f doorbells per message: the receiver sleeps between frames", view->doorbells_per_message);
+        mvprintw(row, 2, "%.2f doorbells per message: the receiver sleeps between frames",
+                 view->doorbells_per_message);
     latency_rows(view, row + 2);
 }
 
@@ -167,11 +184,13 @@ static void screen_speed(const struct demo_view *view) {
     mvprintw(9, 2, "%s", figure_decimal(&bytes, view->bytes_per_second, "B/s"));
     mvprintw(10, 2, "%s messages received and checked", figure_count(&all, view->messages));
     if (view->doorbells_per_message >= 0)
-        mvprintw(11, 2, "%.6f doorbells per message: nobody has to be woken", view->doorbells_per_message);
+        mvprintw(11, 2, "%.6f doorbells per message: nobody has to be woken",
+                 view->doorbells_per_message);
 }
 
 static bool open_curses(void) {
-    screen = newterm(NULL, stdout, stdin); /* initscr would end the process on a terminal it does not know */
+    /* initscr would end the process on a terminal it does not know */
+    screen = newterm(NULL, stdout, stdin);
     if (screen == NULL)
         return false;
     set_term(screen);
@@ -186,7 +205,7 @@ static bool open_curses(void) {
     return true;
 }
 
-/* --- Either --------------------------------------------------------------------------------------------------------- */
+/* --- Either ----------------------------------------------------------------------------------- */
 
 enum demo_style demo_screen_open(enum demo_style style) {
     return style == DEMO_SCREEN && !open_curses() ? DEMO_PLAIN : style;

@@ -1,6 +1,8 @@
-/* demo_speed.c - the demo's second run: receives at full speed, in place, and checks every byte of every message.
+/* demo_speed.c - the demo's second run: receives at full speed, in place, and checks every byte of
+ * every message.
  *
- * A message that is not exactly what its place in the stream demands ends the run with a message that names it.
+ * A message that is not exactly what its place in the stream demands ends the run with a message
+ * that names it.
  */
 #include "demo.h"
 #include "signals.h"
@@ -23,9 +25,11 @@ static int check(struct demo_run *run, const leat_message *messages, size_t coun
             run->damaged++;
             demo_screen_close(run->style);
             return fail_target(&run->target, END_FAILED,
-                               "message %llu (%zu bytes where %zu were sent) is not what was sent: this is a bug in leat, or "
+                               "message %llu (%zu bytes where %zu were sent) is not what was sent: "
+                               "this is a bug in leat, or "
                                "broken memory.",
-                               (unsigned long long)run->messages, messages[i].size, demo_message_size(run->messages));
+                               (unsigned long long)run->messages, messages[i].size,
+                               demo_message_size(run->messages));
         }
         run->messages++;
         run->bytes += messages[i].size;

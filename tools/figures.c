@@ -10,7 +10,8 @@
 
 #define PROGRESS_PERIOD_NS 250000000U
 
-static const char *scaled(struct figure *figure, double value, double step, const char *const *units, size_t count) {
+static const char *scaled(struct figure *figure, double value, double step,
+                          const char *const *units, size_t count) {
     size_t unit = 0;
     /* 999.95 would be shown as 1000.0 of the smaller unit. */
     while (unit + 1 < count && value >= step * 0.99995) {
@@ -21,7 +22,8 @@ static const char *scaled(struct figure *figure, double value, double step, cons
     if (unit == 0)
         snprintf(figure->text, sizeof figure->text, format, value, units[unit]);
     else
-        snprintf(figure->text, sizeof figure->text, "%.*f %s", value >= 100 ? 0 : 1, value, units[unit]);
+        snprintf(figure->text, sizeof figure->text, "%.*f %s", value >= 100 ? 0 : 1, value,
+                 units[unit]);
     return figure->text;
 }
 
@@ -92,7 +94,7 @@ const char *peer_name(leat_peer peer) {
     return "unknown";
 }
 
-/* --- JSON ----------------------------------------------------------------------------------------------------------- */
+/* --- JSON ------------------------------------------------------------------------------------- */
 
 /* jansson's integers are signed; no figure of ours comes near the difference. */
 static json_t *json_count(uint64_t count) {
@@ -106,7 +108,8 @@ void json_add_name(json_t *object, const char *name) {
     for (size_t i = 0; i < length; i++)
         snprintf(hex + 2 * i, 3, "%02x", (unsigned char)name[i]);
     hex[2 * length] = 0;
-    json_object_set_new(object, "name", json_string(utf8_valid(name) ? name : name_show(&shown, name)));
+    json_object_set_new(object, "name",
+                        json_string(utf8_valid(name) ? name : name_show(&shown, name)));
     json_object_set_new(object, "name_hex", json_string(hex));
 }
 
@@ -135,7 +138,9 @@ json_t *json_of_type(const leat_type *type) {
     if (type->name == NULL)
         return json_null();
     json_t *object = json_object();
-    json_object_set_new(object, "name", json_string(utf8_valid(type->name) ? type->name : text_show(&shown, type->name)));
+    json_object_set_new(
+        object, "name",
+        json_string(utf8_valid(type->name) ? type->name : text_show(&shown, type->name)));
     json_object_set_new(object, "size_bytes", json_count(type->size));
     json_object_set_new(object, "version", json_count(type->version));
     return object;
@@ -152,7 +157,9 @@ json_t *json_of_statistics(const leat_statistics *statistics) {
     json_object_set_new(object, "high_water_bytes", json_count(statistics->high_water_bytes));
     json_object_set_new(object, "wakes", json_count(statistics->wakes));
     json_object_set_new(object, "wake_ns", json_count(statistics->wake_ns));
-    json_object_set_new(object, "wake_ns_mean", statistics->wakes == 0 ? json_null() : json_count(statistics->wake_ns / statistics->wakes));
+    json_object_set_new(
+        object, "wake_ns_mean",
+        statistics->wakes == 0 ? json_null() : json_count(statistics->wake_ns / statistics->wakes));
     return object;
 }
 
@@ -163,7 +170,8 @@ json_t *json_of_sync(const leat_sync_info *info) {
         json_object_set_new(object, "held", json_boolean(info->held));
         json_object_set_new(object, "abandoned", json_boolean(info->abandoned));
         json_object_set_new(object, "lost", json_boolean(info->lost));
-        json_object_set_new(object, "holder", info->holder != 0 ? json_count(info->holder) : json_null());
+        json_object_set_new(object, "holder",
+                            info->holder != 0 ? json_count(info->holder) : json_null());
         json_object_set_new(object, "inherits_priority", json_boolean(info->inherits_priority));
     } else if (info->kind == LEAT_KIND_EVENT) {
         json_object_set_new(object, "set", json_boolean(info->set));
@@ -196,7 +204,7 @@ void json_write(json_t *value, FILE *stream, bool one_line) {
     json_decref(value);
 }
 
-/* --- Progress ------------------------------------------------------------------------------------------------------- */
+/* --- Progress --------------------------------------------------------------------------------- */
 
 void progress_start(struct progress *progress, int data) {
     progress->shown = isatty(STDERR_FILENO) && !isatty(data);
@@ -204,7 +212,8 @@ void progress_start(struct progress *progress, int data) {
     progress->next_ns = progress->start_ns + PROGRESS_PERIOD_NS;
 }
 
-static void progress_line(const struct progress *progress, uint64_t bytes, uint64_t messages, const char *end) {
+static void progress_line(const struct progress *progress, uint64_t bytes, uint64_t messages,
+                          const char *end) {
     struct figure amount, rate, count;
     double seconds = (double)(leat_now() - progress->start_ns) / 1e9;
     fprintf(stderr, "\r\033[K%s  %s/s  ", figure_bytes(&amount, bytes),

@@ -1,7 +1,8 @@
 /* figures.h - numbers for people (1.4 GiB, 12,345) and for programs (JSON), and the progress line.
  *
- * JSON guarantees: object names are given as text ("name": the name itself if it is UTF-8, else escaped as in names.h) and
- * exactly ("name_hex"); figures carry their units in their names; what is not known is null.
+ * JSON guarantees: object names are given as text ("name": the name itself if it is UTF-8, else
+ * escaped as in names.h) and exactly ("name_hex"); figures carry their units in their names; what
+ * is not known is null.
  */
 #ifndef LEAT_TOOLS_FIGURES_H
 #define LEAT_TOOLS_FIGURES_H
@@ -32,7 +33,7 @@ const char *figure_user(struct figure *figure, uint32_t user);
 
 const char *peer_name(leat_peer peer);
 
-/* --- JSON ----------------------------------------------------------------------------------------------------------- */
+/* --- JSON ------------------------------------------------------------------------------------- */
 
 /* Adds "name" and "name_hex". */
 void json_add_name(json_t *object, const char *name);
@@ -43,13 +44,15 @@ json_t *json_of_sync(const leat_sync_info *info);
 /* null for a type without a name: none is recorded. */
 json_t *json_of_type(const leat_type *type);
 
-/* Writes the value and a newline, and frees it. Lines: all in one line, as the last line on standard error is. */
+/* Writes the value and a newline, and frees it. Lines: all in one line, as the last line on
+ * standard error is. */
 void json_write(json_t *value, FILE *stream, bool one_line);
 
-/* --- Progress ------------------------------------------------------------------------------------------------------- */
+/* --- Progress --------------------------------------------------------------------------------- */
 
-/* A line on standard error that shows bytes, rate and (if there are any) messages four times a second. Nothing when standard error is no terminal, or
- * when the bytes themselves come from or go to one (`data` is the descriptor they take). */
+/* A line on standard error that shows bytes, rate and (if there are any) messages four times a
+ * second. Nothing when standard error is no terminal, or when the bytes themselves come from or go
+ * to one (`data` is the descriptor they take). */
 struct progress {
     bool shown;
     uint64_t start_ns, next_ns;

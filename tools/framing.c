@@ -6,12 +6,14 @@
 #include <string.h>
 #include <unistd.h>
 
-/* What one read takes. Measured from 32 to 256 KiB with channels of 64 KiB to 4 MiB: no difference, but a single read much
- * larger than the ring makes the two sides take turns. */
+/* What one read takes. Measured from 32 to 256 KiB with channels of 64 KiB to 4 MiB: no difference,
+ * but a single read much larger than the ring makes the two sides take turns. */
 #define READ_BYTES ((size_t)64 << 10)
 
-bool framing_open(struct framing *framing, enum framing_mode mode, size_t frame_size, size_t max_message) {
-    *framing = (struct framing){.mode = mode, .frame_size = frame_size, .max_message = max_message, .size = READ_BYTES};
+bool framing_open(struct framing *framing, enum framing_mode mode, size_t frame_size,
+                  size_t max_message) {
+    *framing = (struct framing){
+        .mode = mode, .frame_size = frame_size, .max_message = max_message, .size = READ_BYTES};
     if (mode == FRAMING_CHUNKS)
         framing->frame_size = max_message < READ_BYTES ? max_message : READ_BYTES;
     else if (mode == FRAMING_FRAMES && frame_size > READ_BYTES)
@@ -25,8 +27,8 @@ void framing_close(struct framing *framing) {
     framing->buffer = NULL;
 }
 
-/* Makes room behind what is there: moves the incomplete message to the front, or, for lines that fill the buffer, takes a
- * larger one. */
+/* Makes room behind what is there: moves the incomplete message to the front, or, for lines that
+ * fill the buffer, takes a larger one. */
 static bool make_room(struct framing *framing) {
     if (framing->start > 0) {
         memmove(framing->buffer, framing->buffer + framing->start, framing->end - framing->start);

@@ -1,7 +1,8 @@
 /* framing.h - cuts a stream of bytes into messages.
  *
- * Guarantees: the messages one after another are exactly the bytes read, whatever the mode and however the reads fall; a
- * message is handed out as soon as it is complete; none is longer than max_message.
+ * Guarantees: the messages one after another are exactly the bytes read, whatever the mode and
+ * however the reads fall; a message is handed out as soon as it is complete; none is longer than
+ * max_message.
  *
  *     while (framing_fill(&framing, STDIN_FILENO) ...)
  *         while ((count = framing_cut(&framing, messages, max)) > 0)
@@ -23,16 +24,17 @@ struct framing {
     size_t frame_size;
     size_t max_message;
     char *buffer;
-    size_t size;     /* of the buffer */
-    size_t start;    /* first byte that was not handed out */
-    size_t end;      /* first byte that was not read */
-    size_t scanned;  /* lines: no newline lies in [start, scanned) */
+    size_t size;    /* of the buffer */
+    size_t start;   /* first byte that was not handed out */
+    size_t end;     /* first byte that was not read */
+    size_t scanned; /* lines: no newline lies in [start, scanned) */
     bool input_ended;
-    bool too_long;   /* lines: the line at start is longer than max_message */
+    bool too_long; /* lines: the line at start is longer than max_message */
 };
 
 /* False when memory is short. */
-bool framing_open(struct framing *framing, enum framing_mode mode, size_t frame_size, size_t max_message);
+bool framing_open(struct framing *framing, enum framing_mode mode, size_t frame_size,
+                  size_t max_message);
 void framing_close(struct framing *framing);
 
 /* Reads once, up to what fits. 0, or the system's error number (EINTR after a signal, ENOMEM). */

@@ -6,7 +6,8 @@
 #define STEPS ((uint64_t)1 << HISTOGRAM_STEP_BITS)
 #define VALUE_MAX (((uint64_t)1 << HISTOGRAM_VALUE_BITS) - 1)
 
-/* Values below 2 * STEPS have a bucket each; above, the top HISTOGRAM_STEP_BITS + 1 bits choose one. */
+/* Values below 2 * STEPS have a bucket each; above, the top HISTOGRAM_STEP_BITS + 1 bits choose
+ * one. */
 static size_t bucket_of(uint64_t value) {
     if (value < 2 * STEPS)
         return (size_t)value;

@@ -1,8 +1,9 @@
 /* histogram.h - a distribution of durations in bounded memory.
  *
- * Values from 0 to 2^40 - 1 nanoseconds (18 minutes; larger ones are counted as that) fall into buckets of equal width within
- * each power of two: 64 of them, so that a quantile is at most 1/64 = 1.6 % above the true one, and exact below 128 ns.
- * Smallest, largest and mean are exact. (The log-linear scheme of Gil Tene's HdrHistogram.)
+ * Values from 0 to 2^40 - 1 nanoseconds (18 minutes; larger ones are counted as that) fall into
+ * buckets of equal width within each power of two: 64 of them, so that a quantile is at most 1/64 =
+ * 1.6 % above the true one, and exact below 128 ns. Smallest, largest and mean are exact. (The
+ * log-linear scheme of Gil Tene's HdrHistogram.)
  */
 #ifndef LEAT_TOOLS_HISTOGRAM_H
 #define LEAT_TOOLS_HISTOGRAM_H
@@ -21,8 +22,8 @@ struct histogram {
 
 void histogram_add(struct histogram *histogram, uint64_t value);
 
-/* The smallest value v, rounded up to its bucket's end, such that at least `quantile` (0 < quantile <= 1) of all values are
- * at most v: the nearest-rank definition. 0 when empty. */
+/* The smallest value v, rounded up to its bucket's end, such that at least `quantile` (0 < quantile
+ * <= 1) of all values are at most v: the nearest-rank definition. 0 when empty. */
 uint64_t histogram_quantile(const struct histogram *histogram, double quantile);
 
 double histogram_mean(const struct histogram *histogram);

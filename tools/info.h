@@ -6,8 +6,8 @@
 
 #include "common.h"
 
-/* Writes it as lines of text. When nothing is known but the outside of the object, that is written, and the code says why; of an object that
- * cannot be looked at, or is not there, nothing is. */
+/* Writes it as lines of text. When nothing is known but the outside of the object, that is written,
+ * and the code says why; of an object that cannot be looked at, or is not there, nothing is. */
 int info_text(const struct target *target, FILE *out);
 
 #endif

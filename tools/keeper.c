@@ -97,12 +97,14 @@ static void await_holders(const struct keeper *keeper, int watched, bool ended) 
         drop_locks(keeper);
 }
 
-/* Ends with everything that the process holds: then the next one that locks the mutex gets LEAT_EOWNERDEAD. */
+/* Ends with everything that the process holds: then the next one that locks the mutex gets
+ * LEAT_EOWNERDEAD. */
 static _Noreturn void keep(const struct keeper *keeper, int control) {
     pid_t command = 0;
     char order = 0;
     bool told = read_some(control, &command, sizeof command) == sizeof command;
-    int watched = told && command > 0 ? (int)syscall(SYS_pidfd_open, command, 0) : -1; /* Linux 5.3 */
+    /* Linux 5.3 */
+    int watched = told && command > 0 ? (int)syscall(SYS_pidfd_open, command, 0) : -1;
     bool ended = told && watched < 0 && errno == ESRCH;
     if (told && read_some(control, &order, 1) == 1 && order == RELEASE) {
         if (keeper->counts)
@@ -110,12 +112,14 @@ static _Noreturn void keep(const struct keeper *keeper, int control) {
         (void)!leat_mutex_unlock(keeper->mutex);
         leat_mutex_close(keeper->mutex);
     } else
-        await_holders(keeper, watched, ended); /* perhaps leat ended between starting a command and saying so */
+        /* perhaps leat ended between starting a command and saying so */
+        await_holders(keeper, watched, ended);
     _exit(0);
 }
 
 /* Nothing but its end is said on the line afterwards, which stays open until then. */
-static _Noreturn void say_and_keep(const struct keeper *keeper, int end, const struct lines *lines) {
+static _Noreturn void say_and_keep(const struct keeper *keeper, int end,
+                                   const struct lines *lines) {
     bool told = write(lines->answer[1], &end, sizeof end) == sizeof end;
     if (end != 0 || !told)
         _exit(0);
@@ -123,7 +127,8 @@ static _Noreturn void say_and_keep(const struct keeper *keeper, int end, const s
 }
 
 static _Noreturn void lock_and_keep(struct keeper *keeper, const struct lines *lines,
-                                    int (*lock)(struct keeper *keeper, void *context), void *context) {
+                                    int (*lock)(struct keeper *keeper, void *context),
+                                    void *context) {
     setsid();
     int end = lock(keeper, context);
     fflush(stderr);
@@ -158,14 +163,15 @@ static int list_descriptors(DIR *directory, const struct stat *object, int found
     int count = 0;
     for (struct dirent *entry; count < room && (entry = readdir(directory)) != NULL;) {
         int descriptor = atoi(entry->d_name); /* 0 for "." and "..": not the object's file */
-        if (fstat(descriptor, &other) == 0 && other.st_dev == object->st_dev && other.st_ino == object->st_ino)
+        if (fstat(descriptor, &other) == 0 && other.st_dev == object->st_dev &&
+            other.st_ino == object->st_ino)
             found[count++] = descriptor;
     }
     return count;
 }
 
-/* Which of this process's descriptors are the handle's: those of the object's file. Without /proc the keeper has to do;
- * a limit of the process is an error. */
+/* Which of this process's descriptors are the handle's: those of the object's file. Without /proc
+ * the keeper has to do; a limit of the process is an error. */
 static bool find_descriptors(struct keeper *keeper) {
     int found[4];
     struct stat object;
@@ -253,14 +259,16 @@ static bool open_lines(struct keeper *keeper, struct lines *lines) {
     return false;
 }
 
-/* In the keeper: what is leat's. Until then the command would seem to have left something behind. */
+/* In the keeper: what is leat's. Until then the command would seem to have left something
+ * behind. */
 static void leave_to_leat(struct keeper *keeper, const struct lines *lines) {
     close(lines->control[1]);
     close(lines->answer[0]);
     close_one(&keeper->alive[1]);
 }
 
-/* In leat, after a fork: what the keeper says first, an exit code; or -1 with errno. If it is not 0, no keeper is left. */
+/* In leat, after a fork: what the keeper says first, an exit code; or -1 with errno. If it is not
+ * 0, no keeper is left. */
 static int begin_keeping(struct keeper *keeper, const struct lines *lines) {
     int error = errno;
     close(lines->control[0]);
@@ -280,7 +288,8 @@ static int begin_keeping(struct keeper *keeper, const struct lines *lines) {
 bool keeper_start(struct keeper *keeper, leat_mutex *mutex, bool counts) {
     struct lines lines;
     begin(keeper, mutex, counts, false);
-    if ((counts && !prepare_pipe(keeper)) || !find_descriptors(keeper) || !open_lines(keeper, &lines))
+    if ((counts && !prepare_pipe(keeper)) || !find_descriptors(keeper) ||
+        !open_lines(keeper, &lines))
         return fail(keeper, errno);
     keeper->process = copy_process();
     if (keeper->process == 0) {
@@ -291,8 +300,8 @@ bool keeper_start(struct keeper *keeper, leat_mutex *mutex, bool counts) {
     return begin_keeping(keeper, &lines) == 0;
 }
 
-int keeper_start_owner(struct keeper *keeper, int (*lock)(struct keeper *keeper, void *context), void *context,
-                       bool counts) {
+int keeper_start_owner(struct keeper *keeper, int (*lock)(struct keeper *keeper, void *context),
+                       void *context, bool counts) {
     struct lines lines;
     pid_t parent = getpid();
     begin(keeper, NULL, counts, true);
@@ -317,7 +326,8 @@ bool keeper_is_gone(const struct keeper *keeper, int milliseconds) {
 }
 
 void keeper_watch(struct keeper *keeper, pid_t command) {
-    (void)!write(keeper->control, &command, sizeof command); /* a keeper that is gone cannot be helped */
+    /* a keeper that is gone cannot be helped */
+    (void)!write(keeper->control, &command, sizeof command);
     close_one(&keeper->alive[1]);
 }
 
@@ -331,7 +341,8 @@ bool keeper_left_behind(const struct keeper *keeper) {
     int ready = 0;
     if (!keeper->counts)
         return false;
-    for (int tries = 0; tries < LEAVING_MS && (ready & POLLHUP) == 0; tries++) /* a signal may end one early */
+    /* a signal may end one early */
+    for (int tries = 0; tries < LEAVING_MS && (ready & POLLHUP) == 0; tries++)
         ready = poll(&left, 1, 1) > 0 ? left.revents : 0;
     return (ready & POLLHUP) == 0;
 }

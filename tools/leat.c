@@ -1,6 +1,8 @@
-/* leat.c - the `leat` command: finds the command that is asked for, runs it, and ends the process as the command ended.
+/* leat.c - the `leat` command: finds the command that is asked for, runs it, and ends the process
+ * as the command ended.
  *
- * Guarantees: exit code 0 only when everything asked for was done and all of the output was taken by the system.
+ * Guarantees: exit code 0 only when everything asked for was done and all of the output was taken
+ * by the system.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -14,10 +16,13 @@
 #include "signals.h"
 
 static const struct command *const commands[] = {
-    &command_ls,    &command_info,  &command_top,      &command_send,     &command_recv,    &command_create, &command_read,
-    &command_write, &command_grow,  &command_map_into, &command_rm,      &command_gc,     &command_run,
-    &command_wait,  &command_set,   &command_reset,    &command_pulse,   &command_release, &command_demo,
-    &command_bench, &command_demo_producer,
+    &command_ls,       &command_info,  &command_top,
+    &command_send,     &command_recv,  &command_create,
+    &command_read,     &command_write, &command_grow,
+    &command_map_into, &command_rm,    &command_gc,
+    &command_run,      &command_wait,  &command_set,
+    &command_reset,    &command_pulse, &command_release,
+    &command_demo,     &command_bench, &command_demo_producer,
 };
 #define COMMAND_COUNT (sizeof commands / sizeof commands[0])
 
@@ -63,7 +68,8 @@ static int run_help(int argc, char **argv) {
     const struct command *command = find(argv[1]);
     if (command == NULL || command->summary == NULL) {
         struct shown_text shown;
-        fprintf(stderr, "leat: help: there is no command '%s'; 'leat --help' lists them\n", text_show(&shown, argv[1]));
+        fprintf(stderr, "leat: help: there is no command '%s'; 'leat --help' lists them\n",
+                text_show(&shown, argv[1]));
         return END_USAGE;
     }
     fputs(command->help, stdout);
@@ -97,23 +103,27 @@ static int run(int argc, char **argv) {
     const struct command *command = find(argv[1]);
     if (command == NULL) {
         struct shown_text shown;
-        fprintf(stderr, "leat: there is no command '%s'; 'leat --help' lists them\n", text_show(&shown, argv[1]));
+        fprintf(stderr, "leat: there is no command '%s'; 'leat --help' lists them\n",
+                text_show(&shown, argv[1]));
         return END_USAGE;
     }
     return run_command(command, argc - 1, argv + 1);
 }
 
-/* Were a standard stream closed, the next file opened would take its number, and messages would be written into shared memory.
- * What stands in cannot be used for what the stream is for, so that using it fails as it should. */
+/* Were a standard stream closed, the next file opened would take its number, and messages would be
+ * written into shared memory. What stands in cannot be used for what the stream is for, so that
+ * using it fails as it should. */
 static void occupy_standard_streams(void) {
     for (int descriptor = 0; descriptor <= 2; descriptor++)
-        if (fcntl(descriptor, F_GETFD) < 0 && open("/dev/null", descriptor == 0 ? O_WRONLY : O_RDONLY) < 0)
+        if (fcntl(descriptor, F_GETFD) < 0 &&
+            open("/dev/null", descriptor == 0 ? O_WRONLY : O_RDONLY) < 0)
             _exit(END_FAILED);
 }
 
 int main(int argc, char **argv) {
     occupy_standard_streams();
-    setvbuf(stderr, NULL, _IOLBF, BUFSIZ); /* each message in one piece, also when two commands share the terminal */
+    /* each message in one piece, also when two commands share the terminal */
+    setvbuf(stderr, NULL, _IOLBF, BUFSIZ);
     setlocale(LC_CTYPE, ""); /* for the screens; numbers stay as they are everywhere */
     int end = run(argc, argv);
     if (fflush(stdout) != 0 || ferror(stdout)) {

@@ -29,7 +29,8 @@ static size_t advance(struct output *output, size_t first, size_t written) {
 int output_flush(struct output *output) {
     size_t first = 0;
     while (first < output->count) {
-        ssize_t written = writev(output->descriptor, output->parts + first, (int)(output->count - first));
+        ssize_t written =
+            writev(output->descriptor, output->parts + first, (int)(output->count - first));
         if (written >= 0)
             first = advance(output, first, (size_t)written);
         else if (errno == EAGAIN) /* somebody has made the terminal or pipe non-blocking */

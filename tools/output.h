@@ -1,8 +1,8 @@
 /* output.h - many small and large pieces to one descriptor with few system calls.
  *
- * Small pieces are collected in a buffer, large ones are written from where they lie: these must stay valid until the next
- * output_flush has succeeded. `added` and `written` count bytes since output_open, so that the caller knows after a failure
- * which pieces are out.
+ * Small pieces are collected in a buffer, large ones are written from where they lie: these must
+ * stay valid until the next output_flush has succeeded. `added` and `written` count bytes since
+ * output_open, so that the caller knows after a failure which pieces are out.
  */
 #ifndef LEAT_TOOLS_OUTPUT_H
 #define LEAT_TOOLS_OUTPUT_H
@@ -19,8 +19,8 @@
 struct output {
     int descriptor;
     uint64_t added, written;
-    size_t staged; /* bytes in staging */
-    size_t count;  /* of parts */
+    size_t staged;  /* bytes in staging */
+    size_t count;   /* of parts */
     bool open_tail; /* the last part is the end of staging and can grow */
     struct iovec parts[OUTPUT_PARTS];
     char staging[OUTPUT_STAGING];
@@ -28,7 +28,8 @@ struct output {
 
 void output_open(struct output *output, int descriptor);
 
-/* 0, or the system's error number: EINTR when signals_seen says that the command should end, EPIPE when nobody reads. */
+/* 0, or the system's error number: EINTR when signals_seen says that the command should end, EPIPE
+ * when nobody reads. */
 int output_add(struct output *output, const void *data, size_t size);
 int output_flush(struct output *output);
 

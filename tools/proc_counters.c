@@ -8,12 +8,14 @@
 #include <string.h>
 #include <unistd.h>
 
-#define TEXT_BYTES ((size_t)16 << 10) /* to begin with; /proc/stat grows with CPUs and interrupt sources */
+/* to begin with; /proc/stat grows with CPUs and interrupt sources */
+#define TEXT_BYTES ((size_t)16 << 10)
 #define TEXT_BYTES_MAX ((size_t)4 << 20)
 
-/* --- Parsing -------------------------------------------------------------------------------------------------------- */
+/* --- Parsing ---------------------------------------------------------------------------------- */
 
-/* Reads up to `max` numbers that blanks separate; gives how many there were, and moves *text behind them. */
+/* Reads up to `max` numbers that blanks separate; gives how many there were, and moves *text behind
+ * them. */
 static size_t read_numbers(const char **text, uint64_t *numbers, size_t max) {
     size_t count = 0;
     while (count < max) {
@@ -42,7 +44,8 @@ static bool starts_with(const char *line, const char *word, const char **rest) {
     return true;
 }
 
-/* "cpu3 user nice system idle iowait irq softirq steal ..." behind "cpu". Old kernels have fewer columns. */
+/* "cpu3 user nice system idle iowait irq softirq steal ..." behind "cpu". Old kernels have fewer
+ * columns. */
 static bool parse_cpu(const char *text, struct proc_cpu *cpu) {
     uint64_t ticks[8] = {0};
     while (isdigit((unsigned char)*text))
@@ -71,7 +74,8 @@ bool proc_parse_stat(const char *text, struct proc_counters *counters) {
         } else if (starts_with(text, "ctxt ", &rest) && read_numbers(&rest, &number, 1) == 1) {
             counters->context_switches = number;
             switches = true;
-        } else if (starts_with(text, "procs_running ", &rest) && read_numbers(&rest, &number, 1) == 1)
+        } else if (starts_with(text, "procs_running ", &rest) &&
+                   read_numbers(&rest, &number, 1) == 1)
             counters->processes_running = (uint32_t)number;
     }
     if (cpus > 0)
@@ -87,7 +91,8 @@ bool proc_parse_meminfo(const char *text, struct proc_counters *counters) {
         if (starts_with(text, "MemTotal:", &rest) && read_numbers(&rest, &kibibytes, 1) == 1) {
             counters->memory_bytes = kibibytes * 1024;
             total = true;
-        } else if (starts_with(text, "MemAvailable:", &rest) && read_numbers(&rest, &kibibytes, 1) == 1) {
+        } else if (starts_with(text, "MemAvailable:", &rest) &&
+                   read_numbers(&rest, &kibibytes, 1) == 1) {
             counters->memory_available_bytes = kibibytes * 1024;
             available = true;
         }
@@ -123,7 +128,7 @@ bool proc_parse_net_dev(const char *text, struct proc_counters *counters) {
     return any;
 }
 
-/* --- Reading -------------------------------------------------------------------------------------------------------- */
+/* --- Reading ---------------------------------------------------------------------------------- */
 
 bool proc_open(struct proc_reader *reader) {
     static const char *const paths[PROC_SOURCES] = {"/proc/stat", "/proc/meminfo", "/proc/net/dev"};
@@ -146,13 +151,15 @@ static bool read_text(struct proc_reader *reader, int descriptor) {
     size_t length = 0;
     for (;;) {
         if (length + 1 == reader->size) {
-            char *larger = reader->size >= TEXT_BYTES_MAX ? NULL : realloc(reader->text, 2 * reader->size);
+            char *larger =
+                reader->size >= TEXT_BYTES_MAX ? NULL : realloc(reader->text, 2 * reader->size);
             if (larger == NULL)
                 return false;
             reader->text = larger;
             reader->size *= 2;
         }
-        ssize_t got = pread(descriptor, reader->text + length, reader->size - 1 - length, (off_t)length);
+        ssize_t got =
+            pread(descriptor, reader->text + length, reader->size - 1 - length, (off_t)length);
         if (got < 0 && errno != EINTR)
             return false;
         if (got == 0)
@@ -163,9 +170,11 @@ static bool read_text(struct proc_reader *reader, int descriptor) {
     return length > 0;
 }
 
-bool proc_refresh(struct proc_reader *reader, enum proc_source source, struct proc_counters *counters) {
+bool proc_refresh(struct proc_reader *reader, enum proc_source source,
+                  struct proc_counters *counters) {
     static bool (*const parsers[PROC_SOURCES])(const char *, struct proc_counters *) = {
         proc_parse_stat, proc_parse_meminfo, proc_parse_net_dev};
     int descriptor = reader->descriptors[source];
-    return descriptor >= 0 && read_text(reader, descriptor) && parsers[source](reader->text, counters);
+    return descriptor >= 0 && read_text(reader, descriptor) &&
+           parsers[source](reader->text, counters);
 }

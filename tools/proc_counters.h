@@ -1,7 +1,7 @@
 /* proc_counters.h - this machine's live counters, as Linux gives them in /proc.
  *
- * Guarantees: the parsers accept any text and never read past its terminating NUL; what is missing leaves its counters as
- * they were and makes the parser return false. Formats: proc(5).
+ * Guarantees: the parsers accept any text and never read past its terminating NUL; what is missing
+ * leaves its counters as they were and makes the parser return false. Formats: proc(5).
  */
 #ifndef LEAT_TOOLS_PROC_COUNTERS_H
 #define LEAT_TOOLS_PROC_COUNTERS_H
@@ -24,7 +24,8 @@ struct proc_counters {
     uint32_t processes_running;
     uint64_t context_switches; /* since boot */
     uint64_t memory_bytes, memory_available_bytes;
-    uint64_t network_received_bytes, network_sent_bytes; /* since boot, all interfaces but loopback */
+    /* since boot, all interfaces but loopback */
+    uint64_t network_received_bytes, network_sent_bytes;
     struct proc_cpu cpu[PROC_CPU_MAX];
 };
 
@@ -45,7 +46,9 @@ struct proc_reader {
 bool proc_open(struct proc_reader *reader);
 void proc_close(struct proc_reader *reader);
 
-/* Brings the counters of one source up to date. False when it cannot be read: the counters stay as they were. */
-bool proc_refresh(struct proc_reader *reader, enum proc_source source, struct proc_counters *counters);
+/* Brings the counters of one source up to date. False when it cannot be read: the counters stay as
+ * they were. */
+bool proc_refresh(struct proc_reader *reader, enum proc_source source,
+                  struct proc_counters *counters);
 
 #endif

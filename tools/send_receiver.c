@@ -1,13 +1,15 @@
-/* send_receiver.c - `leat send` and the other side: opening the channel, waiting for a receiver, and what happens when it goes.
+/* send_receiver.c - `leat send` and the other side: opening the channel, waiting for a receiver,
+ * and what happens when it goes.
  *
- * Guarantees: without --wait and --keep nothing is touched unless a receiver is there. When a receiver has gone for good the
- * message says how much it did not take.
+ * Guarantees: without --wait and --keep nothing is touched unless a receiver is there. When a
+ * receiver has gone for good the message says how much it did not take.
  */
 #include "figures.h"
 #include "sending.h"
 #include "signals.h"
 
-#define LOOK_NS 100000000U /* how often a sender that is not waiting looks whether its receiver is alive */
+/* how often a sender that is not waiting looks whether its receiver is alive */
+#define LOOK_NS 100000000U
 #define RECORD_OVERHEAD 72 /* leat_sender_max_message: capacity / 2 - 72 */
 
 uint64_t sending_capacity_for(uint64_t message) {
@@ -17,7 +19,7 @@ uint64_t sending_capacity_for(uint64_t message) {
     return capacity / 2 - RECORD_OVERHEAD < message ? 0 : capacity;
 }
 
-/* --- When the receiver is not there --------------------------------------------------------------------------------- */
+/* --- When the receiver is not there ----------------------------------------------------------- */
 
 static int fail_undelivered(const struct sending *sending, int code) {
     leat_channel_info info;
@@ -31,9 +33,10 @@ static int fail_undelivered(const struct sending *sending, int code) {
     }
     bool died = code == LEAT_EPEERDIED;
     return fail_target(&sending->target, died ? END_PEER_DIED : END_FAILED,
-                       "the receiver%s (%s); %s%s bytes that were read were not delivered, nor the rest of the input. %s",
-                       died ? "'s process died" : " closed", leat_error_name(code), died ? "up to " : "",
-                       figure_count(&count, lost),
+                       "the receiver%s (%s); %s%s bytes that were read were not delivered, nor the "
+                       "rest of the input. %s",
+                       died ? "'s process died" : " closed", leat_error_name(code),
+                       died ? "up to " : "", figure_count(&count, lost),
                        died ? "With --wait SECONDS send waits for its successor, which gets them."
                             : "With --follow send waits for the next receiver, which gets them.");
 }
@@ -52,7 +55,8 @@ static int await_receiver(struct sending *sending, uint64_t deadline_ns) {
 
 static int end_of(struct sending *sending, int code) {
     progress_clear(&sending->progress);
-    return code == LEAT_EINTR ? END_BY_SIGNAL + signals_seen() : fail_leat(&sending->target, code, NULL);
+    return code == LEAT_EINTR ? END_BY_SIGNAL + signals_seen()
+                              : fail_leat(&sending->target, code, NULL);
 }
 
 /* The receiver has gone. END_OK: there is another one. */
@@ -63,8 +67,8 @@ static int on_receiver_gone(struct sending *sending, int code) {
     bool died = code == LEAT_EPEERDIED;
     if (!sending->follow && !(died && sending->has_wait))
         return fail_undelivered(sending, code);
-    note_target(&sending->target, "the receiver%s; waiting for %s", died ? "'s process died" : " closed",
-                died ? "its successor" : "the next one");
+    note_target(&sending->target, "the receiver%s; waiting for %s",
+                died ? "'s process died" : " closed", died ? "its successor" : "the next one");
     uint64_t deadline = sending->follow ? LEAT_FOREVER : leat_in_ns(sending->wait_ns);
     int waited = await_receiver(sending, deadline);
     if (waited == LEAT_ETIMEDOUT || waited == LEAT_EAGAIN)
@@ -81,7 +85,8 @@ static int on_kept_full(struct sending *sending) {
         return END_OK;
     bool waits = sending->follow || sending->has_wait;
     if (waits) {
-        int code = await_receiver(sending, sending->follow ? LEAT_FOREVER : leat_in_ns(sending->wait_ns));
+        int code =
+            await_receiver(sending, sending->follow ? LEAT_FOREVER : leat_in_ns(sending->wait_ns));
         if (code == LEAT_OK)
             return END_OK;
         if (code != LEAT_ETIMEDOUT && code != LEAT_EAGAIN)
@@ -90,9 +95,11 @@ static int on_kept_full(struct sending *sending) {
     struct figure count;
     progress_clear(&sending->progress);
     return fail_target(&sending->target, waits ? END_TIMED_OUT : END_NO_OBJECT,
-                       "full, and %s; %s bytes of the input were kept in it. Start 'leat recv', or give it more --capacity "
+                       "full, and %s; %s bytes of the input were kept in it. Start 'leat recv', or "
+                       "give it more --capacity "
                        "when it is created.",
-                       waits ? "no receiver came in time" : "nobody receives", figure_count(&count, sending->bytes));
+                       waits ? "no receiver came in time" : "nobody receives",
+                       figure_count(&count, sending->bytes));
 }
 
 int sending_on_news(struct sending *sending, int code) {
@@ -130,11 +137,12 @@ int sending_look(struct sending *sending) {
     return END_OK;
 }
 
-/* --- Opening -------------------------------------------------------------------------------------------------------- */
+/* --- Opening ---------------------------------------------------------------------------------- */
 
 /* Without --wait and --keep a receiver must be there before anything is touched. */
 static int require_receiver(const struct sending *sending) {
-    static const char remedy[] = "start 'leat recv NAME --wait SECONDS' first, or send with --wait SECONDS";
+    static const char remedy[] =
+        "start 'leat recv NAME --wait SECONDS' first, or send with --wait SECONDS";
     leat_channel_info info;
     int code = leat_channel_info_read(sending->target.name, sending->target.scope, &info);
     if (code != LEAT_OK)
@@ -152,23 +160,29 @@ static int check_channel(struct sending *sending) {
     if (sending->frame_size > max) {
         uint64_t capacity = sending_capacity_for(sending->frame_size);
         if (capacity == 0)
-            return fail_target(&sending->target, END_FAILED, "--frame %llu is more than any channel takes (%llu bytes).",
+            return fail_target(&sending->target, END_FAILED,
+                               "--frame %llu is more than any channel takes (%llu bytes).",
                                (unsigned long long)sending->frame_size,
                                (unsigned long long)LEAT_CAPACITY_MAX / 2 - RECORD_OVERHEAD);
         return fail_target(&sending->target, END_FAILED,
-                           "--frame %llu is more than the %llu bytes a message can have in it (%s); it must be created "
+                           "--frame %llu is more than the %llu bytes a message can have in it "
+                           "(%s); it must be created "
                            "with --capacity %llu or more.",
                            (unsigned long long)sending->frame_size, (unsigned long long)max,
                            leat_error_name(LEAT_EMSGSIZE), (unsigned long long)capacity);
     }
-    if (sending->keep && leat_stat(sending->target.name, sending->target.scope, &object) == LEAT_OK && !object.persistent)
+    if (sending->keep &&
+        leat_stat(sending->target.name, sending->target.scope, &object) == LEAT_OK &&
+        !object.persistent)
         return fail_target(&sending->target, END_FAILED,
-                           "it exists and is not persistent, so that it cannot keep messages. Leave out --keep, or choose "
+                           "it exists and is not persistent, so that it cannot keep messages. "
+                           "Leave out --keep, or choose "
                            "another name.");
     if (sending->options.capacity != 0 && !leat_sender_created(sending->sender) &&
         leat_channel_info_read(sending->target.name, sending->target.scope, &channel) == LEAT_OK &&
         channel.capacity < sending->options.capacity)
-        note_target(&sending->target, "it exists already, with a capacity of %s; --capacity changes nothing",
+        note_target(&sending->target,
+                    "it exists already, with a capacity of %s; --capacity changes nothing",
                     figure_bytes(&size, channel.capacity));
     return END_OK;
 }
@@ -183,14 +197,17 @@ int sending_open(struct sending *sending) {
     sending->options.persistent = sending->keep;
     int code = leat_sender_open(&sending->sender, sending->target.name, &sending->options);
     if (code != LEAT_OK)
-        return fail_leat(&sending->target, code,
-                         code == LEAT_EBUSY ? "it has a sender: wait until that one ends, or let all senders say --many"
-                                            : NULL);
+        return fail_leat(
+            &sending->target, code,
+            code == LEAT_EBUSY
+                ? "it has a sender: wait until that one ends, or let all senders say --many"
+                : NULL);
     end = check_channel(sending);
     if (end != END_OK || sending->keep || !sending->has_wait)
         return end;
     code = await_receiver(sending, leat_in_ns(sending->wait_ns));
     if (code == LEAT_ETIMEDOUT || code == LEAT_EAGAIN)
-        return fail_target(&sending->target, END_TIMED_OUT, "no receiver came in time. Start 'leat recv', or wait longer.");
+        return fail_target(&sending->target, END_TIMED_OUT,
+                           "no receiver came in time. Start 'leat recv', or wait longer.");
     return code == LEAT_OK ? END_OK : end_of(sending, code);
 }

@@ -1,5 +1,5 @@
-/* sending.h - what the two files of `leat send` share: cmd_send.c (arguments, input to messages) and send_receiver.c (the
- * receiver: is one there, what if it goes). */
+/* sending.h - what the two files of `leat send` share: cmd_send.c (arguments, input to messages)
+ * and send_receiver.c (the receiver: is one there, what if it goes). */
 #ifndef LEAT_TOOLS_SENDING_H
 #define LEAT_TOOLS_SENDING_H
 
@@ -31,8 +31,9 @@ int sending_open(struct sending *sending);
 /* What a sender's call that can wait gave, other than LEAT_OK. END_OK: call again. */
 int sending_on_news(struct sending *sending, int code);
 
-/* While there is room, nobody tells a sender that its receiver has gone. So that a slow input does not go on filling the
- * ring for nobody (a pipe would not either), this looks ten times a second. */
+/* While there is room, nobody tells a sender that its receiver has gone. So that a slow input does
+ * not go on filling the ring for nobody (a pipe would not either), this looks ten times a
+ * second. */
 int sending_look(struct sending *sending);
 
 /* The capacity that a channel needs for messages of this size; 0 when no channel takes them. */

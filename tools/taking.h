@@ -1,4 +1,5 @@
-/* taking.h - what the commands have in common that wait for a mutex, an event or a semaphore: lock, run, wait. */
+/* taking.h - what the commands have in common that wait for a mutex, an event or a semaphore: lock,
+ * run, wait. */
 #ifndef LEAT_TOOLS_TAKING_H
 #define LEAT_TOOLS_TAKING_H
 

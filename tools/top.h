@@ -1,7 +1,7 @@
 /* top.h - the parts of `leat top`.
  *
- * Everything is looked at from outside (leat_list, leat_channel_info_read, leat_sync_info_read): no object gets a user by being shown,
- * none is mapped, and nobody who waits is woken.
+ * Everything is looked at from outside (leat_list, leat_channel_info_read, leat_sync_info_read): no
+ * object gets a user by being shown, none is mapped, and nobody who waits is woken.
  *
  *     cmd_top.c      arguments, the order of events, keys
  *     top_model.c    two samples of all objects, the rates between them, filter and order
@@ -16,21 +16,24 @@
 
 #include "common.h"
 
-/* --- The model ------------------------------------------------------------------------------------------------------ */
+/* --- The model -------------------------------------------------------------------------------- */
 
 /* Growth of a channel's counters per second between two samples; negative: not known. */
 struct top_rates {
-    double seconds; /* between the two */
+    double seconds;         /* between the two */
     double messages, bytes; /* the receiver's, where one is there; else the sender's */
     double sent_messages, sent_bytes, received_messages, received_bytes;
     double doorbells, sleeps, stalls; /* of both sides together */
-    double wake_ns; /* no rate: the mean of the receiver's wake-ups between the two; negative: there was none. Not in totals */
+    /* no rate: the mean of the receiver's wake-ups between the two; negative: there was none. Not
+     * in totals */
+    double wake_ns;
     bool busy; /* something went in or out between the two */
 };
 
-/* A sender publishes what it has counted every eighth of the ring, which can take a slow one minutes: the rate is that between the
- * last two times at which its counters were seen to move. The first move tells nothing, unless it is large: the sender may have begun
- * to count long before anybody looked. */
+/* A sender publishes what it has counted every eighth of the ring, which can take a slow one
+ * minutes: the rate is that between the last two times at which its counters were seen to move. The
+ * first move tells nothing, unless it is large: the sender may have begun to count long before
+ * anybody looked. */
 struct top_sender {
     uint64_t moved_ns; /* as seen; before the first move: when it was looked at first */
     bool moved, known;
@@ -39,10 +42,14 @@ struct top_sender {
 
 struct top_row {
     leat_object_info object;
-    int code; /* why nothing is known of what is inside; LEAT_OK: the next three are valid, each for objects of its kind */
+    /* why nothing is known of what is inside; LEAT_OK: the next three are valid, each for objects
+     * of its kind */
+    int code;
     leat_channel_info channel;
     leat_sync_info sync;
-    bool rated; /* false: it was not there in the sample before, or not under this name, or its counters went back */
+    /* false: it was not there in the sample before, or not under this name, or its counters went
+     * back */
+    bool rated;
     struct top_rates rates;
     struct top_sender sender;
     bool fresh; /* not in the sample before; false in the first one */
@@ -77,7 +84,8 @@ struct top_sample {
 
 /* Over the rows that pass the filter; of rates, those that are known. */
 struct top_totals {
-    size_t channels, others, busy, died; /* busy: something went through since the last refresh; died: a side did */
+    /* busy: something went through since the last refresh; died: a side did */
+    size_t channels, others, busy, died;
     uint64_t backlog_bytes;
     struct top_rates rates;
 };
@@ -96,7 +104,8 @@ struct top_model {
     uint64_t refreshes;
 };
 
-/* Looks at all objects and works the rates out. An error leaves the model as it was; *scope says where. A new sample comes arranged. */
+/* Looks at all objects and works the rates out. An error leaves the model as it was; *scope says
+ * where. A new sample comes arranged. */
 int top_model_refresh(struct top_model *model, leat_scope *scope);
 /* Again after a change of filter or order. LEAT_ENOMEM. */
 int top_model_arrange(struct top_model *model);
@@ -111,7 +120,7 @@ static inline bool top_has_channel(const struct top_row *row) {
     return row->code == LEAT_OK && row->object.kind == LEAT_KIND_CHANNEL;
 }
 
-/* --- Columns -------------------------------------------------------------------------------------------------------- */
+/* --- Columns ---------------------------------------------------------------------------------- */
 
 /* Which columns are shown; the name is, always. */
 struct top_layout {
@@ -123,29 +132,32 @@ const char *top_column_title(enum top_column column);
 /* The column whose title it is, in any case; TOP_COLUMNS: none. */
 enum top_column top_column_named(const char *title);
 
-/* As many columns as leave the name some room in a line of this width; the less important give way first, the one that is sorted by
- * never. */
+/* As many columns as leave the name some room in a line of this width; the less important give way
+ * first, the one that is sorted by never. */
 void top_layout(struct top_layout *layout, const struct top_model *model, int width);
 
 enum { TOP_LINE_SIZE = 256 };
 /* All before the name. What has no figures has a sentence in their place. */
 const char *top_heading(char line[TOP_LINE_SIZE], const struct top_layout *layout);
-const char *top_line(char line[TOP_LINE_SIZE], const struct top_layout *layout, const struct top_row *row);
+const char *top_line(char line[TOP_LINE_SIZE], const struct top_layout *layout,
+                     const struct top_row *row);
 /* Where a column begins in these, and how wide it is. */
 int top_column_place(const struct top_layout *layout, enum top_column column, int *width);
 
-/* The order of two rows: largest figures first, names from A on, and what has no figure last; `reversed` turns all but the last around. */
-int top_compare(const struct top_row *a, const struct top_row *b, enum top_column column, bool reversed);
+/* The order of two rows: largest figures first, names from A on, and what has no figure last;
+ * `reversed` turns all but the last around. */
+int top_compare(const struct top_row *a, const struct top_row *b, enum top_column column,
+                bool reversed);
 
 const char *top_totals_line(char line[TOP_LINE_SIZE], const struct top_model *model);
 
-/* --- Without a terminal --------------------------------------------------------------------------------------------- */
+/* --- Without a terminal ----------------------------------------------------------------------- */
 
 void top_batch_text(const struct top_model *model, FILE *out);
 /* One object in one line. */
 void top_batch_json(const struct top_model *model, FILE *out);
 
-/* --- On a terminal -------------------------------------------------------------------------------------------------- */
+/* --- On a terminal ---------------------------------------------------------------------------- */
 
 enum top_page { TOP_PAGE_LIST, TOP_PAGE_HELP, TOP_PAGE_DETAILS };
 
@@ -192,7 +204,8 @@ enum top_key {
     TOP_KEY_OTHER, /* means nothing to us */
 };
 
-/* Waits for a key: a byte of text, or one of the above. Signals end the wait as the deadline does. */
+/* Waits for a key: a byte of text, or one of the above. Signals end the wait as the deadline
+ * does. */
 int top_screen_key(uint64_t deadline_ns);
 
 #endif

@@ -19,13 +19,14 @@ void top_batch_text(const struct top_model *model, FILE *out) {
         fprintf(out, "%sNAME\n", top_heading(line, &layout));
     for (size_t i = 0; i < model->shown_count; i++) {
         struct shown_name name;
-        fprintf(out, "%s%s\n", top_line(line, &layout, model->shown[i]), name_show(&name, model->shown[i]->object.name));
+        fprintf(out, "%s%s\n", top_line(line, &layout, model->shown[i]),
+                name_show(&name, model->shown[i]->object.name));
     }
     fputc('\n', out);
     fflush(out);
 }
 
-/* --- JSON ----------------------------------------------------------------------------------------------------------- */
+/* --- JSON ------------------------------------------------------------------------------------- */
 
 static json_t *json_of_rate(double rate) {
     return rate < 0 ? json_null() : json_real(rate);
@@ -36,7 +37,8 @@ static void add_rates(json_t *object, const struct top_rates *rates) {
     json_object_set_new(object, "bytes_per_second", json_of_rate(rates->bytes));
     json_object_set_new(object, "sent_messages_per_second", json_of_rate(rates->sent_messages));
     json_object_set_new(object, "sent_bytes_per_second", json_of_rate(rates->sent_bytes));
-    json_object_set_new(object, "received_messages_per_second", json_of_rate(rates->received_messages));
+    json_object_set_new(object, "received_messages_per_second",
+                        json_of_rate(rates->received_messages));
     json_object_set_new(object, "received_bytes_per_second", json_of_rate(rates->received_bytes));
     json_object_set_new(object, "doorbells_per_second", json_of_rate(rates->doorbells));
     json_object_set_new(object, "sleeps_per_second", json_of_rate(rates->sleeps));
@@ -53,12 +55,16 @@ static json_t *json_of_rates(const struct top_rates *rates) {
 
 /* What `leat info --json` has of an object and its inside, and the rates. */
 static json_t *json_of_row(const struct top_row *row) {
-    bool sync = row->code == LEAT_OK && row->object.kind != LEAT_KIND_CHANNEL && row->object.kind != LEAT_KIND_REGION;
+    bool sync = row->code == LEAT_OK && row->object.kind != LEAT_KIND_CHANNEL &&
+                row->object.kind != LEAT_KIND_REGION;
     json_t *object = json_of_object(&row->object);
     json_object_set_new(object, "inode", json_integer((json_int_t)row->object.inode));
     json_object_set_new(object, "new", json_boolean(row->fresh));
-    json_object_set_new(object, "error", row->code == LEAT_OK ? json_null() : json_string(leat_error_name(row->code)));
-    json_object_set_new(object, "channel", top_has_channel(row) ? json_of_channel(&row->channel) : json_null());
+    json_object_set_new(object, "error",
+                        row->code == LEAT_OK ? json_null()
+                                             : json_string(leat_error_name(row->code)));
+    json_object_set_new(object, "channel",
+                        top_has_channel(row) ? json_of_channel(&row->channel) : json_null());
     json_object_set_new(object, "rates", row->rated ? json_of_rates(&row->rates) : json_null());
     if (sync)
         json_object_set_new(object, leat_kind_name(row->object.kind), json_of_sync(&row->sync));
@@ -82,7 +88,8 @@ void top_batch_json(const struct top_model *model, FILE *out) {
     json_t *object = json_object(), *objects = json_array();
     for (size_t i = 0; i < model->shown_count; i++)
         json_array_append_new(objects, json_of_row(model->shown[i]));
-    json_object_set_new(object, "time_unix_ns", json_integer((json_int_t)now.tv_sec * 1000000000 + now.tv_nsec));
+    json_object_set_new(object, "time_unix_ns",
+                        json_integer((json_int_t)now.tv_sec * 1000000000 + now.tv_nsec));
     json_object_set_new(object, "seconds", json_real(model->totals.rates.seconds));
     json_object_set_new(object, "cost_ns", json_integer((json_int_t)model->now.cost_ns));
     json_object_set_new(object, "totals", json_of_totals(&model->totals));

@@ -1,4 +1,5 @@
-/* top_columns.c - one line for each object: which columns there are, what stands in them, how rows compare.
+/* top_columns.c - one line for each object: which columns there are, what stands in them, how rows
+ * compare.
  *
  * The name comes last, as in `leat ls`, and is left to whoever knows how wide its characters are.
  */
@@ -15,11 +16,14 @@ static const struct {
     int width;
     bool left;
 } columns[TOP_COLUMNS] = {
-    [TOP_KIND] = {"KIND", 9, true},         [TOP_SCOPE] = {"SCOPE", 6, true},       [TOP_USERS] = {"USERS", 5, false},
-    [TOP_MESSAGES] = {"MSG/S", 7, false},   [TOP_BYTES] = {"B/S", 8, false},        [TOP_BACKLOG] = {"BACKLOG", 8, false},
-    [TOP_FULL] = {"FULL", 4, false},        [TOP_HIGH_WATER] = {"HIGH", 8, false},  [TOP_DOORBELLS] = {"BELLS/S", 7, false},
-    [TOP_SLEEPS] = {"SLEEPS/S", 8, false},  [TOP_STALLS] = {"STALLS/S", 8, false},  [TOP_WAKE] = {"WAKE", 7, false},
-    [TOP_SENDER] = {"SENDER", 6, true},     [TOP_RECEIVER] = {"RECEIVER", 8, true}, [TOP_NAME] = {"NAME", NAME_ROOM, true},
+    [TOP_KIND] = {"KIND", 9, true},          [TOP_SCOPE] = {"SCOPE", 6, true},
+    [TOP_USERS] = {"USERS", 5, false},       [TOP_MESSAGES] = {"MSG/S", 7, false},
+    [TOP_BYTES] = {"B/S", 8, false},         [TOP_BACKLOG] = {"BACKLOG", 8, false},
+    [TOP_FULL] = {"FULL", 4, false},         [TOP_HIGH_WATER] = {"HIGH", 8, false},
+    [TOP_DOORBELLS] = {"BELLS/S", 7, false}, [TOP_SLEEPS] = {"SLEEPS/S", 8, false},
+    [TOP_STALLS] = {"STALLS/S", 8, false},   [TOP_WAKE] = {"WAKE", 7, false},
+    [TOP_SENDER] = {"SENDER", 6, true},      [TOP_RECEIVER] = {"RECEIVER", 8, true},
+    [TOP_NAME] = {"NAME", NAME_ROOM, true},
 };
 
 const char *top_column_title(enum top_column column) {
@@ -33,7 +37,7 @@ enum top_column top_column_named(const char *title) {
     return TOP_COLUMNS;
 }
 
-/* --- Layout --------------------------------------------------------------------------------------------------------- */
+/* --- Layout ----------------------------------------------------------------------------------- */
 
 static void measure(struct top_layout *layout) {
     layout->width = 0;
@@ -42,14 +46,17 @@ static void measure(struct top_layout *layout) {
 }
 
 void top_layout(struct top_layout *layout, const struct top_model *model, int width) {
-    static const enum top_column least_first[] = {TOP_HIGH_WATER, TOP_STALLS, TOP_SLEEPS, TOP_USERS,    TOP_DOORBELLS, TOP_SCOPE,   TOP_KIND,
-                                                  TOP_WAKE,       TOP_FULL,   TOP_BYTES,  TOP_RECEIVER, TOP_SENDER,    TOP_BACKLOG, TOP_MESSAGES};
+    static const enum top_column least_first[] = {
+        TOP_HIGH_WATER, TOP_STALLS, TOP_SLEEPS,  TOP_USERS,   TOP_DOORBELLS,
+        TOP_SCOPE,      TOP_KIND,   TOP_WAKE,    TOP_FULL,    TOP_BYTES,
+        TOP_RECEIVER,   TOP_SENDER, TOP_BACKLOG, TOP_MESSAGES};
     for (int column = 0; column < TOP_COLUMNS; column++)
         layout->shown[column] = true;
     layout->shown[TOP_KIND] = model->others || model->sort == TOP_KIND;
     layout->shown[TOP_SCOPE] = (model->local && model->global) || model->sort == TOP_SCOPE;
     measure(layout);
-    for (size_t i = 0; i < sizeof least_first / sizeof least_first[0] && layout->width + NAME_ROOM > width; i++) {
+    for (size_t i = 0;
+         i < sizeof least_first / sizeof least_first[0] && layout->width + NAME_ROOM > width; i++) {
         layout->shown[least_first[i]] = least_first[i] == model->sort;
         measure(layout);
     }
@@ -63,7 +70,7 @@ int top_column_place(const struct top_layout *layout, enum top_column column, in
     return place;
 }
 
-/* --- Texts ---------------------------------------------------------------------------------------------------------- */
+/* --- Texts ------------------------------------------------------------------------------------ */
 
 /* Of any size in seven places: 0, 0.5, 12345, "1.2 M". */
 static const char *number(struct figure *figure, double value) {
@@ -73,15 +80,19 @@ static const char *number(struct figure *figure, double value) {
     return figure->text;
 }
 
-/* The sides look at each other's positions now and then; what is in the ring now has been seen too. */
+/* The sides look at each other's positions now and then; what is in the ring now has been seen
+ * too. */
 static uint64_t high_water(const struct top_row *row) {
-    uint64_t sent = row->channel.sent.high_water_bytes, received = row->channel.received.high_water_bytes;
+    uint64_t sent = row->channel.sent.high_water_bytes,
+             received = row->channel.received.high_water_bytes;
     uint64_t most = sent > received ? sent : received;
     return most > row->channel.backlog_bytes ? most : row->channel.backlog_bytes;
 }
 
 static double full(const struct top_row *row) {
-    return row->channel.capacity == 0 ? 0 : (double)row->channel.backlog_bytes / (double)row->channel.capacity;
+    return row->channel.capacity == 0
+               ? 0
+               : (double)row->channel.backlog_bytes / (double)row->channel.capacity;
 }
 
 /* A channel's column that takes two looks; NULL: it is none. */
@@ -129,7 +140,9 @@ static const char *cell(struct figure *figure, const struct top_row *row, enum t
     case TOP_HIGH_WATER:
         return figure_bytes(figure, high_water(row));
     default:
-        return peer != LEAT_PEER_PRESENT ? peer_name(peer) : column == TOP_SENDER && row->channel.many_senders ? "many" : "yes";
+        return peer != LEAT_PEER_PRESENT                           ? peer_name(peer)
+               : column == TOP_SENDER && row->channel.many_senders ? "many"
+                                                                   : "yes";
     }
 }
 
@@ -140,17 +153,24 @@ static void sentence(char text[TOP_LINE_SIZE], const struct top_row *row) {
     if (row->object.damaged)
         snprintf(text, TOP_LINE_SIZE, "damaged: its header fails its checksum");
     else if (row->code != LEAT_OK)
-        snprintf(text, TOP_LINE_SIZE, "%s (%s)", leat_error_cause(row->code), leat_error_name(row->code));
+        snprintf(text, TOP_LINE_SIZE, "%s (%s)", leat_error_cause(row->code),
+                 leat_error_name(row->code));
     else if (row->object.kind == LEAT_KIND_REGION)
-        snprintf(text, TOP_LINE_SIZE, "%s%s", figure_bytes(&size, row->object.size), row->object.persistent ? ", kept" : "");
+        snprintf(text, TOP_LINE_SIZE, "%s%s", figure_bytes(&size, row->object.size),
+                 row->object.persistent ? ", kept" : "");
     else if (row->object.kind == LEAT_KIND_EVENT)
-        snprintf(text, TOP_LINE_SIZE, "%s, %s reset", sync->set ? "set" : "not set", sync->manual_reset ? "manual" : "automatic");
+        snprintf(text, TOP_LINE_SIZE, "%s, %s reset", sync->set ? "set" : "not set",
+                 sync->manual_reset ? "manual" : "automatic");
     else if (row->object.kind == LEAT_KIND_SEMAPHORE)
         snprintf(text, TOP_LINE_SIZE, "count %u of %u", sync->count, sync->maximum);
     else if (sync->held)
-        snprintf(text, TOP_LINE_SIZE, "held by %s %u", sync->inherits_priority ? "thread" : "process", sync->holder);
+        snprintf(text, TOP_LINE_SIZE, "held by %s %u",
+                 sync->inherits_priority ? "thread" : "process", sync->holder);
     else
-        snprintf(text, TOP_LINE_SIZE, "%s", sync->lost ? "lost: until 'leat reset'" : sync->abandoned ? "held by one who died" : "free");
+        snprintf(text, TOP_LINE_SIZE, "%s",
+                 sync->lost        ? "lost: until 'leat reset'"
+                 : sync->abandoned ? "held by one who died"
+                                   : "free");
 }
 
 /* Appends a column and the space behind it. */
@@ -167,14 +187,16 @@ const char *top_heading(char line[TOP_LINE_SIZE], const struct top_layout *layou
     return line;
 }
 
-const char *top_line(char line[TOP_LINE_SIZE], const struct top_layout *layout, const struct top_row *row) {
+const char *top_line(char line[TOP_LINE_SIZE], const struct top_layout *layout,
+                     const struct top_row *row) {
     bool figures = top_has_channel(row);
     char text[TOP_LINE_SIZE];
     struct figure figure;
     line[0] = 0;
     for (int column = 0; column < (figures ? TOP_NAME : TOP_MESSAGES); column++)
         if (layout->shown[column])
-            append(line, cell(&figure, row, (enum top_column)column), columns[column].width, columns[column].left);
+            append(line, cell(&figure, row, (enum top_column)column), columns[column].width,
+                   columns[column].left);
     int room = layout->width - (int)strlen(line);
     if (!figures && room > 1) {
         sentence(text, row);
@@ -186,16 +208,19 @@ const char *top_line(char line[TOP_LINE_SIZE], const struct top_layout *layout, 
 const char *top_totals_line(char line[TOP_LINE_SIZE], const struct top_model *model) {
     const struct top_totals *totals = &model->totals;
     struct figure messages, bytes, backlog, doorbells, sleeps, stalls;
-    size_t used = (size_t)snprintf(line, TOP_LINE_SIZE, "%zu channel%s, %zu busy, %zu died; ", totals->channels,
-                                   totals->channels == 1 ? "" : "s", totals->busy, totals->died);
-    snprintf(line + used, TOP_LINE_SIZE - used, "%s msg/s, %s/s, backlog %s, %s bells/s, %s sleeps/s, %s stalls/s",
-             number(&messages, totals->rates.messages), figure_decimal(&bytes, totals->rates.bytes, "B"),
-             figure_bytes(&backlog, totals->backlog_bytes), number(&doorbells, totals->rates.doorbells),
-             number(&sleeps, totals->rates.sleeps), number(&stalls, totals->rates.stalls));
+    size_t used = (size_t)snprintf(line, TOP_LINE_SIZE, "%zu channel%s, %zu busy, %zu died; ",
+                                   totals->channels, totals->channels == 1 ? "" : "s", totals->busy,
+                                   totals->died);
+    snprintf(
+        line + used, TOP_LINE_SIZE - used,
+        "%s msg/s, %s/s, backlog %s, %s bells/s, %s sleeps/s, %s stalls/s",
+        number(&messages, totals->rates.messages), figure_decimal(&bytes, totals->rates.bytes, "B"),
+        figure_bytes(&backlog, totals->backlog_bytes), number(&doorbells, totals->rates.doorbells),
+        number(&sleeps, totals->rates.sleeps), number(&stalls, totals->rates.stalls));
     return line;
 }
 
-/* --- Order ---------------------------------------------------------------------------------------------------------- */
+/* --- Order ------------------------------------------------------------------------------------ */
 
 /* What a figure is compared by; negative: there is none. Peers: those that died first. */
 static double figure_of(const struct top_row *row, enum top_column column) {
@@ -228,7 +253,8 @@ static int by_text(const struct top_row *a, const struct top_row *b, enum top_co
     return strcmp(leat_kind_name(a->object.kind), leat_kind_name(b->object.kind));
 }
 
-int top_compare(const struct top_row *a, const struct top_row *b, enum top_column column, bool reversed) {
+int top_compare(const struct top_row *a, const struct top_row *b, enum top_column column,
+                bool reversed) {
     if (column == TOP_NAME || column == TOP_SCOPE || column == TOP_KIND)
         return reversed ? by_text(b, a, column) : by_text(a, b, column);
     double left = figure_of(a, column), right = figure_of(b, column);

@@ -1,8 +1,10 @@
-/* top_model.c - what `leat top` knows: two samples of all objects and the rates between them. No terminal, no output.
+/* top_model.c - what `leat top` knows: two samples of all objects and the rates between them. No
+ * terminal, no output.
  *
- * A sample is made of looks at one object after the other, each with a time of its own, so that rates are right however long a sample
- * takes. Objects come and go between two looks, and under the same name: which file it is (its inode) tells. Where the file system
- * gives a number out again, counters that went back do.
+ * A sample is made of looks at one object after the other, each with a time of its own, so that
+ * rates are right however long a sample takes. Objects come and go between two looks, and under the
+ * same name: which file it is (its inode) tells. Where the file system gives a number out again,
+ * counters that went back do.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -10,15 +12,16 @@
 #include "names.h"
 #include "top.h"
 
-/* --- Rates ---------------------------------------------------------------------------------------------------------- */
+/* --- Rates ------------------------------------------------------------------------------------ */
 
 static bool same_file(const leat_object_info *a, const leat_object_info *b) {
     return a->device == b->device && a->inode == b->inode && a->kind == b->kind;
 }
 
 static bool went_back(const leat_statistics *now, const leat_statistics *before) {
-    return now->messages < before->messages || now->bytes < before->bytes || now->stalls < before->stalls ||
-           now->sleeps < before->sleeps || now->doorbells_rung < before->doorbells_rung || now->wakes < before->wakes ||
+    return now->messages < before->messages || now->bytes < before->bytes ||
+           now->stalls < before->stalls || now->sleeps < before->sleeps ||
+           now->doorbells_rung < before->doorbells_rung || now->wakes < before->wakes ||
            now->wake_ns < before->wake_ns;
 }
 
@@ -27,10 +30,12 @@ static double per_second(uint64_t now, uint64_t before, double seconds) {
 }
 
 static bool moved(const leat_statistics *now, const leat_statistics *before) {
-    return now->messages != before->messages || now->bytes != before->bytes || now->doorbells_rung != before->doorbells_rung;
+    return now->messages != before->messages || now->bytes != before->bytes ||
+           now->doorbells_rung != before->doorbells_rung;
 }
 
-/* The first move stands for something when what was counted before the first look, an eighth of the ring at most, is a small part of it. */
+/* The first move stands for something when what was counted before the first look, an eighth of the
+ * ring at most, is a small part of it. */
 static void rate_sender(struct top_row *row, const struct top_row *before) {
     const leat_statistics *now = &row->channel.sent, *then = &before->channel.sent;
     struct top_sender *sender = &row->sender;
@@ -48,19 +53,24 @@ static void rate_sender(struct top_row *row, const struct top_row *before) {
     sender->moved_ns = row->read_ns;
 }
 
-/* Whether nothing went through, as far as can be seen: then a sender has not sent either, whatever it did when its counters last moved. */
+/* Whether nothing went through, as far as can be seen: then a sender has not sent either, whatever
+ * it did when its counters last moved. */
 static bool idle(const struct top_row *row, const struct top_row *before) {
-    return !moved(&row->channel.sent, &before->channel.sent) && !moved(&row->channel.received, &before->channel.received) &&
+    return !moved(&row->channel.sent, &before->channel.sent) &&
+           !moved(&row->channel.received, &before->channel.received) &&
            row->channel.backlog_bytes == before->channel.backlog_bytes;
 }
 
 static double mean_wake(const leat_statistics *now, const leat_statistics *before) {
-    return now->wakes == before->wakes ? -1 : (double)(now->wake_ns - before->wake_ns) / (double)(now->wakes - before->wakes);
+    return now->wakes == before->wakes
+               ? -1
+               : (double)(now->wake_ns - before->wake_ns) / (double)(now->wakes - before->wakes);
 }
 
 static struct top_rates rates_between(const struct top_row *row, const struct top_row *before) {
     const leat_statistics *sent = &row->channel.sent, *received = &row->channel.received;
-    const leat_statistics *sent_before = &before->channel.sent, *received_before = &before->channel.received;
+    const leat_statistics *sent_before = &before->channel.sent,
+                          *received_before = &before->channel.received;
     const struct top_sender *sender = &row->sender;
     double seconds = (double)(row->read_ns - before->read_ns) / 1e9;
     bool busy = !idle(row, before), known = sender->known && busy;
@@ -72,15 +82,19 @@ static struct top_rates rates_between(const struct top_row *row, const struct to
         .received_messages = per_second(received->messages, received_before->messages, seconds),
         .received_bytes = per_second(received->bytes, received_before->bytes, seconds),
         .doorbells = otherwise,
-        .sleeps = per_second(sent->sleeps + received->sleeps, sent_before->sleeps + received_before->sleeps, seconds),
-        .stalls = per_second(sent->stalls + received->stalls, sent_before->stalls + received_before->stalls, seconds),
+        .sleeps = per_second(sent->sleeps + received->sleeps,
+                             sent_before->sleeps + received_before->sleeps, seconds),
+        .stalls = per_second(sent->stalls + received->stalls,
+                             sent_before->stalls + received_before->stalls, seconds),
         .wake_ns = mean_wake(received, received_before),
         .busy = busy,
     };
     if (known)
-        rates.doorbells = sender->doorbells + per_second(received->doorbells_rung, received_before->doorbells_rung, seconds);
+        rates.doorbells = sender->doorbells + per_second(received->doorbells_rung,
+                                                         received_before->doorbells_rung, seconds);
     /* A receiver that left between the two has still received. */
-    bool receives = row->channel.receiver == LEAT_PEER_PRESENT || received->messages > received_before->messages;
+    bool receives = row->channel.receiver == LEAT_PEER_PRESENT ||
+                    received->messages > received_before->messages;
     rates.messages = receives ? rates.received_messages : rates.sent_messages;
     rates.bytes = receives ? rates.received_bytes : rates.sent_bytes;
     return rates;
@@ -90,8 +104,9 @@ void top_rate(struct top_row *row, const struct top_row *before) {
     row->rated = false;
     row->rates = (struct top_rates){0};
     row->sender = (struct top_sender){.moved_ns = row->read_ns};
-    if (before == NULL || !top_has_channel(row) || !top_has_channel(before) || !same_file(&row->object, &before->object) ||
-        row->read_ns <= before->read_ns || went_back(&row->channel.sent, &before->channel.sent) ||
+    if (before == NULL || !top_has_channel(row) || !top_has_channel(before) ||
+        !same_file(&row->object, &before->object) || row->read_ns <= before->read_ns ||
+        went_back(&row->channel.sent, &before->channel.sent) ||
         went_back(&row->channel.received, &before->channel.received))
         return;
     rate_sender(row, before);
@@ -108,15 +123,18 @@ static void rate_all(struct top_sample *now, const struct top_sample *before) {
     size_t old = 0;
     for (size_t i = 0; i < now->count; i++) {
         struct top_row *row = &now->rows[i];
-        while (old < before->count && by_scope_and_name(&before->rows[old].object, &row->object) < 0)
+        while (old < before->count &&
+               by_scope_and_name(&before->rows[old].object, &row->object) < 0)
             old++;
-        bool there = old < before->count && by_scope_and_name(&before->rows[old].object, &row->object) == 0;
-        row->fresh = there ? !same_file(&row->object, &before->rows[old].object) : before->taken_ns != 0;
+        bool there =
+            old < before->count && by_scope_and_name(&before->rows[old].object, &row->object) == 0;
+        row->fresh =
+            there ? !same_file(&row->object, &before->rows[old].object) : before->taken_ns != 0;
         top_rate(row, there ? &before->rows[old] : NULL);
     }
 }
 
-/* --- Sampling ------------------------------------------------------------------------------------------------------- */
+/* --- Sampling --------------------------------------------------------------------------------- */
 
 static struct top_row *add_row(struct top_sample *sample) {
     if (sample->count == sample->room) {
@@ -175,7 +193,8 @@ static int take(const struct top_model *model, struct top_sample *sample, leat_s
     return code;
 }
 
-/* The older of the two samples is overwritten: when that fails, what is shown is still whole, and there is none before it. */
+/* The older of the two samples is overwritten: when that fails, what is shown is still whole, and
+ * there is none before it. */
 int top_model_refresh(struct top_model *model, leat_scope *scope) {
     struct top_sample next = model->before;
     model->before = (struct top_sample){0};
@@ -200,7 +219,7 @@ void top_model_forget(struct top_model *model) {
     model->shown_count = 0;
 }
 
-/* --- Filter, order, totals ------------------------------------------------------------------------------------------ */
+/* --- Filter, order, totals -------------------------------------------------------------------- */
 
 bool top_passes(const struct top_row *row, const char *filter) {
     struct shown_name shown;
@@ -217,7 +236,8 @@ static void add_up(struct top_totals *totals, const struct top_row *row) {
     if (!top_has_channel(row))
         return;
     totals->backlog_bytes += row->channel.backlog_bytes;
-    totals->died += row->channel.sender == LEAT_PEER_DIED || row->channel.receiver == LEAT_PEER_DIED;
+    totals->died +=
+        row->channel.sender == LEAT_PEER_DIED || row->channel.receiver == LEAT_PEER_DIED;
     totals->busy += row->rates.busy;
     add(&totals->rates.messages, row->rates.messages);
     add(&totals->rates.bytes, row->rates.bytes);
@@ -232,9 +252,11 @@ static void add_up(struct top_totals *totals, const struct top_row *row) {
 
 static int compare(const void *a, const void *b, void *context) {
     const struct top_model *model = context;
-    const struct top_row *left = *(const struct top_row *const *)a, *right = *(const struct top_row *const *)b;
+    const struct top_row *left = *(const struct top_row *const *)a,
+                         *right = *(const struct top_row *const *)b;
     int order = top_compare(left, right, model->sort, model->reversed);
-    return order != 0 ? order : left < right ? -1 : left > right; /* where they are equal, by scope and name */
+    /* where they are equal, by scope and name */
+    return order != 0 ? order : left < right ? -1 : left > right;
 }
 
 int top_model_arrange(struct top_model *model) {

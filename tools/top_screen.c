@@ -1,7 +1,7 @@
 /* top_screen.c - the terminal of `leat top`: a curses screen, and keys.
  *
- * Guarantees: after top_screen_close the terminal is as it was; nothing is written outside of the window, however small it is; no byte of a
- * name reaches the terminal unescaped.
+ * Guarantees: after top_screen_close the terminal is as it was; nothing is written outside of the
+ * window, however small it is; no byte of a name reaches the terminal unescaped.
  */
 #include <curses.h>
 #include <langinfo.h>
@@ -18,7 +18,7 @@
 #include "top.h"
 
 #define LIST_TOP 4 /* above it: title, totals, notice, heading */
-#define CONTROL(letter) ((letter) & 0x1f)
+#define CONTROL(letter) ((letter)&0x1f)
 
 enum { PAIR_GOOD = 1, PAIR_WARNING, PAIR_BAD };
 
@@ -26,15 +26,17 @@ static SCREEN *screen; /* not NULL: curses has the terminal */
 static sigset_t signals_before;
 static bool utf8;
 
-/* --- Text that stays inside ----------------------------------------------------------------------------------------- */
+/* --- Text that stays inside ------------------------------------------------------------------- */
 
-/* How many columns the character at the start of text takes; what the terminal cannot show takes one, as '?'. */
+/* How many columns the character at the start of text takes; what the terminal cannot show takes
+ * one, as '?'. */
 static int columns_of(const char *text, size_t length, bool *shown) {
     wchar_t wide;
     mbstate_t state = {0};
     int columns = -1;
-    *shown = (length == 1 && (unsigned char)*text < 0x80) ||
-             (utf8 && mbrtowc(&wide, text, length, &state) == length && (columns = wcwidth(wide)) >= 0);
+    *shown =
+        (length == 1 && (unsigned char)*text < 0x80) ||
+        (utf8 && mbrtowc(&wide, text, length, &state) == length && (columns = wcwidth(wide)) >= 0);
     return *shown && columns >= 0 ? columns : 1;
 }
 
@@ -67,7 +69,7 @@ static void put_bar(int row, const char *text, attr_t attributes) {
     attroff(attributes);
 }
 
-/* --- List ----------------------------------------------------------------------------------------------------------- */
+/* --- List ------------------------------------------------------------------------------------- */
 
 static const char *clock_text(char text[16]) {
     time_t now = time(NULL);
@@ -80,9 +82,11 @@ static void draw_top(const struct top_view *view) {
     const struct top_model *model = view->model;
     char text[TOP_LINE_SIZE], clock[16];
     struct figure delay, cost;
-    snprintf(text, sizeof text, " leat top  %s  by %s%s  every %s  %s  looked for %s", clock_text(clock), top_column_title(model->sort),
-             model->reversed ? ", reversed" : "", figure_duration(&delay, view->delay_ns),
-             model->local && model->global ? "local and global" : scope_name(model->local ? LEAT_LOCAL : LEAT_GLOBAL),
+    snprintf(text, sizeof text, " leat top  %s  by %s%s  every %s  %s  looked for %s",
+             clock_text(clock), top_column_title(model->sort), model->reversed ? ", reversed" : "",
+             figure_duration(&delay, view->delay_ns),
+             model->local && model->global ? "local and global"
+                                           : scope_name(model->local ? LEAT_LOCAL : LEAT_GLOBAL),
              figure_duration(&cost, model->now.cost_ns));
     put_bar(0, text, A_REVERSE);
     put(1, 0, top_totals_line(text, model));
@@ -92,8 +96,8 @@ static void draw_top(const struct top_view *view) {
         attroff(COLOR_PAIR(PAIR_BAD));
     } else if (model->filter[0] != 0) {
         struct shown_text shown;
-        snprintf(text, sizeof text, "%zu of %zu with '%.60s' in the name", model->shown_count, model->now.count,
-                 text_show(&shown, model->filter));
+        snprintf(text, sizeof text, "%zu of %zu with '%.60s' in the name", model->shown_count,
+                 model->now.count, text_show(&shown, model->filter));
         put(2, 0, text);
     }
 }
@@ -115,10 +119,14 @@ static attr_t colour_of(const struct top_row *row) {
         warning = row->channel.backlog_bytes > row->channel.capacity / 4 * 3;
         busy = row->rates.busy;
     }
-    return bad ? COLOR_PAIR(PAIR_BAD) : warning ? COLOR_PAIR(PAIR_WARNING) : busy ? COLOR_PAIR(PAIR_GOOD) : A_NORMAL;
+    return bad       ? COLOR_PAIR(PAIR_BAD)
+           : warning ? COLOR_PAIR(PAIR_WARNING)
+           : busy    ? COLOR_PAIR(PAIR_GOOD)
+                     : A_NORMAL;
 }
 
-static void draw_row(int place, const struct top_layout *layout, const struct top_row *row, bool selected) {
+static void draw_row(int place, const struct top_layout *layout, const struct top_row *row,
+                     bool selected) {
     char line[TOP_LINE_SIZE];
     struct shown_name name;
     attr_t attributes = selected ? A_REVERSE : colour_of(row);
@@ -130,7 +138,8 @@ static void draw_row(int place, const struct top_layout *layout, const struct to
     attroff(attributes);
 }
 
-/* Moves the window over `count` rows so that it has no empty end and, if wanted, `selected` is in it. */
+/* Moves the window over `count` rows so that it has no empty end and, if wanted, `selected` is in
+ * it. */
 static size_t window(size_t top, size_t count, size_t rows, size_t selected) {
     if (rows == 0)
         return 0;
@@ -150,14 +159,16 @@ static void draw_list(struct top_view *view) {
     draw_heading(&layout, model);
     view->top = window(view->top, model->shown_count, rows, view->selected);
     for (size_t i = 0; i < rows && view->top + i < model->shown_count; i++)
-        draw_row(LIST_TOP + (int)i, &layout, model->shown[view->top + i], view->top + i == view->selected);
+        draw_row(LIST_TOP + (int)i, &layout, model->shown[view->top + i],
+                 view->top + i == view->selected);
     if (model->shown_count == 0)
-        put(LIST_TOP, 0, model->now.count > 0 ? "None of these has that in its name."
-                         : model->others      ? "There are no objects."
-                                              : "There are no channels.");
+        put(LIST_TOP, 0,
+            model->now.count > 0 ? "None of these has that in its name."
+            : model->others      ? "There are no objects."
+                                 : "There are no channels.");
 }
 
-/* --- Pages of text -------------------------------------------------------------------------------------------------- */
+/* --- Pages of text ---------------------------------------------------------------------------- */
 
 static const char help_text[] =
     "leat top shows every channel and what goes through it; it only looks.\n"
@@ -201,7 +212,8 @@ static void draw_text(struct top_view *view, const char *title, const char *text
         view->text_top = lines > rows ? lines - rows : 0;
     for (size_t i = 0; *text != 0 && i < view->text_top + rows; i++) {
         size_t length = strcspn(text, "\n");
-        snprintf(line, sizeof line, "%.*s", (int)(length < sizeof line ? length : sizeof line - 1), text);
+        snprintf(line, sizeof line, "%.*s", (int)(length < sizeof line ? length : sizeof line - 1),
+                 text);
         if (i >= view->text_top)
             put(1 + (int)(i - view->text_top), 0, line);
         text += length + (text[length] == '\n');
@@ -220,7 +232,8 @@ static void draw_prompt(const struct top_view *view) {
 
 void top_screen_draw(struct top_view *view) {
     static const char *const keys[] = {
-        [TOP_PAGE_LIST] = " q quit  h help  Enter details  < > R sort  / filter  s delay  o other kinds  Space refresh",
+        [TOP_PAGE_LIST] = " q quit  h help  Enter details  < > R sort  / filter  s delay  o other "
+                          "kinds  Space refresh",
         [TOP_PAGE_HELP] = " q back",
         [TOP_PAGE_DETAILS] = " q back  Up Down scroll",
     };
@@ -250,11 +263,12 @@ size_t top_screen_rows(void) {
     return LINES > LIST_TOP + 1 ? (size_t)(LINES - LIST_TOP - 1) : 0;
 }
 
-/* --- Terminal and keys ---------------------------------------------------------------------------------------------- */
+/* --- Terminal and keys ------------------------------------------------------------------------ */
 
 bool top_screen_open(void) {
     sigset_t resize;
-    screen = newterm(NULL, stdout, stdin); /* initscr would end the process on a terminal it does not know */
+    /* initscr would end the process on a terminal it does not know */
+    screen = newterm(NULL, stdout, stdin);
     if (screen == NULL)
         return false;
     set_term(screen);
@@ -272,7 +286,8 @@ bool top_screen_open(void) {
         init_pair(PAIR_BAD, COLOR_RED, -1);
     }
     sigemptyset(&resize);
-    sigaddset(&resize, SIGWINCH); /* only let in while waiting, so that none goes unnoticed just before */
+    /* only let in while waiting, so that none goes unnoticed just before */
+    sigaddset(&resize, SIGWINCH);
     sigprocmask(SIG_BLOCK, &resize, &signals_before);
     return true;
 }
@@ -290,11 +305,12 @@ static int meaning_of(int key) {
     static const struct {
         int key, meaning;
     } meanings[] = {
-        {KEY_RESIZE, TOP_KEY_RESIZE}, {KEY_UP, TOP_KEY_UP},     {KEY_DOWN, TOP_KEY_DOWN},       {KEY_PPAGE, TOP_KEY_PAGE_UP},
-        {KEY_NPAGE, TOP_KEY_PAGE_DOWN}, {KEY_HOME, TOP_KEY_HOME}, {KEY_END, TOP_KEY_END},       {KEY_ENTER, TOP_KEY_ENTER},
-        {'\r', TOP_KEY_ENTER},        {'\n', TOP_KEY_ENTER},    {KEY_BACKSPACE, TOP_KEY_ERASE}, {0x7f, TOP_KEY_ERASE},
-        {CONTROL('h'), TOP_KEY_ERASE}, {0x1b, TOP_KEY_ESCAPE},  {KEY_F(1), TOP_KEY_HELP},       {KEY_F(4), TOP_KEY_FILTER},
-        {KEY_F(6), TOP_KEY_SORT},
+        {KEY_RESIZE, TOP_KEY_RESIZE},  {KEY_UP, TOP_KEY_UP},           {KEY_DOWN, TOP_KEY_DOWN},
+        {KEY_PPAGE, TOP_KEY_PAGE_UP},  {KEY_NPAGE, TOP_KEY_PAGE_DOWN}, {KEY_HOME, TOP_KEY_HOME},
+        {KEY_END, TOP_KEY_END},        {KEY_ENTER, TOP_KEY_ENTER},     {'\r', TOP_KEY_ENTER},
+        {'\n', TOP_KEY_ENTER},         {KEY_BACKSPACE, TOP_KEY_ERASE}, {0x7f, TOP_KEY_ERASE},
+        {CONTROL('h'), TOP_KEY_ERASE}, {0x1b, TOP_KEY_ESCAPE},         {KEY_F(1), TOP_KEY_HELP},
+        {KEY_F(4), TOP_KEY_FILTER},    {KEY_F(6), TOP_KEY_SORT},
     };
     for (size_t i = 0; i < sizeof meanings / sizeof meanings[0]; i++)
         if (meanings[i].key == key)
@@ -313,5 +329,6 @@ int top_screen_key(uint64_t deadline_ns) {
     key = getch();
     if (key != ERR)
         return meaning_of(key);
-    return ready > 0 ? TOP_KEY_HANGUP : TOP_KEY_NONE; /* something to be read, and nothing in it: the end */
+    /* something to be read, and nothing in it: the end */
+    return ready > 0 ? TOP_KEY_HANGUP : TOP_KEY_NONE;
 }

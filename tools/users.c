@@ -35,9 +35,10 @@ static bool read_text(pid_t process, const char *what, char *text, size_t size) 
     return got > 0;
 }
 
-/* --- One process ------------------------------------------------------------------------------------------------------- */
+/* --- One process ------------------------------------------------------------------------------ */
 
-/* Whatever else it has open is not asked to be up to date: a file server that does not answer would hold this up. */
+/* Whatever else it has open is not asked to be up to date: a file server that does not answer would
+ * hold this up. */
 static enum sight count_descriptors(pid_t process, const leat_object_info *info, uint32_t *count) {
     char path[64];
     enum sight sight = SEEN;
@@ -50,7 +51,8 @@ static enum sight count_descriptors(pid_t process, const leat_object_info *info,
         if (!isdigit((unsigned char)entry->d_name[0]))
             continue;
         if (statx(dirfd(directory), entry->d_name, AT_STATX_DONT_SYNC, STATX_INO, &status) == 0)
-            *count += makedev(status.stx_dev_major, status.stx_dev_minor) == info->device && status.stx_ino == info->inode;
+            *count += makedev(status.stx_dev_major, status.stx_dev_minor) == info->device &&
+                      status.stx_ino == info->inode;
         else if (sight_of(errno) == DENIED)
             sight = DENIED;
     }
@@ -61,8 +63,9 @@ static enum sight count_descriptors(pid_t process, const leat_object_info *info,
 bool users_maps_line(const char *line, uint64_t device, uint64_t inode) {
     unsigned major_number, minor_number;
     uint64_t mapped;
-    return sscanf(line, "%*x-%*x %*4s %*x %x:%x %" SCNu64, &major_number, &minor_number, &mapped) == 3 && mapped == inode &&
-           makedev(major_number, minor_number) == device;
+    return sscanf(line, "%*x-%*x %*4s %*x %x:%x %" SCNu64, &major_number, &minor_number, &mapped) ==
+               3 &&
+           mapped == inode && makedev(major_number, minor_number) == device;
 }
 
 static enum sight look_for_mapping(pid_t process, const leat_object_info *info, bool *mapped) {
@@ -79,13 +82,14 @@ static enum sight look_for_mapping(pid_t process, const leat_object_info *info, 
     return SEEN;
 }
 
-/* Of a process that may not be looked at: whether it can have files at all. Its name may hold anything, brackets too. */
+/* Of a process that may not be looked at: whether it can have files at all. Its name may hold
+ * anything, brackets too. */
 static bool can_have_files(pid_t process) {
     char text[1024], state = 'X';
     uint64_t flags = 0;
     const char *at = read_text(process, "stat", text, sizeof text) ? strrchr(text, ')') : NULL;
-    return at != NULL && sscanf(at, ") %c %*d %*d %*d %*d %*d %" SCNu64, &state, &flags) == 2 && state != 'Z' && state != 'X' &&
-           (flags & KERNEL_THREAD) == 0;
+    return at != NULL && sscanf(at, ") %c %*d %*d %*d %*d %*d %" SCNu64, &state, &flags) == 2 &&
+           state != 'Z' && state != 'X' && (flags & KERNEL_THREAD) == 0;
 }
 
 static enum sight look_at(pid_t process, const leat_object_info *info, struct user *user) {
@@ -100,7 +104,7 @@ static enum sight look_at(pid_t process, const leat_object_info *info, struct us
     return sight == DENIED && !can_have_files(process) ? GONE : sight;
 }
 
-/* --- All of them ------------------------------------------------------------------------------------------------------- */
+/* --- All of them ------------------------------------------------------------------------------ */
 
 static bool add(struct users *users, const struct user *user) {
     struct user *grown = realloc(users->list, (users->count + 1) * sizeof *grown);
@@ -151,7 +155,9 @@ json_t *json_of_users(const struct users *users) {
         json_t *object = json_object();
         json_object_set_new(object, "process", json_integer(user->process));
         json_object_set_new(object, "command",
-                            json_string(utf8_valid(user->command) ? user->command : text_show(&shown, user->command)));
+                            json_string(utf8_valid(user->command)
+                                            ? user->command
+                                            : text_show(&shown, user->command)));
         json_object_set_new(object, "descriptors", json_integer(user->descriptors));
         json_object_set_new(object, "mapped", json_boolean(user->mapped));
         json_array_append_new(array, object);
@@ -161,10 +167,12 @@ json_t *json_of_users(const struct users *users) {
 
 static void show_one(FILE *out, const char *label, const struct user *user) {
     struct shown_text command;
-    fprintf(out, "  %-12s %d (%s): ", label, (int)user->process, text_show(&command, user->command));
+    fprintf(out, "  %-12s %d (%s): ", label, (int)user->process,
+            text_show(&command, user->command));
     if (user->descriptors > 0)
         fprintf(out, "%u descriptor%s", user->descriptors, user->descriptors == 1 ? "" : "s");
-    fprintf(out, "%s%s\n", user->descriptors > 0 && user->mapped ? ", " : "", user->mapped ? "mapped" : "");
+    fprintf(out, "%s%s\n", user->descriptors > 0 && user->mapped ? ", " : "",
+            user->mapped ? "mapped" : "");
 }
 
 void users_show(FILE *out, const struct users *users, const leat_object_info *info) {
@@ -174,8 +182,9 @@ void users_show(FILE *out, const struct users *users, const leat_object_info *in
     if (!users->known)
         fprintf(out, "  %-12s not known: there is no /proc\n", label);
     else if (users->denied > 0)
-        fprintf(out, "  %-12s perhaps more: %u process%s not to be looked at by this user\n", label, users->denied,
-                users->denied == 1 ? " is" : "es are");
+        fprintf(out, "  %-12s perhaps more: %u process%s not to be looked at by this user\n", label,
+                users->denied, users->denied == 1 ? " is" : "es are");
     else if (users_out_of_sight(users, info))
-        fprintf(out, "  %-12s more, out of sight: of another container, or hidden in /proc\n", label);
+        fprintf(out, "  %-12s more, out of sight: of another container, or hidden in /proc\n",
+                label);
 }

@@ -1,7 +1,8 @@
 /* users.h - which processes have a file open or mapped, as far as this user may see.
  *
- * Guarantees: a process that is listed had it a moment ago; one that may not be looked at is counted, not guessed about. Processes
- * that /proc does not show at all (another container's, or mounted with hidepid) are neither. No process is touched or held up.
+ * Guarantees: a process that is listed had it a moment ago; one that may not be looked at is
+ * counted, not guessed about. Processes that /proc does not show at all (another container's, or
+ * mounted with hidepid) are neither. No process is touched or held up.
  */
 #ifndef LEAT_TOOLS_USERS_H
 #define LEAT_TOOLS_USERS_H
@@ -22,8 +23,10 @@ struct user {
 struct users {
     struct user *list;
     size_t count;
-    uint32_t denied; /* processes that this user may not look at; threads of the kernel and zombies have no files and do not count */
-    bool known;      /* false: /proc is not there, or memory is short */
+    /* processes that this user may not look at; threads of the kernel and zombies have no files and
+     * do not count */
+    uint32_t denied;
+    bool known; /* false: /proc is not there, or memory is short */
 };
 
 /* Looks at every process for the object's file. */

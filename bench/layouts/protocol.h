@@ -1,8 +1,8 @@
-/* protocol.h - candidate record layouts of the one-writer one-reader ring: every policy of both sides, to be inlined with one
- * policy (a constant struct) by variants.c.
+/* protocol.h - candidate record layouts of the one-writer one-reader ring: every policy of both
+ * sides, to be inlined with one policy (a constant struct) by variants.c.
  *
- * A prototype, not the library: it exists to choose the wire format, and it is kept so that the choice in
- * docs/decisions/0001-record-layout.md can be measured again on another machine.
+ * A prototype, not the library: it exists to choose the wire format, and it is kept so that the
+ * choice in docs/decisions/0001-record-layout.md can be measured again on another machine.
  *
  * Every layout shares one frame:
  *   - a record is an 8-byte header and the message. Header: length (low 32 bits), position tag (24
@@ -32,8 +32,9 @@
 struct pages {
     _Alignas(4096) _Atomic uint64_t written;  /* sender's page */
     _Alignas(4096) _Atomic uint64_t consumed; /* receiver's page, stored for each record */
-    _Alignas(LINE) _Atomic uint64_t released; /* the only word the sender loads, when it has run out */
-    _Alignas(LINE) _Atomic uint64_t waiting;  /* "the receiver sleeps": constant 0 here */
+    /* the only word the sender loads, when it has run out */
+    _Alignas(LINE) _Atomic uint64_t released;
+    _Alignas(LINE) _Atomic uint64_t waiting; /* "the receiver sleeps": constant 0 here */
     _Alignas(4096) unsigned char data[];
 };
 
@@ -46,10 +47,11 @@ enum clearing { AT_START, ON_LEAVING, WIPE_ALL, WIPE_SHORT };
 struct policy {
     enum layout layout;
     enum clearing clearing;
-    int release_shift; /* 0: publish `released` for each record; k: each capacity >> k, or when dry */
-    int wait_shift;    /* 0: go on with any free space; k: only when capacity >> k is free */
-    int fence;         /* 1: full fence and a look at `waiting` after each commit */
-    int batch;         /* 0: commit each record; k: commit k records (or 4 KiB) at once */
+    /* 0: publish `released` for each record; k: each capacity >> k, or when dry */
+    int release_shift;
+    int wait_shift; /* 0: go on with any free space; k: only when capacity >> k is free */
+    int fence;      /* 1: full fence and a look at `waiting` after each commit */
+    int batch;      /* 0: commit each record; k: commit k records (or 4 KiB) at once */
     int backoff;
 };
 
@@ -69,30 +71,27 @@ struct receiver {
     uint64_t naps;
 };
 
-ALWAYS_INLINE _Atomic uint64_t *word_at(struct pages *pages, uint64_t capacity, uint64_t position)
-{
+ALWAYS_INLINE _Atomic uint64_t *word_at(struct pages *pages, uint64_t capacity, uint64_t position) {
     return (_Atomic uint64_t *)(void *)(pages->data + (position & (capacity - 1)));
 }
 
-ALWAYS_INLINE unsigned char *bytes_at(struct pages *pages, uint64_t capacity, uint64_t position)
-{
+ALWAYS_INLINE unsigned char *bytes_at(struct pages *pages, uint64_t capacity, uint64_t position) {
     return pages->data + (position & (capacity - 1));
 }
 
-ALWAYS_INLINE uint64_t round_up(uint64_t value, uint64_t step)
-{
+ALWAYS_INLINE uint64_t round_up(uint64_t value, uint64_t step) {
     return (value + step - 1) & ~(step - 1);
 }
 
-ALWAYS_INLINE uint64_t line_of(uint64_t position) { return position & ~(uint64_t)(LINE - 1); }
+ALWAYS_INLINE uint64_t line_of(uint64_t position) {
+    return position & ~(uint64_t)(LINE - 1);
+}
 
-ALWAYS_INLINE uint64_t make_header(uint64_t position, unsigned kind, uint32_t length)
-{
+ALWAYS_INLINE uint64_t make_header(uint64_t position, unsigned kind, uint32_t length) {
     return (uint64_t)kind << 56 | (position >> 3 & 0xffffff) << 32 | length;
 }
 
-ALWAYS_INLINE uint64_t record_size(enum layout layout, uint64_t length)
-{
+ALWAYS_INLINE uint64_t record_size(enum layout layout, uint64_t length) {
     uint64_t need = HEADER + length;
     if (layout == RECORD64)
         return round_up(need, LINE);
@@ -102,8 +101,7 @@ ALWAYS_INLINE uint64_t record_size(enum layout layout, uint64_t length)
 }
 
 /* Where a record of that size starts if it may start at position or later. */
-ALWAYS_INLINE uint64_t record_start(enum layout layout, uint64_t position, uint64_t size)
-{
+ALWAYS_INLINE uint64_t record_start(enum layout layout, uint64_t position, uint64_t size) {
     if (layout == SLOTS)
         return round_up(position, size < LINE ? size : LINE);
     if (layout == PACKED_WIPE || layout == PACKED_WORD)
@@ -112,8 +110,7 @@ ALWAYS_INLINE uint64_t record_start(enum layout layout, uint64_t position, uint6
 }
 
 /* The lengths are unknown to the compiler; short ones must not pay for a call to memcpy. */
-ALWAYS_INLINE void copy_bytes(void *to, const void *from, size_t size)
-{
+ALWAYS_INLINE void copy_bytes(void *to, const void *from, size_t size) {
     unsigned char *d = to;
     const unsigned char *s = from;
     if (size > 32) {
@@ -138,8 +135,7 @@ ALWAYS_INLINE void copy_bytes(void *to, const void *from, size_t size)
 
 /* ----------------------------------------------------------------------------------- the sender */
 
-ALWAYS_INLINE void ring_bell_if_waiting(struct sender *tx, struct policy policy)
-{
+ALWAYS_INLINE void ring_bell_if_waiting(struct sender *tx, struct policy policy) {
     if (!policy.fence)
         return;
     atomic_thread_fence(memory_order_seq_cst);
@@ -147,8 +143,8 @@ ALWAYS_INLINE void ring_bell_if_waiting(struct sender *tx, struct policy policy)
         tx->doorbells++;
 }
 
-ALWAYS_INLINE void commit(struct sender *tx, uint64_t first, uint64_t header, struct policy policy)
-{
+ALWAYS_INLINE void commit(struct sender *tx, uint64_t first, uint64_t header,
+                          struct policy policy) {
     uint64_t end = tx->position;
     /* The word that the receiver polls next must be zero before it gets there. At a line start it
      * already is; inside the line only the sender can do it. */
@@ -159,8 +155,7 @@ ALWAYS_INLINE void commit(struct sender *tx, uint64_t first, uint64_t header, st
     ring_bell_if_waiting(tx, policy);
 }
 
-ALWAYS_INLINE void flush_batch(struct sender *tx, struct policy policy)
-{
+ALWAYS_INLINE void flush_batch(struct sender *tx, struct policy policy) {
     if (tx->held_header == 0)
         return;
     commit(tx, tx->held_position, tx->held_header, policy);
@@ -170,8 +165,7 @@ ALWAYS_INLINE void flush_batch(struct sender *tx, struct policy policy)
 
 /* Learns how far the receiver has released. With wait_shift, a sender that ran out goes on only
  * when a good part of the ring is free, so that it does not chase the receiver line by line. */
-NOINLINE int refresh_limit(struct sender *tx, uint64_t end, uint64_t enough)
-{
+NOINLINE int refresh_limit(struct sender *tx, uint64_t end, uint64_t enough) {
     uint64_t released = atomic_load_explicit(&tx->pages->released, memory_order_acquire);
     uint64_t limit = released + tx->capacity - LINE;
     if (limit < end || limit - tx->position < enough)
@@ -181,8 +175,7 @@ NOINLINE int refresh_limit(struct sender *tx, uint64_t end, uint64_t enough)
 }
 
 ALWAYS_INLINE int send_any(struct sender *tx, const void *message, size_t length,
-                           struct policy policy)
-{
+                           struct policy policy) {
     uint64_t size = record_size(policy.layout, length);
     uint64_t from = tx->position; /* where the pad goes, if there must be one */
     uint64_t start = record_start(policy.layout, from, size);
@@ -218,7 +211,8 @@ ALWAYS_INLINE int send_any(struct sender *tx, const void *message, size_t length
         tx->held_position = first;
         tx->held_header = header;
     } else {
-        atomic_store_explicit(word_at(tx->pages, tx->capacity, first), header, memory_order_relaxed);
+        atomic_store_explicit(word_at(tx->pages, tx->capacity, first), header,
+                              memory_order_relaxed);
     }
     if (++tx->held_count >= (uint32_t)policy.batch || end - tx->held_position >= 4096)
         flush_batch(tx, policy);
@@ -231,8 +225,7 @@ ALWAYS_INLINE int send_any(struct sender *tx, const void *message, size_t length
  * sides move in lock-step and each message costs a full line hand-over. A short nap lets several
  * gather. It is taken only while the naps before it yielded bursts; otherwise it is put off, for
  * longer each time. */
-NOINLINE void first_empty_look(struct receiver *rx)
-{
+NOINLINE void first_empty_look(struct receiver *rx) {
     if (rx->napped && rx->burst < 3) {
         rx->penalty = rx->penalty < 4096 ? rx->penalty * 2 : 4096;
         rx->streak = -rx->penalty;
@@ -248,8 +241,7 @@ NOINLINE void first_empty_look(struct receiver *rx)
     }
 }
 
-ALWAYS_INLINE void note_found(struct receiver *rx)
-{
+ALWAYS_INLINE void note_found(struct receiver *rx) {
     if (rx->empties) {
         rx->streak = rx->empties <= 2 ? rx->streak + 1 : rx->streak < 0 ? rx->streak : 0;
         rx->empties = 0;
@@ -257,19 +249,16 @@ ALWAYS_INLINE void note_found(struct receiver *rx)
     rx->burst++;
 }
 
-ALWAYS_INLINE uint64_t releasable(uint64_t position, enum layout layout)
-{
+ALWAYS_INLINE uint64_t releasable(uint64_t position, enum layout layout) {
     return layout == GRANULE8 || layout == PACKED_WIPE ? position : line_of(position);
 }
 
-ALWAYS_INLINE void publish_released(struct receiver *rx, enum layout layout)
-{
+ALWAYS_INLINE void publish_released(struct receiver *rx, enum layout layout) {
     rx->released = releasable(rx->position, layout);
     atomic_store_explicit(&rx->pages->released, rx->released, memory_order_release);
 }
 
-ALWAYS_INLINE int found_nothing(struct receiver *rx, struct policy policy)
-{
+ALWAYS_INLINE int found_nothing(struct receiver *rx, struct policy policy) {
     if (policy.release_shift && rx->released != releasable(rx->position, policy.layout))
         publish_released(rx, policy.layout);
     if (policy.backoff && rx->empties++ == 0)
@@ -277,8 +266,7 @@ ALWAYS_INLINE int found_nothing(struct receiver *rx, struct policy policy)
     return 1;
 }
 
-ALWAYS_INLINE void wipe(struct receiver *rx, uint64_t start, uint64_t end)
-{
+ALWAYS_INLINE void wipe(struct receiver *rx, uint64_t start, uint64_t end) {
     unsigned char *at = bytes_at(rx->pages, rx->capacity, start);
     uint64_t size = end - start;
     if (size > 2 * LINE) {
@@ -291,8 +279,7 @@ ALWAYS_INLINE void wipe(struct receiver *rx, uint64_t start, uint64_t end)
 
 /* Gives [before, end) back; its record (or pad) began at start. */
 ALWAYS_INLINE void retire(struct receiver *rx, uint64_t before, uint64_t start, uint64_t end,
-                          struct policy policy)
-{
+                          struct policy policy) {
     rx->position = end;
     /* Before any wiping: a restarted sender that finds a zero header tells by this word whether
      * the record is gone or was never committed. */
@@ -307,14 +294,12 @@ ALWAYS_INLINE void retire(struct receiver *rx, uint64_t before, uint64_t start, 
         for (; line < stop; line += LINE)
             atomic_store_explicit(word_at(rx->pages, rx->capacity, line), 0, memory_order_release);
     }
-    if (policy.release_shift == 0 ||
-        end - rx->released >= rx->capacity >> policy.release_shift)
+    if (policy.release_shift == 0 || end - rx->released >= rx->capacity >> policy.release_shift)
         publish_released(rx, policy.layout);
 }
 
 /* Finds the next header: its value, and its position in *at. */
-ALWAYS_INLINE uint64_t find_header(struct receiver *rx, uint64_t *at, enum layout layout)
-{
+ALWAYS_INLINE uint64_t find_header(struct receiver *rx, uint64_t *at, enum layout layout) {
     uint64_t position = rx->position;
     *at = position;
     uint64_t header =
@@ -337,9 +322,8 @@ ALWAYS_INLINE uint64_t find_header(struct receiver *rx, uint64_t *at, enum layou
     return skipped;
 }
 
-ALWAYS_INLINE int recv_any(struct receiver *rx, void *buffer, size_t buffer_capacity, size_t *length,
-                           struct policy policy)
-{
+ALWAYS_INLINE int recv_any(struct receiver *rx, void *buffer, size_t buffer_capacity,
+                           size_t *length, struct policy policy) {
     for (;;) {
         uint64_t at, before = rx->position;
         uint64_t header = find_header(rx, &at, policy.layout);

@@ -1,19 +1,16 @@
-/* variants.c - the policies that are measured, each compiled into a pair of functions. They are called through a pointer, as
- * a library's would be. */
+/* variants.c - the policies that are measured, each compiled into a pair of functions. They are
+ * called through a pointer, as a library's would be. */
 #include "variants.h"
 
 #define VARIANT(name, about, ...)                                                                  \
-    NOINLINE int name##_send(void *tx, const void *message, size_t length)                         \
-    {                                                                                              \
-        return send_any(tx, message, length, (struct policy){ __VA_ARGS__ });                      \
+    NOINLINE int name##_send(void *tx, const void *message, size_t length) {                       \
+        return send_any(tx, message, length, (struct policy){__VA_ARGS__});                        \
     }                                                                                              \
-    NOINLINE int name##_recv(void *rx, void *buffer, size_t capacity, size_t *length)              \
-    {                                                                                              \
-        return recv_any(rx, buffer, capacity, length, (struct policy){ __VA_ARGS__ });             \
+    NOINLINE int name##_recv(void *rx, void *buffer, size_t capacity, size_t *length) {            \
+        return recv_any(rx, buffer, capacity, length, (struct policy){__VA_ARGS__});               \
     }                                                                                              \
-    NOINLINE void name##_flush(void *tx)                                                           \
-    {                                                                                              \
-        flush_batch(tx, (struct policy){ __VA_ARGS__ });                                           \
+    NOINLINE void name##_flush(void *tx) {                                                         \
+        flush_batch(tx, (struct policy){__VA_ARGS__});                                             \
     }
 
 /* name, what it is, then the policy: layout, clearing, release_shift, wait_shift, fence, batch,
@@ -72,5 +69,5 @@
     V(e44k64, "e44, batches of 64", SLOTS, ON_LEAVING, 0, 2, 0, 64, 0)
 
 VARIANTS(VARIANT)
-#define VARIANT_ROW(name, about, ...) { #name, about, { name##_send, name##_recv, name##_flush } },
-const struct variant variants[] = { VARIANTS(VARIANT_ROW){ 0 } };
+#define VARIANT_ROW(name, about, ...) {#name, about, {name##_send, name##_recv, name##_flush}},
+const struct variant variants[] = {VARIANTS(VARIANT_ROW){0}};

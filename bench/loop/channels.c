@@ -1,4 +1,5 @@
-/* channels.c - many channels in one loop, a loop that idles, and a timer beside a flood. The parent has the senders, and no loop. */
+/* channels.c - many channels in one loop, a loop that idles, and a timer beside a flood. The parent
+ * has the senders, and no loop. */
 #include "trial.h"
 
 #include <stdlib.h>
@@ -6,8 +7,8 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#define CAPACITY 4096u     /* of each channel: a thousand of them are only to be there */
-#define PAUSE_NS 200000u   /* between messages: long enough for the loop to sleep */
+#define CAPACITY 4096u   /* of each channel: a thousand of them are only to be there */
+#define PAUSE_NS 200000u /* between messages: long enough for the loop to sleep */
 #define SETTLE_NS 200000000u
 #define PAUSED_LEAST 20u   /* messages, however short the trial */
 #define NOWHERE UINT32_MAX /* the channel of the last message */
@@ -38,22 +39,19 @@ static struct intake {
     struct histogram *times;
 } intake;
 
-static leat_channel_options channel_options(const struct trial *trial)
-{
+static leat_channel_options channel_options(const struct trial *trial) {
     bool many = trial->way->context < QUIET; /* asleep at once: what is counted are wake-ups */
-    return (leat_channel_options){ .capacity = many ? CAPACITY : LEAT_CAPACITY_DEFAULT,
-                                   .waiting = many ? LEAT_WAITING_SLEEP : LEAT_WAITING_ADAPTIVE };
+    return (leat_channel_options){.capacity = many ? CAPACITY : LEAT_CAPACITY_DEFAULT,
+                                  .waiting = many ? LEAT_WAITING_SLEEP : LEAT_WAITING_ADAPTIVE};
 }
 
-static void sleep_ns(uint64_t ns)
-{
-    const struct timespec time = { (time_t)(ns / 1000000000u), (long)(ns % 1000000000u) };
+static void sleep_ns(uint64_t ns) {
+    const struct timespec time = {(time_t)(ns / 1000000000u), (long)(ns % 1000000000u)};
     nanosleep(&time, NULL);
 }
 
 /* A thousand channels need as many descriptors, and their senders twice as many. */
-static void allow_descriptors(void)
-{
+static void allow_descriptors(void) {
     struct rlimit limit;
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
         return;
@@ -61,36 +59,35 @@ static void allow_descriptors(void)
     (void)setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-/* --- The loop ------------------------------------------------------------------------------------------------------- */
+/* --- The loop --------------------------------------------------------------------------------- */
 
-static void start_counting(void)
-{
+static void start_counting(void) {
     intake.counts = true;
     intake.turns_before = intake.trial->told->turns[RECEIVER];
     intake.calls_before = intake.calls;
     usage_add(&intake.usage, UINT64_MAX);
 }
 
-static void finish(bool wrong)
-{
+static void finish(bool wrong) {
     intake.wrong = intake.wrong || wrong;
     intake.over = true;
     uv_stop(&intake.loop);
 }
 
-static void hear(const struct content *content, uint32_t channel)
-{
+static void hear(const struct content *content, uint32_t channel) {
     uint64_t now = now_ns();
     if (content->channel == NOWHERE) {
         finish(false);
         return;
     }
-    if (content->serial != intake.serial || content->serial_again != intake.serial || content->channel != channel) {
+    if (content->serial != intake.serial || content->serial_again != intake.serial ||
+        content->channel != channel) {
         finish(true);
         return;
     }
     intake.serial++;
-    if (intake.serial > intake.trial->way->channels + PAUSED_LEAST) { /* each channel has been rung for */
+    /* each channel has been rung for */
+    if (intake.serial > intake.trial->way->channels + PAUSED_LEAST) {
         if (!intake.counts)
             start_counting();
         else
@@ -99,8 +96,7 @@ static void hear(const struct content *content, uint32_t channel)
     __atomic_store_n(&intake.trial->told->received, intake.serial, __ATOMIC_RELEASE);
 }
 
-static void on_content(leat_uv_receiver_t *receiver, const leat_message *message)
-{
+static void on_content(leat_uv_receiver_t *receiver, const leat_message *message) {
     intake.calls++;
     if (message->size == MESSAGE)
         hear(message->data, (uint32_t)(receiver - intake.receivers));
@@ -108,16 +104,14 @@ static void on_content(leat_uv_receiver_t *receiver, const leat_message *message
         finish(true);
 }
 
-static void on_peer(leat_uv_receiver_t *receiver, leat_peer peer, int status)
-{
+static void on_peer(leat_uv_receiver_t *receiver, leat_peer peer, int status) {
     (void)receiver;
     intake.calls++;
     if (status != 0 || (peer == LEAT_PEER_DIED && !intake.over))
         finish(true);
 }
 
-static int open_receivers(struct trial *trial, leat_uv_message_cb on_message)
-{
+static int open_receivers(struct trial *trial, leat_uv_message_cb on_message) {
     const leat_channel_options options = channel_options(trial);
     int code = 0;
     for (unsigned i = 0; i < trial->way->channels && code == 0; i++) {
@@ -130,8 +124,7 @@ static int open_receivers(struct trial *trial, leat_uv_message_cb on_message)
     return code == 0 ? 0 : complain_uv("leat_uv_receiver_open", code);
 }
 
-static int open_loop(struct trial *trial, leat_uv_message_cb on_message)
-{
+static int open_loop(struct trial *trial, leat_uv_message_cb on_message) {
     memset(&intake, 0, sizeof intake);
     intake.trial = trial;
     intake.times = must_allocate(1, sizeof *intake.times);
@@ -142,22 +135,19 @@ static int open_loop(struct trial *trial, leat_uv_message_cb on_message)
     return open_receivers(trial, on_message);
 }
 
-static int run_loop(void)
-{
+static int run_loop(void) {
     uv_run(&intake.loop, UV_RUN_DEFAULT);
     return intake.wrong || !intake.over ? -1 : 0;
 }
 
-static int close_loop(void)
-{
+static int close_loop(void) {
     free(intake.times);
     return loop_end(&intake.loop);
 }
 
-/* --- The senders ---------------------------------------------------------------------------------------------------- */
+/* --- The senders ------------------------------------------------------------------------------ */
 
-static int open_senders(const struct trial *trial)
-{
+static int open_senders(const struct trial *trial) {
     const leat_channel_options options = channel_options(trial);
     allow_descriptors();
     for (unsigned i = 0; i < trial->way->channels; i++) {
@@ -170,39 +160,38 @@ static int open_senders(const struct trial *trial)
     return 0;
 }
 
-static void close_senders(const struct trial *trial)
-{
+static void close_senders(const struct trial *trial) {
     for (unsigned i = 0; i < trial->way->channels; i++)
         leat_sender_close(senders[i]);
 }
 
-static int send_to(uint32_t channel, uint64_t serial, uint64_t sent_ns)
-{
-    struct content content = { .serial = serial, .sent_ns = sent_ns, .channel = channel, .serial_again = serial };
-    int code = leat_send(senders[channel == NOWHERE ? 0 : channel], &content, sizeof content, LEAT_FOREVER);
+static int send_to(uint32_t channel, uint64_t serial, uint64_t sent_ns) {
+    struct content content = {
+        .serial = serial, .sent_ns = sent_ns, .channel = channel, .serial_again = serial};
+    int code = leat_send(senders[channel == NOWHERE ? 0 : channel], &content, sizeof content,
+                         LEAT_FOREVER);
     return code == LEAT_OK ? 0 : complain_leat("leat_send", code);
 }
 
 /* Sends to that channel and waits until the loop has it. */
-static int deliver(const struct trial *trial, uint32_t channel, uint64_t *serial)
-{
-    return send_to(channel, (*serial)++, now_ns()) != 0 ? -1 : probe_wait(&trial->told->received, *serial);
+static int deliver(const struct trial *trial, uint32_t channel, uint64_t *serial) {
+    return send_to(channel, (*serial)++, now_ns()) != 0
+               ? -1
+               : probe_wait(&trial->told->received, *serial);
 }
 
 /* A sender finds its receiver's loop when it rings for the first time. */
-static int warm_up(const struct trial *trial, uint64_t *serial)
-{
+static int warm_up(const struct trial *trial, uint64_t *serial) {
     for (unsigned i = 0; i < trial->way->channels; i++)
         if (deliver(trial, i, serial) != 0)
             return -1;
     return 0;
 }
 
-/* --- One message on one of many ------------------------------------------------------------------------------------- */
+/* --- One message on one of many --------------------------------------------------------------- */
 
 /* Of the child. */
-static void note_arrivals(void)
-{
+static void note_arrivals(void) {
     struct told *told = intake.trial->told;
     double count = (double)intake.times->count + 1; /* the last message, which ends it, too */
     usage_add(&intake.usage, 1);
@@ -214,23 +203,22 @@ static void note_arrivals(void)
     told->figures[5] = (double)intake.usage.cpu_ns / 1e3 / count;
 }
 
-static int hear_arrivals(struct trial *trial)
-{
+static int hear_arrivals(struct trial *trial) {
     if (open_loop(trial, on_content) != 0 || trial_begin(trial) != 0 || run_loop() != 0)
         return -1;
     note_arrivals();
     return trial_end(trial) != 0 ? -1 : close_loop();
 }
 
-static int send_arrivals(struct trial *trial)
-{
+static int send_arrivals(struct trial *trial) {
     uint64_t serial = 0, random = 88172645463325252u;
     if (open_senders(trial) != 0 || trial_begin(trial) != 0 || warm_up(trial, &serial) != 0)
         return -1;
     uint64_t end = now_ns() + trial->duration_ns, least = serial + 4 * PAUSED_LEAST;
     while (serial < least || now_ns() < end) {
         random ^= random << 13, random ^= random >> 7, random ^= random << 17;
-        uint32_t channel = trial->way->context == SAME ? 0 : (uint32_t)(random % trial->way->channels);
+        uint32_t channel =
+            trial->way->context == SAME ? 0 : (uint32_t)(random % trial->way->channels);
         sleep_ns(PAUSE_NS);
         if (deliver(trial, channel, &serial) != 0)
             return -1;
@@ -241,21 +229,21 @@ static int send_arrivals(struct trial *trial)
     return 0;
 }
 
-static int work_arrivals(struct trial *trial) { return trial->role == SENDER ? send_arrivals(trial) : hear_arrivals(trial); }
+static int work_arrivals(struct trial *trial) {
+    return trial->role == SENDER ? send_arrivals(trial) : hear_arrivals(trial);
+}
 
 /* What it takes to wake a loop at all: an eventfd, with the same content in memory. */
 static struct content *posted;
 
-static int prepare_eventfd(struct trial *trial)
-{
+static int prepare_eventfd(struct trial *trial) {
     if (posted == NULL)
         posted = map_shared(sizeof *posted);
     trial->fd[THERE][RECEIVER] = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     return trial->fd[THERE][RECEIVER] < 0 ? (perror("eventfd"), -1) : 0;
 }
 
-static void on_woken(uv_poll_t *poll, int status, int events)
-{
+static void on_woken(uv_poll_t *poll, int status, int events) {
     uint64_t count;
     (void)poll, (void)status, (void)events;
     intake.calls++;
@@ -263,8 +251,7 @@ static void on_woken(uv_poll_t *poll, int status, int events)
         hear(posted, 0);
 }
 
-static int hear_eventfd(struct trial *trial)
-{
+static int hear_eventfd(struct trial *trial) {
     if (open_loop(trial, on_content) != 0)
         return -1;
     int code = uv_poll_init(&intake.loop, &intake.poll, trial->fd[THERE][RECEIVER]);
@@ -278,21 +265,23 @@ static int hear_eventfd(struct trial *trial)
     return trial_end(trial) != 0 ? -1 : close_loop();
 }
 
-static int post(const struct trial *trial, uint32_t channel, uint64_t serial)
-{
+static int post(const struct trial *trial, uint32_t channel, uint64_t serial) {
     const uint64_t one = 1;
-    *posted = (struct content){ .serial = serial, .sent_ns = now_ns(), .channel = channel, .serial_again = serial };
-    return write(trial->fd[THERE][RECEIVER], &one, sizeof one) == (ssize_t)sizeof one ? 0 : (perror("write"), -1);
+    *posted = (struct content){
+        .serial = serial, .sent_ns = now_ns(), .channel = channel, .serial_again = serial};
+    return write(trial->fd[THERE][RECEIVER], &one, sizeof one) == (ssize_t)sizeof one
+               ? 0
+               : (perror("write"), -1);
 }
 
-static int work_eventfd(struct trial *trial)
-{
+static int work_eventfd(struct trial *trial) {
     uint64_t serial = 0;
     if (trial->role == RECEIVER)
         return hear_eventfd(trial);
     if (trial_begin(trial) != 0)
         return -1;
-    for (uint64_t end = now_ns() + trial->duration_ns; serial < 4 * PAUSED_LEAST || now_ns() < end; serial++) {
+    for (uint64_t end = now_ns() + trial->duration_ns; serial < 4 * PAUSED_LEAST || now_ns() < end;
+         serial++) {
         sleep_ns(PAUSE_NS);
         if (post(trial, 0, serial) != 0 || probe_wait(&trial->told->received, serial + 1) != 0)
             return -1;
@@ -302,30 +291,38 @@ static int work_eventfd(struct trial *trial)
 }
 
 static const struct way arrivals[] = {
-    { "1", "one channel of 4 KiB", 1, NULL, work_arrivals, ANY },
-    { "10", "ten channels of 4 KiB, the message on any of them", 10, NULL, work_arrivals, ANY },
-    { "1000", "a thousand channels of 4 KiB, the message on any of them", 1000, NULL, work_arrivals, ANY },
-    { "1000_same", "the same, the message always on the same one", 1000, NULL, work_arrivals, SAME },
-    { "eventfd", "no channel: a bare uv_poll on an eventfd", 0, prepare_eventfd, work_eventfd, ANY },
+    {"1", "one channel of 4 KiB", 1, NULL, work_arrivals, ANY},
+    {"10", "ten channels of 4 KiB, the message on any of them", 10, NULL, work_arrivals, ANY},
+    {"1000", "a thousand channels of 4 KiB, the message on any of them", 1000, NULL, work_arrivals,
+     ANY},
+    {"1000_same", "the same, the message always on the same one", 1000, NULL, work_arrivals, SAME},
+    {"eventfd", "no channel: a bare uv_poll on an eventfd", 0, prepare_eventfd, work_eventfd, ANY},
 };
 
 const struct part part_channels = {
-    .name = "channels", .title = "One message every 200 us, on one of so many channels of a loop that sleeps", .ways = arrivals,
-    .way_count = sizeof arrivals / sizeof *arrivals, .yardstick = 0, .goal = "1000 as 1",
-    .headings = { { "send to callback p50, us", "p50_us" }, { "p99, us", "p99_us" }, { "turns a message", "turns" },
-                  { "callbacks a message", "callbacks" }, { "wake-ups a message", "wakeups" }, { "CPU us a message", "cpu_us" } },
-    .seconds = { 0.01, 0.2, 0.5 },
+    .name = "channels",
+    .title = "One message every 200 us, on one of so many channels of a loop that sleeps",
+    .ways = arrivals,
+    .way_count = sizeof arrivals / sizeof *arrivals,
+    .yardstick = 0,
+    .goal = "1000 as 1",
+    .headings = {{"send to callback p50, us", "p50_us"},
+                 {"p99, us", "p99_us"},
+                 {"turns a message", "turns"},
+                 {"callbacks a message", "callbacks"},
+                 {"wake-ups a message", "wakeups"},
+                 {"CPU us a message", "cpu_us"}},
+    .seconds = {0.01, 0.2, 0.5},
 };
 
-/* --- Idling --------------------------------------------------------------------------------------------------------- */
+/* --- Idling ----------------------------------------------------------------------------------- */
 
 struct observed {
     uint64_t run_ns, switches, turns;
 };
 
 /* What the kernel knows of the child, which is not woken for it. */
-static int observe(const struct trial *trial, struct observed *observed)
-{
+static int observe(const struct trial *trial, struct observed *observed) {
     char path[64], line[256];
     unsigned long long value = 0;
     snprintf(path, sizeof path, "/proc/%d/schedstat", machine.child[0]);
@@ -345,9 +342,8 @@ static int observe(const struct trial *trial, struct observed *observed)
     return 0;
 }
 
-static int watch_idling(struct trial *trial)
-{
-    struct observed before = { 0 }, after = { 0 };
+static int watch_idling(struct trial *trial) {
+    struct observed before = {0}, after = {0};
     uint64_t serial = 0;
     if (open_senders(trial) != 0 || trial_begin(trial) != 0 || warm_up(trial, &serial) != 0)
         return -1;
@@ -365,29 +361,38 @@ static int watch_idling(struct trial *trial)
     return 0;
 }
 
-static int idle(struct trial *trial)
-{
-    if (open_loop(trial, on_content) != 0 || trial_begin(trial) != 0 || run_loop() != 0 || trial_end(trial) != 0)
+static int idle(struct trial *trial) {
+    if (open_loop(trial, on_content) != 0 || trial_begin(trial) != 0 || run_loop() != 0 ||
+        trial_end(trial) != 0)
         return -1;
     return close_loop();
 }
 
-static int work_idle(struct trial *trial) { return trial->role == SENDER ? watch_idling(trial) : idle(trial); }
+static int work_idle(struct trial *trial) {
+    return trial->role == SENDER ? watch_idling(trial) : idle(trial);
+}
 
 static const struct way idlers[] = {
-    { "1000", "a thousand channels whose senders are there and silent", 1000, NULL, work_idle, ANY },
+    {"1000", "a thousand channels whose senders are there and silent", 1000, NULL, work_idle, ANY},
 };
 
 const struct part part_idle = {
-    .name = "idle", .title = "A loop with a thousand idle channels", .ways = idlers, .way_count = 1, .yardstick = 0, .goal = "0, 0, 0",
-    .headings = { { "turns", "turns" }, { "wake-ups", "wakeups" }, { "CPU us", "cpu_us" }, { "in seconds", "seconds" } },
-    .seconds = { 0.02, 1, 10 },
+    .name = "idle",
+    .title = "A loop with a thousand idle channels",
+    .ways = idlers,
+    .way_count = 1,
+    .yardstick = 0,
+    .goal = "0, 0, 0",
+    .headings = {{"turns", "turns"},
+                 {"wake-ups", "wakeups"},
+                 {"CPU us", "cpu_us"},
+                 {"in seconds", "seconds"}},
+    .seconds = {0.02, 1, 10},
 };
 
-/* --- A timer beside a flood ----------------------------------------------------------------------------------------- */
+/* --- A timer beside a flood ------------------------------------------------------------------- */
 
-static void on_tick(uv_timer_t *timer)
-{
+static void on_tick(uv_timer_t *timer) {
     uint64_t now = now_ns();
     (void)timer;
     if (intake.first_ns == 0)
@@ -397,8 +402,7 @@ static void on_tick(uv_timer_t *timer)
     intake.last_ns = now;
 }
 
-static void on_flood(leat_uv_receiver_t *receiver, const leat_message *message)
-{
+static void on_flood(leat_uv_receiver_t *receiver, const leat_message *message) {
     struct content content;
     if (message->size != MESSAGE) {
         finish(true);
@@ -407,13 +411,14 @@ static void on_flood(leat_uv_receiver_t *receiver, const leat_message *message)
     memcpy(&content, message->data, MESSAGE);
     if (content.channel == NOWHERE)
         finish(false);
-    else if (content.serial != intake.serial++ || content.serial_again != content.serial || receiver != intake.receivers)
+    else if (content.serial != intake.serial++ || content.serial_again != content.serial ||
+             receiver != intake.receivers)
         finish(true);
 }
 
-static void note_ticks(void)
-{
-    double *figures = intake.trial->told->figures, seconds = (double)(intake.last_ns - intake.first_ns) / 1e9;
+static void note_ticks(void) {
+    double *figures = intake.trial->told->figures,
+           seconds = (double)(intake.last_ns - intake.first_ns) / 1e9;
     figures[0] = seconds > 0 ? (double)intake.times->count / seconds : 0;
     figures[1] = histogram_quantile(intake.times, 0.5) / 1e3;
     figures[2] = histogram_quantile(intake.times, 0.99) / 1e3;
@@ -421,8 +426,7 @@ static void note_ticks(void)
     figures[4] = seconds > 0 ? (double)intake.serial / 1e6 / seconds : 0;
 }
 
-static int tick(struct trial *trial)
-{
+static int tick(struct trial *trial) {
     if (open_loop(trial, on_flood) != 0)
         return -1;
     uv_timer_init(&intake.loop, &intake.timer);
@@ -435,8 +439,7 @@ static int tick(struct trial *trial)
     return trial_end(trial) != 0 ? -1 : close_loop();
 }
 
-static int flood(struct trial *trial)
-{
+static int flood(struct trial *trial) {
     uint64_t serial = 0;
     if (open_senders(trial) != 0 || trial_begin(trial) != 0)
         return -1;
@@ -452,17 +455,27 @@ static int flood(struct trial *trial)
     return 0;
 }
 
-static int work_timer(struct trial *trial) { return trial->role == SENDER ? flood(trial) : tick(trial); }
+static int work_timer(struct trial *trial) {
+    return trial->role == SENDER ? flood(trial) : tick(trial);
+}
 
 static const struct way timers[] = {
-    { "quiet", "a timer due every millisecond, and a channel that is silent", 1, NULL, work_timer, QUIET },
-    { "flooded", "the same, and leat_send as fast as it goes", 1, NULL, work_timer, FLOODED },
+    {"quiet", "a timer due every millisecond, and a channel that is silent", 1, NULL, work_timer,
+     QUIET},
+    {"flooded", "the same, and leat_send as fast as it goes", 1, NULL, work_timer, FLOODED},
 };
 
 const struct part part_timer = {
-    .name = "timer", .title = "A timer due every millisecond", .ways = timers, .way_count = 2, .yardstick = 0,
+    .name = "timer",
+    .title = "A timer due every millisecond",
+    .ways = timers,
+    .way_count = 2,
+    .yardstick = 0,
     .goal = "flooded within 0.2 of quiet",
-    .headings = { { "ticks/s", "ticks_per_s" }, { "between ticks p50, us", "p50_us" }, { "p99, us", "p99_us" }, { "most, us", "max_us" },
-                  { "million messages/s", "messages_per_us" } },
-    .seconds = { 0.05, 0.5, 2 },
+    .headings = {{"ticks/s", "ticks_per_s"},
+                 {"between ticks p50, us", "p50_us"},
+                 {"p99, us", "p99_us"},
+                 {"most, us", "max_us"},
+                 {"million messages/s", "messages_per_us"}},
+    .seconds = {0.05, 0.5, 2},
 };

@@ -9,39 +9,36 @@
 
 #define WOKEN_NS 2000u /* seen with nothing else running: 1000 to 2500 */
 
-const struct part *const loop_parts[PARTS] = { &part_trips, &part_waiting, &part_rates, &part_channels, &part_idle, &part_timer };
+const struct part *const loop_parts[PARTS] = {&part_trips,    &part_waiting, &part_rates,
+                                              &part_channels, &part_idle,    &part_timer};
 
-/* --- What trials share ---------------------------------------------------------------------------------------------- */
+/* --- What trials share ------------------------------------------------------------------------ */
 
-int complain_leat(const char *call, int code)
-{
+int complain_leat(const char *call, int code) {
     fprintf(stderr, "\n%s: %s %s\n", call, leat_error_name(code), leat_error_detail());
     return -1;
 }
 
-int complain_uv(const char *call, int code)
-{
+int complain_uv(const char *call, int code) {
     fprintf(stderr, "\n%s: %s (%s)\n", call, uv_strerror(code), leat_error_detail());
     return -1;
 }
 
-void trial_channel(const struct trial *trial, unsigned number, char name[64])
-{
+void trial_channel(const struct trial *trial, unsigned number, char name[64]) {
     snprintf(name, 64, "%s-%u", trial->name, number);
 }
 
-void trial_keep_end(struct trial *trial)
-{
+void trial_keep_end(struct trial *trial) {
     int *other = &trial->fd[THERE][trial->role == SENDER ? RECEIVER : SENDER];
     close(*other);
     *other = -1;
 }
 
-int trial_begin(struct trial *trial)
-{
+int trial_begin(struct trial *trial) {
     struct told *told = trial->told;
     if (trial->role == SENDER) {
-        if (probe_wait(&told->ready, 1) != 0 || (told->probes[0] = probe_ask(&trial->serial)) <= 0 || probe_wait(&told->go, 1) != 0)
+        if (probe_wait(&told->ready, 1) != 0 ||
+            (told->probes[0] = probe_ask(&trial->serial)) <= 0 || probe_wait(&told->go, 1) != 0)
             return -1;
         usage_add(&told->usage[SENDER], UINT64_MAX);
         return 0;
@@ -54,8 +51,7 @@ int trial_begin(struct trial *trial)
     return 0;
 }
 
-int trial_end(struct trial *trial)
-{
+int trial_end(struct trial *trial) {
     struct told *told = trial->told;
     usage_add(&told->usage[trial->role], 1);
     if (trial->role == RECEIVER)
@@ -63,29 +59,27 @@ int trial_end(struct trial *trial)
     return (told->probes[1] = probe_ask(&trial->serial)) <= 0 ? -1 : 0;
 }
 
-double cpu_us(const struct trial *trial)
-{
+double cpu_us(const struct trial *trial) {
     return (double)(trial->told->usage[SENDER].cpu_ns + trial->told->usage[RECEIVER].cpu_ns) / 1e3;
 }
 
-static void on_turn(uv_check_t *check) { ++*(uint64_t *)check->data; }
+static void on_turn(uv_check_t *check) {
+    ++*(uint64_t *)check->data;
+}
 
-void turns_count(uv_check_t *check, uv_loop_t *loop, uint64_t *count)
-{
+void turns_count(uv_check_t *check, uv_loop_t *loop, uint64_t *count) {
     uv_check_init(loop, check); /* these cannot fail */
     uv_check_start(check, on_turn);
     uv_unref((uv_handle_t *)check);
     check->data = count;
 }
 
-static void on_exit_of_child(uv_poll_t *poll, int status, int events)
-{
+static void on_exit_of_child(uv_poll_t *poll, int status, int events) {
     (void)status, (void)events;
     uv_stop(poll->loop);
 }
 
-void stop_with_child(uv_poll_t *poll, uv_loop_t *loop, int *descriptor)
-{
+void stop_with_child(uv_poll_t *poll, uv_loop_t *loop, int *descriptor) {
     *descriptor = (int)syscall(SYS_pidfd_open, machine.child[0], 0);
     if (*descriptor < 0 || uv_poll_init(loop, poll, *descriptor) != 0)
         return; /* where there is no such thing, the watchdog ends what hangs */
@@ -93,32 +87,28 @@ void stop_with_child(uv_poll_t *poll, uv_loop_t *loop, int *descriptor)
     uv_unref((uv_handle_t *)poll);
 }
 
-static void close_one(uv_handle_t *handle, void *unused)
-{
+static void close_one(uv_handle_t *handle, void *unused) {
     (void)unused;
     leat_uv_close(handle, NULL);
 }
 
-int loop_end(uv_loop_t *loop)
-{
+int loop_end(uv_loop_t *loop) {
     uv_walk(loop, close_one, NULL);
     uv_run(loop, UV_RUN_DEFAULT);
     int code = uv_loop_close(loop);
     return code == 0 ? 0 : complain_uv("uv_loop_close", code);
 }
 
-/* --- One trial ------------------------------------------------------------------------------------------------------ */
+/* --- One trial -------------------------------------------------------------------------------- */
 
-static void close_all(struct trial *trial)
-{
+static void close_all(struct trial *trial) {
     for (int i = 0; i < 4; i++)
         if (trial->fd[i / 2][i % 2] >= 0)
             close(trial->fd[i / 2][i % 2]);
 }
 
 /* What is there only when a process was killed. */
-static void remove_names(const struct trial *trial)
-{
+static void remove_names(const struct trial *trial) {
     char name[64];
     for (unsigned i = 0; i < trial->way->channels; i++) {
         trial_channel(trial, i, name);
@@ -128,21 +118,21 @@ static void remove_names(const struct trial *trial)
     }
 }
 
-/* Whoever is woken counts as kept waiting until its CPU has woken too. That is part of what is measured here, and happens ten thousands of times a
- * second. */
-static bool was_disturbed(struct usage usage)
-{
+/* Whoever is woken counts as kept waiting until its CPU has woken too. That is part of what is
+ * measured here, and happens ten thousands of times a second. */
+static bool was_disturbed(struct usage usage) {
     uint64_t woken_ns = usage.switches * WOKEN_NS;
     usage.delay_ns -= usage.delay_ns < woken_ns ? usage.delay_ns : woken_ns;
     return was_late(&usage, true);
 }
 
-static enum placement run_trial(const struct plan *plan, const struct part *part, const struct way *way, enum loop_length length,
-                                struct told *told)
-{
+static enum placement run_trial(const struct plan *plan, const struct part *part,
+                                const struct way *way, enum loop_length length, struct told *told) {
     static unsigned serial;
-    struct trial trial = { .way = way, .duration_ns = (uint64_t)(part->seconds[length] * 1e9),
-                           .fd = { { -1, -1 }, { -1, -1 } }, .told = told };
+    struct trial trial = {.way = way,
+                          .duration_ns = (uint64_t)(part->seconds[length] * 1e9),
+                          .fd = {{-1, -1}, {-1, -1}},
+                          .told = told};
     uint64_t began_ns = now_ns();
     if (part != &part_idle) /* which sleeps */
         trial.duration_ns = realtime_shorten(trial.duration_ns);
@@ -166,22 +156,23 @@ static enum placement run_trial(const struct plan *plan, const struct part *part
     remove_names(&trial);
     if (wrong != 0)
         message_lost();
-    bool unwanted = plan->wanted != ANY_PLACEMENT && (told->probes[0] < NEAR_LIMIT_NS ? NEAR : FAR) != plan->wanted;
-    return classify(told->probes, unwanted, was_disturbed(told->usage[SENDER]) || was_disturbed(told->usage[RECEIVER]));
+    bool unwanted = plan->wanted != ANY_PLACEMENT &&
+                    (told->probes[0] < NEAR_LIMIT_NS ? NEAR : FAR) != plan->wanted;
+    return classify(told->probes, unwanted,
+                    was_disturbed(told->usage[SENDER]) || was_disturbed(told->usage[RECEIVER]));
 }
 
-/* --- All of them ---------------------------------------------------------------------------------------------------- */
+/* --- All of them ------------------------------------------------------------------------------ */
 
-static void list_trial(const struct part *part, const struct told *told, enum placement placement)
-{
+static void list_trial(const struct part *part, const struct told *told, enum placement placement) {
     fprintf(stderr, "%s, %s:", machine.doing, placement_names[placement]);
     for (size_t i = 0; i < FIGURES_MAX && part->headings[i].head != NULL; i++)
         fprintf(stderr, " %s %.4g", part->headings[i].head, told->figures[i]);
     fprintf(stderr, "\n");
 }
 
-static void keep(struct loop_results *results, size_t part, size_t way, unsigned round, enum placement placement, const struct told *told)
-{
+static void keep(struct loop_results *results, size_t part, size_t way, unsigned round,
+                 enum placement placement, const struct told *told) {
     results->count[part][way][placement]++;
     results->has[part][way][placement][round] = true;
     for (size_t i = 0; i < FIGURES_MAX; i++)
@@ -189,13 +180,14 @@ static void keep(struct loop_results *results, size_t part, size_t way, unsigned
 }
 
 /* Until it was measured undisturbed, or has been tried often enough. */
-static void measure(const struct plan *plan, struct loop_results *results, size_t part, size_t way, unsigned round,
-                    enum loop_length length, struct told *told)
-{
+static void measure(const struct plan *plan, struct loop_results *results, size_t part, size_t way,
+                    unsigned round, enum loop_length length, struct told *told) {
     for (unsigned attempt = 0; attempt < plan->attempts;) {
-        if (harness_signal() != 0 || (attempt > 0 && plan->stop_ns != 0 && now_ns() > plan->stop_ns))
+        if (harness_signal() != 0 ||
+            (attempt > 0 && plan->stop_ns != 0 && now_ns() > plan->stop_ns))
             return;
-        enum placement placement = run_trial(plan, loop_parts[part], &loop_parts[part]->ways[way], length, told);
+        enum placement placement =
+            run_trial(plan, loop_parts[part], &loop_parts[part]->ways[way], length, told);
         results->tally[placement]++;
         if (plan->list)
             list_trial(loop_parts[part], told, placement);
@@ -212,10 +204,10 @@ static void measure(const struct plan *plan, struct loop_results *results, size_
     }
 }
 
-/* Each way once, unless it is time to end. Each round begins with another: what comes first may find other weather. */
-static void run_part(const struct plan *plan, size_t at, unsigned round, enum loop_length length, struct loop_results *results,
-                     struct told *told)
-{
+/* Each way once, unless it is time to end. Each round begins with another: what comes first may
+ * find other weather. */
+static void run_part(const struct plan *plan, size_t at, unsigned round, enum loop_length length,
+                     struct loop_results *results, struct told *told) {
     const struct part *part = loop_parts[at];
     for (size_t i = 0; i < part->way_count; i++) {
         size_t way = (i + round) % part->way_count;
@@ -224,18 +216,20 @@ static void run_part(const struct plan *plan, size_t at, unsigned round, enum lo
             continue;
         }
         if (!plan->list && isatty(STDERR_FILENO))
-            fprintf(stderr, "\r\033[Kloop: round %u of %u (%s, %s)", round + 1, plan->rounds, part->name, part->ways[way].name);
+            fprintf(stderr, "\r\033[Kloop: round %u of %u (%s, %s)", round + 1, plan->rounds,
+                    part->name, part->ways[way].name);
         measure(plan, results, at, way, round, length, told);
     }
 }
 
-int loop_run(FILE *out, const struct plan *plan, const char *parts, enum loop_length length, bool json)
-{
+int loop_run(FILE *out, const struct plan *plan, const char *parts, enum loop_length length,
+             bool json) {
     struct loop_results *results = must_allocate(1, sizeof *results);
     struct told *told = map_shared(sizeof *told);
     for (unsigned round = 0; round < plan->rounds; round++)
         for (size_t at = 0; at < PARTS; at++)
-            if (parts == NULL || list_has(parts, loop_parts[at]->name, strlen(loop_parts[at]->name)))
+            if (parts == NULL ||
+                list_has(parts, loop_parts[at]->name, strlen(loop_parts[at]->name)))
                 run_part(plan, at, round, length, results, told);
     if (!plan->list && isatty(STDERR_FILENO))
         fprintf(stderr, "\r\033[K");

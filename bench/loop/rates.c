@@ -1,4 +1,5 @@
-/* rates.c - 64-byte messages into a loop, as fast as they go. The receiver's clock counts, once it is warm. */
+/* rates.c - 64-byte messages into a loop, as fast as they go. The receiver's clock counts, once it
+ * is warm. */
 #include "trial.h"
 
 #include "kernel.h"
@@ -25,11 +26,10 @@ static struct intake {
     unsigned char buffer[ROOM];
 } intake;
 
-/* --- What all do ---------------------------------------------------------------------------------------------------- */
+/* --- What all do ------------------------------------------------------------------------------ */
 
 /* One message; false ends it all. */
-ALWAYS_INLINE bool take(const unsigned char *message)
-{
+ALWAYS_INLINE bool take(const unsigned char *message) {
     if (__builtin_expect(stamped(message, MESSAGE, intake.serial), 1)) {
         if (__builtin_expect(intake.serial++ == WARM_UP, 0)) {
             intake.first = intake.serial;
@@ -42,28 +42,26 @@ ALWAYS_INLINE bool take(const unsigned char *message)
     return false;
 }
 
-static void note_received(void)
-{
+static void note_received(void) {
     struct told *told = intake.trial->told;
     told->count = intake.serial - intake.first;
     told->elapsed_ns = now_ns() - intake.start_ns;
 }
 
 /* The receiver's loop, from the meeting to the end. */
-static int receive_in_loop(void)
-{
+static int receive_in_loop(void) {
     turns_count(&intake.turns, &intake.loop, &intake.trial->told->turns[RECEIVER]);
     if (trial_begin(intake.trial) != 0)
         return -1;
     uv_run(&intake.loop, UV_RUN_DEFAULT);
     note_received();
-    return intake.wrong || !intake.over || trial_end(intake.trial) != 0 ? -1 : loop_end(&intake.loop);
+    return intake.wrong || !intake.over || trial_end(intake.trial) != 0 ? -1
+                                                                        : loop_end(&intake.loop);
 }
 
 /* Sends until the time is over, and then STOP. */
-ALWAYS_INLINE int send_all(struct trial *trial, int (*send)(const unsigned char *message))
-{
-    unsigned char message[MESSAGE] = { 0 };
+ALWAYS_INLINE int send_all(struct trial *trial, int (*send)(const unsigned char *message)) {
+    unsigned char message[MESSAGE] = {0};
     uint64_t end = now_ns() + trial->duration_ns;
     for (uint64_t serial = 0;; serial++) {
         bool last = serial % CLOCK_EVERY == 0 && serial > 2 * WARM_UP && now_ns() >= end;
@@ -77,28 +75,27 @@ ALWAYS_INLINE int send_all(struct trial *trial, int (*send)(const unsigned char 
 }
 
 /* Of the sender, when both have done. */
-static void note_figures(const struct trial *trial)
-{
+static void note_figures(const struct trial *trial) {
     struct told *told = trial->told;
     double count = (double)told->count;
     told->figures[0] = count * 1e3 / (double)told->elapsed_ns;
     told->figures[1] = told->sent > 0 ? (double)told->rings * 1e6 / (double)told->sent : UNKNOWN;
-    told->figures[2] = told->turns[RECEIVER] > 0 ? (double)told->turns[RECEIVER] * 1e6 / (count + WARM_UP) : UNKNOWN;
+    told->figures[2] = told->turns[RECEIVER] > 0
+                           ? (double)told->turns[RECEIVER] * 1e6 / (count + WARM_UP)
+                           : UNKNOWN;
     told->figures[3] = cpu_us(trial) * 1e3 / (count + WARM_UP);
 }
 
-/* --- leat ----------------------------------------------------------------------------------------------------------- */
+/* --- leat ------------------------------------------------------------------------------------- */
 
 static leat_sender *sender;
 
-ALWAYS_INLINE int send_by_leat(const unsigned char *message)
-{
+ALWAYS_INLINE int send_by_leat(const unsigned char *message) {
     int code = leat_send(sender, message, MESSAGE, LEAT_FOREVER);
     return __builtin_expect(code == LEAT_OK, 1) ? 0 : complain_leat("leat_send", code);
 }
 
-static int leat_sends(struct trial *trial)
-{
+static int leat_sends(struct trial *trial) {
     char name[64];
     leat_statistics statistics;
     trial_channel(trial, 0, name);
@@ -117,8 +114,7 @@ static int leat_sends(struct trial *trial)
     return 0;
 }
 
-static void on_message(leat_uv_receiver_t *receiver, const leat_message *message)
-{
+static void on_message(leat_uv_receiver_t *receiver, const leat_message *message) {
     (void)receiver;
     if (message->size == MESSAGE && take(message->data))
         return;
@@ -127,8 +123,7 @@ static void on_message(leat_uv_receiver_t *receiver, const leat_message *message
 }
 
 /* The shortest time that a message can be held. */
-static void on_held(leat_uv_receiver_t *receiver, const leat_message *message)
-{
+static void on_held(leat_uv_receiver_t *receiver, const leat_message *message) {
     on_message(receiver, message);
     int code = leat_uv_receiver_release(receiver, 1);
     if (code != 0) {
@@ -138,16 +133,14 @@ static void on_held(leat_uv_receiver_t *receiver, const leat_message *message)
     }
 }
 
-static void on_peer(leat_uv_receiver_t *receiver, leat_peer peer, int status)
-{
+static void on_peer(leat_uv_receiver_t *receiver, leat_peer peer, int status) {
     (void)receiver;
     intake.wrong = intake.wrong || status != 0 || (peer == LEAT_PEER_DIED && !intake.over);
     if (intake.wrong)
         uv_stop(&intake.loop);
 }
 
-static int work_leat_uv(struct trial *trial)
-{
+static int work_leat_uv(struct trial *trial) {
     char name[64];
     if (trial->role == SENDER)
         return leat_sends(trial);
@@ -157,13 +150,13 @@ static int work_leat_uv(struct trial *trial)
     trial_channel(trial, 0, name);
     int code = leat_uv_receiver_open(&intake.loop, &intake.receiver, name, NULL);
     if (code == 0)
-        code = trial->way->context == HELD ? leat_uv_receiver_start_held(&intake.receiver, on_held, on_peer)
-                                           : leat_uv_receiver_start(&intake.receiver, on_message, on_peer);
+        code = trial->way->context == HELD
+                   ? leat_uv_receiver_start_held(&intake.receiver, on_held, on_peer)
+                   : leat_uv_receiver_start(&intake.receiver, on_message, on_peer);
     return code == 0 ? receive_in_loop() : complain_uv("leat_uv_receiver_open", code);
 }
 
-static int work_leat_recv(struct trial *trial)
-{
+static int work_leat_recv(struct trial *trial) {
     char name[64];
     leat_receiver *receiver;
     if (trial->role == SENDER)
@@ -187,18 +180,18 @@ static int work_leat_recv(struct trial *trial)
     return 0;
 }
 
-/* --- libuv's pipe --------------------------------------------------------------------------------------------------- */
+/* --- libuv's pipe ----------------------------------------------------------------------------- */
 
-static int prepare_pipe(struct trial *trial) { return unix_connect(SOCK_STREAM, LEAT_CAPACITY_DEFAULT, trial->fd[THERE]); }
+static int prepare_pipe(struct trial *trial) {
+    return unix_connect(SOCK_STREAM, LEAT_CAPACITY_DEFAULT, trial->fd[THERE]);
+}
 
-static void on_room(uv_handle_t *handle, size_t suggested, uv_buf_t *room)
-{
+static void on_room(uv_handle_t *handle, size_t suggested, uv_buf_t *room) {
     (void)handle, (void)suggested;
     *room = uv_buf_init((char *)intake.buffer + intake.got, (unsigned)(ROOM - intake.got));
 }
 
-static void on_read(uv_stream_t *stream, ssize_t size, const uv_buf_t *room)
-{
+static void on_read(uv_stream_t *stream, ssize_t size, const uv_buf_t *room) {
     size_t at = 0;
     (void)stream, (void)room;
     intake.wrong = size < 0;
@@ -212,8 +205,7 @@ static void on_read(uv_stream_t *stream, ssize_t size, const uv_buf_t *room)
 }
 
 /* Takes over the descriptor of this side. */
-static int open_pipe(struct trial *trial)
-{
+static int open_pipe(struct trial *trial) {
     memset(&intake, 0, sizeof intake);
     intake.trial = trial;
     uv_loop_init(&intake.loop);
@@ -224,16 +216,14 @@ static int open_pipe(struct trial *trial)
     return code == 0 ? 0 : complain_uv("uv_pipe_open", code);
 }
 
-static void on_written(uv_write_t *request, int status)
-{
+static void on_written(uv_write_t *request, int status) {
     (void)request;
     intake.writing = false;
     intake.wrong = status != 0;
 }
 
 /* What does not go at once goes when there is room: the message stays where it is meanwhile. */
-static int send_by_pipe(const unsigned char *message)
-{
+static int send_by_pipe(const unsigned char *message) {
     uv_buf_t rest = uv_buf_init((char *)(uintptr_t)message, MESSAGE);
     int done = uv_try_write((uv_stream_t *)&intake.pipe, &rest, 1);
     if (done == MESSAGE)
@@ -243,15 +233,15 @@ static int send_by_pipe(const unsigned char *message)
     rest.base += done > 0 ? done : 0;
     rest.len -= done > 0 ? (size_t)done : 0;
     int code = uv_write(&intake.request, (uv_stream_t *)&intake.pipe, &rest, 1, on_written);
-    for (intake.writing = code == 0; intake.writing && !__atomic_load_n(&machine.control->failed, __ATOMIC_RELAXED);)
+    for (intake.writing = code == 0;
+         intake.writing && !__atomic_load_n(&machine.control->failed, __ATOMIC_RELAXED);)
         uv_run(&intake.loop, UV_RUN_ONCE);
     return code != 0 || intake.wrong || intake.writing ? complain_uv("uv_write", code) : 0;
 }
 
 static int peer_fd; /* of write(2), which blocks */
 
-static int send_by_write(const unsigned char *message)
-{
+static int send_by_write(const unsigned char *message) {
     for (size_t done = 0; done < MESSAGE;) {
         ssize_t written = write(peer_fd, message + done, MESSAGE - done);
         if (written < 0 && errno != EINTR)
@@ -261,20 +251,19 @@ static int send_by_write(const unsigned char *message)
     return 0;
 }
 
-static int pipe_sends(struct trial *trial)
-{
+static int pipe_sends(struct trial *trial) {
     bool loops = trial->way->context == LOOPS;
     peer_fd = trial->fd[THERE][SENDER];
     if (loops && open_pipe(trial) != 0)
         return -1;
-    if (trial_begin(trial) != 0 || send_all(trial, loops ? send_by_pipe : send_by_write) != 0 || trial_end(trial) != 0)
+    if (trial_begin(trial) != 0 || send_all(trial, loops ? send_by_pipe : send_by_write) != 0 ||
+        trial_end(trial) != 0)
         return -1;
     note_figures(trial);
     return loops ? loop_end(&intake.loop) : 0;
 }
 
-static int work_pipe(struct trial *trial)
-{
+static int work_pipe(struct trial *trial) {
     trial_keep_end(trial);
     if (trial->role == SENDER)
         return pipe_sends(trial);
@@ -287,18 +276,27 @@ static int work_pipe(struct trial *trial)
 /* -------------------------------------------------------------------------------------------------------------------- */
 
 static const struct way ways[] = {
-    { "leat_uv", "leat_send into a receiver in a loop, in place", 1, NULL, work_leat_uv, 0 },
-    { "leat_uv_held", "the same with messages that are held, and released in their callback", 1, NULL, work_leat_uv, HELD },
-    { "leat_recv", "leat_send and leat_recv, both waiting: no loop", 1, NULL, work_leat_recv, 0 },
-    { "uv_pipe", "write(2) of each message into a uv_pipe_t, whose callback gets up to 64 KiB", 0, prepare_pipe, work_pipe, PLAIN },
-    { "uv_pipe_loops", "the same, sent by a uv_pipe_t in a loop: uv_try_write, uv_write for what did not go", 0, prepare_pipe, work_pipe,
-      LOOPS },
+    {"leat_uv", "leat_send into a receiver in a loop, in place", 1, NULL, work_leat_uv, 0},
+    {"leat_uv_held", "the same with messages that are held, and released in their callback", 1,
+     NULL, work_leat_uv, HELD},
+    {"leat_recv", "leat_send and leat_recv, both waiting: no loop", 1, NULL, work_leat_recv, 0},
+    {"uv_pipe", "write(2) of each message into a uv_pipe_t, whose callback gets up to 64 KiB", 0,
+     prepare_pipe, work_pipe, PLAIN},
+    {"uv_pipe_loops",
+     "the same, sent by a uv_pipe_t in a loop: uv_try_write, uv_write for what did not go", 0,
+     prepare_pipe, work_pipe, LOOPS},
 };
 
 const struct part part_rates = {
-    .name = "rates", .title = "Messages of 64 bytes into a loop", .ways = ways, .way_count = sizeof ways / sizeof *ways, .yardstick = 3,
+    .name = "rates",
+    .title = "Messages of 64 bytes into a loop",
+    .ways = ways,
+    .way_count = sizeof ways / sizeof *ways,
+    .yardstick = 3,
     .goal = "leat_uv at least 50 of uv_pipe; fewer than 1000 doorbells a million",
-    .headings = { { "million messages/s", "messages_per_us" }, { "doorbells a million", "doorbells_per_million" },
-                  { "loop turns a million", "turns_per_million" }, { "CPU ns a message, both", "cpu_ns" } },
-    .seconds = { 0.01, 0.1, 0.3 },
+    .headings = {{"million messages/s", "messages_per_us"},
+                 {"doorbells a million", "doorbells_per_million"},
+                 {"loop turns a million", "turns_per_million"},
+                 {"CPU ns a message, both", "cpu_ns"}},
+    .seconds = {0.01, 0.1, 0.3},
 };

@@ -7,7 +7,8 @@
 #define PARTS 6u
 
 struct loop_results {
-    double figures[PARTS][WAYS_MAX][2][FIGURES_MAX][ROUNDS_MAX]; /* by placement; only where there is one of that round */
+    /* by placement; only where there is one of that round */
+    double figures[PARTS][WAYS_MAX][2][FIGURES_MAX][ROUNDS_MAX];
     bool has[PARTS][WAYS_MAX][2][ROUNDS_MAX];
     unsigned count[PARTS][WAYS_MAX][2];
     unsigned tally[PLACEMENTS], not_begun;

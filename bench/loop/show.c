@@ -1,51 +1,54 @@
 /* show.c - see results.h. */
 #include "results.h"
 
-static struct spread spread_at(const struct loop_results *results, size_t part, size_t way, enum placement placement, size_t figure)
-{
+static struct spread spread_at(const struct loop_results *results, size_t part, size_t way,
+                               enum placement placement, size_t figure) {
     double values[ROUNDS_MAX];
     unsigned known = 0;
     for (unsigned i = 0; i < ROUNDS_MAX; i++)
-        if (results->has[part][way][placement][i] && results->figures[part][way][placement][figure][i] >= 0)
+        if (results->has[part][way][placement][i] &&
+            results->figures[part][way][placement][figure][i] >= 0)
             values[known++] = results->figures[part][way][placement][figure][i];
     return spread_of(values, known);
 }
 
-static size_t heading_count(const struct part *part)
-{
+static size_t heading_count(const struct part *part) {
     size_t count = 0;
     while (count < FIGURES_MAX && part->headings[count].head != NULL)
         count++;
     return count;
 }
 
-static bool has_any(const struct loop_results *results, size_t part, enum placement placement)
-{
+static bool has_any(const struct loop_results *results, size_t part, enum placement placement) {
     for (size_t way = 0; way < loop_parts[part]->way_count; way++)
         if (results->count[part][way][placement] > 0)
             return true;
     return false;
 }
 
-/* The first figure over that of the yardstick in the same round, a second before or after: what changes more slowly does not matter. */
-static struct spread ratio(const struct loop_results *results, size_t part, size_t way, enum placement placement)
-{
+/* The first figure over that of the yardstick in the same round, a second before or after: what
+ * changes more slowly does not matter. */
+static struct spread ratio(const struct loop_results *results, size_t part, size_t way,
+                           enum placement placement) {
     size_t yardstick = loop_parts[part]->yardstick;
     double values[ROUNDS_MAX];
     unsigned known = 0;
     for (unsigned i = 0; i < ROUNDS_MAX && loop_parts[part]->way_count > 1; i++) {
-        double own = results->figures[part][way][placement][0][i], other = results->figures[part][yardstick][placement][0][i];
-        if (results->has[part][way][placement][i] && results->has[part][yardstick][placement][i] && other > 0)
+        double own = results->figures[part][way][placement][0][i],
+               other = results->figures[part][yardstick][placement][0][i];
+        if (results->has[part][way][placement][i] && results->has[part][yardstick][placement][i] &&
+            other > 0)
             values[known++] = own / other;
     }
     return spread_of(values, known);
 }
 
-/* --- Text ----------------------------------------------------------------------------------------------------------- */
+/* --- Text ------------------------------------------------------------------------------------- */
 
-static void show_row(FILE *out, const struct loop_results *results, size_t part, size_t way, enum placement placement)
-{
-    fprintf(out, "%-16s %2u", loop_parts[part]->ways[way].name, results->count[part][way][placement]);
+static void show_row(FILE *out, const struct loop_results *results, size_t part, size_t way,
+                     enum placement placement) {
+    fprintf(out, "%-16s %2u", loop_parts[part]->ways[way].name,
+            results->count[part][way][placement]);
     for (size_t i = 0; i < heading_count(loop_parts[part]); i++) {
         struct spread spread = spread_at(results, part, way, placement, i);
         char text[64] = "-";
@@ -55,12 +58,13 @@ static void show_row(FILE *out, const struct loop_results *results, size_t part,
     }
     struct spread against = ratio(results, part, way, placement);
     if (against.count > 0)
-        fprintf(out, " | %.3g [%.3g..%.3g] %u", against.median, against.min, against.max, against.count);
+        fprintf(out, " | %.3g [%.3g..%.3g] %u", against.median, against.min, against.max,
+                against.count);
     fprintf(out, "\n");
 }
 
-static void show_table(FILE *out, const struct loop_results *results, size_t at, enum placement placement)
-{
+static void show_table(FILE *out, const struct loop_results *results, size_t at,
+                       enum placement placement) {
     const struct part *part = loop_parts[at];
     fprintf(out, "\n%s, %s\n%-19s", part->title, placement_names[placement], "");
     for (size_t i = 0; i < heading_count(part); i++)
@@ -74,8 +78,7 @@ static void show_table(FILE *out, const struct loop_results *results, size_t at,
         fprintf(out, "goal: %s\n", part->goal);
 }
 
-void loop_show_text(FILE *out, const struct loop_results *results)
-{
+void loop_show_text(FILE *out, const struct loop_results *results) {
     for (size_t part = 0; part < PARTS; part++)
         for (enum placement placement = NEAR; placement <= FAR; placement++)
             if (has_any(results, part, placement))
@@ -84,39 +87,47 @@ void loop_show_text(FILE *out, const struct loop_results *results)
     for (size_t part = 0; part < PARTS; part++)
         for (size_t way = 0; way < loop_parts[part]->way_count; way++)
             if (has_any(results, part, NEAR) || has_any(results, part, FAR))
-                fprintf(out, "%-9s %-16s %s\n", loop_parts[part]->name, loop_parts[part]->ways[way].name,
-                        loop_parts[part]->ways[way].about);
-    fprintf(out, "\ntrials: %u near, %u far; dropped: %u mixed, %u disturbed, %u unwanted; not begun: %u\n", results->tally[NEAR],
-            results->tally[FAR], results->tally[MIXED], results->tally[DISTURBED], results->tally[UNWANTED], results->not_begun);
+                fprintf(out, "%-9s %-16s %s\n", loop_parts[part]->name,
+                        loop_parts[part]->ways[way].name, loop_parts[part]->ways[way].about);
+    fprintf(
+        out,
+        "\ntrials: %u near, %u far; dropped: %u mixed, %u disturbed, %u unwanted; not begun: %u\n",
+        results->tally[NEAR], results->tally[FAR], results->tally[MIXED], results->tally[DISTURBED],
+        results->tally[UNWANTED], results->not_begun);
 }
 
-/* --- JSON ----------------------------------------------------------------------------------------------------------- */
+/* --- JSON ------------------------------------------------------------------------------------- */
 
-static void json_result(FILE *out, const struct loop_results *results, size_t at, size_t way, enum placement placement)
-{
+static void json_result(FILE *out, const struct loop_results *results, size_t at, size_t way,
+                        enum placement placement) {
     const struct part *part = loop_parts[at];
-    fprintf(out, "{\"part\": \"%s\", \"way\": \"%s\", \"placement\": \"%s\", \"rounds\": %u", part->name, part->ways[way].name,
-            placement_names[placement], results->count[at][way][placement]);
+    fprintf(out, "{\"part\": \"%s\", \"way\": \"%s\", \"placement\": \"%s\", \"rounds\": %u",
+            part->name, part->ways[way].name, placement_names[placement],
+            results->count[at][way][placement]);
     for (size_t i = 0; i < heading_count(part); i++) {
         struct spread spread = spread_at(results, at, way, placement, i);
         if (spread.count > 0)
-            fprintf(out, ", \"%s\": {\"median\": %.6g, \"min\": %.6g, \"max\": %.6g}", part->headings[i].json, spread.median, spread.min,
-                    spread.max);
+            fprintf(out, ", \"%s\": {\"median\": %.6g, \"min\": %.6g, \"max\": %.6g}",
+                    part->headings[i].json, spread.median, spread.min, spread.max);
         else
             fprintf(out, ", \"%s\": null", part->headings[i].json);
     }
     struct spread against = ratio(results, at, way, placement);
     if (against.count > 0)
-        fprintf(out, ", \"against\": \"%s\", \"ratio\": {\"median\": %.4g, \"min\": %.4g, \"max\": %.4g}",
-                part->ways[part->yardstick].name, against.median, against.min, against.max);
+        fprintf(
+            out,
+            ", \"against\": \"%s\", \"ratio\": {\"median\": %.4g, \"min\": %.4g, \"max\": %.4g}",
+            part->ways[part->yardstick].name, against.median, against.min, against.max);
     fprintf(out, "}");
 }
 
-void loop_show_json(FILE *out, const struct plan *plan, const struct loop_results *results)
-{
+void loop_show_json(FILE *out, const struct plan *plan, const struct loop_results *results) {
     const char *separator = "";
-    fprintf(out, "\n    {\"experiment\": \"loop\", \"rounds\": %u,\n     \"dropped\": {\"mixed\": %u, \"disturbed\": %u, \"unwanted\": %u}, ",
-            plan->rounds, results->tally[MIXED], results->tally[DISTURBED], results->tally[UNWANTED]);
+    fprintf(out,
+            "\n    {\"experiment\": \"loop\", \"rounds\": %u,\n     \"dropped\": {\"mixed\": %u, "
+            "\"disturbed\": %u, \"unwanted\": %u}, ",
+            plan->rounds, results->tally[MIXED], results->tally[DISTURBED],
+            results->tally[UNWANTED]);
     fprintf(out, "\"not_begun\": %u,\n     \"results\": [", results->not_begun);
     for (size_t part = 0; part < PARTS; part++)
         for (size_t way = 0; way < loop_parts[part]->way_count; way++)

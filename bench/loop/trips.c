@@ -1,8 +1,9 @@
-/* trips.c - round trips from one loop to another: the next message is sent from the callback that the one before has called.
- * The loops of "leat_uv" look for a while before they sleep, as by default; those of all others sleep as soon as they have sent.
+/* trips.c - round trips from one loop to another: the next message is sent from the callback that
+ * the one before has called. The loops of "leat_uv" look for a while before they sleep, as by
+ * default; those of all others sleep as soon as they have sent.
  *
- * leat_uv and uv_pipe carry 64 bytes, checked at both ends. The others are nothing but a wake-up, with the serial number in a word of
- * shared memory: what it takes to wake a loop at all. */
+ * leat_uv and uv_pipe carry 64 bytes, checked at both ends. The others are nothing but a wake-up,
+ * with the serial number in a word of shared memory: what it takes to wake a loop at all. */
 #include "trial.h"
 
 #include "kernel.h"
@@ -40,13 +41,16 @@ static struct side {
     size_t got; /* of the buffer */
 } side;
 
-static enum direction ours(void) { return side.trial->role == SENDER ? THERE : BACK; }
-static enum direction theirs(void) { return side.trial->role == SENDER ? BACK : THERE; }
+static enum direction ours(void) {
+    return side.trial->role == SENDER ? THERE : BACK;
+}
+static enum direction theirs(void) {
+    return side.trial->role == SENDER ? BACK : THERE;
+}
 
-/* --- What all do ---------------------------------------------------------------------------------------------------- */
+/* --- What all do ------------------------------------------------------------------------------ */
 
-static void ask_again(void)
-{
+static void ask_again(void) {
     uint64_t now = now_ns();
     if (side.serial > WARM_UP_TURNS)
         histogram_add(side.times, (uint32_t)(now - side.before_ns));
@@ -56,8 +60,7 @@ static void ask_again(void)
 }
 
 /* A message has come. */
-static void hear(uint64_t serial)
-{
+static void hear(uint64_t serial) {
     if (side.trial->role == RECEIVER && serial == STOP) {
         side.over = true;
     } else if (serial != side.serial++) {
@@ -71,8 +74,7 @@ static void hear(uint64_t serial)
         uv_stop(&side.loop);
 }
 
-static void start(struct trial *trial, int (*say)(uint64_t serial))
-{
+static void start(struct trial *trial, int (*say)(uint64_t serial)) {
     memset(&side, 0, sizeof side);
     side.trial = trial;
     side.say = say;
@@ -85,8 +87,7 @@ static void start(struct trial *trial, int (*say)(uint64_t serial))
     turns_count(&side.turns, &side.loop, &trial->told->turns[trial->role]);
 }
 
-static void note_figures(void)
-{
+static void note_figures(void) {
     struct told *told = side.trial->told;
     double trips = (double)side.serial; /* those that warm up included */
     told->figures[0] = histogram_quantile(side.times, 0.5) / 1e3;
@@ -95,8 +96,7 @@ static void note_figures(void)
     told->figures[3] = (double)told->turns[RECEIVER] / trips;
 }
 
-static int finish(int result)
-{
+static int finish(int result) {
     free(side.times);
     result |= loop_end(&side.loop);
     if (side.child_fd >= 0)
@@ -105,8 +105,7 @@ static int finish(int result)
 }
 
 /* From the meeting to the end, once everything is open. */
-static int run(struct trial *trial)
-{
+static int run(struct trial *trial) {
     if (trial_begin(trial) != 0)
         return -1;
     side.end_ns = now_ns() + trial->duration_ns;
@@ -121,35 +120,37 @@ static int run(struct trial *trial)
     return 0;
 }
 
-static int go(void) { return finish(run(side.trial)); }
-
-/* --- Bare wake-ups -------------------------------------------------------------------------------------------------- */
-
-static int wake(uint64_t serial)
-{
-    const uint64_t one = 1;
-    __atomic_store_n(&side.trial->told->word[ours()], serial, __ATOMIC_RELEASE);
-    return write(side.trial->fd[ours()][SENDER], &one, sizeof one) == (ssize_t)sizeof one ? 0 : (perror("write"), -1);
+static int go(void) {
+    return finish(run(side.trial));
 }
 
-static void on_woken(uv_poll_t *poll, int status, int events)
-{
+/* --- Bare wake-ups ---------------------------------------------------------------------------- */
+
+static int wake(uint64_t serial) {
+    const uint64_t one = 1;
+    __atomic_store_n(&side.trial->told->word[ours()], serial, __ATOMIC_RELEASE);
+    return write(side.trial->fd[ours()][SENDER], &one, sizeof one) == (ssize_t)sizeof one
+               ? 0
+               : (perror("write"), -1);
+}
+
+static void on_woken(uv_poll_t *poll, int status, int events) {
     uint64_t count;
     (void)poll, (void)status, (void)events;
     if (read(side.trial->fd[theirs()][RECEIVER], &count, sizeof count) == (ssize_t)sizeof count)
         hear(__atomic_load_n(&side.trial->told->word[theirs()], __ATOMIC_ACQUIRE));
 }
 
-static int prepare_eventfds(struct trial *trial)
-{
+static int prepare_eventfds(struct trial *trial) {
     for (int direction = THERE; direction <= BACK; direction++)
-        for (int end = 0; end < 2; end++) /* the same for both ends: a descriptor each, so that each can be closed */
-            trial->fd[direction][end] = end == 0 ? eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC) : dup(trial->fd[direction][0]);
+        /* the same for both ends: a descriptor each, so that each can be closed */
+        for (int end = 0; end < 2; end++)
+            trial->fd[direction][end] =
+                end == 0 ? eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC) : dup(trial->fd[direction][0]);
     return trial->fd[BACK][1] < 0 ? (perror("eventfd"), -1) : 0;
 }
 
-static int prepare_fifo(struct trial *trial, enum direction direction)
-{
+static int prepare_fifo(struct trial *trial, enum direction direction) {
     char *path = private_path();
     if (path == NULL || mkfifo(path, 0600) != 0)
         return perror("mkfifo"), -1;
@@ -159,15 +160,13 @@ static int prepare_fifo(struct trial *trial, enum direction direction)
     return trial->fd[direction][1] < 0 ? (perror("open"), -1) : 0;
 }
 
-static int prepare_bare(struct trial *trial)
-{
+static int prepare_bare(struct trial *trial) {
     if (trial->way->context == EVENTFD)
         return prepare_eventfds(trial);
     return prepare_fifo(trial, THERE) != 0 ? -1 : prepare_fifo(trial, BACK);
 }
 
-static int work_bare(struct trial *trial)
-{
+static int work_bare(struct trial *trial) {
     start(trial, wake);
     int code = uv_poll_init(&side.loop, &side.on.poll, trial->fd[theirs()][RECEIVER]);
     if (code == 0)
@@ -175,10 +174,9 @@ static int work_bare(struct trial *trial)
     return code == 0 ? go() : complain_uv("uv_poll", code);
 }
 
-/* --- libuv's pipe --------------------------------------------------------------------------------------------------- */
+/* --- libuv's pipe ----------------------------------------------------------------------------- */
 
-static int prepare_pipe(struct trial *trial)
-{
+static int prepare_pipe(struct trial *trial) {
     int fd[2];
     if (unix_connect(SOCK_STREAM, LEAT_CAPACITY_DEFAULT, fd) != 0)
         return -1;
@@ -187,22 +185,20 @@ static int prepare_pipe(struct trial *trial)
     return 0;
 }
 
-static int say_by_pipe(uint64_t serial)
-{
+static int say_by_pipe(uint64_t serial) {
     uv_buf_t buffer = uv_buf_init((char *)side.message, MESSAGE);
     stamp(side.message, MESSAGE, serial);
-    int written = uv_try_write((uv_stream_t *)&side.on.pipe, &buffer, 1); /* one message in a buffer of thousands: all of it */
+    /* one message in a buffer of thousands: all of it */
+    int written = uv_try_write((uv_stream_t *)&side.on.pipe, &buffer, 1);
     return written == MESSAGE ? 0 : complain_uv("uv_try_write", written < 0 ? written : UV_EAGAIN);
 }
 
-static void on_room(uv_handle_t *handle, size_t suggested, uv_buf_t *room)
-{
+static void on_room(uv_handle_t *handle, size_t suggested, uv_buf_t *room) {
     (void)handle, (void)suggested;
     *room = uv_buf_init((char *)side.buffer + side.got, (unsigned)(MESSAGE - side.got));
 }
 
-static void on_read(uv_stream_t *stream, ssize_t size, const uv_buf_t *room)
-{
+static void on_read(uv_stream_t *stream, ssize_t size, const uv_buf_t *room) {
     (void)stream, (void)room;
     if (size < 0) {
         side.wrong = !side.over;
@@ -218,8 +214,7 @@ static void on_read(uv_stream_t *stream, ssize_t size, const uv_buf_t *room)
     hear(stamped(side.buffer, MESSAGE, serial) ? serial : STOP - 1);
 }
 
-static int work_pipe(struct trial *trial)
-{
+static int work_pipe(struct trial *trial) {
     trial_keep_end(trial);
     start(trial, say_by_pipe);
     uv_pipe_init(&side.loop, &side.on.pipe, 0);
@@ -231,17 +226,15 @@ static int work_pipe(struct trial *trial)
     return code == 0 ? go() : complain_uv("uv_pipe_open", code);
 }
 
-/* --- leat_uv -------------------------------------------------------------------------------------------------------- */
+/* --- leat_uv ---------------------------------------------------------------------------------- */
 
-static int say_by_leat(uint64_t serial)
-{
+static int say_by_leat(uint64_t serial) {
     stamp(side.message, MESSAGE, serial);
     int code = leat_uv_try_send(&side.on.leat.sender, side.message, MESSAGE);
     return code == 0 ? 0 : complain_uv("leat_uv_try_send", code);
 }
 
-static void on_message(leat_uv_receiver_t *receiver, const leat_message *message)
-{
+static void on_message(leat_uv_receiver_t *receiver, const leat_message *message) {
     uint64_t serial = STOP - 1; /* which is wrong */
     (void)receiver;
     if (message->size == MESSAGE)
@@ -249,8 +242,7 @@ static void on_message(leat_uv_receiver_t *receiver, const leat_message *message
     hear(message->size == MESSAGE && stamped(message->data, MESSAGE, serial) ? serial : STOP - 1);
 }
 
-static void on_peer(leat_uv_receiver_t *receiver, leat_peer peer, int status)
-{
+static void on_peer(leat_uv_receiver_t *receiver, leat_peer peer, int status) {
     (void)receiver;
     if (peer == LEAT_PEER_PRESENT && status == 0)
         return;
@@ -258,10 +250,9 @@ static void on_peer(leat_uv_receiver_t *receiver, leat_peer peer, int status)
     uv_stop(&side.loop);
 }
 
-static int work_leat(struct trial *trial)
-{
+static int work_leat(struct trial *trial) {
     char to[64], from[64];
-    const leat_channel_options options = { .waiting = (leat_waiting)trial->way->context };
+    const leat_channel_options options = {.waiting = (leat_waiting)trial->way->context};
     start(trial, say_by_leat);
     trial_channel(trial, ours(), to);
     trial_channel(trial, theirs(), from);
@@ -276,17 +267,27 @@ static int work_leat(struct trial *trial)
 /* -------------------------------------------------------------------------------------------------------------------- */
 
 static const struct way ways[] = {
-    { "leat_uv", "a receiver and a sender in each loop, in place, answered by leat_uv_try_send", 2, NULL, work_leat, LEAT_WAITING_ADAPTIVE },
-    { "leat_uv_sleep", "the same; sleeps at once, as the others do", 2, NULL, work_leat, LEAT_WAITING_SLEEP },
-    { "eventfd", "a bare uv_poll on an eventfd, a serial number in shared memory", 0, prepare_bare, work_bare, EVENTFD },
-    { "fifo", "the same with named pipes", 0, prepare_bare, work_bare, FIFO },
-    { "uv_pipe", "a uv_pipe_t in each loop, answered by uv_try_write", 0, prepare_pipe, work_pipe, 0 },
+    {"leat_uv", "a receiver and a sender in each loop, in place, answered by leat_uv_try_send", 2,
+     NULL, work_leat, LEAT_WAITING_ADAPTIVE},
+    {"leat_uv_sleep", "the same; sleeps at once, as the others do", 2, NULL, work_leat,
+     LEAT_WAITING_SLEEP},
+    {"eventfd", "a bare uv_poll on an eventfd, a serial number in shared memory", 0, prepare_bare,
+     work_bare, EVENTFD},
+    {"fifo", "the same with named pipes", 0, prepare_bare, work_bare, FIFO},
+    {"uv_pipe", "a uv_pipe_t in each loop, answered by uv_try_write", 0, prepare_pipe, work_pipe,
+     0},
 };
 
 const struct part part_trips = {
-    .name = "trips", .title = "Round trips between two loops", .ways = ways, .way_count = sizeof ways / sizeof *ways, .yardstick = 2,
+    .name = "trips",
+    .title = "Round trips between two loops",
+    .ways = ways,
+    .way_count = sizeof ways / sizeof *ways,
+    .yardstick = 2,
     .goal = "leat_uv, and leat_uv_sleep, at most 1.05 of the eventfd",
-    .headings = { { "p50, us", "p50_us" }, { "p99, us", "p99_us" }, { "CPU us a trip, both", "cpu_us" },
-                  { "turns a trip, answerer", "turns" } },
-    .seconds = { 0.01, 0.1, 0.3 },
+    .headings = {{"p50, us", "p50_us"},
+                 {"p99, us", "p99_us"},
+                 {"CPU us a trip, both", "cpu_us"},
+                 {"turns a trip, answerer", "turns"}},
+    .seconds = {0.01, 0.1, 0.3},
 };

@@ -27,20 +27,19 @@ struct mq_link {
     std::unique_ptr<ipc::message_queue> queue;
 };
 
-int say(const char *doing, const mq_link *link, const std::exception &error)
-{
+int say(const char *doing, const mq_link *link, const std::exception &error) {
     fprintf(stderr, "boost_mq: %s %s: %s\n", doing, link->name, error.what());
     return -1;
 }
 
-void *mq_create(const struct setup *setup)
-{
+void *mq_create(const struct setup *setup) {
     static unsigned serial;
     size_t size = size_longest(setup->size), count = setup->capacity / size;
     if (count == 0)
         return nullptr;
-    mq_link *link = new mq_link{ {}, static_cast<unsigned *>(setup->memory), nullptr };
-    snprintf(link->name, sizeof link->name, "leat_bench.%ld.%u", static_cast<long>(getpid()), serial++);
+    mq_link *link = new mq_link{{}, static_cast<unsigned *>(setup->memory), nullptr};
+    snprintf(link->name, sizeof link->name, "leat_bench.%ld.%u", static_cast<long>(getpid()),
+             serial++);
     try {
         ipc::message_queue::remove(link->name);
         ipc::message_queue created(ipc::create_only, link->name, count, size);
@@ -53,8 +52,7 @@ void *mq_create(const struct setup *setup)
 }
 
 // Whoever comes second removes the name, so that a run that is interrupted leaves nothing behind.
-int mq_open(void *handle, enum role)
-{
+int mq_open(void *handle, enum role) {
     mq_link *link = static_cast<mq_link *>(handle);
     try {
         link->queue.reset(new ipc::message_queue(ipc::open_only, link->name));
@@ -66,17 +64,17 @@ int mq_open(void *handle, enum role)
     return 0;
 }
 
-void mq_close(void *handle, enum role, struct counters *) { static_cast<mq_link *>(handle)->queue.reset(); }
+void mq_close(void *handle, enum role, struct counters *) {
+    static_cast<mq_link *>(handle)->queue.reset();
+}
 
-void mq_destroy(void *handle)
-{
+void mq_destroy(void *handle) {
     mq_link *link = static_cast<mq_link *>(handle);
     ipc::message_queue::remove(link->name); // unless both have opened it
     delete link;
 }
 
-int mq_send(void *handle, const void *message, size_t size)
-{
+int mq_send(void *handle, const void *message, size_t size) {
     const mq_link *link = static_cast<mq_link *>(handle);
     try {
         return link->queue->try_send(message, size, 0) ? 0 : 1;
@@ -85,8 +83,7 @@ int mq_send(void *handle, const void *message, size_t size)
     }
 }
 
-int mq_receive(void *handle, void *buffer, size_t capacity, size_t *size)
-{
+int mq_receive(void *handle, void *buffer, size_t capacity, size_t *size) {
     const mq_link *link = static_cast<mq_link *>(handle);
     unsigned priority;
     ipc::message_queue::size_type received;
@@ -100,13 +97,18 @@ int mq_receive(void *handle, void *buffer, size_t capacity, size_t *size)
     return 0;
 }
 
-const struct calls mq_calls = { mq_send, mq_receive, nullptr };
+const struct calls mq_calls = {mq_send, mq_receive, nullptr};
 DEFINE_LOOPS(mq, mq_calls)
 
 } // namespace
 
 extern "C" const struct transport transport_boost_mq = {
-    .name = "boost_mq", .about = "boost message_queue, polled; its lock may sleep", .sleeps = true,
-    .create = mq_create, .open = mq_open, .close = mq_close, .destroy = mq_destroy, LOOPS(mq),
-    .polls = true
-};
+    .name = "boost_mq",
+    .about = "boost message_queue, polled; its lock may sleep",
+    .sleeps = true,
+    .create = mq_create,
+    .open = mq_open,
+    .close = mq_close,
+    .destroy = mq_destroy,
+    LOOPS(mq),
+    .polls = true};

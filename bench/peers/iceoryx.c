@@ -1,19 +1,21 @@
 /* iceoryx.c - iceoryx, publisher to subscriber by its binding for C.
  *
- * As its manual has it: the daemon iox-roudi keeps the memory and introduces the processes to each other; a message is
- * written into a chunk that the publisher lends and read from the chunk that the subscriber takes. For equal work it is
- * copied into the one and out of the other. None is lost: a publisher waits while the subscriber's queue is full. The
- * queue gets as many messages as the capacity holds, 256 at most, and fewer than the daemon's default memory pools have
- * chunks of that size. Those pools hold messages up to 4 MiB, more than any of the harness.
+ * As its manual has it: the daemon iox-roudi keeps the memory and introduces the processes to each
+ * other; a message is written into a chunk that the publisher lends and read from the chunk that
+ * the subscriber takes. For equal work it is copied into the one and out of the other. None is
+ * lost: a publisher waits while the subscriber's queue is full. The queue gets as many messages as
+ * the capacity holds, 256 at most, and fewer than the daemon's default memory pools have chunks of
+ * that size. Those pools hold messages up to 4 MiB, more than any of the harness.
  *
- * Where no daemon answers, the first link of a process starts one and the last ends it. A process of its own keeps it,
- * which ends it also when the program dies, however that happens, and removes what the daemon and killed processes
- * leave. A publisher waits for a subscriber that was killed, too, so a thread looks now and then whether the cell has
- * failed.
+ * Where no daemon answers, the first link of a process starts one and the last ends it. A process
+ * of its own keeps it, which ends it also when the program dies, however that happens, and removes
+ * what the daemon and killed processes leave. A publisher waits for a subscriber that was killed,
+ * too, so a thread looks now and then whether the cell has failed.
  *
- * A process has one runtime for as long as the library is loaded, and a forked child has its parent's. The harness
- * forks again and again, so the library is loaded when a link is opened and unloaded when the last is closed. Its
- * threads, and the daemon's, inherit the one CPU of their process. */
+ * A process has one runtime for as long as the library is loaded, and a forked child has its
+ * parent's. The harness forks again and again, so the library is loaded when a link is opened and
+ * unloaded when the last is closed. Its threads, and the daemon's, inherit the one CPU of their
+ * process. */
 #include "kernel.h"
 #include "machine.h"
 
@@ -36,7 +38,7 @@
 #define QUEUE_MAX 256u     /* of iceoryx */
 #define SMALL_CHUNK 16384u /* there are 1000 chunks of this size, and 200 of the next */
 #define QUEUE_MAX_LARGE 128u
-#define GUARD_US 50000u    /* between two looks whether the cell has failed */
+#define GUARD_US 50000u /* between two looks whether the cell has failed */
 #define DAEMON_SOCKET "/tmp/roudi"
 
 struct iceoryx_link {
@@ -55,8 +57,7 @@ struct iceoryx_link {
 };
 
 /* Whether it was reached in time. */
-static bool wait_until(bool (*reached)(const void *), const void *of)
-{
+static bool wait_until(bool (*reached)(const void *), const void *of) {
     for (unsigned i = 0; i < WAIT_MS; i++) {
         if (reached(of))
             return true;
@@ -65,19 +66,17 @@ static bool wait_until(bool (*reached)(const void *), const void *of)
     return false;
 }
 
-/* --- Names -------------------------------------------------------------------------------------------------------- */
+/* --- Names ------------------------------------------------------------------------------------ */
 
 #define NAME_SIZE 40
 
 /* Of the process that created the link and of the one that it forked. */
-static void process_name(pid_t creator, bool child, char name[NAME_SIZE])
-{
+static void process_name(pid_t creator, bool child, char name[NAME_SIZE]) {
     snprintf(name, NAME_SIZE, "leat_bench-%d-%s", (int)creator, child ? "child" : "parent");
 }
 
 /* What processes left that did not end well. */
-static void remove_names(pid_t creator)
-{
+static void remove_names(pid_t creator) {
     for (int child = 0; child <= 1; child++) {
         char name[NAME_SIZE], path[NAME_SIZE + 16];
         process_name(creator, child, name);
@@ -88,16 +87,15 @@ static void remove_names(pid_t creator)
     }
 }
 
-/* --- The daemon --------------------------------------------------------------------------------------------------- */
+/* --- The daemon ------------------------------------------------------------------------------- */
 
 static struct {
     pid_t keeper; /* 0: a daemon was there */
     unsigned users;
 } roudi;
 
-static bool roudi_answers(const void *ignored)
-{
-    struct sockaddr_un address = { .sun_family = AF_UNIX, .sun_path = DAEMON_SOCKET };
+static bool roudi_answers(const void *ignored) {
+    struct sockaddr_un address = {.sun_family = AF_UNIX, .sun_path = DAEMON_SOCKET};
     int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     (void)ignored;
     bool answers = fd >= 0 && connect(fd, (const struct sockaddr *)&address, sizeof address) == 0;
@@ -107,8 +105,7 @@ static bool roudi_answers(const void *ignored)
 }
 
 /* Monitoring is off: it would take a process that had no CPU for a moment for dead. */
-static void roudi_run(pid_t parent)
-{
+static void roudi_run(pid_t parent) {
     int null = open("/dev/null", O_RDWR);
     prctl(PR_SET_PDEATHSIG, SIGTERM);
     if (getppid() != parent || null < 0)
@@ -119,10 +116,9 @@ static void roudi_run(pid_t parent)
     _exit(127);
 }
 
-/* The daemon that is told to end aborts when a process has died that used it, and leaves what it made: its memory has
- * the name of its group. */
-static void roudi_remove_names(void)
-{
+/* The daemon that is told to end aborts when a process has died that used it, and leaves what it
+ * made: its memory has the name of its group. */
+static void roudi_remove_names(void) {
     char path[NAME_SIZE + 16];
     const struct group *group = getgrgid(getegid());
     if (group != NULL) {
@@ -135,9 +131,9 @@ static void roudi_remove_names(void)
     unlink(DAEMON_SOCKET);
 }
 
-/* A process of its own: starts the daemon, ends it on SIGTERM, which it gets when its parent dies, too, and clears up. */
-static void keeper_run(pid_t parent)
-{
+/* A process of its own: starts the daemon, ends it on SIGTERM, which it gets when its parent dies,
+ * too, and clears up. */
+static void keeper_run(pid_t parent) {
     int number, status = 0;
     sigset_t both;
     sigemptyset(&both);
@@ -168,8 +164,7 @@ static void keeper_run(pid_t parent)
     _exit(0);
 }
 
-static void roudi_release(void)
-{
+static void roudi_release(void) {
     if (--roudi.users != 0 || roudi.keeper == 0)
         return;
     kill(roudi.keeper, SIGTERM);
@@ -178,15 +173,14 @@ static void roudi_release(void)
     roudi.keeper = 0;
 }
 
-static bool roudi_is_decided(const void *ignored)
-{
-    siginfo_t info = { 0 };
+static bool roudi_is_decided(const void *ignored) {
+    siginfo_t info = {0};
     return roudi_answers(ignored) ||
-           (waitid(P_PID, (id_t)roudi.keeper, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid != 0);
+           (waitid(P_PID, (id_t)roudi.keeper, &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+            info.si_pid != 0);
 }
 
-static int roudi_use(void)
-{
+static int roudi_use(void) {
     pid_t parent = getpid();
     if (roudi.users++ != 0 || roudi_answers(NULL))
         return 0;
@@ -195,32 +189,33 @@ static int roudi_use(void)
         keeper_run(parent);
     if (roudi.keeper > 0 && wait_until(roudi_is_decided, NULL) && roudi_answers(NULL))
         return 0;
-    fprintf(stderr, "\niceoryx: " BENCH_ICEORYX_DAEMON " was started, and does not answer at " DAEMON_SOCKET "\n");
+    fprintf(stderr, "\niceoryx: " BENCH_ICEORYX_DAEMON
+                    " was started, and does not answer at " DAEMON_SOCKET "\n");
     if (roudi.keeper < 0)
         roudi.keeper = 0;
     roudi_release();
     return -1;
 }
 
-/* --- The library -------------------------------------------------------------------------------------------------- */
+/* --- The library ------------------------------------------------------------------------------ */
 
-#define ICEORYX_FUNCTIONS(X)                                                                                          \
-    X(void, set_loglevel, (enum iox_LogLevel))                                                                        \
-    X(void, runtime_init, (const char *))                                                                             \
-    X(void, runtime_shutdown, (void))                                                                                 \
-    X(void, pub_options_init, (iox_pub_options_t *))                                                                  \
-    X(iox_pub_t, pub_init,                                                                                            \
-      (iox_pub_storage_t *, const char *, const char *, const char *, const iox_pub_options_t *))                     \
-    X(void, pub_deinit, (iox_pub_t))                                                                                  \
-    X(enum iox_AllocationResult, pub_loan_chunk, (iox_pub_t, void **, uint32_t))                                      \
-    X(void, pub_publish_chunk, (iox_pub_t, void *))                                                                   \
-    X(void, pub_stop_offer, (iox_pub_t))                                                                              \
-    X(bool, pub_has_subscribers, (iox_pub_t))                                                                         \
-    X(void, sub_options_init, (iox_sub_options_t *))                                                                  \
-    X(iox_sub_t, sub_init,                                                                                            \
-      (iox_sub_storage_t *, const char *, const char *, const char *, const iox_sub_options_t *))                     \
-    X(void, sub_deinit, (iox_sub_t))                                                                                  \
-    X(enum iox_ChunkReceiveResult, sub_take_chunk, (iox_sub_t, const void **))                                        \
+#define ICEORYX_FUNCTIONS(X)                                                                       \
+    X(void, set_loglevel, (enum iox_LogLevel))                                                     \
+    X(void, runtime_init, (const char *))                                                          \
+    X(void, runtime_shutdown, (void))                                                              \
+    X(void, pub_options_init, (iox_pub_options_t *))                                               \
+    X(iox_pub_t, pub_init,                                                                         \
+      (iox_pub_storage_t *, const char *, const char *, const char *, const iox_pub_options_t *))  \
+    X(void, pub_deinit, (iox_pub_t))                                                               \
+    X(enum iox_AllocationResult, pub_loan_chunk, (iox_pub_t, void **, uint32_t))                   \
+    X(void, pub_publish_chunk, (iox_pub_t, void *))                                                \
+    X(void, pub_stop_offer, (iox_pub_t))                                                           \
+    X(bool, pub_has_subscribers, (iox_pub_t))                                                      \
+    X(void, sub_options_init, (iox_sub_options_t *))                                               \
+    X(iox_sub_t, sub_init,                                                                         \
+      (iox_sub_storage_t *, const char *, const char *, const char *, const iox_sub_options_t *))  \
+    X(void, sub_deinit, (iox_sub_t))                                                               \
+    X(enum iox_ChunkReceiveResult, sub_take_chunk, (iox_sub_t, const void **))                     \
     X(void, sub_release_chunk, (iox_sub_t, const void *))
 
 static struct {
@@ -230,14 +225,13 @@ static struct {
     ICEORYX_FUNCTIONS(DECLARE)
 } library;
 
-static int library_load(pid_t creator)
-{
+static int library_load(pid_t creator) {
     char name[NAME_SIZE];
     if (library.users++ != 0)
         return 0;
     library.handle = dlopen(BENCH_ICEORYX_LIBRARY, RTLD_NOW | RTLD_LOCAL);
     bool complete = library.handle != NULL;
-#define FIND(type, name, arguments) \
+#define FIND(type, name, arguments)                                                                \
     complete = complete && (*(void **)&library.name = dlsym(library.handle, "iox_" #name)) != NULL;
     ICEORYX_FUNCTIONS(FIND)
     if (!complete) {
@@ -250,8 +244,7 @@ static int library_load(pid_t creator)
     return 0;
 }
 
-static void library_unload(void)
-{
+static void library_unload(void) {
     if (--library.users != 0)
         return;
     library.runtime_shutdown();
@@ -260,10 +253,9 @@ static void library_unload(void)
         fprintf(stderr, "\n" BENCH_ICEORYX_LIBRARY " stays loaded: the next cell will fail\n");
 }
 
-/* --- Links -------------------------------------------------------------------------------------------------------- */
+/* --- Links ------------------------------------------------------------------------------------ */
 
-static void *iceoryx_create(const struct setup *setup)
-{
+static void *iceoryx_create(const struct setup *setup) {
     static unsigned links;
     uint64_t messages = setup->capacity / size_mean(setup->size);
     uint64_t most = size_longest(setup->size) < SMALL_CHUNK ? QUEUE_MAX : QUEUE_MAX_LARGE;
@@ -279,14 +271,12 @@ static void *iceoryx_create(const struct setup *setup)
     return link;
 }
 
-static bool has_subscriber(const void *handle)
-{
+static bool has_subscriber(const void *handle) {
     return library.pub_has_subscribers(((const struct iceoryx_link *)handle)->publisher);
 }
 
 /* Nobody is waited for once nothing is offered: the daemon sees to that. */
-static void *guard_run(void *handle)
-{
+static void *guard_run(void *handle) {
     struct iceoryx_link *link = handle;
     while (!__atomic_load_n(&link->ended, __ATOMIC_RELAXED)) {
         usleep(GUARD_US);
@@ -298,12 +288,12 @@ static void *guard_run(void *handle)
     return NULL;
 }
 
-static int publisher_open(struct iceoryx_link *link)
-{
+static int publisher_open(struct iceoryx_link *link) {
     iox_pub_options_t options;
     library.pub_options_init(&options);
     options.subscriberTooSlowPolicy = ConsumerTooSlowPolicy_WAIT_FOR_CONSUMER;
-    link->publisher = library.pub_init(&link->publisher_storage, "leat_bench", link->instance, "message", &options);
+    link->publisher = library.pub_init(&link->publisher_storage, "leat_bench", link->instance,
+                                       "message", &options);
     link->guarded = pthread_create(&link->guard, NULL, guard_run, link) == 0;
     if (wait_until(has_subscriber, link))
         return 0;
@@ -311,18 +301,17 @@ static int publisher_open(struct iceoryx_link *link)
     return -1;
 }
 
-static int subscriber_open(struct iceoryx_link *link)
-{
+static int subscriber_open(struct iceoryx_link *link) {
     iox_sub_options_t options;
     library.sub_options_init(&options);
     options.queueCapacity = link->queue;
     options.queueFullPolicy = QueueFullPolicy_BLOCK_PRODUCER;
-    link->subscriber = library.sub_init(&link->subscriber_storage, "leat_bench", link->instance, "message", &options);
+    link->subscriber = library.sub_init(&link->subscriber_storage, "leat_bench", link->instance,
+                                        "message", &options);
     return 0;
 }
 
-static int iceoryx_open(void *handle, enum role role)
-{
+static int iceoryx_open(void *handle, enum role role) {
     struct iceoryx_link *link = handle;
     link->role = role;
     link->open = true;
@@ -331,8 +320,7 @@ static int iceoryx_open(void *handle, enum role role)
     return role == SENDER ? publisher_open(link) : subscriber_open(link);
 }
 
-static void iceoryx_close(void *handle, enum role role, struct counters *counters)
-{
+static void iceoryx_close(void *handle, enum role role, struct counters *counters) {
     struct iceoryx_link *link = handle;
     (void)counters;
     __atomic_store_n(&link->ended, true, __ATOMIC_RELAXED);
@@ -347,8 +335,7 @@ static void iceoryx_close(void *handle, enum role role, struct counters *counter
 }
 
 /* The daemon would send SIGTERM to a process that still uses it. */
-static void iceoryx_destroy(void *handle)
-{
+static void iceoryx_destroy(void *handle) {
     struct iceoryx_link *link = handle;
     if (link->open)
         iceoryx_close(link, link->role, NULL);
@@ -358,18 +345,19 @@ static void iceoryx_destroy(void *handle)
     free(link);
 }
 
-/* --- Messages ----------------------------------------------------------------------------------------------------- */
+/* --- Messages --------------------------------------------------------------------------------- */
 
-/* The binding for C does not know how long a message is: where lengths differ, each has its own before it. */
+/* The binding for C does not know how long a message is: where lengths differ, each has its own
+ * before it. */
 #define LENGTH sizeof(uint64_t)
 
-static int message_send(void *handle, const void *message, size_t size)
-{
+static int message_send(void *handle, const void *message, size_t size) {
     struct iceoryx_link *link = handle;
     uint64_t length = size;
     size_t offset = link->fixed ? 0 : LENGTH;
     void *chunk;
-    enum iox_AllocationResult result = library.pub_loan_chunk(link->publisher, &chunk, (uint32_t)(offset + size));
+    enum iox_AllocationResult result =
+        library.pub_loan_chunk(link->publisher, &chunk, (uint32_t)(offset + size));
     if (result != AllocationResult_SUCCESS) {
         fprintf(stderr, "\niox_pub_loan_chunk: %d\n", (int)result);
         return -1;
@@ -380,8 +368,7 @@ static int message_send(void *handle, const void *message, size_t size)
     return __atomic_load_n(&link->ended, __ATOMIC_RELAXED) ? -1 : 0;
 }
 
-static int message_receive(void *handle, void *buffer, size_t capacity, size_t *size)
-{
+static int message_receive(void *handle, void *buffer, size_t capacity, size_t *size) {
     struct iceoryx_link *link = handle;
     uint64_t length = link->fixed;
     size_t offset = link->fixed ? 0 : LENGTH;
@@ -402,16 +389,14 @@ static int message_receive(void *handle, void *buffer, size_t capacity, size_t *
     return fits ? 0 : -1;
 }
 
-static const struct calls calls = { message_send, message_receive, NULL };
+static const struct calls calls = {message_send, message_receive, NULL};
 DEFINE_LOOPS(iceoryx, calls)
 
-const struct transport transport_iceoryx = {
-    .name = "iceoryx",
-    .about = "publisher, subscriber and daemon, polled",
-    .threads = true,
-    .create = iceoryx_create,
-    .open = iceoryx_open,
-    .close = iceoryx_close,
-    .destroy = iceoryx_destroy,
-    LOOPS(iceoryx)
-};
+const struct transport transport_iceoryx = {.name = "iceoryx",
+                                            .about = "publisher, subscriber and daemon, polled",
+                                            .threads = true,
+                                            .create = iceoryx_create,
+                                            .open = iceoryx_open,
+                                            .close = iceoryx_close,
+                                            .destroy = iceoryx_destroy,
+                                            LOOPS(iceoryx)};

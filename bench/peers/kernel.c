@@ -43,14 +43,13 @@ const struct transport *const peers_kernel[] = {
     NULL,
 };
 
-/* --- A name to meet at -------------------------------------------------------------------------------------------- */
+/* --- A name to meet at ------------------------------------------------------------------------ */
 
 #define DIRECTORY "/tmp/leat_bench-XXXXXX" /* short: a socket's name has 107 bytes */
 #define PEER "/peer"
 #define MEETING_MS 5000u
 
-char *private_path(void)
-{
+char *private_path(void) {
     char directory[] = DIRECTORY;
     char *path = malloc(sizeof DIRECTORY PEER);
     if (path == NULL || mkdtemp(directory) == NULL) {
@@ -62,8 +61,7 @@ char *private_path(void)
     return path;
 }
 
-void private_path_free(char *path)
-{
+void private_path_free(char *path) {
     unlink(path); /* whoever bound to it may have done so */
     path[sizeof DIRECTORY - 1] = '\0';
     if (rmdir(path) != 0)
@@ -71,13 +69,11 @@ void private_path_free(char *path)
     free(path);
 }
 
-void meeting_announce(void *memory)
-{
+void meeting_announce(void *memory) {
     __atomic_store_n((uint32_t *)memory, 1, __ATOMIC_RELEASE);
 }
 
-int meeting_wait(const void *memory)
-{
+int meeting_wait(const void *memory) {
     for (unsigned i = 0; i < MEETING_MS; i++) {
         if (__atomic_load_n((const uint32_t *)memory, __ATOMIC_ACQUIRE))
             return 0;
@@ -87,10 +83,9 @@ int meeting_wait(const void *memory)
     return -1;
 }
 
-/* --- Messages in a stream of bytes -------------------------------------------------------------------------------- */
+/* --- Messages in a stream of bytes ------------------------------------------------------------ */
 
-unsigned char *frames_space(struct frames *frames, size_t *room)
-{
+unsigned char *frames_space(struct frames *frames, size_t *room) {
     size_t left = frames->end - frames->start;
     if (frames->start != 0) /* mostly nothing is left, otherwise part of one message */
         memmove(frames->bytes, frames->bytes + frames->start, left);
@@ -100,8 +95,7 @@ unsigned char *frames_space(struct frames *frames, size_t *room)
     return frames->bytes + left;
 }
 
-int frames_take(struct frames *frames, void *buffer, size_t capacity, size_t *size)
-{
+int frames_take(struct frames *frames, void *buffer, size_t capacity, size_t *size) {
     uint32_t length;
     size_t there = frames->end - frames->start;
     if (there < sizeof length)
@@ -117,25 +111,22 @@ int frames_take(struct frames *frames, void *buffer, size_t capacity, size_t *si
     return 0;
 }
 
-/* --- File descriptors --------------------------------------------------------------------------------------------- */
+/* --- File descriptors ------------------------------------------------------------------------- */
 
-static void close_end(struct fd_link *link, enum role role)
-{
+static void close_end(struct fd_link *link, enum role role) {
     if (link->fd[role] >= 0)
         close(link->fd[role]);
     link->fd[role] = -1;
 }
 
-void fd_link_free(void *handle)
-{
+void fd_link_free(void *handle) {
     struct fd_link *link = handle;
     close_end(link, SENDER);
     close_end(link, RECEIVER);
     free(link);
 }
 
-void *fd_link_new(const int fd[2], const struct setup *setup)
-{
+void *fd_link_new(const int fd[2], const struct setup *setup) {
     struct fd_link *link = calloc(1, sizeof *link);
     if (link == NULL) {
         perror("calloc");
@@ -152,28 +143,24 @@ void *fd_link_new(const int fd[2], const struct setup *setup)
     return link;
 }
 
-int fd_link_open(void *handle, enum role role)
-{
+int fd_link_open(void *handle, enum role role) {
     close_end(handle, role == SENDER ? RECEIVER : SENDER);
     return 0;
 }
 
-int try_again_or_fail(const char *call)
-{
+int try_again_or_fail(const char *call) {
     if (errno == EAGAIN || errno == EINTR)
         return 1;
     fprintf(stderr, "\n%s: %s\n", call, strerror(errno));
     return -1;
 }
 
-int packet_send(void *handle, const void *message, size_t size)
-{
+int packet_send(void *handle, const void *message, size_t size) {
     struct fd_link *link = handle;
     return write(link->fd[SENDER], message, size) == (ssize_t)size ? 0 : try_again_or_fail("write");
 }
 
-int packet_receive(void *handle, void *buffer, size_t capacity, size_t *size)
-{
+int packet_receive(void *handle, void *buffer, size_t capacity, size_t *size) {
     struct fd_link *link = handle;
     ssize_t got = read(link->fd[RECEIVER], buffer, capacity);
     *size = got > 0 ? (size_t)got : 0;
@@ -181,8 +168,7 @@ int packet_receive(void *handle, void *buffer, size_t capacity, size_t *size)
 }
 
 /* Writes bytes whose beginning is out already, so that there is no way back. */
-static int write_rest(int fd, const unsigned char *bytes, size_t size)
-{
+static int write_rest(int fd, const unsigned char *bytes, size_t size) {
     while (size > 0) {
         ssize_t done = write(fd, bytes, size);
         if (done < 0 && try_again_or_fail("write") < 0)
@@ -197,11 +183,10 @@ static int write_rest(int fd, const unsigned char *bytes, size_t size)
     return 0;
 }
 
-static int frame_send(struct fd_link *link, const void *message, size_t size)
-{
+static int frame_send(struct fd_link *link, const void *message, size_t size) {
     uint32_t length = (uint32_t)size;
     /* writev does not write to what it is given, but struct iovec cannot say so. */
-    struct iovec parts[2] = { { &length, sizeof length }, { (void *)(uintptr_t)message, size } };
+    struct iovec parts[2] = {{&length, sizeof length}, {(void *)(uintptr_t)message, size}};
     ssize_t done = writev(link->fd[SENDER], parts, 2);
     if (done < 0)
         return try_again_or_fail("writev");
@@ -215,8 +200,7 @@ static int frame_send(struct fd_link *link, const void *message, size_t size)
     return write_rest(link->fd[SENDER], (const unsigned char *)message + out, size - out);
 }
 
-int stream_send(void *handle, const void *message, size_t size)
-{
+int stream_send(void *handle, const void *message, size_t size) {
     struct fd_link *link = handle;
     if (!link->fixed)
         return frame_send(link, message, size);
@@ -227,8 +211,7 @@ int stream_send(void *handle, const void *message, size_t size)
 }
 
 /* One read takes all there is, or room for: the usual way to read messages of any size. */
-static int frame_receive(struct fd_link *link, void *buffer, size_t capacity, size_t *size)
-{
+static int frame_receive(struct fd_link *link, void *buffer, size_t capacity, size_t *size) {
     int result;
     while ((result = frames_take(&link->frames, buffer, capacity, size)) > 0) {
         size_t room;
@@ -241,8 +224,7 @@ static int frame_receive(struct fd_link *link, void *buffer, size_t capacity, si
     return result;
 }
 
-int stream_receive(void *handle, void *buffer, size_t capacity, size_t *size)
-{
+int stream_receive(void *handle, void *buffer, size_t capacity, size_t *size) {
     struct fd_link *link = handle;
     if (!link->fixed)
         return frame_receive(link, buffer, capacity, size);

@@ -1,16 +1,19 @@
 /* libqb_ring.c - libqb's ring buffer between two processes, without its semaphore.
  *
- * What its documentation advises, and what is done here: one process creates the ring, the other opens it by name
- * with the same size; one only writes and the other only reads (SHARED_PROCESS); without OVERWRITE, a full ring
- * refuses. NO_SEMAPHORE is for those who need no wait: no timeout is kept, and both sides poll with atomic operations
- * alone. Messages are of any length; each has a header of eight bytes in the ring.
+ * What its documentation advises, and what is done here: one process creates the ring, the other
+ * opens it by name with the same size; one only writes and the other only reads (SHARED_PROCESS);
+ * without OVERWRITE, a full ring refuses. NO_SEMAPHORE is for those who need no wait: no timeout is
+ * kept, and both sides poll with atomic operations alone. Messages are of any length; each has a
+ * header of eight bytes in the ring.
  *
- * Without its semaphore the reader takes a word 0xa1a1a1a1 where the next header would be for a message, also when it
- * is what an older message left there. Here only a message with that serial number, the 2711724449th, holds it.
+ * Without its semaphore the reader takes a word 0xa1a1a1a1 where the next header would be for a
+ * message, also when it is what an older message left there. Here only a message with that serial
+ * number, the 2711724449th, holds it.
  *
- * The ring lives in two files of /dev/shm, mapped twice in a row. It is created and opened before the processes part,
- * and the creator's handle closed at once: that removes the files, while the mapping of the other handle stays, in
- * both processes. So a run that is interrupted leaves nothing behind. */
+ * The ring lives in two files of /dev/shm, mapped twice in a row. It is created and opened before
+ * the processes part, and the creator's handle closed at once: that removes the files, while the
+ * mapping of the other handle stays, in both processes. So a run that is interrupted leaves nothing
+ * behind. */
 #include "rings.h"
 
 #include <errno.h>
@@ -22,8 +25,7 @@
 #define ROUNDING 64u /* libqb adds less than this and rounds up to whole pages */
 #define HEADROOM 12u /* it wants so much room beside a message */
 
-static void *qb_create(const struct setup *setup)
-{
+static void *qb_create(const struct setup *setup) {
     static unsigned serial;
     char name[48];
     size_t size = setup->capacity - ROUNDING;
@@ -38,19 +40,16 @@ static void *qb_create(const struct setup *setup)
     return ring;
 }
 
-static void qb_destroy(void *ring)
-{
+static void qb_destroy(void *ring) {
     qb_rb_close(ring);
 }
 
-static int qb_send(void *ring, const void *message, size_t size)
-{
+static int qb_send(void *ring, const void *message, size_t size) {
     ssize_t sent = qb_rb_chunk_write(ring, message, size);
     return sent == (ssize_t)size ? 0 : sent == -EAGAIN ? 1 : -1;
 }
 
-static int qb_receive(void *ring, void *buffer, size_t capacity, size_t *size)
-{
+static int qb_receive(void *ring, void *buffer, size_t capacity, size_t *size) {
     ssize_t got = qb_rb_chunk_read(ring, buffer, capacity, 0);
     if (got < 0)
         return got == -ETIMEDOUT ? 1 : -1;
@@ -58,10 +57,11 @@ static int qb_receive(void *ring, void *buffer, size_t capacity, size_t *size)
     return 0;
 }
 
-static const struct calls qb_calls = { qb_send, qb_receive, NULL };
+static const struct calls qb_calls = {qb_send, qb_receive, NULL};
 DEFINE_LOOPS(qb, qb_calls)
 
-const struct transport transport_libqb = {
-    .name = "libqb", .about = "libqb's ring buffer without semaphore, polled", .create = qb_create,
-    .destroy = qb_destroy, LOOPS(qb)
-};
+const struct transport transport_libqb = {.name = "libqb",
+                                          .about = "libqb's ring buffer without semaphore, polled",
+                                          .create = qb_create,
+                                          .destroy = qb_destroy,
+                                          LOOPS(qb)};

@@ -1,7 +1,8 @@
 /* posix_mq.c - a POSIX message queue.
  *
- * mq_overview(7): a queue is as long as its creator asks, up to msg_max messages of msgsize_max bytes, 10 and 8192 as a
- * rule. The superuser may exceed both; we do not, so that the figures are those that any user gets. */
+ * mq_overview(7): a queue is as long as its creator asks, up to msg_max messages of msgsize_max
+ * bytes, 10 and 8192 as a rule. The superuser may exceed both; we do not, so that the figures are
+ * those that any user gets. */
 #include "kernel.h"
 #include "loops.h"
 
@@ -17,8 +18,7 @@ struct mq_link {
     mqd_t queue[2]; /* by role, as each end's flags are its own */
 };
 
-static long limit(const char *path, long usual)
-{
+static long limit(const char *path, long usual) {
     long value;
     FILE *file = fopen(path, "r");
     if (file == NULL)
@@ -30,8 +30,7 @@ static long limit(const char *path, long usual)
 }
 
 /* 0, or -1 when messages are too large for any queue. */
-static int choose_length(const struct setup *setup, struct mq_attr *attributes)
-{
+static int choose_length(const struct setup *setup, struct mq_attr *attributes) {
     size_t size = size_longest(setup->size);
     long wanted = (long)(setup->capacity / size), longest = limit(LIMITS "msg_max", 10);
     attributes->mq_msgsize = (long)size;
@@ -39,8 +38,7 @@ static int choose_length(const struct setup *setup, struct mq_attr *attributes)
     return attributes->mq_msgsize <= limit(LIMITS "msgsize_max", 8192) ? 0 : -1;
 }
 
-static void mq_destroy(void *handle)
-{
+static void mq_destroy(void *handle) {
     struct mq_link *link = handle;
     for (int role = SENDER; role <= RECEIVER; role++)
         if (link->queue[role] != (mqd_t)-1)
@@ -48,12 +46,11 @@ static void mq_destroy(void *handle)
     free(link);
 }
 
-static void *mq_create(const struct setup *setup)
-{
+static void *mq_create(const struct setup *setup) {
     static unsigned serial;
     char name[64];
     int flags = O_CLOEXEC | (setup->transport->sleeps ? 0 : O_NONBLOCK);
-    struct mq_attr attributes = { 0 };
+    struct mq_attr attributes = {0};
     struct mq_link *link = malloc(sizeof *link);
     if (link == NULL || choose_length(setup, &attributes) != 0) {
         free(link);
@@ -71,26 +68,24 @@ static void *mq_create(const struct setup *setup)
     return NULL;
 }
 
-static int mq_send_one(void *handle, const void *message, size_t size)
-{
+static int mq_send_one(void *handle, const void *message, size_t size) {
     struct mq_link *link = handle;
     return mq_send(link->queue[SENDER], message, size, 0) == 0 ? 0 : try_again_or_fail("mq_send");
 }
 
-static int mq_receive_one(void *handle, void *buffer, size_t capacity, size_t *size)
-{
+static int mq_receive_one(void *handle, void *buffer, size_t capacity, size_t *size) {
     struct mq_link *link = handle;
     ssize_t got = mq_receive(link->queue[RECEIVER], buffer, capacity, NULL);
     *size = got > 0 ? (size_t)got : 0;
     return got >= 0 ? 0 : try_again_or_fail("mq_receive");
 }
 
-static const struct calls calls = { mq_send_one, mq_receive_one, NULL };
+static const struct calls calls = {mq_send_one, mq_receive_one, NULL};
 DEFINE_LOOPS(mq, calls)
 
 #define QUEUE .create = mq_create, .destroy = mq_destroy, LOOPS(mq)
 
-const struct transport transport_posix_mq = { .name = "posix_mq", .about = "a POSIX message queue, polled", QUEUE };
+const struct transport transport_posix_mq = {
+    .name = "posix_mq", .about = "a POSIX message queue, polled", QUEUE};
 const struct transport transport_posix_mq_wait = {
-    .name = "posix_mq_wait", .about = "the same, blocking", .sleeps = true, QUEUE
-};
+    .name = "posix_mq_wait", .about = "the same, blocking", .sleeps = true, QUEUE};

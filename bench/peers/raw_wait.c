@@ -1,9 +1,10 @@
-/* raw_wait.c - the least that it takes to wake another process: the yardstick for blocking round trips.
+/* raw_wait.c - the least that it takes to wake another process: the yardstick for blocking round
+ * trips.
  *
- * A message is its serial number and size in two words of shared memory; the receiver makes up the rest. Whoever waits
- * goes to sleep at once, and whoever sends wakes at once. There is room for one message: round trips need no more, and
- * for the rate the receiver acknowledges each by waking the sender. Nobody here notices when the other process dies;
- * the harness's watchdog does. */
+ * A message is its serial number and size in two words of shared memory; the receiver makes up the
+ * rest. Whoever waits goes to sleep at once, and whoever sends wakes at once. There is room for one
+ * message: round trips need no more, and for the rate the receiver acknowledges each by waking the
+ * sender. Nobody here notices when the other process dies; the harness's watchdog does. */
 #include "kernel.h"
 #include "loops.h"
 
@@ -35,20 +36,21 @@ struct raw_link {
 
 struct mechanism {
     int (*ring)(struct raw_link *link, enum direction direction);
-    int (*listen)(struct raw_link *link, enum direction direction); /* sleeps at most once: 0, or 1 to try again */
+    /* sleeps at most once: 0, or 1 to try again */
+    int (*listen)(struct raw_link *link, enum direction direction);
 };
 
-/* --- Futex -------------------------------------------------------------------------------------------------------- */
+/* --- Futex ------------------------------------------------------------------------------------ */
 
-static int futex_ring(struct raw_link *link, enum direction direction)
-{
+static int futex_ring(struct raw_link *link, enum direction direction) {
     uint32_t *posted = &link->shared->bell[direction].posted;
     __atomic_store_n(posted, *posted + 1, __ATOMIC_RELEASE);
-    return syscall(SYS_futex, posted, FUTEX_WAKE, 1, NULL, NULL, 0) < 0 ? try_again_or_fail("FUTEX_WAKE") : 0;
+    return syscall(SYS_futex, posted, FUTEX_WAKE, 1, NULL, NULL, 0) < 0
+               ? try_again_or_fail("FUTEX_WAKE")
+               : 0;
 }
 
-static int futex_listen(struct raw_link *link, enum direction direction)
-{
+static int futex_listen(struct raw_link *link, enum direction direction) {
     uint32_t *posted = &link->shared->bell[direction].posted;
     if (__atomic_load_n(posted, __ATOMIC_ACQUIRE) == link->heard[direction]) {
         if (syscall(SYS_futex, posted, FUTEX_WAIT, link->heard[direction], NULL, NULL, 0) != 0)
@@ -60,33 +62,34 @@ static int futex_listen(struct raw_link *link, enum direction direction)
     return 0;
 }
 
-/* --- eventfd ------------------------------------------------------------------------------------------------------ */
+/* --- eventfd ---------------------------------------------------------------------------------- */
 
-static int event_ring(struct raw_link *link, enum direction direction)
-{
+static int event_ring(struct raw_link *link, enum direction direction) {
     uint64_t one = 1;
-    return write(link->event[direction], &one, sizeof one) == sizeof one ? 0 : try_again_or_fail("write");
+    return write(link->event[direction], &one, sizeof one) == sizeof one
+               ? 0
+               : try_again_or_fail("write");
 }
 
-static int event_listen(struct raw_link *link, enum direction direction)
-{
+static int event_listen(struct raw_link *link, enum direction direction) {
     uint64_t count;
-    return read(link->event[direction], &count, sizeof count) == sizeof count ? 0 : try_again_or_fail("read");
+    return read(link->event[direction], &count, sizeof count) == sizeof count
+               ? 0
+               : try_again_or_fail("read");
 }
 
-/* Edge-triggered, so that each write is an event of its own and nothing has to be read: epoll(7) offers no less. */
-static int epoll_listen(struct raw_link *link, enum direction direction)
-{
+/* Edge-triggered, so that each write is an event of its own and nothing has to be read: epoll(7)
+ * offers no less. */
+static int epoll_listen(struct raw_link *link, enum direction direction) {
     struct epoll_event event;
     int count = epoll_wait(link->epoll[direction], &event, 1, -1);
     return count == 1 ? 0 : try_again_or_fail("epoll_wait");
 }
 
-/* --- Links -------------------------------------------------------------------------------------------------------- */
+/* --- Links ------------------------------------------------------------------------------------ */
 
-static int make_event(struct raw_link *link, enum direction direction)
-{
-    struct epoll_event event = { .events = EPOLLIN | EPOLLET };
+static int make_event(struct raw_link *link, enum direction direction) {
+    struct epoll_event event = {.events = EPOLLIN | EPOLLET};
     link->event[direction] = eventfd(0, EFD_CLOEXEC);
     link->epoll[direction] = epoll_create1(EPOLL_CLOEXEC);
     if (link->event[direction] < 0 || link->epoll[direction] < 0)
@@ -94,8 +97,7 @@ static int make_event(struct raw_link *link, enum direction direction)
     return epoll_ctl(link->epoll[direction], EPOLL_CTL_ADD, link->event[direction], &event);
 }
 
-static void raw_destroy(void *handle)
-{
+static void raw_destroy(void *handle) {
     struct raw_link *link = handle;
     for (int direction = MESSAGE; direction <= ACKNOWLEDGEMENT; direction++) {
         close(link->event[direction]);
@@ -104,8 +106,7 @@ static void raw_destroy(void *handle)
     free(link);
 }
 
-static void *raw_create(const struct setup *setup)
-{
+static void *raw_create(const struct setup *setup) {
     struct raw_link *link = calloc(1, sizeof *link);
     if (link == NULL)
         return NULL;
@@ -117,15 +118,15 @@ static void *raw_create(const struct setup *setup)
     return NULL;
 }
 
-ALWAYS_INLINE int raw_send(struct raw_link *link, const void *message, size_t size, const struct mechanism *mechanism)
-{
+ALWAYS_INLINE int raw_send(struct raw_link *link, const void *message, size_t size,
+                           const struct mechanism *mechanism) {
     memcpy(&link->shared->serial, message, sizeof link->shared->serial);
     link->shared->size = size;
     return mechanism->ring(link, MESSAGE);
 }
 
-ALWAYS_INLINE int raw_receive(struct raw_link *link, void *buffer, size_t *size, const struct mechanism *mechanism)
-{
+ALWAYS_INLINE int raw_receive(struct raw_link *link, void *buffer, size_t *size,
+                              const struct mechanism *mechanism) {
     int result = mechanism->listen(link, MESSAGE);
     if (result == 0) {
         *size = link->shared->size;
@@ -136,8 +137,7 @@ ALWAYS_INLINE int raw_receive(struct raw_link *link, void *buffer, size_t *size,
 
 /* Waits for the acknowledgement, which only an interruption delays. */
 ALWAYS_INLINE int raw_send_acknowledged(struct raw_link *link, const void *message, size_t size,
-                                        const struct mechanism *mechanism)
-{
+                                        const struct mechanism *mechanism) {
     int result = raw_send(link, message, size, mechanism);
     if (result == 0)
         while ((result = mechanism->listen(link, ACKNOWLEDGEMENT)) > 0)
@@ -146,36 +146,33 @@ ALWAYS_INLINE int raw_send_acknowledged(struct raw_link *link, const void *messa
 }
 
 ALWAYS_INLINE int raw_receive_acknowledging(struct raw_link *link, void *buffer, size_t *size,
-                                            const struct mechanism *mechanism)
-{
+                                            const struct mechanism *mechanism) {
     int result = raw_receive(link, buffer, size, mechanism);
     return result == 0 ? mechanism->ring(link, ACKNOWLEDGEMENT) : result;
 }
 
 /* The calls and loops around one mechanism, which is constant and so inlined. */
-#define DEFINE_RAW(name, ring, listen)                                                                                \
-    static const struct mechanism name##_mechanism = { ring, listen };                                                \
-    static int name##_send(void *link, const void *message, size_t size)                                              \
-    {                                                                                                                 \
-        return raw_send(link, message, size, &name##_mechanism);                                                      \
-    }                                                                                                                 \
-    static int name##_receive(void *link, void *buffer, size_t capacity, size_t *size)                                \
-    {                                                                                                                 \
-        (void)capacity;                                                                                               \
-        return raw_receive(link, buffer, size, &name##_mechanism);                                                    \
-    }                                                                                                                 \
-    static int name##_send_acknowledged(void *link, const void *message, size_t size)                                 \
-    {                                                                                                                 \
-        return raw_send_acknowledged(link, message, size, &name##_mechanism);                                         \
-    }                                                                                                                 \
-    static int name##_receive_acknowledging(void *link, void *buffer, size_t capacity, size_t *size)                  \
-    {                                                                                                                 \
-        (void)capacity;                                                                                               \
-        return raw_receive_acknowledging(link, buffer, size, &name##_mechanism);                                      \
-    }                                                                                                                 \
-    static const struct calls name##_trips = { name##_send, name##_receive, NULL };                                   \
-    static const struct calls name##_rates = { name##_send_acknowledged, name##_receive_acknowledging, NULL };        \
-    DEFINE_TRIPS(name, name##_trips)                                                                                  \
+#define DEFINE_RAW(name, ring, listen)                                                             \
+    static const struct mechanism name##_mechanism = {ring, listen};                               \
+    static int name##_send(void *link, const void *message, size_t size) {                         \
+        return raw_send(link, message, size, &name##_mechanism);                                   \
+    }                                                                                              \
+    static int name##_receive(void *link, void *buffer, size_t capacity, size_t *size) {           \
+        (void)capacity;                                                                            \
+        return raw_receive(link, buffer, size, &name##_mechanism);                                 \
+    }                                                                                              \
+    static int name##_send_acknowledged(void *link, const void *message, size_t size) {            \
+        return raw_send_acknowledged(link, message, size, &name##_mechanism);                      \
+    }                                                                                              \
+    static int name##_receive_acknowledging(void *link, void *buffer, size_t capacity,             \
+                                            size_t *size) {                                        \
+        (void)capacity;                                                                            \
+        return raw_receive_acknowledging(link, buffer, size, &name##_mechanism);                   \
+    }                                                                                              \
+    static const struct calls name##_trips = {name##_send, name##_receive, NULL};                  \
+    static const struct calls name##_rates = {name##_send_acknowledged,                            \
+                                              name##_receive_acknowledging, NULL};                 \
+    DEFINE_TRIPS(name, name##_trips)                                                               \
     DEFINE_RATES(name, name##_rates)
 
 DEFINE_RAW(futex, futex_ring, futex_listen)
@@ -185,11 +182,11 @@ DEFINE_RAW(epoll, event_ring, epoll_listen)
 #define RAW .sleeps = true, .create = raw_create, .destroy = raw_destroy
 
 const struct transport transport_raw_futex = {
-    .name = "raw_futex", .about = "only a wake-up: FUTEX_WAKE, FUTEX_WAIT", RAW, LOOPS(futex)
-};
-const struct transport transport_raw_eventfd = {
-    .name = "raw_eventfd", .about = "only a wake-up: an eventfd, blocking read", RAW, LOOPS(eventfd)
-};
+    .name = "raw_futex", .about = "only a wake-up: FUTEX_WAKE, FUTEX_WAIT", RAW, LOOPS(futex)};
+const struct transport transport_raw_eventfd = {.name = "raw_eventfd",
+                                                .about =
+                                                    "only a wake-up: an eventfd, blocking read",
+                                                RAW,
+                                                LOOPS(eventfd)};
 const struct transport transport_raw_epoll = {
-    .name = "raw_epoll", .about = "only a wake-up: an eventfd, epoll_wait", RAW, LOOPS(epoll)
-};
+    .name = "raw_epoll", .about = "only a wake-up: an eventfd, epoll_wait", RAW, LOOPS(epoll)};

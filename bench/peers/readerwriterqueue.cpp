@@ -42,8 +42,7 @@ struct {
 const std::size_t cache_line = 64;
 
 // On a cache line of its own: the queue aligns its counters only among themselves.
-void *memory_for_queue(std::size_t size)
-{
+void *memory_for_queue(std::size_t size) {
     size = (size + cache_line - 1) / cache_line * cache_line;
     if (size > arena.left)
         return nullptr;
@@ -59,8 +58,11 @@ void *memory_for_queue(std::size_t size)
 namespace moodycamel {
 namespace std {
 using namespace ::std;
-[[maybe_unused]] static void *malloc(size_t size) { return memory_for_queue(size); }
-[[maybe_unused]] static void free(void *) {}
+[[maybe_unused]] static void *malloc(size_t size) {
+    return memory_for_queue(size);
+}
+[[maybe_unused]] static void free(void *) {
+}
 } // namespace std
 } // namespace moodycamel
 
@@ -75,13 +77,11 @@ template <size_t Size> struct fixed {
     typedef moodycamel::ReaderWriterQueue<slot> queue;
     static const size_t counts_for = Size;
 
-    ALWAYS_INLINE int send(void *link, const void *message, size_t)
-    {
+    ALWAYS_INLINE int send(void *link, const void *message, size_t) {
         return static_cast<queue *>(link)->try_enqueue(*static_cast<const slot *>(message)) ? 0 : 1;
     }
 
-    ALWAYS_INLINE int receive(void *link, void *buffer, size_t, size_t *size)
-    {
+    ALWAYS_INLINE int receive(void *link, void *buffer, size_t, size_t *size) {
         *size = Size;
         return static_cast<queue *>(link)->try_dequeue(*static_cast<slot *>(buffer)) ? 0 : 1;
     }
@@ -91,7 +91,9 @@ template <size_t Longest> struct mixed {
     struct slot {
         size_t size;
         char bytes[Longest];
-        slot(const void *message, size_t size_) : size(size_) { memcpy(bytes, message, size_); }
+        slot(const void *message, size_t size_) : size(size_) {
+            memcpy(bytes, message, size_);
+        }
     };
     typedef moodycamel::ReaderWriterQueue<slot> queue;
     static const size_t counts_for = Longest;
@@ -100,29 +102,26 @@ template <size_t Longest> struct mixed {
     struct target {
         void *buffer;
         size_t *size;
-        void operator=(slot &&from)
-        {
+        void operator=(slot &&from) {
             *size = from.size;
             memcpy(buffer, from.bytes, from.size);
         }
     };
 
-    ALWAYS_INLINE int send(void *link, const void *message, size_t size)
-    {
+    ALWAYS_INLINE int send(void *link, const void *message, size_t size) {
         return static_cast<queue *>(link)->try_emplace(message, size) ? 0 : 1;
     }
 
-    ALWAYS_INLINE int receive(void *link, void *buffer, size_t, size_t *size)
-    {
-        target to = { buffer, size };
+    ALWAYS_INLINE int receive(void *link, void *buffer, size_t, size_t *size) {
+        target to = {buffer, size};
         return static_cast<queue *>(link)->try_dequeue(to) ? 0 : 1;
     }
 };
 
-#define DEFINE_KIND(suffix, kind)                                                                                     \
-    const struct calls calls_##suffix = { kind::send, kind::receive, nullptr };                                       \
-    DEFINE_LOOPS(rw_##suffix, calls_##suffix)                                                                         \
-    const struct transport rw_##suffix = { .name = "rwqueue", LOOPS(rw_##suffix) };
+#define DEFINE_KIND(suffix, kind)                                                                  \
+    const struct calls calls_##suffix = {kind::send, kind::receive, nullptr};                      \
+    DEFINE_LOOPS(rw_##suffix, calls_##suffix)                                                      \
+    const struct transport rw_##suffix = {.name = "rwqueue", LOOPS(rw_##suffix)};
 
 DEFINE_KIND(8, fixed<8>)
 DEFINE_KIND(64, fixed<64>)
@@ -135,41 +134,50 @@ DEFINE_KIND(bimodal, mixed<BIMODAL_MAX>)
 
 // In the shared memory: the queue, then its blocks. One element less than the capacity has room for, since each block
 // keeps one free and is a power of two long.
-template <class Kind> void *construct(const struct transport *of_size, const struct setup *setup)
-{
+template <class Kind> void *construct(const struct transport *of_size, const struct setup *setup) {
     typedef typename Kind::queue queue;
     size_t count = setup->capacity / Kind::counts_for;
     if (count < 2)
         return nullptr;
-    arena = { static_cast<char *>(setup->memory), setup->memory_size };
+    arena = {static_cast<char *>(setup->memory), setup->memory_size};
     void *memory = memory_for_queue(sizeof(queue));
     try {
         new (memory) queue(count - 1);
     } catch (const std::bad_alloc &) {
         memory = nullptr; // its blocks do not fit
     }
-    arena = { nullptr, 0 };
+    arena = {nullptr, 0};
     return memory != nullptr ? sized_link(of_size, memory) : nullptr;
 }
 
-void *create(const struct setup *setup)
-{
+void *create(const struct setup *setup) {
     switch (setup->size) {
-    case SIZE_MIX: return construct<mixed<MIXED_MAX> >(&rw_mixed, setup);
-    case SIZE_BIMODAL: return construct<mixed<BIMODAL_MAX> >(&rw_bimodal, setup);
-    case 8: return construct<fixed<8> >(&rw_8, setup);
-    case 64: return construct<fixed<64> >(&rw_64, setup);
-    case 256: return construct<fixed<256> >(&rw_256, setup);
-    case 1024: return construct<fixed<1024> >(&rw_1024, setup);
-    case 4096: return construct<fixed<4096> >(&rw_4096, setup);
-    case 12000: return construct<fixed<12000> >(&rw_12000, setup);
-    default: return nullptr;
+    case SIZE_MIX:
+        return construct<mixed<MIXED_MAX>>(&rw_mixed, setup);
+    case SIZE_BIMODAL:
+        return construct<mixed<BIMODAL_MAX>>(&rw_bimodal, setup);
+    case 8:
+        return construct<fixed<8>>(&rw_8, setup);
+    case 64:
+        return construct<fixed<64>>(&rw_64, setup);
+    case 256:
+        return construct<fixed<256>>(&rw_256, setup);
+    case 1024:
+        return construct<fixed<1024>>(&rw_1024, setup);
+    case 4096:
+        return construct<fixed<4096>>(&rw_4096, setup);
+    case 12000:
+        return construct<fixed<12000>>(&rw_12000, setup);
+    default:
+        return nullptr;
     }
 }
 
 } // namespace
 
-extern "C" const struct transport transport_rwqueue = {
-    .name = "rwqueue", .about = "moodycamel::ReaderWriterQueue, inlined", .create = create,
-    .destroy = free, LOOPS(sized)
-};
+extern "C" const struct transport transport_rwqueue = {.name = "rwqueue",
+                                                       .about =
+                                                           "moodycamel::ReaderWriterQueue, inlined",
+                                                       .create = create,
+                                                       .destroy = free,
+                                                       LOOPS(sized)};

@@ -1,7 +1,8 @@
 /* rings.h - rings and queues of other libraries, as transports.
  *
- * Each is configured as its own documentation advises, in one way only; every message is copied in and copied out.
- * Which are there depends on what was found when the build was configured, see rings.cmake. Usable from C and C++. */
+ * Each is configured as its own documentation advises, in one way only; every message is copied in
+ * and copied out. Which are there depends on what was found when the build was configured, see
+ * rings.cmake. Usable from C and C++. */
 #ifndef BENCH_PEERS_RINGS_H
 #define BENCH_PEERS_RINGS_H
 
@@ -19,8 +20,8 @@ extern const struct transport transport_rwqueue;
 extern const struct transport transport_boost_mq;
 extern const struct transport transport_libqb;
 
-/* The link of a transport whose slots have a size known at compile time. Each size has loops of its own, inlined around
- * the queue; `of_size` has no more than these. */
+/* The link of a transport whose slots have a size known at compile time. Each size has loops of its
+ * own, inlined around the queue; `of_size` has no more than these. */
 struct sized_link {
     const struct transport *of_size;
     void *queue; /* the link of `of_size` */
@@ -29,7 +30,8 @@ struct sized_link {
 /* NULL when there is no memory for it. Destroyed with free(). */
 struct sized_link *sized_link(const struct transport *of_size, void *queue);
 
-/* LOOPS(sized): hand the whole experiment on to the loops of that size, so that it costs one call per cell. */
+/* LOOPS(sized): hand the whole experiment on to the loops of that size, so that it costs one call
+ * per cell. */
 int sized_rate_send(struct run *run, void *link);
 int sized_rate_receive(struct run *run, void *link);
 int sized_trip_ask(struct run *run, void *to, void *from);

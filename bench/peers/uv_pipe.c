@@ -1,8 +1,9 @@
 /* uv_pipe.c - libuv's pipe, which is a Unix stream socket, in an event loop on each side.
  *
- * As its manual has it: uv_try_write first and a write request only for what did not go at once; reading is started
- * once, the callbacks collect all there is (libuv suggests 64 KiB), and messages are taken out of that before the loop
- * runs again. Each message has its length in front, and counts as sent when its last byte was written. */
+ * As its manual has it: uv_try_write first and a write request only for what did not go at once;
+ * reading is started once, the callbacks collect all there is (libuv suggests 64 KiB), and messages
+ * are taken out of that before the loop runs again. Each message has its length in front, and
+ * counts as sent when its last byte was written. */
 #include "kernel.h"
 #include "loops.h"
 
@@ -20,8 +21,7 @@ struct uv_link {
     int failed; /* what a callback was told */
 };
 
-static void *pipe_create(const struct setup *setup)
-{
+static void *pipe_create(const struct setup *setup) {
     int fd[2];
     struct uv_link *link = calloc(1, sizeof *link);
     if (link == NULL || unix_connect(SOCK_STREAM, setup->capacity, fd) != 0) {
@@ -35,21 +35,18 @@ static void *pipe_create(const struct setup *setup)
     return NULL;
 }
 
-static void pipe_destroy(void *handle)
-{
+static void pipe_destroy(void *handle) {
     struct uv_link *link = handle;
     fd_link_free(link->ends);
     free(link);
 }
 
-static int complain(const char *call, int code)
-{
+static int complain(const char *call, int code) {
     fprintf(stderr, "\n%s: %s\n", call, uv_strerror(code));
     return -1;
 }
 
-static void on_room_wanted(uv_handle_t *handle, size_t suggested, uv_buf_t *to)
-{
+static void on_room_wanted(uv_handle_t *handle, size_t suggested, uv_buf_t *to) {
     struct uv_link *link = handle->data;
     size_t room;
     (void)suggested;
@@ -57,8 +54,7 @@ static void on_room_wanted(uv_handle_t *handle, size_t suggested, uv_buf_t *to)
     *to = uv_buf_init((char *)space, (unsigned)room);
 }
 
-static void on_read(uv_stream_t *stream, ssize_t got, const uv_buf_t *from)
-{
+static void on_read(uv_stream_t *stream, ssize_t got, const uv_buf_t *from) {
     struct uv_link *link = stream->data;
     (void)from;
     if (got >= 0)
@@ -67,15 +63,13 @@ static void on_read(uv_stream_t *stream, ssize_t got, const uv_buf_t *from)
         link->failed = (int)got;
 }
 
-static void on_written(uv_write_t *request, int status)
-{
+static void on_written(uv_write_t *request, int status) {
     struct uv_link *link = request->handle->data;
     link->writing = false;
     link->failed = status;
 }
 
-static int pipe_open(void *handle, enum role role)
-{
+static int pipe_open(void *handle, enum role role) {
     struct uv_link *link = handle;
     fd_link_open(link->ends, role);
     int code = uv_loop_init(&link->loop);
@@ -87,12 +81,12 @@ static int pipe_open(void *handle, enum role role)
     if (code != 0)
         return complain("uv_pipe_open", code);
     link->ends->fd[role] = -1; /* libuv closes it */
-    code = role == RECEIVER ? uv_read_start((uv_stream_t *)&link->pipe, on_room_wanted, on_read) : 0;
+    code =
+        role == RECEIVER ? uv_read_start((uv_stream_t *)&link->pipe, on_room_wanted, on_read) : 0;
     return code == 0 ? 0 : complain("uv_read_start", code);
 }
 
-static void pipe_close(void *handle, enum role role, struct counters *counters)
-{
+static void pipe_close(void *handle, enum role role, struct counters *counters) {
     struct uv_link *link = handle;
     (void)role, (void)counters;
     uv_close((uv_handle_t *)&link->pipe, NULL);
@@ -100,9 +94,9 @@ static void pipe_close(void *handle, enum role role, struct counters *counters)
     uv_loop_close(&link->loop);
 }
 
-/* What did not go at once is written by the loop; the caller's message stays where it is until then. */
-static int write_in_loop(struct uv_link *link, const uv_buf_t *parts, unsigned count)
-{
+/* What did not go at once is written by the loop; the caller's message stays where it is until
+ * then. */
+static int write_in_loop(struct uv_link *link, const uv_buf_t *parts, unsigned count) {
     int code = uv_write(&link->request, (uv_stream_t *)&link->pipe, parts, count, on_written);
     if (code != 0)
         return complain("uv_write", code);
@@ -112,12 +106,11 @@ static int write_in_loop(struct uv_link *link, const uv_buf_t *parts, unsigned c
     return link->failed == 0 ? 0 : complain("uv_write", link->failed);
 }
 
-static int pipe_send(void *handle, const void *message, size_t size)
-{
+static int pipe_send(void *handle, const void *message, size_t size) {
     struct uv_link *link = handle;
     uint32_t length = (uint32_t)size;
-    uv_buf_t parts[2] = { uv_buf_init((char *)&length, sizeof length),
-                          uv_buf_init((char *)(uintptr_t)message, (unsigned)size) };
+    uv_buf_t parts[2] = {uv_buf_init((char *)&length, sizeof length),
+                         uv_buf_init((char *)(uintptr_t)message, (unsigned)size)};
     int done = uv_try_write((uv_stream_t *)&link->pipe, parts, 2);
     if (done < 0 && done != UV_EAGAIN)
         return complain("uv_try_write", done);
@@ -133,8 +126,7 @@ static int pipe_send(void *handle, const void *message, size_t size)
     return parts[0].len != 0 ? write_in_loop(link, parts, 2) : write_in_loop(link, parts + 1, 1);
 }
 
-static int pipe_receive(void *handle, void *buffer, size_t capacity, size_t *size)
-{
+static int pipe_receive(void *handle, void *buffer, size_t capacity, size_t *size) {
     struct uv_link *link = handle;
     int result;
     while ((result = frames_take(&link->ends->frames, buffer, capacity, size)) > 0) {
@@ -145,10 +137,14 @@ static int pipe_receive(void *handle, void *buffer, size_t capacity, size_t *siz
     return result;
 }
 
-static const struct calls calls = { pipe_send, pipe_receive, NULL };
+static const struct calls calls = {pipe_send, pipe_receive, NULL};
 DEFINE_LOOPS(pipe, calls)
 
-const struct transport transport_uv_pipe = {
-    .name = "uv_pipe", .about = "libuv's uv_pipe_t, a loop on each side", .sleeps = true,
-    .create = pipe_create, .open = pipe_open, .close = pipe_close, .destroy = pipe_destroy, LOOPS(pipe)
-};
+const struct transport transport_uv_pipe = {.name = "uv_pipe",
+                                            .about = "libuv's uv_pipe_t, a loop on each side",
+                                            .sleeps = true,
+                                            .create = pipe_create,
+                                            .open = pipe_open,
+                                            .close = pipe_close,
+                                            .destroy = pipe_destroy,
+                                            LOOPS(pipe)};

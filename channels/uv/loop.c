@@ -4,7 +4,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 
-#define TURN_NS 200000           /* how long a loop works on its channels before others have their turn */
+#define TURN_NS 200000 /* how long a loop works on its channels before others have their turn */
 #define NEVER_MS (UINT64_MAX / 2) /* a timer that only makes its handle active */
 
 /* Of all loops of the process: each is one thread's, the list everybody's. */
@@ -15,12 +15,28 @@ int leat_uv_error(int code) {
     static const struct {
         int leat, uv;
     } codes[] = {
-        {LEAT_OK, 0},                   {LEAT_EINVAL, UV_EINVAL},     {LEAT_ENAME, UV_EINVAL},      {LEAT_ENOENT, UV_ENOENT},
-        {LEAT_EEXIST, UV_EEXIST},       {LEAT_EKIND, UV_EINVAL},      {LEAT_EACCES, UV_EACCES},     {LEAT_EUNTRUSTED, UV_EPERM},
-        {LEAT_ENOSPC, UV_ENOSPC},       {LEAT_ENOMEM, UV_ENOMEM},     {LEAT_ELIMIT, UV_EMFILE},     {LEAT_EBUSY, UV_EBUSY},
-        {LEAT_EAGAIN, UV_EAGAIN},       {LEAT_ETIMEDOUT, UV_ETIMEDOUT}, {LEAT_ECLOSED, UV_EOF},     {LEAT_EPEERDIED, UV_ECONNRESET},
-        {LEAT_EMSGSIZE, UV_EMSGSIZE},   {LEAT_ECORRUPT, UV_EIO},      {LEAT_EVERSION, UV_ENOTSUP},  {LEAT_EFORKED, UV_EINVAL},
-        {LEAT_ESTATE, UV_EALREADY},     {LEAT_ENOTSUP, UV_ENOTSUP},
+        {LEAT_OK, 0},
+        {LEAT_EINVAL, UV_EINVAL},
+        {LEAT_ENAME, UV_EINVAL},
+        {LEAT_ENOENT, UV_ENOENT},
+        {LEAT_EEXIST, UV_EEXIST},
+        {LEAT_EKIND, UV_EINVAL},
+        {LEAT_EACCES, UV_EACCES},
+        {LEAT_EUNTRUSTED, UV_EPERM},
+        {LEAT_ENOSPC, UV_ENOSPC},
+        {LEAT_ENOMEM, UV_ENOMEM},
+        {LEAT_ELIMIT, UV_EMFILE},
+        {LEAT_EBUSY, UV_EBUSY},
+        {LEAT_EAGAIN, UV_EAGAIN},
+        {LEAT_ETIMEDOUT, UV_ETIMEDOUT},
+        {LEAT_ECLOSED, UV_EOF},
+        {LEAT_EPEERDIED, UV_ECONNRESET},
+        {LEAT_EMSGSIZE, UV_EMSGSIZE},
+        {LEAT_ECORRUPT, UV_EIO},
+        {LEAT_EVERSION, UV_ENOTSUP},
+        {LEAT_EFORKED, UV_EINVAL},
+        {LEAT_ESTATE, UV_EALREADY},
+        {LEAT_ENOTSUP, UV_ENOTSUP},
     };
     for (size_t i = 0; i < sizeof codes / sizeof *codes; i++)
         if (codes[i].leat == code)
@@ -28,9 +44,10 @@ int leat_uv_error(int code) {
     return UV_UNKNOWN;
 }
 
-/* --- Turns -------------------------------------------------------------------------------------------------------------- */
+/* --- Turns ------------------------------------------------------------------------------------ */
 
-/* Those who are told send again, and can be done at once: so not until nobody is left, but as long as a turn lasts. */
+/* Those who are told send again, and can be done at once: so not until nobody is left, but as long
+ * as a turn lasts. */
 static void tell_all(struct leat_uv_loop *shared, uint64_t end) {
     while (shared->telling != NULL) {
         struct leat_uv_item *item = shared->telling;
@@ -46,7 +63,8 @@ static void take_turn(struct leat_uv_loop *shared) {
     void *data;
     int result = LEAT_OK;
     tell_all(shared, end);
-    while (shared->channels > 0 && (result = leat_doorbell_next(shared->doorbell, &data)) == LEAT_OK) {
+    while (shared->channels > 0 &&
+           (result = leat_doorbell_next(shared->doorbell, &data)) == LEAT_OK) {
         struct leat_uv_item *item = data;
         item->work(item);
         if (uv_hrtime() >= end)
@@ -97,7 +115,7 @@ void leat__uv_leave_telling(struct leat_uv_item *item) {
     item->telling = false;
 }
 
-/* --- Coming and going ----------------------------------------------------------------------------------------------------- */
+/* --- Coming and going ------------------------------------------------------------------------- */
 
 static void forget(struct leat_uv_loop *shared) {
     pthread_mutex_lock(&mutex);
@@ -157,7 +175,8 @@ static int start_shared(struct leat_uv_loop *shared) {
 
 /* What was begun is ended by the loop, as everything that libuv knows of. */
 static void abandon(struct leat_uv_loop *shared) {
-    uv_handle_t *const handles[] = {(uv_handle_t *)&shared->busy, (uv_handle_t *)&shared->rings, (uv_handle_t *)&shared->rest};
+    uv_handle_t *const handles[] = {(uv_handle_t *)&shared->busy, (uv_handle_t *)&shared->rings,
+                                    (uv_handle_t *)&shared->rest};
     for (unsigned i = shared->open; i > 0; i--)
         uv_close(handles[i - 1], on_closed);
 }
@@ -201,7 +220,8 @@ static void mark(uv_timer_t *uv) {
     (void)uv;
 }
 
-void leat__uv_join(uv_timer_t *uv, struct leat_uv_item *item, void (*close)(uv_handle_t *handle, uv_close_cb callback)) {
+void leat__uv_join(uv_timer_t *uv, struct leat_uv_item *item,
+                   void (*close)(uv_handle_t *handle, uv_close_cb callback)) {
     (void)uv_timer_init(item->shared->loop, uv); /* cannot fail */
     uv->timer_cb = mark;
     item->close = close;
@@ -221,13 +241,14 @@ void leat__uv_set_active(uv_timer_t *uv, bool active) {
         (void)uv_timer_stop(uv);
 }
 
-/* --- Closing anything ------------------------------------------------------------------------------------------------------- */
+/* --- Closing anything ------------------------------------------------------------------------- */
 
 static bool is_shared(const uv_handle_t *handle) {
     bool found = false;
     pthread_mutex_lock(&mutex);
     for (struct leat_uv_loop *shared = loops; shared != NULL && !found; shared = shared->next)
-        found = handle == (const uv_handle_t *)&shared->rings || handle == (const uv_handle_t *)&shared->rest ||
+        found = handle == (const uv_handle_t *)&shared->rings ||
+                handle == (const uv_handle_t *)&shared->rest ||
                 handle == (const uv_handle_t *)&shared->busy;
     pthread_mutex_unlock(&mutex);
     return found;

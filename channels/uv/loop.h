@@ -1,12 +1,13 @@
 /* channels/uv/loop.h - what the channels of one libuv loop share (leat/uv.h).
  *
- * A doorbell, and three handles of libuv's: two that poll its descriptors, and one that is busy: an idle handle, which keeps the loop from
- * sleeping as long as there is more to do than one turn allows. They are unreferenced, made with the first channel of a loop and
- * closed with its last.
+ * A doorbell, and three handles of libuv's: two that poll its descriptors, and one that is busy: an
+ * idle handle, which keeps the loop from sleeping as long as there is more to do than one turn
+ * allows. They are unreferenced, made with the first channel of a loop and closed with its last.
  *
- * An *item* is a receiver, a sender or a waiter in the doorbell. `work` does what its doorbell says there is to do, within its budget. `tell` tells the
- * program what became known outside of the loop's turns (leat__uv_tell_later). Both may close any handle, itself and the last one included: so nothing
- * here is freed before libuv calls back that it is closed.
+ * An *item* is a receiver, a sender or a waiter in the doorbell. `work` does what its doorbell says
+ * there is to do, within its budget. `tell` tells the program what became known outside of the
+ * loop's turns (leat__uv_tell_later). Both may close any handle, itself and the last one included:
+ * so nothing here is freed before libuv calls back that it is closed.
  */
 #ifndef LEAT_CHANNELS_UV_LOOP_H
 #define LEAT_CHANNELS_UV_LOOP_H
@@ -14,7 +15,9 @@
 #include "leat/doorbell.h"
 #include "leat/uv.h"
 
-#define LEAT__UV_BATCH 64 /* messages at most that a handle receives, or sends of its queue, before another one has its turn */
+/* messages at most that a handle receives, or sends of its queue, before another one has its
+ * turn */
+#define LEAT__UV_BATCH 64
 
 /* What all handles of leat's begin with. */
 struct leat_uv_any {
@@ -27,9 +30,10 @@ struct leat_uv_loop {
     leat_doorbell *doorbell;
     uv_poll_t rings, rest;
     uv_idle_t busy;
-    unsigned channels;   /* that are not closed */
-    unsigned open;       /* of the three handles */
-    struct leat_uv_item *telling, **telling_end; /* those that have something to tell, in the order in which they had it */
+    unsigned channels; /* that are not closed */
+    unsigned open;     /* of the three handles */
+    /* those that have something to tell, in the order in which they had it */
+    struct leat_uv_item *telling, **telling_end;
     struct leat_uv_loop *next;
 };
 
@@ -37,10 +41,13 @@ struct leat_uv_loop {
 int leat__uv_share(uv_loop_t *loop, struct leat_uv_loop **shared);
 void leat__uv_give_back(struct leat_uv_loop *shared);
 
-/* Makes the handle, whose first two members these are, part of its loop, item->shared. `close` is what leat_uv_close does with it. Cannot fail. */
-void leat__uv_join(uv_timer_t *uv, struct leat_uv_item *item, void (*close)(uv_handle_t *handle, uv_close_cb callback));
+/* Makes the handle, whose first two members these are, part of its loop, item->shared. `close` is
+ * what leat_uv_close does with it. Cannot fail. */
+void leat__uv_join(uv_timer_t *uv, struct leat_uv_item *item,
+                   void (*close)(uv_handle_t *handle, uv_close_cb callback));
 
-/* Out of the loop: `closed` is called when libuv is done with the handle. The channel is closed by the caller. */
+/* Out of the loop: `closed` is called when libuv is done with the handle. The channel is closed by
+ * the caller. */
 void leat__uv_leave(uv_timer_t *uv, struct leat_uv_item *item, uv_close_cb closed);
 
 /* Active, and referenced as the caller has it; or not. */

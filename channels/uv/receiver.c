@@ -12,7 +12,7 @@ static bool is_closing(const leat_uv_receiver_t *receiver) {
     return uv_is_closing((const uv_handle_t *)&receiver->uv) != 0;
 }
 
-/* --- Handing over ---------------------------------------------------------------------------------------------------------- */
+/* --- Handing over ----------------------------------------------------------------------------- */
 
 /* Whether the message was handed over. */
 static bool hand_over(leat_uv_receiver_t *receiver, const leat_message *message) {
@@ -39,8 +39,9 @@ static void tell(leat_uv_receiver_t *receiver, leat_peer peer, int status) {
         receiver->on_peer(receiver, peer, status);
 }
 
-/* That the first sender has come is no news for those who wait for messages; here it is. Who sent something, or left, had come, even if it was
- * gone before anybody looked. That one has come back is news, which is told as such. */
+/* That the first sender has come is no news for those who wait for messages; here it is. Who sent
+ * something, or left, had come, even if it was gone before anybody looked. That one has come back
+ * is news, which is told as such. */
 static void meet(leat_uv_receiver_t *receiver, int result) {
     bool came = result == LEAT_OK || result == LEAT_ECLOSED || result == LEAT_EPEERDIED;
     if (receiver->met || !receiver->started || result == LEAT_EPEERBACK)
@@ -51,7 +52,8 @@ static void meet(leat_uv_receiver_t *receiver, int result) {
     tell(receiver, LEAT_PEER_PRESENT, 0);
 }
 
-/* Of news that comes while a callback has stopped the handle, the channel would not tell again: it is kept. */
+/* Of news that comes while a callback has stopped the handle, the channel would not tell again: it
+ * is kept. */
 static void tell_result(leat_uv_receiver_t *receiver, int result) {
     if (result == LEAT_EAGAIN)
         return;
@@ -94,15 +96,18 @@ static void hand_over_batch(leat_uv_receiver_t *receiver) {
         tell_result(receiver, result);
         count = 0;
     }
-    while (done < count && receiver->started && !receiver->holds && hand_over(receiver, &messages[done]))
+    while (done < count && receiver->started && !receiver->holds &&
+           hand_over(receiver, &messages[done]))
         done++;
-    if (done > 0 && leat_release(receiver->channel, done) != LEAT_OK) /* the sender changed what it had sent */
+    /* the sender changed what it had sent */
+    if (done > 0 && leat_release(receiver->channel, done) != LEAT_OK)
         tell_result(receiver, LEAT_ECORRUPT);
     leat_unpeek(receiver->channel);
 }
 
-/* One by one, so that what was looked at and what was handed over are the same when a callback stops the handle. The one exception is the first sender's
- * coming, which is told before its first message: then nothing is held. */
+/* One by one, so that what was looked at and what was handed over are the same when a callback
+ * stops the handle. The one exception is the first sender's coming, which is told before its first
+ * message: then nothing is held. */
 static void hand_over_held(leat_uv_receiver_t *receiver) {
     for (unsigned i = 0; i < receiver->budget && receiver->started && receiver->holds; i++) {
         leat_message message;
@@ -135,7 +140,7 @@ static void work(struct leat_uv_item *item) {
         leat_receiver_close(receiver->channel);
 }
 
-/* --- Life ------------------------------------------------------------------------------------------------------------------ */
+/* --- Life ------------------------------------------------------------------------------------- */
 
 static void close_any(uv_handle_t *handle, uv_close_cb callback) {
     leat_uv_receiver_close((leat_uv_receiver_t *)handle, callback);
@@ -156,7 +161,8 @@ int leat_uv_receiver_init(uv_loop_t *loop, leat_uv_receiver_t *receiver, leat_re
     return 0;
 }
 
-int leat_uv_receiver_open(uv_loop_t *loop, leat_uv_receiver_t *receiver, const char *name, const leat_channel_options *options) {
+int leat_uv_receiver_open(uv_loop_t *loop, leat_uv_receiver_t *receiver, const char *name,
+                          const leat_channel_options *options) {
     leat_receiver *channel;
     int result = leat_receiver_open(&channel, name, options);
     if (result != LEAT_OK)
@@ -168,7 +174,8 @@ int leat_uv_receiver_open(uv_loop_t *loop, leat_uv_receiver_t *receiver, const c
 }
 
 static int start(leat_uv_receiver_t *receiver, leat_uv_peer_cb on_peer) {
-    int result = leat_doorbell_add_receiver(receiver->item.shared->doorbell, receiver->channel, &receiver->item);
+    int result = leat_doorbell_add_receiver(receiver->item.shared->doorbell, receiver->channel,
+                                            &receiver->item);
     if (result != LEAT_OK)
         return leat_uv_error(result);
     receiver->on_peer = on_peer;
@@ -188,7 +195,8 @@ static int check_start(const leat_uv_receiver_t *receiver, bool callbacks, bool 
     return receiver->held > 0 && !holds ? UV_EBUSY : 0;
 }
 
-static int start_in_place(leat_uv_receiver_t *receiver, leat_uv_message_cb on_message, leat_uv_peer_cb on_peer, bool holds) {
+static int start_in_place(leat_uv_receiver_t *receiver, leat_uv_message_cb on_message,
+                          leat_uv_peer_cb on_peer, bool holds) {
     int result = check_start(receiver, on_message != NULL, holds);
     if (result != 0)
         return result;
@@ -197,16 +205,18 @@ static int start_in_place(leat_uv_receiver_t *receiver, leat_uv_message_cb on_me
     return start(receiver, on_peer);
 }
 
-int leat_uv_receiver_start(leat_uv_receiver_t *receiver, leat_uv_message_cb on_message, leat_uv_peer_cb on_peer) {
+int leat_uv_receiver_start(leat_uv_receiver_t *receiver, leat_uv_message_cb on_message,
+                           leat_uv_peer_cb on_peer) {
     return start_in_place(receiver, on_message, on_peer, false);
 }
 
-int leat_uv_receiver_start_held(leat_uv_receiver_t *receiver, leat_uv_message_cb on_message, leat_uv_peer_cb on_peer) {
+int leat_uv_receiver_start_held(leat_uv_receiver_t *receiver, leat_uv_message_cb on_message,
+                                leat_uv_peer_cb on_peer) {
     return start_in_place(receiver, on_message, on_peer, true);
 }
 
-int leat_uv_receiver_start_copy(leat_uv_receiver_t *receiver, leat_uv_alloc_cb on_alloc, leat_uv_copy_cb on_copy,
-                                leat_uv_peer_cb on_peer) {
+int leat_uv_receiver_start_copy(leat_uv_receiver_t *receiver, leat_uv_alloc_cb on_alloc,
+                                leat_uv_copy_cb on_copy, leat_uv_peer_cb on_peer) {
     int result = check_start(receiver, on_alloc != NULL && on_copy != NULL, false);
     if (result != 0)
         return result;

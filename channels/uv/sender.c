@@ -1,7 +1,8 @@
 /* channels/uv/sender.c - senders as libuv handles (leat/uv.h).
  *
- * Requests wait in a queue until there is room, and then in another until the loop can tell of them: never from inside the call that made
- * them. A sender is in the doorbell from its making, so that it can wait for room at any time. */
+ * Requests wait in a queue until there is room, and then in another until the loop can tell of
+ * them: never from inside the call that made them. A sender is in the doorbell from its making, so
+ * that it can wait for room at any time. */
 #include <string.h>
 
 #include "channels/uv/loop.h"
@@ -16,10 +17,11 @@ static bool is_closing(const leat_uv_sender_t *sender) {
 
 static void update_active(leat_uv_sender_t *sender) {
     if (!is_closing(sender))
-        leat__uv_set_active(&sender->uv, sender->started || sender->queue != NULL || sender->done != NULL);
+        leat__uv_set_active(&sender->uv,
+                            sender->started || sender->queue != NULL || sender->done != NULL);
 }
 
-/* --- Queues ------------------------------------------------------------------------------------------------------------------ */
+/* --- Queues ----------------------------------------------------------------------------------- */
 
 static void finish_request(leat_uv_sender_t *sender, leat_uv_send_t *request, int status) {
     request->status = status;
@@ -47,7 +49,8 @@ static bool is_news(int result) {
     return result == LEAT_ECLOSED || result == LEAT_EPEERDIED || result == LEAT_EPEERBACK;
 }
 
-/* They come in turn, and are told in turn. Of more than two, the last: a receiver that came and went in between is left out. */
+/* They come in turn, and are told in turn. Of more than two, the last: a receiver that came and
+ * went in between is left out. */
 static void note_news(leat_uv_sender_t *sender, int news) {
     bool second = sender->news[0] != LEAT_OK && sender->news[1] == LEAT_OK;
     leat__uv_tell_later(&sender->item);
@@ -62,7 +65,8 @@ static void want_room(leat_uv_sender_t *sender, size_t size) {
     (void)asked;
 }
 
-/* Sends what there is room for, but no more than a batch: then others have their turn, and the doorbell names the sender again, for there is room. */
+/* Sends what there is room for, but no more than a batch: then others have their turn, and the
+ * doorbell names the sender again, for there is room. */
 static void flush(leat_uv_sender_t *sender) {
     for (unsigned sent = 0; sender->queue != NULL; sent++) {
         const leat_uv_send_t *request = sender->queue;
@@ -144,7 +148,7 @@ static void tell_done(struct leat_uv_item *item) {
     update_active(sender);
 }
 
-/* --- What the doorbell says --------------------------------------------------------------------------------------------------- */
+/* --- What the doorbell says ------------------------------------------------------------------- */
 
 static void look_for_news(leat_uv_sender_t *sender) {
     int news = leat_sender_news(sender->channel);
@@ -160,7 +164,8 @@ static void work(struct leat_uv_item *item) {
     if (is_closing(sender))
         return;
     flush(sender);
-    if (sender->wants_room && sender->queue == NULL && sender->started) { /* a stopped one's wish waits for the next start */
+    /* a stopped one's wish waits for the next start */
+    if (sender->wants_room && sender->queue == NULL && sender->started) {
         sender->wants_room = false;
         if (sender->on_writable != NULL)
             sender->on_writable(sender);
@@ -169,12 +174,13 @@ static void work(struct leat_uv_item *item) {
     update_active(sender);
 }
 
-/* --- Sending ------------------------------------------------------------------------------------------------------------------ */
+/* --- Sending ---------------------------------------------------------------------------------- */
 
 int leat_uv_try_send(leat_uv_sender_t *sender, const void *message, size_t size) {
     if (is_closing(sender) || sender->finishing)
         return UV_EINVAL;
-    int result = sender->queue != NULL ? LEAT_EAGAIN : leat_send(sender->channel, message, size, LEAT_NOW);
+    int result =
+        sender->queue != NULL ? LEAT_EAGAIN : leat_send(sender->channel, message, size, LEAT_NOW);
     if (result == LEAT_OK)
         return 0;
     if (is_news(result))
@@ -188,14 +194,20 @@ int leat_uv_try_send(leat_uv_sender_t *sender, const void *message, size_t size)
     return UV_EAGAIN;
 }
 
-int leat_uv_send(leat_uv_send_t *request, leat_uv_sender_t *sender, const void *message, size_t size, leat_uv_send_cb callback) {
+int leat_uv_send(leat_uv_send_t *request, leat_uv_sender_t *sender, const void *message,
+                 size_t size, leat_uv_send_cb callback) {
     if (request == NULL || is_closing(sender) || sender->finishing)
         return UV_EINVAL;
     if (size > leat_sender_max_message(sender->channel))
         return UV_EMSGSIZE;
-    if (sender->high_water != 0 && sender->queue != NULL && sender->queued + size > sender->high_water)
+    if (sender->high_water != 0 && sender->queue != NULL &&
+        sender->queued + size > sender->high_water)
         return UV_ENOBUFS;
-    *request = (leat_uv_send_t){.data = request->data, .sender = sender, .callback = callback, .message = message, .size = size};
+    *request = (leat_uv_send_t){.data = request->data,
+                                .sender = sender,
+                                .callback = callback,
+                                .message = message,
+                                .size = size};
     bool first = sender->queue == NULL;
     *sender->queue_end = request;
     sender->queue_end = &request->next;
@@ -218,7 +230,7 @@ leat_sender *leat_uv_sender_channel(const leat_uv_sender_t *sender) {
     return sender->channel;
 }
 
-/* --- Life ---------------------------------------------------------------------------------------------------------------------- */
+/* --- Life ------------------------------------------------------------------------------------- */
 
 static void close_any(uv_handle_t *handle, uv_close_cb callback) {
     leat_uv_sender_close((leat_uv_sender_t *)handle, callback);
@@ -245,7 +257,8 @@ int leat_uv_sender_init(uv_loop_t *loop, leat_uv_sender_t *sender, leat_sender *
     return 0;
 }
 
-int leat_uv_sender_open(uv_loop_t *loop, leat_uv_sender_t *sender, const char *name, const leat_channel_options *options) {
+int leat_uv_sender_open(uv_loop_t *loop, leat_uv_sender_t *sender, const char *name,
+                        const leat_channel_options *options) {
     leat_sender *channel;
     int result = leat_sender_open(&channel, name, options);
     if (result != LEAT_OK)
@@ -256,7 +269,8 @@ int leat_uv_sender_open(uv_loop_t *loop, leat_uv_sender_t *sender, const char *n
     return result;
 }
 
-int leat_uv_sender_start(leat_uv_sender_t *sender, leat_uv_writable_cb on_writable, leat_uv_sender_peer_cb on_peer) {
+int leat_uv_sender_start(leat_uv_sender_t *sender, leat_uv_writable_cb on_writable,
+                         leat_uv_sender_peer_cb on_peer) {
     if (is_closing(sender))
         return UV_EINVAL;
     if (sender->started)
@@ -276,7 +290,8 @@ void leat_uv_sender_stop(leat_uv_sender_t *sender) {
     update_active(sender);
 }
 
-/* libuv is done with the handle: the last requests are told of, then the caller's callback is called. */
+/* libuv is done with the handle: the last requests are told of, then the caller's callback is
+ * called. */
 static void on_closed(uv_handle_t *handle) {
     leat_uv_sender_t *sender = (leat_uv_sender_t *)handle;
     tell_done(&sender->item);
@@ -301,7 +316,8 @@ void leat_uv_sender_finish(leat_uv_sender_t *sender, uv_close_cb callback) {
     leat_peer peer = sender->queue != NULL ? leat_sender_peer(sender->channel) : LEAT_PEER_NONE;
     sender->finishing = true;
     sender->closed = callback;
-    if (peer == LEAT_PEER_CLOSED || peer == LEAT_PEER_DIED) /* of that there may be no further news */
+    /* of that there may be no further news */
+    if (peer == LEAT_PEER_CLOSED || peer == LEAT_PEER_DIED)
         cancel_all(sender);
     close_if_finished(sender);
 }

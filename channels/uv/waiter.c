@@ -39,7 +39,8 @@ int leat_uv_waiter_init(uv_loop_t *loop, leat_uv_waiter_t *waiter, leat_waitable
     leat__uv_join(&waiter->uv, &waiter->item, close_any);
     waiter->item.work = work;
     waiter->object = object;
-    waiter->once = info.manual_reset || info.kind == LEAT_KIND_MUTEX; /* could be had again at once, or must not be had twice */
+    /* could be had again at once, or must not be had twice */
+    waiter->once = info.manual_reset || info.kind == LEAT_KIND_MUTEX;
     return 0;
 }
 
@@ -48,7 +49,8 @@ int leat_uv_waiter_start(leat_uv_waiter_t *waiter, leat_uv_taken_cb on_taken) {
         return UV_EINVAL;
     if (waiter->started)
         return UV_EALREADY;
-    int result = leat_doorbell_add_waitable(waiter->item.shared->doorbell, waiter->object, &waiter->item);
+    int result =
+        leat_doorbell_add_waitable(waiter->item.shared->doorbell, waiter->object, &waiter->item);
     if (result != LEAT_OK)
         return leat_uv_error(result);
     waiter->on_taken = on_taken;

@@ -12,14 +12,16 @@ void complain_uv(const char *what, const char *name, int status) {
         complain(what, name, uv_strerror(status), "");
 }
 
-bool open_receiver(uv_loop_t *loop, leat_uv_receiver_t *receiver, const char *name, const leat_channel_options *options) {
+bool open_receiver(uv_loop_t *loop, leat_uv_receiver_t *receiver, const char *name,
+                   const leat_channel_options *options) {
     int result = leat_uv_receiver_open(loop, receiver, name, options);
     if (result != 0)
         complain_uv("receive from channel", name, result);
     return result == 0;
 }
 
-bool open_sender(uv_loop_t *loop, leat_uv_sender_t *sender, const char *name, const leat_channel_options *options) {
+bool open_sender(uv_loop_t *loop, leat_uv_sender_t *sender, const char *name,
+                 const leat_channel_options *options) {
     int result = leat_uv_sender_open(loop, sender, name, options);
     if (result != 0)
         complain_uv("send to channel", name, result);
@@ -28,7 +30,9 @@ bool open_sender(uv_loop_t *loop, leat_uv_sender_t *sender, const char *name, co
 
 void tell_of_peer(const char *name, const char *who, leat_peer peer) {
     fprintf(stderr, "%s: the %s %s\n", name, who,
-            peer == LEAT_PEER_PRESENT ? "is there" : peer == LEAT_PEER_CLOSED ? "has closed" : "died");
+            peer == LEAT_PEER_PRESENT  ? "is there"
+            : peer == LEAT_PEER_CLOSED ? "has closed"
+                                       : "died");
 }
 
 static void (*end)(void);
@@ -48,7 +52,8 @@ bool catch_signals(uv_loop_t *loop, void (*on_end)(void)) {
         uv_unref((uv_handle_t *)&handles[i]);
         int result = uv_signal_start(&handles[i], on_signal, numbers[i]);
         if (result != 0) {
-            complain("listen for signal", numbers[i] == SIGINT ? "SIGINT" : "SIGTERM", uv_strerror(result), "");
+            complain("listen for signal", numbers[i] == SIGINT ? "SIGINT" : "SIGTERM",
+                     uv_strerror(result), "");
             return false;
         }
     }

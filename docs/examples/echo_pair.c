@@ -1,14 +1,18 @@
-/* echo_pair.c - two processes, two libuv loops, two channels: one sends, the other sends it back, and the first measures how long that took.
+/* echo_pair.c - two processes, two libuv loops, two channels: one sends, the other sends it back,
+ * and the first measures how long that took.
  *
  *     echo_pair --count 100000 --size 64
  *     round trip of 64 B, 1 in flight, 100000 messages: p50 6.9 us, p99 28.1 us, max 4295.8 us; 100760 messages/s
  *
- * It starts the second process itself, as `echo_pair --answer NAME`, and ends when every message is back; as many as a tenth of --count, at most
- * 1000, go before those that are counted. --window: messages in flight.
+ * It starts the second process itself, as `echo_pair --answer NAME`, and ends when every message is
+ * back; as many as a tenth of --count, at most 1000, go before those that are counted. --window:
+ * messages in flight.
  *
- * Guarantees. Every answer is checked to be the next one. Each side notices the other's death: the answering one then ends, the measuring one
- * says so and exits with 1, as after SIGINT and SIGTERM. No queue grows without limit: the answering side stops receiving while 64 answers
- * wait for room. What is measured includes a loop that sleeps and is woken, when the other side takes longer than it likes to stay awake.
+ * Guarantees. Every answer is checked to be the next one. Each side notices the other's death: the
+ * answering one then ends, the measuring one says so and exits with 1, as after SIGINT and SIGTERM.
+ * No queue grows without limit: the answering side stops receiving while 64 answers wait for room.
+ * What is measured includes a loop that sleeps and is woken, when the other side takes longer than
+ * it likes to stay awake.
  */
 #include <getopt.h>
 #include <inttypes.h>
@@ -47,8 +51,10 @@ static void fail(const char *what, const char *channel, int status) {
     close_both();
 }
 
-static bool open_both(const char *from, const char *to, leat_uv_message_cb on_message, leat_uv_peer_cb on_peer) {
-    leat_channel_options options = {.capacity = 4 * size > LEAT_CAPACITY_DEFAULT ? 4 * size + 4096 : 0};
+static bool open_both(const char *from, const char *to, leat_uv_message_cb on_message,
+                      leat_uv_peer_cb on_peer) {
+    leat_channel_options options = {.capacity =
+                                        4 * size > LEAT_CAPACITY_DEFAULT ? 4 * size + 4096 : 0};
     if (!open_receiver(&loop, &in, from, &options) || !open_sender(&loop, &out, to, &options))
         return false;
     int result = leat_uv_receiver_start(&in, on_message, on_peer);
@@ -57,7 +63,7 @@ static bool open_both(const char *from, const char *to, leat_uv_message_cb on_me
     return result == 0;
 }
 
-/* --- The answering side --------------------------------------------------------------------------------------------------------- */
+/* --- The answering side ----------------------------------------------------------------------- */
 
 struct answer {
     leat_uv_send_t request;
@@ -79,7 +85,8 @@ static void on_answered(leat_uv_send_t *request, int status) {
         fail("wait for channel", there, result);
 }
 
-/* The message is in the channel until the callback returns; what cannot be sent at once has to be copied. */
+/* The message is in the channel until the callback returns; what cannot be sent at once has to be
+ * copied. */
 static void answer_later(const leat_message *message) {
     struct answer *answer = malloc(sizeof *answer + message->size);
     int result = UV_ENOMEM;
@@ -113,7 +120,7 @@ static void on_asker(leat_uv_receiver_t *receiver, leat_peer peer, int status) {
         close_both();
 }
 
-/* --- The measuring side ---------------------------------------------------------------------------------------------------------- */
+/* --- The measuring side ----------------------------------------------------------------------- */
 
 static char *question;
 static uint64_t *times_ns; /* when it was sent; then how long it took */
@@ -154,10 +161,12 @@ static void report(void) {
     uint64_t *counted = times_ns + warm_up;
     double seconds = (double)(uv_hrtime() - began_ns) / 1e9;
     qsort(counted, count, sizeof *counted, compare);
-    printf("round trip of %" PRIu64 " B, %" PRIu64 " in flight, %" PRIu64 " messages: p50 %.1f us, p99 %.1f us, max %.1f us; "
+    printf("round trip of %" PRIu64 " B, %" PRIu64 " in flight, %" PRIu64
+           " messages: p50 %.1f us, p99 %.1f us, max %.1f us; "
            "%.0f messages/s\n",
-           size, window, count, (double)counted[(count - 1) / 2] / 1e3, (double)counted[(count - 1) * 99 / 100] / 1e3,
-           (double)counted[count - 1] / 1e3, (double)count / seconds);
+           size, window, count, (double)counted[(count - 1) / 2] / 1e3,
+           (double)counted[(count - 1) * 99 / 100] / 1e3, (double)counted[count - 1] / 1e3,
+           (double)count / seconds);
 }
 
 static void on_answer(leat_uv_receiver_t *receiver, const leat_message *message) {
@@ -166,7 +175,8 @@ static void on_answer(leat_uv_receiver_t *receiver, const leat_message *message)
     if (message->size == size)
         memcpy(&number, message->data, sizeof number);
     if (number != answered) {
-        complain("measure with", back, "the answer is not to the question", "is another program using the channel?");
+        complain("measure with", back, "the answer is not to the question",
+                 "is another program using the channel?");
         exit_status = EXIT_FAILED;
         close_both();
         return;
@@ -184,7 +194,9 @@ static void on_answerer(leat_uv_receiver_t *receiver, leat_peer peer, int status
     (void)receiver;
     if (peer == LEAT_PEER_PRESENT || answered == warm_up + count)
         return;
-    complain("measure with", back, status != 0 ? uv_strerror(status) : "the answering process has gone", "start it again");
+    complain("measure with", back,
+             status != 0 ? uv_strerror(status) : "the answering process has gone",
+             "start it again");
     exit_status = EXIT_FAILED;
     close_both();
 }
@@ -202,8 +214,12 @@ static bool start_other(char *program) {
     char number[24];
     snprintf(number, sizeof number, "%" PRIu64, size);
     char *arguments[] = {program, (char[]){"--answer"}, there, (char[]){"--size"}, number, NULL};
-    uv_stdio_container_t streams[3] = {{.flags = UV_IGNORE}, {.flags = UV_IGNORE}, {.flags = UV_INHERIT_FD, .data.fd = 2}};
-    uv_process_options_t options = {.file = "/proc/self/exe", .args = arguments, .exit_cb = on_exit_of_other, .stdio = streams,
+    uv_stdio_container_t streams[3] = {
+        {.flags = UV_IGNORE}, {.flags = UV_IGNORE}, {.flags = UV_INHERIT_FD, .data.fd = 2}};
+    uv_process_options_t options = {.file = "/proc/self/exe",
+                                    .args = arguments,
+                                    .exit_cb = on_exit_of_other,
+                                    .stdio = streams,
                                     .stdio_count = 3};
     int result = uv_spawn(&loop, &other, &options);
     if (result != 0)
@@ -229,20 +245,31 @@ static bool begin_measuring(char *program) {
     return true;
 }
 
-/* --- Both --------------------------------------------------------------------------------------------------------------------------- */
+/* --- Both ------------------------------------------------------------------------------------- */
 
 static bool read_options(int argc, char **argv) {
-    static const struct option options[] = {{"count", required_argument, NULL, 'c'}, {"size", required_argument, NULL, 's'},
-                                            {"window", required_argument, NULL, 'w'}, {"answer", required_argument, NULL, 'a'},
+    static const struct option options[] = {{"count", required_argument, NULL, 'c'},
+                                            {"size", required_argument, NULL, 's'},
+                                            {"window", required_argument, NULL, 'w'},
+                                            {"answer", required_argument, NULL, 'a'},
                                             {NULL, 0, NULL, 0}};
     bool good = true;
     for (int option; good && (option = getopt_long(argc, argv, "", options, NULL)) != -1;)
         switch (option) {
-        case 'c': good = read_number("count", optarg, 1, 100000000, &count); break;
-        case 's': good = read_number("size", optarg, 8, 1 << 20, &size); break;
-        case 'w': good = read_number("window", optarg, 1, 100000000, &window); break;
-        case 'a': answer_for = optarg; break;
-        default: good = false;
+        case 'c':
+            good = read_number("count", optarg, 1, 100000000, &count);
+            break;
+        case 's':
+            good = read_number("size", optarg, 8, 1 << 20, &size);
+            break;
+        case 'w':
+            good = read_number("window", optarg, 1, 100000000, &window);
+            break;
+        case 'a':
+            answer_for = optarg;
+            break;
+        default:
+            good = false;
         }
     if (good && optind == argc)
         return true;
@@ -265,7 +292,8 @@ int main(int argc, char **argv) {
     warm_up = count / 10 < 1000 ? count / 10 : 1000;
     uv_loop_init(&loop);
     if (catch_signals(&loop, interrupt) &&
-        (answer_for != NULL ? open_both(there, back, on_message, on_asker) : begin_measuring(argv[0])))
+        (answer_for != NULL ? open_both(there, back, on_message, on_asker)
+                            : begin_measuring(argv[0])))
         uv_run(&loop, UV_RUN_DEFAULT);
     else
         exit_status = EXIT_FAILED;

@@ -1,12 +1,14 @@
-/* epoll_loop.c - several channels, a timer and signals in one epoll loop, without libuv: the recipe of docs/event-loops.md.
+/* epoll_loop.c - several channels, a timer and signals in one epoll loop, without libuv: the recipe
+ * of docs/event-loops.md.
  *
  *     epoll_loop engine tyres weather          every second, and at the end: how much came on each channel
  *     epoll_loop --print --period 5000 log     also every message, as "log: ..." with a newline
  *
- * Guarantees. Every message of every channel is counted once, in order. A channel that is flooded holds up neither the others, nor the timer, nor a
- * signal, for longer than --budget messages (default 1000): after so many the loop asks the others. The process sleeps in epoll_wait, and
- * nowhere else; idle channels cost nothing. Senders may come, go and be killed at any time. SIGINT and SIGTERM end it in order, with the
- * exit status 0.
+ * Guarantees. Every message of every channel is counted once, in order. A channel that is flooded
+ * holds up neither the others, nor the timer, nor a signal, for longer than --budget messages
+ * (default 1000): after so many the loop asks the others. The process sleeps in epoll_wait, and
+ * nowhere else; idle channels cost nothing. Senders may come, go and be killed at any time. SIGINT
+ * and SIGTERM end it in order, with the exit status 0.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -48,7 +50,7 @@ static void end_with_complaint(const char *what, const char *object) {
     ending = true;
 }
 
-/* --- Channels --------------------------------------------------------------------------------------------------------------- */
+/* --- Channels --------------------------------------------------------------------------------- */
 
 static void use(struct input *input, const leat_message *message) {
     input->messages++;
@@ -60,11 +62,13 @@ static void use(struct input *input, const leat_message *message) {
     putchar('\n');
 }
 
-/* What the channel has, up to `most`; how many that were. Any result but these ends the channel's use, not the program. */
+/* What the channel has, up to `most`; how many that were. Any result but these ends the channel's
+ * use, not the program. */
 static size_t receive(struct input *input, size_t most) {
     leat_message messages[AT_ONCE];
     size_t count = 0;
-    int result = leat_peek_many(input->receiver, messages, most < AT_ONCE ? most : AT_ONCE, &count, LEAT_NOW);
+    int result = leat_peek_many(input->receiver, messages, most < AT_ONCE ? most : AT_ONCE, &count,
+                                LEAT_NOW);
     if (result == LEAT_OK) {
         for (size_t i = 0; i < count; i++)
             use(input, &messages[i]);
@@ -72,10 +76,17 @@ static size_t receive(struct input *input, size_t most) {
     }
     switch (result) {
     case LEAT_OK:
-    case LEAT_EAGAIN: break;
-    case LEAT_ECLOSED: fprintf(stderr, "%s: the sender has closed\n", input->name); break;
-    case LEAT_EPEERDIED: fprintf(stderr, "%s: the sender died\n", input->name); break;
-    case LEAT_EPEERBACK: fprintf(stderr, "%s: the sender is there again\n", input->name); break;
+    case LEAT_EAGAIN:
+        break;
+    case LEAT_ECLOSED:
+        fprintf(stderr, "%s: the sender has closed\n", input->name);
+        break;
+    case LEAT_EPEERDIED:
+        fprintf(stderr, "%s: the sender died\n", input->name);
+        break;
+    case LEAT_EPEERBACK:
+        fprintf(stderr, "%s: the sender is there again\n", input->name);
+        break;
     default:
         complain_leat("receive from channel", input->name, result);
         exit_status = EXIT_FAILED;
@@ -84,8 +95,9 @@ static size_t receive(struct input *input, size_t most) {
     return count;
 }
 
-/* The recipe. leat_doorbell_next has to be called until it says that there is nothing more: then every channel is announced to its sender, and
- * the loop may sleep. Who wants to stop before that has the descriptor stay readable. */
+/* The recipe. leat_doorbell_next has to be called until it says that there is nothing more: then
+ * every channel is announced to its sender, and the loop may sleep. Who wants to stop before that
+ * has the descriptor stay readable. */
 static void look_at_channels(void) {
     for (uint64_t taken = 0; taken < budget;) {
         void *named;
@@ -97,11 +109,12 @@ static void look_at_channels(void) {
     leat_doorbell_again(doorbell);
 }
 
-/* --- The others ------------------------------------------------------------------------------------------------------------- */
+/* --- The others ------------------------------------------------------------------------------- */
 
 static void report(void) {
     for (int i = 0; i < input_count; i++)
-        printf("%s: %" PRIu64 " messages, %" PRIu64 " bytes\n", inputs[i].name, inputs[i].messages, inputs[i].bytes);
+        printf("%s: %" PRIu64 " messages, %" PRIu64 " bytes\n", inputs[i].name, inputs[i].messages,
+               inputs[i].bytes);
 }
 
 static void on_timer(void) {
@@ -116,7 +129,7 @@ static void on_signal(void) {
         ending = true;
 }
 
-/* --- The loop --------------------------------------------------------------------------------------------------------------- */
+/* --- The loop --------------------------------------------------------------------------------- */
 
 static bool watch(int descriptor, enum source source, const char *what) {
     struct epoll_event event = {.events = EPOLLIN, .data.u32 = source}; /* level-triggered */
@@ -134,9 +147,15 @@ static void run(void) {
             end_with_complaint("wait in", "epoll");
         for (int i = 0; i < count && !ending; i++)
             switch (events[i].data.u32) {
-            case CHANNELS: look_at_channels(); break;
-            case TIMER: on_timer(); break;
-            case SIGNALS: on_signal(); break;
+            case CHANNELS:
+                look_at_channels();
+                break;
+            case TIMER:
+                on_timer();
+                break;
+            case SIGNALS:
+                on_signal();
+                break;
             }
         fflush(stdout); /* before it sleeps */
     }
@@ -181,7 +200,8 @@ static bool open_others(void) {
 
 static void close_all(void) {
     for (int i = 0; i < input_count; i++)
-        leat_receiver_close(inputs[i].receiver); /* NULL is allowed; this takes it out of the doorbell */
+        /* NULL is allowed; this takes it out of the doorbell */
+        leat_receiver_close(inputs[i].receiver);
     leat_doorbell_close(doorbell);
     const int descriptors[] = {timer, signals, epoll};
     for (int i = 0; i < 3; i++)
@@ -191,15 +211,24 @@ static void close_all(void) {
 }
 
 static bool read_options(int argc, char **argv) {
-    static const struct option options[] = {{"budget", required_argument, NULL, 'b'}, {"period", required_argument, NULL, 'p'},
-                                            {"print", no_argument, NULL, 'v'}, {NULL, 0, NULL, 0}};
+    static const struct option options[] = {{"budget", required_argument, NULL, 'b'},
+                                            {"period", required_argument, NULL, 'p'},
+                                            {"print", no_argument, NULL, 'v'},
+                                            {NULL, 0, NULL, 0}};
     bool good = true;
     for (int option; good && (option = getopt_long(argc, argv, "", options, NULL)) != -1;)
         switch (option) {
-        case 'b': good = read_number("budget", optarg, 1, UINT32_MAX, &budget); break;
-        case 'p': good = read_number("period", optarg, 1, 86400000, &period_ms); break;
-        case 'v': print = true; break;
-        default: good = false;
+        case 'b':
+            good = read_number("budget", optarg, 1, UINT32_MAX, &budget);
+            break;
+        case 'p':
+            good = read_number("period", optarg, 1, 86400000, &period_ms);
+            break;
+        case 'v':
+            print = true;
+            break;
+        default:
+            good = false;
         }
     input_count = argc - optind;
     if (good && input_count > 0)

@@ -26,7 +26,7 @@ static LIST_HEAD(, client) clients = LIST_HEAD_INITIALIZER(clients);
 static uv_tcp_t listener;
 static uv_timer_t last_chance;
 
-/* --- Going ------------------------------------------------------------------------------------------------------------------ */
+/* --- Going ------------------------------------------------------------------------------------ */
 
 static void on_closed(uv_handle_t *handle) {
     free(handle->data);
@@ -67,7 +67,7 @@ void clients_finish(unsigned milliseconds) {
     }
 }
 
-/* --- Writing ---------------------------------------------------------------------------------------------------------------- */
+/* --- Writing ---------------------------------------------------------------------------------- */
 
 void clients_drop_batch(struct batch *batch) {
     if (--batch->holders == 0)
@@ -112,7 +112,7 @@ void clients_give(struct batch *batch) {
     }
 }
 
-/* --- Coming ----------------------------------------------------------------------------------------------------------------- */
+/* --- Coming ----------------------------------------------------------------------------------- */
 
 /* What a client says is of no interest; that it has gone is. */
 static void give_memory(uv_handle_t *handle, size_t size, uv_buf_t *buffer) {
@@ -130,7 +130,8 @@ static void on_read(uv_stream_t *stream, ssize_t count, const uv_buf_t *buffer) 
 static void on_connection(uv_stream_t *stream, int status) {
     struct client *client = status == 0 ? calloc(1, sizeof *client) : NULL;
     if (client == NULL) {
-        complain("accept a client on", settings.host, status == 0 ? "out of memory" : uv_strerror(status), "lower --clients");
+        complain("accept a client on", settings.host,
+                 status == 0 ? "out of memory" : uv_strerror(status), "lower --clients");
         return;
     }
     settings.before_join();
@@ -139,7 +140,8 @@ static void on_connection(uv_stream_t *stream, int status) {
     LIST_INSERT_HEAD(&clients, client, entry);
     counts.connected++;
     uv_stream_t *tcp = (uv_stream_t *)&client->tcp;
-    if (uv_accept(stream, tcp) != 0 || counts.connected > settings.most || uv_read_start(tcp, give_memory, on_read) != 0)
+    if (uv_accept(stream, tcp) != 0 || counts.connected > settings.most ||
+        uv_read_start(tcp, give_memory, on_read) != 0)
         disconnect(client);
     else
         uv_tcp_nodelay(&client->tcp, 1);
@@ -166,10 +168,13 @@ bool clients_listen(uv_loop_t *loop, const struct clients_settings *wanted) {
     int result = bind_and_listen(&address);
     if (result != 0) {
         snprintf(place, sizeof place, "%s port %" PRIu64, settings.host, settings.port);
-        complain("listen on", place, uv_strerror(result), "choose another --port, or an address of this machine (--host)");
+        complain("listen on", place, uv_strerror(result),
+                 "choose another --port, or an address of this machine (--host)");
         return false;
     }
-    printf("listening on %s:%d\n", settings.host, ntohs(((const struct sockaddr_in *)&address)->sin_port)); /* in6: same place */
+    /* in6: same place */
+    printf("listening on %s:%d\n", settings.host,
+           ntohs(((const struct sockaddr_in *)&address)->sin_port));
     fflush(stdout);
     return true;
 }

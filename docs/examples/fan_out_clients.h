@@ -1,8 +1,9 @@
-/* fan_out_clients.h - the TCP side of fan_out_tcp.c: clients that come and go, and what waits for each of them. One loop's, and one set for
- * each process.
+/* fan_out_clients.h - the TCP side of fan_out_tcp.c: clients that come and go, and what waits for
+ * each of them. One loop's, and one set for each process.
  *
- * A batch is written to all clients at once and is in memory once, until the last of them has taken it. For one client at most `limit` bytes
- * and one batch wait: who is slower is disconnected, or, with `skip`, misses whole batches until it has caught up.
+ * A batch is written to all clients at once and is in memory once, until the last of them has taken
+ * it. For one client at most `limit` bytes and one batch wait: who is slower is disconnected, or,
+ * with `skip`, misses whole batches until it has caught up.
  */
 #ifndef LEAT_EXAMPLES_FAN_OUT_CLIENTS_H
 #define LEAT_EXAMPLES_FAN_OUT_CLIENTS_H

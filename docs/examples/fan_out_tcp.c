@@ -3,15 +3,18 @@
  *     fan_out_tcp telemetry                       prints "listening on 127.0.0.1:41873"
  *     fan_out_tcp --port 5000 --lines telemetry   each message as a line: nc 127.0.0.1 5000
  *
- * Guarantees. A client gets every message that is received after it was accepted, whole and in order: its length in 4 bytes, little-endian,
- * then its bytes; with --lines its bytes and a newline. The connection may end inside a message: that one does not count.
+ * Guarantees. A client gets every message that is received after it was accepted, whole and in
+ * order: its length in 4 bytes, little-endian, then its bytes; with --lines its bytes and a
+ * newline. The connection may end inside a message: that one does not count.
  *
- * Clients never hold up the sender. What a client has not taken waits for it, up to --limit bytes and one batch (64 KiB, or one larger
- * message). Beyond that it is disconnected: what it got has no gaps. With --skip it stays, and misses whole messages until it has
- * caught up. At most --clients are there at a time; one more is disconnected at once.
+ * Clients never hold up the sender. What a client has not taken waits for it, up to --limit bytes
+ * and one batch (64 KiB, or one larger message). Beyond that it is disconnected: what it got has no
+ * gaps. With --skip it stays, and misses whole messages until it has caught up. At most --clients
+ * are there at a time; one more is disconnected at once.
  *
- * Clients come and go, and so does the sender: the stream goes on with its successor. SIGINT and SIGTERM end the server in order: it leaves
- * the channel, clients get what already waits for them (within a second; a second signal: at once), and the exit status is 0.
+ * Clients come and go, and so does the sender: the stream goes on with its successor. SIGINT and
+ * SIGTERM end the server in order: it leaves the channel, clients get what already waits for them
+ * (within a second; a second signal: at once), and the exit status is 0.
  */
 #include <getopt.h>
 #include <inttypes.h>
@@ -38,10 +41,11 @@ static uint64_t messages;
 static bool ending;
 static int exit_status;
 
-/* --- Batches ---------------------------------------------------------------------------------------------------------------- */
+/* --- Batches ---------------------------------------------------------------------------------- */
 
-/* A batch is what one turn of the loop has received, so that a flood costs a client one write for hundreds of messages, and a single
- * message does not wait: whatever a loop does, its prepare hooks are called before it sleeps. */
+/* A batch is what one turn of the loop has received, so that a flood costs a client one write for
+ * hundreds of messages, and a single message does not wait: whatever a loop does, its prepare hooks
+ * are called before it sleeps. */
 static void flush(void) {
     struct batch *full = batch;
     if (full == NULL)
@@ -76,7 +80,7 @@ static void append(const void *data, size_t size) {
     batch->size += size;
 }
 
-/* --- The channel and the end ------------------------------------------------------------------------------------------------ */
+/* --- The channel and the end ------------------------------------------------------------------ */
 
 static void end(int status) {
     exit_status = status != 0 ? status : exit_status;
@@ -100,7 +104,8 @@ static void on_message(leat_uv_receiver_t *handle, const leat_message *message) 
     if (clients_counts().connected == 0)
         return;
     if (!make_room(message->size + 4)) {
-        complain("pass on a message of channel", name, "out of memory", "lower --limit or --clients");
+        complain("pass on a message of channel", name, "out of memory",
+                 "lower --limit or --clients");
         end(EXIT_FAILED);
         return;
     }
@@ -115,14 +120,15 @@ static void on_message(leat_uv_receiver_t *handle, const leat_message *message) 
 static void on_peer(leat_uv_receiver_t *handle, leat_peer peer, int status) {
     (void)handle;
     if (status != 0) {
-        complain("receive from channel", name, uv_strerror(status), "end its users and remove it ('leat rm')");
+        complain("receive from channel", name, uv_strerror(status),
+                 "end its users and remove it ('leat rm')");
         end(EXIT_FAILED);
         return;
     }
     tell_of_peer(name, "sender", peer);
 }
 
-/* --- The beginning ---------------------------------------------------------------------------------------------------------- */
+/* --- The beginning ---------------------------------------------------------------------------- */
 
 /* The hook does not keep the loop running: what it is for does. */
 static bool begin(void) {
@@ -139,26 +145,45 @@ static bool begin(void) {
 }
 
 static bool read_options(int argc, char **argv) {
-    static const struct option options[] = {
-        {"port", required_argument, NULL, 'p'},    {"host", required_argument, NULL, 'h'}, {"limit", required_argument, NULL, 'l'},
-        {"clients", required_argument, NULL, 'c'}, {"lines", no_argument, NULL, 'n'},      {"skip", no_argument, NULL, 's'},
-        {NULL, 0, NULL, 0}};
+    static const struct option options[] = {{"port", required_argument, NULL, 'p'},
+                                            {"host", required_argument, NULL, 'h'},
+                                            {"limit", required_argument, NULL, 'l'},
+                                            {"clients", required_argument, NULL, 'c'},
+                                            {"lines", no_argument, NULL, 'n'},
+                                            {"skip", no_argument, NULL, 's'},
+                                            {NULL, 0, NULL, 0}};
     bool good = true;
     for (int option; good && (option = getopt_long(argc, argv, "", options, NULL)) != -1;)
         switch (option) {
-        case 'p': good = read_number("port", optarg, 0, 65535, &settings.port); break;
-        case 'h': settings.host = optarg; break;
-        case 'l': good = read_number("limit", optarg, 0, (uint64_t)1 << 40, &settings.limit); break;
-        case 'c': good = read_number("clients", optarg, 1, 1000000, &settings.most); break;
-        case 'n': lines = true; break;
-        case 's': settings.skip = true; break;
-        default: good = false;
+        case 'p':
+            good = read_number("port", optarg, 0, 65535, &settings.port);
+            break;
+        case 'h':
+            settings.host = optarg;
+            break;
+        case 'l':
+            good = read_number("limit", optarg, 0, (uint64_t)1 << 40, &settings.limit);
+            break;
+        case 'c':
+            good = read_number("clients", optarg, 1, 1000000, &settings.most);
+            break;
+        case 'n':
+            lines = true;
+            break;
+        case 's':
+            settings.skip = true;
+            break;
+        default:
+            good = false;
         }
     if (good && optind == argc - 1) {
         name = argv[optind];
         return true;
     }
-    fprintf(stderr, "usage: %s [--port N] [--host ADDRESS] [--lines] [--limit BYTES] [--clients N] [--skip] CHANNEL\n", argv[0]);
+    fprintf(stderr,
+            "usage: %s [--port N] [--host ADDRESS] [--lines] [--limit BYTES] [--clients N] "
+            "[--skip] CHANNEL\n",
+            argv[0]);
     return false;
 }
 
@@ -172,7 +197,9 @@ int main(int argc, char **argv) {
     close_loop(&loop);
     struct clients_counts counts = clients_counts();
     if (begun)
-        fprintf(stderr, "%s: %" PRIu64 " messages received, %" PRIu64 " clients dropped, %" PRIu64 " messages skipped\n", name,
-                messages, counts.dropped, counts.skipped);
+        fprintf(stderr,
+                "%s: %" PRIu64 " messages received, %" PRIu64 " clients dropped, %" PRIu64
+                " messages skipped\n",
+                name, messages, counts.dropped, counts.skipped);
     return begun ? exit_status : EXIT_FAILED;
 }

@@ -23,7 +23,8 @@ static uint64_t file_size; /* of whole batches */
 
 static const leat_message *batch;
 static unsigned char lengths[WRITER_MESSAGES][4];
-static size_t given, count, size, written; /* messages, of them in this file; their bytes, of them written */
+/* messages, of them in this file; their bytes, of them written */
+static size_t given, count, size, written;
 
 static bool failing, finishing;
 
@@ -36,7 +37,8 @@ static void on_retry(uv_timer_t *timer) {
 
 static void fail(const char *what, int error) {
     if (!failing)
-        complain(what, file_name, uv_strerror(error), "make room, or put it right; it is tried again, and nothing is lost meanwhile");
+        complain(what, file_name, uv_strerror(error),
+                 "make room, or put it right; it is tried again, and nothing is lost meanwhile");
     failing = true;
     if (!finishing)
         uv_timer_start(&retry, on_retry, settings.retry_ms, 0);
@@ -44,12 +46,13 @@ static void fail(const char *what, int error) {
         settings.on_given_up();
 }
 
-/* --- Files ------------------------------------------------------------------------------------------------------------------ */
+/* --- Files ------------------------------------------------------------------------------------ */
 
 /* Tries the next number; UV_EEXIST is for the caller to count on. NULL: at once. */
 static int create_next(uv_fs_cb callback) {
     snprintf(file_name, sizeof file_name, "%s.%06u", settings.prefix, ++file_number);
-    return uv_fs_open(loop, &request, file_name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644, callback);
+    return uv_fs_open(loop, &request, file_name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644,
+                      callback);
 }
 
 static void begin_file(int descriptor) {
@@ -58,7 +61,7 @@ static void begin_file(int descriptor) {
     named = !settings.sync;
 }
 
-/* --- Batches ---------------------------------------------------------------------------------------------------------------- */
+/* --- Batches ---------------------------------------------------------------------------------- */
 
 static size_t framed(const leat_message *message) {
     return message->size + (settings.lines ? 1 : sizeof lengths[0]);
@@ -70,7 +73,8 @@ static bool fits(const leat_message *message) {
 
 /* What fits into the file; nothing if it is full. */
 static void choose(void) {
-    for (count = size = written = 0; count < given && fits(&batch[count]); size += framed(&batch[count++]))
+    for (count = size = written = 0; count < given && fits(&batch[count]);
+         size += framed(&batch[count++]))
         for (int i = 0; i < 4; i++)
             lengths[count][i] = (unsigned char)(batch[count].size >> (8 * i));
 }
@@ -90,7 +94,8 @@ static void write_rest(uv_fs_cb callback) {
         skip -= first->len;
     first->base += skip;
     first->len -= skip;
-    uv_fs_write(loop, &request, file, first, (unsigned)(end - first), (int64_t)(file_size + written), callback);
+    uv_fs_write(loop, &request, file, first, (unsigned)(end - first),
+                (int64_t)(file_size + written), callback);
 }
 
 /* What was asked of the disk is seen from the request's type. */
@@ -105,7 +110,11 @@ static void on_step(uv_fs_t *done) {
     if (type == UV_FS_CLOSE)
         file = -1; /* also when it failed */
     if (result < 0 && result != UV_EEXIST) {
-        fail(type == UV_FS_OPEN ? "create" : type == UV_FS_WRITE ? "write to" : type == UV_FS_CLOSE ? "close" : "sync", result);
+        fail(type == UV_FS_OPEN    ? "create"
+             : type == UV_FS_WRITE ? "write to"
+             : type == UV_FS_CLOSE ? "close"
+                                   : "sync",
+             result);
         return;
     }
     failing = false;
@@ -114,9 +123,14 @@ static void on_step(uv_fs_t *done) {
         if (result != UV_EEXIST)
             begin_file(result);
         break;
-    case UV_FS_FSYNC: named = true; break;
-    case UV_FS_WRITE: written += (size_t)result; break;
-    default: break;
+    case UV_FS_FSYNC:
+        named = true;
+        break;
+    case UV_FS_WRITE:
+        written += (size_t)result;
+        break;
+    default:
+        break;
     }
     if (type == UV_FS_FDATASYNC || (type == UV_FS_WRITE && written == size && !settings.sync)) {
         size_t done_count = count;
@@ -147,7 +161,7 @@ static void next_step(void) {
         uv_fs_fdatasync(loop, &request, file, on_step);
 }
 
-/* --- Life ------------------------------------------------------------------------------------------------------------------- */
+/* --- Life ------------------------------------------------------------------------------------- */
 
 bool writer_open(uv_loop_t *of, const struct writer_settings *wanted) {
     int result;
@@ -166,7 +180,8 @@ bool writer_open(uv_loop_t *of, const struct writer_settings *wanted) {
         result = directory < 0 ? uv_translate_sys_error(errno) : 0;
     }
     if (result < 0)
-        complain("create", file_name, uv_strerror(result), "make its directory, with the right to write there, or choose another prefix");
+        complain("create", file_name, uv_strerror(result),
+                 "make its directory, with the right to write there, or choose another prefix");
     return result >= 0;
 }
 
@@ -188,8 +203,10 @@ bool writer_finish(void) {
 bool writer_close(void) {
     bool whole = given == 0;
     uv_fs_t last;
-    if (file >= 0 && written > 0 && uv_fs_ftruncate(loop, &last, file, (int64_t)file_size, NULL) != 0)
-        complain("cut back", file_name, uv_strerror((int)last.result), "its last message is not whole");
+    if (file >= 0 && written > 0 &&
+        uv_fs_ftruncate(loop, &last, file, (int64_t)file_size, NULL) != 0)
+        complain("cut back", file_name, uv_strerror((int)last.result),
+                 "its last message is not whole");
     if (file >= 0)
         uv_fs_close(loop, &last, file, NULL);
     if (file >= 0 && file_size == 0)

@@ -1,7 +1,7 @@
 /* leat/base.h - what every other header of leat rests on: version, linkage, deadlines, scopes.
  *
- * Thread safety: everything in this header may be called from any thread at any time, from a signal handler, and in a
- * forked child. Nothing here blocks, allocates or reads the environment.
+ * Thread safety: everything in this header may be called from any thread at any time, from a signal
+ * handler, and in a forked child. Nothing here blocks, allocates or reads the environment.
  */
 #ifndef LEAT_BASE_H
 #define LEAT_BASE_H
@@ -14,7 +14,8 @@
 extern "C" {
 #endif
 
-/* Before 1.0 the interface may change with the minor number; from 1.0 on, only with the major number. */
+/* Before 1.0 the interface may change with the minor number; from 1.0 on, only with the major
+ * number. */
 #define LEAT_VERSION_MAJOR 0
 #define LEAT_VERSION_MINOR 1
 #define LEAT_VERSION_PATCH 0
@@ -39,13 +40,15 @@ extern "C" {
 #define LEAT_CHECKED
 #endif
 
-/* The version of the library that is running (the macros tell which header was compiled against): "0.1.0". */
+/* The version of the library that is running (the macros tell which header was compiled against):
+ * "0.1.0". */
 LEAT_API const char *leat_version(void);
 
-/* --- Deadlines ---------------------------------------------------------------------------------------------------
+/* --- Deadlines -----------------------------------------------------------------------------------
  *
- * Every call that can wait takes one argument that says until when, in absolute nanoseconds of the system's monotonic
- * clock. So a loop that retries a call never waits longer than was asked for at its start.
+ * Every call that can wait takes one argument that says until when, in absolute nanoseconds of the
+ * system's monotonic clock. So a loop that retries a call never waits longer than was asked for at
+ * its start.
  *
  *     leat_recv(rx, buffer, sizeof buffer, &size, LEAT_NOW);           never waits: LEAT_EAGAIN when there is nothing
  *     leat_recv(rx, buffer, sizeof buffer, &size, leat_in_ms(250));    LEAT_ETIMEDOUT after a quarter of a second
@@ -62,13 +65,16 @@ LEAT_API uint64_t leat_in_ns(uint64_t nanoseconds);
 LEAT_API uint64_t leat_in_us(uint64_t microseconds);
 LEAT_API uint64_t leat_in_ms(uint64_t milliseconds);
 
-/* --- Scopes and ways in --------------------------------------------------------------------------------------------
+/* --- Scopes and ways in --------------------------------------------------------------------------
  *
- * A name lives in one of two scopes. A name that starts with the seven or six bytes "Global\" or "Local\" chooses its
- * scope itself, whatever the options say; the prefix is not part of the name. */
+ * A name lives in one of two scopes. A name that starts with the seven or six bytes "Global\" or
+ * "Local\" chooses its scope itself, whatever the options say; the prefix is not part of the
+ * name. */
 typedef enum leat_scope {
-    LEAT_LOCAL = 0,  /* this user's objects, in a private directory: /dev/shm/leat-<effective uid>, mode 0700 */
-    LEAT_GLOBAL = 1, /* the whole machine: /dev/shm/<name>, which shm_open("/name") and Python see too */
+    /* this user's objects, in a private directory: /dev/shm/leat-<effective uid>, mode 0700 */
+    LEAT_LOCAL = 0,
+    /* the whole machine: /dev/shm/<name>, which shm_open("/name") and Python see too */
+    LEAT_GLOBAL = 1,
 } leat_scope;
 
 typedef enum leat_way {
@@ -80,8 +86,10 @@ typedef enum leat_way {
 /* What a handle or a view may do with the bytes. */
 typedef enum leat_access {
     LEAT_READ_WRITE = 0,
-    LEAT_READ_ONLY = 1,     /* writing through the view is a segmentation fault; read permission suffices to open */
-    LEAT_COPY_ON_WRITE = 2, /* writing makes a private copy of the page, which nobody else sees; read permission suffices */
+    /* writing through the view is a segmentation fault; read permission suffices to open */
+    LEAT_READ_ONLY = 1,
+    /* writing makes a private copy of the page, which nobody else sees; read permission suffices */
+    LEAT_COPY_ON_WRITE = 2,
 } leat_access;
 
 /* The longest name, in bytes, after '/' and ambiguous '%' have been written as three bytes each. */

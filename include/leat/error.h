@@ -1,13 +1,14 @@
 /* leat/error.h - every way in which a call can fail.
  *
- * A function that can fail returns LEAT_OK (0) or one of the negative codes below. Results go out through pointers, which
- * a failing call leaves untouched unless its description says otherwise. The numbers are the same on every platform and
- * never change meaning.
+ * A function that can fail returns LEAT_OK (0) or one of the negative codes below. Results go out
+ * through pointers, which a failing call leaves untouched unless its description says otherwise.
+ * The numbers are the same on every platform and never change meaning.
  *
- * Five codes are not failures but news: LEAT_EAGAIN, LEAT_ETIMEDOUT, LEAT_ECLOSED, LEAT_EPEERDIED and LEAT_EPEERBACK say
- * what happened on the other side, and the handle stays good.
+ * Five codes are not failures but news: LEAT_EAGAIN, LEAT_ETIMEDOUT, LEAT_ECLOSED, LEAT_EPEERDIED
+ * and LEAT_EPEERBACK say what happened on the other side, and the handle stays good.
  *
- * Thread safety: any thread. leat_error_last, leat_system_error and leat_error_detail speak of the calling thread's last failure.
+ * Thread safety: any thread. leat_error_last, leat_system_error and leat_error_detail speak of the
+ * calling thread's last failure.
  */
 #ifndef LEAT_ERROR_H
 #define LEAT_ERROR_H
@@ -18,55 +19,71 @@
 extern "C" {
 #endif
 
-/* X(NAME, number, cause, remedy): the only list of errors; constants, names, texts and docs/errors.md come from it. */
-#define LEAT_ERRORS(X)                                                                                                \
-    X(LEAT_EINVAL, -1, "an argument is outside what the function accepts", "see the function's description")          \
-    X(LEAT_ENAME, -2, "the name is empty or longer than 255 bytes after encoding", "choose a shorter name")           \
-    X(LEAT_ENOENT, -3, "no object of that name is alive in that scope",                                               \
-      "start the program that creates it, or check the scope (local or global)")                                      \
-    X(LEAT_EEXIST, -4, "the name is taken by a living object", "open it instead, or choose another name")             \
-    X(LEAT_EKIND, -5, "what is there is an object of another kind", "choose another one, or see 'leat info'")         \
-    X(LEAT_ESIZE, -6, "the object's size is not what the caller requires",                                            \
-      "open with LEAT_SIZE_ADOPT, or remove the object and create it anew")                                           \
-    X(LEAT_EACCES, -7, "the system does not permit this access", "check the object's owner and permissions")          \
-    X(LEAT_EUNTRUSTED, -8, "what was found under the name is not safe to use",                                        \
-      "the detail says what stands there: find out who put it and remove it, or give the directory to its user (chmod 700)")        \
-    X(LEAT_ENOSPC, -9, "there is not enough shared memory left",                                                      \
-      "free some ('leat gc', 'leat rm'), enlarge /dev/shm, or ask for less")                                          \
-    X(LEAT_ENOMEM, -10, "the process is out of memory or address space", "raise its limits or ask for less")          \
-    X(LEAT_ELIMIT, -11, "a limit of the process or the system is used up",                                            \
-      "close handles, or raise the limit of open files")                                                              \
-    X(LEAT_EBUSY, -12, "somebody else holds what was asked for",                                                      \
-      "a channel has one receiver, and one sender unless all ask for many: close the other one first")                \
-    X(LEAT_EAGAIN, -13, "it cannot be done without waiting", "try again later, or give a later deadline")             \
-    X(LEAT_ETIMEDOUT, -14, "the deadline passed", "try again, or give a later deadline")                              \
-    X(LEAT_ECLOSED, -15, "the other side has closed, and everything it sent was delivered",                           \
-      "finish, or call again to wait for the next one")                                                               \
-    X(LEAT_EPEERDIED, -16, "the process on the other side ended without closing",                                     \
-      "finish, or call again to wait for its successor")                                                              \
-    X(LEAT_EPEERBACK, -17, "a new process has taken the place of the one that left", "call again to go on")           \
-    X(LEAT_EMSGSIZE, -18, "the message does not fit",                                                                 \
-      "receive with a larger buffer, or create the channel with a larger capacity")                                   \
-    X(LEAT_ECORRUPT, -19, "the shared memory holds something no correct program writes",                              \
-      "close every user of the object, then remove it ('leat rm')")                                                   \
-    X(LEAT_EVERSION, -20, "the object was made by an incompatible version of leat",                                   \
-      "update the older of the two programs, or remove the object")                                                   \
-    X(LEAT_EFORKED, -21, "the handle belongs to the parent process", "open a handle of its own in the child")         \
-    X(LEAT_EINTR, -22, "a signal arrived while waiting, and the handle was opened to be interruptible",               \
-      "call again to go on waiting")                                                                                  \
-    X(LEAT_ESTATE, -23, "the handle is not in a state in which this call makes sense",                                \
-      "see the function's description: for example commit without reserve")                                           \
-    X(LEAT_ERANGE, -24, "offset and length do not lie inside the object", "ask leat_region_size first")               \
-    X(LEAT_ENOTSUP, -25, "this system cannot do it", "see docs/design.md, section Platforms")                         \
-    X(LEAT_ESYSTEM, -26, "an unexpected error of the operating system", "see leat_system_error")                      \
-    X(LEAT_EOWNERDEAD, -27, "it is locked now, but its last owner died while it held it",                             \
-      "repair what it protects and unlock, or give it up (leat_mutex_give_up)")                                       \
-    X(LEAT_ELOST, -28, "what it protects was given up as lost", "make that anew, then leat_mutex_reset")              \
-    X(LEAT_ENOTOWNER, -29, "it is not held by this handle", "unlock with the handle that locked it")                  \
-    X(LEAT_EOVERFLOW, -30, "the count would pass its maximum", "release less, or later")                               \
-    X(LEAT_EADDRESS, -31, "the memory cannot be had at the address that was asked for",                               \
-      "ask for another address, or for any (NULL)")                                                                   \
-    X(LEAT_ETYPE, -32, "the object holds data of another type or version",                                            \
+/* X(NAME, number, cause, remedy): the only list of errors; constants, names, texts and
+ * docs/errors.md come from it. */
+#define LEAT_ERRORS(X)                                                                             \
+    X(LEAT_EINVAL, -1, "an argument is outside what the function accepts",                         \
+      "see the function's description")                                                            \
+    X(LEAT_ENAME, -2, "the name is empty or longer than 255 bytes after encoding",                 \
+      "choose a shorter name")                                                                     \
+    X(LEAT_ENOENT, -3, "no object of that name is alive in that scope",                            \
+      "start the program that creates it, or check the scope (local or global)")                   \
+    X(LEAT_EEXIST, -4, "the name is taken by a living object",                                     \
+      "open it instead, or choose another name")                                                   \
+    X(LEAT_EKIND, -5, "what is there is an object of another kind",                                \
+      "choose another one, or see 'leat info'")                                                    \
+    X(LEAT_ESIZE, -6, "the object's size is not what the caller requires",                         \
+      "open with LEAT_SIZE_ADOPT, or remove the object and create it anew")                        \
+    X(LEAT_EACCES, -7, "the system does not permit this access",                                   \
+      "check the object's owner and permissions")                                                  \
+    X(LEAT_EUNTRUSTED, -8, "what was found under the name is not safe to use",                     \
+      "the detail says what stands there: find out who put it and remove it, or give the "         \
+      "directory to its user (chmod 700)")                                                         \
+    X(LEAT_ENOSPC, -9, "there is not enough shared memory left",                                   \
+      "free some ('leat gc', 'leat rm'), enlarge /dev/shm, or ask for less")                       \
+    X(LEAT_ENOMEM, -10, "the process is out of memory or address space",                           \
+      "raise its limits or ask for less")                                                          \
+    X(LEAT_ELIMIT, -11, "a limit of the process or the system is used up",                         \
+      "close handles, or raise the limit of open files")                                           \
+    X(LEAT_EBUSY, -12, "somebody else holds what was asked for",                                   \
+      "a channel has one receiver, and one sender unless all ask for many: close the other one "   \
+      "first")                                                                                     \
+    X(LEAT_EAGAIN, -13, "it cannot be done without waiting",                                       \
+      "try again later, or give a later deadline")                                                 \
+    X(LEAT_ETIMEDOUT, -14, "the deadline passed", "try again, or give a later deadline")           \
+    X(LEAT_ECLOSED, -15, "the other side has closed, and everything it sent was delivered",        \
+      "finish, or call again to wait for the next one")                                            \
+    X(LEAT_EPEERDIED, -16, "the process on the other side ended without closing",                  \
+      "finish, or call again to wait for its successor")                                           \
+    X(LEAT_EPEERBACK, -17, "a new process has taken the place of the one that left",               \
+      "call again to go on")                                                                       \
+    X(LEAT_EMSGSIZE, -18, "the message does not fit",                                              \
+      "receive with a larger buffer, or create the channel with a larger capacity")                \
+    X(LEAT_ECORRUPT, -19, "the shared memory holds something no correct program writes",           \
+      "close every user of the object, then remove it ('leat rm')")                                \
+    X(LEAT_EVERSION, -20, "the object was made by an incompatible version of leat",                \
+      "update the older of the two programs, or remove the object")                                \
+    X(LEAT_EFORKED, -21, "the handle belongs to the parent process",                               \
+      "open a handle of its own in the child")                                                     \
+    X(LEAT_EINTR, -22,                                                                             \
+      "a signal arrived while waiting, and the handle was opened to be interruptible",             \
+      "call again to go on waiting")                                                               \
+    X(LEAT_ESTATE, -23, "the handle is not in a state in which this call makes sense",             \
+      "see the function's description: for example commit without reserve")                        \
+    X(LEAT_ERANGE, -24, "offset and length do not lie inside the object",                          \
+      "ask leat_region_size first")                                                                \
+    X(LEAT_ENOTSUP, -25, "this system cannot do it", "see docs/design.md, section Platforms")      \
+    X(LEAT_ESYSTEM, -26, "an unexpected error of the operating system", "see leat_system_error")   \
+    X(LEAT_EOWNERDEAD, -27, "it is locked now, but its last owner died while it held it",          \
+      "repair what it protects and unlock, or give it up (leat_mutex_give_up)")                    \
+    X(LEAT_ELOST, -28, "what it protects was given up as lost",                                    \
+      "make that anew, then leat_mutex_reset")                                                     \
+    X(LEAT_ENOTOWNER, -29, "it is not held by this handle",                                        \
+      "unlock with the handle that locked it")                                                     \
+    X(LEAT_EOVERFLOW, -30, "the count would pass its maximum", "release less, or later")           \
+    X(LEAT_EADDRESS, -31, "the memory cannot be had at the address that was asked for",            \
+      "ask for another address, or for any (NULL)")                                                \
+    X(LEAT_ETYPE, -32, "the object holds data of another type or version",                         \
       "the detail says both: update the older of the two programs, or choose another name")
 
 enum {
@@ -76,7 +93,8 @@ enum {
 #undef LEAT_ERROR_CONSTANT
 };
 
-/* "LEAT_ENOSPC" for -9, "LEAT_OK" for 0, "LEAT_E?" for a number that is no code. Never NULL; static storage. */
+/* "LEAT_ENOSPC" for -9, "LEAT_OK" for 0, "LEAT_E?" for a number that is no code. Never NULL; static
+ * storage. */
 LEAT_API const char *leat_error_name(int code);
 
 /* One sentence of cause, without a full stop. Never NULL; static storage. */
@@ -85,18 +103,20 @@ LEAT_API const char *leat_error_cause(int code);
 /* What to do about it, "" where nothing helps. Never NULL; static storage. */
 LEAT_API const char *leat_error_remedy(int code);
 
-/* The code of the calling thread's last failed leat call, LEAT_OK if there was none: for callers that got something else, as those of
- * leat/uv.h did. Only meaningful right after a call that failed: codes that are news, and success, leave an older failure's code, number and
- * detail in place. */
+/* The code of the calling thread's last failed leat call, LEAT_OK if there was none: for callers
+ * that got something else, as those of leat/uv.h did. Only meaningful right after a call that
+ * failed: codes that are news, and success, leave an older failure's code, number and detail in
+ * place. */
 LEAT_API int leat_error_last(void);
 
-/* The operating system's own number (errno on Linux) behind the calling thread's last failed leat call; 0 when the system
- * had no part in it. Meaningful when leat_error_last is. */
+/* The operating system's own number (errno on Linux) behind the calling thread's last failed leat
+ * call; 0 when the system had no part in it. Meaningful when leat_error_last is. */
 LEAT_API int leat_system_error(void);
 
-/* What failed, on which object, with which figures, behind the calling thread's last failed leat call, for example
- * "channel 'telemetry': 67174400 bytes wanted, 1048576 of 1048576 free in /dev/shm/leat-1000". "" when there is nothing to
- * add. Valid until the thread's next failing call; never NULL. */
+/* What failed, on which object, with which figures, behind the calling thread's last failed leat
+ * call, for example "channel 'telemetry': 67174400 bytes wanted, 1048576 of 1048576 free in
+ * /dev/shm/leat-1000". "" when there is nothing to add. Valid until the thread's next failing call;
+ * never NULL. */
 LEAT_API const char *leat_error_detail(void);
 
 #ifdef __cplusplus

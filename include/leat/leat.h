@@ -20,8 +20,8 @@
 #include "leat/error.h"
 #include "leat/object.h"
 #include "leat/region.h"
+#include "leat/remote.h"
 #include "leat/sync.h"
 #include "leat/view.h"
-#include "leat/remote.h"
 
 #endif

@@ -1,4 +1,5 @@
-/* lib/base/error.c - the texts of the error codes, and what is known about each thread's last failure (lib/base/fail.h). */
+/* lib/base/error.c - the texts of the error codes, and what is known about each thread's last
+ * failure (lib/base/fail.h). */
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -22,8 +23,8 @@ static struct text text_of(int code) {
     switch (code) {
     case LEAT_OK:
         return (struct text){"LEAT_OK", "no error", ""};
-#define LEAT_ERROR_TEXT(symbol, number, because, help)                                                                \
-    case symbol:                                                                                                      \
+#define LEAT_ERROR_TEXT(symbol, number, because, help)                                             \
+    case symbol:                                                                                   \
         return (struct text){#symbol, because, help};
         LEAT_ERRORS(LEAT_ERROR_TEXT)
 #undef LEAT_ERROR_TEXT
@@ -117,7 +118,8 @@ int leat__fail_system(int system_error, const char *format, ...) {
 
 /* Appends the name to text at *length, control bytes as \xHH, as far as it fits. */
 static void append_name(char *text, size_t size, size_t *length, const char *name) {
-    for (const unsigned char *byte = (const unsigned char *)name; *byte != 0 && *length + 5 < size; byte++) {
+    for (const unsigned char *byte = (const unsigned char *)name; *byte != 0 && *length + 5 < size;
+         byte++) {
         if (*byte < 0x20 || *byte == 0x7f)
             *length += (size_t)snprintf(text + *length, size - *length, "\\x%02X", *byte);
         else
@@ -130,7 +132,8 @@ int leat__fail_about(int code, const char *kind, const char *name) {
     char text[DETAIL_SIZE];
     size_t length = (size_t)snprintf(text, sizeof text, "%s '", kind);
     append_name(text, sizeof text / 2, &length, name == NULL ? "" : name);
-    snprintf(text + length, sizeof text - length, "'%s%.200s", last.detail[0] == 0 ? "" : ": ", last.detail);
+    snprintf(text + length, sizeof text - length, "'%s%.200s", last.detail[0] == 0 ? "" : ": ",
+             last.detail);
     memcpy(last.detail, text, sizeof last.detail);
     last.code = code;
     return code;

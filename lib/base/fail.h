@@ -1,22 +1,26 @@
 /* lib/base/fail.h - how a failing call leaves word of what happened.
  *
- * A failure is recorded once, where it happens, with the system's error and the figures; callers that know more (which
- * object) put it in front on the way out. Everything is per thread. Codes that are news (leat/error.h) are returned without
- * being recorded, because they occur on hot paths and say all there is to say.
+ * A failure is recorded once, where it happens, with the system's error and the figures; callers
+ * that know more (which object) put it in front on the way out. Everything is per thread. Codes
+ * that are news (leat/error.h) are returned without being recorded, because they occur on hot paths
+ * and say all there is to say.
  */
 #ifndef LEAT_LIB_FAIL_H
 #define LEAT_LIB_FAIL_H
 
 #include "leat/error.h"
 
-/* Records a failure and returns its code. system_error is errno, or 0 when the system had no part in it. */
-int leat__fail(int code, int system_error, const char *format, ...) __attribute__((format(printf, 3, 4)));
+/* Records a failure and returns its code. system_error is errno, or 0 when the system had no part
+ * in it. */
+int leat__fail(int code, int system_error, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 
 /* Records the failure of a system call and returns the code that its errno means. */
-int leat__fail_system(int system_error, const char *format, ...) __attribute__((format(printf, 2, 3)));
+int leat__fail_system(int system_error, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 
-/* Puts "<kind> '<name>': " in front of what was recorded last, and returns the code. Bytes of the name that would garble a
- * terminal are shown as \xHH. */
+/* Puts "<kind> '<name>': " in front of what was recorded last, and returns the code. Bytes of the
+ * name that would garble a terminal are shown as \xHH. */
 int leat__fail_about(int code, const char *kind, const char *name);
 
 #endif

@@ -5,7 +5,8 @@
 
 #include "lib/base/fail.h"
 
-/* The length of "%", any number of "25", and the tail, at the start of the text; 0 when it does not start so. */
+/* The length of "%", any number of "25", and the tail, at the start of the text; 0 when it does not
+ * start so. */
 static size_t escape_length(const char *text, const char *tail) {
     size_t length = 1;
     if (text[0] != '%')
@@ -17,10 +18,12 @@ static size_t escape_length(const char *text, const char *tail) {
 
 /* "." and ".." mean something else to the system, but only as the whole of a file name. */
 static bool is_escaped_dots(const char *text) {
-    return text[0] == '%' && (text[escape_length(text, "2E")] == 0 || text[escape_length(text, "2E%2E")] == 0);
+    return text[0] == '%' &&
+           (text[escape_length(text, "2E")] == 0 || text[escape_length(text, "2E%2E")] == 0);
 }
 
-static int append(char file_name[LEAT__FILE_NAME_SIZE], size_t *length, const char *bytes, size_t count) {
+static int append(char file_name[LEAT__FILE_NAME_SIZE], size_t *length, const char *bytes,
+                  size_t count) {
     if (*length + count > LEAT_NAME_MAX)
         return leat__fail(LEAT_ENAME, 0, "longer than %d bytes after encoding", LEAT_NAME_MAX);
     memcpy(file_name + *length, bytes, count);

@@ -1,10 +1,15 @@
 #!/bin/sh
 # mutate.sh SOURCE BUILD [NAME] - do the crash test, the exhaustive test, and the tests of watches, doorbells and sync objects notice a broken library?
 #
-# For each mutant below: requires that the named test passes, copies one source file, breaks it with one sed expression, links the tests
-# with the broken object in front of the library, and requires that the same test FAILS. A mutant that survives, or an expression that no longer changes anything, is
-# a failure of this script. SOURCE is the project, BUILD its build folder; NAME runs that mutant alone. MUTANTS=1/2 in the environment
-# runs the first of two parts. CC chooses the compiler.
+# For each mutant below: requires that the named test passes, copies one source file, breaks it with
+# one sed expression, links the tests with the broken object in front of the library, and requires
+# that the same test FAILS. A mutant that survives, or an expression that no longer changes anything,
+# is a failure of this script. SOURCE is the project, BUILD its build folder; NAME runs that mutant
+# alone. In the environment, MUTANTS=1/2 runs the first of two parts, MUTANTS=dry only looks whether
+# the expressions change their files. CC chooses the compiler.
+#
+# The expressions see the file as clang-format lays it out in lines of up to 1000 columns: a
+# statement is one line, however the file wraps it.
 set -u
 
 source=$(cd "$1" && pwd)
@@ -15,7 +20,13 @@ trap 'rm -rf "$work"' EXIT INT TERM
 cc=${CC:-cc}
 flags="-std=c11 -O1 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -DLEAT_STATIC -fvisibility=hidden -I$source/include -I$source -I$source/tests"
 killed=0 failures=0
-part=${MUTANTS:-1/1} number=0
+part=${MUTANTS:-1/1} number=0 dry=no
+[ "$part" != dry ] || part=1/1 dry=yes
+wide="{$(sed -e '/^#/d' -e 's/^ColumnLimit:.*/ColumnLimit: 1000/' "$source/.clang-format" | paste -sd ,)}"
+command -v clang-format >/dev/null || {
+    echo "mutate.sh: clang-format is needed" >&2
+    exit 1
+}
 
 for test in crash_points crash_round crash_step ring_exhaustive channel_streams channel_told \
     channel_presence channel_errors channel_fuzz channel_inline hostile_channel watch watch_threads sync sync_pi sync_errors \
@@ -24,7 +35,7 @@ for test in crash_points crash_round crash_step ring_exhaustive channel_streams 
     file=$source/tests/$test.c
     [ -f "$file" ] || file=$source/tests/test_$test.c
     # shellcheck disable=SC2086
-    $cc $flags -c "$file" -o "$work/$test.o" || exit 1
+    [ $dry = yes ] || $cc $flags -c "$file" -o "$work/$test.o" || exit 1
 done
 
 # link TEST OUT BROKEN-OBJECT...
@@ -92,16 +103,18 @@ mutant() {
     [ -z "$only" ] || [ "$only" = "$1" ] || return 0
     number=$((number + 1))
     [ $((number % ${part#*/} + 1)) -eq "${part%/*}" ] || return 0
-    if ! passes_unbroken "$3" "$4"; then
-        cat "$work/log"
-        echo "$1: the $3 test ($4) fails without any mutation"
+    rm -rf "$work/broken" && mkdir -p "$work/broken/$(dirname "$2")"
+    clang-format --style="$wide" "$source/$2" >"$work/whole.c"
+    sed -e "$5" "$work/whole.c" >"$work/broken/$2"
+    if cmp -s "$work/whole.c" "$work/broken/$2"; then
+        echo "$1: the expression no longer changes $2"
         failures=$((failures + 1))
         return
     fi
-    rm -rf "$work/broken" && mkdir -p "$work/broken/$(dirname "$2")"
-    sed -e "$5" "$source/$2" >"$work/broken/$2"
-    if cmp -s "$source/$2" "$work/broken/$2"; then
-        echo "$1: the expression no longer changes $2"
+    [ $dry = no ] || return 0
+    if ! passes_unbroken "$3" "$4"; then
+        cat "$work/log"
+        echo "$1: the $3 test ($4) fails without any mutation"
         failures=$((failures + 1))
         return
     fi

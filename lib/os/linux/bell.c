@@ -194,8 +194,8 @@ bool leat__os_bell_sweep(leat__file directory, const char *file_name,
                          struct leat__file_status *status) {
     struct stat raw;
     if (strncmp(file_name, PREFIX, strlen(PREFIX)) != 0 || strlen(file_name) >= NAME_SIZE ||
-        leat__linux_status(directory, file_name, AT_SYMLINK_NOFOLLOW, &raw) != 0 || !S_ISSOCK(raw.st_mode) ||
-        !is_abandoned(directory, file_name))
+        leat__linux_status(directory, file_name, AT_SYMLINK_NOFOLLOW, &raw) != 0 ||
+        !S_ISSOCK(raw.st_mode) || !is_abandoned(directory, file_name))
         return false;
     *status = (struct leat__file_status){
         .device = raw.st_dev,

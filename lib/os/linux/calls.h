@@ -1,13 +1,14 @@
 /* lib/os/linux/calls.h - how lib/os/linux makes the system calls that need care.
  *
- * Descriptors. Every descriptor made here is closed on exec and has a number above 2: a program that
- * runs with its standard streams closed would otherwise print into an object. The functions that make
- * an *owned* descriptor also put it on the list that a forked child closes (fork.c), in one step that
- * no fork can divide. A descriptor that carries a lock is always owned.
+ * Descriptors. Every descriptor made here is closed on exec and has a number above 2: a program
+ * that runs with its standard streams closed would otherwise print into an object. The functions
+ * that make an *owned* descriptor also put it on the list that a forked child closes (fork.c), in
+ * one step that no fork can divide. A descriptor that carries a lock is always owned.
  *
- * Cancellation. Several of these calls are cancellation points of POSIX. A thread that was cancelled in
- * one of them would leave locks held and descriptors open, so they run with cancellation disabled. The
- * only place where a thread of leat acts on a cancellation is leat__os_cancellation_point.
+ * Cancellation. Several of these calls are cancellation points of POSIX. A thread that was
+ * cancelled in one of them would leave locks held and descriptors open, so they run with
+ * cancellation disabled. The only place where a thread of leat acts on a cancellation is
+ * leat__os_cancellation_point.
  *
  * The functions return what the system call returns, with errno. */
 #ifndef LEAT_LIB_OS_LINUX_CALLS_H
@@ -65,8 +66,9 @@ const char *leat__linux_proc_descriptor(char path[LEAT__PROC_PATH], int descript
 /* Whether a descriptor was on the list; it is no more. */
 bool leat__linux_disown(int descriptor);
 
-/* Opens a file again for reading and writing, whatever its permissions, if it is a temporary object of
- * this user's: gives the owner's own bits back for that moment. A crash in between leaves them. -1. */
+/* Opens a file again for reading and writing, whatever its permissions, if it is a temporary object
+ * of this user's: gives the owner's own bits back for that moment. A crash in between leaves them.
+ * -1. */
 int leat__linux_open_permitted(int file);
 
 /* fsetxattr(2), also where the permissions of a file of this user's forbid it for the moment. */
@@ -106,7 +108,7 @@ LEAT__UNCANCELLED(int, fdatasync, (int file), fdatasync(file))
 LEAT__UNCANCELLED(int, sync_file_range, (int file, off_t at, off_t size),
                   sync_file_range(file, at, size, SYNC_FILE_RANGE_WRITE))
 LEAT__UNCANCELLED(int, msync, (void *address, size_t size), msync(address, size, MS_SYNC))
-LEAT__UNCANCELLED(int, poll, (struct pollfd *files, nfds_t count, const struct timespec *limit),
+LEAT__UNCANCELLED(int, poll, (struct pollfd * files, nfds_t count, const struct timespec *limit),
                   ppoll(files, count, limit, NULL))
 LEAT__UNCANCELLED(ssize_t, sendmsg, (int file, const struct msghdr *message, int flags),
                   sendmsg(file, message, flags))

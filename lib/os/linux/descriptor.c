@@ -1,10 +1,11 @@
-/* lib/os/linux/descriptor.c - files that programs bring along: by path, by descriptor, over a socket; and memory without
- * a name.
+/* lib/os/linux/descriptor.c - files that programs bring along: by path, by descriptor, over a
+ * socket; and memory without a name.
  *
- * A descriptor that a program hands to the library, or gets from it, is never the library's own open file, where the
- * system lets the file be opened again: locks belong to open files, and would otherwise be shared with everybody who has
- * a copy of the descriptor. Where it does not, and the open file that is shared has locks already, they are left as they
- * are: another handle's. Every descriptor made here is closed on exec, except one that is made to be inherited.
+ * A descriptor that a program hands to the library, or gets from it, is never the library's own
+ * open file, where the system lets the file be opened again: locks belong to open files, and would
+ * otherwise be shared with everybody who has a copy of the descriptor. Where it does not, and the
+ * open file that is shared has locks already, they are left as they are: another handle's. Every
+ * descriptor made here is closed on exec, except one that is made to be inherited.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -20,7 +21,7 @@
 #define MFD_NOEXEC_SEAL 0x0008U /* Linux 6.3 */
 #endif
 
-/* --- By path -------------------------------------------------------------------------------------------------------- */
+/* --- By path ---------------------------------------------------------------------------------- */
 
 int leat__os_path_directory(const char *path, leat__file *directory, const char **file_name) {
     char parent[4096];
@@ -30,7 +31,11 @@ int leat__os_path_directory(const char *path, leat__file *directory, const char 
         return leat__fail_system(ENAMETOOLONG, "the path has %zu bytes", strlen(path));
     memcpy(parent, path, length);
     parent[length] = 0;
-    leat__file opened = leat__linux_open_plain(AT_FDCWD, slash == NULL ? "." : length == 0 ? "/" : parent, O_RDONLY | O_DIRECTORY);
+    leat__file opened = leat__linux_open_plain(AT_FDCWD,
+                                               slash == NULL ? "."
+                                               : length == 0 ? "/"
+                                                             : parent,
+                                               O_RDONLY | O_DIRECTORY);
     if (opened < 0)
         return leat__fail_system(errno, "cannot open the directory of the file");
     *directory = opened;
@@ -52,11 +57,13 @@ static int check_regular(leat__file file) {
 }
 
 int leat__os_path_open(const char *path, bool writable, leat__file *file) {
-    leat__file opened = leat__linux_openat(AT_FDCWD, path, (writable ? O_RDWR : O_RDONLY) | O_NONBLOCK | O_NOCTTY, 0);
+    leat__file opened = leat__linux_openat(
+        AT_FDCWD, path, (writable ? O_RDWR : O_RDONLY) | O_NONBLOCK | O_NOCTTY, 0);
     if (opened < 0 && (errno == EISDIR || errno == ENXIO || errno == ENODEV))
         return leat__fail(LEAT_EKIND, errno, "it is not a regular file");
     if (opened < 0)
-        return leat__fail_system(errno, writable ? "cannot open for reading and writing" : "cannot open for reading");
+        return leat__fail_system(errno, writable ? "cannot open for reading and writing"
+                                                 : "cannot open for reading");
     int result = check_regular(opened);
     if (result == LEAT_OK)
         *file = opened;
@@ -65,8 +72,8 @@ int leat__os_path_open(const char *path, bool writable, leat__file *file) {
     return result;
 }
 
-int leat__os_file_create_visible(leat__file directory, const char *file_name, uint32_t permissions, uint64_t size,
-                                 leat__file *file) {
+int leat__os_file_create_visible(leat__file directory, const char *file_name, uint32_t permissions,
+                                 uint64_t size, leat__file *file) {
     leat__file made = leat__linux_openat(directory, file_name, O_CREAT | O_EXCL | O_RDWR, 0600);
     if (made < 0)
         return leat__fail_system(errno, "cannot create the file");
@@ -81,7 +88,7 @@ int leat__os_file_create_visible(leat__file directory, const char *file_name, ui
     return result;
 }
 
-/* --- Without a name --------------------------------------------------------------------------------------------------- */
+/* --- Without a name --------------------------------------------------------------------------- */
 
 int leat__os_file_create_anonymous(uint32_t permissions, uint64_t size, leat__file *file) {
     leat__file made = leat__linux_memfd("leat", MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL);
@@ -106,7 +113,7 @@ bool leat__os_file_sealed(leat__file file) {
     return seals >= 0 && (seals & F_SEAL_SHRINK) != 0;
 }
 
-/* --- By descriptor ---------------------------------------------------------------------------------------------------- */
+/* --- By descriptor ---------------------------------------------------------------------------- */
 
 static int check_mode(int descriptor, bool writable) {
     int flags = fcntl(descriptor, F_GETFL);
@@ -147,7 +154,8 @@ int leat__os_descriptor_take(int descriptor, bool writable, bool *shared, leat__
         return result;
     leat__file own = leat__os_file_reopen(descriptor, writable);
     if (own == LEAT__NO_FILE && errno != EMFILE && errno != ENFILE && !may_share)
-        return leat__fail(LEAT_EACCES, errno, "the system does not let this user open the file again");
+        return leat__fail(LEAT_EACCES, errno,
+                          "the system does not let this user open the file again");
     bool again = own != LEAT__NO_FILE;
     if (!again && (errno == EMFILE || errno == ENFILE))
         return leat__fail_system(errno, "no further descriptor");
@@ -161,11 +169,13 @@ int leat__os_descriptor_take(int descriptor, bool writable, bool *shared, leat__
     return LEAT_OK;
 }
 
-int leat__os_descriptor_give(leat__file file, bool writable, bool inherited, bool may_share, int *descriptor) {
+int leat__os_descriptor_give(leat__file file, bool writable, bool inherited, bool may_share,
+                             int *descriptor) {
     int given = leat__os_file_reopen(file, writable);
     if (given == LEAT__NO_FILE && errno != EMFILE && errno != ENFILE) {
         if (!may_share || (fcntl(file, F_GETFL) & O_ACCMODE) != (writable ? O_RDWR : O_RDONLY))
-            return leat__fail(LEAT_EACCES, EACCES, "the system does not let this user open the file again");
+            return leat__fail(LEAT_EACCES, EACCES,
+                              "the system does not let this user open the file again");
         given = leat__linux_duplicate(file, STDERR_FILENO + 1);
     }
     if (given < 0)
@@ -180,7 +190,7 @@ int leat__os_descriptor_give(leat__file file, bool writable, bool inherited, boo
     return LEAT_OK;
 }
 
-/* --- Over a socket ---------------------------------------------------------------------------------------------------- */
+/* --- Over a socket ---------------------------------------------------------------------------- */
 
 /* Other sockets would drop the descriptor without a word. */
 static int check_socket(int descriptor) {
@@ -235,7 +245,8 @@ static int after_error(int error, int descriptor, short events, uint64_t deadlin
         return leat__fail(LEAT_EINVAL, error, "the socket is not connected");
     case ETOOMANYREFS:
     case ENOBUFS:
-        return leat__fail(LEAT_ELIMIT, error, "too many descriptors are under way between processes");
+        return leat__fail(LEAT_ELIMIT, error,
+                          "too many descriptors are under way between processes");
     default:
         return leat__fail_system(error, "the socket cannot be used");
     }
@@ -249,8 +260,12 @@ int leat__os_descriptor_send(int socket, int descriptor, uint64_t deadline_ns) {
     memset(&control, 0, sizeof control);
     char byte = 'R';
     struct iovec data = {&byte, 1};
-    struct msghdr message = {.msg_iov = &data, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
-    control.header = (struct cmsghdr){.cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS, .cmsg_len = CMSG_LEN(sizeof(int))};
+    struct msghdr message = {.msg_iov = &data,
+                             .msg_iovlen = 1,
+                             .msg_control = &control,
+                             .msg_controllen = sizeof control};
+    control.header = (struct cmsghdr){
+        .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS, .cmsg_len = CMSG_LEN(sizeof(int))};
     memcpy(CMSG_DATA(&control.header), &descriptor, sizeof descriptor);
     int result = check_socket(socket);
     while (result == LEAT_OK) {
@@ -264,7 +279,8 @@ int leat__os_descriptor_send(int socket, int descriptor, uint64_t deadline_ns) {
 /* Of all descriptors that came, the first; how many there were. Others are closed. */
 static size_t take_first(struct msghdr *message, int *first) {
     size_t count = 0;
-    for (struct cmsghdr *part = CMSG_FIRSTHDR(message); part != NULL; part = CMSG_NXTHDR(message, part)) {
+    for (struct cmsghdr *part = CMSG_FIRSTHDR(message); part != NULL;
+         part = CMSG_NXTHDR(message, part)) {
         if (part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_RIGHTS)
             continue;
         size_t here = (part->cmsg_len - CMSG_LEN(0)) / sizeof(int);
@@ -292,10 +308,12 @@ static int examine(ssize_t got, struct msghdr *message, int *descriptor) {
     if (got == 0)
         return LEAT_ECLOSED;
     if (count == 0 && (message->msg_flags & MSG_CTRUNC) != 0)
-        return leat__fail(LEAT_ELIMIT, EMFILE, "no further descriptor: the one that was sent is lost");
+        return leat__fail(LEAT_ELIMIT, EMFILE,
+                          "no further descriptor: the one that was sent is lost");
     if (count == 0 && !more)
         return leat__fail(LEAT_EKIND, 0, "a message without a descriptor came, not a region");
-    return leat__fail(LEAT_EKIND, 0, "a message with more than one byte and one descriptor came, not a region");
+    return leat__fail(LEAT_EKIND, 0,
+                      "a message with more than one byte and one descriptor came, not a region");
 }
 
 int leat__os_descriptor_receive(int socket, int *descriptor, uint64_t deadline_ns) {
@@ -308,8 +326,10 @@ int leat__os_descriptor_receive(int socket, int *descriptor, uint64_t deadline_n
         } control;
         char byte;
         struct iovec data = {&byte, 1};
-        struct msghdr message = {
-            .msg_iov = &data, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
+        struct msghdr message = {.msg_iov = &data,
+                                 .msg_iovlen = 1,
+                                 .msg_control = &control,
+                                 .msg_controllen = sizeof control};
         ssize_t got = leat__linux_recvmsg(socket, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
         if (got >= 0)
             return examine(got, &message, descriptor);
@@ -318,7 +338,7 @@ int leat__os_descriptor_receive(int socket, int *descriptor, uint64_t deadline_n
     return result;
 }
 
-/* --- Flushing and notes ----------------------------------------------------------------------------------------------- */
+/* --- Flushing and notes ----------------------------------------------------------------------- */
 
 int leat__os_file_flush_start(leat__file file, uint64_t offset, uint64_t size) {
     if (leat__linux_sync_file_range(file, (off_t)offset, (off_t)size) != 0)
@@ -346,7 +366,8 @@ int leat__os_file_note_read(leat__file file, char *text, size_t size) {
         return LEAT_ENOENT; /* no failure: there is none */
     if (length < 0 && errno == ERANGE)
         return leat__fail(LEAT_ECORRUPT, ERANGE, "the type recorded with the object is too long");
-    if (length < 0 && errno == ENOSYS) /* a filter; a file system without attributes is EOPNOTSUPP */
+    /* a filter; a file system without attributes is EOPNOTSUPP */
+    if (length < 0 && errno == ENOSYS)
         return leat__fail(LEAT_EACCES, ENOSYS, "this process may not read extended attributes");
     if (length < 0)
         return leat__fail_system(errno, "cannot read the type's extended attribute");

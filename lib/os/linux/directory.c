@@ -1,11 +1,13 @@
 /* lib/os/linux/directory.c - the directories of the two scopes, and which user this is.
  *
- * Users are known by the kernel's numbers, whatever is preloaded (fakeroot); the local directory is named after the number that
- * the user has outside of its user namespace, so that "root" of a namespace never takes what belongs to root.
+ * Users are known by the kernel's numbers, whatever is preloaded (fakeroot); the local directory is
+ * named after the number that the user has outside of its user namespace, so that "root" of a
+ * namespace never takes what belongs to root.
  *
- * A process has one descriptor for each directory that it uses, however many handles use it: so a handle can remove its object's
- * name whatever has become of the user id, the environment and the root directory since it was opened, and without asking for a
- * descriptor. It carries no lock; a forked child keeps it.
+ * A process has one descriptor for each directory that it uses, however many handles use it: so a
+ * handle can remove its object's name whatever has become of the user id, the environment and the
+ * root directory since it was opened, and without asking for a descriptor. It carries no lock; a
+ * forked child keeps it.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -20,7 +22,7 @@
 #define SHARED_MEMORY "/dev/shm"
 #define PATH_SIZE 4096
 
-/* --- Users -------------------------------------------------------------------------------------------------------------- */
+/* --- Users ------------------------------------------------------------------------------------ */
 
 /* The map of a user namespace: LEAT__YES and the number outside, LEAT__NO: this number has none. */
 static enum leat__answer look_up(FILE *map, uint32_t user, uint32_t *outer) {
@@ -83,7 +85,7 @@ static enum leat__answer known_outer_user(uint32_t *outer) {
     return LEAT__YES;
 }
 
-/* --- Paths -------------------------------------------------------------------------------------------------------------- */
+/* --- Paths ------------------------------------------------------------------------------------ */
 
 static const char *chosen_directory(void) {
     const char *chosen = secure_getenv("LEAT_DIR");
@@ -96,15 +98,18 @@ static int find_users_path(char path[PATH_SIZE]) {
     if (mapped == LEAT__UNKNOWN)
         return leat__fail_system(errno, "cannot find out which user this is: set LEAT_DIR");
     if (mapped == LEAT__NO)
-        return leat__fail(LEAT_EACCES, 0, "the user namespace has no number for this user (no uid_map), so that its "
-                                          "directory is not known: set LEAT_DIR to one of its own");
+        return leat__fail(
+            LEAT_EACCES, 0,
+            "the user namespace has no number for this user (no uid_map), so that its "
+            "directory is not known: set LEAT_DIR to one of its own");
     snprintf(path, PATH_SIZE, "%s/leat-%u", SHARED_MEMORY, (unsigned)user);
     return LEAT_OK;
 }
 
 static int check_chosen(const char *chosen) {
     if (strlen(chosen) >= PATH_SIZE)
-        return leat__fail(LEAT_EINVAL, 0, "LEAT_DIR has %zu bytes, a path has at most %d", strlen(chosen), PATH_SIZE - 1);
+        return leat__fail(LEAT_EINVAL, 0, "LEAT_DIR has %zu bytes, a path has at most %d",
+                          strlen(chosen), PATH_SIZE - 1);
     if (chosen[0] != '/')
         return leat__fail(LEAT_EINVAL, 0, "LEAT_DIR must be an absolute path, it is '%s'", chosen);
     return LEAT_OK;
@@ -139,11 +144,13 @@ static const char *show(struct shown *shown, const char *path) {
 static int fail_to(const char *what, const char *path, int error) {
     struct shown shown;
     if (error == ENAMETOOLONG)
-        return leat__fail(LEAT_EINVAL, error, "LEAT_DIR has a part that is longer than the system allows: choose a shorter one");
+        return leat__fail(
+            LEAT_EINVAL, error,
+            "LEAT_DIR has a part that is longer than the system allows: choose a shorter one");
     return leat__fail_system(error, "cannot %s the directory %s", what, show(&shown, path));
 }
 
-/* --- Opening ------------------------------------------------------------------------------------------------------------ */
+/* --- Opening ---------------------------------------------------------------------------------- */
 
 /* In a directory that others may write to or that others own, they could swap objects under us. */
 static int check_private(const struct stat *status, const char *path) {
@@ -152,10 +159,13 @@ static int check_private(const struct stat *status, const char *path) {
     if (!S_ISDIR(status->st_mode))
         return leat__fail(LEAT_EUNTRUSTED, ENOTDIR, "%s is no directory", show(&shown, path));
     if (status->st_uid != user)
-        return leat__fail(LEAT_EUNTRUSTED, 0, "the directory %s belongs to user %u, not to %u: set LEAT_DIR to one of your own",
-                          show(&shown, path), (unsigned)status->st_uid, (unsigned)user);
+        return leat__fail(
+            LEAT_EUNTRUSTED, 0,
+            "the directory %s belongs to user %u, not to %u: set LEAT_DIR to one of your own",
+            show(&shown, path), (unsigned)status->st_uid, (unsigned)user);
     if ((status->st_mode & 077) != 0)
-        return leat__fail(LEAT_EUNTRUSTED, 0, "the directory %s is open to others (mode %04o, must be 0700)",
+        return leat__fail(LEAT_EUNTRUSTED, 0,
+                          "the directory %s is open to others (mode %04o, must be 0700)",
                           show(&shown, path), (unsigned)(status->st_mode & 07777));
     return LEAT_OK;
 }
@@ -164,10 +174,12 @@ static int check_private(const struct stat *status, const char *path) {
 static int repair(int directory, const char *path) {
     char self[LEAT__PROC_PATH];
     struct shown shown;
-    if (chmod(leat__linux_proc_descriptor(self, directory), 0700) == 0 || (errno == ENOENT && chmod(path, 0700) == 0))
+    if (chmod(leat__linux_proc_descriptor(self, directory), 0700) == 0 ||
+        (errno == ENOENT && chmod(path, 0700) == 0))
         return LEAT_OK;
-    return leat__fail_system(errno, "the directory %s lacks its owner's permissions, which cannot be given back",
-                             show(&shown, path));
+    return leat__fail_system(
+        errno, "the directory %s lacks its owner's permissions, which cannot be given back",
+        show(&shown, path));
 }
 
 static int open_local(const char *path, leat__file *directory) {
@@ -175,11 +187,13 @@ static int open_local(const char *path, leat__file *directory) {
     int found = leat__linux_open_plain(AT_FDCWD, path, O_PATH | O_NOFOLLOW);
     if (found < 0)
         return fail_to("open", path, errno);
-    int result = leat__linux_status(found, "", AT_EMPTY_PATH, &status) == 0 ? check_private(&status, path)
-                                                                             : fail_to("examine", path, errno);
+    int result = leat__linux_status(found, "", AT_EMPTY_PATH, &status) == 0
+                     ? check_private(&status, path)
+                     : fail_to("examine", path, errno);
     if (result == LEAT_OK && (status.st_mode & 0700) != 0700)
         result = repair(found, path);
-    if (result == LEAT_OK) { /* the directory that was checked, not what its name may stand for by now */
+    /* the directory that was checked, not what its name may stand for by now */
+    if (result == LEAT_OK) {
         *directory = leat__linux_open_plain(found, ".", O_RDONLY | O_DIRECTORY);
         if (*directory < 0)
             result = fail_to("open", path, errno);
@@ -200,8 +214,8 @@ static void cut_to_parent(char *path) {
     path[length] = 0;
 }
 
-/* "Not there" is said of objects, and of the directory that their first user makes. Where that has no place either, something else is
- * wrong. */
+/* "Not there" is said of objects, and of the directory that their first user makes. Where that has
+ * no place either, something else is wrong. */
 static int explain_missing(const char *path, int result) {
     char parent[PATH_SIZE];
     struct stat status;
@@ -209,9 +223,12 @@ static int explain_missing(const char *path, int result) {
     snprintf(parent, sizeof parent, "%s", path);
     if (strcmp(path, SHARED_MEMORY) != 0)
         cut_to_parent(parent);
-    if (result != LEAT_ENOENT || leat__linux_status(AT_FDCWD, parent, 0, &status) == 0 || errno != ENOENT)
+    if (result != LEAT_ENOENT || leat__linux_status(AT_FDCWD, parent, 0, &status) == 0 ||
+        errno != ENOENT)
         return result;
-    return leat__fail(LEAT_ESYSTEM, ENOENT, "the directory %s is missing: mount a tmpfs on " SHARED_MEMORY " or set LEAT_DIR",
+    return leat__fail(LEAT_ESYSTEM, ENOENT,
+                      "the directory %s is missing: mount a tmpfs on " SHARED_MEMORY
+                      " or set LEAT_DIR",
                       show(&shown, parent));
 }
 
@@ -228,7 +245,7 @@ static int open_path(leat_scope scope, const char *path, bool make, leat__file *
     return *directory >= 0 ? LEAT_OK : fail_to("open", path, errno);
 }
 
-/* --- Sharing ------------------------------------------------------------------------------------------------------------ */
+/* --- Sharing ---------------------------------------------------------------------------------- */
 
 struct shared {
     leat__file file;
@@ -250,8 +267,9 @@ static bool is(const struct shared *shared, const struct stat *status) {
     return shared->device == status->st_dev && shared->inode == status->st_ino;
 }
 
-/* While holding: whether it is among them. A program that closed all its descriptors closed this one too: then it is as if it had not
- * been there, and another one takes its place. LEAT__UNKNOWN, and errno. */
+/* While holding: whether it is among them. A program that closed all its descriptors closed this
+ * one too: then it is as if it had not been there, and another one takes its place. LEAT__UNKNOWN,
+ * and errno. */
 static enum leat__answer find(const struct stat *status, struct shared **found) {
     struct stat own;
     struct shared *same = directories;
@@ -278,7 +296,8 @@ static bool share_known(leat_scope scope, const char *path, leat__file *director
     int flags = scope == LEAT_LOCAL ? AT_SYMLINK_NOFOLLOW : 0;
     if (leat__linux_status(AT_FDCWD, path, flags, &status) != 0)
         return false;
-    if (scope == LEAT_LOCAL && ((status.st_mode & 0777) != 0700 || status.st_uid != leat__os_user()))
+    if (scope == LEAT_LOCAL &&
+        ((status.st_mode & 0777) != 0700 || status.st_uid != leat__os_user()))
         return false;
     struct shared *same = NULL;
     leat__os_fork_hold();
@@ -347,9 +366,10 @@ void leat__os_directory_close(leat__file directory) {
     free(shared);
 }
 
-/* --- What is in them ---------------------------------------------------------------------------------------------------- */
+/* --- What is in them -------------------------------------------------------------------------- */
 
-static int visit_all(DIR *stream, int (*visit)(const char *file_name, void *context), void *context) {
+static int visit_all(DIR *stream, int (*visit)(const char *file_name, void *context),
+                     void *context) {
     int result = 0;
     struct dirent *entry;
     while (result == 0 && (errno = 0, entry = readdir(stream)) != NULL)
@@ -360,7 +380,8 @@ static int visit_all(DIR *stream, int (*visit)(const char *file_name, void *cont
     return result;
 }
 
-static int list(leat__file directory, int (*visit)(const char *file_name, void *context), void *context) {
+static int list(leat__file directory, int (*visit)(const char *file_name, void *context),
+                void *context) {
     DIR *stream = leat__linux_open_names(directory, ".");
     if (stream == NULL)
         return leat__fail_system(errno, "cannot list the directory");
@@ -369,14 +390,16 @@ static int list(leat__file directory, int (*visit)(const char *file_name, void *
     return result;
 }
 
-int leat__os_directory_list(leat__file directory, int (*visit)(const char *file_name, void *context), void *context) {
+int leat__os_directory_list(leat__file directory,
+                            int (*visit)(const char *file_name, void *context), void *context) {
     int cancel = leat__os_cancellation_hold();
     int result = list(directory, visit, context);
     leat__os_cancellation_release(cancel);
     return result;
 }
 
-/* The directory of a file, which its descriptor shows; the name there is that of a new file before it was linked. */
+/* The directory of a file, which its descriptor shows; the name there is that of a new file before
+ * it was linked. */
 static int directory_of(leat__file file, leat__file *directory) {
     char self[LEAT__PROC_PATH], path[PATH_SIZE];
     ssize_t length = readlink(leat__linux_proc_descriptor(self, file), path, sizeof path - 1);
@@ -407,10 +430,12 @@ static int compare(const char *file_name, void *context) {
     return 1;
 }
 
-bool leat__os_file_locate(leat__file file, leat__file *directory, char file_name[LEAT__FILE_NAME_SIZE]) {
+bool leat__os_file_locate(leat__file file, leat__file *directory,
+                          char file_name[LEAT__FILE_NAME_SIZE]) {
     leat__file found;
     struct search search = {.file_name = file_name};
-    if (leat__linux_status(file, "", AT_EMPTY_PATH, &search.file) != 0 || directory_of(file, &found) != LEAT_OK)
+    if (leat__linux_status(file, "", AT_EMPTY_PATH, &search.file) != 0 ||
+        directory_of(file, &found) != LEAT_OK)
         return false;
     search.directory = found;
     if (leat__os_directory_list(found, compare, &search) == 1) {

@@ -1,11 +1,12 @@
 /* lib/os/linux/file.c - files of objects on Linux; their directories are in directory.c.
  *
- * Objects are files on tmpfs. A new one is made without a name (O_TMPFILE), filled, and then linked to its name in one step, so
- * that a crash before leaves nothing and nobody sees half of it. "Dies with its last user" is recorded beside the content, in an
- * extended attribute, which chmod(2) leaves alone; other programs do not set it, so what they made is never removed. Where
- * the file system has no such attributes for users (tmpfs before Linux 6.6), the sticky bit has to do, which has no other
- * meaning for files and shows as a T in `ls -l`. Locks are open-file-description locks: dropped by the kernel however a process
- * ends.
+ * Objects are files on tmpfs. A new one is made without a name (O_TMPFILE), filled, and then linked
+ * to its name in one step, so that a crash before leaves nothing and nobody sees half of it. "Dies
+ * with its last user" is recorded beside the content, in an extended attribute, which chmod(2)
+ * leaves alone; other programs do not set it, so what they made is never removed. Where the file
+ * system has no such attributes for users (tmpfs before Linux 6.6), the sticky bit has to do, which
+ * has no other meaning for files and shows as a T in `ls -l`. Locks are open-file-description
+ * locks: dropped by the kernel however a process ends.
  */
 #include <errno.h>
 #include <signal.h>
@@ -22,7 +23,8 @@
 #define TEMPORARY "user.leat.temporary"
 #define ATTRIBUTE_TRIES 3 /* want of memory often passes */
 
-int leat__os_file_create(leat__file directory, uint32_t permissions, bool temporary, uint64_t size, leat__file *file) {
+int leat__os_file_create(leat__file directory, uint32_t permissions, bool temporary, uint64_t size,
+                         leat__file *file) {
     leat__file made = leat__linux_openat(directory, ".", O_TMPFILE | O_RDWR, 0600);
     if (made < 0)
         return leat__fail_system(errno, "cannot create a file in the directory");
@@ -36,7 +38,8 @@ int leat__os_file_create(leat__file directory, uint32_t permissions, bool tempor
     return result;
 }
 
-/* Where files have no such attributes (the file system, or a filter that does not know the call). */
+/* Where files have no such attributes (the file system, or a filter that does not know the
+ * call). */
 static bool has_none(int error) {
     return error == EOPNOTSUPP || error == ENOSYS;
 }
@@ -77,7 +80,8 @@ int leat__linux_set_attribute(int file, const char *name, const void *value, siz
 }
 
 int leat__os_file_permit(leat__file file, uint32_t permissions, bool temporary) {
-    if (temporary && leat__linux_set_attribute(file, TEMPORARY, "", 0) != 0 && !has_none(errno) && errno != EPERM)
+    if (temporary && leat__linux_set_attribute(file, TEMPORARY, "", 0) != 0 && !has_none(errno) &&
+        errno != EPERM)
         return leat__fail_system(errno, "cannot record that the object dies with its last user");
     if (fchmod(file, (mode_t)((permissions & 0777) | (temporary ? S_ISVTX : 0))) != 0)
         return leat__fail_system(errno, "cannot set permissions %03o", (unsigned)permissions);
@@ -97,25 +101,30 @@ int leat__os_file_publish(leat__file directory, leat__file file, const char *fil
     if (linkat(AT_FDCWD, leat__linux_proc_descriptor(self, file), directory, file_name,
                AT_SYMLINK_FOLLOW) == 0)
         return LEAT_OK;
-    if (errno == ENOENT && linkat(file, "", directory, file_name, AT_EMPTY_PATH) == 0) /* no /proc: needs privilege */
+    /* no /proc: needs privilege */
+    if (errno == ENOENT && linkat(file, "", directory, file_name, AT_EMPTY_PATH) == 0)
         return LEAT_OK;
     return leat__fail_system(errno, "cannot give the new object its name");
 }
 
 #define OPENED_FLAGS (O_NOFOLLOW | O_NONBLOCK | O_NOCTTY)
 
-int leat__os_file_open(leat__file directory, const char *file_name, bool writable, leat__file *file) {
-    leat__file opened = leat__linux_openat(directory, file_name, (writable ? O_RDWR : O_RDONLY) | OPENED_FLAGS, 0);
+int leat__os_file_open(leat__file directory, const char *file_name, bool writable,
+                       leat__file *file) {
+    leat__file opened =
+        leat__linux_openat(directory, file_name, (writable ? O_RDWR : O_RDONLY) | OPENED_FLAGS, 0);
     if (opened < 0 && errno == ELOOP)
         return leat__fail_system(ELOOP, "a symbolic link stands there");
     if (opened < 0)
-        return leat__fail_system(errno, writable ? "cannot open for reading and writing" : "cannot open for reading");
+        return leat__fail_system(errno, writable ? "cannot open for reading and writing"
+                                                 : "cannot open for reading");
     *file = opened;
     return LEAT_OK;
 }
 
-/* Opens what the owner's own bits forbid: adds those that are missing, and takes them away again. Another process of the owner's may do
- * the same at this moment: each takes away what it has added, and LEAT__NO_FILE with EACCES is tried again by the caller. */
+/* Opens what the owner's own bits forbid: adds those that are missing, and takes them away again.
+ * Another process of the owner's may do the same at this moment: each takes away what it has added,
+ * and LEAT__NO_FILE with EACCES is tried again by the caller. */
 static leat__file open_with_bits(int file, const char *self) {
     struct stat status;
     if (leat__linux_status(file, "", AT_EMPTY_PATH, &status) != 0)
@@ -142,9 +151,11 @@ leat__file leat__linux_open_permitted(int file) {
     if (!marked && errno != EACCES) /* none of ours */
         return LEAT__NO_FILE;
     leat__file opened = LEAT__NO_FILE;
-    for (int tries = 0; opened < 0 && tries < PERMITTED_TRIES && (tries == 0 || errno == EACCES); tries++)
+    for (int tries = 0; opened < 0 && tries < PERMITTED_TRIES && (tries == 0 || errno == EACCES);
+         tries++)
         opened = open_with_bits(file, self);
-    if (opened >= 0 && !marked && fgetxattr(opened, TEMPORARY, NULL, 0) < 0) { /* which could not be asked before */
+    /* which could not be asked before */
+    if (opened >= 0 && !marked && fgetxattr(opened, TEMPORARY, NULL, 0) < 0) {
         leat__linux_close(opened);
         return LEAT__NO_FILE;
     }
@@ -219,7 +230,8 @@ int leat__os_file_status_plain(leat__file file, struct leat__file_status *status
     return LEAT_OK;
 }
 
-int leat__os_name_status(leat__file directory, const char *file_name, struct leat__file_status *status) {
+int leat__os_name_status(leat__file directory, const char *file_name,
+                         struct leat__file_status *status) {
     struct stat raw;
     if (leat__linux_status(directory, file_name, AT_SYMLINK_NOFOLLOW, &raw) != 0)
         return leat__fail_system(errno, "cannot get the file's status");
@@ -232,12 +244,15 @@ int leat__os_file_remove(leat__file directory, const char *file_name, leat__file
     if (leat__linux_status(file, "", AT_EMPTY_PATH, &own) != 0)
         return leat__fail_system(errno, "cannot get the file's status");
     if (leat__linux_status(directory, file_name, AT_SYMLINK_NOFOLLOW, &named) != 0)
-        return errno == ENOENT ? LEAT_OK : leat__fail_system(errno, "cannot get the status of the name");
+        return errno == ENOENT ? LEAT_OK
+                               : leat__fail_system(errno, "cannot get the status of the name");
     if (named.st_ino != own.st_ino || named.st_dev != own.st_dev)
         return LEAT_OK;
     return leat__os_name_remove(directory, file_name);
 }
 
 int leat__os_name_remove(leat__file directory, const char *file_name) {
-    return unlinkat(directory, file_name, 0) == 0 ? LEAT_OK : leat__fail_system(errno, "cannot remove the name");
+    return unlinkat(directory, file_name, 0) == 0
+               ? LEAT_OK
+               : leat__fail_system(errno, "cannot remove the name");
 }

@@ -10,13 +10,15 @@
 int leat__os_file_read(leat__file file, uint64_t offset, void *buffer, size_t size) {
     unsigned interrupted = 0;
     for (size_t done = 0; done < size;) {
-        ssize_t got = leat__linux_pread(file, (char *)buffer + done, size - done, (off_t)(offset + done));
+        ssize_t got =
+            leat__linux_pread(file, (char *)buffer + done, size - done, (off_t)(offset + done));
         if (got < 0 && leat__linux_again(&interrupted))
             continue;
         if (got < 0)
             return leat__fail_system(errno, "cannot read");
         if (got == 0)
-            return leat__fail(LEAT_ECORRUPT, 0, "the file ends at byte %llu", (unsigned long long)(offset + done));
+            return leat__fail(LEAT_ECORRUPT, 0, "the file ends at byte %llu",
+                              (unsigned long long)(offset + done));
         done += (size_t)got;
     }
     return LEAT_OK;

@@ -1,17 +1,22 @@
 /* lib/os/linux/fork.c - what this process's handles own, and what becomes of it in a forked child.
  *
- * A child inherits open files, and with them the locks by which the kernel knows who is alive; left alone it would keep a dead
- * parent's channel "alive" for as long as it runs, and could act as a second sender. So a child gives everything up at once.
+ * A child inherits open files, and with them the locks by which the kernel knows who is alive; left
+ * alone it would keep a dead parent's channel "alive" for as long as it runs, and could act as a
+ * second sender. So a child gives everything up at once.
  *
- * The list of descriptors is kept where they are made (lib/os/linux/calls.h): each is on it from the moment it exists. It and the
- * list of handles are guarded by one lock, which is the innermost of the process. Nobody is waited for under it: it is held for a few
- * instructions and one fast system call, for longer while a watch is begun, or its notices are taken and handed out. While a thread holds it, its signals wait and it cannot be cancelled: so a handler may fork, and a cancelled thread
- * leaves nothing locked.
+ * The list of descriptors is kept where they are made (lib/os/linux/calls.h): each is on it from
+ * the moment it exists. It and the list of handles are guarded by one lock, which is the innermost
+ * of the process. Nobody is waited for under it: it is held for a few instructions and one fast
+ * system call, for longer while a watch is begun, or its notices are taken and handed out. While a
+ * thread holds it, its signals wait and it cannot be cancelled: so a handler may fork, and a
+ * cancelled thread leaves nothing locked.
  *
- * The fork handlers are registered when the library is loaded, before any that could use it. A handler that was registered even
- * earlier may still use it: the forking thread has the lock already, and in the child whatever is called first gives everything up.
+ * The fork handlers are registered when the library is loaded, before any that could use it. A
+ * handler that was registered even earlier may still use it: the forking thread has the lock
+ * already, and in the child whatever is called first gives everything up.
  *
- * Children made by raw clone(), vfork(), posix_spawn() or _Fork() run no handlers: docs/failure-model.md says what follows. */
+ * Children made by raw clone(), vfork(), posix_spawn() or _Fork() run no handlers:
+ * docs/failure-model.md says what follows. */
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
@@ -25,7 +30,7 @@
 
 #include "lib/os/linux/calls.h"
 
-/* --- The lock ----------------------------------------------------------------------------------------------------------- */
+/* --- The lock --------------------------------------------------------------------------------- */
 
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static struct {
@@ -33,8 +38,10 @@ static struct {
     int cancel;
 } before; /* of the thread that holds the mutex */
 static _Thread_local unsigned depth;
-static _Thread_local pid_t forking; /* the process that this thread is forking, from the first handler to the last; or 0 */
-static _Thread_local uint32_t thread; /* its number, or 0: not asked yet. Asking takes longer than locking a mutex */
+/* the process that this thread is forking, from the first handler to the last; or 0 */
+static _Thread_local pid_t forking;
+/* its number, or 0: not asked yet. Asking takes longer than locking a mutex */
+static _Thread_local uint32_t thread;
 
 static void give_up(void);
 
@@ -70,7 +77,7 @@ void leat__os_fork_release(void) {
         unlock();
 }
 
-/* --- Descriptors -------------------------------------------------------------------------------------------------------- */
+/* --- Descriptors ------------------------------------------------------------------------------ */
 
 #define WORD_BITS 64
 #define WORDS_MIN 64 /* 4,096 descriptors without asking for memory */
@@ -199,7 +206,8 @@ bool leat__linux_disown(int descriptor) {
     return was;
 }
 
-/* A fork in the middle leaves the child a descriptor that it does not know; its locks, if it had any, were given up before. */
+/* A fork in the middle leaves the child a descriptor that it does not know; its locks, if it had
+ * any, were given up before. */
 void leat__os_file_close(leat__file file) {
     if (file == LEAT__NO_FILE)
         return;
@@ -207,13 +215,16 @@ void leat__os_file_close(leat__file file) {
     leat__linux_close(file);
 }
 
-/* --- Handles ------------------------------------------------------------------------------------------------------------ */
+/* --- Handles ---------------------------------------------------------------------------------- */
 
 static struct leat__resource *first;
 
 void leat__os_resource_init(struct leat__resource *resource) {
-    *resource = (struct leat__resource){.file = LEAT__NO_FILE, .watch = LEAT__NO_FILE, .bell = LEAT__NO_FILE,
-                                        .poll = LEAT__NO_FILE, .timer = LEAT__NO_FILE};
+    *resource = (struct leat__resource){.file = LEAT__NO_FILE,
+                                        .watch = LEAT__NO_FILE,
+                                        .bell = LEAT__NO_FILE,
+                                        .poll = LEAT__NO_FILE,
+                                        .timer = LEAT__NO_FILE};
 }
 
 void leat__os_resource_add(struct leat__resource *resource) {
@@ -238,7 +249,7 @@ void leat__os_resource_remove(struct leat__resource *resource) {
     leat__os_fork_release();
 }
 
-/* --- Fork --------------------------------------------------------------------------------------------------------------- */
+/* --- Fork ------------------------------------------------------------------------------------- */
 
 static void close_owned(void) {
     for (size_t word = 0; word < words; word++)
@@ -251,8 +262,10 @@ static void give_up_handle(struct leat__resource *resource) {
     for (int i = 0; i < 2; i++)
         if (resource->allowances[i] != NULL)
             *resource->allowances[i] = 0;
-    resource->file = resource->watch = resource->bell = resource->poll = resource->timer = LEAT__NO_FILE;
-    /* Zeros of the child's own in the same place, in one step: a handle finds an empty ring there and no fault. */
+    resource->file = resource->watch = resource->bell = resource->poll = resource->timer =
+        LEAT__NO_FILE;
+    /* Zeros of the child's own in the same place, in one step: a handle finds an empty ring there
+     * and no fault. */
     if (resource->memory != NULL)
         (void)mmap(resource->memory, (size_t)resource->memory_size, PROT_READ | PROT_WRITE,
                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);

@@ -1,4 +1,5 @@
-/* lib/os/linux/inject_map.c - what another process is made to do so that a file is mapped there, or unmapped. See inject.h.
+/* lib/os/linux/inject_map.c - what another process is made to do so that a file is mapped there, or
+ * unmapped. See inject.h.
  *
  *     1  mmap    a page of scratch for what the calls read and write. The thread's stack is not used for that: in a program whose stacks
  *                are small and lie side by side, what is below one belongs to another that runs meanwhile.
@@ -8,11 +9,12 @@
  *     3  mmap    the file
  *     4  close, munmap  of what was made on the way
  *
- * In the target nothing is left but the view. The file goes there by a description of its own, which holds no lock: a mapping keeps
- * its description alive, and the target must not count as a user of the object.
+ * In the target nothing is left but the view. The file goes there by a description of its own,
+ * which holds no lock: a mapping keeps its description alive, and the target must not count as a
+ * user of the object.
  *
- * If this process is killed between two steps and the target survives that (inject.c), the page, or up to three descriptors marked
- * close-on-exec, stay there. */
+ * If this process is killed between two steps and the target survives that (inject.c), the page, or
+ * up to three descriptors marked close-on-exec, stay there. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stddef.h>
@@ -52,7 +54,8 @@ struct scratch {
 };
 
 _Static_assert(sizeof(struct scratch) <= SCRATCH_SIZE, "the scratch page holds it all");
-_Static_assert(CMSG_SPACE(sizeof(int)) <= sizeof((struct scratch){0}.control), "a message with one descriptor fits");
+_Static_assert(CMSG_SPACE(sizeof(int)) <= sizeof((struct scratch){0}.control),
+               "a message with one descriptor fits");
 
 struct errand {
     struct leat__session session;
@@ -61,21 +64,24 @@ struct errand {
     int ends[2];
 };
 
-/* --- One call -------------------------------------------------------------------------------------------------------- */
+/* --- One call --------------------------------------------------------------------------------- */
 
 static int fail_there(const struct errand *errand, const char *what, int error) {
     pid_t process = errand->session.process;
     if (errand->session.filtered && (error == EPERM || error == ENOSYS || error == EACCES))
-        return leat__fail(LEAT_ENOTSUP, error, "process %d: %s failed there (%s): its seccomp filter refuses it", process, what,
-                          strerror(error));
-    return leat__fail_system(error, "process %d: %s failed there (%s)", process, what, strerror(error));
+        return leat__fail(LEAT_ENOTSUP, error,
+                          "process %d: %s failed there (%s): its seccomp filter refuses it",
+                          process, what, strerror(error));
+    return leat__fail_system(error, "process %d: %s failed there (%s)", process, what,
+                             strerror(error));
 }
 
-#define CALL(errand, result, name, ...)                                                                               \
+#define CALL(errand, result, name, ...)                                                            \
     call(errand, result, #name, SYS_##name, (const uint64_t[6]){__VA_ARGS__})
 
 /* Has the target make a call; an error of the call itself is a failure as well. */
-static int call(struct errand *errand, int64_t *value, const char *what, long number, const uint64_t arguments[6]) {
+static int call(struct errand *errand, int64_t *value, const char *what, long number,
+                const uint64_t arguments[6]) {
     int64_t got = 0;
     int result = leat__session_call(&errand->session, &got, number, arguments);
     if (result != LEAT_OK)
@@ -86,11 +92,12 @@ static int call(struct errand *errand, int64_t *value, const char *what, long nu
     return LEAT_OK;
 }
 
-/* A descriptor as the 32 bits, extended as the target's own compiler would, of a number that is an int there. */
+/* A descriptor as the 32 bits, extended as the target's own compiler would, of a number that is an
+ * int there. */
 #define FD(number) ((uint64_t)(int64_t)(number))
 #define IN_SCRATCH(errand, member) ((errand)->scratch + offsetof(struct scratch, member))
 
-/* --- Errands --------------------------------------------------------------------------------------------------------- */
+/* --- Errands ---------------------------------------------------------------------------------- */
 
 /* Stops the process and has it make the scratch page. */
 static int errand_begin(struct errand *errand, pid_t process) {
@@ -99,7 +106,8 @@ static int errand_begin(struct errand *errand, pid_t process) {
     if (result != LEAT_OK)
         return result;
     int64_t scratch = 0;
-    result = CALL(errand, &scratch, mmap, 0, SCRATCH_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, FD(-1), 0);
+    result = CALL(errand, &scratch, mmap, 0, SCRATCH_SIZE, PROT_READ | PROT_WRITE,
+                  MAP_PRIVATE | MAP_ANONYMOUS, FD(-1), 0);
     if (result == LEAT_OK)
         errand->scratch = (uint64_t)scratch;
     else
@@ -110,40 +118,48 @@ static int errand_begin(struct errand *errand, pid_t process) {
 static void close_there(struct errand *errand, int *descriptor) {
     int64_t ignored;
     if (*descriptor >= 0 && !errand->session.gone)
-        (void)leat__session_call(&errand->session, &ignored, SYS_close, (const uint64_t[6]){FD(*descriptor)});
+        (void)leat__session_call(&errand->session, &ignored, SYS_close,
+                                 (const uint64_t[6]){FD(*descriptor)});
     *descriptor = -1;
 }
 
-/* Removes what was made on the way, and lets the process go. What fails here records nothing over an earlier failure, unless
- * the process ends just now. */
+/* Removes what was made on the way, and lets the process go. What fails here records nothing over
+ * an earlier failure, unless the process ends just now. */
 static void errand_end(struct errand *errand) {
     int64_t ignored;
     close_there(errand, &errand->file);
     close_there(errand, &errand->ends[0]);
     close_there(errand, &errand->ends[1]);
     if (errand->scratch != 0 && !errand->session.gone)
-        (void)leat__session_call(&errand->session, &ignored, SYS_munmap, (const uint64_t[6]){errand->scratch, SCRATCH_SIZE});
+        (void)leat__session_call(&errand->session, &ignored, SYS_munmap,
+                                 (const uint64_t[6]){errand->scratch, SCRATCH_SIZE});
     leat__session_end(&errand->session);
 }
 
-/* --- Getting the file there ------------------------------------------------------------------------------------------- */
+/* --- Getting the file there ------------------------------------------------------------------- */
 
 static bool is_file(const char *path, int file) {
     struct stat there, here;
-    return stat(path, &there) == 0 && fstat(file, &here) == 0 && there.st_dev == here.st_dev && there.st_ino == here.st_ino;
+    return stat(path, &there) == 0 && fstat(file, &here) == 0 && there.st_dev == here.st_dev &&
+           there.st_ino == here.st_ino;
 }
 
-/* By a path in /proc. That it leads to the file in the target's view is found out from here, so that nothing else is opened there. */
+/* By a path in /proc. That it leads to the file in the target's view is found out from here, so
+ * that nothing else is opened there. */
 static int open_there(struct errand *errand, int file, bool writable) {
     char path[PATH_SIZE] = "", seen_from_here[2 * PATH_SIZE];
     int64_t opened = -1;
     snprintf(path, sizeof path, "/proc/%d/fd/%d", getpid(), file);
-    snprintf(seen_from_here, sizeof seen_from_here, "/proc/%d/root%s", errand->session.thread, path);
+    snprintf(seen_from_here, sizeof seen_from_here, "/proc/%d/root%s", errand->session.thread,
+             path);
     if (!is_file(seen_from_here, file))
-        return leat__fail(LEAT_ENOENT, 0, "process %d does not see this one's /proc", errand->session.process);
-    int result = leat__target_write(errand->session.thread, IN_SCRATCH(errand, path), path, sizeof path);
+        return leat__fail(LEAT_ENOENT, 0, "process %d does not see this one's /proc",
+                          errand->session.process);
+    int result =
+        leat__target_write(errand->session.thread, IN_SCRATCH(errand, path), path, sizeof path);
     if (result == LEAT_OK)
-        result = CALL(errand, &opened, openat, FD(AT_FDCWD), IN_SCRATCH(errand, path), (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC, 0);
+        result = CALL(errand, &opened, openat, FD(AT_FDCWD), IN_SCRATCH(errand, path),
+                      (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC, 0);
     if (result == LEAT_OK)
         errand->file = (int)opened;
     return result;
@@ -152,9 +168,13 @@ static int open_there(struct errand *errand, int file, bool writable) {
 static int send_file(int end, int file) {
     _Alignas(struct cmsghdr) unsigned char control[CMSG_SPACE(sizeof file)] = {0};
     struct iovec vector = {.iov_base = (char[]){0}, .iov_len = 1};
-    struct msghdr message = {.msg_iov = &vector, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
+    struct msghdr message = {.msg_iov = &vector,
+                             .msg_iovlen = 1,
+                             .msg_control = control,
+                             .msg_controllen = sizeof control};
     struct cmsghdr *header = CMSG_FIRSTHDR(&message);
-    *header = (struct cmsghdr){.cmsg_len = CMSG_LEN(sizeof file), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS};
+    *header = (struct cmsghdr){
+        .cmsg_len = CMSG_LEN(sizeof file), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS};
     memcpy(CMSG_DATA(header), &file, sizeof file);
     if (sendmsg(end, &message, MSG_DONTWAIT | MSG_NOSIGNAL) != 1)
         return leat__fail_system(errno, "cannot send the file");
@@ -168,8 +188,11 @@ static int send_there(struct errand *errand, int file) {
     if (handle < 0)
         handle = (int)syscall(SYS_pidfd_open, process, 0);
     int end = handle < 0 ? -1 : (int)syscall(SYS_pidfd_getfd, handle, errand->ends[1], 0);
-    int result = end < 0 ? leat__fail_system(errno, "cannot share a descriptor with process %d (pidfd_getfd, Linux 5.6)", process)
-                         : send_file(end, file);
+    int result =
+        end < 0 ? leat__fail_system(
+                      errno, "cannot share a descriptor with process %d (pidfd_getfd, Linux 5.6)",
+                      process)
+                : send_file(end, file);
     if (end >= 0)
         close(end);
     if (handle >= 0)
@@ -181,18 +204,22 @@ static int receive_there(struct errand *errand) {
     pid_t thread = errand->session.thread;
     int64_t got;
     struct scratch scratch = {
-        .message = {.msg_iov = (void *)(uintptr_t)IN_SCRATCH(errand, vector), .msg_iovlen = 1,
-                    .msg_control = (void *)(uintptr_t)IN_SCRATCH(errand, control), .msg_controllen = CMSG_SPACE(sizeof(int))},
+        .message = {.msg_iov = (void *)(uintptr_t)IN_SCRATCH(errand, vector),
+                    .msg_iovlen = 1,
+                    .msg_control = (void *)(uintptr_t)IN_SCRATCH(errand, control),
+                    .msg_controllen = CMSG_SPACE(sizeof(int))},
         .vector = {.iov_base = (void *)(uintptr_t)IN_SCRATCH(errand, byte), .iov_len = 1},
     };
     int result = leat__target_write(thread, errand->scratch, &scratch, sizeof scratch);
     if (result == LEAT_OK)
-        result = CALL(errand, &got, recvmsg, FD(errand->ends[0]), IN_SCRATCH(errand, message), MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+        result = CALL(errand, &got, recvmsg, FD(errand->ends[0]), IN_SCRATCH(errand, message),
+                      MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
     if (result == LEAT_OK)
         result = leat__target_read(thread, errand->scratch, &scratch, sizeof scratch);
     if (result != LEAT_OK)
         return result;
-    if (scratch.message.msg_controllen < CMSG_LEN(sizeof(int))) /* no room for one more descriptor */
+    /* no room for one more descriptor */
+    if (scratch.message.msg_controllen < CMSG_LEN(sizeof(int)))
         return fail_there(errand, "recvmsg", EMFILE);
     int received;
     memcpy(&received, scratch.control + CMSG_LEN(0), sizeof received);
@@ -202,15 +229,18 @@ static int receive_there(struct errand *errand) {
 
 static int pass_there(struct errand *errand, int file) {
     int64_t ignored;
-    int result = CALL(errand, &ignored, socketpair, AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, IN_SCRATCH(errand, ends));
+    int result = CALL(errand, &ignored, socketpair, AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0,
+                      IN_SCRATCH(errand, ends));
     if (result == LEAT_OK)
-        result = leat__target_read(errand->session.thread, IN_SCRATCH(errand, ends), errand->ends, sizeof errand->ends);
+        result = leat__target_read(errand->session.thread, IN_SCRATCH(errand, ends), errand->ends,
+                                   sizeof errand->ends);
     if (result == LEAT_OK)
         result = send_there(errand, file);
     return result == LEAT_OK ? receive_there(errand) : result;
 }
 
-static int map_there(struct errand *errand, int file, bool writable, struct leat__remote_view *view) {
+static int map_there(struct errand *errand, int file, bool writable,
+                     struct leat__remote_view *view) {
     char opened[PATH_SIZE];
     int64_t address = 0;
     int result = open_there(errand, file, writable);
@@ -220,15 +250,18 @@ static int map_there(struct errand *errand, int file, bool writable, struct leat
         return result;
     snprintf(opened, sizeof opened, "/proc/%d/fd/%d", errand->session.thread, errand->file);
     if (!is_file(opened, file))
-        return leat__fail(LEAT_ESYSTEM, 0, "another file than the region's was opened in process %d", errand->session.process);
-    result = CALL(errand, &address, mmap, 0, view->size, (uint64_t)(PROT_READ | (writable ? PROT_WRITE : 0)), MAP_SHARED,
-                  FD(errand->file), 0);
+        return leat__fail(LEAT_ESYSTEM, 0,
+                          "another file than the region's was opened in process %d",
+                          errand->session.process);
+    result =
+        CALL(errand, &address, mmap, 0, view->size,
+             (uint64_t)(PROT_READ | (writable ? PROT_WRITE : 0)), MAP_SHARED, FD(errand->file), 0);
     if (result == LEAT_OK)
         view->address = (uint64_t)address;
     return result;
 }
 
-/* --- What the file is called in a list of mappings ---------------------------------------------------------------------- */
+/* --- What the file is called in a list of mappings -------------------------------------------- */
 
 static int identify(const struct leat__mapping *mapping, void *context) {
     struct leat__remote_view *view = context;
@@ -247,10 +280,12 @@ struct check {
 static int check_mapping(const struct leat__mapping *mapping, void *context) {
     struct check *check = context;
     const struct leat__remote_view *view = check->view;
-    if (mapping->end <= check->next || mapping->start > check->next || check->next >= view->address + view->size)
+    if (mapping->end <= check->next || mapping->start > check->next ||
+        check->next >= view->address + view->size)
         return 0;
     uint64_t offset = mapping->offset + (check->next - mapping->start);
-    if (mapping->shared && mapping->device == view->device && mapping->inode == view->inode && offset == check->next - view->address)
+    if (mapping->shared && mapping->device == view->device && mapping->inode == view->inode &&
+        offset == check->next - view->address)
         check->next = mapping->end;
     return 0;
 }
@@ -260,16 +295,17 @@ static int check_view(const struct leat__remote_view *view, pid_t thread) {
     struct check check = {.view = view, .next = view->address};
     int result = leat__target_mappings(thread, check_mapping, &check);
     if (result == LEAT_OK && check.next < view->address + view->size)
-        return leat__fail(LEAT_EINVAL, 0, "what process %d has at %#llx is not the region any more", view->process,
-                          (unsigned long long)view->address);
+        return leat__fail(LEAT_EINVAL, 0, "what process %d has at %#llx is not the region any more",
+                          view->process, (unsigned long long)view->address);
     return result;
 }
 
-/* --- The contract of lib/os.h -------------------------------------------------------------------------------------------- */
+/* --- The contract of lib/os.h ----------------------------------------------------------------- */
 
 static int note_start(struct leat__remote_view *view) {
     int result = leat__target_started(view->process, &view->started);
-    return result == LEAT_ENOENT ? leat__fail(result, ESRCH, "process %d has ended", view->process) : result;
+    return result == LEAT_ENOENT ? leat__fail(result, ESRCH, "process %d has ended", view->process)
+                                 : result;
 }
 
 static int map_into_other(leat__file file, bool writable, struct leat__remote_view *view) {
@@ -295,7 +331,9 @@ int leat__os_map_into(int process, leat__file file, const void *here, uint64_t s
     int result = leat__target_check(process, &own);
     struct leat__remote_view made = {.process = process, .address = (uintptr_t)here, .size = size};
     if (result == LEAT_OK && !own && !leat__inject_possible)
-        result = leat__fail(LEAT_ENOTSUP, 0, "this build of leat cannot map into other processes: its processor is not supported");
+        result = leat__fail(
+            LEAT_ENOTSUP, 0,
+            "this build of leat cannot map into other processes: its processor is not supported");
     if (result == LEAT_OK)
         result = leat__target_mappings(gettid(), identify, &made);
     if (result < 0)
@@ -304,7 +342,8 @@ int leat__os_map_into(int process, leat__file file, const void *here, uint64_t s
     if (own) {
         result = note_start(&made);
         if (result == LEAT_OK)
-            result = leat__os_map_view(file, 0, size, writable ? LEAT_READ_WRITE : LEAT_READ_ONLY, NULL, &mapped);
+            result = leat__os_map_view(file, 0, size, writable ? LEAT_READ_WRITE : LEAT_READ_ONLY,
+                                       NULL, &mapped);
         made.address = (uintptr_t)mapped;
     } else
         result = map_into_other(file, writable, &made);
@@ -331,8 +370,10 @@ int leat__os_unmap_from(const struct leat__remote_view *view) {
     bool own;
     enum leat__answer gone = leat__os_remote_gone(view);
     if (gone != LEAT__NO)
-        return gone == LEAT__YES ? leat__fail(LEAT_ENOENT, ESRCH, "process %d has ended", view->process)
-                                 : leat__fail_system(leat_system_error(), "process %d cannot be examined", view->process);
+        return gone == LEAT__YES
+                   ? leat__fail(LEAT_ENOENT, ESRCH, "process %d has ended", view->process)
+                   : leat__fail_system(leat_system_error(), "process %d cannot be examined",
+                                       view->process);
     int result = leat__target_check(view->process, &own);
     if (result == LEAT_OK && !own)
         return unmap_from_other(view);

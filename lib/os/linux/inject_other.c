@@ -1,4 +1,5 @@
-/* lib/os/linux/inject_other.c - processors and 32-bit builds for which nobody has written the registers' part. See inject.h. */
+/* lib/os/linux/inject_other.c - processors and 32-bit builds for which nobody has written the
+ * registers' part. See inject.h. */
 #include "lib/os/linux/inject.h"
 
 #if !(defined(__x86_64__) && defined(__LP64__)) && !(defined(__aarch64__) && defined(__LP64__))
@@ -12,8 +13,8 @@ int leat__registers_save(pid_t thread, struct leat__registers *saved) {
     return LEAT_ENOTSUP;
 }
 
-int leat__registers_call(pid_t thread, const struct leat__registers *saved, uint64_t instruction, long number,
-                         const uint64_t arguments[6]) {
+int leat__registers_call(pid_t thread, const struct leat__registers *saved, uint64_t instruction,
+                         long number, const uint64_t arguments[6]) {
     (void)thread, (void)saved, (void)instruction, (void)number, (void)arguments;
     return LEAT_ENOTSUP;
 }

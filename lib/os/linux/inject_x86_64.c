@@ -1,8 +1,9 @@
 /* lib/os/linux/inject_x86_64.c - registers on x86-64. See inject.h.
  *
- * The kernel keeps the number of the interrupted system call in orig_rax and decides by it, and by rax, whether to restart. -1 there
- * says "in none", so our own calls are never taken for something to restart; putting back the original brings the decision back.
- * No system call touches floating-point or vector registers here. */
+ * The kernel keeps the number of the interrupted system call in orig_rax and decides by it, and by
+ * rax, whether to restart. -1 there says "in none", so our own calls are never taken for something
+ * to restart; putting back the original brings the decision back. No system call touches
+ * floating-point or vector registers here. */
 #include "lib/os/linux/inject.h"
 
 #if defined(__x86_64__) && defined(__LP64__)
@@ -21,7 +22,8 @@ const unsigned char leat__instruction[] = {0x0f, 0x05}; /* syscall */
 const size_t leat__instruction_size = sizeof leat__instruction, leat__instruction_alignment = 1;
 const bool leat__inject_possible = true;
 
-_Static_assert(sizeof(struct user_regs_struct) <= sizeof((struct leat__registers){0}.bytes), "registers fit");
+_Static_assert(sizeof(struct user_regs_struct) <= sizeof((struct leat__registers){0}.bytes),
+               "registers fit");
 
 static int get(pid_t thread, struct user_regs_struct *registers, size_t *size) {
     struct iovec place = {.iov_base = registers, .iov_len = sizeof *registers};
@@ -50,8 +52,8 @@ int leat__registers_save(pid_t thread, struct leat__registers *saved) {
     return result;
 }
 
-int leat__registers_call(pid_t thread, const struct leat__registers *saved, uint64_t instruction, long number,
-                         const uint64_t arguments[6]) {
+int leat__registers_call(pid_t thread, const struct leat__registers *saved, uint64_t instruction,
+                         long number, const uint64_t arguments[6]) {
     struct user_regs_struct registers;
     memcpy(&registers, saved->bytes, sizeof registers);
     registers.orig_rax = UINT64_MAX;
@@ -80,8 +82,8 @@ int64_t leat__registers_refusal(long number, const uint64_t arguments[6]) {
     return number;
 }
 
-/* Calls that fail with EINTR at any stop, although nobody has sent a signal, and lose nothing by being made again: those without
- * a time limit. */
+/* Calls that fail with EINTR at any stop, although nobody has sent a signal, and lose nothing by
+ * being made again: those without a time limit. */
 static bool can_be_made_again(const struct user_regs_struct *registers) {
     switch (registers->orig_rax) {
     case SYS_epoll_wait:

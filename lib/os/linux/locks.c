@@ -1,24 +1,30 @@
-/* lib/os/linux/locks.c - locks that the kernel drops when their holder dies: those of open files (fcntl(2), F_OFD_SETLK).
+/* lib/os/linux/locks.c - locks that the kernel drops when their holder dies: those of open files
+ * (fcntl(2), F_OFD_SETLK).
  *
- * Every participant in an object holds one byte of its own, its place. So whoever locks all places at once knows that nobody else is there,
- * and keeps everybody out; the kernel decides both in one step.
+ * Every participant in an object holds one byte of its own, its place. So whoever locks all places
+ * at once knows that nobody else is there, and keeps everybody out; the kernel decides both in one
+ * step.
  *
- * Errors. EAGAIN means that somebody else holds the byte (POSIX allows EACCES too, which Linux gives only where a security module
- * forbids the lock). EINTR is tried again, a hundred times. Everything else (ENOLCK and ENOMEM: the
- * kernel has no memory for the request; EACCES, EPERM, ENOSYS: a policy or a filter forbids it; EIO) means that there is no answer: the caller gets
- * LEAT__UNKNOWN or an error, and must not take it for "free". Such a failure often passes, so a few tries are made here. */
+ * Errors. EAGAIN means that somebody else holds the byte (POSIX allows EACCES too, which Linux
+ * gives only where a security module forbids the lock). EINTR is tried again, a hundred times.
+ * Everything else (ENOLCK and ENOMEM: the kernel has no memory for the request; EACCES, EPERM,
+ * ENOSYS: a policy or a filter forbids it; EIO) means that there is no answer: the caller gets
+ * LEAT__UNKNOWN or an error, and must not take it for "free". Such a failure often passes, so a few
+ * tries are made here. */
 #include <errno.h>
 #include <stddef.h>
 
 #include "lib/base/fail.h"
 #include "lib/os/linux/calls.h"
 
-#define LOCK_BASE ((off_t)1 << 62) /* beyond any content, so that no lock of another program on the content conflicts */
+/* beyond any content, so that no lock of another program on the content conflicts */
+#define LOCK_BASE ((off_t)1 << 62)
 #define PLACES_BASE (LOCK_BASE + LEAT__LOCK_NAME)
 #define PLACES_END (LOCK_BASE + ((off_t)1 << 49))
 #define USERS_BASE (LOCK_BASE + ((off_t)1 << 48))
 #define USERS_RANGE ((off_t)1 << 48)
-#define QUERIES_MOST 4096 /* while counting: who holds more than some thousand bytes costs no more than that */
+/* while counting: who holds more than some thousand bytes costs no more than that */
+#define QUERIES_MOST 4096
 #define TRIES 3
 
 /* 0, EAGAIN when somebody else stands against it, or an error. */
@@ -35,7 +41,8 @@ static int change(leat__file file, short type, off_t start, off_t length) {
     }
 }
 
-/* Whether somebody else's lock stands against one of this type; which, or the error, in *lock and errno. */
+/* Whether somebody else's lock stands against one of this type; which, or the error, in *lock and
+ * errno. */
 static enum leat__answer ask(leat__file file, struct flock *lock) {
     const struct flock question = *lock;
     unsigned interrupted = 0;
@@ -49,7 +56,8 @@ static enum leat__answer ask(leat__file file, struct flock *lock) {
 }
 
 int leat__os_lock(leat__file file, unsigned byte, enum leat__lock_mode mode) {
-    static const short types[] = {[LEAT__UNLOCKED] = F_UNLCK, [LEAT__SHARED] = F_RDLCK, [LEAT__EXCLUSIVE] = F_WRLCK};
+    static const short types[] = {
+        [LEAT__UNLOCKED] = F_UNLCK, [LEAT__SHARED] = F_RDLCK, [LEAT__EXCLUSIVE] = F_WRLCK};
     int error = change(file, types[mode], LOCK_BASE + (off_t)byte, 1);
     if (error == EAGAIN)
         return LEAT_EBUSY;
@@ -57,12 +65,14 @@ int leat__os_lock(leat__file file, unsigned byte, enum leat__lock_mode mode) {
         return leat__fail(LEAT_ENOTSUP, error, "the file system has no locks of open files");
     if (error == ENOSYS) /* a filter: for this process only */
         return leat__fail(LEAT_EACCES, error, "this process may not lock files");
-    return error == 0 ? LEAT_OK : leat__fail_system(error, "cannot lock byte %u of the object", byte);
+    return error == 0 ? LEAT_OK
+                      : leat__fail_system(error, "cannot lock byte %u of the object", byte);
 }
 
 enum leat__answer leat__os_find_locked(leat__file file, unsigned byte, unsigned count,
                                        unsigned *which) {
-    /* As a reader would: what stands against it are the locks of writers. A lock that only needs reading means nothing. */
+    /* As a reader would: what stands against it are the locks of writers. A lock that only needs
+     * reading means nothing. */
     const off_t start = LOCK_BASE + (off_t)byte;
     struct flock lock = {
         .l_type = F_RDLCK, .l_whence = SEEK_SET, .l_start = start, .l_len = (off_t)count};
@@ -96,15 +106,17 @@ int leat__os_unlock_others(leat__file file, unsigned byte) {
 
 void leat__os_unlock_all(leat__file file) {
     if (file != LEAT__NO_FILE)
-        (void)change(file, F_UNLCK, LOCK_BASE, 0); /* where that fails, closing does it, unless a child has the file too */
+        /* where that fails, closing does it, unless a child has the file too */
+        (void)change(file, F_UNLCK, LOCK_BASE, 0);
 }
 
-/* --- Users -------------------------------------------------------------------------------------------------------------- */
+/* --- Users ------------------------------------------------------------------------------------ */
 
 static uint64_t random_number(void) {
     uint64_t number;
     if (leat__linux_getrandom(&number, sizeof number, GRND_NONBLOCK) != (ssize_t)sizeof number)
-        number = leat__os_now() * UINT64_C(0x9e3779b97f4a7c15) + leat__os_process(); /* in the first seconds of a machine */
+        /* in the first seconds of a machine */
+        number = leat__os_now() * UINT64_C(0x9e3779b97f4a7c15) + leat__os_process();
     return number;
 }
 
@@ -128,7 +140,8 @@ int leat__os_user_begin(leat__file file, bool alone) {
 
 /* A lock of somebody else's in [start, end), any of them. */
 static enum leat__answer find_user(leat__file file, off_t start, off_t end, off_t *place) {
-    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = start, .l_len = end - start};
+    struct flock lock = {
+        .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = start, .l_len = end - start};
     if (start >= end)
         return LEAT__NO;
     enum leat__answer found = ask(file, &lock);
@@ -142,8 +155,8 @@ enum leat__answer leat__os_has_users(leat__file file) {
     return find_user(file, PLACES_BASE + 1, PLACES_END, &unused);
 }
 
-/* The kernel tells of one lock that stands against a range, whichever it likes; asking about less and less of the range finds the
- * first one, and then the next. */
+/* The kernel tells of one lock that stands against a range, whichever it likes; asking about less
+ * and less of the range finds the first one, and then the next. */
 int leat__os_count_users(leat__file file, uint32_t *users) {
     off_t start = PLACES_BASE + 1, end = PLACES_END, found = 0, nearer;
     enum leat__answer answer = LEAT__YES;
@@ -152,12 +165,14 @@ int leat__os_count_users(leat__file file, uint32_t *users) {
         answer = find_user(file, start, end, &found);
         if (answer != LEAT__YES)
             break;
-        while (queries++ < QUERIES_MOST && (answer = find_user(file, start, found, &nearer)) == LEAT__YES)
+        while (queries++ < QUERIES_MOST &&
+               (answer = find_user(file, start, found, &nearer)) == LEAT__YES)
             found = nearer;
         if (answer == LEAT__UNKNOWN)
             break;
         ++*users;
         start = found + 1;
     }
-    return answer == LEAT__UNKNOWN ? leat__fail_system(errno, "cannot ask who uses the object") : LEAT_OK;
+    return answer == LEAT__UNKNOWN ? leat__fail_system(errno, "cannot ask who uses the object")
+                                   : LEAT_OK;
 }

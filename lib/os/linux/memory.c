@@ -15,30 +15,37 @@ leat__file leat__os_file_reopen(leat__file file, bool writable) {
     return opened >= 0 ? opened : LEAT__NO_FILE;
 }
 
-/* Kernels before 4.17 do not know the flag and take the address as a wish: then what was mapped elsewhere is given back. */
-static int map_at(void *at, size_t size, int protection, int flags, leat__file file, uint64_t offset, void **address) {
-    void *mapped = mmap(at, size, protection, flags | (at != NULL ? MAP_FIXED_NOREPLACE : 0), file, (off_t)offset);
+/* Kernels before 4.17 do not know the flag and take the address as a wish: then what was mapped
+ * elsewhere is given back. */
+static int map_at(void *at, size_t size, int protection, int flags, leat__file file,
+                  uint64_t offset, void **address) {
+    void *mapped = mmap(at, size, protection, flags | (at != NULL ? MAP_FIXED_NOREPLACE : 0), file,
+                        (off_t)offset);
     int error = errno;
     if (at != NULL && mapped != MAP_FAILED && mapped != at) {
         munmap(mapped, size);
         mapped = MAP_FAILED;
         error = EEXIST;
     }
-    if (mapped == MAP_FAILED && at != NULL && (error == EEXIST || error == EPERM || error == ENOMEM || error == EINVAL))
+    if (mapped == MAP_FAILED && at != NULL &&
+        (error == EEXIST || error == EPERM || error == ENOMEM || error == EINVAL))
         return leat__fail(LEAT_EADDRESS, error, "%zu bytes at %p: %s", size, at,
-                          error == EEXIST ? "something is mapped there" : "the system gives nothing out there");
+                          error == EEXIST ? "something is mapped there"
+                                          : "the system gives nothing out there");
     if (mapped == MAP_FAILED)
         return leat__fail_system(error, "cannot map %zu bytes", size);
     *address = mapped;
     return LEAT_OK;
 }
 
-/* --- The same file again ----------------------------------------------------------------------------------------------
+/* --- The same file again -------------------------------------------------------------------------
  *
- * When a descriptor is closed, the kernel walks all locks on its file: 30 us where 4,000 handles hold one each. So the descriptor that a
- * mapping was made through is kept for further mappings of the same file: of the file mapped last, from its second mapping in a row
- * until the last of these is unmapped. A forked child loses it with all others, and the notes. Of files on tmpfs alone: an overlay
- * shows two files as one. One without a name is left out, as no two handles have such a file in common by its name. */
+ * When a descriptor is closed, the kernel walks all locks on its file: 30 us where 4,000 handles
+ * hold one each. So the descriptor that a mapping was made through is kept for further mappings of
+ * the same file: of the file mapped last, from its second mapping in a row until the last of these
+ * is unmapped. A forked child loses it with all others, and the notes. Of files on tmpfs alone: an
+ * overlay shows two files as one. One without a name is left out, as no two handles have such a
+ * file in common by its name. */
 
 static struct {
     struct leat__resource resource; /* its file: for further mappings; or none yet */
@@ -46,7 +53,7 @@ static struct {
     dev_t device;
     ino_t inode;
     bool writable;
-    uint64_t number;   /* of the file among those noted so; an older one's mappings are not counted */
+    uint64_t number; /* of the file among those noted so; an older one's mappings are not counted */
     uint64_t mappings; /* 0: nothing is noted */
 } last;
 
@@ -74,15 +81,19 @@ static void note(const struct stat *status, bool writable) {
 
 /* While holding. */
 static bool is_last(const struct stat *status, bool writable) {
-    return last.mappings > 0 && last.inode == status->st_ino && last.device == status->st_dev && last.writable == writable;
+    return last.mappings > 0 && last.inode == status->st_ino && last.device == status->st_dev &&
+           last.writable == writable;
 }
 
 static int map_shared(leat__file file, size_t size, bool writable, void **address) {
-    return map_at(NULL, size, PROT_READ | (writable ? PROT_WRITE : 0), MAP_SHARED, file, 0, address);
+    return map_at(NULL, size, PROT_READ | (writable ? PROT_WRITE : 0), MAP_SHARED, file, 0,
+                  address);
 }
 
-/* LEAT_ENOENT: there is no descriptor for it. Another thread may close it as soon as the lock is released. */
-static int map_through_kept(const struct stat *status, size_t size, bool writable, void **address, uint64_t *number) {
+/* LEAT_ENOENT: there is no descriptor for it. Another thread may close it as soon as the lock is
+ * released. */
+static int map_through_kept(const struct stat *status, size_t size, bool writable, void **address,
+                            uint64_t *number) {
     int result = LEAT_ENOENT;
     leat__os_fork_hold();
     if (is_last(status, writable) && last.resource.file != LEAT__NO_FILE)
@@ -96,7 +107,8 @@ static int map_through_kept(const struct stat *status, size_t size, bool writabl
 }
 
 /* The file was mapped through that descriptor, which is kept or closed. */
-static void note_mapped(const struct stat *status, bool writable, leat__file unlocked, uint64_t *number) {
+static void note_mapped(const struct stat *status, bool writable, leat__file unlocked,
+                        uint64_t *number) {
     leat__file before = LEAT__NO_FILE;
     leat__os_fork_hold();
     if (!is_last(status, writable)) {
@@ -124,16 +136,17 @@ static void note_unmapped(uint64_t number) {
     leat__os_file_close(kept);
 }
 
-/* --- Mapping ---------------------------------------------------------------------------------------------------------- */
+/* --- Mapping ---------------------------------------------------------------------------------- */
 
 static bool is_for_now(int error) {
     return error == EMFILE || error == ENFILE || error == ENOMEM;
 }
 
-/* A mapping keeps the open file description it was made through alive, and with it the locks, even in a forked child that has
- * closed the descriptor. So it is made through a description of its own that never holds a lock, also where the permissions keep
- * the owner of an object out. Without /proc, or where another user's permissions no longer allow a second open, the locked one has
- * to do; a limit that does not allow one more descriptor is an error. */
+/* A mapping keeps the open file description it was made through alive, and with it the locks, even
+ * in a forked child that has closed the descriptor. So it is made through a description of its own
+ * that never holds a lock, also where the permissions keep the owner of an object out. Without
+ * /proc, or where another user's permissions no longer allow a second open, the locked one has to
+ * do; a limit that does not allow one more descriptor is an error. */
 static int open_unlocked(leat__file file, bool writable, leat__file *unlocked) {
     *unlocked = leat__os_file_reopen(file, writable);
     if (*unlocked == LEAT__NO_FILE && errno == EACCES)
@@ -143,10 +156,12 @@ static int open_unlocked(leat__file file, bool writable, leat__file *unlocked) {
                : LEAT_OK;
 }
 
-int leat__os_map_view(leat__file file, uint64_t offset, uint64_t size, leat_access access, void *at, void **address) {
+int leat__os_map_view(leat__file file, uint64_t offset, uint64_t size, leat_access access, void *at,
+                      void **address) {
     leat__file unlocked;
     if (size > SIZE_MAX)
-        return leat__fail(LEAT_ENOMEM, 0, "%llu bytes do not fit the address space", (unsigned long long)size);
+        return leat__fail(LEAT_ENOMEM, 0, "%llu bytes do not fit the address space",
+                          (unsigned long long)size);
     int result = open_unlocked(file, access == LEAT_READ_WRITE, &unlocked);
     if (result != LEAT_OK)
         return result;
@@ -163,7 +178,8 @@ static bool is_on_tmpfs(leat__file file) {
 }
 
 /* Of a file with a name. What was noted is on tmpfs. */
-static int map_named(leat__file file, const struct stat *status, size_t size, bool writable, void **address, uint64_t *number) {
+static int map_named(leat__file file, const struct stat *status, size_t size, bool writable,
+                     void **address, uint64_t *number) {
     leat__file unlocked;
     int result = map_through_kept(status, size, writable, address, number);
     if (result != LEAT_ENOENT)
@@ -184,19 +200,25 @@ int leat__os_map(leat__file file, uint64_t size, bool writable, void **address, 
     *number = 0;
     if (size <= SIZE_MAX && fstat(file, &status) == 0 && status.st_nlink > 0)
         return map_named(file, &status, (size_t)size, writable, address, number);
-    return leat__os_map_view(file, 0, size, writable ? LEAT_READ_WRITE : LEAT_READ_ONLY, NULL, address);
+    return leat__os_map_view(file, 0, size, writable ? LEAT_READ_WRITE : LEAT_READ_ONLY, NULL,
+                             address);
 }
 
 int leat__os_remap(void *address, uint64_t size, uint64_t new_size, void **new_address) {
     if (new_size > SIZE_MAX)
-        return leat__fail(LEAT_ENOMEM, 0, "%llu bytes do not fit the address space", (unsigned long long)new_size);
+        return leat__fail(LEAT_ENOMEM, 0, "%llu bytes do not fit the address space",
+                          (unsigned long long)new_size);
     void *mapped = mremap(address, (size_t)size, (size_t)new_size, MREMAP_MAYMOVE);
     if (mapped == MAP_FAILED && errno == EFAULT)
-        return leat__fail(LEAT_ESTATE, EFAULT, "parts of the view have become different (locked, say): it cannot be extended whole");
+        return leat__fail(
+            LEAT_ESTATE, EFAULT,
+            "parts of the view have become different (locked, say): it cannot be extended whole");
     if (mapped == MAP_FAILED && errno == EAGAIN)
-        return leat__fail(LEAT_ELIMIT, EAGAIN, "the view is locked in memory, and the process may not lock so much");
+        return leat__fail(LEAT_ELIMIT, EAGAIN,
+                          "the view is locked in memory, and the process may not lock so much");
     if (mapped == MAP_FAILED)
-        return leat__fail_system(errno, "cannot extend the view to %llu bytes", (unsigned long long)new_size);
+        return leat__fail_system(errno, "cannot extend the view to %llu bytes",
+                                 (unsigned long long)new_size);
     *new_address = mapped;
     return LEAT_OK;
 }

@@ -1,6 +1,8 @@
-/* lib/os/linux/peek.c - reading a file without being noticed by those who watch it (inotify tells of read(2), but not of mapped memory).
+/* lib/os/linux/peek.c - reading a file without being noticed by those who watch it (inotify tells
+ * of read(2), but not of mapped memory).
  *
- * It is copied by the kernel, which says EFAULT where the file has become shorter meanwhile; a copy of our own would be killed. */
+ * It is copied by the kernel, which says EFAULT where the file has become shorter meanwhile; a copy
+ * of our own would be killed. */
 #include <sys/uio.h>
 
 #include "lib/base/fail.h"
@@ -20,5 +22,6 @@ static bool copy_mapped(leat__file file, uint64_t offset, void *buffer, size_t s
 
 /* Where that cannot be done, or the file is too short, reading does it, or says why not. */
 int leat__os_file_peek(leat__file file, uint64_t offset, void *buffer, size_t size) {
-    return copy_mapped(file, offset, buffer, size) ? LEAT_OK : leat__os_file_read(file, offset, buffer, size);
+    return copy_mapped(file, offset, buffer, size) ? LEAT_OK
+                                                   : leat__os_file_read(file, offset, buffer, size);
 }

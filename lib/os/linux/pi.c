@@ -1,4 +1,5 @@
-/* lib/os/linux/pi.c - locks with priority inheritance: FUTEX_LOCK_PI and its kin (futex(2)), and the threads that they name. */
+/* lib/os/linux/pi.c - locks with priority inheritance: FUTEX_LOCK_PI and its kin (futex(2)), and
+ * the threads that they name. */
 #include <errno.h>
 #include <linux/futex.h>
 #include <sys/stat.h>
@@ -9,7 +10,8 @@
 #include "lib/os.h"
 #include "lib/os/linux/timespec.h"
 
-_Static_assert(LEAT__PI_THREAD == FUTEX_TID_MASK && LEAT__PI_WAITERS == FUTEX_WAITERS && LEAT__PI_OWNER_DIED == FUTEX_OWNER_DIED,
+_Static_assert(LEAT__PI_THREAD == FUTEX_TID_MASK && LEAT__PI_WAITERS == FUTEX_WAITERS &&
+                   LEAT__PI_OWNER_DIED == FUTEX_OWNER_DIED,
                "the kernel's own word");
 
 #ifndef FUTEX_LOCK_PI2
@@ -20,13 +22,15 @@ static long request(leat__u32 *word, int operation, const struct timespec *deadl
     return syscall(SYS_futex, &word->word, operation, 0, deadline, NULL, 0);
 }
 
-/* Whether the kernel answers such questions as it should: a word that names the asking thread is EDEADLK. Not so behind a filter. */
+/* Whether the kernel answers such questions as it should: a word that names the asking thread is
+ * EDEADLK. Not so behind a filter. */
 static bool answers(void) {
     leat__u32 word = {leat__os_thread()};
     return request(&word, FUTEX_TRYLOCK_PI, NULL) != 0 && errno == EDEADLK;
 }
 
-/* ESRCH: no thread has the number, or the one that has it has ended. EPERM: a thread of the kernel has it now. */
+/* ESRCH: no thread has the number, or the one that has it has ended. EPERM: a thread of the kernel
+ * has it now. */
 static bool is_gone(long returned) {
     return returned != 0 && (errno == ESRCH || errno == EPERM);
 }
@@ -44,7 +48,9 @@ static int result_of(long returned) {
     case ESRCH:
     case EPERM:
         return LEAT_ENOENT;
-    default: /* EINVAL: a hand-over is under way; ENOMEM; ENOSYS, EACCES: a filter. None of them is an answer */
+    /* EINVAL: a hand-over is under way; ENOMEM; ENOSYS, EACCES: a filter. None of them is an
+     * answer */
+    default:
         return LEAT_EAGAIN;
     }
 }
@@ -54,7 +60,8 @@ int leat__os_pi_lock(leat__u32 *word, uint64_t deadline_ns) {
     long returned = request(word, FUTEX_LOCK_PI2, &deadline);
     if (returned != 0 && errno == ENOSYS) {
         uint64_t now = leat__os_now();
-        deadline = leat__timespec_of(leat__os_wall_clock() + (deadline_ns > now ? deadline_ns - now : 0));
+        deadline =
+            leat__timespec_of(leat__os_wall_clock() + (deadline_ns > now ? deadline_ns - now : 0));
         returned = request(word, FUTEX_LOCK_PI, &deadline);
     }
     return result_of(returned);

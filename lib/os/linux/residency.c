@@ -1,7 +1,9 @@
-/* lib/os/linux/residency.c - where the memory behind a mapping is, and having it elsewhere (leat/view.h).
+/* lib/os/linux/residency.c - where the memory behind a mapping is, and having it elsewhere
+ * (leat/view.h).
  *
- * Three sources, because no one of them knows everything: mincore for what is in the machine's memory, pagemap in /proc
- * for what is in this process's page tables, smaps in /proc for locks and huge pages.
+ * Three sources, because no one of them knows everything: mincore for what is in the machine's
+ * memory, pagemap in /proc for what is in this process's page tables, smaps in /proc for locks and
+ * huge pages.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -23,7 +25,7 @@
 #define MADV_COLLAPSE 25 /* Linux 6.1 */
 #endif
 
-/* --- Requests --------------------------------------------------------------------------------------------------------- */
+/* --- Requests --------------------------------------------------------------------------------- */
 
 /* Changes no byte, even if another process writes it at this moment. */
 void leat__os_touch(void *address, uint64_t size, bool writable) {
@@ -44,18 +46,22 @@ void leat__os_touch(void *address, uint64_t size, bool writable) {
 int leat__os_prefault(void *address, uint64_t size, bool writable) {
     int interrupted = 0;
     for (int refused = 0;;) {
-        if (madvise(address, (size_t)size, writable ? MADV_POPULATE_WRITE : MADV_POPULATE_READ) == 0)
+        if (madvise(address, (size_t)size, writable ? MADV_POPULATE_WRITE : MADV_POPULATE_READ) ==
+            0)
             return LEAT_OK;
         if (errno == EINVAL) {
             leat__os_touch(address, size, writable);
             return LEAT_OK;
         }
         if (errno == EFAULT)
-            return leat__fail(LEAT_ESIZE, EFAULT, "there is no memory behind a page: shortened, or a hole and the file system is full");
+            return leat__fail(LEAT_ESIZE, EFAULT,
+                              "there is no memory behind a page: shortened, or a hole and the file "
+                              "system is full");
         if (errno == EAGAIN && ++refused < POPULATE_ATTEMPTS)
             leat__os_sleep(leat__os_now() + POPULATE_PAUSE_NS);
         else if (errno != EINTR || ++interrupted == POPULATE_INTERRUPTIONS)
-            return leat__fail_system(errno, "cannot make %llu bytes present", (unsigned long long)size);
+            return leat__fail_system(errno, "cannot make %llu bytes present",
+                                     (unsigned long long)size);
     }
 }
 
@@ -65,11 +71,14 @@ int leat__os_lock_memory(void *address, uint64_t size) {
     if (syscall(SYS_mlock, address, (size_t)size) == 0)
         return LEAT_OK;
     int error = errno;
-    if ((error == ENOMEM || error == EPERM || error == EAGAIN) && getrlimit(RLIMIT_MEMLOCK, &limit) == 0 &&
-        limit.rlim_cur != RLIM_INFINITY)
-        return leat__fail(LEAT_ELIMIT, error, "%llu bytes to be locked, the process may lock %llu in all (RLIMIT_MEMLOCK)",
-                          (unsigned long long)size, (unsigned long long)limit.rlim_cur);
-    return leat__fail_system(error == EAGAIN ? ENOMEM : error, "cannot lock %llu bytes", (unsigned long long)size);
+    if ((error == ENOMEM || error == EPERM || error == EAGAIN) &&
+        getrlimit(RLIMIT_MEMLOCK, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY)
+        return leat__fail(
+            LEAT_ELIMIT, error,
+            "%llu bytes to be locked, the process may lock %llu in all (RLIMIT_MEMLOCK)",
+            (unsigned long long)size, (unsigned long long)limit.rlim_cur);
+    return leat__fail_system(error == EAGAIN ? ENOMEM : error, "cannot lock %llu bytes",
+                             (unsigned long long)size);
 }
 
 int leat__os_unlock_memory(void *address, uint64_t size) {
@@ -91,31 +100,38 @@ static uint64_t huge_page_size(void) {
     return size;
 }
 
-#define COLLAPSE_ATTEMPTS 10 /* pages that are on the move just now can be collapsed a moment later */
+/* pages that are on the move just now can be collapsed a moment later */
+#define COLLAPSE_ATTEMPTS 10
 
 int leat__os_make_huge(void *address, uint64_t size) {
     uint64_t huge = huge_page_size();
     if (huge == 0)
         return leat__fail(LEAT_ENOTSUP, 0, "this kernel has no transparent huge pages");
-    uintptr_t first = ((uintptr_t)address + huge - 1) / huge * huge, end = ((uintptr_t)address + size) / huge * huge;
+    uintptr_t first = ((uintptr_t)address + huge - 1) / huge * huge,
+              end = ((uintptr_t)address + size) / huge * huge;
     if (first >= end)
-        return leat__fail(LEAT_ERANGE, 0, "no whole page of %llu bytes lies in the range", (unsigned long long)huge);
+        return leat__fail(LEAT_ERANGE, 0, "no whole page of %llu bytes lies in the range",
+                          (unsigned long long)huge);
     char *start = (char *)address + (first - (uintptr_t)address);
     if (madvise(start, end - first, MADV_HUGEPAGE) != 0)
-        return leat__fail(errno == ENOMEM ? LEAT_ENOMEM : LEAT_ENOTSUP, errno, "the system makes no huge pages of this memory");
+        return leat__fail(errno == ENOMEM ? LEAT_ENOMEM : LEAT_ENOTSUP, errno,
+                          "the system makes no huge pages of this memory");
     int error = EAGAIN;
     for (int i = 0; i < COLLAPSE_ATTEMPTS && (error == EAGAIN || error == EBUSY); i++)
         error = madvise(start, end - first, MADV_COLLAPSE) == 0 ? 0 : errno;
     if (error == 0)
         return LEAT_OK;
     if (error == EINVAL)
-        return leat__fail(LEAT_ENOTSUP, error, "not this memory (transparent_hugepage/shmem_enabled, the file system), "
-                                               "not at these addresses (view and offset differ modulo %llu), or Linux before 6.1",
-                          (unsigned long long)huge);
-    return leat__fail(LEAT_ENOMEM, error, "no free memory in pieces of %llu bytes", (unsigned long long)huge);
+        return leat__fail(
+            LEAT_ENOTSUP, error,
+            "not this memory (transparent_hugepage/shmem_enabled, the file system), "
+            "not at these addresses (view and offset differ modulo %llu), or Linux before 6.1",
+            (unsigned long long)huge);
+    return leat__fail(LEAT_ENOMEM, error, "no free memory in pieces of %llu bytes",
+                      (unsigned long long)huge);
 }
 
-/* --- What is the case --------------------------------------------------------------------------------------------------- */
+/* --- What is the case ------------------------------------------------------------------------- */
 
 #define CHUNK 512 /* pages asked about at once */
 
@@ -142,8 +158,8 @@ static int count_present(const void *address, uint64_t size, uint64_t *bytes) {
     for (uint64_t done = 0; result == LEAT_OK && done < size / page; done += CHUNK) {
         uint64_t entries[CHUNK];
         uint64_t some = size / page - done < CHUNK ? size / page - done : CHUNK;
-        result = leat__os_file_read(file, ((uintptr_t)address / page + done) * sizeof entries[0], entries,
-                                    (size_t)some * sizeof entries[0]);
+        result = leat__os_file_read(file, ((uintptr_t)address / page + done) * sizeof entries[0],
+                                    entries, (size_t)some * sizeof entries[0]);
         for (uint64_t i = 0; result == LEAT_OK && i < some; i++)
             *bytes += (entries[i] & PRESENT) != 0 ? page : 0;
     }
@@ -173,7 +189,8 @@ static void read_line(const char *line, uint64_t first, uint64_t end, struct ove
     } else if (overlap->bytes == 0)
         return;
     else if (sscanf(line, "%31[A-Za-z]: %llu kB", key, &kib) == 2 &&
-             (strcmp(key, "AnonHugePages") == 0 || strcmp(key, "ShmemPmdMapped") == 0 || strcmp(key, "FilePmdMapped") == 0))
+             (strcmp(key, "AnonHugePages") == 0 || strcmp(key, "ShmemPmdMapped") == 0 ||
+              strcmp(key, "FilePmdMapped") == 0))
         overlap->huge += kib * 1024;
     else if (strncmp(line, "VmFlags:", 8) == 0 && strstr(line, " lo") != NULL)
         residency->locked += overlap->bytes;

@@ -1,9 +1,10 @@
-/* lib/os/linux/room.c - whether memory can be had, before it is taken: the kernel does not refuse what is too much, it
- * kills (lib/os/linux/space.h).
+/* lib/os/linux/room.c - whether memory can be had, before it is taken: the kernel does not refuse
+ * what is too much, it kills (lib/os/linux/space.h).
  *
- * Nothing that could be had is refused: what the machine or a memory cgroup could free at most counts as free, all of its
- * file cache and all swap. What lies between that and what the kernel frees in fact still ends in the OOM killer, as does
- * what several processes reserve at the same moment. What cannot be read sets no limit.
+ * Nothing that could be had is refused: what the machine or a memory cgroup could free at most
+ * counts as free, all of its file cache and all swap. What lies between that and what the kernel
+ * frees in fact still ends in the OOM killer, as does what several processes reserve at the same
+ * moment. What cannot be read sets no limit.
  *
  * The thread cannot be cancelled here, and needs no more than some KiB of its stack: files are read
  * line by line, and there is one buffer for the path of the directory that is looked at.
@@ -20,7 +21,8 @@
 #include "lib/os/linux/space.h"
 
 #define UNLIMITED (UINT64_C(1) << 60) /* what is above is a way of saying so */
-#define INDEX_SHARE 512               /* of each page the kernel needs so much more, to find it: 576 bytes for 64 */
+/* of each page the kernel needs so much more, to find it: 576 bytes for 64 */
+#define INDEX_SHARE 512
 #define PATH_SIZE 4300
 
 /* The least that was found, and where. */
@@ -29,7 +31,8 @@ struct room {
     uint64_t wanted, bytes; /* UINT64_MAX: enough everywhere */
     char *figures;
     size_t figures_size;
-    char path[PATH_SIZE]; /* of the group that is looked at; behind it, for a moment, a file's name */
+    /* of the group that is looked at; behind it, for a moment, a file's name */
+    char path[PATH_SIZE];
     size_t length;
 };
 
@@ -38,8 +41,9 @@ struct generation {
     const char *limit, *used, *swap_limit, *swap_used;
     bool swap_includes_memory;
     const char *reclaimable[3]; /* lines of memory.stat: what may be freed */
-    const char *accounted[3];   /* and what is in use; the rest of `used` is charged in advance, and goes first */
-    const char *kernel;         /* a file that counts as both, or NULL */
+    /* and what is in use; the rest of `used` is charged in advance, and goes first */
+    const char *accounted[3];
+    const char *kernel; /* a file that counts as both, or NULL */
 };
 
 static const struct generation first = {"memory.limit_in_bytes",
@@ -124,8 +128,10 @@ static bool number_behind(const char *line, const char *word, uint64_t *value) {
     return parse(line + strspn(line, " "), value);
 }
 
-/* The numbers behind words at the start of lines; 0 for those that there are not. The words end at NULL. */
-static bool read_words(struct room *room, const char *name, const char *const words[], uint64_t values[]) {
+/* The numbers behind words at the start of lines; 0 for those that there are not. The words end at
+ * NULL. */
+static bool read_words(struct room *room, const char *name, const char *const words[],
+                       uint64_t values[]) {
     struct lines lines;
     uint64_t value;
     for (size_t i = 0; words[i] != NULL; i++)
@@ -202,10 +208,11 @@ static uint64_t reclaimable(struct room *room, const struct generation *generati
 }
 
 /* With what the group may have swapped. */
-static uint64_t with_swap(struct room *room, const struct generation *generation, uint64_t bytes, uint64_t freed,
-                          uint64_t swap) {
+static uint64_t with_swap(struct room *room, const struct generation *generation, uint64_t bytes,
+                          uint64_t freed, uint64_t swap) {
     uint64_t limit, used;
-    bool limited = read_number(room, generation->swap_limit, &limit) && read_number(room, generation->swap_used, &used);
+    bool limited = read_number(room, generation->swap_limit, &limit) &&
+                   read_number(room, generation->swap_used, &used);
     if (!limited)
         return bytes + swap;
     if (generation->swap_includes_memory)
@@ -225,18 +232,22 @@ static void look_at_group(struct room *room, const struct generation *generation
     if (bytes >= need || bytes >= room->bytes)
         return;
     room->bytes = bytes;
-    snprintf(room->figures, room->figures_size, "%" PRIu64 " can be had in the memory cgroup %.200s (limit %" PRIu64
-             ", used %" PRIu64 ")", bytes, room->path + strlen(room->cgroups), limit, used);
+    snprintf(room->figures, room->figures_size,
+             "%" PRIu64 " can be had in the memory cgroup %.200s (limit %" PRIu64 ", used %" PRIu64
+             ")",
+             bytes, room->path + strlen(room->cgroups), limit, used);
 }
 
-/* The group and all that it is in. In a container the path may be one that only the host sees: then the root of what is
- * mounted is this group. */
-static void look_at_groups(struct room *room, const struct generation *generation, const char *root, const char *path) {
+/* The group and all that it is in. In a container the path may be one that only the host sees: then
+ * the root of what is mounted is this group. */
+static void look_at_groups(struct room *room, const struct generation *generation, const char *root,
+                           const char *path) {
     int length = snprintf(room->path, sizeof room->path, "%s%s%s", room->cgroups, root, path);
     if ((size_t)length >= sizeof room->path)
         return;
     size_t shortest = strlen(room->cgroups) + strlen(root);
-    for (char *slash = room->path + length; slash != NULL && (size_t)(slash - room->path) >= shortest;
+    for (char *slash = room->path + length;
+         slash != NULL && (size_t)(slash - room->path) >= shortest;
          slash = strrchr(room->path, '/')) {
         *slash = 0;
         room->length = (size_t)(slash - room->path);
@@ -256,7 +267,8 @@ static bool has_memory(const char *controllers) {
 
 /* A line of /proc/<thread>/cgroup: NUMBER:CONTROLLERS:PATH. */
 static void look_at_line(struct room *room, char *line) {
-    char *controllers = strchr(line, ':'), *path = controllers == NULL ? NULL : strchr(controllers + 1, ':');
+    char *controllers = strchr(line, ':'),
+         *path = controllers == NULL ? NULL : strchr(controllers + 1, ':');
     if (path == NULL)
         return;
     *path++ = 0;
@@ -283,7 +295,8 @@ static bool has_room(struct room *room, uint64_t free) {
     uint64_t bytes = free >= room->wanted ? room->wanted : machine(room, &swap);
     if (bytes < room->wanted) {
         room->bytes = bytes;
-        snprintf(room->figures, room->figures_size, "%" PRIu64 " of memory and swap can be had", bytes);
+        snprintf(room->figures, room->figures_size, "%" PRIu64 " of memory and swap can be had",
+                 bytes);
     }
     if (open_groups(room, &lines)) {
         while (lines_next(&lines))
@@ -293,7 +306,8 @@ static bool has_room(struct room *room, uint64_t free) {
     return room->bytes == UINT64_MAX;
 }
 
-bool leat__linux_has_room(const struct leat__linux_sources *sources, uint64_t wanted, char *figures, size_t size) {
+bool leat__linux_has_room(const struct leat__linux_sources *sources, uint64_t wanted, char *figures,
+                          size_t size) {
     struct room room = {.proc = sources->proc,
                         .cgroups = sources->cgroups,
                         .wanted = wanted,

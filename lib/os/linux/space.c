@@ -1,9 +1,11 @@
-/* lib/os/linux/space.c - space for files, reserved before it is promised (lib/os/linux/space.h, lib/os.h).
+/* lib/os/linux/space.c - space for files, reserved before it is promised (lib/os/linux/space.h,
+ * lib/os.h).
  *
- * Growing never shrinks: sizes are only changed by fallocate, which extends a file or leaves its size alone, so that two
- * that grow a file at once, one of them without a lock, end with the larger size. The new bytes are reserved behind the
- * end of the file first, and only then does the size change: a full disk leaves it as it was (ext4 would extend the file
- * as far as there is room). Memory is looked for before it is taken, too: lib/os/linux/room.c.
+ * Growing never shrinks: sizes are only changed by fallocate, which extends a file or leaves its
+ * size alone, so that two that grow a file at once, one of them without a lock, end with the larger
+ * size. The new bytes are reserved behind the end of the file first, and only then does the size
+ * change: a full disk leaves it as it was (ext4 would extend the file as far as there is room).
+ * Memory is looked for before it is taken, too: lib/os/linux/room.c.
  */
 #include "lib/os/linux/space.h"
 
@@ -22,13 +24,16 @@
 #include "lib/base/fail.h"
 #include "lib/os/linux/calls.h"
 
-#define WORTH_A_LOOK (UINT64_C(1) << 20) /* bytes; looking costs what it takes to clear some hundred KiB */
+/* bytes; looking costs what it takes to clear some hundred KiB */
+#define WORTH_A_LOOK (UINT64_C(1) << 20)
 
 static int fail_for_space(int error, leat__file file, uint64_t size) {
     struct statvfs space;
-    if (fstatvfs(file, &space) != 0 || space.f_blocks == 0) /* memfds are on a file system without a limit of its own */
+    /* memfds are on a file system without a limit of its own */
+    if (fstatvfs(file, &space) != 0 || space.f_blocks == 0)
         return leat__fail_system(error, "%llu bytes wanted", (unsigned long long)size);
-    return leat__fail_system(error, "%llu bytes wanted, %llu of %llu free", (unsigned long long)size,
+    return leat__fail_system(error, "%llu bytes wanted, %llu of %llu free",
+                             (unsigned long long)size,
                              (unsigned long long)space.f_bavail * space.f_frsize,
                              (unsigned long long)space.f_blocks * space.f_frsize);
 }
@@ -36,8 +41,10 @@ static int fail_for_space(int error, leat__file file, uint64_t size) {
 /* The kernel kills a process with SIGXFSZ that grows a file beyond its limit: look before. */
 static int check_limits(uint64_t size) {
     struct rlimit limit;
-    if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY && size > limit.rlim_cur)
-        return leat__fail(LEAT_ENOSPC, EFBIG, "%llu bytes wanted, the process may make files of %llu (RLIMIT_FSIZE)",
+    if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY &&
+        size > limit.rlim_cur)
+        return leat__fail(LEAT_ENOSPC, EFBIG,
+                          "%llu bytes wanted, the process may make files of %llu (RLIMIT_FSIZE)",
                           (unsigned long long)size, (unsigned long long)limit.rlim_cur);
     if (size > INT64_MAX)
         return leat__fail(LEAT_ENOSPC, EFBIG, "%llu bytes wanted", (unsigned long long)size);
@@ -57,19 +64,21 @@ static int check_memory(leat__file file, uint64_t size) {
     const struct leat__linux_sources sources = {"/proc", "/sys/fs/cgroup", free};
     if (leat__linux_has_room(&sources, size, figures, sizeof figures))
         return LEAT_OK;
-    return leat__fail(LEAT_ENOSPC, ENOSPC, "%llu bytes wanted, %s", (unsigned long long)size, figures);
+    return leat__fail(LEAT_ENOSPC, ENOSPC, "%llu bytes wanted, %s", (unsigned long long)size,
+                      figures);
 }
 
 /* Without trying: where a reservation fails half-way, what it got can stay until the file's end. */
 static int check_space(leat__file file, uint64_t size) {
     struct statvfs space;
-    if (fstatvfs(file, &space) == 0 && space.f_blocks > 0 && size > space.f_bfree * (uint64_t)space.f_frsize)
+    if (fstatvfs(file, &space) == 0 && space.f_blocks > 0 &&
+        size > space.f_bfree * (uint64_t)space.f_frsize)
         return fail_for_space(ENOSPC, file, size);
     return check_memory(file, size);
 }
 
-/* tmpfs gives up a reservation at every signal and starts anew, so that a fast timer could keep it from ever ending: from
- * the second attempt on signals wait. */
+/* tmpfs gives up a reservation at every signal and starts anew, so that a fast timer could keep it
+ * from ever ending: from the second attempt on signals wait. */
 static int allocate(leat__file file, int mode, uint64_t offset, uint64_t size) {
     if (leat__linux_fallocate(file, mode, (off_t)offset, (off_t)size) == 0)
         return 0;
@@ -86,7 +95,8 @@ static int allocate(leat__file file, int mode, uint64_t offset, uint64_t size) {
 /* File systems that cannot reserve have it written. */
 static int extend(leat__file file, uint64_t offset, uint64_t size) {
     int error = allocate(file, 0, offset, size);
-    return error == EOPNOTSUPP ? leat__linux_posix_fallocate(file, (off_t)offset, (off_t)size) : error;
+    return error == EOPNOTSUPP ? leat__linux_posix_fallocate(file, (off_t)offset, (off_t)size)
+                               : error;
 }
 
 int leat__linux_reserve(leat__file file, uint64_t size) {
@@ -99,7 +109,8 @@ int leat__linux_reserve(leat__file file, uint64_t size) {
     return error == 0 ? LEAT_OK : fail_for_space(error, file, size);
 }
 
-/* What stands behind the end of the file in its last page may be anything on tmpfs: views are whole pages. */
+/* What stands behind the end of the file in its last page may be anything on tmpfs: views are whole
+ * pages. */
 static int clear_behind_end(leat__file file, uint64_t end, uint64_t size) {
     static const char zeros[4096];
     uint64_t page = leat__os_page_size(), rest = (page - end % page) % page;

@@ -13,8 +13,9 @@ struct leat__linux_sources {
     uint64_t free;              /* bytes of memory that are certainly free in the machine */
 };
 
-/* Whether so many bytes of memory can be had, by what the machine and the memory cgroups of this process have left. If
- * not, the figures are why. */
-bool leat__linux_has_room(const struct leat__linux_sources *sources, uint64_t wanted, char *figures, size_t size);
+/* Whether so many bytes of memory can be had, by what the machine and the memory cgroups of this
+ * process have left. If not, the figures are why. */
+bool leat__linux_has_room(const struct leat__linux_sources *sources, uint64_t wanted, char *figures,
+                          size_t size);
 
 #endif

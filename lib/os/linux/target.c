@@ -1,10 +1,10 @@
 /* lib/os/linux/target.c - what /proc tells of a process that is to be traced. See inject.h.
  *
- * What is read here may be out of date when it is used: it decides only whom to try, and how to put a refusal into words. What must be
- * certain is asked of a thread that has been stopped.
+ * What is read here may be out of date when it is used: it decides only whom to try, and how to put
+ * a refusal into words. What must be certain is asked of a thread that has been stopped.
  *
- * A process or thread has gone when /proc has no entry for it (ENOENT) or none to read from (ESRCH). Any other failure to read is
- * no answer, and is reported as what it is. */
+ * A process or thread has gone when /proc has no entry for it (ENOENT) or none to read from
+ * (ESRCH). Any other failure to read is no answer, and is reported as what it is. */
 #include <ctype.h>
 #include <dirent.h>
 #include <elf.h>
@@ -28,7 +28,7 @@
 #define FIELD_FLAGS 9
 #define FIELD_STARTED 22
 
-/* --- Small files ----------------------------------------------------------------------------------------------------- */
+/* --- Small files ------------------------------------------------------------------------------ */
 
 /* Reads a small file whole: 0, or an error and "". ESRCH when it is empty. */
 static int read_small(const char *path, char *text, size_t size) {
@@ -59,7 +59,8 @@ static int read_status(pid_t process, pid_t thread, char text[STATUS_SIZE]) {
     return read_small(path, text, STATUS_SIZE);
 }
 
-/* What follows the key in a status file, "" when it is not there. The first line is a name, in which newlines are escaped. */
+/* What follows the key in a status file, "" when it is not there. The first line is a name, in
+ * which newlines are escaped. */
 static const char *field(const char *status, const char *key) {
     for (const char *line = strchr(status, '\n'); line != NULL; line = strchr(line + 1, '\n'))
         if (strncmp(line + 1, key, strlen(key)) == 0) {
@@ -71,7 +72,8 @@ static const char *field(const char *status, const char *key) {
     return "";
 }
 
-/* A numbered field of /proc/<pid>/stat; the second, the name in brackets, may contain anything. Returns an error as read_small. */
+/* A numbered field of /proc/<pid>/stat; the second, the name in brackets, may contain anything.
+ * Returns an error as read_small. */
 static int stat_field(pid_t process, int number, uint64_t *value) {
     char path[64], text[1024];
     snprintf(path, sizeof path, "/proc/%d/stat", process);
@@ -93,7 +95,7 @@ static const char *name_of(pid_t process, char name[64]) {
     return name;
 }
 
-/* --- Who it is ------------------------------------------------------------------------------------------------------- */
+/* --- Who it is -------------------------------------------------------------------------------- */
 
 static bool has_ended(char state) {
     return state == 'Z' || state == 'X' || state == 'x';
@@ -112,9 +114,12 @@ static int fail_for_absence(pid_t process, int error) {
     if (kill(process, 0) != 0 && errno == ESRCH)
         return leat__fail(LEAT_ENOENT, ESRCH, "there is no process %d", process);
     if (access("/proc/self/status", R_OK) != 0)
-        return errno == ENOENT ? leat__fail(LEAT_ENOTSUP, errno, "/proc is not mounted, and mapping into a process needs it")
-                               : leat__fail_system(errno, "/proc cannot be read");
-    return leat__fail(LEAT_EACCES, EACCES, "process %d is hidden from this user in /proc (hidepid)", process);
+        return errno == ENOENT
+                   ? leat__fail(LEAT_ENOTSUP, errno,
+                                "/proc is not mounted, and mapping into a process needs it")
+                   : leat__fail_system(errno, "/proc cannot be read");
+    return leat__fail(LEAT_EACCES, EACCES, "process %d is hidden from this user in /proc (hidepid)",
+                      process);
 }
 
 static int check_tracer(pid_t process, const char *status) {
@@ -122,15 +127,17 @@ static int check_tracer(pid_t process, const char *status) {
     char name[64];
     if (tracer == 0 || tracer == gettid())
         return LEAT_OK;
-    return leat__fail(LEAT_EBUSY, EPERM, "process %d is already traced, by process %d (%s)", process, tracer,
-                      name_of(tracer, name));
+    return leat__fail(LEAT_EBUSY, EPERM, "process %d is already traced, by process %d (%s)",
+                      process, tracer, name_of(tracer, name));
 }
 
-/* Of the program, not of the code that a thread happens to run: registers tell that later. Unreadable is left to ptrace. */
+/* Of the program, not of the code that a thread happens to run: registers tell that later.
+ * Unreadable is left to ptrace. */
 static int check_bits(pid_t process) {
     char path[64], head[EI_NIDENT + 1];
     snprintf(path, sizeof path, "/proc/%d/exe", process);
-    if (read_small(path, head, sizeof head) == 0 && memcmp(head, ELFMAG, SELFMAG) == 0 && head[EI_CLASS] != ELFCLASS64)
+    if (read_small(path, head, sizeof head) == 0 && memcmp(head, ELFMAG, SELFMAG) == 0 &&
+        head[EI_CLASS] != ELFCLASS64)
         return leat__fail(LEAT_ENOTSUP, 0, "process %d is a 32-bit program", process);
     return LEAT_OK;
 }
@@ -151,16 +158,22 @@ int leat__target_check(pid_t process, bool *own) {
     if (error != 0)
         return fail_for_absence(process, error);
     if ((flags & KERNEL_THREAD) != 0)
-        return leat__fail(LEAT_ENOTSUP, EPERM, "process %d is a thread of the kernel and has no memory of its own", process);
+        return leat__fail(LEAT_ENOTSUP, EPERM,
+                          "process %d is a thread of the kernel and has no memory of its own",
+                          process);
     if (has_ended(*field(status, "State:")) && all_ended(process))
-        return leat__fail(LEAT_ENOENT, ESRCH, "process %d has ended and waits for its parent to notice (a zombie)", process);
+        return leat__fail(LEAT_ENOENT, ESRCH,
+                          "process %d has ended and waits for its parent to notice (a zombie)",
+                          process);
     int result = check_tracer(process, status);
     return result == LEAT_OK ? check_bits(process) : result;
 }
 
 int leat__target_started(pid_t process, uint64_t *started) {
     int error = stat_field(process, FIELD_STARTED, started);
-    return error == 0 ? LEAT_OK : is_absence(error) ? LEAT_ENOENT : leat__fail_system(error, "/proc/%d/stat cannot be read", process);
+    return error == 0          ? LEAT_OK
+           : is_absence(error) ? LEAT_ENOENT
+                               : leat__fail_system(error, "/proc/%d/stat cannot be read", process);
 }
 
 bool leat__target_thread_gone(pid_t process, pid_t thread) {
@@ -182,7 +195,9 @@ int leat__target_seccomp(pid_t process, pid_t thread, enum leat__seccomp *seccom
     if (error != 0)
         return fail_for_absence(process, error);
     long mode = strtol(field(status, "Seccomp:"), NULL, 10);
-    *seccomp = mode == 1 ? LEAT__SECCOMP_STRICT : mode == 2 ? LEAT__SECCOMP_FILTER : LEAT__SECCOMP_NONE;
+    *seccomp = mode == 1   ? LEAT__SECCOMP_STRICT
+               : mode == 2 ? LEAT__SECCOMP_FILTER
+                           : LEAT__SECCOMP_NONE;
     return LEAT_OK;
 }
 
@@ -194,7 +209,7 @@ enum leat__answer leat__target_is_child(pid_t process) {
     return strtol(field(status, "PPid:"), NULL, 10) == getpid() ? LEAT__YES : LEAT__NO;
 }
 
-/* --- Why it is refused ------------------------------------------------------------------------------------------------ */
+/* --- Why it is refused ------------------------------------------------------------------------ */
 
 static const char *yama_says(void) {
     char text[16];
@@ -202,7 +217,8 @@ static const char *yama_says(void) {
         return NULL;
     switch (text[0]) {
     case '1':
-        return "kernel.yama.ptrace_scope is 1: only an ancestor of the process may, or whom it names by PR_SET_PTRACER, "
+        return "kernel.yama.ptrace_scope is 1: only an ancestor of the process may, or whom it "
+               "names by PR_SET_PTRACER, "
                "or who has CAP_SYS_PTRACE";
     case '2':
         return "kernel.yama.ptrace_scope is 2: only who has CAP_SYS_PTRACE may";
@@ -240,21 +256,24 @@ int leat__target_refused(pid_t process, pid_t thread, int error) {
         return leat__fail_system(error, "process %d cannot be traced", process);
     if (!same_user(status, &owner))
         return leat__fail(LEAT_EACCES, error,
-                          "process %d runs as user %u, this one as user %u: it takes the same user and group, or CAP_SYS_PTRACE",
+                          "process %d runs as user %u, this one as user %u: it takes the same user "
+                          "and group, or CAP_SYS_PTRACE",
                           process, owner, (unsigned)geteuid());
     const char *yama = yama_says();
     if (yama != NULL)
         return leat__fail(LEAT_EACCES, error, "process %d: %s", process, yama);
     return leat__fail(LEAT_EACCES, error,
-                      "process %d has rights that this one lacks, or has made itself untraceable (PR_SET_DUMPABLE), or a policy of the "
+                      "process %d has rights that this one lacks, or has made itself untraceable "
+                      "(PR_SET_DUMPABLE), or a policy of the "
                       "system (seccomp, LSM) forbids ptrace: it takes CAP_SYS_PTRACE",
                       process);
 }
 
-/* --- Which thread ------------------------------------------------------------------------------------------------------
+/* --- Which thread --------------------------------------------------------------------------------
  *
- * Best is one that sleeps in a call that the kernel restarts: it is stopped at once, wherever it runs next, and is in no restartable
- * sequence. Then one that runs. Then one in a call that any stop makes fail with EINTR, as SIGSTOP and SIGCONT do. */
+ * Best is one that sleeps in a call that the kernel restarts: it is stopped at once, wherever it
+ * runs next, and is in no restartable sequence. Then one that runs. Then one in a call that any
+ * stop makes fail with EINTR, as SIGSTOP and SIGCONT do. */
 
 enum rank { SLEEPING, RUNNING, SLEEPING_UNRESTARTED, NOT_TO_BE_STOPPED, NOT_KNOWN, ENDED };
 
@@ -331,18 +350,21 @@ int leat__target_choose(pid_t process, struct leat__candidate *chosen) {
     if (best == ENDED)
         return leat__fail(LEAT_ENOENT, ESRCH, "process %d has ended", process);
     if (best == NOT_TO_BE_STOPPED)
-        return leat__fail(LEAT_EAGAIN, 0, "every thread of process %d is in uninterruptible sleep (state D)", process);
+        return leat__fail(LEAT_EAGAIN, 0,
+                          "every thread of process %d is in uninterruptible sleep (state D)",
+                          process);
     return LEAT_OK;
 }
 
-/* --- Memory ---------------------------------------------------------------------------------------------------------- */
+/* --- Memory ----------------------------------------------------------------------------------- */
 
 static bool parse_mapping(const char *line, struct leat__mapping *mapping) {
     char permissions[5];
     unsigned major_number, minor_number;
     int path_at = 0;
-    if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %4s %" SCNx64 " %x:%x %" SCNu64 " %n", &mapping->start, &mapping->end, permissions,
-               &mapping->offset, &major_number, &minor_number, &mapping->inode, &path_at) < 7)
+    if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %4s %" SCNx64 " %x:%x %" SCNu64 " %n",
+               &mapping->start, &mapping->end, permissions, &mapping->offset, &major_number,
+               &minor_number, &mapping->inode, &path_at) < 7)
         return false;
     mapping->device = makedev(major_number, minor_number);
     mapping->readable = permissions[0] == 'r';
@@ -352,7 +374,9 @@ static bool parse_mapping(const char *line, struct leat__mapping *mapping) {
     return true;
 }
 
-int leat__target_mappings(pid_t thread, int (*visit)(const struct leat__mapping *mapping, void *context), void *context) {
+int leat__target_mappings(pid_t thread,
+                          int (*visit)(const struct leat__mapping *mapping, void *context),
+                          void *context) {
     char path[64], *line = NULL;
     size_t size = 0;
     int result = 0;
@@ -368,8 +392,9 @@ int leat__target_mappings(pid_t thread, int (*visit)(const struct leat__mapping 
             result = visit(&mapping, context);
     int error = errno;
     if (result == 0 && (ferror(maps) || error == ENOMEM))
-        result = error == ESRCH ? leat__fail(LEAT_ENOENT, error, "thread %d ended meanwhile", thread)
-                                : leat__fail_system(error, "the mappings of thread %d cannot be read", thread);
+        result = error == ESRCH
+                     ? leat__fail(LEAT_ENOENT, error, "thread %d ended meanwhile", thread)
+                     : leat__fail_system(error, "the mappings of thread %d cannot be read", thread);
     free(line);
     fclose(maps);
     return result;
@@ -385,7 +410,8 @@ static int transferred(pid_t thread, ssize_t got, size_t size) {
 }
 
 int leat__target_read(pid_t thread, uint64_t address, void *buffer, size_t size) {
-    struct iovec here = {.iov_base = buffer, .iov_len = size}, there = {.iov_base = (void *)(uintptr_t)address, .iov_len = size};
+    struct iovec here = {.iov_base = buffer, .iov_len = size},
+                 there = {.iov_base = (void *)(uintptr_t)address, .iov_len = size};
     return transferred(thread, process_vm_readv(thread, &here, 1, &there, 1, 0), size);
 }
 

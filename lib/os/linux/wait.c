@@ -1,13 +1,14 @@
 /* lib/os/linux/wait.c - clocks, sleeping on a word with a futex, and barriers in other processes.
  *
- * The futex is a shared one: keyed by file and offset, so it works between processes, containers and bitnesses that map the same
- * file. Deadlines are absolute (FUTEX_WAIT_BITSET), so that an interrupted wait is not prolonged. */
+ * The futex is a shared one: keyed by file and offset, so it works between processes, containers
+ * and bitnesses that map the same file. Deadlines are absolute (FUTEX_WAIT_BITSET), so that an
+ * interrupted wait is not prolonged. */
 #include <errno.h>
 #include <limits.h>
 #include <linux/futex.h>
 #include <linux/membarrier.h>
-#include <sys/syscall.h>
 #include <sched.h>
+#include <sys/syscall.h>
 #include <time.h>
 
 #include "leat/error.h"
@@ -40,7 +41,8 @@ void leat__os_yield(void) {
 }
 
 bool leat__os_can_spin(void) {
-    return sysconf(_SC_NPROCESSORS_ONLN) > 1; /* not this thread's own affinity: the peer may be pinned elsewhere */
+    /* not this thread's own affinity: the peer may be pinned elsewhere */
+    return sysconf(_SC_NPROCESSORS_ONLN) > 1;
 }
 
 /* A set that is too small for the machine's processors gives an error: then there are many. */
@@ -51,8 +53,9 @@ bool leat__os_has_one_processor(void) {
 
 #define POLL_NS UINT64_C(2000000)
 
-/* For a sleep that the system refuses (a filter answers EPERM or ENOSYS, memory is short): the caller looks at the word again after a
- * while. That is neither a signal nor a wake-up, and not a loop that takes a processor. */
+/* For a sleep that the system refuses (a filter answers EPERM or ENOSYS, memory is short): the
+ * caller looks at the word again after a while. That is neither a signal nor a wake-up, and not a
+ * loop that takes a processor. */
 static int sleep_blindly(uint64_t deadline_ns) {
     uint64_t end = leat__os_now() + POLL_NS;
     leat__os_sleep(end < deadline_ns ? end : deadline_ns);
@@ -71,31 +74,36 @@ static int slept(long result, uint64_t deadline_ns) {
 int leat__os_wait(const leat__u32 *word, uint32_t expected, uint64_t deadline_ns) {
     struct timespec deadline = leat__timespec_of(deadline_ns);
     return slept(syscall(SYS_futex, &word->word, FUTEX_WAIT_BITSET, expected,
-                         deadline_ns == LEAT_FOREVER ? NULL : &deadline, NULL, FUTEX_BITSET_MATCH_ANY),
+                         deadline_ns == LEAT_FOREVER ? NULL : &deadline, NULL,
+                         FUTEX_BITSET_MATCH_ANY),
                  deadline_ns);
 }
 
 #define WAIT_ANY_MAX 64
 
 /* Where the system cannot sleep on several words: on the first one, and not for long. */
-static int sleep_on_first(const leat__u32 *const words[], const uint32_t expected[], uint64_t deadline_ns) {
+static int sleep_on_first(const leat__u32 *const words[], const uint32_t expected[],
+                          uint64_t deadline_ns) {
     uint64_t end = leat__os_now() + POLL_NS;
     int result = leat__os_wait(words[0], expected[0], end < deadline_ns ? end : deadline_ns);
     return result == LEAT_ETIMEDOUT && leat__os_now() < deadline_ns ? LEAT_OK : result;
 }
 
-int leat__os_wait_any(const leat__u32 *const words[], const uint32_t expected[], size_t count, uint64_t deadline_ns) {
+int leat__os_wait_any(const leat__u32 *const words[], const uint32_t expected[], size_t count,
+                      uint64_t deadline_ns) {
     if (count == 1)
         return leat__os_wait(words[0], expected[0], deadline_ns);
 #if defined(SYS_futex_waitv) && defined(FUTEX_32)
-    static _Atomic bool refused; /* by an old kernel (ENOSYS), or by a filter, with whatever error: it stays so */
+    /* by an old kernel (ENOSYS), or by a filter, with whatever error: it stays so */
+    static _Atomic bool refused;
     struct futex_waitv waiters[WAIT_ANY_MAX];
     struct timespec deadline = leat__timespec_of(deadline_ns);
     for (size_t i = 0; i < count; i++)
-        waiters[i] = (struct futex_waitv){.val = expected[i], .uaddr = (uintptr_t)&words[i]->word, .flags = FUTEX_32};
+        waiters[i] = (struct futex_waitv){
+            .val = expected[i], .uaddr = (uintptr_t)&words[i]->word, .flags = FUTEX_32};
     if (!atomic_load_explicit(&refused, memory_order_relaxed)) {
-        long result = syscall(SYS_futex_waitv, waiters, (unsigned)count, 0, deadline_ns == LEAT_FOREVER ? NULL : &deadline,
-                              CLOCK_MONOTONIC);
+        long result = syscall(SYS_futex_waitv, waiters, (unsigned)count, 0,
+                              deadline_ns == LEAT_FOREVER ? NULL : &deadline, CLOCK_MONOTONIC);
         if (result >= 0 || errno == EAGAIN || errno == EINTR || errno == ETIMEDOUT)
             return slept(result, deadline_ns);
         if (errno != ENOMEM) /* that passes */

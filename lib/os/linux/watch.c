@@ -1,9 +1,10 @@
-/* lib/os/linux/watch.c - watches: the kernel's word that somebody touched a file or let go of it (inotify).
+/* lib/os/linux/watch.c - watches: the kernel's word that somebody touched a file or let go of it
+ * (inotify).
  *
- * The watch is on the inode, so it works across containers that share the file system, and needs no file beside the object. It is
- * put on through /proc/thread-self/fd, because the name may belong to another object by now.
- * What is noticed stays in the descriptor until it is cleared: nothing that happens between a
- * look and a sleep is lost. */
+ * The watch is on the inode, so it works across containers that share the file system, and needs no
+ * file beside the object. It is put on through /proc/thread-self/fd, because the name may belong to
+ * another object by now. What is noticed stays in the descriptor until it is cleared: nothing that
+ * happens between a look and a sleep is lost. */
 #include <errno.h>
 #include <stdio.h>
 #include <sys/inotify.h>
@@ -11,9 +12,10 @@
 #include "lib/base/fail.h"
 #include "lib/os/linux/calls.h"
 
-/* Dissolving a watch takes the kernel 8 to 20 ms, more on a busy machine. When a process is killed its descriptors are let go of one
- * after another, from the highest number down: so that the file's locks, by which others see the death, do not wait for that, the
- * file gets a higher number than the watch. (The order is the kernel's habit, not a promise; without it others are told late.) */
+/* Dissolving a watch takes the kernel 8 to 20 ms, more on a busy machine. When a process is killed
+ * its descriptors are let go of one after another, from the highest number down: so that the file's
+ * locks, by which others see the death, do not wait for that, the file gets a higher number than
+ * the watch. (The order is the kernel's habit, not a promise; without it others are told late.) */
 static void raise_above(leat__file *file, leat__file watch) {
     leat__file higher = *file < watch ? leat__linux_duplicate(*file, watch + 1) : -1;
     if (higher >= 0) {
@@ -28,8 +30,8 @@ static int fail_to_open(int error) {
     if (other < 0)
         return leat__fail_system(error, "cannot make a watch");
     leat__os_file_close(other);
-    return leat__fail_system(
-        error, "this user has no further watch (fs.inotify.max_user_instances)");
+    return leat__fail_system(error,
+                             "this user has no further watch (fs.inotify.max_user_instances)");
 }
 
 int leat__os_watch_open_many(leat__file *watch) {
@@ -75,7 +77,8 @@ static struct leat__notice notice_of(const struct inotify_event *event) {
 
 /* Where reading fails for no known reason, notices may be lost. */
 size_t leat__os_watch_take(leat__file watch, struct leat__notice notices[], size_t max) {
-    _Alignas(struct inotify_event) char events[64 * sizeof(struct inotify_event)]; /* an open file's have no names */
+    /* an open file's have no names */
+    _Alignas(struct inotify_event) char events[64 * sizeof(struct inotify_event)];
     size_t count = 0, room = max < 64 ? max : 64;
     unsigned interrupted = 0;
     while (count == 0) { /* each turn: a signal came, or files were removed from the watch */

@@ -36,9 +36,9 @@
 #define NOTED (TOUCHED | CLOSED)
 #define LEADS UINT32_C(4)
 
-#define BUCKETS 256u /* by the file's number in the instance */
-#define AT_ONCE 64 /* notices taken from the kernel by one call */
-#define CALLS_MOST 512 /* of these: more than the kernel keeps for an instance */
+#define BUCKETS 256u             /* by the file's number in the instance */
+#define AT_ONCE 64               /* notices taken from the kernel by one call */
+#define CALLS_MOST 512           /* of these: more than the kernel keeps for an instance */
 #define NAP_NS UINT64_C(2000000) /* where the system call that sleeps fails for no known reason */
 
 /* Under the fork lock. */

@@ -1,4 +1,5 @@
-/* consumer VERSION - a C program that uses the installed leat: a message goes through a channel and comes out. */
+/* consumer VERSION - a C program that uses the installed leat: a message goes through a channel and
+ * comes out. */
 #include <leat/inline.h>
 #include <leat/leat.h>
 
@@ -6,16 +7,16 @@
 #include <string.h>
 #include <unistd.h>
 
-static int failed(const char *what, int code)
-{
+static int failed(const char *what, int code) {
     printf("%s: %s (%s)\n", what, leat_error_name(code), leat_error_detail());
     return 1;
 }
 
-int main(int argc, char **argv)
-{
-    if (argc != 2 || strcmp(leat_version(), argv[1]) != 0 || strcmp(LEAT_VERSION_STRING, argv[1]) != 0) {
-        printf("library %s, header %s, wanted %s\n", leat_version(), LEAT_VERSION_STRING, argc == 2 ? argv[1] : "?");
+int main(int argc, char **argv) {
+    if (argc != 2 || strcmp(leat_version(), argv[1]) != 0 ||
+        strcmp(LEAT_VERSION_STRING, argv[1]) != 0) {
+        printf("library %s, header %s, wanted %s\n", leat_version(), LEAT_VERSION_STRING,
+               argc == 2 ? argv[1] : "?");
         return 1;
     }
 
@@ -40,7 +41,8 @@ int main(int argc, char **argv)
     char again[6] = "";
     size_t inlined = 0;
     if (leat_send_inline(sender, text, 6, LEAT_NOW) != LEAT_OK ||
-        leat_recv_inline(receiver, again, 6, &inlined, LEAT_NOW) != LEAT_OK || inlined != 6 || strcmp(again, text) != 0)
+        leat_recv_inline(receiver, again, 6, &inlined, LEAT_NOW) != LEAT_OK || inlined != 6 ||
+        strcmp(again, text) != 0)
         return failed("leat/inline.h", code);
     leat_receiver_close(receiver);
     leat_sender_close(sender);

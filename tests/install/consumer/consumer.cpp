@@ -8,8 +8,7 @@
 #include <string>
 #include <unistd.h>
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     if (argc != 2 || std::string(argv[1]) != leat_version()) {
         std::printf("library %s, wanted %s\n", leat_version(), argc == 2 ? argv[1] : "?");
         return 1;

@@ -15,7 +15,8 @@ int main(int argc, char **argv) {
     if (argc < 2 || strcmp(argv[1], leat_version()) != 0)
         return 1;
     if (leat_uv_receiver_open(uv_default_loop(), &receiver, "consumer-uv", NULL) != 0 ||
-        leat_sender_open(&sender, "consumer-uv", NULL) != LEAT_OK || leat_send(sender, "hello", 5, LEAT_NOW) != LEAT_OK ||
+        leat_sender_open(&sender, "consumer-uv", NULL) != LEAT_OK ||
+        leat_send(sender, "hello", 5, LEAT_NOW) != LEAT_OK ||
         leat_uv_receiver_start(&receiver, on_message, NULL) != 0)
         return 2;
     uv_run(uv_default_loop(), UV_RUN_DEFAULT);
