@@ -1,6 +1,7 @@
-// transport_boost.cpp - boost::lockfree::spsc_queue in the shared mapping.
-// The slot has the size of the message, known at compile time, and slots together hold the capacity asked for: the best case
-// for a fixed-slot ring. Messages of mixed sizes get slots that hold the longest of them and copy only what they hold.
+// transport_boost.cpp - boost::lockfree::spsc_queue in the shared mapping. The slot has the size of
+// the message, known at compile time, and slots together hold the capacity asked for: the best case
+// for a fixed-slot ring. Messages of mixed sizes get slots that hold the longest of them and copy
+// only what they hold.
 
 #include "loops.h"
 
@@ -201,7 +202,8 @@ int boost_trip_answer(struct run *run, void *from, void *to) {
     return link->around->trip_answer(run, link->queue, static_cast<boost_link *>(to)->queue);
 }
 
-// The loops want the queues themselves. Without a receiver there is nothing to send to, by whatever loop.
+// The loops want the queues themselves. Without a receiver there is nothing to send to, by whatever
+// loop.
 int boost_fan_send(struct run *run, void *const *handles, size_t count) {
     void *queues[RECEIVERS_MAX];
     static const struct calls none = {nullptr, nullptr, nullptr};

@@ -273,7 +273,7 @@ static int work_pipe(struct trial *trial) {
     return code == 0 ? receive_in_loop() : complain_uv("uv_read_start", code);
 }
 
-/* -------------------------------------------------------------------------------------------------------------------- */
+/* ---------------------------------------------------------------------------------------------- */
 
 static const struct way ways[] = {
     {"leat_uv", "leat_send into a receiver in a loop, in place", 1, NULL, work_leat_uv, 0},

@@ -264,7 +264,7 @@ static int work_leat(struct trial *trial) {
     return code == 0 ? go() : complain_uv("leat_uv", code);
 }
 
-/* -------------------------------------------------------------------------------------------------------------------- */
+/* ---------------------------------------------------------------------------------------------- */
 
 static const struct way ways[] = {
     {"leat_uv", "a receiver and a sender in each loop, in place, answered by leat_uv_try_send", 2,

@@ -199,7 +199,7 @@ static int work(struct trial *trial) {
     return 0;
 }
 
-/* -------------------------------------------------------------------------------------------------------------------- */
+/* ---------------------------------------------------------------------------------------------- */
 
 static const struct way ways[] = {
     {"loop_adaptive", "leat_uv; looks for as long as that has paid, then sleeps: the default", 1,

@@ -1,13 +1,13 @@
 // boost_message_queue.cpp - boost::interprocess::message_queue, opened by name in each process.
 //
-// What its documentation advises, and what is done here: one process creates the queue and fixes how many messages it
-// holds and how long one may be, after removing what an earlier run left under that name; the others open it by name;
-// messages are plain bytes. All have one priority, for which the queue needs no search. A receiver's buffer has room
-// for the longest message. Slots together hold the capacity asked for; messages of mixed sizes get slots that hold
-// the longest of them.
+// What its documentation advises, and what is done here: one process creates the queue and fixes
+// how many messages it holds and how long one may be, after removing what an earlier run left under
+// that name; the others open it by name; messages are plain bytes. All have one priority, for which
+// the queue needs no search. A receiver's buffer has room for the longest message. Slots together
+// hold the capacity asked for; messages of mixed sizes get slots that hold the longest of them.
 //
-// try_send and try_receive do not wait for the queue, but they do wait for its lock, and sleep if the other side has
-// it.
+// try_send and try_receive do not wait for the queue, but they do wait for its lock, and sleep if
+// the other side has it.
 
 #include "rings.h"
 

@@ -1,18 +1,22 @@
 // readerwriterqueue.cpp - moodycamel::ReaderWriterQueue in the shared mapping.
 //
-// What its documentation advises, and what is done here: construct it with the number of elements to have room for,
-// which is allocated at once, with the default size of a block; then only calls named try_, which never allocate and
-// fail when it is full. It may hold a little more than was asked for.
+// What its documentation advises, and what is done here: construct it with the number of elements
+// to have room for, which is allocated at once, with the default size of a block; then only calls
+// named try_, which never allocate and fail when it is full. It may hold a little more than was
+// asked for.
 //
-// The queue allocates with std::malloc. Its header is included with that name standing for memory_for_queue() below,
-// which takes from the shared memory while a queue is constructed and has nothing at any other time. The queue's own
-// code is unchanged, its pointers are good in both processes since both map the memory at one address, and its
-// atomics need no lock. Its destructor would free only that memory and is not run.
+// The queue allocates with std::malloc. Its header is included with that name standing for
+// memory_for_queue() below, which takes from the shared memory while a queue is constructed and has
+// nothing at any other time. The queue's own code is unchanged, its pointers are good in both
+// processes since both map the memory at one address, and its atomics need no lock. Its destructor
+// would free only that memory and is not run.
 //
-// The circular buffer of the same library is not here: it always counts with semaphores private to one process.
+// The circular buffer of the same library is not here: it always counts with semaphores private to
+// one process.
 //
-// Each size has a queue of its own, inlined into the loop. Messages of mixed sizes get slots that hold the longest of
-// them, are constructed in place (try_emplace), and copied out as they are taken; only what they hold is copied.
+// Each size has a queue of its own, inlined into the loop. Messages of mixed sizes get slots that
+// hold the longest of them, are constructed in place (try_emplace), and copied out as they are
+// taken; only what they hold is copied.
 
 #include "rings.h"
 
@@ -54,7 +58,8 @@ void *memory_for_queue(std::size_t size) {
 
 } // namespace
 
-// Within moodycamel, std::malloc means this one: a name declared in a namespace hides what `using namespace` brings in.
+// Within moodycamel, std::malloc means this one: a name declared in a namespace hides what `using
+// namespace` brings in.
 namespace moodycamel {
 namespace std {
 using namespace ::std;
@@ -132,8 +137,8 @@ DEFINE_KIND(12000, fixed<12000>)
 DEFINE_KIND(mixed, mixed<MIXED_MAX>)
 DEFINE_KIND(bimodal, mixed<BIMODAL_MAX>)
 
-// In the shared memory: the queue, then its blocks. One element less than the capacity has room for, since each block
-// keeps one free and is a power of two long.
+// In the shared memory: the queue, then its blocks. One element less than the capacity has room
+// for, since each block keeps one free and is a power of two long.
 template <class Kind> void *construct(const struct transport *of_size, const struct setup *setup) {
     typedef typename Kind::queue queue;
     size_t count = setup->capacity / Kind::counts_for;

@@ -1,4 +1,5 @@
-// consumer VERSION - a C++ program that uses the installed leat: bytes go into a region and come out.
+// consumer VERSION - a C++ program that uses the installed leat: bytes go into a region and come
+// out.
 #include <leat/inline.h>
 #include <leat/leat.h>
 
