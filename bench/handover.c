@@ -1,6 +1,6 @@
 /* handover.c - see handover.h. */
 #include "handover.h"
-#include "channels/processor.h"
+#include "channels/queue/processor.h"
 #include "machine.h"
 
 #define LINE 64u
@@ -72,11 +72,11 @@ ALWAYS_INLINE int send_records(struct handover *shared, const struct records *re
     return wait_for_room(shared, records->count, 0, &released);
 }
 
-double handover_send(struct handover *shared, size_t size, enum handover_way way) {
+double handover_send(struct handover *shared, size_t size, enum handover_way mode) {
     const struct records records = records_of(size);
     uint64_t start = now_ns();
     int result =
-        way >= AHEAD ? send_records(shared, &records, 1) : send_records(shared, &records, 0);
+        mode >= AHEAD ? send_records(shared, &records, 1) : send_records(shared, &records, 0);
     return result == 0 ? (double)records.count * 1e3 / (double)(now_ns() - start) : 0;
 }
 
@@ -99,8 +99,8 @@ ALWAYS_INLINE int receive_records(struct handover *shared, const struct records 
     return 0;
 }
 
-int handover_receive(struct handover *shared, size_t size, enum handover_way way) {
+int handover_receive(struct handover *shared, size_t size, enum handover_way mode) {
     const struct records records = records_of(size);
-    return way == WIPE || way == WIPE_AHEAD ? receive_records(shared, &records, 1)
-                                            : receive_records(shared, &records, 0);
+    return mode == WIPE || mode == WIPE_AHEAD ? receive_records(shared, &records, 1)
+                                              : receive_records(shared, &records, 0);
 }

@@ -35,7 +35,7 @@ struct handover {
 /* By the two processes, with the same size and way. Millions of records a second, 0 when the other
  * process failed or was late, or a record was wrong. handover_receive: 0 or -1. Before, the caller
  * zeroes all that is shared. */
-double handover_send(struct handover *shared, size_t size, enum handover_way way);
-int handover_receive(struct handover *shared, size_t size, enum handover_way way);
+double handover_send(struct handover *shared, size_t size, enum handover_way mode);
+int handover_receive(struct handover *shared, size_t size, enum handover_way mode);
 
 #endif

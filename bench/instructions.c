@@ -30,7 +30,7 @@ static void by_copy(size_t size) {
 /* What the loops take by themselves: the same with a call that the compiler cannot see through, and
  * that is none. */
 static void nothing(size_t size) {
-    for (size_t way = 0; way < 2; way++)
+    for (size_t mode = 0; mode < 2; mode++)
         for (size_t i = 0; i < GROUP; i++) {
             int code = LEAT_OK;
             __asm__ volatile("" : "+r"(code) : "r"(bytes[i]), "r"(size) : "memory");
@@ -139,9 +139,9 @@ int main(int argc, char **argv) {
     require(leat_receiver_open(&rx, "instructions", NULL), "leat_receiver_open");
     size_t size = (size_t)atol(argv[2]);
     long groups = atol(argv[3]) / GROUP;
-    for (size_t way = 0; way < sizeof ways / sizeof ways[0]; way++)
-        for (long i = 0; i < groups && strcmp(argv[1], ways[way].name) == 0; i++)
-            ways[way].run(size);
+    for (size_t mode = 0; mode < sizeof ways / sizeof ways[0]; mode++)
+        for (long i = 0; i < groups && strcmp(argv[1], ways[mode].name) == 0; i++)
+            ways[mode].run(size);
     leat_receiver_close(rx);
     leat_sender_close(tx);
     return 0;

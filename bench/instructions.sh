@@ -2,7 +2,7 @@
 # instructions.sh BUILD [NAME] - how many instructions one message takes, sent and received, in BUILD (a build folder with
 # benchmarks). Exact and repeatable for one compiler: callgrind counts them, so it does not matter what else the machine does. The loops
 # around the calls are counted too; the first column is what they take by themselves. valgrind passes for an Intel processor, so it is
-# Intel's row of channels/processor.c that is counted, unless the table is changed for it. With NAME, adds the line to bench/instructions.txt under that name.
+# Intel's row of channels/queue/processor.c that is counted, unless the table is changed for it. With NAME, adds the line to bench/instructions.txt under that name.
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)

@@ -59,11 +59,11 @@ static void json_side(FILE *out, const char *name, const struct usage *usage,
     fprintf(out,
             ",\n       \"%s\": {\"wall_s\": %.4f, \"cpu_s\": %.4f, \"switches\": %llu, "
             "\"messages\": %llu, "
-            "\"stalls\": %llu, \"sleeps\": %llu, \"doorbells\": %llu}",
+            "\"stalls\": %llu, \"sleeps\": %llu, \"wake_calls\": %llu}",
             name, (double)usage->wall_ns / 1e9, (double)usage->cpu_ns / 1e9,
             (unsigned long long)usage->switches, (unsigned long long)counters->messages,
             (unsigned long long)counters->stalls, (unsigned long long)counters->sleeps,
-            (unsigned long long)counters->doorbells);
+            (unsigned long long)counters->wake_calls);
 }
 
 static void json_percentiles(FILE *out, const struct cell *cell, enum placement placement) {

@@ -106,7 +106,7 @@ static int futex_give(void) {
     return syscall(SYS_futex, &meeting->word, FUTEX_WAKE, 1, NULL, NULL, 0) < 0 ? -1 : 0;
 }
 
-static const struct way {
+static const struct mode {
     const char *name, *about;
     int (*take)(void), (*give)(void);
     /* who took it gives it back, and it is measured in all ways; else the other side gives */
@@ -152,45 +152,45 @@ static void close_all(void) {
     leat_semaphore_close(semaphore);
 }
 
-static int measure_alone(size_t way, unsigned round) {
+static int measure_alone(size_t mode, unsigned round) {
     uint64_t start = now_ns();
     for (unsigned i = 0; i < TURNS; i++)
-        if (ways[way].take() != 0 || ways[way].give() != 0)
+        if (ways[mode].take() != 0 || ways[mode].give() != 0)
             return -1;
-    alone[way][round] = (double)(now_ns() - start) / TURNS;
+    alone[mode][round] = (double)(now_ns() - start) / TURNS;
     return 0;
 }
 
 /* What each of the two does together, until the other has done it for the same time. */
-static int take_turns(const struct way *way, unsigned side) {
+static int take_turns(const struct mode *mode, unsigned side) {
     uint64_t turns = 0, until = __atomic_load_n(&meeting->until_ns, __ATOMIC_RELAXED);
     for (; now_ns() < until; turns++) {
-        if (way->take() != 0)
+        if (mode->take() != 0)
             return -1;
         meeting->guarded = meeting->guarded + 1;
-        if (way->give() != 0)
+        if (mode->give() != 0)
             return -1;
     }
     __atomic_store_n(&meeting->turns[side], turns + 1, __ATOMIC_RELEASE); /* + 1: 0 is not yet */
     return 0;
 }
 
-static int measure_together(size_t way, unsigned round) {
+static int measure_together(size_t mode, unsigned round) {
     uint64_t before = meeting->guarded;
     meeting->turns[0] = meeting->turns[1] = 0;
     __atomic_store_n(&meeting->until_ns, now_ns() + TOGETHER_NS, __ATOMIC_RELAXED);
-    __atomic_store_n(&meeting->ready, round * WAYS + way + 1, __ATOMIC_RELEASE);
-    if (take_turns(&ways[way], 0) != 0)
+    __atomic_store_n(&meeting->ready, round * WAYS + mode + 1, __ATOMIC_RELEASE);
+    if (take_turns(&ways[mode], 0) != 0)
         return -1;
     while (__atomic_load_n(&meeting->turns[1], __ATOMIC_ACQUIRE) == 0)
         if (now_ns() > meeting->until_ns + 10 * UINT64_C(1000000000))
             return -1;
     uint64_t turns = meeting->turns[0] + meeting->turns[1] - 2;
     if (meeting->guarded - before != turns) {
-        fprintf(stderr, "%s let both in at once\n", ways[way].name);
+        fprintf(stderr, "%s let both in at once\n", ways[mode].name);
         return -1;
     }
-    together[way][round] = (double)turns * 1e3 / TOGETHER_NS;
+    together[mode][round] = (double)turns * 1e3 / TOGETHER_NS;
     return 0;
 }
 
@@ -200,15 +200,15 @@ static int sleeper(unsigned rounds) {
         return -1;
     uint64_t serial = 0;
     for (unsigned wake = 0; wake < rounds * WAKES * WAYS; wake++) {
-        const struct way *way = &ways[wake / WAKES % WAYS];
+        const struct mode *mode = &ways[wake / WAKES % WAYS];
         serial++;
         if (probe_wait(&meeting->let_go_ns, 0) != 0)
             return -1;
         __atomic_store_n(&meeting->asking, serial, __ATOMIC_RELEASE);
-        if (way->take() != 0)
+        if (mode->take() != 0)
             return -1;
         meeting->had_ns = now_ns();
-        if (way->mutex && way->give() != 0)
+        if (mode->mutex && mode->give() != 0)
             return -1;
         __atomic_store_n(&meeting->taken, serial, __ATOMIC_RELEASE);
     }
@@ -220,9 +220,9 @@ static int sleeper(unsigned rounds) {
     return 0;
 }
 
-static int wake_once(const struct way *way, uint64_t serial, double *took_ns) {
+static int wake_once(const struct mode *mode, uint64_t serial, double *took_ns) {
     const struct timespec moment = {0, FALL_ASLEEP_NS};
-    if (way->mutex && way->take() != 0)
+    if (mode->mutex && mode->take() != 0)
         return -1;
     __atomic_store_n(&meeting->let_go_ns, 0, __ATOMIC_RELEASE);
     if (probe_wait(&meeting->asking, serial) != 0)
@@ -230,7 +230,7 @@ static int wake_once(const struct way *way, uint64_t serial, double *took_ns) {
     nanosleep(&moment, NULL);
     uint64_t start = now_ns();
     __atomic_store_n(&meeting->let_go_ns, start, __ATOMIC_RELAXED);
-    if (way->give() != 0 || probe_wait(&meeting->taken, serial) != 0)
+    if (mode->give() != 0 || probe_wait(&meeting->taken, serial) != 0)
         return -1;
     *took_ns = (double)(meeting->had_ns - start);
     return 0;
@@ -239,14 +239,14 @@ static int wake_once(const struct way *way, uint64_t serial, double *took_ns) {
 static int waker(unsigned rounds) {
     uint64_t serial = 0;
     for (unsigned round = 0; round < rounds; round++)
-        for (size_t way = 0; way < WAYS; way++) {
+        for (size_t mode = 0; mode < WAYS; mode++) {
             for (unsigned wake = 0; wake < WAKES; wake++)
-                if (wake_once(&ways[way], ++serial, &waking[way][round * WAKES + wake]) != 0)
+                if (wake_once(&ways[mode], ++serial, &waking[mode][round * WAKES + wake]) != 0)
                     return -1;
         }
     for (unsigned round = 0; round < rounds; round++)
-        for (size_t way = 0; way < WAYS; way++)
-            if (ways[way].mutex && measure_together(way, round) != 0)
+        for (size_t mode = 0; mode < WAYS; mode++)
+            if (ways[mode].mutex && measure_together(mode, round) != 0)
                 return -1;
     return 0;
 }
@@ -277,38 +277,38 @@ static void show_text(FILE *out, unsigned rounds) {
     unsigned wakes = rounds * WAKES;
     fprintf(out, "\nsync, %u rounds, taking turns\n%-14s | %-24s | %-29s | %s\n", rounds, "",
             "alone, ns [min..max]", "waking a sleeper, us: p50 p99", "together, M/s [min..max]");
-    for (size_t way = 0; way < WAYS; way++) {
-        fprintf(out, "%-14s | ", ways[way].name);
+    for (size_t mode = 0; mode < WAYS; mode++) {
+        fprintf(out, "%-14s | ", ways[mode].name);
         char lock[40] = "", both[40] = "";
-        if (ways[way].mutex) {
-            snprintf(lock, sizeof lock, "%8.1f [%.1f..%.1f]", alone[way][rounds / 2], alone[way][0],
-                     alone[way][rounds - 1]);
-            snprintf(both, sizeof both, "%8.2f [%.2f..%.2f]", together[way][rounds / 2],
-                     together[way][0], together[way][rounds - 1]);
+        if (ways[mode].mutex) {
+            snprintf(lock, sizeof lock, "%8.1f [%.1f..%.1f]", alone[mode][rounds / 2],
+                     alone[mode][0], alone[mode][rounds - 1]);
+            snprintf(both, sizeof both, "%8.2f [%.2f..%.2f]", together[mode][rounds / 2],
+                     together[mode][0], together[mode][rounds - 1]);
         }
-        fprintf(out, "%-24s   %8.1f %8.1f %12s %s\n", lock, waking[way][wakes / 2] / 1e3,
-                waking[way][wakes * 99 / 100] / 1e3, "", both);
+        fprintf(out, "%-24s   %8.1f %8.1f %12s %s\n", lock, waking[mode][wakes / 2] / 1e3,
+                waking[mode][wakes * 99 / 100] / 1e3, "", both);
     }
     fprintf(out, "\n");
-    for (size_t way = 0; way < WAYS; way++)
-        fprintf(out, "%-14s   %s\n", ways[way].name, ways[way].about);
+    for (size_t mode = 0; mode < WAYS; mode++)
+        fprintf(out, "%-14s   %s\n", ways[mode].name, ways[mode].about);
 }
 
 static void show_json(FILE *out, unsigned rounds) {
     unsigned wakes = rounds * WAKES;
     fprintf(out, "\n    {\"experiment\": \"sync\", \"rounds\": %u,\n     \"results\": [", rounds);
-    for (size_t way = 0; way < WAYS; way++) {
-        fprintf(out, "%s\n      {\"way\": \"%s\"", way == 0 ? "" : ",", ways[way].name);
-        if (ways[way].mutex)
+    for (size_t mode = 0; mode < WAYS; mode++) {
+        fprintf(out, "%s\n      {\"way\": \"%s\"", mode == 0 ? "" : ",", ways[mode].name);
+        if (ways[mode].mutex)
             fprintf(out,
                     ", \"alone_ns\": {\"median\": %.2f, \"min\": %.2f, \"max\": %.2f}"
                     ", \"together_per_us\": {\"median\": %.3f, \"min\": %.3f, \"max\": %.3f}",
-                    alone[way][rounds / 2], alone[way][0], alone[way][rounds - 1],
-                    together[way][rounds / 2], together[way][0], together[way][rounds - 1]);
+                    alone[mode][rounds / 2], alone[mode][0], alone[mode][rounds - 1],
+                    together[mode][rounds / 2], together[mode][0], together[mode][rounds - 1]);
         fprintf(out,
                 ", \"waking_us\": {\"median\": %.3f, \"min\": %.3f, \"p99\": %.3f, \"max\": %.3f}}",
-                waking[way][wakes / 2] / 1e3, waking[way][0] / 1e3,
-                waking[way][wakes * 99 / 100] / 1e3, waking[way][wakes - 1] / 1e3);
+                waking[mode][wakes / 2] / 1e3, waking[mode][0] / 1e3,
+                waking[mode][wakes * 99 / 100] / 1e3, waking[mode][wakes - 1] / 1e3);
     }
     fprintf(out, "]}");
 }
@@ -324,13 +324,13 @@ int locking_run(FILE *out, const int cpus[2], unsigned rounds, bool json) {
     int wrong = waker(rounds);
     wrong |= collect_children(wrong != 0);
     for (unsigned round = 0; wrong == 0 && round < rounds; round++)
-        for (size_t way = 0; wrong == 0 && way < WAYS; way++)
-            wrong = ways[way].mutex ? measure_alone(way, round) : 0;
+        for (size_t mode = 0; wrong == 0 && mode < WAYS; mode++)
+            wrong = ways[mode].mutex ? measure_alone(mode, round) : 0;
     close_all();
-    for (size_t way = 0; wrong == 0 && way < WAYS; way++) {
-        qsort(alone[way], rounds, sizeof(double), compare);
-        qsort(together[way], rounds, sizeof(double), compare);
-        qsort(waking[way], rounds * WAKES, sizeof(double), compare);
+    for (size_t mode = 0; wrong == 0 && mode < WAYS; mode++) {
+        qsort(alone[mode], rounds, sizeof(double), compare);
+        qsort(together[mode], rounds, sizeof(double), compare);
+        qsort(waking[mode], rounds * WAKES, sizeof(double), compare);
     }
     if (wrong == 0)
         json ? show_json(out, rounds) : show_text(out, rounds);

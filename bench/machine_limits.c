@@ -361,19 +361,19 @@ enum handover_way limits_best(const struct limits *limits, enum placement placem
                               double times[HANDOVER_SIZES]) {
     double best = 1.05;
     enum handover_way chosen = PLAIN;
-    for (unsigned way = PLAIN; way < HANDOVER_WAYS; way++) {
+    for (unsigned mode = PLAIN; mode < HANDOVER_WAYS; mode++) {
         double of_way[HANDOVER_SIZES], product = 1;
         for (unsigned i = 0; i < HANDOVER_SIZES; i++) {
             unsigned at = HANDOVER + i * HANDOVER_WAYS;
-            of_way[i] = limit_spread(limits, placement, at + way).median /
+            of_way[i] = limit_spread(limits, placement, at + mode).median /
                         limit_spread(limits, placement, at).median;
             product *= of_way[i];
         }
         double mean = pow(product, 1.0 / HANDOVER_SIZES);
-        if (way != PLAIN && mean <= best)
+        if (mode != PLAIN && mean <= best)
             continue;
-        best = way == PLAIN ? best : mean;
-        chosen = way;
+        best = mode == PLAIN ? best : mean;
+        chosen = mode;
         memcpy(times, of_way, sizeof of_way);
     }
     return chosen;

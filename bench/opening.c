@@ -19,7 +19,7 @@ static const char *const step_names[STEPS] = {"create", "attach", "close", "clos
 
 /* Does one step of one way; 0, or -1 with errno or leat's error set. Steps come in order, again and
  * again. */
-struct way {
+struct mode {
     const char *name, *about;
     int (*steps[STEPS])(void);
 };
@@ -103,7 +103,7 @@ static int mq_close_last(void) {
     return mq_close(queues[0]) | mq_unlink(name);
 }
 
-static const struct way ways[] = {
+static const struct mode ways[] = {
     {"leat_channel",
      "leat_sender_open, leat_receiver_open and their close, 256 KiB, its memory reserved",
      {channel_create, channel_attach, channel_close, channel_close_last}},
@@ -122,15 +122,15 @@ static const struct way ways[] = {
 /* --- Measuring -------------------------------------------------------------------------------- */
 
 static int measure(uint32_t *times[WAYS][STEPS], unsigned repetition) {
-    for (size_t way = 0; way < WAYS; way++)
+    for (size_t mode = 0; mode < WAYS; mode++)
         for (int step = 0; step < STEPS; step++) {
             uint64_t start = now_ns();
-            if (ways[way].steps[step]() != 0) {
-                fprintf(stderr, "leat bench open: %s, step %s failed (%s)\n", ways[way].name,
+            if (ways[mode].steps[step]() != 0) {
+                fprintf(stderr, "leat bench open: %s, step %s failed (%s)\n", ways[mode].name,
                         step_names[step], strerror(errno));
                 return 1;
             }
-            times[way][step][repetition] = (uint32_t)(now_ns() - start);
+            times[mode][step][repetition] = (uint32_t)(now_ns() - start);
         }
     return 0;
 }
@@ -152,29 +152,29 @@ static void show_text(FILE *out, uint32_t *times[WAYS][STEPS], unsigned count) {
     fprintf(out, "\nopen, %u times each, taking turns: us, p50 / p99\n%-12s", count, "");
     for (int step = 0; step < STEPS; step++)
         fprintf(out, " | %-15s", step_names[step]);
-    for (size_t way = 0; way < WAYS; way++) {
-        fprintf(out, "\n%-12s", ways[way].name);
+    for (size_t mode = 0; mode < WAYS; mode++) {
+        fprintf(out, "\n%-12s", ways[mode].name);
         for (int step = 0; step < STEPS; step++)
-            fprintf(out, " | %6.1f / %6.1f", percentile(times[way][step], count, 0.5),
-                    percentile(times[way][step], count, 0.99));
+            fprintf(out, " | %6.1f / %6.1f", percentile(times[mode][step], count, 0.5),
+                    percentile(times[mode][step], count, 0.99));
     }
     fprintf(out, "\n\n");
-    for (size_t way = 0; way < WAYS; way++)
-        fprintf(out, "%-12s   %s\n", ways[way].name, ways[way].about);
+    for (size_t mode = 0; mode < WAYS; mode++)
+        fprintf(out, "%-12s   %s\n", ways[mode].name, ways[mode].about);
     fprintf(out, "\n");
 }
 
 static void show_json(FILE *out, uint32_t *times[WAYS][STEPS], unsigned count) {
     fprintf(out, "\n    {\"experiment\": \"open\", \"repetitions\": %u,\n     \"results\": [",
             count);
-    for (size_t way = 0; way < WAYS; way++) {
-        fprintf(out, "%s\n      {\"way\": \"%s\"", way == 0 ? "" : ",", ways[way].name);
+    for (size_t mode = 0; mode < WAYS; mode++) {
+        fprintf(out, "%s\n      {\"way\": \"%s\"", mode == 0 ? "" : ",", ways[mode].name);
         for (int step = 0; step < STEPS; step++)
             fprintf(out,
                     ", \"%s_us\": {\"median\": %.3f, \"min\": %.3f, \"p99\": %.3f, \"max\": %.3f}",
-                    step_names[step], percentile(times[way][step], count, 0.5),
-                    times[way][step][0] / 1e3, percentile(times[way][step], count, 0.99),
-                    times[way][step][count - 1] / 1e3);
+                    step_names[step], percentile(times[mode][step], count, 0.5),
+                    times[mode][step][0] / 1e3, percentile(times[mode][step], count, 0.99),
+                    times[mode][step][count - 1] / 1e3);
         fprintf(out, "}");
     }
     fprintf(out, "]");

@@ -121,7 +121,7 @@ void counters_add(struct counters *to, const struct counters *more) {
     to->messages += more->messages;
     to->stalls += more->stalls;
     to->sleeps += more->sleeps;
-    to->doorbells += more->doorbells;
+    to->wake_calls += more->wake_calls;
     to->backoffs += more->backoffs;
 }
 

@@ -1,6 +1,6 @@
 /* report.c - tables; see report.h. */
 #include "report.h"
-#include "channels/processor.h"
+#include "channels/queue/processor.h"
 #include "loops.h"
 #include "realtime.h"
 
@@ -167,8 +167,8 @@ static void print_costs(FILE *out, const struct sample *sum) {
             (unsigned long long)use[SENDER].switches, (unsigned long long)use[RECEIVER].switches);
     const struct counters *tx = &sum->side[SENDER], *rx = &sum->side[RECEIVER];
     if (rx->messages != 0)
-        fprintf(out, " | %8.3g + %-8.3g", per_message(tx->doorbells, rx->messages),
-                per_message(rx->doorbells, rx->messages));
+        fprintf(out, " | %8.3g + %-8.3g", per_message(tx->wake_calls, rx->messages),
+                per_message(rx->wake_calls, rx->messages));
 }
 
 static void percentile_row(FILE *out, const struct plan *plan, const struct cell *cell,
@@ -198,7 +198,7 @@ static void percentile_table(FILE *out, const struct plan *plan, const struct re
     fprintf(out, " | %-24s", "p50 [min..max]");
     for (enum percentile which = P90; which < PERCENTILES; which++)
         fprintf(out, " | %8s", percentile_names[which]);
-    fprintf(out, " | cells%s | wall s | CPU s           | switches        | doorbells/message\n",
+    fprintf(out, " | cells%s | wall s | CPU s           | switches        | wakes/message\n",
             plan->experiment == OPEN_LOOP ? " | achieved/s" : "");
     for (size_t t = 0; t < plan->transport_count; t++) {
         const struct cell *cell = results_cell(plan, results, t, column);
@@ -299,8 +299,8 @@ static void costs_row(FILE *out, const struct sample *sum) {
             (unsigned long long)(use[SENDER].switches + use[RECEIVER].switches));
     if (rx->messages != 0)
         fprintf(out, " | %10llu | %5.3g + %5.3g | %5.3g + %5.3g | %5.3g + %5.3g",
-                (unsigned long long)rx->messages, per_million(tx->doorbells, rx->messages),
-                per_million(rx->doorbells, rx->messages), per_million(tx->sleeps, rx->messages),
+                (unsigned long long)rx->messages, per_million(tx->wake_calls, rx->messages),
+                per_million(rx->wake_calls, rx->messages), per_million(tx->sleeps, rx->messages),
                 per_million(rx->sleeps, rx->messages), per_million(tx->stalls, rx->messages),
                 per_million(rx->stalls, rx->messages));
     fprintf(out, "\n");
@@ -313,7 +313,7 @@ void report_costs(FILE *out, const struct plan *plan, const struct results *resu
         fprintf(out, "\n%s, %s, all sizes: sender + receiver\n", experiment_names[plan->experiment],
                 placement_names[placement]);
         print_name(out, plan, "");
-        fprintf(out, " | wall s | CPU s         | switches | messages   | doorbells/M   | sleeps/M "
+        fprintf(out, " | wall s | CPU s         | switches | messages   | wakes/M       | sleeps/M "
                      "     | stalls/M\n");
         for (size_t t = 0; t < plan->transport_count; t++) {
             struct sample sum = {0};

@@ -20,7 +20,7 @@ void report_table(FILE *out, const struct plan *plan, const struct results *resu
 void report_ratios(FILE *out, const struct plan *plan, const struct results *results,
                    const char *against);
 
-/* CPU time, sleeps and doorbells of each transport, all sizes together. */
+/* CPU time, sleeps and wait sets of each transport, all sizes together. */
 void report_costs(FILE *out, const struct plan *plan, const struct results *results);
 
 /* How many cells were measured and how many dropped. */

@@ -65,10 +65,10 @@ struct setup {
 /* What one side of one link counted, as far as its transport does. */
 struct counters {
     uint64_t messages;
-    uint64_t stalls;    /* calls that found the queue full or empty */
-    uint64_t sleeps;    /* waits that went to sleep */
-    uint64_t doorbells; /* system calls made to wake the other side */
-    uint64_t backoffs;  /* voluntary pauses to let messages gather */
+    uint64_t stalls;     /* calls that found the queue full or empty */
+    uint64_t sleeps;     /* waits that went to sleep */
+    uint64_t wake_calls; /* system calls made to wake the other side */
+    uint64_t backoffs;   /* voluntary pauses to let messages gather */
 };
 
 struct transport {

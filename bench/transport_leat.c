@@ -47,7 +47,7 @@ void leat_link_close(void *handle, enum role role, struct counters *counters) {
     *counters = (struct counters){.messages = statistics.messages,
                                   .stalls = statistics.stalls,
                                   .sleeps = statistics.sleeps,
-                                  .doorbells = statistics.doorbells_rung};
+                                  .wake_calls = statistics.wake_calls};
 }
 
 void leat_link_destroy(void *handle) {

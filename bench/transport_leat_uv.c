@@ -159,7 +159,7 @@ static void close_link(void *handle, enum role role, struct counters *counters) 
     *counters = (struct counters){.messages = statistics.messages,
                                   .stalls = statistics.stalls,
                                   .sleeps = statistics.sleeps,
-                                  .doorbells = statistics.doorbells_rung};
+                                  .wake_calls = statistics.wake_calls};
     leat_uv_close(role == SENDER ? (uv_handle_t *)&link->sender : (uv_handle_t *)&link->receiver,
                   NULL);
     uv_run(&link->loop, UV_RUN_DEFAULT);

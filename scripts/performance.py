@@ -32,7 +32,7 @@ when one of the files is not what would be written. Placeholders, each within on
 A FIGURE is RUN ROW COLUMN FIELD. ROW is a transport, a limit, a way to open, or a way to be counted in instructions; `best:A,B` is the
 best of those. COLUMN is a size, with `@` and a level behind it where there are several rates or numbers of receivers; a step of `open`;
 limits have none. FIELD may be left out: it is the rate, or p50; others are p90, p99, p99.9 and so on, achieved, in a million
-messages, doorbells (the sender's) and sleeps (the receiver's), and, in percent of one processor, cpu (the receiver's) and sender_cpu
+messages, wake_calls (the sender's) and sleeps (the receiver's), and, in percent of one processor, cpu (the receiver's) and sender_cpu
 (without the time in which it waits until a message is due). Of a part of `leat bench loop`, a RUN like loop.trips, ROW is a way, COLUMN a figure
 as the file names it; `ratio`, to the way that the part compares with, is the median of the rounds' ratios. Behind `/`, whatever is left out at either end is that of the first
 FIGURE: `best:boost,ck_ring` is a whole one there. The run `instructions` is the last line of bench/instructions.txt; what the loops take by themselves is subtracted.

@@ -33,17 +33,17 @@ LOOP_PARTS = {
     "waiting": ({"loop_adaptive": IN_LOOP + "adaptive", "loop_sleep": IN_LOOP + "sleep", "loop_awake": IN_LOOP + "yield, spin",
                  "call_adaptive": IN_CALL + "adaptive", "call_sleep": IN_CALL + "sleep", "call_yield": IN_CALL + "yield",
                  "call_spin": IN_CALL + "spin"},
-                "p50_us_at_20us cpu_percent_at_20us rings_at_20us p50_us_at_1ms cpu_percent_at_1ms rings_at_1ms ratio"),
+                "p50_us_at_20us cpu_percent_at_20us wakes_at_20us p50_us_at_1ms cpu_percent_at_1ms wakes_at_1ms ratio"),
     "rates": ({"leat_uv": "leat_uv", "leat_uv_held": "leat_uv, held", "leat_recv": "leat_recv, no loop", "uv_pipe": "uv_pipe_t", "uv_pipe_loops": "uv_pipe_t, sender in a loop"},
-              "messages_per_us doorbells_per_million turns_per_million cpu_ns ratio"),
+              "messages_per_us wakes_per_million turns_per_million cpu_ns ratio"),
     "channels": ({"1": "one channel", "10": "any of 10", "1000": "any of 1000", "1000_same": "always the same one of 1000",
                   "eventfd": "eventfd, no channel"}, "p50_us p99_us turns callbacks wakeups cpu_us ratio"),
     "idle": ({"1000": "1000 silent channels"}, "turns wakeups cpu_us seconds"),
     "timer": ({"quiet": "silent channel", "flooded": "flooded channel"}, "ticks_per_s p50_us p99_us max_us messages_per_us ratio")}
 LOOP_FIGURES = { # title and unit
     "p50_us": ("p50", "us"), "p99_us": ("p99", "us"), "max_us": ("longest", "us"), "cpu_us": ("CPU time", "us"), "cpu_ns": ("CPU time", "ns"),
-    "turns": ("turns", ""), "callbacks": ("callbacks", ""), "wakeups": ("wake-ups", ""), "cpu_percent": ("CPU", "%"), "rings": ("rings", ""),
-    "messages_per_us": ("messages", "M/s"), "doorbells_per_million": ("doorbells a million", ""),
+    "turns": ("turns", ""), "callbacks": ("callbacks", ""), "wakeups": ("wake-ups", ""), "cpu_percent": ("CPU", "%"), "wakes": ("wakes", ""),
+    "messages_per_us": ("messages", "M/s"), "wakes_per_million": ("wakes a million", ""),
     "turns_per_million": ("turns a million", ""), "ticks_per_s": ("ticks/s", "/s"), "seconds": ("looked at for", "s"), "ratio": ("ratio", "x")}
 STEPS = ["create", "attach", "close", "close_last"]
 MORE_IS_BETTER = ("M/s", "/s", "GB/s")
@@ -83,7 +83,7 @@ def cell_figures(result):
             value = 100 * max(0, usage["cpu_s"] - waited) / usage["wall_s"]
             yield field, (value, value, value, "%")
     if result["receiver"]["messages"]:
-        for field, side, counter in (("doorbells", "sender", "doorbells"), ("sleeps", "receiver", "sleeps")):
+        for field, side, counter in (("wake_calls", "sender", "wake_calls"), ("sleeps", "receiver", "sleeps")):
             value = 1e6 * result[side][counter] / result["receiver"]["messages"]
             yield field, (value, value, value, "")
 

@@ -61,14 +61,14 @@ static inline void close_pair(struct pair *pair) {
 /* Sends messages of `size` bytes until there is no room; gives how many went in. With `news`, what
  * the last try gave instead of LEAT_EAGAIN is noted there: a try that finds no room is told of the
  * receiver as a wait is. */
-static inline size_t fill_up_noting(leat_sender *tx, size_t size, int *news) {
+static inline size_t fill_up_noting(leat_sender *tx, size_t size, int *event) {
     static const char zeros[70000];
     size_t count = 0;
     int result;
     while ((result = leat_send(tx, zeros, size, LEAT_NOW)) == LEAT_OK)
         count++;
-    if (news != NULL)
-        *news = result;
+    if (event != NULL)
+        *event = result;
     else
         assert_leat(result, LEAT_EAGAIN);
     return count;
@@ -82,11 +82,11 @@ static inline size_t fill_up(leat_sender *tx, size_t size) {
  * and how many went in. */
 static inline int fill_up_until_told(leat_sender *tx, size_t *count) {
     static const char message[100];
-    int news;
-    size_t filled = fill_up_noting(tx, sizeof message, &news);
+    int event;
+    size_t filled = fill_up_noting(tx, sizeof message, &event);
     if (count != NULL)
         *count = filled;
-    return news != LEAT_EAGAIN ? news : leat_send(tx, message, sizeof message, LATER);
+    return event != LEAT_EAGAIN ? event : leat_send(tx, message, sizeof message, LATER);
 }
 
 /* Receives until there is nothing; gives how many came. */

@@ -76,19 +76,19 @@ static uint64_t told_limit(const struct crash_round *round) {
     return after_the_kill(round, TOLD_MS);
 }
 
-static void tell(struct crash_round *round, int news) {
+static void tell(struct crash_round *round, int event) {
     const struct crash_operation *operation = round->operation;
     uint64_t now = harness_now();
     /* one that slept may be told before the killer has noted the time */
     harness_await(&round->board->killed, 1);
-    bool allowed = news == LEAT_EPEERDIED || (news == LEAT_ECLOSED && operation->closes) ||
-                   (news == LEAT_ETIMEDOUT && operation->untold);
+    bool allowed = event == LEAT_EPEERDIED || (event == LEAT_ECLOSED && operation->closes) ||
+                   (event == LEAT_ETIMEDOUT && operation->unreported);
     if (!allowed)
-        assert_leat(news, LEAT_EPEERDIED);
-    if (news != LEAT_ETIMEDOUT && now > told_limit(round))
-        harness_fail("told %s only after %.0f ms", leat_error_name(news),
+        assert_leat(event, LEAT_EPEERDIED);
+    if (event != LEAT_ETIMEDOUT && now > told_limit(round))
+        harness_fail("told %s only after %.0f ms", leat_error_name(event),
                      (double)(now - round->board->killed_at) / 1e6);
-    round->board->news = news;
+    round->board->event = event;
     harness_set(&round->board->told, 1);
 }
 
@@ -97,7 +97,7 @@ static void tell(struct crash_round *round, int news) {
 /* The deadline of a wait that begins before the kill is far away: until then the victim makes
  * thousands of single steps. Afterwards it is the bound itself. */
 static uint64_t deadline(const struct crash_round *round) {
-    unsigned ms = round->operation->untold ? UNTOLD_MS : TOLD_MS;
+    unsigned ms = round->operation->unreported ? UNTOLD_MS : TOLD_MS;
     return atomic_load(&round->board->killed) == 0 ? leat_in_ms(FAR_AWAY_MS * harness_patience())
                                                    : after_the_kill(round, ms);
 }
@@ -159,7 +159,7 @@ static int survive_as_receiver(void *context) {
     crash_leave_loop(round);
     check_flying(round, next);
     harness_await(&round->board->successor_ready, 1);
-    if (round->board->news != LEAT_ETIMEDOUT || round->operation->predecessor != NULL)
+    if (round->board->event != LEAT_ETIMEDOUT || round->operation->predecessor != NULL)
         expect_news(round->rx, LEAT_EPEERBACK, LATER);
     receive_laps(round, round->rx, CRASH_LAPS_START);
     leat_receiver_close(round->rx);
@@ -268,7 +268,7 @@ static int survive_as_sender(void *context) {
     crash_leave_loop(round);
     harness_await(&round->board->successor_ready, 1);
     /* the ring is as good as full: it has to wait, and is told */
-    if (round->board->news != LEAT_ETIMEDOUT)
+    if (round->board->event != LEAT_ETIMEDOUT)
         await_successor(round, &next);
     harness_set(&round->board->told, 2);
     for (uint64_t number = 0; number < CRASH_LAPS; number++)

@@ -12,7 +12,7 @@
 #define LEAT_TESTS_CRASH_ROUND_H
 
 #include "crash_step.h"
-#include "leat/doorbell.h"
+#include "leat/waitset.h"
 
 #define CRASH_CAPACITY 4096
 #define CRASH_LAPS 120 /* messages of up to 300 bytes: five times round the ring */
@@ -47,13 +47,13 @@ struct crash_operation {
     bool loops;  /* the survivor waits in an event loop; of many senders the other sender does */
     bool late;   /* a surviving receiver looks only after a successor has come */
     bool closes; /* the survivor may be told LEAT_ECLOSED */
-    bool untold; /* the survivor may have nothing to be told: it did not know the victim */
+    bool unreported; /* the survivor may have nothing to be told: it did not know the victim */
 };
 
 struct crash_board {
     harness_word phase, survivor_ready, victim_ready, killed, told, successor_ready, all_sent;
     _Atomic uint64_t killed_at;
-    _Atomic int news;      /* what the survivor was told */
+    _Atomic int event;     /* what the survivor was told */
     _Atomic uint64_t next; /* number of the next message to come, as the survivor has it */
     bool survived;         /* the victim had finished its operation */
 };
@@ -65,7 +65,7 @@ struct crash_round {
     leat_sender *tx;
     leat_receiver *rx;
     leat_region *region;
-    leat_doorbell *doorbell; /* of who waits in an event loop, else NULL */
+    leat_waitset *waitset; /* of who waits in an event loop, else NULL */
 };
 
 /* One round with the victim killed behind its event number `kill_at`; true when that was before the

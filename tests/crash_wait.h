@@ -7,29 +7,29 @@
 #include <stdlib.h>
 
 #include "crash_round.h"
-#include "leat/doorbell.h"
+#include "leat/waitset.h"
 
-/* Puts what the round has opened into a doorbell, if its survivors, or its victim, wait in
+/* Puts what the round has opened into a wait set, if its survivors, or its victim, wait in
  * loops. */
 static inline void crash_enter_loop(struct crash_round *round) {
-    assert_ok(leat_doorbell_open(&round->doorbell));
+    assert_ok(leat_waitset_open(&round->waitset));
     if (round->rx != NULL)
-        assert_ok(leat_doorbell_add_receiver(round->doorbell, round->rx, round));
+        assert_ok(leat_waitset_add_receiver(round->waitset, round->rx, round));
     else
-        assert_ok(leat_doorbell_add_sender(round->doorbell, round->tx, round));
+        assert_ok(leat_waitset_add_sender(round->waitset, round->tx, round));
 }
 
 static inline void crash_leave_loop(struct crash_round *round) {
-    leat_doorbell_close(round->doorbell);
-    round->doorbell = NULL;
+    leat_waitset_close(round->waitset);
+    round->waitset = NULL;
 }
 
 /* Until something is named: true. Or the time is over. */
 static inline bool crash_wait_in_loop(struct crash_round *round, uint64_t deadline_ns) {
-    struct pollfd ready = {.fd = leat_doorbell_descriptor(round->doorbell), .events = POLLIN};
+    struct pollfd ready = {.fd = leat_waitset_descriptor(round->waitset), .events = POLLIN};
     for (;;) {
         void *data;
-        int result = leat_doorbell_next(round->doorbell, &data);
+        int result = leat_waitset_next(round->waitset, &data);
         if (result == LEAT_OK)
             return true;
         assert_leat(result, LEAT_EAGAIN);
@@ -42,7 +42,7 @@ static inline bool crash_wait_in_loop(struct crash_round *round, uint64_t deadli
 
 static inline int crash_recv(struct crash_round *round, void *bytes, size_t capacity, size_t *size,
                              uint64_t deadline_ns) {
-    if (round->doorbell == NULL)
+    if (round->waitset == NULL)
         return leat_recv(round->rx, bytes, capacity, size, deadline_ns);
     for (;;) {
         int result = leat_recv(round->rx, bytes, capacity, size, LEAT_NOW);
@@ -55,13 +55,13 @@ static inline int crash_recv(struct crash_round *round, void *bytes, size_t capa
 
 static inline int crash_try_send(struct crash_round *round, const void *bytes, size_t size,
                                  uint64_t deadline_ns) {
-    if (round->doorbell == NULL)
+    if (round->waitset == NULL)
         return leat_send(round->tx, bytes, size, deadline_ns);
     for (;;) {
         int result = leat_send(round->tx, bytes, size, LEAT_NOW);
         if (result != LEAT_EAGAIN)
             return result;
-        assert_ok(leat_doorbell_want_room(round->tx, size));
+        assert_ok(leat_waitset_want_room(round->tx, size));
         if (!crash_wait_in_loop(round, deadline_ns))
             return LEAT_ETIMEDOUT;
     }

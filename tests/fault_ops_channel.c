@@ -290,7 +290,7 @@ static int receiver_wait_peer(void) {
 }
 
 static int sender_news(void) {
-    return leat_sender_news(sender);
+    return leat_sender_peer_event(sender);
 }
 
 static int ask_for_receiver(void) {
@@ -635,7 +635,7 @@ const struct fault_operation fault_channel_operations[] = {
      .finish = close_all,
      .waits = true,
      .codes = {LEAT_ETIMEDOUT}},
-    {.name = "leat_sender_news",
+    {.name = "leat_sender_peer_event",
      BOTH(hold_receiver, look_at_sender),
      .prepare = join_as_sender,
      .act = sender_news,

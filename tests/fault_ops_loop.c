@@ -1,11 +1,11 @@
-/* fault_ops_loop.c - operations of event loops: the doorbell and what is in it. See fault.h. */
+/* fault_ops_loop.c - operations of event loops: the wait set and what is in it. See fault.h. */
 #include "fault_ops.h"
 
 #include <poll.h>
 #include <string.h>
 
 /* Of the process that runs: none of these is shared. */
-static leat_doorbell *doorbell;
+static leat_waitset *waitset;
 static leat_receiver *receiver;
 static leat_sender *sender;
 static leat_event *event;
@@ -18,28 +18,28 @@ static void close_all(void) {
     leat_receiver_close(receiver);
     leat_sender_close(sender);
     leat_event_close(event);
-    leat_doorbell_close(doorbell != UNTOUCHED ? doorbell : NULL);
-    doorbell = NULL;
+    leat_waitset_close(waitset != UNTOUCHED ? waitset : NULL);
+    waitset = NULL;
     receiver = NULL;
     sender = NULL;
     event = NULL;
 }
 
 static void forget(void) {
-    doorbell = UNTOUCHED;
+    waitset = UNTOUCHED;
 }
 
-static int open_doorbell(void) {
-    return leat_doorbell_open(&doorbell);
+static int open_waitset(void) {
+    return leat_waitset_open(&waitset);
 }
 
-static void judge_doorbell(int code) {
-    fault_judge_pointer(code, doorbell);
+static void judge_waitset(int code) {
+    fault_judge_pointer(code, waitset);
 }
 
-static int close_doorbell(void) {
-    leat_doorbell_close(doorbell);
-    doorbell = NULL;
+static int close_waitset(void) {
+    leat_waitset_close(waitset);
+    waitset = NULL;
     return LEAT_OK;
 }
 
@@ -88,30 +88,30 @@ static void look_as_receiver(enum fault_moment moment, int code) {
 /* --- Adding ----------------------------------------------------------------------------------- */
 
 static void prepare_receiver(void) {
-    fault_ready(leat_doorbell_open(&doorbell));
+    fault_ready(leat_waitset_open(&waitset));
     fault_ready(leat_receiver_open(&receiver, NAME, &sleeps));
 }
 
 static void prepare_sender(void) {
-    fault_ready(leat_doorbell_open(&doorbell));
+    fault_ready(leat_waitset_open(&waitset));
     fault_ready(leat_sender_open(&sender, NAME, &sleeps));
 }
 
 static void prepare_event(void) {
-    fault_ready(leat_doorbell_open(&doorbell));
+    fault_ready(leat_waitset_open(&waitset));
     fault_ready(leat_event_open(&event, "event", NULL));
 }
 
 static int add_receiver(void) {
-    return leat_doorbell_add_receiver(doorbell, receiver, receiver);
+    return leat_waitset_add_receiver(waitset, receiver, receiver);
 }
 
 static int add_sender(void) {
-    return leat_doorbell_add_sender(doorbell, sender, sender);
+    return leat_waitset_add_sender(waitset, sender, sender);
 }
 
 static int add_event(void) {
-    return leat_doorbell_add_waitable(doorbell, leat_event_waitable(event), event);
+    return leat_waitset_add_waitable(waitset, leat_event_waitable(event), event);
 }
 
 /* Whether it was added or not, the handle works. */
@@ -129,7 +129,7 @@ static void judge_event(int code) {
 }
 
 static int remove_receiver(void) {
-    leat_doorbell_remove_receiver(receiver);
+    leat_waitset_remove_receiver(receiver);
     return LEAT_OK;
 }
 
@@ -144,7 +144,7 @@ static int close_receiver(void) {
 /* Until nothing is there: everything is announced. */
 static void come_to_rest(void) {
     for (int i = 0; i < 1000; i++)
-        if (leat_doorbell_next(doorbell, &found) == LEAT_EAGAIN)
+        if (leat_waitset_next(waitset, &found) == LEAT_EAGAIN)
             break;
     found = UNTOUCHED;
 }
@@ -177,7 +177,7 @@ static void rest_with_event_set(void) {
 }
 
 static int next(void) {
-    return leat_doorbell_next(doorbell, &found);
+    return leat_waitset_next(waitset, &found);
 }
 
 static void judge_nothing(int code) {
@@ -186,18 +186,18 @@ static void judge_nothing(int code) {
 }
 
 static int want_room(void) {
-    return leat_doorbell_want_room(sender, 100);
+    return leat_waitset_want_room(sender, 100);
 }
 
 static int again(void) {
-    leat_doorbell_again(doorbell);
+    leat_waitset_again(waitset);
     return LEAT_OK;
 }
 
 /* A loop that would sleep although something waits does so for ever: the descriptor must be
  * readable soon. */
 static void judge_wakes(int code) {
-    struct pollfd ready = {.fd = leat_doorbell_descriptor(doorbell), .events = POLLIN};
+    struct pollfd ready = {.fd = leat_waitset_descriptor(waitset), .events = POLLIN};
     if (code == LEAT_OK && found != UNTOUCHED)
         return; /* it names what waits */
     if (poll(&ready, 1, 5000) <= 0)
@@ -207,18 +207,18 @@ static void judge_wakes(int code) {
 /* --- Being rung for --------------------------------------------------------------------------- */
 
 static int turn_elsewhere(void) {
-    leat_doorbell *turning;
+    leat_waitset *turning;
     leat_receiver *waiting;
     char bytes[64];
     size_t size;
-    if (leat_doorbell_open(&turning) != LEAT_OK ||
+    if (leat_waitset_open(&turning) != LEAT_OK ||
         leat_receiver_open(&waiting, NAME, &sleeps) != LEAT_OK ||
-        leat_doorbell_add_receiver(turning, waiting, waiting) != LEAT_OK)
+        leat_waitset_add_receiver(turning, waiting, waiting) != LEAT_OK)
         return LEAT_ESTATE;
     int code = LEAT_EAGAIN;
-    struct pollfd ready = {.fd = leat_doorbell_descriptor(turning), .events = POLLIN};
+    struct pollfd ready = {.fd = leat_waitset_descriptor(turning), .events = POLLIN};
     for (int turn = 0; turn < 100 && code == LEAT_EAGAIN; turn++) {
-        while (leat_doorbell_next(turning, &found) == LEAT_OK && code != LEAT_OK) {
+        while (leat_waitset_next(turning, &found) == LEAT_OK && code != LEAT_OK) {
             code = leat_recv(waiting, bytes, sizeof bytes, &size, LEAT_NOW);
             code = code == LEAT_OK || code == LEAT_EAGAIN || code == LEAT_EPEERDIED ? code
                                                                                     : LEAT_EAGAIN;
@@ -228,7 +228,7 @@ static int turn_elsewhere(void) {
             code = LEAT_ETIMEDOUT;
     }
     leat_receiver_close(waiting);
-    leat_doorbell_close(turning);
+    leat_waitset_close(turning);
     return code;
 }
 
@@ -261,39 +261,39 @@ static void look_at_turning(enum fault_moment moment, int code) {
 #define QUIET .codes = {LEAT_EAGAIN}, .judge = judge_nothing, .finish = close_all
 
 const struct fault_operation fault_loop_operations[] = {
-    {.name = "leat_doorbell_open",
+    {.name = "leat_waitset_open",
      .prepare = forget,
-     .act = open_doorbell,
-     .judge = judge_doorbell,
+     .act = open_waitset,
+     .judge = judge_waitset,
      .finish = close_all},
-    {.name = "leat_doorbell_open, descriptors 0 and 2 closed",
+    {.name = "leat_waitset_open, descriptors 0 and 2 closed",
      .prepare = forget,
-     .act = open_doorbell,
-     .judge = judge_doorbell,
+     .act = open_waitset,
+     .judge = judge_waitset,
      .finish = close_all,
      .closed = 5},
-    {.name = "leat_doorbell_close",
+    {.name = "leat_waitset_close",
      AS_SENDER,
      .prepare = rest_with_receiver,
-     .act = close_doorbell,
+     .act = close_waitset,
      .finish = close_all},
-    {.name = "leat_doorbell_add_receiver",
+    {.name = "leat_waitset_add_receiver",
      AS_SENDER,
      .prepare = prepare_receiver,
      .act = add_receiver,
      .judge = judge_receiver,
      .finish = close_all},
-    {.name = "leat_doorbell_add_sender",
+    {.name = "leat_waitset_add_sender",
      AS_RECEIVER,
      .prepare = prepare_sender,
      .act = add_sender,
      .finish = close_all},
-    {.name = "leat_doorbell_add_waitable",
+    {.name = "leat_waitset_add_waitable",
      .prepare = prepare_event,
      .act = add_event,
      .judge = judge_event,
      .finish = close_all},
-    {.name = "leat_doorbell_remove_receiver",
+    {.name = "leat_waitset_remove_receiver",
      AS_SENDER,
      .prepare = rest_with_receiver,
      .act = remove_receiver,
@@ -303,39 +303,39 @@ const struct fault_operation fault_loop_operations[] = {
      .prepare = rest_with_receiver,
      .act = close_receiver,
      .finish = close_all},
-    {.name = "leat_doorbell_next, first turn",
+    {.name = "leat_waitset_next, first turn",
      AS_SENDER,
      .prepare = join_receiver,
      .act = next,
      .codes = {LEAT_EAGAIN},
      .finish = close_all},
-    {.name = "leat_doorbell_next, a receiver at rest",
+    {.name = "leat_waitset_next, a receiver at rest",
      AS_SENDER,
      .prepare = rest_with_receiver,
      .act = next,
      QUIET},
-    {.name = "leat_doorbell_next, a sender at rest",
+    {.name = "leat_waitset_next, a sender at rest",
      AS_RECEIVER,
      .prepare = rest_with_sender,
      .act = next,
      QUIET},
-    {.name = "leat_doorbell_next, an event at rest",
+    {.name = "leat_waitset_next, an event at rest",
      .prepare = rest_with_event,
      .act = next,
      QUIET,
      .never_ok = true},
-    {.name = "leat_doorbell_next, an event is set",
+    {.name = "leat_waitset_next, an event is set",
      .prepare = rest_with_event_set,
      .act = next,
      .judge = judge_wakes,
      .finish = close_all,
      .codes = {LEAT_EAGAIN}},
-    {.name = "leat_doorbell_want_room",
+    {.name = "leat_waitset_want_room",
      AS_RECEIVER,
      .prepare = rest_with_sender,
      .act = want_room,
      .finish = close_all},
-    {.name = "leat_doorbell_again", .prepare = rest_with_event, .act = again, .finish = close_all},
+    {.name = "leat_waitset_again", .prepare = rest_with_event, .act = again, .finish = close_all},
     {.name = "leat_send, a loop sleeps",
      .hold = hold_turning,
      .look = look_at_turning,

@@ -13,7 +13,7 @@
 static leat_mutex *mutex;
 static int kept = -1;
 static bool calls_dead;
-static const leat_sync_options plain, existing = {.way = LEAT_OPEN};
+static const leat_sync_options plain, existing = {.mode = LEAT_OPEN};
 
 /* The system call that fails. */
 static bool refused(void) {

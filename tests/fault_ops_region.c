@@ -186,10 +186,10 @@ static void judge_type(int code) {
 
 /* --- Files and descriptors -------------------------------------------------------------------- */
 
-static int file_with(leat_way way, uint64_t size, const leat_region_options *options) {
+static int file_with(leat_mode mode, uint64_t size, const leat_region_options *options) {
     char path[512];
     path_of_file(path);
-    return leat_region_file(&region, path, way, size, options);
+    return leat_region_file(&region, path, mode, size, options);
 }
 
 static int create_file(void) {

@@ -11,7 +11,7 @@ static leat_semaphore *semaphore;
 static int descriptor = -1, sockets[2] = {-1, -1};
 static leat_sync_info info;
 static const leat_sync_options plain, inheriting = {.inherit_priority = true},
-                                      existing = {.way = LEAT_OPEN};
+                                      existing = {.mode = LEAT_OPEN};
 
 static void close_all(void) {
     leat_mutex_close(mutex != UNTOUCHED ? mutex : NULL);

@@ -5,7 +5,7 @@
  * process that a child started and left behind becomes the group's child and is found by the
  * inspection.
  */
-#include "channels/processor.h"
+#include "channels/queue/processor.h"
 #include "harness_internal.h"
 
 #include <dirent.h>

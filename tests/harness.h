@@ -85,8 +85,8 @@ void harness_fail_at(const char *file, int line, const char *format, ...)
 
 /* --- The processor ---------------------------------------------------------------------------- */
 
-/* The row (channels/processor.h) that handles take which are opened from here on. NULL, as it is
- * when a test begins: that of the processor at hand. */
+/* The row (channels/queue/processor.h) that handles take which are opened from here on. NULL, as it
+ * is when a test begins: that of the processor at hand. */
 extern const struct leat__processor *harness_processor;
 
 /* --- Names ------------------------------------------------------------------------------------ */

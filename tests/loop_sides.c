@@ -7,7 +7,7 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-#include <leat/doorbell.h>
+#include <leat/waitset.h>
 
 #include "stream.h"
 #include "uv_loop.h"
@@ -42,18 +42,18 @@ static void note(struct loop_told *told, leat_peer peer) {
 }
 
 /* As the channel's own calls tell it: that the first peer has come is no news. */
-static void note_news(struct loop_told *told, int news) {
-    if (news == LEAT_EPEERDIED && told->came == 0)
+static void note_event(struct loop_told *told, int event) {
+    if (event == LEAT_EPEERDIED && told->came == 0)
         note(told, LEAT_PEER_PRESENT);
-    if (news == LEAT_EPEERDIED || news == LEAT_EPEERBACK)
-        note(told, news == LEAT_EPEERDIED ? LEAT_PEER_DIED : LEAT_PEER_PRESENT);
+    if (event == LEAT_EPEERDIED || event == LEAT_EPEERBACK)
+        note(told, event == LEAT_EPEERDIED ? LEAT_PEER_DIED : LEAT_PEER_PRESENT);
     else
-        assert_ok(news);
+        assert_ok(event);
 }
 
-static bool named(leat_doorbell *doorbell) {
+static bool named(leat_waitset *waitset) {
     void *data;
-    int result = leat_doorbell_next(doorbell, &data);
+    int result = leat_waitset_next(waitset, &data);
     if (result != LEAT_OK)
         assert_leat(result, LEAT_EAGAIN);
     return result == LEAT_OK;
@@ -196,7 +196,7 @@ int loop_send_uv(void *context) {
     return 0;
 }
 
-/* False: there is no room, and the doorbell will tell. */
+/* False: there is no room, and the wait set will tell. */
 static bool send_next(leat_sender *sender) {
     unsigned char bytes[LOOP_MESSAGE_MAX];
     size_t size = fill(bytes, tx.next);
@@ -204,10 +204,10 @@ static bool send_next(leat_sender *sender) {
     loop_board->attempted = tx.next + 1;
     while ((result = leat_send(sender, bytes, size, LEAT_NOW)) != LEAT_OK) {
         if (result == LEAT_EAGAIN) {
-            assert_ok(leat_doorbell_want_room(sender, size));
+            assert_ok(leat_waitset_want_room(sender, size));
             return false;
         }
-        note_news(&loop_board->sender_told, result);
+        note_event(&loop_board->sender_told, result);
     }
     note_sent(tx.next++);
     return true;
@@ -227,20 +227,20 @@ static int send_some(leat_sender *sender) {
     return tx.pace == LOOP_FLOOD ? 0 : tx.pace == LOOP_TRICKLE ? 1 : -1;
 }
 
-int loop_send_doorbell(void *context) {
+int loop_send_waitset(void *context) {
     (void)context;
-    leat_doorbell *doorbell = NULL;
+    leat_waitset *waitset = NULL;
     begin_sending();
     leat_sender *sender = open_sender(NAME, &options);
-    assert_ok(leat_doorbell_open(&doorbell));
-    assert_ok(leat_doorbell_add_sender(doorbell, sender, sender));
-    struct pollfd ready = {.fd = leat_doorbell_descriptor(doorbell), .events = POLLIN};
+    assert_ok(leat_waitset_open(&waitset));
+    assert_ok(leat_waitset_add_sender(waitset, sender, sender));
+    struct pollfd ready = {.fd = leat_waitset_descriptor(waitset), .events = POLLIN};
     harness_set(&loop_board->sender_ready, 1);
     for (;;) {
-        while (named(doorbell)) {
-            int news = leat_sender_news(sender);
-            note_news(&loop_board->sender_told, news);
-            if (news == LEAT_EPEERBACK)
+        while (named(waitset)) {
+            int event = leat_sender_peer_event(sender);
+            note_event(&loop_board->sender_told, event);
+            if (event == LEAT_EPEERBACK)
                 tx.pace = loop_board->pace;
         }
         if (should_end(sender))
@@ -249,7 +249,7 @@ int loop_send_doorbell(void *context) {
         assert_true(poll(&ready, 1, limit) >= 0 || errno == EINTR);
     }
     leat_sender_close(sender);
-    leat_doorbell_close(doorbell);
+    leat_waitset_close(waitset);
     return 0;
 }
 
@@ -347,7 +347,7 @@ static bool receive_some(leat_receiver *receiver) {
     if (result == LEAT_ECLOSED && loop_board->ending != 0)
         return false;
     if (result != LEAT_OK && result != LEAT_EAGAIN)
-        note_news(&loop_board->receiver_told, result);
+        note_event(&loop_board->receiver_told, result);
     for (size_t i = 0; i < count; i++)
         take(&messages[i]);
     if (count > 0)
@@ -356,20 +356,19 @@ static bool receive_some(leat_receiver *receiver) {
     return true;
 }
 
-int loop_receive_doorbell(void *context) {
+int loop_receive_waitset(void *context) {
     (void)context;
-    leat_doorbell *doorbell = NULL;
+    leat_waitset *waitset = NULL;
     begin_receiving();
     leat_receiver *receiver = open_receiver(NAME, &options);
-    assert_ok(leat_doorbell_open(&doorbell));
-    assert_ok(leat_doorbell_add_receiver(doorbell, receiver, receiver));
+    assert_ok(leat_waitset_open(&waitset));
+    assert_ok(leat_waitset_add_receiver(waitset, receiver, receiver));
     int epoll = epoll_create1(EPOLL_CLOEXEC);
     struct epoll_event event = {.events = EPOLLIN};
-    assert_int_equal(epoll_ctl(epoll, EPOLL_CTL_ADD, leat_doorbell_descriptor(doorbell), &event),
-                     0);
+    assert_int_equal(epoll_ctl(epoll, EPOLL_CTL_ADD, leat_waitset_descriptor(waitset), &event), 0);
     harness_set(&loop_board->receiver_ready, 1);
     for (bool goes_on = true; goes_on;) {
-        while (goes_on && named(doorbell))
+        while (goes_on && named(waitset))
             goes_on = receive_some(receiver);
         if (goes_on)
             /* stopped and continued */
@@ -377,6 +376,6 @@ int loop_receive_doorbell(void *context) {
     }
     close(epoll);
     leat_receiver_close(receiver);
-    leat_doorbell_close(doorbell);
+    leat_waitset_close(waitset);
     return 0;
 }

@@ -51,8 +51,8 @@ extern struct loop_board *loop_board;
  * receiver must be given the first message that was not released. Both end with 0 when `ending` was
  * set: the sender as soon as it has a receiver, the receiver behind the last message. */
 int loop_send_uv(void *context);
-int loop_send_doorbell(void *context);
+int loop_send_waitset(void *context);
 int loop_receive_uv(void *context);
-int loop_receive_doorbell(void *context);
+int loop_receive_waitset(void *context);
 
 #endif

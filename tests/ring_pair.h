@@ -1,4 +1,4 @@
-/* ring_pair.h - a ring's two halves (channels/ring.h) in one process, on memory between guard
+/* ring_pair.h - a ring's two halves (channels/queue/ring.h) in one process, on memory between guard
  * pages, and a queue that says what should be in the ring.
  *
  * Sending and receiving here go through the ring and the queue at once and compare: what a call
@@ -13,7 +13,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "channels/ring.h"
+#include "channels/queue/ring.h"
 #include "harness.h"
 
 #define CAPACITY ((uint64_t)4096)
@@ -199,7 +199,7 @@ static inline unsigned receive(unsigned max) {
     uint64_t position = rx.lane.position;
     struct leat__record record;
     int result = LEAT_OK;
-    while (count < max && (result = leat__ring_look(&rx, position, &record)) == LEAT_OK) {
+    while (count < max && (result = leat__ring_poll(&rx, position, &record)) == LEAT_OK) {
         position = record.end;
         if (record.type == LEAT__PAD)
             continue;

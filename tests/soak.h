@@ -152,7 +152,7 @@ struct soak_role {
     /* What it has open: closed in order, or by the cleanup handler of a cancelled thread. */
     leat_sender *tx;
     leat_receiver *rx;
-    leat_doorbell *bell;
+    leat_waitset *waitset;
     leat_mutex *mutex;
     leat_semaphore *semaphore;
     leat_event *events[SOAK_EVENTS];

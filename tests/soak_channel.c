@@ -318,24 +318,24 @@ static void ask_for_sender(struct soak_role *role) {
 static void turn(struct soak_role *role) {
     void *data;
     int code;
-    while ((code = SOAK_CALL(role, 0, leat_doorbell_next(role->bell, &data))) == LEAT_OK)
+    while ((code = SOAK_CALL(role, 0, leat_waitset_next(role->waitset, &data))) == LEAT_OK)
         if (receive_and_judge(role, LEAT_NOW) == LEAT_EAGAIN || !goes_on(role))
             break;
     if (code != LEAT_EAGAIN) {
         if (code != LEAT_OK)
-            soak_unexpected("leat_doorbell_next", role->stream->word, code);
+            soak_unexpected("leat_waitset_next", role->stream->word, code);
         return;
     }
     bool pending = soak_pending(role->stream);
-    struct pollfd poll_for = {leat_doorbell_descriptor(role->bell), POLLIN, 0};
+    struct pollfd poll_for = {leat_waitset_descriptor(role->waitset), POLLIN, 0};
     if (poll(&poll_for, 1, 100) == 0 && pending && poll(&poll_for, 1, 0) == 0)
         SOAK_FIND("stream '%s': missed: a loop slept over messages", role->stream->word);
 }
 
-static bool open_bell(struct soak_role *role) {
-    int code = SOAK_CALL(role, 0, leat_doorbell_open(&role->bell));
+static bool open_notify(struct soak_role *role) {
+    int code = SOAK_CALL(role, 0, leat_waitset_open(&role->waitset));
     if (code == LEAT_OK)
-        code = SOAK_CALL(role, 0, leat_doorbell_add_receiver(role->bell, role->rx, role->rx));
+        code = SOAK_CALL(role, 0, leat_waitset_add_receiver(role->waitset, role->rx, role->rx));
     if (code != LEAT_OK)
         soak_unexpected("a wait set", role->stream->word, code);
     return code == LEAT_OK;
@@ -345,7 +345,7 @@ void soak_receive(struct soak_role *role) {
     choose_stream(role, &role->thread->receiving);
     if (!open_receiver(role))
         return;
-    bool loop = soak_chance(&role->random, 4) && open_bell(role);
+    bool loop = soak_chance(&role->random, 4) && open_notify(role);
     while (goes_on(role)) {
         if (loop)
             turn(role);
@@ -369,7 +369,7 @@ void soak_drain(struct soak_role *role, struct soak_stream *stream) {
                   stream->word);
         return;
     }
-    for (unsigned news = 0; code != LEAT_EAGAIN && news < 100000; news += code != LEAT_OK) {
+    for (unsigned event = 0; code != LEAT_EAGAIN && event < 100000; event += code != LEAT_OK) {
         code = receive_in_place(role, LEAT_NOW);
         judge(role, "a receive", code, &stream->sender, leat_now());
     }

@@ -26,9 +26,9 @@ static void close_channel(struct soak_role *role) {
         SOAK_DO(role, leat_sender_close(role->tx));
     if (role->rx != NULL)
         SOAK_DO(role, leat_receiver_close(role->rx));
-    if (role->bell != NULL)
-        SOAK_DO(role, leat_doorbell_close(role->bell));
-    role->tx = NULL, role->rx = NULL, role->bell = NULL, role->record = NULL;
+    if (role->waitset != NULL)
+        SOAK_DO(role, leat_waitset_close(role->waitset));
+    role->tx = NULL, role->rx = NULL, role->waitset = NULL, role->record = NULL;
     role->thread->sending = role->thread->receiving = 0;
 }
 
@@ -137,7 +137,7 @@ static void live_as_child(struct soak_role *role) {
         expect_forked("leat_recv", leat_recv(role->rx, byte, sizeof byte, &size, LEAT_NOW));
     if (role->mutex != NULL)
         expect_forked("leat_mutex_lock", leat_mutex_lock(role->mutex, LEAT_NOW));
-    leat_doorbell_close(role->bell);
+    leat_waitset_close(role->waitset);
     leat_sender_close(role->tx);
     leat_receiver_close(role->rx);
     leat_mutex_close(role->mutex);

@@ -59,7 +59,7 @@ static struct {
     leat_mutex *mutex, *made_mutex;
     leat_event *made_event;
     leat_semaphore *made_semaphore;
-    leat_doorbell *bell, *made_bell;
+    leat_waitset *waitset, *made_waitset;
     int sockets[2], descriptor;
     char path[300], large_path[300];
     pid_t target;
@@ -113,9 +113,9 @@ static struct {
     X(leat_sync_send(leat_mutex_waitable(with.mutex), with.sockets[0], LEAT_NOW))                  \
     X(leat_mutex_receive(&with.made_mutex, with.sockets[1], NULL, LEAT_NOW))                       \
     X(leat_sync_info_read("mutex", LEAT_LOCAL, &(leat_sync_info){0}))                              \
-    X(leat_doorbell_open(&with.made_bell))                                                         \
-    X(leat_doorbell_add_receiver(with.bell, with.receiver, &with))                                 \
-    X(leat_doorbell_next(with.bell, &(void *){0}))
+    X(leat_waitset_open(&with.made_waitset))                                                       \
+    X(leat_waitset_add_receiver(with.waitset, with.receiver, &with))                               \
+    X(leat_waitset_next(with.waitset, &(void *){0}))
 
 static int visit(const leat_object_info *info, void *context) {
     (void)info;
@@ -131,14 +131,14 @@ static void close_made(void) {
     leat_mutex_close(with.made_mutex);
     leat_event_close(with.made_event);
     leat_semaphore_close(with.made_semaphore);
-    leat_doorbell_close(with.made_bell);
+    leat_waitset_close(with.made_waitset);
     with.made = NULL;
     with.made_sender = NULL;
     with.made_receiver = NULL;
     with.made_mutex = NULL;
     with.made_event = NULL;
     with.made_semaphore = NULL;
-    with.made_bell = NULL;
+    with.made_waitset = NULL;
 }
 
 static _Atomic int returned; /* what the call gave; 1: it did not return */
@@ -181,7 +181,7 @@ static void prepare(void) {
     assert_ok(leat_receiver_open(&with.receiver, "channel", NULL));
     assert_ok(leat_sender_open(&with.sender, "channel-to-fill", NULL));
     assert_ok(leat_mutex_open(&with.mutex, "mutex", NULL));
-    assert_ok(leat_doorbell_open(&with.bell));
+    assert_ok(leat_waitset_open(&with.waitset));
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, with.sockets), 0);
     assert_ok(
         leat_region_create(&region, "removed", 100, &(leat_region_options){.persistent = true}));
@@ -193,7 +193,7 @@ static void finish(void) {
     leat_receiver_close(with.receiver);
     leat_sender_close(with.sender);
     leat_mutex_close(with.mutex);
-    leat_doorbell_close(with.bell);
+    leat_waitset_close(with.waitset);
     close(with.sockets[0]);
     close(with.sockets[1]);
     close(with.descriptor);
@@ -245,8 +245,8 @@ static void handles_are_closed_whole_though_a_cancellation_is_pending(void **sta
     assert_ok(leat_mutex_open(&with.made_mutex, "made-mutex", NULL));
     assert_ok(leat_event_open(&with.made_event, "made-event", NULL));
     assert_ok(leat_semaphore_open(&with.made_semaphore, "made-semaphore", 0, 1, NULL));
-    assert_ok(leat_doorbell_open(&with.made_bell));
-    assert_ok(leat_doorbell_add_receiver(with.made_bell, with.made_receiver, NULL));
+    assert_ok(leat_waitset_open(&with.made_waitset));
+    assert_ok(leat_waitset_add_receiver(with.made_waitset, with.made_receiver, NULL));
     atomic_store(&returned, 1);
     assert_int_equal(pthread_create(&thread, NULL, close_while_cancelled, NULL), 0);
     pthread_join(thread, NULL);
@@ -324,7 +324,7 @@ struct worker {
     leat_region *region, *second;
     leat_sender *sender;
     leat_mutex *mutex;
-    leat_doorbell *bell;
+    leat_waitset *waitset;
     int sockets[2];
     unsigned seed;
     _Atomic unsigned steps;
@@ -336,11 +336,11 @@ static void clean_up(void *context) {
     leat_region_close(worker->second);
     leat_sender_close(worker->sender);
     leat_mutex_close(worker->mutex);
-    leat_doorbell_close(worker->bell);
+    leat_waitset_close(worker->waitset);
     worker->region = worker->second = NULL;
     worker->sender = NULL;
     worker->mutex = NULL;
-    worker->bell = NULL;
+    worker->waitset = NULL;
 }
 
 static void open_and_close(struct worker *worker) {
@@ -378,9 +378,9 @@ static void make_and_unlink(struct worker *worker) {
 }
 
 static void make_a_wait_set(struct worker *worker) {
-    if (leat_doorbell_open(&worker->bell) == LEAT_OK &&
+    if (leat_waitset_open(&worker->waitset) == LEAT_OK &&
         leat_mutex_open(&worker->mutex, "random-mutex", NULL) == LEAT_OK)
-        (void)!leat_doorbell_add_waitable(worker->bell, leat_mutex_waitable(worker->mutex), NULL);
+        (void)!leat_waitset_add_waitable(worker->waitset, leat_mutex_waitable(worker->mutex), NULL);
     clean_up(worker);
 }
 

@@ -328,9 +328,9 @@ static void statistics_are_exact(void **state) {
                     received.bytes == bytes);
     }
     assert_int_equal(sent.stalls + received.stalls + sent.sleeps + received.sleeps, 0);
-    assert_int_equal(sent.doorbells_rung + received.doorbells_rung, 0);
+    assert_int_equal(sent.wake_calls + received.wake_calls, 0);
     assert_int_equal(sent.wakes + received.wakes + sent.wake_ns + received.wake_ns, 0);
-    assert_int_equal(sent.doorbells_saved, 1000);
+    assert_int_equal(sent.wake_calls_saved, 1000);
     expect_news(pair.rx, LEAT_EAGAIN, LEAT_NOW);
     leat_receiver_statistics(pair.rx, &received);
     assert_int_equal(received.stalls, 1);

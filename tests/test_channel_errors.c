@@ -9,11 +9,11 @@
 #include <sys/resource.h>
 
 #include "channel_pair.h"
-#include "channels/receiver.h"
-#include "channels/sender.h"
-#include "doorbell_loop.h"
-#include "lib/sync.h"
+#include "channels/queue/receiver.h"
+#include "channels/queue/sender.h"
+#include "lib/sync/sync.h"
 #include "unanswered.h"
+#include "waitset_loop.h"
 
 /* --- A question that is not answered for a while ---------------------------------------------- */
 
@@ -144,7 +144,7 @@ static int receive_without_files(void *context) {
     leat_receiver *rx = open_receiver("limited", NULL);
     char byte;
     size_t size;
-    while ((leat__load_acquire32(&rx->side.peer->waiting) & LEAT__WATCHES) == 0)
+    while ((leat__load_acquire32(&rx->role.peer->waiting) & LEAT__WATCHES) == 0)
         usleep(1000);
     forbid_files();
     while (leat_recv(rx, &byte, 1, &size, leat_in_ms(100)) == LEAT_OK)
@@ -182,19 +182,19 @@ static void a_setter_that_may_not_write_files_wakes_a_loop_without_a_bell(void *
     struct board *board = harness_shared(sizeof *board);
     uint32_t wakes = 0;
     leat_event *event = NULL;
-    leat_doorbell *doorbell = open_doorbell();
+    leat_waitset *waitset = open_waitset();
     assert_ok(leat_event_open(&event, "limited-event", NULL));
-    assert_ok(leat_doorbell_add_waitable(doorbell, leat_event_waitable(event), event));
+    assert_ok(leat_waitset_add_waitable(waitset, leat_event_waitable(event), event));
     leat__sync_listen_elsewhere(leat_event_waitable(event), 0);
-    assert_ptr_equal(named(doorbell), NULL);
+    assert_ptr_equal(named(waitset), NULL);
     pid_t setter = harness_spawn(set_without_files, board);
     harness_await(&board->ready, 1);
-    assert_ptr_equal(named(doorbell), NULL);
+    assert_ptr_equal(named(waitset), NULL);
     harness_set(&board->go, 1);
-    assert_ptr_equal(next_named_within(doorbell, 5000, &wakes), event);
+    assert_ptr_equal(next_named_within(waitset, 5000, &wakes), event);
     harness_set(&board->go, 2);
     harness_wait_ok(setter);
-    leat_doorbell_close(doorbell);
+    leat_waitset_close(waitset);
     leat_event_close(event);
 }
 
@@ -224,7 +224,7 @@ static void refuse_to_reserve(void) {
 static int touch_each_way(void *context) {
     (void)context;
     leat_receiver *rx = open_receiver("touched", NULL);
-    leat__file *file = &rx->side.object.resource.file, watch = LEAT__NO_FILE;
+    leat__file *file = &rx->role.object.resource.file, watch = LEAT__NO_FILE;
     const uint64_t place = LEAT__RECEIVER_PAGE + offsetof(struct leat__role_page, touched);
     sigset_t pending;
     int number;

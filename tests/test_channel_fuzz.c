@@ -14,8 +14,8 @@
 #include <string.h>
 
 #include "channel_pair.h"
-#include "channels/receiver.h"
-#include "channels/sender.h"
+#include "channels/queue/receiver.h"
+#include "channels/queue/sender.h"
 #include "leat/inline.h"
 
 #define CAPACITY ((uint64_t)4096)
@@ -27,7 +27,8 @@
 #define ROUND_STEPS 10000
 #define FAR_AWAY_NS 900
 
-/* With any of the first two a receiver wipes, and so comes to promise it (channels/processor.h). */
+/* With any of the first two a receiver wipes, and so comes to promise it
+ * (channels/queue/processor.h). */
 static const struct leat__processor rows[] = {{.wipe = 128},
                                               {.wipe = 512, .piece = 1984},
                                               {.fetch = true},
@@ -237,13 +238,13 @@ static void come_as_receiver(void) {
 
 /* The locks go with the descriptors, and nothing is said in the pages. */
 static void kill_sender(struct sending *tx) {
-    leat__side_close(&tx->handle->side);
+    leat__role_close(&tx->handle->role);
     free(tx->handle);
     *tx = (struct sending){.handle = NULL};
 }
 
 static void kill_receiver(void) {
-    leat__side_close(&fuzz.receiver->side);
+    leat__role_close(&fuzz.receiver->role);
     free(fuzz.receiver);
     fuzz.receiver = NULL;
     fuzz.peeked = 0;
@@ -252,7 +253,7 @@ static void kill_receiver(void) {
 /* --- Sending ---------------------------------------------------------------------------------- */
 
 static uint64_t position_of(const struct sending *tx) {
-    return leat__load_relaxed64(&tx->handle->side.own->position);
+    return leat__load_relaxed64(&tx->handle->role.own->position);
 }
 
 /* The position of bytes that the sender is about to write. */
@@ -328,7 +329,7 @@ static bool write_ahead(leat_sender *sender, size_t size, enum content content) 
 }
 
 static void die_while_staging(struct sending *tx) {
-    if (!side_ends() || !done(leat__sender_take_turn(tx->handle, LEAT_NOW)))
+    if (!side_ends() || !done(leat__sender_lock(tx->handle, LEAT_NOW)))
         return;
     for (uint64_t left = 1 + below(5); left > 0; left--) {
         size_t size = some_size();
@@ -345,8 +346,8 @@ static void receive_one(void);
 /* Not where a mark is to come first: its position would be forgotten too. */
 static void die_before_noting(struct sending *tx) {
     leat_sender *sender = tx->handle;
-    bool owes = sender->owes_open_mark || leat__load_relaxed32(&sender->side.own->owed) != 0;
-    if (owes || !side_ends() || !done(leat__sender_take_turn(sender, LEAT_NOW)))
+    bool owes = sender->owes_open_mark || leat__load_relaxed32(&sender->role.own->owed) != 0;
+    if (owes || !side_ends() || !done(leat__sender_lock(sender, LEAT_NOW)))
         return;
     size_t size = some_size();
     uint64_t noted = sender->ring.lane.position;
@@ -355,7 +356,7 @@ static void die_before_noting(struct sending *tx) {
         push(ring + (place_behind(noted, size) & (CAPACITY - 1)), size);
         leat__ring_stage(&sender->ring, size);
         leat__ring_publish(&sender->ring);
-        leat__store_relaxed64(&sender->side.own->position, noted);
+        leat__store_relaxed64(&sender->role.own->position, noted);
         if (fuzz.receiver != NULL && fuzz.peeked == 0 && one_in(2))
             receive_one();
     }
@@ -393,7 +394,7 @@ static void finish_reservation(struct sending *tx) {
 }
 
 static void count_step(const struct leat__ring_sender *ring) {
-    bool early = ring->last_slot == 2 * LEAT__LINE && ring->distance_ns == FAR_AWAY_NS;
+    bool early = ring->last_participant == 2 * LEAT__LINE && ring->distance_ns == FAR_AWAY_NS;
     fuzz.promised += ring->promised;
     fuzz.early += ring->promised && early;
 }
@@ -507,7 +508,7 @@ static void die_receiving(void) {
 static void die_while_wiping(void) {
     static unsigned char before[CAPACITY];
     unsigned char *ring = fuzz.receiver->ring.memory.ring;
-    leat__u64 *handed_back = &fuzz.receiver->side.own->released;
+    leat__u64 *handed_back = &fuzz.receiver->role.own->released;
     uint64_t released = leat__load_relaxed64(handed_back), at = fuzz.receiver->ring.lane.position;
     if (!side_ends())
         return;
@@ -544,8 +545,8 @@ static void operate_receiver(void) {
 
 /* As if the channel had been used up to there: both sides were killed with nothing in the ring. */
 static void move_to(uint64_t position) {
-    struct leat__role_page *page = fuzz.receiver->side.own;
-    leat__store_relaxed64(&fuzz.sending[0].handle->side.own->position, position);
+    struct leat__role_page *page = fuzz.receiver->role.own;
+    leat__store_relaxed64(&fuzz.sending[0].handle->role.own->position, position);
     leat__store_relaxed64(&page->position, position);
     leat__store_relaxed64(&page->released, position);
     for (int i = 0; i < 2; i++) {
@@ -612,7 +613,7 @@ static uint64_t run_round(uint64_t round, unsigned senders, uint64_t position) {
     }
     if (fuzz.receiver == NULL)
         come_as_receiver();
-    position = leat__load_relaxed64(&fuzz.receiver->side.own->position);
+    position = leat__load_relaxed64(&fuzz.receiver->role.own->position);
     end_round();
     return position;
 }

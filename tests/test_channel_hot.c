@@ -1,5 +1,5 @@
-/* test_channel_hot.c - a sender that publishes without a fence (channels/side.h), and receivers
- * that fall asleep at that moment.
+/* test_channel_hot.c - a sender that publishes without a fence (channels/queue/role.h), and
+ * receivers that fall asleep at that moment.
  *
  * LEAT_HOT_ROUNDS=n: how many times the receiver is caught falling asleep. */
 #include <errno.h>
@@ -13,7 +13,7 @@
 #include <sys/syscall.h>
 
 #include "channel_pair.h"
-#include "channels/sender.h"
+#include "channels/queue/sender.h"
 
 #define CAPACITY 4096
 /* each wait is a sleep */
@@ -140,10 +140,10 @@ static void a_receiver_that_cannot_send_barriers_is_rung_for_with_fences(void **
  * looks once more, and takes without a ring what has come meanwhile. */
 static void stop_in_a_sleep(const leat_sender *tx, pid_t receiver) {
     for (;;) {
-        while (leat__load_relaxed32(&tx->side.peer->waiting) == 0)
+        while (leat__load_relaxed32(&tx->role.peer->waiting) == 0)
             sched_yield();
         harness_stop(receiver);
-        if (leat__load_relaxed32(&tx->side.peer->waiting) != 0)
+        if (leat__load_relaxed32(&tx->role.peer->waiting) != 0)
             return;
         harness_continue(receiver); /* between two slices */
     }
@@ -157,16 +157,16 @@ static void a_hot_sender_cools_down_when_it_rings(void **state) {
     for (uint64_t number = 0; number < 2 * BURST; number++)
         send_number(tx, number);
     assert_true(tx->hot);
-    assert_int_equal(leat__load_relaxed32(&tx->side.own->hot), 1);
+    assert_int_equal(leat__load_relaxed32(&tx->role.own->hot), 1);
     pid_t receiver = harness_spawn(receive_all, board);
     stop_in_a_sleep(tx, receiver);
     leat_statistics before, after;
     leat_sender_statistics(tx, &before);
     send_number(tx, 2 * BURST);
     leat_sender_statistics(tx, &after);
-    assert_int_equal(after.doorbells_rung, before.doorbells_rung + 1);
+    assert_int_equal(after.wake_calls, before.wake_calls + 1);
     assert_false(tx->hot);
-    assert_int_equal(leat__load_relaxed32(&tx->side.own->hot), 0);
+    assert_int_equal(leat__load_relaxed32(&tx->role.own->hot), 0);
     harness_continue(receiver);
     harness_wait_ok(receiver);
     leat_sender_close(tx);

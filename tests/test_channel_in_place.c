@@ -4,8 +4,8 @@
 #include <stdlib.h>
 
 #include "channel_pair.h"
-#include "channels/receiver.h"
-#include "channels/sender.h"
+#include "channels/queue/receiver.h"
+#include "channels/queue/sender.h"
 #include "stream.h"
 
 static void *reserve(leat_sender *tx, size_t size) {

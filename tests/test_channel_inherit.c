@@ -83,10 +83,10 @@ static void signal_until_ended(pid_t pid) {
 
 static void a_signal_ends_the_wait_of_an_interruptible_handle(void **state) {
     (void)state;
-    for (int way = 0; way < 2; way++) {
+    for (int mode = 0; mode < 2; mode++) {
         struct board *board = harness_shared(sizeof *board);
         board->interruptible = true;
-        pid_t pid = harness_spawn(way == 0 ? block_in_receive : block_in_send, board);
+        pid_t pid = harness_spawn(mode == 0 ? block_in_receive : block_in_send, board);
         harness_await(&board->ready, 1);
         signal_until_ended(pid);
         harness_wait_exit(pid, -LEAT_EINTR);

@@ -4,8 +4,8 @@
 #include <leat/inline.h>
 
 #include "channel_pair.h"
-#include "channels/receiver.h"
-#include "channels/sender.h"
+#include "channels/queue/receiver.h"
+#include "channels/queue/sender.h"
 #include "stream.h"
 
 #define MAX 2000
@@ -14,14 +14,14 @@
 
 /* Reserves as much, or more; now and then thinks better of it first, having written over what
  * follows. */
-static int send_in_place(leat_sender *tx, uint64_t way, const void *data, size_t size) {
+static int send_in_place(leat_sender *tx, uint64_t mode, const void *data, size_t size) {
     void *place;
-    size_t more = way / 64 % 4 == 0 && size + 200 <= MAX ? size + way / 256 % 200 : size;
-    int result = way % 2 == 0 ? leat_reserve_inline(tx, more, &place, LEAT_NOW)
-                              : leat_reserve(tx, more, &place, LEAT_NOW);
+    size_t more = mode / 64 % 4 == 0 && size + 200 <= MAX ? size + mode / 256 % 200 : size;
+    int result = mode % 2 == 0 ? leat_reserve_inline(tx, more, &place, LEAT_NOW)
+                               : leat_reserve(tx, more, &place, LEAT_NOW);
     if (result != LEAT_OK)
         return result;
-    if (way / 16 % 4 == 0) {
+    if (mode / 16 % 4 == 0) {
         memset(place, 0xff, more);
         leat_abort(tx);
         assert_ok(leat_reserve_inline(tx, more, &place, LEAT_NOW));
@@ -30,25 +30,25 @@ static int send_in_place(leat_sender *tx, uint64_t way, const void *data, size_t
     assert_leat(leat_send_inline(tx, data, size, LEAT_NOW), LEAT_ESTATE);
     if (more > size)
         memset((char *)place + size, 0xff, more - size);
-    return way / 2 % 2 == 0 ? leat_commit_inline(tx, size) : leat_commit(tx, size);
+    return mode / 2 % 2 == 0 ? leat_commit_inline(tx, size) : leat_commit(tx, size);
 }
 
-static int send_one(leat_sender *tx, uint64_t way, const void *data, size_t size) {
-    if (way / 4 % 2 == 0)
-        return send_in_place(tx, way, data, size);
-    return way % 2 == 0 ? leat_send_inline(tx, data, size, LEAT_NOW)
-                        : leat_send(tx, data, size, LEAT_NOW);
+static int send_one(leat_sender *tx, uint64_t mode, const void *data, size_t size) {
+    if (mode / 4 % 2 == 0)
+        return send_in_place(tx, mode, data, size);
+    return mode % 2 == 0 ? leat_send_inline(tx, data, size, LEAT_NOW)
+                         : leat_send(tx, data, size, LEAT_NOW);
 }
 
 /* Looks again now and then, and at more of them: the first one is the same. */
-static int receive_in_place(leat_receiver *rx, uint64_t way, void *buffer, size_t *size) {
+static int receive_in_place(leat_receiver *rx, uint64_t mode, void *buffer, size_t *size) {
     leat_message messages[4];
     size_t count = 1;
-    int result =
-        way % 2 == 0 ? leat_peek_inline(rx, messages, LEAT_NOW) : leat_peek(rx, messages, LEAT_NOW);
-    if (result == LEAT_OK && way / 16 % 4 == 0)
+    int result = mode % 2 == 0 ? leat_peek_inline(rx, messages, LEAT_NOW)
+                               : leat_peek(rx, messages, LEAT_NOW);
+    if (result == LEAT_OK && mode / 16 % 4 == 0)
         result = leat_peek_many(rx, messages, 4, &count, LEAT_NOW);
-    if (result == LEAT_OK && way / 64 % 8 == 0) {
+    if (result == LEAT_OK && mode / 64 % 8 == 0) {
         leat_unpeek(rx);
         result = leat_peek_inline(rx, messages, LEAT_NOW);
     }
@@ -57,23 +57,23 @@ static int receive_in_place(leat_receiver *rx, uint64_t way, void *buffer, size_
     *size = messages[0].size;
     memcpy(buffer, messages[0].data, messages[0].size);
     assert_leat(leat_recv_inline(rx, buffer, MAX, size, LEAT_NOW), LEAT_ESTATE);
-    result = way / 2 % 2 == 0 ? leat_release_inline(rx) : leat_release(rx, 1);
+    result = mode / 2 % 2 == 0 ? leat_release_inline(rx) : leat_release(rx, 1);
     leat_unpeek(rx);
     return result;
 }
 
-static int receive_one(leat_receiver *rx, uint64_t way, void *buffer, size_t *size) {
-    if (way / 4 % 2 == 0)
-        return receive_in_place(rx, way, buffer, size);
-    return way % 2 == 0 ? leat_recv_inline(rx, buffer, MAX, size, LEAT_NOW)
-                        : leat_recv(rx, buffer, MAX, size, LEAT_NOW);
+static int receive_one(leat_receiver *rx, uint64_t mode, void *buffer, size_t *size) {
+    if (mode / 4 % 2 == 0)
+        return receive_in_place(rx, mode, buffer, size);
+    return mode % 2 == 0 ? leat_recv_inline(rx, buffer, MAX, size, LEAT_NOW)
+                         : leat_recv(rx, buffer, MAX, size, LEAT_NOW);
 }
 
 static void expect_message(const struct pair *pair, uint64_t seed, uint64_t sequence,
-                           uint64_t way) {
+                           uint64_t mode) {
     unsigned char buffer[MAX];
     size_t size = 0;
-    assert_ok(receive_one(pair->rx, way, buffer, &size));
+    assert_ok(receive_one(pair->rx, mode, buffer, &size));
     assert_int_equal(size, stream_size(seed, sequence, MAX));
     assert_true(stream_holds(buffer, sequence, size));
 }

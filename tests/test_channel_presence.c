@@ -5,8 +5,8 @@
 #include <sys/wait.h>
 
 #include "channel_pair.h"
-#include "channels/receiver.h"
-#include "channels/sender.h"
+#include "channels/queue/receiver.h"
+#include "channels/queue/sender.h"
 #include "unanswered.h"
 
 static const leat_channel_options one, shared = {.many_senders = true};
@@ -138,18 +138,18 @@ static void a_senders_death_is_not_hidden_by_its_successor_that_stops(void **sta
 static void a_sender_that_comes_is_of_its_own_stream_only(void **state) {
     (void)state;
     struct pair pair = open_pair("stores", LEAT_CAPACITY_MIN);
-    struct leat__role_page *page = pair.tx->side.own;
+    struct leat__role_page *page = pair.tx->role.own;
     uint32_t opened = leat__load_relaxed32(&page->opened);
-    unsigned slot = pair.tx->slot;
+    unsigned slot = pair.tx->participant;
     expect_news(pair.rx, LEAT_ETIMEDOUT, leat_in_ms(1));
     leat__store_relaxed64(
         &page->coming,
         leat__coming(opened + 1, slot)); /* a successor that has not raised `opened` */
     expect_news(pair.rx, LEAT_EPEERDIED, leat_in_ms(1));
     leat__store_relaxed64(&page->coming, leat__coming(opened, slot));
-    leat__store_relaxed64(&page->members[slot / 64], 0); /* one that has not said that it comes */
+    leat__store_relaxed64(&page->present[slot / 64], 0); /* one that has not said that it comes */
     assert_int_equal(leat_receiver_peer(pair.rx), LEAT_PEER_DIED);
-    leat__store_relaxed64(&page->members[slot / 64], UINT64_C(1) << slot % 64);
+    leat__store_relaxed64(&page->present[slot / 64], UINT64_C(1) << slot % 64);
     assert_int_equal(leat_receiver_peer(pair.rx), LEAT_PEER_PRESENT);
     close_pair(&pair);
 }
@@ -179,11 +179,12 @@ static void the_last_of_many_senders_keeps_them_alive(void **state) {
     harness_kill(crowd);
     expect_news(rx, LEAT_ETIMEDOUT, leat_in_ms(1));
     assert_int_equal(leat_receiver_peer(rx), LEAT_PEER_PRESENT);
-    struct leat__role_page *page = tx->side.own;
-    leat__store_relaxed64(&page->members[tx->slot / 64],
+    struct leat__role_page *page = tx->role.own;
+    leat__store_relaxed64(&page->present[tx->participant / 64],
                           0); /* as if it were opening still, beside members that are dead */
     expect_news(rx, LEAT_EPEERDIED, leat_in_ms(1));
-    leat__store_relaxed64(&page->members[tx->slot / 64], UINT64_C(1) << tx->slot % 64);
+    leat__store_relaxed64(&page->present[tx->participant / 64], UINT64_C(1)
+                                                                    << tx->participant % 64);
     leat_sender_close(tx);
     leat_receiver_close(rx);
 }
@@ -199,10 +200,10 @@ static bool receiver_dies_beside_its_successor(int n) {
     pid_t first = harness_spawn(have_the_role, scene), second;
     harness_await(&scene->ready, 1);
     assert_ok(leat_sender_wait_peer(tx, LATER));
-    assert_ok(leat_sender_news(tx));
+    assert_ok(leat_sender_peer_event(tx));
     harness_kill(first);
     bool stops = opens_and_stops(scene, n, &second);
-    assert_leat(leat_sender_news(tx), LEAT_EPEERDIED);
+    assert_leat(leat_sender_peer_event(tx), LEAT_EPEERDIED);
     if (stops) {
         assert_ok(leat_channel_info_read("stopped", LEAT_LOCAL, &info));
         assert_int_equal(info.receiver, LEAT_PEER_DIED);
@@ -210,9 +211,9 @@ static bool receiver_dies_beside_its_successor(int n) {
     }
     assert_ok(leat_sender_wait_peer(tx, LATER));
     assert_int_equal(leat_sender_peer(tx), LEAT_PEER_PRESENT);
-    assert_ok(leat_sender_news(tx));
+    assert_ok(leat_sender_peer_event(tx));
     harness_kill(second);
-    assert_leat(leat_sender_news(tx), LEAT_EPEERDIED);
+    assert_leat(leat_sender_peer_event(tx), LEAT_EPEERDIED);
     leat_sender_close(tx);
     return stops;
 }
@@ -231,12 +232,12 @@ static void a_receivers_death_is_not_hidden_by_its_successor_that_stops(void **s
 static void a_receiver_without_a_life_lock_is_seen_all_the_same(void **state) {
     (void)state;
     leat_sender *tx = open_sender("no-life", &one);
-    leat__file stranger = leat__os_file_reopen(tx->side.object.resource.file, true);
+    leat__file stranger = leat__os_file_reopen(tx->role.object.resource.file, true);
     assert_ok(leat__os_lock(stranger, LEAT__LOCK_LIFE, LEAT__EXCLUSIVE));
     assert_ok(leat__os_lock(stranger, LEAT__LOCK_LIFE + 1, LEAT__EXCLUSIVE));
     leat_receiver *rx = open_receiver("no-life", &one);
     assert_int_equal(leat_sender_peer(tx), LEAT_PEER_PRESENT);
-    leat__os_unlock_all(rx->side.object.resource.file); /* as its death does */
+    leat__os_unlock_all(rx->role.object.resource.file); /* as its death does */
     assert_int_equal(leat_sender_peer(tx), LEAT_PEER_DIED);
     leat__os_unlock_all(stranger);
     leat__os_file_close(stranger);

@@ -337,7 +337,7 @@ static uint64_t echo_round(leat_waiting waiting, uint32_t rounds) {
     leat_sender_close(tx);
     leat_receiver_close(rx);
     harness_wait_ok(child);
-    return statistics.doorbells_rung;
+    return statistics.wake_calls;
 }
 
 static void two_that_sleep_wake_each_other(void **state) {
@@ -395,7 +395,7 @@ struct race {
  * asleep. */
 static int send_into_the_falling_asleep(void *context) {
     struct race *race = context;
-    uint64_t random = race->seed, rung = 0;
+    uint64_t random = race->seed, woken = 0;
     leat_statistics statistics;
     leat_sender *tx = open_sender("race", NULL);
     for (uint32_t i = 0; i < RACES; i++) {
@@ -406,8 +406,8 @@ static int send_into_the_falling_asleep(void *context) {
         uint64_t now = harness_now();
         assert_ok(leat_send(tx, &now, sizeof now, LEAT_FOREVER));
         leat_sender_statistics(tx, &statistics);
-        race->rang[i] = statistics.doorbells_rung != rung;
-        rung = statistics.doorbells_rung;
+        race->rang[i] = statistics.wake_calls != woken;
+        woken = statistics.wake_calls;
     }
     leat_sender_close(tx);
     return 0;

@@ -5,8 +5,8 @@
 #include "channel_pair.h"
 
 static const leat_channel_options many = {.many_senders = true};
-static const leat_channel_options open_only = {.way = LEAT_OPEN};
-static const leat_channel_options create_only = {.way = LEAT_CREATE};
+static const leat_channel_options open_only = {.mode = LEAT_OPEN};
+static const leat_channel_options create_only = {.mode = LEAT_CREATE};
 
 /* --- Taking a role ---------------------------------------------------------------------------- */
 
@@ -106,7 +106,7 @@ static void the_end_of_the_stream_comes_after_the_backlog_and_once(void **state)
 
 static void the_end_of_the_stream_is_seen_in_place_and_in_batches_too(void **state) {
     (void)state;
-    for (int way = 0; way < 3; way++) {
+    for (int mode = 0; mode < 3; mode++) {
         struct pair pair = open_pair("ends", 0);
         leat_message messages[4];
         char buffer[64];
@@ -114,13 +114,13 @@ static void the_end_of_the_stream_is_seen_in_place_and_in_batches_too(void **sta
         send_text(pair.tx, "last");
         leat_sender_close(pair.tx);
         for (int round = 0; round < 2; round++) {
-            int result = way == 0   ? leat_peek(pair.rx, messages, LATER)
-                         : way == 1 ? leat_peek_many(pair.rx, messages, 4, &count, LATER)
-                                    : leat_recv_many(pair.rx, buffer, sizeof buffer, messages, 4,
-                                                     &count, LATER);
+            int result = mode == 0   ? leat_peek(pair.rx, messages, LATER)
+                         : mode == 1 ? leat_peek_many(pair.rx, messages, 4, &count, LATER)
+                                     : leat_recv_many(pair.rx, buffer, sizeof buffer, messages, 4,
+                                                      &count, LATER);
             assert_leat(result, round == 0 ? LEAT_OK : LEAT_ECLOSED);
-            assert_true(messages[0].size == 4 && (way == 0 || count == 1));
-            if (round == 0 && way < 2)
+            assert_true(messages[0].size == 4 && (mode == 0 || count == 1));
+            if (round == 0 && mode < 2)
                 assert_ok(leat_release(pair.rx, 1));
         }
         leat_receiver_close(pair.rx);

@@ -12,8 +12,8 @@
 #include <unistd.h>
 
 #include "channel_pair.h"
-#include "channels/receiver.h"
-#include "channels/sender.h"
+#include "channels/queue/receiver.h"
+#include "channels/queue/sender.h"
 
 #define LENGTH_MAX 14
 #define SENDERS_MAX 2
@@ -135,7 +135,7 @@ static void release_oldest(struct reference *reference) {
         reference->released = reference->head;
 }
 
-static void look_anew(struct reference *reference) {
+static void recheck(struct reference *reference) {
     if (reference->peeked == 0)
         return;
     reference->head = reference->released;
@@ -197,7 +197,7 @@ static void sender_goes(struct world *world, int i, bool dies) {
     if (present(world) == 1)
         stream_ends(&world->reference, !dies);
     if (dies)
-        drop_locks(&world->tx[i]->side.object.resource);
+        drop_locks(&world->tx[i]->role.object.resource);
     leat_sender_close(world->tx[i]);
     world->tx[i] = NULL;
 }
@@ -212,7 +212,7 @@ static void receiver_comes(struct world *world) {
 
 static void receiver_goes(struct world *world, bool dies) {
     if (dies)
-        drop_locks(&world->rx->side.object.resource);
+        drop_locks(&world->rx->role.object.resource);
     leat_receiver_close(world->rx);
     world->rx = NULL;
 }
@@ -295,7 +295,7 @@ static void step(struct world *world, int actor, int kind) {
         release_oldest(&world->reference);
     } else {
         leat_unpeek(world->rx);
-        look_anew(&world->reference);
+        recheck(&world->reference);
     }
 }
 

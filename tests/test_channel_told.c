@@ -99,13 +99,13 @@ static const leat_channel_options many = {.capacity = 4096, .many_senders = true
 
 enum { BY_SENDING, BY_SENDING_MANY, BY_RESERVING, BY_DRAINING, WAYS };
 
-static int wait_for_room(leat_sender *tx, unsigned way) {
+static int wait_for_room(leat_sender *tx, unsigned mode) {
     static const char zeros[900];
     const leat_message message = {zeros, sizeof zeros};
     size_t sent;
     void *place;
     int result;
-    switch (way) {
+    switch (mode) {
     case BY_SENDING:
         return leat_send(tx, zeros, sizeof zeros, LEAT_FOREVER);
     case BY_SENDING_MANY:

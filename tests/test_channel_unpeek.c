@@ -36,10 +36,10 @@ static leat_receiver *open_visited(struct visit visits[2]) {
     return rx;
 }
 
-static char sign_of(int news) {
-    if (news != LEAT_ECLOSED && news != LEAT_EPEERDIED)
-        assert_leat(news, LEAT_EPEERBACK);
-    return news == LEAT_ECLOSED ? '.' : news == LEAT_EPEERDIED ? '!' : '+';
+static char sign_of(int event) {
+    if (event != LEAT_ECLOSED && event != LEAT_EPEERDIED)
+        assert_leat(event, LEAT_EPEERBACK);
+    return event == LEAT_ECLOSED ? '.' : event == LEAT_EPEERDIED ? '!' : '+';
 }
 
 /* --- What is told ----------------------------------------------------------------------------- */

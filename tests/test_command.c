@@ -11,7 +11,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include <leat/doorbell.h>
+#include <leat/waitset.h>
 
 /* --- Help and usage --------------------------------------------------------------------------- */
 
@@ -268,7 +268,7 @@ static void info_shows_everything_about_a_channel(void **state) {
     assert_string_equal(text_of(channel, "receiver"), "closed");
     assert_true(json_is_integer(json_object_get(json_object_get(channel, "sent"), "messages")));
     assert_true(
-        json_is_integer(json_object_get(json_object_get(channel, "received"), "doorbells_rung")));
+        json_is_integer(json_object_get(json_object_get(channel, "received"), "wake_calls")));
     json_decref(info);
     leat_sender_close(sender);
 }
@@ -374,23 +374,23 @@ static void gc_removes_what_the_killed_left_behind(void **state) {
     assert_int_equal(harness_names_left(), 0);
 }
 
-static int leave_a_doorbell(void *context) {
+static int leave_a_waitset(void *context) {
     (void)context;
-    leat_doorbell *doorbell;
-    assert_ok(leat_doorbell_open(&doorbell));
+    leat_waitset *waitset;
+    assert_ok(leat_waitset_open(&waitset));
     raise(SIGKILL);
     return 1;
 }
 
-static void gc_says_that_it_removed_doorbells(void **state) {
+static void gc_says_that_it_removed_waitsets(void **state) {
     (void)state;
     int out;
     for (int count = 1; count <= 2; count++) {
         for (int i = 0; i < count; i++)
-            harness_wait_signal(harness_spawn(leave_a_doorbell, NULL), SIGKILL);
+            harness_wait_signal(harness_spawn(leave_a_waitset, NULL), SIGKILL);
         leat("gc", "--local");
-        expect(0, "removed local doorbell '.leat-bell-", "");
-        expect(0, count == 1 ? "\n1 doorbell removed.\n" : "\n2 doorbells removed.\n", "");
+        expect(0, "removed local wait set '.leat-notify-", "");
+        expect(0, count == 1 ? "\n1 wait set removed.\n" : "\n2 wait sets removed.\n", "");
         assert_null(strstr(result.out, "object"));
         assert_null(strstr(result.out, "Nothing"));
     }
@@ -399,12 +399,12 @@ static void gc_says_that_it_removed_doorbells(void **state) {
     harness_read_until(out, "created");
     harness_kill(holder);
     close(out);
-    harness_wait_signal(harness_spawn(leave_a_doorbell, NULL), SIGKILL);
+    harness_wait_signal(harness_spawn(leave_a_waitset, NULL), SIGKILL);
     leat("gc", "--local", "--json");
     json_t *object = parsed();
     const json_t *removed = json_object_get(object, "removed");
     assert_int_equal(json_array_size(removed), 2);
-    assert_string_equal(text_of(json_array_get(removed, 0), "kind"), "doorbell");
+    assert_string_equal(text_of(json_array_get(removed, 0), "kind"), "wait set");
     assert_int_equal(number_of(json_array_get(removed, 0), "size_bytes"), 0);
     assert_string_equal(text_of(json_array_get(removed, 1), "kind"), "region");
     assert_int_equal(number_of(object, "removed_bytes"), 8192);
@@ -556,7 +556,7 @@ int main(void) {
         HARNESS_TEST(wrong_kinds_are_refused),
         HARNESS_TEST(foreign_objects_are_listed_on_request),
         HARNESS_TEST(gc_removes_what_the_killed_left_behind),
-        HARNESS_TEST(gc_says_that_it_removed_doorbells),
+        HARNESS_TEST(gc_says_that_it_removed_waitsets),
         HARNESS_TEST(permissions_are_those_that_the_creator_asks_for),
         HARNESS_TEST(read_and_write_show_progress_on_a_terminal),
         HARNESS_TEST(output_that_cannot_be_written_is_a_failure),

@@ -49,9 +49,9 @@ static void expect_held(void) {
     expect_failure(4, TOO_LATE);
 }
 
-static void expect_free(const char *news) {
+static void expect_free(const char *event) {
     leat("run", "--with-mutex", "m", "--timeout", "20", "echo", "now");
-    expect(0, "now\n", news);
+    expect(0, "now\n", event);
     leat("run", "--with-mutex", "m", "--timeout", "20", "echo", "again");
     expect(0, "again\n", "");
     assert_string_equal(result.err, "");

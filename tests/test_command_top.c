@@ -454,7 +454,7 @@ static void a_window_of_any_size_will_do(void **state) {
     leat_sender *sender;
     assert_ok(leat_sender_open(&sender, "c", NULL));
     open_terminal(&terminal, "xterm");
-    see(&terminal, "BELLS/S SLEEPS/S STALLS/S    WAKE SENDER RECEIVER NAME");
+    see(&terminal, "WAKES/S SLEEPS/S STALLS/S    WAKE SENDER RECEIVER NAME");
     resize(&terminal, 80, 12);
     see(&terminal, "BACKLOG FULL    WAKE SENDER RECEIVER NAME");
     resize(&terminal, 60, 12);

@@ -21,7 +21,7 @@ static struct top_row channel(const char *name, uint64_t inode, uint64_t second,
     row.channel = (leat_channel_info){
         .capacity = 65536, .sender = LEAT_PEER_PRESENT, .receiver = LEAT_PEER_PRESENT};
     row.channel.sent =
-        (leat_statistics){.messages = sent, .bytes = 100 * sent, .doorbells_rung = sent / 2};
+        (leat_statistics){.messages = sent, .bytes = 100 * sent, .wake_calls = sent / 2};
     row.channel.received = (leat_statistics){.messages = received,
                                              .bytes = 100 * received,
                                              .sleeps = received / 4,
@@ -49,7 +49,7 @@ static void two_looks_make_rates(void **state) {
     near(now.rates.received_bytes, 80000);
     near(now.rates.messages, 800); /* the receiver's */
     near(now.rates.bytes, 80000);
-    near(now.rates.doorbells, 500);
+    near(now.rates.wake_calls, 500);
     near(now.rates.sleeps, 200);
     near(now.rates.stalls, 160);
     now.channel.receiver = LEAT_PEER_NONE;
@@ -101,7 +101,7 @@ static void what_went_back_is_another_channel(void **state) {
     top_rate(&now, &before);
     assert_false(now.rated);
     now = channel("c", 1, 11, 1100, 1100);
-    now.channel.sent.doorbells_rung = 0;
+    now.channel.sent.wake_calls = 0;
     top_rate(&now, &before);
     assert_false(now.rated);
     now = channel("c", 1, 11, 1100, 1100);
@@ -127,13 +127,13 @@ static void a_slow_sender_is_averaged_over_its_lumps(void **state) {
         top_rate(&rows[second], &rows[second - 1]);
         near(rows[second].rates.received_messages, 8);
         near(rows[second].rates.sent_messages, second < 20 ? -1 : 8);
-        near(rows[second].rates.doorbells, second < 20 ? -1 : 4);
+        near(rows[second].rates.wake_calls, second < 20 ? -1 : 4);
     }
     struct top_row quiet = rows[39];
     quiet.read_ns += SECOND;
     top_rate(&quiet, &rows[39]);
     near(quiet.rates.sent_messages, 0); /* nothing moved, not even the backlog */
-    near(quiet.rates.doorbells, 0);
+    near(quiet.rates.wake_calls, 0);
     assert_false(quiet.rates.busy);
     struct top_row filling = rows[39];
     filling.read_ns += SECOND;
@@ -150,13 +150,13 @@ static void rows_are_ordered_by_any_column(void **state) {
     struct top_row fast = channel("b", 1, 0, 0, 0), slow = channel("a", 2, 0, 0, 0),
                    unknown = channel("c", 3, 0, 0, 0);
     fast.rated = slow.rated = true;
-    fast.rates = (struct top_rates){.messages = 100, .doorbells = -1, .wake_ns = 5000};
-    slow.rates = (struct top_rates){.messages = 1, .doorbells = 5, .wake_ns = -1};
+    fast.rates = (struct top_rates){.messages = 100, .wake_calls = -1, .wake_ns = 5000};
+    slow.rates = (struct top_rates){.messages = 1, .wake_calls = 5, .wake_ns = -1};
     assert_true(top_compare(&fast, &slow, TOP_MESSAGES, false) < 0);
     assert_true(top_compare(&fast, &slow, TOP_MESSAGES, true) > 0);
     assert_true(top_compare(&unknown, &slow, TOP_MESSAGES, false) > 0);
     assert_true(top_compare(&unknown, &slow, TOP_MESSAGES, true) > 0); /* last both ways */
-    assert_true(top_compare(&fast, &slow, TOP_DOORBELLS, false) > 0);
+    assert_true(top_compare(&fast, &slow, TOP_WAKES, false) > 0);
     assert_int_equal(top_compare(&fast, &slow, TOP_STALLS, false), 0);
     assert_true(top_compare(&fast, &slow, TOP_WAKE, false) < 0 &&
                 top_compare(&fast, &slow, TOP_WAKE, true) < 0);
@@ -174,7 +174,7 @@ static void rows_are_ordered_by_any_column(void **state) {
     assert_true(top_compare(&fast, &slow, TOP_USERS, false) < 0);
     fast.object.scope = LEAT_GLOBAL;
     assert_true(top_compare(&slow, &fast, TOP_SCOPE, false) < 0);
-    assert_int_equal(top_column_named("bells/s"), TOP_DOORBELLS);
+    assert_int_equal(top_column_named("wakes/s"), TOP_WAKES);
     assert_int_equal(top_column_named("wake"), TOP_WAKE);
     assert_int_equal(top_column_named("nonesuch"), TOP_COLUMNS);
 }
@@ -313,7 +313,7 @@ static void lines_say_what_is_known(void **state) {
     row.rated = true;
     row.rates = (struct top_rates){.messages = 1234567,
                                    .bytes = 5.5e9,
-                                   .doorbells = -1,
+                                   .wake_calls = -1,
                                    .sleeps = 0.25,
                                    .stalls = 12345,
                                    .wake_ns = 12345};

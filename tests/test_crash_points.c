@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 #include "channel_pair.h"
-#include "channels/sender.h"
+#include "channels/queue/sender.h"
 #include "crash_round.h"
 #include "crash_wait.h"
 #include "stream.h"
@@ -307,10 +307,10 @@ static const struct crash_operation operations[] = {
     {"peek", RECEIVING, .perform = perform_peek_only, .built = 20, .taken = 1},
     {"wait for a message", RECEIVING, .perform = perform_wait_for_message, .built = 3, .taken = 3},
 
-    {"sender open", SENDING, .perform = perform_sender_open, .opens = true, .untold = true},
+    {"sender open", SENDING, .perform = perform_sender_open, .opens = true, .unreported = true},
     {"sender open after a crash", SENDING, .perform = perform_sender_open,
      .predecessor = die_in_the_middle_of_sending, .built = 5, .taken = 5, .opens = true,
-     .untold = true},
+     .unreported = true},
     {"sender close", SENDING, .perform = perform_sender_close, .built = 5, .taken = 2,
      .closes = true},
     {"sender close in a reservation", SENDING, .prepare = prepare_turn,
@@ -318,10 +318,10 @@ static const struct crash_operation operations[] = {
     {"sender close as the last user", ALONE, .prepare = prepare_lonely_sender,
      .perform = perform_sender_close, .check = crash_check_fresh},
     {"receiver open", RECEIVING, .perform = perform_receiver_open, .built = 20, .opens = true,
-     .untold = true},
+     .unreported = true},
     {"receiver open after a crash", RECEIVING, .perform = perform_receiver_open,
      .predecessor = die_in_the_middle_of_receiving, .built = 20, .taken = 4, .opens = true,
-     .untold = true},
+     .unreported = true},
     {"receiver close", RECEIVING, .perform = perform_receiver_close, .built = 20, .taken = 3,
      .closes = true},
     {"receiver close as the last user", ALONE, .prepare = perform_receiver_open,
@@ -455,7 +455,7 @@ static void a_kill_at_any_point_harms_nobody(void **state) {
         count++;
     }
     assert_true(count > 0);
-    assert_ok(leat_gc(LEAT_LOCAL, NULL, NULL)); /* victims' doorbells */
+    assert_ok(leat_gc(LEAT_LOCAL, NULL, NULL)); /* victims' wait sets */
     assert_int_equal(harness_names_left(), 0);
     print_message("%u operations, %u kills, %u images\n", count, kills, images);
 }

@@ -249,39 +249,39 @@ static void sleeping_receiver_takes_no_number_of_a_stream(void **state) {
 }
 
 static int hold_wait_set(void) {
-    leat_doorbell *bell;
+    leat_waitset *waitset;
     leat_sender *sender;
     leat_receiver *receiver;
     leat_mutex *mutex;
     void *data;
     char text[8];
     size_t size;
-    if (leat_doorbell_open(&bell) != LEAT_OK ||
+    if (leat_waitset_open(&waitset) != LEAT_OK ||
         leat_sender_open(&sender, "channel", NULL) != LEAT_OK ||
         leat_receiver_open(&receiver, "channel", NULL) != LEAT_OK ||
         leat_mutex_open(&mutex, "mutex", NULL) != LEAT_OK ||
-        leat_doorbell_add_receiver(bell, receiver, receiver) != LEAT_OK ||
-        leat_doorbell_add_sender(bell, sender, sender) != LEAT_OK ||
-        leat_doorbell_add_waitable(bell, leat_mutex_waitable(mutex), mutex) != LEAT_OK)
+        leat_waitset_add_receiver(waitset, receiver, receiver) != LEAT_OK ||
+        leat_waitset_add_sender(waitset, sender, sender) != LEAT_OK ||
+        leat_waitset_add_waitable(waitset, leat_mutex_waitable(mutex), mutex) != LEAT_OK)
         return FAILED;
-    for (int i = 0; i < 10 && leat_doorbell_next(bell, &data) == LEAT_OK; i++)
+    for (int i = 0; i < 10 && leat_waitset_next(waitset, &data) == LEAT_OK; i++)
         if (data == mutex)
-            leat_doorbell_remove_waitable(leat_mutex_waitable(mutex));
-    if (leat_doorbell_descriptor(bell) < 3 || count_taken(current->subset) != 0)
+            leat_waitset_remove_waitable(leat_mutex_waitable(mutex));
+    if (leat_waitset_descriptor(waitset) < 3 || count_taken(current->subset) != 0)
         return TAKEN;
     print_something();
     if (leat_send(sender, "hello", 5, LEAT_NOW) != LEAT_OK)
         return FAILED;
     if (count_taken(current->subset) != 0) /* what the sender rings by */
         return TAKEN;
-    while (leat_doorbell_next(bell, &data) == LEAT_OK && data != receiver)
+    while (leat_waitset_next(waitset, &data) == LEAT_OK && data != receiver)
         ;
     if (leat_recv(receiver, text, sizeof text, &size, LEAT_NOW) != LEAT_OK)
         return DAMAGED;
     leat_sender_close(sender);
     leat_receiver_close(receiver);
     leat_mutex_close(mutex);
-    leat_doorbell_close(bell);
+    leat_waitset_close(waitset);
     return FINE;
 }
 

@@ -126,7 +126,7 @@ static void a_killed_logger_loses_nothing(void **state) {
     struct logged logged = read_logs(directory);
     assert_int_equal(logged.next, 300000);
     assert_int_equal(logged.files, 9);
-    assert_ok(leat_gc(LEAT_LOCAL, NULL, NULL)); /* the doorbells of the killed */
+    assert_ok(leat_gc(LEAT_LOCAL, NULL, NULL)); /* the wait sets of the killed */
     print_message("%u of 8 kills repeated messages, %u left one torn\n", logged.repeats,
                   logged.torn);
     remove_logs(directory);

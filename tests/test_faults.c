@@ -84,7 +84,7 @@ static bool is_known(const char *operation, const struct fault_finding *finding)
 
 /* The number of findings that are not known. */
 static unsigned report(const struct job *job) {
-    unsigned news = 0;
+    unsigned event = 0;
     const struct fault_result *result = &job->result;
     if (getenv("LEAT_FAULTS_VERBOSE") != NULL)
         print_message("%-50s %3u calls %5u runs %4u double %5u ms\n", job->operation->name,
@@ -93,7 +93,7 @@ static unsigned report(const struct job *job) {
     for (unsigned i = 0; i < result->count; i++) {
         const struct fault_finding *finding = &result->findings[i];
         bool is_new = !is_known(job->operation->name, finding);
-        news += is_new;
+        event += is_new;
         print_error("%s%s | %s | %s | %s | %u runs: %s\n",
                     is_new ? "" : "known: ", fault_verdict_name(finding->verdict),
                     job->operation->name, finding->call, finding->text, finding->runs,
@@ -101,7 +101,7 @@ static unsigned report(const struct job *job) {
     }
     if (result->dropped > 0)
         print_error("%s: and %u more\n", job->operation->name, result->dropped);
-    return news;
+    return event;
 }
 
 struct group {
@@ -156,11 +156,11 @@ static unsigned bits(const uint64_t words[4]) {
 }
 
 static unsigned report_all(void) {
-    unsigned news = 0, runs = 0, doubles = 0, calls = 0, cancels = 0, unwound = 0;
+    unsigned event = 0, runs = 0, doubles = 0, calls = 0, cancels = 0, unwound = 0;
     uint64_t kinds[4] = {0}, errors[4] = {0};
     for (uint32_t i = 0; i < jobs->count; i++) {
         const struct fault_result *result = &jobs->job[i].result;
-        news += report(&jobs->job[i]);
+        event += report(&jobs->job[i]);
         runs += result->runs;
         doubles += result->doubles;
         cancels += result->cancels;
@@ -180,8 +180,8 @@ static unsigned report_all(void) {
                   "errors in %u runs, %u of them with two; cancelled in %u runs, in %u of them at "
                   "once; %u findings\n",
                   jobs->count, calls, bits(kinds), bits(errors), runs, doubles, cancels, unwound,
-                  news);
-    return news;
+                  event);
+    return event;
 }
 
 /* --- Tests ------------------------------------------------------------------------------------ */

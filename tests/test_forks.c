@@ -363,9 +363,9 @@ static void look(void) {
 }
 
 static void ring_and_sleep(void) {
-    leat_doorbell *bell;
-    if (leat_doorbell_open(&bell) == LEAT_OK)
-        leat_doorbell_close(bell);
+    leat_waitset *wake_count;
+    if (leat_waitset_open(&wake_count) == LEAT_OK)
+        leat_waitset_close(wake_count);
 }
 
 static void send_a_descriptor(void) {

@@ -8,11 +8,11 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include <leat/doorbell.h>
+#include <leat/waitset.h>
 
 #include "channel_pair.h"
-#include "channels/receiver.h"
-#include "channels/sender.h"
+#include "channels/queue/receiver.h"
+#include "channels/queue/sender.h"
 
 #define CAPACITY ((uint64_t)4096)
 #define MAX_MESSAGE (CAPACITY / 2 - 64 - 8)
@@ -122,7 +122,7 @@ struct liar {
     harness_word go;
     pid_t sleeper;
     uint64_t ahead_ns; /* of now; as good as before it, where the sum wraps */
-    uint64_t rung_at;  /* used if that is 0 */
+    uint64_t woken_at; /* used if that is 0 */
 };
 
 /* Rings for one that sleeps on the senders' bell, and says when. */
@@ -137,15 +137,15 @@ static int ring_and_lie(void *context) {
     assert_true(page != MAP_FAILED);
     harness_await(&liar->go, 1);
     harness_await_asleep(liar->sleeper);
-    leat__store_relaxed64(&page->rung_at,
-                          liar->ahead_ns != 0 ? harness_now() + liar->ahead_ns : liar->rung_at);
-    leat__increment32(&page->bell);
-    leat__os_wake(&page->bell, false);
+    leat__store_relaxed64(&page->woken_at,
+                          liar->ahead_ns != 0 ? harness_now() + liar->ahead_ns : liar->woken_at);
+    leat__increment32(&page->wake_count);
+    leat__os_wake(&page->wake_count, false);
     munmap(page, sizeof *page);
     return 0;
 }
 
-static leat_statistics rung_by(struct liar lie) {
+static leat_statistics woken_by(struct liar lie) {
     struct liar *liar = harness_shared(sizeof *liar);
     leat_receiver *rx =
         open_receiver("liar", &(leat_channel_options){.waiting = LEAT_WAITING_SLEEP});
@@ -164,16 +164,16 @@ static leat_statistics rung_by(struct liar lie) {
 /* The time counts only if it is after the receiver fell asleep, and not after it woke up. */
 static void a_ring_at_an_impossible_time_is_no_measured_wake_up(void **state) {
     (void)state;
-    static const struct liar lies[] = {{.rung_at = 0},
-                                       {.rung_at = 1},
-                                       {.rung_at = UINT64_MAX},
+    static const struct liar lies[] = {{.woken_at = 0},
+                                       {.woken_at = 1},
+                                       {.woken_at = UINT64_MAX},
                                        {.ahead_ns = UINT64_C(3600000000000)},
                                        {.ahead_ns = -UINT64_C(1000000000)}};
     for (size_t i = 0; i < sizeof lies / sizeof lies[0]; i++) {
-        leat_statistics statistics = rung_by(lies[i]);
+        leat_statistics statistics = woken_by(lies[i]);
         assert_true(statistics.wakes == 0 && statistics.wake_ns == 0);
     }
-    leat_statistics statistics = rung_by((struct liar){.ahead_ns = 1}); /* the truth, or near it */
+    leat_statistics statistics = woken_by((struct liar){.ahead_ns = 1}); /* the truth, or near it */
     assert_true(statistics.wakes == 1 && statistics.wake_ns < UINT64_C(60000000000));
 }
 
@@ -292,13 +292,13 @@ static void destroyed_header_is_found_by_polling(void **state) {
 static void destroyed_header_is_found_in_a_wait_set(void **state) {
     (void)state;
     struct pair pair = pair_with_destroyed_header("looped", 1);
-    leat_doorbell *doorbell;
+    leat_waitset *waitset;
     char byte;
     size_t size;
-    assert_ok(leat_doorbell_open(&doorbell));
-    assert_ok(leat_doorbell_add_receiver(doorbell, pair.rx, NULL));
+    assert_ok(leat_waitset_open(&waitset));
+    assert_ok(leat_waitset_add_receiver(waitset, pair.rx, NULL));
     assert_leat(leat_recv(pair.rx, &byte, 1, &size, LEAT_NOW), LEAT_ECORRUPT);
-    leat_doorbell_close(doorbell);
+    leat_waitset_close(waitset);
     close_pair(&pair);
 }
 

@@ -15,7 +15,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "channels/wire.h"
+#include "channels/queue/wire.h"
 
 #define NOBODY 65534
 
@@ -32,7 +32,7 @@ static void expect(const char *name, int as_region, int as_channel) {
     leat_receiver *receiver = NULL;
     leat_channel_info info;
     leat_region_options read_only = {.access = LEAT_READ_ONLY};
-    leat_channel_options open_only = {.way = LEAT_OPEN};
+    leat_channel_options open_only = {.mode = LEAT_OPEN};
     assert_leat(leat_region_open(&region, name, 0, NULL), as_region);
     assert_true((region != NULL) == (as_region == LEAT_OK));
     leat_region_close(region);
@@ -237,7 +237,7 @@ static void a_region_is_no_channel_and_is_unharmed_by_the_try(void **state) {
     memset(leat_region_data(region), 0x5a, 300000);
     expect("kind", LEAT_OK, LEAT_EKIND);
     leat_sender *sender = NULL;
-    assert_leat(leat_sender_open(&sender, "kind", &(leat_channel_options){.way = LEAT_CREATE}),
+    assert_leat(leat_sender_open(&sender, "kind", &(leat_channel_options){.mode = LEAT_CREATE}),
                 LEAT_EEXIST);
     for (size_t i = 0; i < 300000; i++)
         assert_int_equal(((unsigned char *)leat_region_data(region))[i], 0x5a);
@@ -297,7 +297,7 @@ static void remove_channel(int descriptor) {
 static int open_channel(void) {
     leat_receiver *receiver = NULL;
     leat_sender *sender = NULL;
-    leat_channel_options open_only = {.way = LEAT_OPEN};
+    leat_channel_options open_only = {.mode = LEAT_OPEN};
     int result = leat_receiver_open(&receiver, "damaged", &open_only);
     leat_receiver_close(receiver);
     assert_leat(leat_sender_open(&sender, "damaged", &open_only), result);
@@ -423,7 +423,7 @@ static void a_region_that_holds_a_copy_of_a_channel_stays_a_region(void **state)
 static int use_a_garbled_channel(void *context) {
     (void)context;
     static char buffer[CAPACITY];
-    leat_channel_options open_only = {.way = LEAT_OPEN};
+    leat_channel_options open_only = {.mode = LEAT_OPEN};
     leat_receiver *receiver = NULL;
     leat_sender *sender = NULL;
     leat_channel_info info;

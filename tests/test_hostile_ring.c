@@ -8,7 +8,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "channels/ring.h"
+#include "channels/queue/ring.h"
 
 #define CAPACITY ((uint64_t)4096)
 #define PAGES 3 /* sender, receiver, ring */
@@ -46,7 +46,7 @@ static int look_at(uint64_t position, uint64_t header) {
     struct leat__ring_receiver receiver = receiver_at(&memory, position);
     struct leat__record record = {0};
     leat__store_relaxed64(leat__word_at(&memory, position), header);
-    int result = leat__ring_look(&receiver, position, &record);
+    int result = leat__ring_poll(&receiver, position, &record);
     if (result == LEAT_OK) {
         const unsigned char *end = record.payload + record.length;
         assert_true(record.payload >= memory.ring && end >= record.payload &&
@@ -58,7 +58,7 @@ static int look_at(uint64_t position, uint64_t header) {
         assert_leat(result, LEAT_ECORRUPT);
         leat__store_relaxed64(leat__word_at(&memory, position),
                               leat__record_header(position, LEAT__MESSAGE, 0));
-        assert_leat(leat__ring_look(&receiver, position, &record), LEAT_ECORRUPT);
+        assert_leat(leat__ring_poll(&receiver, position, &record), LEAT_ECORRUPT);
     }
     free_memory();
     return result;
@@ -162,7 +162,7 @@ static void hostile_records_that_go_round_the_ring(void **state) {
     for (int i = 0; result == LEAT_OK && i < 1000; i++) {
         leat__store_relaxed64(leat__word_at(&memory, position),
                               leat__record_header(position, LEAT__MESSAGE, 50));
-        result = leat__ring_look(&receiver, position, &record);
+        result = leat__ring_poll(&receiver, position, &record);
         if (result == LEAT_OK)
             position = record.end;
     }

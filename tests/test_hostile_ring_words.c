@@ -67,7 +67,7 @@ static void receive_whatever_there_is(void) {
     int result = LEAT_OK;
     for (unsigned steps = 0; result == LEAT_OK; steps++) {
         assert_true(steps <= CAPACITY / 16);
-        result = leat__ring_look(&rx, rx.lane.position, &record);
+        result = leat__ring_poll(&rx, rx.lane.position, &record);
         require_one_of(result, "look");
         if (result != LEAT_OK)
             break;

@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "channel_pair.h"
-#include "lib/sync.h"
+#include "lib/sync/sync.h"
 
 #define BOUND_NS (UINT64_C(2000000000) * harness_patience())
 #define LOCK_BASE ((off_t)1 << 62)
@@ -135,9 +135,9 @@ static void listen_and_look(enum sort sort) {
     REQUIRE(leat_sync_info_get(object, &info));
     begin();
     if (leat__sync_listen(object, 1, 2) == LEAT_OK) {
-        leat__sync_announce(object);
+        leat__sync_arm(object);
         (void)leat__sync_obtainable(object, true);
-        leat__sync_ring_all(object);
+        leat__sync_notify_all(object);
         leat__sync_listen_no_more(object);
     }
     require(LEAT_OK, "listening");
@@ -183,8 +183,8 @@ static uint64_t hostile_value(unsigned choice) {
                                3,
                                64,
                                0xFFE,
-                               LEAT__SLOTS_MAX,
-                               LEAT__SLOTS_MAX + 1,
+                               LEAT__PARTICIPANTS_MAX,
+                               LEAT__PARTICIPANTS_MAX + 1,
                                0xFFFF,
                                LEAT__SYNC_SET,
                                LEAT__SYNC_SET | 1,
@@ -219,11 +219,14 @@ static uint64_t hostile_value(unsigned choice) {
 #define VALUES 34
 
 /* Where: the words, a listener, the places of the first two handles. */
-static const size_t places[] = {
-    offsetof(struct leat__sync_page, word.owner),    offsetof(struct leat__sync_page, word.bell),
-    offsetof(struct leat__sync_page, lost),          offsetof(struct leat__sync_page, pi),
-    offsetof(struct leat__sync_page, listening),     offsetof(struct leat__sync_page, listeners),
-    offsetof(struct leat__sync_page, listeners) + 8, offsetof(struct leat__sync_page, processes)};
+static const size_t places[] = {offsetof(struct leat__sync_page, word.owner),
+                                offsetof(struct leat__sync_page, word.wake_count),
+                                offsetof(struct leat__sync_page, lost),
+                                offsetof(struct leat__sync_page, pi),
+                                offsetof(struct leat__sync_page, listening),
+                                offsetof(struct leat__sync_page, listeners),
+                                offsetof(struct leat__sync_page, listeners) + 8,
+                                offsetof(struct leat__sync_page, processes)};
 
 static void any_value_in_any_word_is_survived(void **state) {
     (void)state;
@@ -309,8 +312,8 @@ static leat_waitable *claim_and_stop(enum sort sort) {
     leat_waitable *stopped = open_again(sort);
     stopped->unpulsed = true;
     assert_ok(leat__sync_claim(stopped));
-    assert_int_equal(leat__lock_slot(leat__load_relaxed64(&stopped->page->word.owner)),
-                     stopped->slot);
+    assert_int_equal(leat__lock_participant(leat__load_relaxed64(&stopped->page->word.owner)),
+                     stopped->participant);
     return stopped;
 }
 
@@ -409,7 +412,7 @@ struct stranger {
 static int lock_bytes(void *context) {
     const struct stranger *stranger = context;
     int file = open_file(stranger->sort, stranger->flags);
-    for (off_t byte = 0; byte < LEAT__LOCK_SLOTS + LEAT__SLOTS_MAX + 3; byte++) {
+    for (off_t byte = 0; byte < LEAT__LOCK_PARTICIPANTS + LEAT__PARTICIPANTS_MAX + 3; byte++) {
         struct flock lock = {.l_type = stranger->type,
                              .l_whence = SEEK_SET,
                              .l_start = LOCK_BASE + byte,
@@ -443,7 +446,7 @@ static void locks_of_strangers_end_no_call_late(void **state) {
             leat__store_relaxed64(&objects[sort]->page->word.owner, 77 | LEAT__SYNC_SET);
             if (sort == INHERITING)
                 /* a thread of nobody's, in all places */
-                for (unsigned slot = 1; slot <= LEAT__SLOTS_MAX; slot++)
+                for (unsigned slot = 1; slot <= LEAT__PARTICIPANTS_MAX; slot++)
                     leat__store_relaxed32(&objects[sort]->page->processes[slot], 0x3ffffff0);
             leat__store_relaxed64(&objects[sort]->page->pi, sort == INHERITING ? 0x3ffffff0 : 0);
             use(sort);

@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "channel_pair.h"
-#include "doorbell_loop.h"
+#include "waitset_loop.h"
 
 struct board {
     harness_word ready, go;
@@ -47,9 +47,9 @@ static uint64_t cpu_time_in(pid_t pid, time_t seconds) {
 }
 
 /* A side that has just gone to sleep looks around a few times, at growing intervals
- * (channels/side.h): settling. Then the period that is measured falls between two looks, and there
- * must not be a nanosecond. A look at a bad moment is possible when the machine is busy; the next
- * interval is eight times as long. */
+ * (channels/queue/role.h): settling. Then the period that is measured falls between two looks, and
+ * there must not be a nanosecond. A look at a bad moment is possible when the machine is busy; the
+ * next interval is eight times as long. */
 static void watch_idle(pid_t pid, const char *what) {
     bool slow = harness_setting("LEAT_SLOW", 0) != 0;
     time_t period = slow ? 10 : 2;
@@ -115,7 +115,7 @@ static void name_of(char name[24], int number) {
  * one. */
 static int block_in_a_loop(void *context) {
     struct loop_board *board = context;
-    leat_doorbell *doorbell = open_doorbell();
+    leat_waitset *waitset = open_waitset();
     leat_receiver *receivers[LOOP_CHANNELS];
     leat_channel_options least = {.capacity = LEAT_CAPACITY_MIN};
     char name[24], byte = 0;
@@ -123,17 +123,17 @@ static int block_in_a_loop(void *context) {
     for (int i = 0; i < LOOP_CHANNELS; i++) {
         name_of(name, i);
         receivers[i] = open_receiver(name, &least);
-        assert_ok(leat_doorbell_add_receiver(doorbell, receivers[i], receivers[i]));
+        assert_ok(leat_waitset_add_receiver(waitset, receivers[i], receivers[i]));
     }
     harness_increment(&board->ready);
     for (int result = LEAT_EAGAIN; result != LEAT_OK;) {
-        leat_receiver *receiver = next_named_within(doorbell, 60000, &board->wakes);
+        leat_receiver *receiver = next_named_within(waitset, 60000, &board->wakes);
         result = leat_recv(receiver, &byte, 1, &size, LEAT_NOW);
         assert_true(result == LEAT_OK || result == LEAT_EAGAIN);
     }
     for (int i = 0; i < LOOP_CHANNELS; i++)
         leat_receiver_close(receivers[i]);
-    leat_doorbell_close(doorbell);
+    leat_waitset_close(waitset);
     return 0;
 }
 
@@ -343,20 +343,20 @@ static bool run_load(void) {
           sender = harness_spawn(send_at_full_speed, board);
     assert_int_equal(harness_wait_within(sender, 60000), 0);
     assert_int_equal(harness_wait_within(receiver, 60000), 0);
-    uint64_t rung = board->sent.doorbells_rung + board->received.doorbells_rung;
+    uint64_t woken = board->sent.wake_calls + board->received.wake_calls;
     print_message("%u messages: the sender rang %llu times and slept %llu, the receiver rang %llu "
                   "and slept %llu\n",
-                  MESSAGES, (unsigned long long)board->sent.doorbells_rung,
+                  MESSAGES, (unsigned long long)board->sent.wake_calls,
                   (unsigned long long)board->sent.sleeps,
-                  (unsigned long long)board->received.doorbells_rung,
+                  (unsigned long long)board->received.wake_calls,
                   (unsigned long long)board->received.sleeps);
     assert_int_equal(board->sent.messages, MESSAGES);
     assert_int_equal(board->received.messages, MESSAGES);
     /* At most one ring for each announcement, whatever the load: that of a sleep, or one behind
      * which something was found, which ends the wait. Opening rings too. */
-    assert_true(board->sent.doorbells_rung <= board->received.sleeps + board->received.stalls + 1);
-    assert_true(board->received.doorbells_rung <= board->sent.sleeps + board->sent.stalls + 1);
-    return rung < MESSAGES / 10000;
+    assert_true(board->sent.wake_calls <= board->received.sleeps + board->received.stalls + 1);
+    assert_true(board->received.wake_calls <= board->sent.sleeps + board->sent.stalls + 1);
+    return woken < MESSAGES / 10000;
 }
 
 /* Full load means that both run; other programs on the machine can keep one of them off its

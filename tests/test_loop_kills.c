@@ -1,7 +1,7 @@
 /* test_loop_kills.c - who sits in an event loop while the other side is killed, replaced, or
  * stopped at random moments, under flow and asleep:
  *   - a receiver is killed: its successor begins with the first message that was not released, so
- *     there are repeats and no gaps; the sender, in a libuv loop or a doorbell, is told that each
+ *     there are repeats and no gaps; the sender, in a libuv loop or a wait set, is told that each
  *     died and that the next came, and gets rid of all that it had queued;
  *   - a sender is killed: all that it had sent is received, and the receiver is told the same, in
  *     order with the messages;
@@ -19,7 +19,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <leat/doorbell.h>
+#include <leat/waitset.h>
 
 #include "loop_sides.h"
 #include "uv_loop.h"
@@ -78,7 +78,7 @@ static void report_times(struct times *times, const char *what) {
     free(times->values);
 }
 
-/* The bells of doorbells whose owners were killed are all that may be left. */
+/* The bells of wait sets whose owners were killed are all that may be left. */
 static void require_nothing_left(void) {
     assert_ok(leat_gc(LEAT_LOCAL, NULL, NULL));
     assert_int_equal(harness_names_left(), 0);
@@ -214,26 +214,26 @@ static void hunt_down(struct hunt *hunt) {
 static void receivers_are_killed_and_their_sender_is_in_a_libuv_loop(void **state) {
     (void)state;
     hunt_down(&(struct hunt){.survivor = loop_send_uv,
-                             .victims = {loop_receive_uv, loop_receive_doorbell}});
+                             .victims = {loop_receive_uv, loop_receive_waitset}});
 }
 
-static void receivers_are_killed_and_their_sender_is_in_a_doorbell(void **state) {
+static void receivers_are_killed_and_their_sender_is_in_a_waitset(void **state) {
     (void)state;
-    hunt_down(&(struct hunt){.survivor = loop_send_doorbell,
-                             .victims = {loop_receive_uv, loop_receive_doorbell}});
+    hunt_down(&(struct hunt){.survivor = loop_send_waitset,
+                             .victims = {loop_receive_uv, loop_receive_waitset}});
 }
 
 static void senders_are_killed_and_their_receiver_is_in_a_libuv_loop(void **state) {
     (void)state;
     hunt_down(&(struct hunt){.survivor = loop_receive_uv,
-                             .victims = {loop_send_uv, loop_send_doorbell},
+                             .victims = {loop_send_uv, loop_send_waitset},
                              .kill_senders = true});
 }
 
-static void senders_are_killed_and_their_receiver_is_in_a_doorbell(void **state) {
+static void senders_are_killed_and_their_receiver_is_in_a_waitset(void **state) {
     (void)state;
-    hunt_down(&(struct hunt){.survivor = loop_receive_doorbell,
-                             .victims = {loop_send_uv, loop_send_doorbell},
+    hunt_down(&(struct hunt){.survivor = loop_receive_waitset,
+                             .victims = {loop_send_uv, loop_send_waitset},
                              .kill_senders = true});
 }
 
@@ -272,18 +272,18 @@ static void stop_either(run_function send, run_function receive, enum loop_pace 
 static void either_side_is_stopped_under_flow_and_nothing_is_lost(void **state) {
     (void)state;
     stop_either(loop_send_uv, loop_receive_uv, LOOP_FLOOD);
-    stop_either(loop_send_doorbell, loop_receive_doorbell, LOOP_FLOOD);
+    stop_either(loop_send_waitset, loop_receive_waitset, LOOP_FLOOD);
 }
 
 static void either_side_is_stopped_between_sleeps_and_nobody_sleeps_for_ever(void **state) {
     (void)state;
-    stop_either(loop_send_uv, loop_receive_doorbell, LOOP_TRICKLE);
-    stop_either(loop_send_doorbell, loop_receive_uv, LOOP_TRICKLE);
+    stop_either(loop_send_uv, loop_receive_waitset, LOOP_TRICKLE);
+    stop_either(loop_send_waitset, loop_receive_uv, LOOP_TRICKLE);
 }
 
 /* --- A semaphore ------------------------------------------------------------------------------ */
 
-enum { POSTER, TAKER_UV, TAKER_DOORBELL, PARTIES };
+enum { POSTER, TAKER_UV, TAKER_WAITSET, PARTIES };
 enum { MOST_AT_ONCE = 3 };
 
 static struct counts {
@@ -336,17 +336,17 @@ static int take_in_uv(void *context) {
     return 1;
 }
 
-static int take_in_doorbell(void *context) {
+static int take_in_waitset(void *context) {
     (void)context;
     leat_semaphore *semaphore = open_posts();
-    leat_doorbell *doorbell = NULL;
-    assert_ok(leat_doorbell_open(&doorbell));
-    assert_ok(leat_doorbell_add_waitable(doorbell, leat_semaphore_waitable(semaphore), semaphore));
-    struct pollfd ready = {.fd = leat_doorbell_descriptor(doorbell), .events = POLLIN};
-    harness_set(&counts->ready[TAKER_DOORBELL], 1);
+    leat_waitset *waitset = NULL;
+    assert_ok(leat_waitset_open(&waitset));
+    assert_ok(leat_waitset_add_waitable(waitset, leat_semaphore_waitable(semaphore), semaphore));
+    struct pollfd ready = {.fd = leat_waitset_descriptor(waitset), .events = POLLIN};
+    harness_set(&counts->ready[TAKER_WAITSET], 1);
     for (;;) {
         void *data;
-        int result = leat_doorbell_next(doorbell, &data);
+        int result = leat_waitset_next(waitset, &data);
         if (result == LEAT_OK)
             result = leat_wait(leat_semaphore_waitable(semaphore), LEAT_NOW);
         else
@@ -358,7 +358,7 @@ static int take_in_doorbell(void *context) {
     return 1;
 }
 
-static const run_function parties[PARTIES] = {post, take_in_uv, take_in_doorbell};
+static const run_function parties[PARTIES] = {post, take_in_uv, take_in_waitset};
 
 /* Nobody posts any more: those who take are asleep or awake, and must take what is left. */
 static uint64_t await_empty(const leat_semaphore *semaphore) {
@@ -405,7 +405,7 @@ static void of_a_semaphore_nothing_is_lost_and_loops_are_woken_for_what_is_left(
     maybe_posted += counts->posting;
     await_empty(semaphore);
     harness_kill(pids[TAKER_UV]);
-    harness_kill(pids[TAKER_DOORBELL]);
+    harness_kill(pids[TAKER_WAITSET]);
     maybe_taken += 2;
     print_message("%ld kills, %llu posted (+ %llu?), %llu taken (+ %llu?)\n", kills_wanted(),
                   (unsigned long long)counts->posted, (unsigned long long)maybe_posted,
@@ -536,9 +536,9 @@ int main(void) {
     print_message("with libuv %s\n", uv_version_string()); /* scripts/libuv-newer reads it */
     const struct CMUnitTest tests[] = {
         HARNESS_TEST_WITHIN(receivers_are_killed_and_their_sender_is_in_a_libuv_loop, LIMIT_S),
-        HARNESS_TEST_WITHIN(receivers_are_killed_and_their_sender_is_in_a_doorbell, LIMIT_S),
+        HARNESS_TEST_WITHIN(receivers_are_killed_and_their_sender_is_in_a_waitset, LIMIT_S),
         HARNESS_TEST_WITHIN(senders_are_killed_and_their_receiver_is_in_a_libuv_loop, LIMIT_S),
-        HARNESS_TEST_WITHIN(senders_are_killed_and_their_receiver_is_in_a_doorbell, LIMIT_S),
+        HARNESS_TEST_WITHIN(senders_are_killed_and_their_receiver_is_in_a_waitset, LIMIT_S),
         HARNESS_TEST_WITHIN(either_side_is_stopped_under_flow_and_nothing_is_lost, LIMIT_S),
         HARNESS_TEST_WITHIN(either_side_is_stopped_between_sleeps_and_nobody_sleeps_for_ever,
                             LIMIT_S),

@@ -255,7 +255,7 @@ static void send_signal(struct waiting *waiting, pid_t pid) {
     kill(pid, SIGUSR1);
 }
 
-static const struct way {
+static const struct mode {
     const char *name;
     long (*wait)(struct waiting *waiting);
     void (*wake)(struct waiting *waiting, pid_t pid); /* NULL: it ends by itself */
@@ -275,22 +275,22 @@ static const struct way {
 #endif
 };
 
-static const struct way *way; /* of the child to come */
+static const struct mode *mode; /* of the child to come */
 
 static int run_way(void *context) {
     struct waiting *waiting = context;
     uint64_t start = harness_now();
-    if (way->wake != send_signal)
+    if (mode->wake != send_signal)
         harness_set(&waiting->ready, 1);
-    waiting->result = way->wait(waiting);
+    waiting->result = mode->wait(waiting);
     waiting->took_ns = harness_now() - start;
     return 0;
 }
 
-static void interrupt_way(leat_region *region, const struct way *one) {
+static void interrupt_way(leat_region *region, const struct mode *one) {
     struct waiting *waiting = harness_shared(sizeof *waiting);
     assert_int_equal(pipe(waiting->pipe), 0);
-    way = one;
+    mode = one;
     pid_t pid = harness_spawn(run_way, waiting);
     harness_await(&waiting->ready, 1);
     harness_await_asleep(pid);
@@ -479,7 +479,7 @@ static void a_stopped_process_stays_stopped(void **state) {
     leat_region *region = target_region(0);
     struct waiting *waiting = harness_shared(sizeof *waiting);
     assert_int_equal(pipe(waiting->pipe), 0);
-    way = &ways[0];
+    mode = &ways[0];
     pid_t pid = harness_spawn(run_way, waiting);
     harness_await(&waiting->ready, 1);
     harness_await_asleep(pid);

@@ -56,7 +56,7 @@ static int open_all_kinds(void *context) {
     leat_region *region;
     leat_sender *sender;
     leat_mutex *mutex;
-    leat_doorbell *bell;
+    leat_waitset *wake_count;
     if (place->as_user)
         become(USER);
     assert_int_equal(setenv("LEAT_DIR", place->directory, 1), 0);
@@ -66,12 +66,12 @@ static int open_all_kinds(void *context) {
                                      &(leat_region_options){.permissions = 0640}));
         assert_ok(leat_sender_open(&sender, "channel", NULL));
         assert_ok(leat_mutex_open(&mutex, "mutex", NULL));
-        assert_ok(leat_doorbell_open(&bell));
+        assert_ok(leat_waitset_open(&wake_count));
         expect_mode(place->directory, 0700);
         leat_object_info info;
         assert_ok(leat_stat("region", LEAT_LOCAL, &info));
         assert_int_equal(info.permissions, 0640);
-        leat_doorbell_close(bell);
+        leat_waitset_close(wake_count);
         leat_mutex_close(mutex);
         leat_sender_close(sender);
         leat_region_close(region);
@@ -279,7 +279,7 @@ struct opened {
     leat_region *region, *reader;
     leat_sender *sender;
     leat_mutex *mutex;
-    leat_doorbell *bell;
+    leat_waitset *wake_count;
 };
 
 static void open_some(struct opened *opened) {
@@ -288,7 +288,7 @@ static void open_some(struct opened *opened) {
     assert_ok(leat_region_open(&opened->reader, "region", 100, &reading));
     assert_ok(leat_sender_open(&opened->sender, "channel", NULL));
     assert_ok(leat_mutex_open(&opened->mutex, "mutex", NULL));
-    assert_ok(leat_doorbell_open(&opened->bell));
+    assert_ok(leat_waitset_open(&opened->wake_count));
 }
 
 static void close_some(struct opened *opened) {
@@ -296,7 +296,7 @@ static void close_some(struct opened *opened) {
     leat_region_close(opened->reader); /* the last one may only read */
     leat_sender_close(opened->sender);
     leat_mutex_close(opened->mutex);
-    leat_doorbell_close(opened->bell);
+    leat_waitset_close(opened->wake_count);
 }
 
 static void leat_dir_may_change_between_open_and_close(void **state) {

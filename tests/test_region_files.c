@@ -173,7 +173,7 @@ static void what_is_no_file_is_refused(void **state) {
     assert_leat(leat_region_file(&region, channel, LEAT_OPEN, 0, NULL), LEAT_EKIND);
     assert_leat(leat_region_file(&region, "", LEAT_OPEN, 0, NULL), LEAT_EINVAL);
     assert_leat(leat_region_file(&region, NULL, LEAT_OPEN, 0, NULL), LEAT_EINVAL);
-    assert_leat(leat_region_file(&region, "x", (leat_way)9, 0, NULL), LEAT_EINVAL);
+    assert_leat(leat_region_file(&region, "x", (leat_mode)9, 0, NULL), LEAT_EINVAL);
     assert_leat(leat_region_file(&region, path_of("no/such"), LEAT_CREATE, 10, NULL), LEAT_ENOENT);
     assert_null(region);
     leat_receiver_close(receiver);
@@ -231,15 +231,15 @@ static void links_that_lead_to_no_file_are_refused(void **state) {
     assert_int_equal(symlink("other", loop), 0);
     assert_int_equal(symlink("loop", other), 0);
     assert_int_equal(symlink(directory, there), 0);
-    for (int way = LEAT_OPEN_OR_CREATE; way <= LEAT_OPEN; way++) {
-        int wanted = way == LEAT_CREATE ? LEAT_EEXIST : LEAT_EUNTRUSTED;
-        assert_leat(leat_region_file(&region, loop, (leat_way)way, LARGE, NULL), wanted);
-        wanted = way == LEAT_CREATE ? LEAT_EEXIST : LEAT_EKIND;
-        assert_leat(leat_region_file(&region, there, (leat_way)way, LARGE, NULL), wanted);
-        assert_leat(leat_region_file(&region, directory, (leat_way)way, LARGE, NULL), wanted);
-        assert_leat(leat_region_file(&region, path_of("no/such"), (leat_way)way, LARGE, NULL),
+    for (int mode = LEAT_OPEN_OR_CREATE; mode <= LEAT_OPEN; mode++) {
+        int wanted = mode == LEAT_CREATE ? LEAT_EEXIST : LEAT_EUNTRUSTED;
+        assert_leat(leat_region_file(&region, loop, (leat_mode)mode, LARGE, NULL), wanted);
+        wanted = mode == LEAT_CREATE ? LEAT_EEXIST : LEAT_EKIND;
+        assert_leat(leat_region_file(&region, there, (leat_mode)mode, LARGE, NULL), wanted);
+        assert_leat(leat_region_file(&region, directory, (leat_mode)mode, LARGE, NULL), wanted);
+        assert_leat(leat_region_file(&region, path_of("no/such"), (leat_mode)mode, LARGE, NULL),
                     LEAT_ENOENT);
-        assert_leat(leat_region_file(&region, path_of("file/below"), (leat_way)way, LARGE, NULL),
+        assert_leat(leat_region_file(&region, path_of("file/below"), (leat_mode)mode, LARGE, NULL),
                     LEAT_EUNTRUSTED);
     }
     assert_null(region);

@@ -13,7 +13,7 @@
 #include <sys/time.h>
 #include <unistd.h>
 
-#include "lib/os.h"
+#include "lib/os/os.h"
 
 #define PAGE 4096
 

@@ -13,7 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "lib/os.h"
+#include "lib/os/os.h"
 
 extern char **environ;
 
@@ -391,13 +391,13 @@ static int open_and_close_for_a_second(void *context) {
     uint64_t random = (uint64_t)getpid() * 7919u, end = harness_now() + 1000000000u;
     while (harness_now() < end) {
         leat_region *region = NULL;
-        unsigned way = (unsigned)(harness_random(&random) % 3);
-        int result = way == 0   ? leat_region_create(&region, "loop", 100, NULL)
-                     : way == 1 ? leat_region_open(&region, "loop", 0, NULL)
-                                : leat_region_open_or_create(&region, "loop", 100, NULL);
+        unsigned mode = (unsigned)(harness_random(&random) % 3);
+        int result = mode == 0   ? leat_region_create(&region, "loop", 100, NULL)
+                     : mode == 1 ? leat_region_open(&region, "loop", 0, NULL)
+                                 : leat_region_open_or_create(&region, "loop", 100, NULL);
         atomic_fetch_add(&board->rounds, 1);
         if (result != LEAT_OK) {
-            assert_leat(result, way == 0 ? LEAT_EEXIST : way == 1 ? LEAT_ENOENT : LEAT_OK);
+            assert_leat(result, mode == 0 ? LEAT_EEXIST : mode == 1 ? LEAT_ENOENT : LEAT_OK);
             atomic_fetch_add(&board->refused, 1);
             continue;
         }

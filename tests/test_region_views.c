@@ -11,7 +11,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include "lib/os.h"
+#include "lib/os/os.h"
 
 #define PAGE ((uint64_t)4096)
 #define MIB ((uint64_t)1 << 20)

@@ -29,7 +29,7 @@ static unsigned send_short(uint64_t length) {
 static void send_small(uint64_t length, uint64_t most) {
     uint64_t lap_end = leat__ring_lap_end(&memory, tx.lane.position),
              limit = tx.limit < lap_end ? tx.limit : lap_end;
-    tx.lane.window = leat__ring_look_ahead(&tx, limit);
+    tx.lane.window = leat__ring_probe_ahead(&tx, limit);
     if (tx.lane.window > tx.lane.position + most)
         tx.lane.window = tx.lane.position + most;
     if (send_short(length) == 0)
@@ -103,7 +103,7 @@ static void receive_small(void) {
     unsigned char bytes[MAX_MESSAGE];
     struct leat__record record = {.type = LEAT__MESSAGE, .payload = bytes};
     struct leat__record there;
-    int result = leat__ring_look(&rx, rx.lane.position, &there);
+    int result = leat__ring_poll(&rx, rx.lane.position, &there);
     bool fits = result == LEAT_OK && there.type == LEAT__MESSAGE && there.length <= MAX_MESSAGE;
     size_t size = 0;
     rx.lane.window = leat__ring_lap_end(&memory, rx.lane.position);
@@ -118,7 +118,7 @@ static void receive_small(void) {
 /* A receiver that dies after noting its position, in the middle of wiping. */
 static void die_while_releasing(void) {
     struct leat__record record;
-    if (leat__ring_look(&rx, rx.lane.position, &record) != LEAT_OK || record.type != LEAT__MESSAGE)
+    if (leat__ring_poll(&rx, rx.lane.position, &record) != LEAT_OK || record.type != LEAT__MESSAGE)
         return;
     uint64_t released = leat__load_relaxed64(&memory.receiver->released), word = 0;
     uint64_t line = (record.end & ~(uint64_t)63) - 64; /* the last line left, if any was */

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "channels/ring.h"
+#include "channels/queue/ring.h"
 #include "stream.h"
 
 #if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
@@ -76,7 +76,7 @@ static void *receive_all(void *context) {
         abort();
     uint64_t at = receiver.lane.position;
     for (uint64_t sequence = 0; sequence < MESSAGES;) {
-        int result = leat__ring_look(&receiver, at, &record);
+        int result = leat__ring_poll(&receiver, at, &record);
         if (result == LEAT_EAGAIN) {
             leat__ring_release(&receiver, at);
             sched_yield();

@@ -408,9 +408,9 @@ static void a_name_belongs_to_one_kind(void **state) { /* RT-06, W32-N1 */
     assert_leat(leat_sender_open(&sender, "one-kind", NULL), LEAT_EKIND);
     assert_ok(leat_mutex_lock(mutex, LEAT_NOW)); /* unharmed */
     leat_mutex_close(mutex);
-    leat_sync_options options = {.way = LEAT_OPEN};
+    leat_sync_options options = {.mode = LEAT_OPEN};
     assert_leat(leat_event_open(&event, "one-kind", &options), LEAT_ENOENT); /* W32-N10 */
-    options.way = LEAT_CREATE;
+    options.mode = LEAT_CREATE;
     event = open_event("one-kind", &options);
     assert_leat(leat_event_open(&event, "one-kind", &options), LEAT_EEXIST);
     leat_event_close(event);

@@ -9,7 +9,7 @@
 
 #define NAME "abandoned"
 
-static const leat_sync_options existing = {.way = LEAT_OPEN}, exclusive = {.way = LEAT_CREATE};
+static const leat_sync_options existing = {.mode = LEAT_OPEN}, exclusive = {.mode = LEAT_CREATE};
 
 static int lock_and_die(void *context) {
     const leat_sync_options *options = context;

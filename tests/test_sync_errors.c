@@ -129,7 +129,7 @@ static void an_unanswered_question_makes_no_second_holder(void **state) {
 
 static int open_without_proc(void *create) {
     const leat_sync_options options = {.inherit_priority = true,
-                                       .way = create != NULL ? LEAT_CREATE : LEAT_OPEN};
+                                       .mode = create != NULL ? LEAT_CREATE : LEAT_OPEN};
     leat_mutex *mutex = NULL;
     if (unshare(CLONE_NEWNS) != 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
         umount2("/proc", MNT_DETACH) != 0)

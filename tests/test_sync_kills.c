@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "channel_pair.h"
-#include "lib/sync.h"
+#include "lib/sync/sync.h"
 
 #define PROCESSES 4
 #define PATIENCE_MS (10000 * harness_patience())
@@ -322,7 +322,7 @@ static int lock_and_wait_for_the_end(void *context) {
 
 static bool keeps(leat_mutex *mutex) {
     const leat_waitable *object = leat_mutex_waitable(mutex);
-    return leat__sync_keeps(object->object.resource.file, &object->object.header, false);
+    return leat__object_keeps(object->object.resource.file, &object->object.header, false);
 }
 
 /* The last user killed while it holds the mutex, gone while it holds it, or having given it up: the

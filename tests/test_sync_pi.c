@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "channel_pair.h"
-#include "lib/sync.h"
+#include "lib/sync/sync.h"
 
 #define M(mutex) leat_mutex_waitable(mutex)
 

@@ -177,7 +177,7 @@ static void what_has_a_name_can_be_handed_over_too(void **state) {
 static void what_is_no_such_object_is_refused(void **state) {
     (void)state;
     struct three three = make_three(), none = {NULL, NULL, NULL};
-    leat_sync_options persistent = {.persistent = true}, existing = {.way = LEAT_OPEN};
+    leat_sync_options persistent = {.persistent = true}, existing = {.mode = LEAT_OPEN};
     assert_leat(leat_event_open(&none.event, NULL, &persistent), LEAT_EINVAL);
     assert_leat(leat_event_open(&none.event, NULL, &existing), LEAT_ENAME);
     assert_leat(leat_event_open_descriptor(NULL, 0, NULL), LEAT_EINVAL);

@@ -113,21 +113,21 @@ struct handle {
     leat_sender *sender;
 };
 
-static int open_handle(const struct cell *cell, leat_way way, struct handle *handle) {
+static int open_handle(const struct cell *cell, leat_mode mode, struct handle *handle) {
     leat_region_options region = {.scope = cell->scope, .permissions = permissions_of(cell)};
     leat_sync_options sync = {
-        .scope = cell->scope, .permissions = permissions_of(cell), .way = way};
+        .scope = cell->scope, .permissions = permissions_of(cell), .mode = mode};
     leat_channel_options channel = {
-        .scope = cell->scope, .permissions = permissions_of(cell), .way = way};
+        .scope = cell->scope, .permissions = permissions_of(cell), .mode = mode};
     memset(handle, 0, sizeof *handle);
     if (cell->kind == LEAT_KIND_MUTEX)
         return leat_mutex_open(&handle->mutex, cell->name, &sync);
     if (cell->kind == LEAT_KIND_CHANNEL)
-        return cell->who == OWNER && way == LEAT_CREATE
+        return cell->who == OWNER && mode == LEAT_CREATE
                    ? leat_sender_open(&handle->sender, cell->name, &channel)
                    : leat_receiver_open(&handle->receiver, cell->name, &channel);
-    return way == LEAT_CREATE ? leat_region_create(&handle->region, cell->name, 4096, &region)
-           : way == LEAT_OPEN
+    return mode == LEAT_CREATE ? leat_region_create(&handle->region, cell->name, 4096, &region)
+           : mode == LEAT_OPEN
                ? leat_region_open(&handle->region, cell->name, 4096, &region)
                : leat_region_open_or_create(&handle->region, cell->name, 4096, &region);
 }

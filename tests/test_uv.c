@@ -431,10 +431,10 @@ static void references_and_errors_are_libuvs(void **state) {
     assert_int_equal(leat_uv_receiver_open(&loop, &receiver, "", NULL), UV_EINVAL);
     assert_int_equal(leat_error_last(), LEAT_ENAME); /* leat's own code says more */
     assert_int_equal(
-        leat_uv_receiver_open(&loop, &receiver, "none", &(leat_channel_options){.way = LEAT_OPEN}),
+        leat_uv_receiver_open(&loop, &receiver, "none", &(leat_channel_options){.mode = LEAT_OPEN}),
         UV_ENOENT);
     assert_int_equal(
-        leat_uv_sender_open(&loop, &sender, "none", &(leat_channel_options){.way = LEAT_OPEN}),
+        leat_uv_sender_open(&loop, &sender, "none", &(leat_channel_options){.mode = LEAT_OPEN}),
         UV_ENOENT);
     assert_int_equal(leat_error_last(), LEAT_ENOENT);
     open_started(&receiver, "refs", &seen);

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "channels/receiver.h"
+#include "channels/queue/receiver.h"
 #include "channels/uv/loop.h"
 #include "stream.h"
 #include "uv_loop.h"
@@ -208,9 +208,9 @@ static void messages_are_released_in_any_callback(void **state) {
 /* --- Room ------------------------------------------------------------------------------------- */
 
 static uint64_t times_named(void) {
-    leat_doorbell_statistics statistics;
-    leat_doorbell_statistics_read(receiver.item.shared->doorbell, &statistics);
-    return statistics.named;
+    leat_waitset_statistics statistics;
+    leat_waitset_statistics_read(receiver.member.shared->waitset, &statistics);
+    return statistics.ready;
 }
 
 /* The channel is full of what is held: the sender waits, and the loop sleeps, with nothing that
@@ -431,12 +431,12 @@ static void a_sender_that_changes_what_is_held_is_told_of(void **state) {
  * the second is told after the next start. */
 static void news_that_finds_the_handle_stopped_is_told_after_the_next_start(void **state) {
     (void)state;
-    for (int way = 0; way < 4; way++) {
-        struct stream empty = {.name = "missed", .dies = way % 2 == 0};
+    for (int mode = 0; mode < 4; mode++) {
+        struct stream empty = {.name = "missed", .dies = mode % 2 == 0};
         begin_story("missed", 0);
         leat_uv_receiver_stop(&receiver);
         int (*start_in_a_way)(leat_uv_receiver_t *, leat_uv_message_cb, leat_uv_peer_cb) =
-            way < 2 ? leat_uv_receiver_start : leat_uv_receiver_start_held;
+            mode < 2 ? leat_uv_receiver_start : leat_uv_receiver_start_held;
         pid_t child = harness_spawn(send_and_go, &empty);
         if (empty.dies)
             harness_wait_signal(child, SIGKILL);

@@ -1,5 +1,5 @@
-/* test_watch.c - a side that has been asleep for long sleeps on a watch (channels/side.h), and
- * still notices everything at once.
+/* test_watch.c - a side that has been asleep for long sleeps on a watch (channels/queue/role.h),
+ * and still notices everything at once.
  *
  * All that wait are left alone until their slices are of half a minute. Then something happens to
  * each of them, and each has to notice it long before its slice ends. How long it took is
@@ -12,8 +12,8 @@
 #include <unistd.h>
 
 #include "channel_pair.h"
-#include "channels/receiver.h"
-#include "channels/sender.h"
+#include "channels/queue/receiver.h"
+#include "channels/queue/sender.h"
 
 #define SETTLING_S 4 /* slices of 50, 400 and 3200 ms have passed, and one of 25.6 s has begun */
 #define SMALL (&(leat_channel_options){.capacity = 4096})
@@ -128,7 +128,7 @@ static void require_noticed(struct board *board, int which, uint64_t since) {
                   (double)(board->noticed_at[which] - since) / 1e6);
 }
 
-static bool watches(const struct leat__side *side) {
+static bool watches(const struct leat__role *side) {
     return (leat__load_relaxed32(&side->peer->waiting) & LEAT__WATCHES) != 0;
 }
 
@@ -149,8 +149,8 @@ static void whoever_sleeps_on_a_watch_notices_everything(void **state) {
         start(wait_to_receive, board, NOT_RUNG, 9),
     };
     nanosleep(&(struct timespec){.tv_sec = SETTLING_S}, NULL);
-    assert_true(watches(&tx->side));
-    assert_true(watches(&rx->side));
+    assert_true(watches(&tx->role));
+    assert_true(watches(&rx->role));
 
     uint64_t now = harness_now();
     send_text(tx, "x");
@@ -200,14 +200,14 @@ static void every_sleep_is_rung_for(void **state) {
     pid_t pid = start(receive_two, board, MESSAGE, 1);
     static const char *const texts[] = {"first", "second"};
     for (uint32_t i = 0; i < 2; i++) {
-        for (uint64_t limit = LATER; !watches(&tx->side);)
+        for (uint64_t limit = LATER; !watches(&tx->role);)
             if (leat_now() > limit)
                 harness_fail("the receiver does not come to sleep on a watch");
         leat_statistics before, after;
         leat_sender_statistics(tx, &before);
         send_text(tx, texts[i]);
         leat_sender_statistics(tx, &after);
-        assert_int_equal(after.doorbells_rung, before.doorbells_rung + 1);
+        assert_int_equal(after.wake_calls, before.wake_calls + 1);
         harness_await(i == 0 ? &board->ready : &board->noticed[MESSAGE], i == 0 ? 2 : 1);
     }
     leat_sender_close(tx);
@@ -226,7 +226,7 @@ static int wait_without_descriptors(void *context) {
     harness_increment(&role->board->ready);
     expect_news(rx, LEAT_EPEERDIED, LATER);
     note(role);
-    _exit(!rx->side.watch.on ? 0 : 1); /* closing in order needs descriptors */
+    _exit(!rx->role.watch.on ? 0 : 1); /* closing in order needs descriptors */
 }
 
 static int send_and_wait(void *context) {
@@ -236,7 +236,7 @@ static int send_and_wait(void *context) {
     harness_await(&role->board->ready, 1);
     /* by now a receiver with descriptors would watch */
     nanosleep(&(struct timespec){.tv_nsec = 300000000}, NULL);
-    assert_false(watches(&tx->side));
+    assert_false(watches(&tx->role));
     send_text(tx, "message");
     pause();
     leat_sender_close(tx);

@@ -12,8 +12,8 @@
 #include <unistd.h>
 
 #include "channel_pair.h"
-#include "channels/receiver.h"
-#include "channels/sender.h"
+#include "channels/queue/receiver.h"
+#include "channels/queue/sender.h"
 
 enum { THREADS = 100, FILES = 4 };
 
@@ -70,7 +70,7 @@ static void start_threads(struct sleeper sleepers[THREADS], const char *prefix) 
 
 static void await_watches(struct sleeper sleepers[THREADS]) {
     for (int i = 0; i < THREADS; i++)
-        while ((leat__load_relaxed32(&sleepers[i].tx->side.peer->waiting) & LEAT__WATCHES) == 0)
+        while ((leat__load_relaxed32(&sleepers[i].tx->role.peer->waiting) & LEAT__WATCHES) == 0)
             usleep(1000);
 }
 

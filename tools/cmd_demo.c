@@ -64,7 +64,7 @@ static int await_producer(struct demo_run *run) {
             return END_BY_SIGNAL + signals_seen();
         if (code == LEAT_ECLOSED)
             return END_OK; /* it has come, sent and gone already */
-        int end = demo_on_news(run, code, &over);
+        int end = demo_on_event(run, code, &over);
         if (end != END_OK)
             return end;
     }
@@ -91,7 +91,7 @@ static int start_and_receive(struct demo *demo, struct demo_run *run, const char
 
 static int run_one(struct demo *demo, struct demo_run *run, const char *what, uint64_t capacity) {
     leat_channel_options options = {
-        .way = LEAT_CREATE, .capacity = capacity, .interruptible = true};
+        .mode = LEAT_CREATE, .capacity = capacity, .interruptible = true};
     run->style = demo->style;
     int code = leat_receiver_open(&run->receiver, run->target.name, &options);
     if (code != LEAT_OK) {
@@ -160,10 +160,9 @@ static void summary_text(const struct demo *demo, int end) {
     puts(end > END_BY_SIGNAL ? "\nInterrupted. Until then:"
          : end != END_OK     ? "\nFailed. Until then:"
                              : "\nSummary");
-    printf(
-        "  Live        %s frames of %zu bytes in %.1f s, %llu lost; %.2f doorbells per message\n",
-        figure_count(&a, live->messages), sizeof(struct demo_frame), demo_seconds(live),
-        (unsigned long long)live->lost, live->sent == 0 ? 0 : demo_doorbells_per_message(live));
+    printf("  Live        %s frames of %zu bytes in %.1f s, %llu lost; %.2f wakes per message\n",
+           figure_count(&a, live->messages), sizeof(struct demo_frame), demo_seconds(live),
+           (unsigned long long)live->lost, live->sent == 0 ? 0 : demo_wakes_per_message(live));
     printf("  Latency     one way p50 %s, p90 %s, p99 %s, p99.9 %s, max %s\n",
            figure_duration(&a, histogram_quantile(&demo->latency, 0.5)),
            figure_duration(&b, histogram_quantile(&demo->latency, 0.9)),
@@ -176,10 +175,10 @@ static void summary_text(const struct demo *demo, int end) {
                figure_count(&a, speed->messages), DEMO_MESSAGE_MIN, DEMO_MESSAGE_MAX, seconds,
                figure_decimal(&c, (double)speed->messages / seconds, " messages/s"),
                figure_decimal(&d, (double)speed->bytes / seconds, "B/s"));
-        printf("              %s; %.6f doorbells per message\n",
+        printf("              %s; %.6f wakes per message\n",
                speed->damaged == 0 ? "every byte of every message was right"
                                    : "a message was DAMAGED",
-               demo_doorbells_per_message(speed));
+               demo_wakes_per_message(speed));
     }
     printf("  Left behind %s\n",
            demo->left_behind == 0 ? "nothing" : figure_count(&f, demo->left_behind));
@@ -199,9 +198,9 @@ static json_t *json_of_run(const struct demo_run *run, bool done) {
     json_object_set_new(object, "lost", json_integer((json_int_t)run->lost));
     json_object_set_new(object, "damaged", json_integer((json_int_t)run->damaged));
     json_object_set_new(object, "sent", json_integer((json_int_t)run->sent));
-    json_object_set_new(object, "doorbells", json_integer((json_int_t)run->doorbells));
-    json_object_set_new(object, "doorbells_per_message",
-                        run->sent == 0 ? json_null() : json_real(demo_doorbells_per_message(run)));
+    json_object_set_new(object, "wake_calls", json_integer((json_int_t)run->wake_calls));
+    json_object_set_new(object, "wakes_per_message",
+                        run->sent == 0 ? json_null() : json_real(demo_wakes_per_message(run)));
     return object;
 }
 

@@ -1,7 +1,7 @@
 /* cmd_gc.c - `leat gc`: removes what killed processes left behind.
  *
  * Only objects that no process holds, that were not meant to stay, and that this user may remove
- * are touched, and doorbells that no process holds; kernel locks decide, never age. So it can be
+ * are touched, and wait sets that no process holds; kernel locks decide, never age. So it can be
  * run at any time, any number of times.
  */
 #include <stdio.h>
@@ -14,26 +14,26 @@ static const char help[] =
     "Usage: leat gc [--local | --global] [--json]\n"
     "\n"
     "Removes this user's objects that killed processes left behind (as root: in the\n"
-    "global scope everybody's), and says which; also the doorbells of their event\n"
+    "global scope everybody's), and says which; also the wait sets of their event\n"
     "loops: sockets without content. What is in use, and persistent objects,\n"
     "are never touched. Without an option: in both scopes.\n"
     "\n"
     "  --local   only local objects\n"
     "  --global  only global objects\n"
-    "  --json    {\"removed\": [objects, and what is of kind \"doorbell\"],\n"
+    "  --json    {\"removed\": [objects, and what is of kind \"wait set\"],\n"
     "            \"removed_bytes\": number}\n";
 
 enum { OPTION_LOCAL = 'l' };
 
 struct removal {
-    json_t *objects;                  /* NULL: text */
-    uint64_t count, doorbells, bytes; /* count: of objects, which doorbells are none of */
+    json_t *objects;                 /* NULL: text */
+    uint64_t count, waitsets, bytes; /* count: of objects, which wait sets are none of */
 };
 
 static void removed(const leat_object_info *info, void *context) {
     struct removal *removal = context;
-    if (info->kind == LEAT_KIND_DOORBELL)
-        removal->doorbells++;
+    if (info->kind == LEAT_KIND_WAITSET)
+        removal->waitsets++;
     else
         removal->count++;
     removal->bytes += info->size;
@@ -62,14 +62,14 @@ static void show_json(const struct removal *removal) {
 
 static void show_sum(const struct removal *removal) {
     struct figure count, bytes;
-    if (removal->count == 0 && removal->doorbells == 0)
+    if (removal->count == 0 && removal->waitsets == 0)
         puts("Nothing was left behind.");
     if (removal->count > 0)
         printf("%s object%s removed, %s free.\n", figure_count(&count, removal->count),
                removal->count == 1 ? "" : "s", figure_bytes(&bytes, removal->bytes));
-    if (removal->doorbells > 0)
-        printf("%s doorbell%s removed.\n", figure_count(&count, removal->doorbells),
-               removal->doorbells == 1 ? "" : "s");
+    if (removal->waitsets > 0)
+        printf("%s wait set%s removed.\n", figure_count(&count, removal->waitsets),
+               removal->waitsets == 1 ? "" : "s");
 }
 
 static int run(int argc, char **argv) {

@@ -97,9 +97,9 @@ static void show_channel(FILE *out, const leat_channel_info *info) {
     statistics_row(out, "bytes", info->sent.bytes, info->received.bytes);
     statistics_row(out, "stalls", info->sent.stalls, info->received.stalls);
     statistics_row(out, "sleeps", info->sent.sleeps, info->received.sleeps);
-    statistics_row(out, "doorbells rung", info->sent.doorbells_rung, info->received.doorbells_rung);
-    statistics_row(out, "doorbells saved", info->sent.doorbells_saved,
-                   info->received.doorbells_saved);
+    statistics_row(out, "wake calls", info->sent.wake_calls, info->received.wake_calls);
+    statistics_row(out, "wake calls saved", info->sent.wake_calls_saved,
+                   info->received.wake_calls_saved);
     statistics_row(out, "high water, bytes", info->sent.high_water_bytes,
                    info->received.high_water_bytes);
     wakes_rows(out, info);

@@ -169,7 +169,7 @@ static int on_empty(const struct receiving *receiving) {
 }
 
 /* What leat_peek_many gave, other than LEAT_OK: GO_ON, or how the command ends. */
-static int on_news(struct receiving *receiving, int code) {
+static int on_event(struct receiving *receiving, int code) {
     bool fresh = receiving->has_wait && receiving->messages == 0;
     switch (code) {
     case LEAT_EPEERBACK:
@@ -217,7 +217,7 @@ static int receive(struct receiving *receiving) {
         int code = leat_peek_many(receiving->receiver, messages, max, &count, deadline);
         deadline = LEAT_FOREVER;
         if (code != LEAT_OK)
-            end = on_news(receiving, code);
+            end = on_event(receiving, code);
         else if ((end = deliver(receiving, messages, count)) == END_OK)
             end = GO_ON;
     }
@@ -255,7 +255,7 @@ static int open_channel(struct receiving *receiving) {
     leat_channel_info info;
     struct figure size;
     const struct target *target = &receiving->target;
-    receiving->options.way = receiving->has_wait ? LEAT_OPEN_OR_CREATE : LEAT_OPEN;
+    receiving->options.mode = receiving->has_wait ? LEAT_OPEN_OR_CREATE : LEAT_OPEN;
     receiving->options.interruptible = true;
     int code = leat_receiver_open(&receiving->receiver, target->name, &receiving->options);
     if (code != LEAT_OK)

@@ -74,7 +74,7 @@ static int send_batch(struct sending *sending, const leat_message *messages, siz
         for (size_t end = done + sent; done < end; done++)
             sending->bytes += messages[done].size;
         sending->messages += sent;
-        int end = code == LEAT_OK ? END_OK : sending_on_news(sending, code);
+        int end = code == LEAT_OK ? END_OK : sending_on_event(sending, code);
         if (end != END_OK)
             return end;
     }
@@ -131,7 +131,7 @@ static int drain(struct sending *sending) {
     if (sending->keep)
         return END_OK;
     while (end == END_OK && (code = leat_sender_drain(sending->sender, LEAT_FOREVER)) != LEAT_OK)
-        end = sending_on_news(sending, code);
+        end = sending_on_event(sending, code);
     return end;
 }
 

@@ -50,7 +50,7 @@ struct object {
 
 /* Of whatever kind it is. */
 static int open_existing(struct object *object, const struct target *target) {
-    leat_sync_options options = {.scope = target->scope, .way = LEAT_OPEN, .interruptible = true};
+    leat_sync_options options = {.scope = target->scope, .mode = LEAT_OPEN, .interruptible = true};
     leat_object_info info;
     int code = leat_stat(target->name, target->scope, &info);
     if (code != LEAT_OK)

@@ -73,7 +73,7 @@ struct demo_view {
     double elapsed, duration;                     /* seconds of this run */
     double messages_per_second, bytes_per_second; /* since the last view */
     uint64_t messages, bytes, lost;
-    double doorbells_per_message; /* negative: not known */
+    double wakes_per_message; /* negative: not known */
     /* Live run only. */
     const struct demo_frame *frame, *frame_before; /* the newest, and that of the last view */
     const struct histogram *latency;
@@ -99,7 +99,7 @@ struct demo_run {
 
     uint64_t messages, bytes, first_ns, last_ns;
     uint64_t lost, damaged;
-    uint64_t sent, doorbells; /* the sender's own count, complete when the run is */
+    uint64_t sent, wake_calls; /* the sender's own count, complete when the run is */
     uint64_t shown_ns, shown_messages, shown_bytes; /* as of the last view */
 };
 
@@ -108,13 +108,13 @@ int demo_live(struct demo_run *run, struct histogram *latency);
 int demo_speed(struct demo_run *run);
 
 /* For both: the sender's figures as they are now. */
-void demo_count_doorbells(struct demo_run *run);
+void demo_count_wakes(struct demo_run *run);
 /* The run as it is now, and the rates since the view before; what only the live run shows is left
  * to it. */
 struct demo_view demo_view(struct demo_run *run, uint64_t now);
 double demo_seconds(const struct demo_run *run);
-double demo_doorbells_per_message(const struct demo_run *run);
+double demo_wakes_per_message(const struct demo_run *run);
 /* What receiving gave, other than LEAT_OK and LEAT_ETIMEDOUT; `over` when the stream has ended. */
-int demo_on_news(struct demo_run *run, int code, bool *over);
+int demo_on_event(struct demo_run *run, int code, bool *over);
 
 #endif

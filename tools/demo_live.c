@@ -10,17 +10,17 @@
 
 /* --- For both runs ---------------------------------------------------------------------------- */
 
-void demo_count_doorbells(struct demo_run *run) {
+void demo_count_wakes(struct demo_run *run) {
     leat_channel_info info;
     if (leat_channel_info_read(run->target.name, run->target.scope, &info) != LEAT_OK)
         return;
     run->sent = info.sent.messages;
-    run->doorbells = info.sent.doorbells_rung;
+    run->wake_calls = info.sent.wake_calls;
 }
 
 struct demo_view demo_view(struct demo_run *run, uint64_t now) {
     double interval = (double)(now - run->shown_ns) / 1e9;
-    demo_count_doorbells(run);
+    demo_count_wakes(run);
     struct demo_view view = {
         .channel = run->target.name,
         .producer = run->producer,
@@ -31,7 +31,7 @@ struct demo_view demo_view(struct demo_run *run, uint64_t now) {
         .messages = run->messages,
         .bytes = run->bytes,
         .lost = run->lost,
-        .doorbells_per_message = demo_doorbells_per_message(run),
+        .wakes_per_message = demo_wakes_per_message(run),
     };
     run->shown_ns = now;
     run->shown_messages = run->messages;
@@ -43,11 +43,11 @@ double demo_seconds(const struct demo_run *run) {
     return (double)(run->last_ns - run->first_ns) / 1e9;
 }
 
-double demo_doorbells_per_message(const struct demo_run *run) {
-    return run->sent == 0 ? -1 : (double)run->doorbells / (double)run->sent;
+double demo_wakes_per_message(const struct demo_run *run) {
+    return run->sent == 0 ? -1 : (double)run->wake_calls / (double)run->sent;
 }
 
-int demo_on_news(struct demo_run *run, int code, bool *over) {
+int demo_on_event(struct demo_run *run, int code, bool *over) {
     switch (code) {
     case LEAT_ECLOSED:
         *over = true;
@@ -124,13 +124,13 @@ int demo_live(struct demo_run *run, struct histogram *latency) {
             live.frame = frame;
             take(&live, size, now);
         } else if (code != LEAT_ETIMEDOUT && code != LEAT_EAGAIN)
-            end = demo_on_news(run, code, &over);
+            end = demo_on_event(run, code, &over);
         if (now >= next_view && end == END_OK) {
             if (run->messages > 0 && now > run->shown_ns)
                 show(&live, now);
             next_view = now + period;
         }
     }
-    demo_count_doorbells(run);
+    demo_count_wakes(run);
     return end;
 }

@@ -117,7 +117,7 @@ static int drain(const struct target *target, leat_sender *sender) {
 
 static int produce(const char *run, const struct target *target, uint64_t duration_ns) {
     leat_sender *sender;
-    leat_channel_options options = {.way = LEAT_OPEN, .interruptible = true};
+    leat_channel_options options = {.mode = LEAT_OPEN, .interruptible = true};
     int code = leat_sender_open(&sender, target->name, &options);
     if (code != LEAT_OK)
         return fail_leat(target, code, NULL);

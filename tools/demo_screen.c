@@ -58,13 +58,13 @@ static void plain_live(const struct demo_view *view) {
                                *before = &view->frame_before->counters;
     struct figure p50, p99, memory, switches;
     double busy_share = busy_all(view);
-    printf("%5.1f s  %4.0f frames/s  latency p50 %s, p99 %s  %.2f doorbells/message  cpu %.0f %%  "
+    printf("%5.1f s  %4.0f frames/s  latency p50 %s, p99 %s  %.2f wakes/message  cpu %.0f %%  "
            "memory free %s  "
            "%s context switches/s\n",
            view->elapsed, view->messages_per_second,
            figure_duration(&p50, histogram_quantile(view->latency, 0.5)),
-           figure_duration(&p99, histogram_quantile(view->latency, 0.99)),
-           view->doorbells_per_message, busy_share < 0 ? 0 : 100 * busy_share,
+           figure_duration(&p99, histogram_quantile(view->latency, 0.99)), view->wakes_per_message,
+           busy_share < 0 ? 0 : 100 * busy_share,
            figure_bytes(&memory, now->memory_available_bytes),
            figure_count(&switches,
                         (uint64_t)rate(view, before->context_switches, now->context_switches)));
@@ -168,9 +168,9 @@ static void screen_live(const struct demo_view *view) {
     mvprintw(row++, 2, "%s frames of %u bytes, %.0f/s, %llu lost",
              figure_count(&frames, view->messages), (unsigned)sizeof(struct demo_frame),
              view->messages_per_second, (unsigned long long)view->lost);
-    if (view->doorbells_per_message >= 0)
-        mvprintw(row, 2, "%.2f doorbells per message: the receiver sleeps between frames",
-                 view->doorbells_per_message);
+    if (view->wakes_per_message >= 0)
+        mvprintw(row, 2, "%.2f wakes per message: the receiver sleeps between frames",
+                 view->wakes_per_message);
     latency_rows(view, row + 2);
 }
 
@@ -183,9 +183,8 @@ static void screen_speed(const struct demo_view *view) {
     mvprintw(8, 2, "%s", figure_decimal(&messages, view->messages_per_second, " messages/s"));
     mvprintw(9, 2, "%s", figure_decimal(&bytes, view->bytes_per_second, "B/s"));
     mvprintw(10, 2, "%s messages received and checked", figure_count(&all, view->messages));
-    if (view->doorbells_per_message >= 0)
-        mvprintw(11, 2, "%.6f doorbells per message: nobody has to be woken",
-                 view->doorbells_per_message);
+    if (view->wakes_per_message >= 0)
+        mvprintw(11, 2, "%.6f wakes per message: nobody has to be woken", view->wakes_per_message);
 }
 
 static bool open_curses(void) {

@@ -64,7 +64,7 @@ int demo_speed(struct demo_run *run) {
         else if (code == LEAT_OK)
             end = take(&speed, messages, count);
         else if (code != LEAT_ETIMEDOUT && code != LEAT_EAGAIN)
-            end = demo_on_news(run, code, &over);
+            end = demo_on_event(run, code, &over);
         uint64_t now = leat_now();
         if (now >= speed.next_view && end == END_OK) {
             if (run->messages > 0 && now > run->shown_ns)
@@ -72,6 +72,6 @@ int demo_speed(struct demo_run *run) {
             speed.next_view = now + period;
         }
     }
-    demo_count_doorbells(run);
+    demo_count_wakes(run);
     return end;
 }

@@ -152,8 +152,8 @@ json_t *json_of_statistics(const leat_statistics *statistics) {
     json_object_set_new(object, "bytes", json_count(statistics->bytes));
     json_object_set_new(object, "stalls", json_count(statistics->stalls));
     json_object_set_new(object, "sleeps", json_count(statistics->sleeps));
-    json_object_set_new(object, "doorbells_rung", json_count(statistics->doorbells_rung));
-    json_object_set_new(object, "doorbells_saved", json_count(statistics->doorbells_saved));
+    json_object_set_new(object, "wake_calls", json_count(statistics->wake_calls));
+    json_object_set_new(object, "wake_calls_saved", json_count(statistics->wake_calls_saved));
     json_object_set_new(object, "high_water_bytes", json_count(statistics->high_water_bytes));
     json_object_set_new(object, "wakes", json_count(statistics->wakes));
     json_object_set_new(object, "wake_ns", json_count(statistics->wake_ns));

@@ -102,7 +102,7 @@ static int on_kept_full(struct sending *sending) {
                        figure_count(&count, sending->bytes));
 }
 
-int sending_on_news(struct sending *sending, int code) {
+int sending_on_event(struct sending *sending, int code) {
     switch (code) {
     case LEAT_EPEERBACK:
         return END_OK;
@@ -121,9 +121,9 @@ int sending_on_news(struct sending *sending, int code) {
 
 int sending_look(struct sending *sending) {
     uint64_t now = leat_now();
-    if (sending->keep || now < sending->next_look_ns)
+    if (sending->keep || now < sending->next_poll_ns)
         return END_OK;
-    sending->next_look_ns = now + LOOK_NS;
+    sending->next_poll_ns = now + LOOK_NS;
     switch (leat_sender_peer(sending->sender)) {
     case LEAT_PEER_CLOSED:
         return on_receiver_gone(sending, LEAT_ECLOSED);
@@ -192,7 +192,7 @@ int sending_open(struct sending *sending) {
     int end = may_create ? END_OK : require_receiver(sending);
     if (end != END_OK)
         return end;
-    sending->options.way = may_create ? LEAT_OPEN_OR_CREATE : LEAT_OPEN;
+    sending->options.mode = may_create ? LEAT_OPEN_OR_CREATE : LEAT_OPEN;
     sending->options.interruptible = true;
     sending->options.persistent = sending->keep;
     int code = leat_sender_open(&sending->sender, sending->target.name, &sending->options);

@@ -20,7 +20,7 @@ struct sending {
     struct progress progress;
     uint64_t messages, bytes; /* sent by this command */
     uint64_t unsent_bytes;    /* cut into messages and not sent */
-    uint64_t start_ns, next_look_ns;
+    uint64_t start_ns, next_poll_ns;
 };
 
 /* The functions below give END_OK to go on, or how the command ends (then all is reported). */
@@ -29,7 +29,7 @@ struct sending {
 int sending_open(struct sending *sending);
 
 /* What a sender's call that can wait gave, other than LEAT_OK. END_OK: call again. */
-int sending_on_news(struct sending *sending, int code);
+int sending_on_event(struct sending *sending, int code);
 
 /* While there is room, nobody tells a sender that its receiver has gone. So that a slow input does
  * not go on filling the ring for nobody (a pipe would not either), this looks ten times a

@@ -23,7 +23,7 @@ struct top_rates {
     double seconds;         /* between the two */
     double messages, bytes; /* the receiver's, where one is there; else the sender's */
     double sent_messages, sent_bytes, received_messages, received_bytes;
-    double doorbells, sleeps, stalls; /* of both sides together */
+    double wake_calls, sleeps, stalls; /* of both sides together */
     /* no rate: the mean of the receiver's wake-ups between the two; negative: there was none. Not
      * in totals */
     double wake_ns;
@@ -37,7 +37,7 @@ struct top_rates {
 struct top_sender {
     uint64_t moved_ns; /* as seen; before the first move: when it was looked at first */
     bool moved, known;
-    double messages, bytes, doorbells; /* per second, if known */
+    double messages, bytes, wake_calls; /* per second, if known */
 };
 
 struct top_row {
@@ -66,7 +66,7 @@ enum top_column {
     TOP_BACKLOG,
     TOP_FULL,
     TOP_HIGH_WATER,
-    TOP_DOORBELLS,
+    TOP_WAKES,
     TOP_SLEEPS,
     TOP_STALLS,
     TOP_WAKE,

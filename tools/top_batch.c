@@ -40,7 +40,7 @@ static void add_rates(json_t *object, const struct top_rates *rates) {
     json_object_set_new(object, "received_messages_per_second",
                         json_of_rate(rates->received_messages));
     json_object_set_new(object, "received_bytes_per_second", json_of_rate(rates->received_bytes));
-    json_object_set_new(object, "doorbells_per_second", json_of_rate(rates->doorbells));
+    json_object_set_new(object, "wakes_per_second", json_of_rate(rates->wake_calls));
     json_object_set_new(object, "sleeps_per_second", json_of_rate(rates->sleeps));
     json_object_set_new(object, "stalls_per_second", json_of_rate(rates->stalls));
 }

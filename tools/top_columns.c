@@ -16,13 +16,13 @@ static const struct {
     int width;
     bool left;
 } columns[TOP_COLUMNS] = {
-    [TOP_KIND] = {"KIND", 9, true},          [TOP_SCOPE] = {"SCOPE", 6, true},
-    [TOP_USERS] = {"USERS", 5, false},       [TOP_MESSAGES] = {"MSG/S", 7, false},
-    [TOP_BYTES] = {"B/S", 8, false},         [TOP_BACKLOG] = {"BACKLOG", 8, false},
-    [TOP_FULL] = {"FULL", 4, false},         [TOP_HIGH_WATER] = {"HIGH", 8, false},
-    [TOP_DOORBELLS] = {"BELLS/S", 7, false}, [TOP_SLEEPS] = {"SLEEPS/S", 8, false},
-    [TOP_STALLS] = {"STALLS/S", 8, false},   [TOP_WAKE] = {"WAKE", 7, false},
-    [TOP_SENDER] = {"SENDER", 6, true},      [TOP_RECEIVER] = {"RECEIVER", 8, true},
+    [TOP_KIND] = {"KIND", 9, true},         [TOP_SCOPE] = {"SCOPE", 6, true},
+    [TOP_USERS] = {"USERS", 5, false},      [TOP_MESSAGES] = {"MSG/S", 7, false},
+    [TOP_BYTES] = {"B/S", 8, false},        [TOP_BACKLOG] = {"BACKLOG", 8, false},
+    [TOP_FULL] = {"FULL", 4, false},        [TOP_HIGH_WATER] = {"HIGH", 8, false},
+    [TOP_WAKES] = {"WAKES/S", 7, false},    [TOP_SLEEPS] = {"SLEEPS/S", 8, false},
+    [TOP_STALLS] = {"STALLS/S", 8, false},  [TOP_WAKE] = {"WAKE", 7, false},
+    [TOP_SENDER] = {"SENDER", 6, true},     [TOP_RECEIVER] = {"RECEIVER", 8, true},
     [TOP_NAME] = {"NAME", NAME_ROOM, true},
 };
 
@@ -47,7 +47,7 @@ static void measure(struct top_layout *layout) {
 
 void top_layout(struct top_layout *layout, const struct top_model *model, int width) {
     static const enum top_column least_first[] = {
-        TOP_HIGH_WATER, TOP_STALLS, TOP_SLEEPS,  TOP_USERS,   TOP_DOORBELLS,
+        TOP_HIGH_WATER, TOP_STALLS, TOP_SLEEPS,  TOP_USERS,   TOP_WAKES,
         TOP_SCOPE,      TOP_KIND,   TOP_WAKE,    TOP_FULL,    TOP_BYTES,
         TOP_RECEIVER,   TOP_SENDER, TOP_BACKLOG, TOP_MESSAGES};
     for (int column = 0; column < TOP_COLUMNS; column++)
@@ -102,8 +102,8 @@ static const double *rate_of(const struct top_row *row, enum top_column column) 
         return &row->rates.messages;
     case TOP_BYTES:
         return &row->rates.bytes;
-    case TOP_DOORBELLS:
-        return &row->rates.doorbells;
+    case TOP_WAKES:
+        return &row->rates.wake_calls;
     case TOP_SLEEPS:
         return &row->rates.sleeps;
     case TOP_STALLS:
@@ -207,16 +207,17 @@ const char *top_line(char line[TOP_LINE_SIZE], const struct top_layout *layout,
 
 const char *top_totals_line(char line[TOP_LINE_SIZE], const struct top_model *model) {
     const struct top_totals *totals = &model->totals;
-    struct figure messages, bytes, backlog, doorbells, sleeps, stalls;
+    struct figure messages, bytes, backlog, wake_calls, sleeps, stalls;
     size_t used = (size_t)snprintf(line, TOP_LINE_SIZE, "%zu channel%s, %zu busy, %zu died; ",
                                    totals->channels, totals->channels == 1 ? "" : "s", totals->busy,
                                    totals->died);
-    snprintf(
-        line + used, TOP_LINE_SIZE - used,
-        "%s msg/s, %s/s, backlog %s, %s bells/s, %s sleeps/s, %s stalls/s",
-        number(&messages, totals->rates.messages), figure_decimal(&bytes, totals->rates.bytes, "B"),
-        figure_bytes(&backlog, totals->backlog_bytes), number(&doorbells, totals->rates.doorbells),
-        number(&sleeps, totals->rates.sleeps), number(&stalls, totals->rates.stalls));
+    snprintf(line + used, TOP_LINE_SIZE - used,
+             "%s msg/s, %s/s, backlog %s, %s wakes/s, %s sleeps/s, %s stalls/s",
+             number(&messages, totals->rates.messages),
+             figure_decimal(&bytes, totals->rates.bytes, "B"),
+             figure_bytes(&backlog, totals->backlog_bytes),
+             number(&wake_calls, totals->rates.wake_calls), number(&sleeps, totals->rates.sleeps),
+             number(&stalls, totals->rates.stalls));
     return line;
 }
 

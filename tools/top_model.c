@@ -21,7 +21,7 @@ static bool same_file(const leat_object_info *a, const leat_object_info *b) {
 static bool went_back(const leat_statistics *now, const leat_statistics *before) {
     return now->messages < before->messages || now->bytes < before->bytes ||
            now->stalls < before->stalls || now->sleeps < before->sleeps ||
-           now->doorbells_rung < before->doorbells_rung || now->wakes < before->wakes ||
+           now->wake_calls < before->wake_calls || now->wakes < before->wakes ||
            now->wake_ns < before->wake_ns;
 }
 
@@ -31,7 +31,7 @@ static double per_second(uint64_t now, uint64_t before, double seconds) {
 
 static bool moved(const leat_statistics *now, const leat_statistics *before) {
     return now->messages != before->messages || now->bytes != before->bytes ||
-           now->doorbells_rung != before->doorbells_rung;
+           now->wake_calls != before->wake_calls;
 }
 
 /* The first move stands for something when what was counted before the first look, an eighth of the
@@ -47,7 +47,7 @@ static void rate_sender(struct top_row *row, const struct top_row *before) {
         sender->known = true;
         sender->messages = per_second(now->messages, then->messages, seconds);
         sender->bytes = per_second(now->bytes, then->bytes, seconds);
-        sender->doorbells = per_second(now->doorbells_rung, then->doorbells_rung, seconds);
+        sender->wake_calls = per_second(now->wake_calls, then->wake_calls, seconds);
     }
     sender->moved = true;
     sender->moved_ns = row->read_ns;
@@ -81,7 +81,7 @@ static struct top_rates rates_between(const struct top_row *row, const struct to
         .sent_bytes = known ? sender->bytes : otherwise,
         .received_messages = per_second(received->messages, received_before->messages, seconds),
         .received_bytes = per_second(received->bytes, received_before->bytes, seconds),
-        .doorbells = otherwise,
+        .wake_calls = otherwise,
         .sleeps = per_second(sent->sleeps + received->sleeps,
                              sent_before->sleeps + received_before->sleeps, seconds),
         .stalls = per_second(sent->stalls + received->stalls,
@@ -90,8 +90,8 @@ static struct top_rates rates_between(const struct top_row *row, const struct to
         .busy = busy,
     };
     if (known)
-        rates.doorbells = sender->doorbells + per_second(received->doorbells_rung,
-                                                         received_before->doorbells_rung, seconds);
+        rates.wake_calls = sender->wake_calls +
+                           per_second(received->wake_calls, received_before->wake_calls, seconds);
     /* A receiver that left between the two has still received. */
     bool receives = row->channel.receiver == LEAT_PEER_PRESENT ||
                     received->messages > received_before->messages;
@@ -245,7 +245,7 @@ static void add_up(struct top_totals *totals, const struct top_row *row) {
     add(&totals->rates.sent_bytes, row->rates.sent_bytes);
     add(&totals->rates.received_messages, row->rates.received_messages);
     add(&totals->rates.received_bytes, row->rates.received_bytes);
-    add(&totals->rates.doorbells, row->rates.doorbells);
+    add(&totals->rates.wake_calls, row->rates.wake_calls);
     add(&totals->rates.sleeps, row->rates.sleeps);
     add(&totals->rates.stalls, row->rates.stalls);
 }

@@ -185,7 +185,7 @@ static const char help_text[] =
     "  MSG/S B/S      what the receiver took in a second; without one, what was sent\n"
     "  BACKLOG FULL   in the ring now, headers included; its share of the capacity\n"
     "  HIGH           the most that was seen in the ring since the channel was made\n"
-    "  BELLS/S        system calls to wake the other side, both sides together\n"
+    "  WAKES/S        system calls to wake the other side, both sides together\n"
     "  SLEEPS/S       how often a side went to sleep\n"
     "  STALLS/S       calls that found the ring full (sender) or empty (receiver)\n"
     "  WAKE           from the sender's ring until the receiver was awake, the mean\n"

@@ -37,7 +37,7 @@ static void *layout_create(const struct setup *setup) {
 static void layout_close(void *handle, enum role role, struct counters *counters) {
     struct layout_link *link = handle;
     *counters = (struct counters){.backoffs = role == RECEIVER ? link->rx.naps : 0,
-                                  .doorbells = link->tx.doorbells};
+                                  .wake_calls = link->tx.wake_calls};
 }
 
 static int layout_rate_send(struct run *run, void *handle) {

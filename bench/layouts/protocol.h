@@ -60,7 +60,7 @@ struct sender {
     uint64_t capacity, position, limit;
     uint64_t held_position, held_header; /* the withheld first header of a batch; 0 = none */
     uint32_t held_count;
-    uint64_t doorbells;
+    uint64_t wake_calls;
 };
 
 struct receiver {
@@ -140,7 +140,7 @@ ALWAYS_INLINE void ring_bell_if_waiting(struct sender *tx, struct policy policy)
         return;
     atomic_thread_fence(memory_order_seq_cst);
     if (atomic_load_explicit(&tx->pages->waiting, memory_order_relaxed))
-        tx->doorbells++;
+        tx->wake_calls++;
 }
 
 ALWAYS_INLINE void commit(struct sender *tx, uint64_t first, uint64_t header,

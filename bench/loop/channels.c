@@ -40,7 +40,7 @@ static struct intake {
 } intake;
 
 static leat_channel_options channel_options(const struct trial *trial) {
-    bool many = trial->way->context < QUIET; /* asleep at once: what is counted are wake-ups */
+    bool many = trial->mode->context < QUIET; /* asleep at once: what is counted are wake-ups */
     return (leat_channel_options){.capacity = many ? CAPACITY : LEAT_CAPACITY_DEFAULT,
                                   .waiting = many ? LEAT_WAITING_SLEEP : LEAT_WAITING_ADAPTIVE};
 }
@@ -87,7 +87,7 @@ static void hear(const struct content *content, uint32_t channel) {
     }
     intake.serial++;
     /* each channel has been rung for */
-    if (intake.serial > intake.trial->way->channels + PAUSED_LEAST) {
+    if (intake.serial > intake.trial->mode->channels + PAUSED_LEAST) {
         if (!intake.counts)
             start_counting();
         else
@@ -114,7 +114,7 @@ static void on_peer(leat_uv_receiver_t *receiver, leat_peer peer, int status) {
 static int open_receivers(struct trial *trial, leat_uv_message_cb on_message) {
     const leat_channel_options options = channel_options(trial);
     int code = 0;
-    for (unsigned i = 0; i < trial->way->channels && code == 0; i++) {
+    for (unsigned i = 0; i < trial->mode->channels && code == 0; i++) {
         char name[64];
         trial_channel(trial, i, name);
         code = leat_uv_receiver_open(&intake.loop, &intake.receivers[i], name, &options);
@@ -150,7 +150,7 @@ static int close_loop(void) {
 static int open_senders(const struct trial *trial) {
     const leat_channel_options options = channel_options(trial);
     allow_descriptors();
-    for (unsigned i = 0; i < trial->way->channels; i++) {
+    for (unsigned i = 0; i < trial->mode->channels; i++) {
         char name[64];
         trial_channel(trial, i, name);
         int code = leat_sender_open(&senders[i], name, &options);
@@ -161,7 +161,7 @@ static int open_senders(const struct trial *trial) {
 }
 
 static void close_senders(const struct trial *trial) {
-    for (unsigned i = 0; i < trial->way->channels; i++)
+    for (unsigned i = 0; i < trial->mode->channels; i++)
         leat_sender_close(senders[i]);
 }
 
@@ -182,7 +182,7 @@ static int deliver(const struct trial *trial, uint32_t channel, uint64_t *serial
 
 /* A sender finds its receiver's loop when it rings for the first time. */
 static int warm_up(const struct trial *trial, uint64_t *serial) {
-    for (unsigned i = 0; i < trial->way->channels; i++)
+    for (unsigned i = 0; i < trial->mode->channels; i++)
         if (deliver(trial, i, serial) != 0)
             return -1;
     return 0;
@@ -218,7 +218,7 @@ static int send_arrivals(struct trial *trial) {
     while (serial < least || now_ns() < end) {
         random ^= random << 13, random ^= random >> 7, random ^= random << 17;
         uint32_t channel =
-            trial->way->context == SAME ? 0 : (uint32_t)(random % trial->way->channels);
+            trial->mode->context == SAME ? 0 : (uint32_t)(random % trial->mode->channels);
         sleep_ns(PAUSE_NS);
         if (deliver(trial, channel, &serial) != 0)
             return -1;
@@ -290,7 +290,7 @@ static int work_eventfd(struct trial *trial) {
     return post(trial, NOWHERE, serial) != 0 ? -1 : trial_end(trial);
 }
 
-static const struct way arrivals[] = {
+static const struct mode arrivals[] = {
     {"1", "one channel of 4 KiB", 1, NULL, work_arrivals, ANY},
     {"10", "ten channels of 4 KiB, the message on any of them", 10, NULL, work_arrivals, ANY},
     {"1000", "a thousand channels of 4 KiB, the message on any of them", 1000, NULL, work_arrivals,
@@ -372,7 +372,7 @@ static int work_idle(struct trial *trial) {
     return trial->role == SENDER ? watch_idling(trial) : idle(trial);
 }
 
-static const struct way idlers[] = {
+static const struct mode idlers[] = {
     {"1000", "a thousand channels whose senders are there and silent", 1000, NULL, work_idle, ANY},
 };
 
@@ -444,9 +444,9 @@ static int flood(struct trial *trial) {
     if (open_senders(trial) != 0 || trial_begin(trial) != 0)
         return -1;
     uint64_t end = now_ns() + trial->duration_ns;
-    if (trial->way->context == QUIET)
+    if (trial->mode->context == QUIET)
         sleep_ns(trial->duration_ns);
-    while (trial->way->context == FLOODED && (serial % CLOCK_EVERY != 0 || now_ns() < end))
+    while (trial->mode->context == FLOODED && (serial % CLOCK_EVERY != 0 || now_ns() < end))
         if (send_to(0, serial++, 0) != 0)
             return -1;
     if (send_to(NOWHERE, serial, 0) != 0 || trial_end(trial) != 0)
@@ -459,7 +459,7 @@ static int work_timer(struct trial *trial) {
     return trial->role == SENDER ? flood(trial) : tick(trial);
 }
 
-static const struct way timers[] = {
+static const struct mode timers[] = {
     {"quiet", "a timer due every millisecond, and a channel that is silent", 1, NULL, work_timer,
      QUIET},
     {"flooded", "the same, and leat_send as fast as it goes", 1, NULL, work_timer, FLOODED},

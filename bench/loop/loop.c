@@ -110,7 +110,7 @@ static void close_all(struct trial *trial) {
 /* What is there only when a process was killed. */
 static void remove_names(const struct trial *trial) {
     char name[64];
-    for (unsigned i = 0; i < trial->way->channels; i++) {
+    for (unsigned i = 0; i < trial->mode->channels; i++) {
         trial_channel(trial, i, name);
         int code = leat_unlink(name, LEAT_LOCAL);
         if (code != LEAT_OK && code != LEAT_ENOENT)
@@ -127,9 +127,10 @@ static bool was_disturbed(struct usage usage) {
 }
 
 static enum placement run_trial(const struct plan *plan, const struct part *part,
-                                const struct way *way, enum loop_length length, struct told *told) {
+                                const struct mode *mode, enum loop_length length,
+                                struct told *told) {
     static unsigned serial;
-    struct trial trial = {.way = way,
+    struct trial trial = {.mode = mode,
                           .duration_ns = (uint64_t)(part->seconds[length] * 1e9),
                           .fd = {{-1, -1}, {-1, -1}},
                           .told = told};
@@ -137,18 +138,18 @@ static enum placement run_trial(const struct plan *plan, const struct part *part
     if (part != &part_idle) /* which sleeps */
         trial.duration_ns = realtime_shorten(trial.duration_ns);
     snprintf(trial.name, sizeof trial.name, "leat_bench_loop-%ld-%u", (long)getpid(), serial++);
-    snprintf(machine.doing, sizeof machine.doing, "%s, %s", way->name, part->name);
+    snprintf(machine.doing, sizeof machine.doing, "%s, %s", mode->name, part->name);
     memset(machine.control, 0, sizeof *machine.control);
     memset(told, 0, sizeof *told);
     fflush(NULL);
     watch_for(plan->hang_s + trial.duration_ns / 1000000000u);
-    int wrong = way->prepare != NULL ? way->prepare(&trial) : 0;
+    int wrong = mode->prepare != NULL ? mode->prepare(&trial) : 0;
     if (wrong == 0 && in_new_child()) {
         trial.role = RECEIVER;
-        end_child(way->work(&trial));
+        end_child(mode->work(&trial));
     }
     trial.role = SENDER;
-    wrong = wrong != 0 || way->work(&trial) != 0;
+    wrong = wrong != 0 || mode->work(&trial) != 0;
     wrong |= collect_children(wrong != 0);
     watch_for(0);
     realtime_rest(began_ns);
@@ -171,23 +172,23 @@ static void list_trial(const struct part *part, const struct told *told, enum pl
     fprintf(stderr, "\n");
 }
 
-static void keep(struct loop_results *results, size_t part, size_t way, unsigned round,
+static void keep(struct loop_results *results, size_t part, size_t mode, unsigned round,
                  enum placement placement, const struct told *told) {
-    results->count[part][way][placement]++;
-    results->has[part][way][placement][round] = true;
+    results->count[part][mode][placement]++;
+    results->has[part][mode][placement][round] = true;
     for (size_t i = 0; i < FIGURES_MAX; i++)
-        results->figures[part][way][placement][i][round] = told->figures[i];
+        results->figures[part][mode][placement][i][round] = told->figures[i];
 }
 
 /* Until it was measured undisturbed, or has been tried often enough. */
-static void measure(const struct plan *plan, struct loop_results *results, size_t part, size_t way,
+static void measure(const struct plan *plan, struct loop_results *results, size_t part, size_t mode,
                     unsigned round, enum loop_length length, struct told *told) {
     for (unsigned attempt = 0; attempt < plan->attempts;) {
         if (harness_signal() != 0 ||
             (attempt > 0 && plan->stop_ns != 0 && now_ns() > plan->stop_ns))
             return;
         enum placement placement =
-            run_trial(plan, loop_parts[part], &loop_parts[part]->ways[way], length, told);
+            run_trial(plan, loop_parts[part], &loop_parts[part]->ways[mode], length, told);
         results->tally[placement]++;
         if (plan->list)
             list_trial(loop_parts[part], told, placement);
@@ -196,7 +197,7 @@ static void measure(const struct plan *plan, struct loop_results *results, size_
             continue;
         }
         if (placement <= FAR) {
-            keep(results, part, way, round, placement, told);
+            keep(results, part, mode, round, placement, told);
             return;
         }
         usleep(20000); /* whoever disturbed may be done by then */
@@ -210,15 +211,15 @@ static void run_part(const struct plan *plan, size_t at, unsigned round, enum lo
                      struct loop_results *results, struct told *told) {
     const struct part *part = loop_parts[at];
     for (size_t i = 0; i < part->way_count; i++) {
-        size_t way = (i + round) % part->way_count;
+        size_t mode = (i + round) % part->way_count;
         if (harness_signal() != 0 || (plan->stop_ns != 0 && now_ns() > plan->stop_ns)) {
             results->not_begun++;
             continue;
         }
         if (!plan->list && isatty(STDERR_FILENO))
             fprintf(stderr, "\r\033[Kloop: round %u of %u (%s, %s)", round + 1, plan->rounds,
-                    part->name, part->ways[way].name);
-        measure(plan, results, at, way, round, length, told);
+                    part->name, part->ways[mode].name);
+        measure(plan, results, at, mode, round, length, told);
     }
 }
 

@@ -105,7 +105,7 @@ static int leat_sends(struct trial *trial) {
     if (trial_begin(trial) != 0 || send_all(trial, send_by_leat) != 0)
         return -1;
     leat_sender_statistics(sender, &statistics);
-    trial->told->rings = statistics.doorbells_rung;
+    trial->told->rings = statistics.wake_calls;
     trial->told->sent = statistics.messages;
     if (trial_end(trial) != 0)
         return -1;
@@ -150,7 +150,7 @@ static int work_leat_uv(struct trial *trial) {
     trial_channel(trial, 0, name);
     int code = leat_uv_receiver_open(&intake.loop, &intake.receiver, name, NULL);
     if (code == 0)
-        code = trial->way->context == HELD
+        code = trial->mode->context == HELD
                    ? leat_uv_receiver_start_held(&intake.receiver, on_held, on_peer)
                    : leat_uv_receiver_start(&intake.receiver, on_message, on_peer);
     return code == 0 ? receive_in_loop() : complain_uv("leat_uv_receiver_open", code);
@@ -252,7 +252,7 @@ static int send_by_write(const unsigned char *message) {
 }
 
 static int pipe_sends(struct trial *trial) {
-    bool loops = trial->way->context == LOOPS;
+    bool loops = trial->mode->context == LOOPS;
     peer_fd = trial->fd[THERE][SENDER];
     if (loops && open_pipe(trial) != 0)
         return -1;
@@ -275,7 +275,7 @@ static int work_pipe(struct trial *trial) {
 
 /* ---------------------------------------------------------------------------------------------- */
 
-static const struct way ways[] = {
+static const struct mode ways[] = {
     {"leat_uv", "leat_send into a receiver in a loop, in place", 1, NULL, work_leat_uv, 0},
     {"leat_uv_held", "the same with messages that are held, and released in their callback", 1,
      NULL, work_leat_uv, HELD},
@@ -293,9 +293,9 @@ const struct part part_rates = {
     .ways = ways,
     .way_count = sizeof ways / sizeof *ways,
     .yardstick = 3,
-    .goal = "leat_uv at least 50 of uv_pipe; fewer than 1000 doorbells a million",
+    .goal = "leat_uv at least 50 of uv_pipe; fewer than 1000 wakes a million",
     .headings = {{"million messages/s", "messages_per_us"},
-                 {"doorbells a million", "doorbells_per_million"},
+                 {"wakes a million", "wakes_per_million"},
                  {"loop turns a million", "turns_per_million"},
                  {"CPU ns a message, both", "cpu_ns"}},
     .seconds = {0.01, 0.1, 0.3},

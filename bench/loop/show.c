@@ -1,14 +1,14 @@
 /* show.c - see results.h. */
 #include "results.h"
 
-static struct spread spread_at(const struct loop_results *results, size_t part, size_t way,
+static struct spread spread_at(const struct loop_results *results, size_t part, size_t mode,
                                enum placement placement, size_t figure) {
     double values[ROUNDS_MAX];
     unsigned known = 0;
     for (unsigned i = 0; i < ROUNDS_MAX; i++)
-        if (results->has[part][way][placement][i] &&
-            results->figures[part][way][placement][figure][i] >= 0)
-            values[known++] = results->figures[part][way][placement][figure][i];
+        if (results->has[part][mode][placement][i] &&
+            results->figures[part][mode][placement][figure][i] >= 0)
+            values[known++] = results->figures[part][mode][placement][figure][i];
     return spread_of(values, known);
 }
 
@@ -20,23 +20,23 @@ static size_t heading_count(const struct part *part) {
 }
 
 static bool has_any(const struct loop_results *results, size_t part, enum placement placement) {
-    for (size_t way = 0; way < loop_parts[part]->way_count; way++)
-        if (results->count[part][way][placement] > 0)
+    for (size_t mode = 0; mode < loop_parts[part]->way_count; mode++)
+        if (results->count[part][mode][placement] > 0)
             return true;
     return false;
 }
 
 /* The first figure over that of the yardstick in the same round, a second before or after: what
  * changes more slowly does not matter. */
-static struct spread ratio(const struct loop_results *results, size_t part, size_t way,
+static struct spread ratio(const struct loop_results *results, size_t part, size_t mode,
                            enum placement placement) {
     size_t yardstick = loop_parts[part]->yardstick;
     double values[ROUNDS_MAX];
     unsigned known = 0;
     for (unsigned i = 0; i < ROUNDS_MAX && loop_parts[part]->way_count > 1; i++) {
-        double own = results->figures[part][way][placement][0][i],
+        double own = results->figures[part][mode][placement][0][i],
                other = results->figures[part][yardstick][placement][0][i];
-        if (results->has[part][way][placement][i] && results->has[part][yardstick][placement][i] &&
+        if (results->has[part][mode][placement][i] && results->has[part][yardstick][placement][i] &&
             other > 0)
             values[known++] = own / other;
     }
@@ -45,18 +45,18 @@ static struct spread ratio(const struct loop_results *results, size_t part, size
 
 /* --- Text ------------------------------------------------------------------------------------- */
 
-static void show_row(FILE *out, const struct loop_results *results, size_t part, size_t way,
+static void show_row(FILE *out, const struct loop_results *results, size_t part, size_t mode,
                      enum placement placement) {
-    fprintf(out, "%-16s %2u", loop_parts[part]->ways[way].name,
-            results->count[part][way][placement]);
+    fprintf(out, "%-16s %2u", loop_parts[part]->ways[mode].name,
+            results->count[part][mode][placement]);
     for (size_t i = 0; i < heading_count(loop_parts[part]); i++) {
-        struct spread spread = spread_at(results, part, way, placement, i);
+        struct spread spread = spread_at(results, part, mode, placement, i);
         char text[64] = "-";
         if (spread.count > 0)
             snprintf(text, sizeof text, "%.4g [%.4g..%.4g]", spread.median, spread.min, spread.max);
         fprintf(out, " | %-24s", text);
     }
-    struct spread against = ratio(results, part, way, placement);
+    struct spread against = ratio(results, part, mode, placement);
     if (against.count > 0)
         fprintf(out, " | %.3g [%.3g..%.3g] %u", against.median, against.min, against.max,
                 against.count);
@@ -72,8 +72,8 @@ static void show_table(FILE *out, const struct loop_results *results, size_t at,
     if (part->way_count > 1)
         fprintf(out, " | against %s", part->ways[part->yardstick].name);
     fprintf(out, "\n");
-    for (size_t way = 0; way < part->way_count; way++)
-        show_row(out, results, at, way, placement);
+    for (size_t mode = 0; mode < part->way_count; mode++)
+        show_row(out, results, at, mode, placement);
     if (part->goal != NULL)
         fprintf(out, "goal: %s\n", part->goal);
 }
@@ -85,10 +85,10 @@ void loop_show_text(FILE *out, const struct loop_results *results) {
                 show_table(out, results, part, placement);
     fprintf(out, "\n");
     for (size_t part = 0; part < PARTS; part++)
-        for (size_t way = 0; way < loop_parts[part]->way_count; way++)
+        for (size_t mode = 0; mode < loop_parts[part]->way_count; mode++)
             if (has_any(results, part, NEAR) || has_any(results, part, FAR))
                 fprintf(out, "%-9s %-16s %s\n", loop_parts[part]->name,
-                        loop_parts[part]->ways[way].name, loop_parts[part]->ways[way].about);
+                        loop_parts[part]->ways[mode].name, loop_parts[part]->ways[mode].about);
     fprintf(
         out,
         "\ntrials: %u near, %u far; dropped: %u mixed, %u disturbed, %u unwanted; not begun: %u\n",
@@ -98,21 +98,21 @@ void loop_show_text(FILE *out, const struct loop_results *results) {
 
 /* --- JSON ------------------------------------------------------------------------------------- */
 
-static void json_result(FILE *out, const struct loop_results *results, size_t at, size_t way,
+static void json_result(FILE *out, const struct loop_results *results, size_t at, size_t mode,
                         enum placement placement) {
     const struct part *part = loop_parts[at];
     fprintf(out, "{\"part\": \"%s\", \"way\": \"%s\", \"placement\": \"%s\", \"rounds\": %u",
-            part->name, part->ways[way].name, placement_names[placement],
-            results->count[at][way][placement]);
+            part->name, part->ways[mode].name, placement_names[placement],
+            results->count[at][mode][placement]);
     for (size_t i = 0; i < heading_count(part); i++) {
-        struct spread spread = spread_at(results, at, way, placement, i);
+        struct spread spread = spread_at(results, at, mode, placement, i);
         if (spread.count > 0)
             fprintf(out, ", \"%s\": {\"median\": %.6g, \"min\": %.6g, \"max\": %.6g}",
                     part->headings[i].json, spread.median, spread.min, spread.max);
         else
             fprintf(out, ", \"%s\": null", part->headings[i].json);
     }
-    struct spread against = ratio(results, at, way, placement);
+    struct spread against = ratio(results, at, mode, placement);
     if (against.count > 0)
         fprintf(
             out,
@@ -130,12 +130,12 @@ void loop_show_json(FILE *out, const struct plan *plan, const struct loop_result
             results->tally[UNWANTED]);
     fprintf(out, "\"not_begun\": %u,\n     \"results\": [", results->not_begun);
     for (size_t part = 0; part < PARTS; part++)
-        for (size_t way = 0; way < loop_parts[part]->way_count; way++)
+        for (size_t mode = 0; mode < loop_parts[part]->way_count; mode++)
             for (enum placement placement = NEAR; placement <= FAR; placement++) {
-                if (results->count[part][way][placement] == 0)
+                if (results->count[part][mode][placement] == 0)
                     continue;
                 fprintf(out, "%s\n      ", separator);
-                json_result(out, results, part, way, placement);
+                json_result(out, results, part, mode, placement);
                 separator = ",";
             }
     fprintf(out, "]}");

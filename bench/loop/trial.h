@@ -34,7 +34,7 @@ struct told {
 enum direction { THERE, BACK };
 
 struct trial {
-    const struct way *way;
+    const struct mode *mode;
     enum role role;
     uint64_t duration_ns;
     char name[48];   /* how names of channels begin */
@@ -43,7 +43,7 @@ struct trial {
     struct told *told;
 };
 
-struct way {
+struct mode {
     const char *name, *about;
     unsigned channels; /* of leat's, numbered; none that was left over stays behind */
     int (*prepare)(struct trial *trial); /* before the processes part: makes fd[][]; may be NULL */
@@ -58,7 +58,7 @@ struct heading {
 
 struct part {
     const char *name, *title;
-    const struct way *ways;
+    const struct mode *ways;
     size_t way_count;
     size_t yardstick; /* the way whose first figure the others' are shown against */
     const char *goal;

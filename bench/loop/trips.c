@@ -161,7 +161,7 @@ static int prepare_fifo(struct trial *trial, enum direction direction) {
 }
 
 static int prepare_bare(struct trial *trial) {
-    if (trial->way->context == EVENTFD)
+    if (trial->mode->context == EVENTFD)
         return prepare_eventfds(trial);
     return prepare_fifo(trial, THERE) != 0 ? -1 : prepare_fifo(trial, BACK);
 }
@@ -252,7 +252,7 @@ static void on_peer(leat_uv_receiver_t *receiver, leat_peer peer, int status) {
 
 static int work_leat(struct trial *trial) {
     char to[64], from[64];
-    const leat_channel_options options = {.waiting = (leat_waiting)trial->way->context};
+    const leat_channel_options options = {.waiting = (leat_waiting)trial->mode->context};
     start(trial, say_by_leat);
     trial_channel(trial, ours(), to);
     trial_channel(trial, theirs(), from);
@@ -266,7 +266,7 @@ static int work_leat(struct trial *trial) {
 
 /* ---------------------------------------------------------------------------------------------- */
 
-static const struct way ways[] = {
+static const struct mode ways[] = {
     {"leat_uv", "a receiver and a sender in each loop, in place, answered by leat_uv_try_send", 2,
      NULL, work_leat, LEAT_WAITING_ADAPTIVE},
     {"leat_uv_sleep", "the same; sleeps at once, as the others do", 2, NULL, work_leat,

@@ -92,7 +92,7 @@ static void on_peer(leat_uv_receiver_t *receiver, leat_peer peer, int status) {
 }
 
 static leat_channel_options options_of(const struct trial *trial) {
-    return (leat_channel_options){.waiting = (leat_waiting)(trial->way->context & ~LOOP)};
+    return (leat_channel_options){.waiting = (leat_waiting)(trial->mode->context & ~LOOP)};
 }
 
 static int wait_in_loop(const char *name, const leat_channel_options *options) {
@@ -139,8 +139,8 @@ static int wait(struct trial *trial) {
     for (unsigned i = 0; i < PACES; i++)
         histogram_clear(&intake->pace[i].times);
     trial_channel(trial, 0, name);
-    int result = (trial->way->context & LOOP) != 0 ? wait_in_loop(name, &options)
-                                                   : wait_in_calls(name, &options);
+    int result = (trial->mode->context & LOOP) != 0 ? wait_in_loop(name, &options)
+                                                    : wait_in_calls(name, &options);
     free(intake);
     return result;
 }
@@ -155,16 +155,16 @@ static int send_content(leat_sender *sender, struct content *content) {
     return code == LEAT_OK ? 0 : complain_leat("leat_send", code);
 }
 
-static uint64_t rung_so_far(const leat_sender *sender) {
+static uint64_t woken_so_far(const leat_sender *sender) {
     leat_statistics statistics;
     leat_sender_statistics(sender, &statistics);
-    return statistics.doorbells_rung;
+    return statistics.wake_calls;
 }
 
 /* By the clock, and not from message to message: so that the pace is the same however long a call
  * takes. */
 static int send_at_a_pace(leat_sender *sender, const struct trial *trial, struct content *content) {
-    uint64_t due = now_ns(), end = due + trial->duration_ns / PACES, rung = rung_so_far(sender);
+    uint64_t due = now_ns(), end = due + trial->duration_ns / PACES, rung = woken_so_far(sender);
     for (content->nth = 0; due < end || content->nth < 2 * WARM_UP_MESSAGES;
          due += gaps_ns[content->pace]) {
         while (now_ns() < due)
@@ -173,7 +173,7 @@ static int send_at_a_pace(leat_sender *sender, const struct trial *trial, struct
             return -1;
     }
     trial->told->figures[3 * content->pace + 2] =
-        (double)(rung_so_far(sender) - rung) / (double)content->nth;
+        (double)(woken_so_far(sender) - rung) / (double)content->nth;
     return 0;
 }
 
@@ -201,7 +201,7 @@ static int work(struct trial *trial) {
 
 /* ---------------------------------------------------------------------------------------------- */
 
-static const struct way ways[] = {
+static const struct mode ways[] = {
     {"loop_adaptive", "leat_uv; looks for as long as that has paid, then sleeps: the default", 1,
      NULL, work, LOOP | LEAT_WAITING_ADAPTIVE},
     {"loop_sleep", "leat_uv; sleeps at once", 1, NULL, work, LOOP | LEAT_WAITING_SLEEP},
@@ -223,9 +223,9 @@ const struct part part_waiting = {
     .goal = "none: what each costs",
     .headings = {{"20 us: p50 us", "p50_us_at_20us"},
                  {"CPU %, waiter", "cpu_percent_at_20us"},
-                 {"rings a message", "rings_at_20us"},
+                 {"wakes a message", "wakes_at_20us"},
                  {"1 ms: p50 us", "p50_us_at_1ms"},
                  {"CPU %, waiter", "cpu_percent_at_1ms"},
-                 {"rings a message", "rings_at_1ms"}},
+                 {"wakes a message", "wakes_at_1ms"}},
     .seconds = {0.05, 0.3, 1.0},
 };

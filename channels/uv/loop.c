@@ -48,25 +48,25 @@ int leat_uv_error(int code) {
 
 /* Those who are told send again, and can be done at once: so not until nobody is left, but as long
  * as a turn lasts. */
-static void tell_all(struct leat_uv_loop *shared, uint64_t end) {
+static void report_all(struct leat_uv_loop *shared, uint64_t end) {
     while (shared->telling != NULL) {
-        struct leat_uv_item *item = shared->telling;
-        leat__uv_leave_telling(item);
-        item->tell(item);
+        struct leat_uv_member *member = shared->telling;
+        leat__uv_leave_reporting(member);
+        member->tell(member);
         if (uv_hrtime() >= end)
             return;
     }
 }
 
-static void take_turn(struct leat_uv_loop *shared) {
+static void take_lock(struct leat_uv_loop *shared) {
     uint64_t end = uv_hrtime() + TURN_NS;
     void *data;
     int result = LEAT_OK;
-    tell_all(shared, end);
+    report_all(shared, end);
     while (shared->channels > 0 &&
-           (result = leat_doorbell_next(shared->doorbell, &data)) == LEAT_OK) {
-        struct leat_uv_item *item = data;
-        item->work(item);
+           (result = leat_waitset_next(shared->waitset, &data)) == LEAT_OK) {
+        struct leat_uv_member *member = data;
+        member->work(member);
         if (uv_hrtime() >= end)
             break;
     }
@@ -80,39 +80,39 @@ static void take_turn(struct leat_uv_loop *shared) {
 
 static void on_readable(uv_poll_t *poll, int status, int events) {
     (void)status, (void)events;
-    take_turn(poll->data);
+    take_lock(poll->data);
 }
 
 static void on_idle(uv_idle_t *idle) {
-    take_turn(idle->data);
+    take_lock(idle->data);
 }
 
 void leat__uv_hurry(struct leat_uv_loop *shared) {
     (void)uv_idle_start(&shared->busy, on_idle); /* already started: nothing */
 }
 
-void leat__uv_tell_later(struct leat_uv_item *item) {
-    struct leat_uv_loop *shared = item->shared;
-    if (!item->telling) {
-        item->telling = true;
-        item->next_telling = NULL;
-        *shared->telling_end = item;
-        shared->telling_end = &item->next_telling;
+void leat__uv_report_later(struct leat_uv_member *member) {
+    struct leat_uv_loop *shared = member->shared;
+    if (!member->telling) {
+        member->telling = true;
+        member->next_report = NULL;
+        *shared->reporting_end = member;
+        shared->reporting_end = &member->next_report;
     }
     leat__uv_hurry(shared);
 }
 
-void leat__uv_leave_telling(struct leat_uv_item *item) {
-    struct leat_uv_loop *shared = item->shared;
-    struct leat_uv_item **link = &shared->telling;
-    if (!item->telling)
+void leat__uv_leave_reporting(struct leat_uv_member *member) {
+    struct leat_uv_loop *shared = member->shared;
+    struct leat_uv_member **link = &shared->telling;
+    if (!member->telling)
         return;
-    while (*link != item)
-        link = &(*link)->next_telling;
-    *link = item->next_telling;
+    while (*link != member)
+        link = &(*link)->next_report;
+    *link = member->next_report;
     if (*link == NULL)
-        shared->telling_end = link;
-    item->telling = false;
+        shared->reporting_end = link;
+    member->telling = false;
 }
 
 /* --- Coming and going ------------------------------------------------------------------------- */
@@ -130,7 +130,7 @@ static void on_closed(uv_handle_t *handle) {
     struct leat_uv_loop *shared = handle->data;
     if (--shared->open > 0)
         return;
-    leat_doorbell_close(shared->doorbell); /* not before libuv has let go of its descriptors */
+    leat_waitset_close(shared->waitset); /* not before libuv has let go of its descriptors */
     free(shared);
 }
 
@@ -162,7 +162,7 @@ static int poll_descriptor(struct leat_uv_loop *shared, uv_poll_t *poll, int des
 
 static int start_shared(struct leat_uv_loop *shared) {
     int descriptors[2];
-    leat_doorbell_descriptors(shared->doorbell, descriptors);
+    leat_waitset_descriptors(shared->waitset, descriptors);
     uv_idle_init(shared->loop, &shared->busy); /* cannot fail */
     shared->busy.data = shared;
     shared->open = 1;
@@ -186,8 +186,8 @@ static int make_shared(uv_loop_t *loop, struct leat_uv_loop **made) {
     if (shared == NULL)
         return UV_ENOMEM;
     shared->loop = loop;
-    shared->telling_end = &shared->telling;
-    int result = leat_doorbell_open(&shared->doorbell);
+    shared->reporting_end = &shared->telling;
+    int result = leat_waitset_open(&shared->waitset);
     if (result != LEAT_OK) {
         free(shared);
         return leat_uv_error(result);
@@ -220,18 +220,18 @@ static void mark(uv_timer_t *uv) {
     (void)uv;
 }
 
-void leat__uv_join(uv_timer_t *uv, struct leat_uv_item *item,
+void leat__uv_join(uv_timer_t *uv, struct leat_uv_member *member,
                    void (*close)(uv_handle_t *handle, uv_close_cb callback)) {
-    (void)uv_timer_init(item->shared->loop, uv); /* cannot fail */
+    (void)uv_timer_init(member->shared->loop, uv); /* cannot fail */
     uv->timer_cb = mark;
-    item->close = close;
-    item->shared->channels++;
+    member->close = close;
+    member->shared->channels++;
 }
 
-void leat__uv_leave(uv_timer_t *uv, struct leat_uv_item *item, uv_close_cb closed) {
+void leat__uv_leave(uv_timer_t *uv, struct leat_uv_member *member, uv_close_cb closed) {
     uv_close((uv_handle_t *)uv, closed);
-    item->shared->channels--;
-    leat__uv_give_back(item->shared);
+    member->shared->channels--;
+    leat__uv_give_back(member->shared);
 }
 
 void leat__uv_set_active(uv_timer_t *uv, bool active) {
@@ -258,7 +258,7 @@ void leat_uv_close(uv_handle_t *handle, uv_close_cb callback) {
     if (uv_is_closing(handle) || is_shared(handle))
         return;
     if (handle->type == UV_TIMER && ((uv_timer_t *)handle)->timer_cb == mark)
-        ((struct leat_uv_any *)handle)->item.close(handle, callback);
+        ((struct leat_uv_any *)handle)->member.close(handle, callback);
     else
         uv_close(handle, callback);
 }

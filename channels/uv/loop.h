@@ -1,19 +1,19 @@
 /* channels/uv/loop.h - what the channels of one libuv loop share (leat/uv.h).
  *
- * A doorbell, and three handles of libuv's: two that poll its descriptors, and one that is busy: an
+ * A wait set, and three handles of libuv's: two that poll its descriptors, and one that is busy: an
  * idle handle, which keeps the loop from sleeping as long as there is more to do than one turn
  * allows. They are unreferenced, made with the first channel of a loop and closed with its last.
  *
- * An *item* is a receiver, a sender or a waiter in the doorbell. `work` does what its doorbell says
+ * An *item* is a receiver, a sender or a waiter in the wait set. `work` does what its wait set says
  * there is to do, within its budget. `tell` tells the program what became known outside of the
- * loop's turns (leat__uv_tell_later). Both may close any handle, itself and the last one included:
- * so nothing here is freed before libuv calls back that it is closed.
+ * loop's turns (leat__uv_report_later). Both may close any handle, itself and the last one
+ * included: so nothing here is freed before libuv calls back that it is closed.
  */
 #ifndef LEAT_CHANNELS_UV_LOOP_H
 #define LEAT_CHANNELS_UV_LOOP_H
 
-#include "leat/doorbell.h"
 #include "leat/uv.h"
+#include "leat/waitset.h"
 
 /* messages at most that a handle receives, or sends of its queue, before another one has its
  * turn */
@@ -22,18 +22,18 @@
 /* What all handles of leat's begin with. */
 struct leat_uv_any {
     uv_timer_t uv;
-    struct leat_uv_item item;
+    struct leat_uv_member member;
 };
 
 struct leat_uv_loop {
     uv_loop_t *loop;
-    leat_doorbell *doorbell;
+    leat_waitset *waitset;
     uv_poll_t rings, rest;
     uv_idle_t busy;
     unsigned channels; /* that are not closed */
     unsigned open;     /* of the three handles */
     /* those that have something to tell, in the order in which they had it */
-    struct leat_uv_item *telling, **telling_end;
+    struct leat_uv_member *telling, **reporting_end;
     struct leat_uv_loop *next;
 };
 
@@ -43,12 +43,12 @@ void leat__uv_give_back(struct leat_uv_loop *shared);
 
 /* Makes the handle, whose first two members these are, part of its loop, item->shared. `close` is
  * what leat_uv_close does with it. Cannot fail. */
-void leat__uv_join(uv_timer_t *uv, struct leat_uv_item *item,
+void leat__uv_join(uv_timer_t *uv, struct leat_uv_member *member,
                    void (*close)(uv_handle_t *handle, uv_close_cb callback));
 
 /* Out of the loop: `closed` is called when libuv is done with the handle. The channel is closed by
  * the caller. */
-void leat__uv_leave(uv_timer_t *uv, struct leat_uv_item *item, uv_close_cb closed);
+void leat__uv_leave(uv_timer_t *uv, struct leat_uv_member *member, uv_close_cb closed);
 
 /* Active, and referenced as the caller has it; or not. */
 void leat__uv_set_active(uv_timer_t *uv, bool active);
@@ -57,9 +57,9 @@ void leat__uv_set_active(uv_timer_t *uv, bool active);
 void leat__uv_hurry(struct leat_uv_loop *shared);
 
 /* The item has something to tell: in the loop's next turn, if not in this one. */
-void leat__uv_tell_later(struct leat_uv_item *item);
+void leat__uv_report_later(struct leat_uv_member *member);
 
 /* It tells no more. */
-void leat__uv_leave_telling(struct leat_uv_item *item);
+void leat__uv_leave_reporting(struct leat_uv_member *member);
 
 #endif

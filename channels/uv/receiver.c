@@ -4,8 +4,8 @@
 #include "channels/uv/loop.h"
 #include "leat/inline.h"
 
-static leat_uv_receiver_t *of_item(struct leat_uv_item *item) {
-    return (leat_uv_receiver_t *)((char *)item - offsetof(leat_uv_receiver_t, item));
+static leat_uv_receiver_t *of_member(struct leat_uv_member *member) {
+    return (leat_uv_receiver_t *)((char *)member - offsetof(leat_uv_receiver_t, member));
 }
 
 static bool is_closing(const leat_uv_receiver_t *receiver) {
@@ -54,11 +54,11 @@ static void meet(leat_uv_receiver_t *receiver, int result) {
 
 /* Of news that comes while a callback has stopped the handle, the channel would not tell again: it
  * is kept. */
-static void tell_result(leat_uv_receiver_t *receiver, int result) {
+static void report_result(leat_uv_receiver_t *receiver, int result) {
     if (result == LEAT_EAGAIN)
         return;
     if (!receiver->started) {
-        receiver->news = result;
+        receiver->event = result;
         return;
     }
     switch (result) {
@@ -78,13 +78,13 @@ static void tell_result(leat_uv_receiver_t *receiver, int result) {
 }
 
 /* After a start, or a release that failed. */
-static void tell_kept(struct leat_uv_item *item) {
-    leat_uv_receiver_t *receiver = of_item(item);
-    int news = receiver->news;
-    if (news == LEAT_OK || !receiver->started)
+static void report_kept(struct leat_uv_member *member) {
+    leat_uv_receiver_t *receiver = of_member(member);
+    int event = receiver->event;
+    if (event == LEAT_OK || !receiver->started)
         return;
-    receiver->news = LEAT_OK;
-    tell_result(receiver, news);
+    receiver->event = LEAT_OK;
+    report_result(receiver, event);
 }
 
 static void hand_over_batch(leat_uv_receiver_t *receiver) {
@@ -93,7 +93,7 @@ static void hand_over_batch(leat_uv_receiver_t *receiver) {
     int result = leat_peek_many(receiver->channel, messages, receiver->budget, &count, LEAT_NOW);
     meet(receiver, result);
     if (result != LEAT_OK) {
-        tell_result(receiver, result);
+        report_result(receiver, result);
         count = 0;
     }
     while (done < count && receiver->started && !receiver->holds &&
@@ -101,7 +101,7 @@ static void hand_over_batch(leat_uv_receiver_t *receiver) {
         done++;
     /* the sender changed what it had sent */
     if (done > 0 && leat_release(receiver->channel, done) != LEAT_OK)
-        tell_result(receiver, LEAT_ECORRUPT);
+        report_result(receiver, LEAT_ECORRUPT);
     leat_unpeek(receiver->channel);
 }
 
@@ -115,7 +115,7 @@ static void hand_over_held(leat_uv_receiver_t *receiver) {
         int result = leat_peek_more(receiver->channel, &message, 1, &count, LEAT_NOW);
         meet(receiver, result);
         if (result != LEAT_OK) {
-            tell_result(receiver, result);
+            report_result(receiver, result);
             return;
         }
         if (!receiver->started || !receiver->holds) {
@@ -127,10 +127,10 @@ static void hand_over_held(leat_uv_receiver_t *receiver) {
     }
 }
 
-static void work(struct leat_uv_item *item) {
-    leat_uv_receiver_t *receiver = of_item(item);
+static void work(struct leat_uv_member *member) {
+    leat_uv_receiver_t *receiver = of_member(member);
     receiver->working = true;
-    tell_kept(item);
+    report_kept(member);
     if (receiver->started && receiver->holds)
         hand_over_held(receiver);
     else if (receiver->started)
@@ -150,12 +150,12 @@ int leat_uv_receiver_init(uv_loop_t *loop, leat_uv_receiver_t *receiver, leat_re
     if (loop == NULL || receiver == NULL || channel == NULL)
         return UV_EINVAL;
     memset(receiver, 0, sizeof *receiver);
-    int result = leat__uv_share(loop, &receiver->item.shared);
+    int result = leat__uv_share(loop, &receiver->member.shared);
     if (result != 0)
         return result;
-    leat__uv_join(&receiver->uv, &receiver->item, close_any);
-    receiver->item.work = work;
-    receiver->item.tell = tell_kept;
+    leat__uv_join(&receiver->uv, &receiver->member, close_any);
+    receiver->member.work = work;
+    receiver->member.tell = report_kept;
     receiver->channel = channel;
     receiver->budget = LEAT__UV_BATCH;
     return 0;
@@ -174,16 +174,16 @@ int leat_uv_receiver_open(uv_loop_t *loop, leat_uv_receiver_t *receiver, const c
 }
 
 static int start(leat_uv_receiver_t *receiver, leat_uv_peer_cb on_peer) {
-    int result = leat_doorbell_add_receiver(receiver->item.shared->doorbell, receiver->channel,
-                                            &receiver->item);
+    int result = leat_waitset_add_receiver(receiver->member.shared->waitset, receiver->channel,
+                                           &receiver->member);
     if (result != LEAT_OK)
         return leat_uv_error(result);
     receiver->on_peer = on_peer;
     receiver->started = true;
     leat__uv_set_active(&receiver->uv, true);
-    leat__uv_hurry(receiver->item.shared);
-    if (receiver->news != LEAT_OK)
-        leat__uv_tell_later(&receiver->item);
+    leat__uv_hurry(receiver->member.shared);
+    if (receiver->event != LEAT_OK)
+        leat__uv_report_later(&receiver->member);
     return 0;
 }
 
@@ -230,7 +230,7 @@ int leat_uv_receiver_start_copy(leat_uv_receiver_t *receiver, leat_uv_alloc_cb o
 void leat_uv_receiver_stop(leat_uv_receiver_t *receiver) {
     if (!receiver->started)
         return;
-    leat_doorbell_remove_receiver(receiver->channel);
+    leat_waitset_remove_receiver(receiver->channel);
     receiver->started = false;
     leat__uv_set_active(&receiver->uv, false);
 }
@@ -243,8 +243,8 @@ int leat_uv_receiver_release(leat_uv_receiver_t *receiver, size_t count) {
         receiver->held -= count;
         return 0;
     }
-    receiver->news = result;
-    leat__uv_tell_later(&receiver->item);
+    receiver->event = result;
+    leat__uv_report_later(&receiver->member);
     return leat_uv_error(result);
 }
 
@@ -267,8 +267,8 @@ void leat_uv_receiver_close(leat_uv_receiver_t *receiver, uv_close_cb callback) 
     if (is_closing(receiver))
         return;
     leat_uv_receiver_stop(receiver);
-    leat__uv_leave_telling(&receiver->item);
-    leat__uv_leave(&receiver->uv, &receiver->item, callback);
+    leat__uv_leave_reporting(&receiver->member);
+    leat__uv_leave(&receiver->uv, &receiver->member, callback);
     receiver->held = 0;
     if (!receiver->working) /* else the message that is being handled is still in the channel */
         leat_receiver_close(receiver->channel);

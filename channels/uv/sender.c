@@ -1,14 +1,14 @@
 /* channels/uv/sender.c - senders as libuv handles (leat/uv.h).
  *
  * Requests wait in a queue until there is room, and then in another until the loop can tell of
- * them: never from inside the call that made them. A sender is in the doorbell from its making, so
+ * them: never from inside the call that made them. A sender is in the wait set from its making, so
  * that it can wait for room at any time. */
 #include <string.h>
 
 #include "channels/uv/loop.h"
 
-static leat_uv_sender_t *of_item(struct leat_uv_item *item) {
-    return (leat_uv_sender_t *)((char *)item - offsetof(leat_uv_sender_t, item));
+static leat_uv_sender_t *of_member(struct leat_uv_member *member) {
+    return (leat_uv_sender_t *)((char *)member - offsetof(leat_uv_sender_t, member));
 }
 
 static bool is_closing(const leat_uv_sender_t *sender) {
@@ -26,7 +26,7 @@ static void update_active(leat_uv_sender_t *sender) {
 static void finish_request(leat_uv_sender_t *sender, leat_uv_send_t *request, int status) {
     request->status = status;
     request->next = NULL;
-    leat__uv_tell_later(&sender->item);
+    leat__uv_report_later(&sender->member);
     *sender->done_end = request;
     sender->done_end = &request->next;
 }
@@ -45,28 +45,28 @@ static void cancel_all(leat_uv_sender_t *sender) {
         finish_request(sender, take_first(sender), UV_ECANCELED);
 }
 
-static bool is_news(int result) {
+static bool is_event(int result) {
     return result == LEAT_ECLOSED || result == LEAT_EPEERDIED || result == LEAT_EPEERBACK;
 }
 
 /* They come in turn, and are told in turn. Of more than two, the last: a receiver that came and
  * went in between is left out. */
-static void note_news(leat_uv_sender_t *sender, int news) {
-    bool second = sender->news[0] != LEAT_OK && sender->news[1] == LEAT_OK;
-    leat__uv_tell_later(&sender->item);
+static void note_event(leat_uv_sender_t *sender, int event) {
+    bool second = sender->event[0] != LEAT_OK && sender->event[1] == LEAT_OK;
+    leat__uv_report_later(&sender->member);
     if (!second)
-        sender->news[0] = sender->news[1] = LEAT_OK;
-    sender->news[second] = news;
+        sender->event[0] = sender->event[1] = LEAT_OK;
+    sender->event[second] = event;
 }
 
-/* Cannot fail: the sender is in the doorbell, and the message fits. */
+/* Cannot fail: the sender is in the wait set, and the message fits. */
 static void want_room(leat_uv_sender_t *sender, size_t size) {
-    int asked = leat_doorbell_want_room(sender->channel, size);
+    int asked = leat_waitset_want_room(sender->channel, size);
     (void)asked;
 }
 
 /* Sends what there is room for, but no more than a batch: then others have their turn, and the
- * doorbell names the sender again, for there is room. */
+ * wait set names the sender again, for there is room. */
 static void flush(leat_uv_sender_t *sender) {
     for (unsigned sent = 0; sender->queue != NULL; sent++) {
         const leat_uv_send_t *request = sender->queue;
@@ -79,8 +79,8 @@ static void flush(leat_uv_sender_t *sender) {
             want_room(sender, request->size);
             break;
         }
-        if (is_news(result)) {
-            note_news(sender, result);
+        if (is_event(result)) {
+            note_event(sender, result);
             continue;
         }
         finish_request(sender, take_first(sender), leat_uv_error(result));
@@ -93,26 +93,26 @@ static void tell(leat_uv_sender_t *sender, leat_peer peer) {
 }
 
 /* `met`: the program knows of the receiver that is there. */
-static void tell_one(leat_uv_sender_t *sender, int news) {
-    if (news == LEAT_OK)
+static void report_one(leat_uv_sender_t *sender, int event) {
+    if (event == LEAT_OK)
         return;
     if (!sender->met) { /* it came, or came and went before anybody looked */
         sender->met = sender->started;
         tell(sender, LEAT_PEER_PRESENT);
     }
-    if (news == LEAT_EPEERBACK)
+    if (event == LEAT_EPEERBACK)
         return;
     sender->met = false;
     if (sender->finishing && !is_closing(sender))
         cancel_all(sender);
-    tell(sender, news == LEAT_ECLOSED ? LEAT_PEER_CLOSED : LEAT_PEER_DIED);
+    tell(sender, event == LEAT_ECLOSED ? LEAT_PEER_CLOSED : LEAT_PEER_DIED);
 }
 
-static void tell_news(leat_uv_sender_t *sender) {
-    const int news[2] = {sender->news[0], sender->news[1]};
-    sender->news[0] = sender->news[1] = LEAT_OK;
-    tell_one(sender, news[0]);
-    tell_one(sender, news[1]);
+static void report_event(leat_uv_sender_t *sender) {
+    const int event[2] = {sender->event[0], sender->event[1]};
+    sender->event[0] = sender->event[1] = LEAT_OK;
+    report_one(sender, event[0]);
+    report_one(sender, event[1]);
 }
 
 /* That the first receiver has come is no news for those who wait for room; here it is. */
@@ -129,8 +129,8 @@ static void close_if_finished(leat_uv_sender_t *sender) {
 }
 
 /* The callbacks may close the sender, or send again. */
-static void tell_done(struct leat_uv_item *item) {
-    leat_uv_sender_t *sender = of_item(item);
+static void report_done(struct leat_uv_member *member) {
+    leat_uv_sender_t *sender = of_member(member);
     leat_uv_send_t *request = sender->done;
     sender->done = NULL;
     sender->done_end = &sender->done;
@@ -140,7 +140,7 @@ static void tell_done(struct leat_uv_item *item) {
             request->callback(request, request->status);
         request = next;
     }
-    tell_news(sender);
+    report_event(sender);
     if (is_closing(sender))
         return;
     meet(sender);
@@ -148,19 +148,19 @@ static void tell_done(struct leat_uv_item *item) {
     update_active(sender);
 }
 
-/* --- What the doorbell says ------------------------------------------------------------------- */
+/* --- What the wait set says ------------------------------------------------------------------- */
 
-static void look_for_news(leat_uv_sender_t *sender) {
-    int news = leat_sender_news(sender->channel);
-    if (is_news(news))
-        note_news(sender, news);
+static void poll_for_events(leat_uv_sender_t *sender) {
+    int event = leat_sender_peer_event(sender->channel);
+    if (is_event(event))
+        note_event(sender, event);
     else
         meet(sender);
 }
 
-static void work(struct leat_uv_item *item) {
-    leat_uv_sender_t *sender = of_item(item);
-    look_for_news(sender);
+static void work(struct leat_uv_member *member) {
+    leat_uv_sender_t *sender = of_member(member);
+    poll_for_events(sender);
     if (is_closing(sender))
         return;
     flush(sender);
@@ -183,8 +183,8 @@ int leat_uv_try_send(leat_uv_sender_t *sender, const void *message, size_t size)
         sender->queue != NULL ? LEAT_EAGAIN : leat_send(sender->channel, message, size, LEAT_NOW);
     if (result == LEAT_OK)
         return 0;
-    if (is_news(result))
-        note_news(sender, result);
+    if (is_event(result))
+        note_event(sender, result);
     else if (result != LEAT_EAGAIN)
         return leat_uv_error(result);
     sender->wants_room = true;
@@ -240,17 +240,17 @@ int leat_uv_sender_init(uv_loop_t *loop, leat_uv_sender_t *sender, leat_sender *
     if (loop == NULL || sender == NULL || channel == NULL)
         return UV_EINVAL;
     memset(sender, 0, sizeof *sender);
-    int result = leat__uv_share(loop, &sender->item.shared);
+    int result = leat__uv_share(loop, &sender->member.shared);
     if (result != 0)
         return result;
-    result = leat_doorbell_add_sender(sender->item.shared->doorbell, channel, &sender->item);
+    result = leat_waitset_add_sender(sender->member.shared->waitset, channel, &sender->member);
     if (result != LEAT_OK) {
-        leat__uv_give_back(sender->item.shared);
+        leat__uv_give_back(sender->member.shared);
         return leat_uv_error(result);
     }
-    leat__uv_join(&sender->uv, &sender->item, close_any);
-    sender->item.work = work;
-    sender->item.tell = tell_done;
+    leat__uv_join(&sender->uv, &sender->member, close_any);
+    sender->member.work = work;
+    sender->member.tell = report_done;
     sender->channel = channel;
     sender->queue_end = &sender->queue;
     sender->done_end = &sender->done;
@@ -279,7 +279,7 @@ int leat_uv_sender_start(leat_uv_sender_t *sender, leat_uv_writable_cb on_writab
     sender->on_peer = on_peer;
     sender->started = true;
     update_active(sender);
-    leat__uv_tell_later(&sender->item); /* of a receiver that is there */
+    leat__uv_report_later(&sender->member); /* of a receiver that is there */
     if (sender->wants_room && sender->queue == NULL)
         want_room(sender, sender->wanted); /* it can have come meanwhile */
     return 0;
@@ -294,7 +294,7 @@ void leat_uv_sender_stop(leat_uv_sender_t *sender) {
  * called. */
 static void on_closed(uv_handle_t *handle) {
     leat_uv_sender_t *sender = (leat_uv_sender_t *)handle;
-    tell_done(&sender->item);
+    report_done(&sender->member);
     if (sender->closed != NULL)
         sender->closed(handle);
 }
@@ -303,11 +303,11 @@ void leat_uv_sender_close(leat_uv_sender_t *sender, uv_close_cb callback) {
     if (is_closing(sender))
         return;
     cancel_all(sender);
-    leat__uv_leave_telling(&sender->item); /* on_closed tells of its requests */
+    leat__uv_leave_reporting(&sender->member); /* on_closed tells of its requests */
     sender->started = false;
     sender->closed = callback;
     leat_sender_close(sender->channel);
-    leat__uv_leave(&sender->uv, &sender->item, on_closed);
+    leat__uv_leave(&sender->uv, &sender->member, on_closed);
 }
 
 void leat_uv_sender_finish(leat_uv_sender_t *sender, uv_close_cb callback) {

@@ -3,16 +3,16 @@
 
 #include "channels/uv/loop.h"
 
-static leat_uv_waiter_t *of_item(struct leat_uv_item *item) {
-    return (leat_uv_waiter_t *)((char *)item - offsetof(leat_uv_waiter_t, item));
+static leat_uv_waiter_t *of_member(struct leat_uv_member *member) {
+    return (leat_uv_waiter_t *)((char *)member - offsetof(leat_uv_waiter_t, member));
 }
 
 static bool is_closing(const leat_uv_waiter_t *waiter) {
     return uv_is_closing((const uv_handle_t *)&waiter->uv) != 0;
 }
 
-static void work(struct leat_uv_item *item) {
-    leat_uv_waiter_t *waiter = of_item(item);
+static void work(struct leat_uv_member *member) {
+    leat_uv_waiter_t *waiter = of_member(member);
     int result = leat_wait(waiter->object, LEAT_NOW);
     if (result == LEAT_EAGAIN) /* somebody was faster */
         return;
@@ -33,11 +33,11 @@ int leat_uv_waiter_init(uv_loop_t *loop, leat_uv_waiter_t *waiter, leat_waitable
     int result = leat_sync_info_get(object, &info);
     if (result != LEAT_OK)
         return leat_uv_error(result);
-    result = leat__uv_share(loop, &waiter->item.shared);
+    result = leat__uv_share(loop, &waiter->member.shared);
     if (result != 0)
         return result;
-    leat__uv_join(&waiter->uv, &waiter->item, close_any);
-    waiter->item.work = work;
+    leat__uv_join(&waiter->uv, &waiter->member, close_any);
+    waiter->member.work = work;
     waiter->object = object;
     /* could be had again at once, or must not be had twice */
     waiter->once = info.manual_reset || info.kind == LEAT_KIND_MUTEX;
@@ -50,20 +50,20 @@ int leat_uv_waiter_start(leat_uv_waiter_t *waiter, leat_uv_taken_cb on_taken) {
     if (waiter->started)
         return UV_EALREADY;
     int result =
-        leat_doorbell_add_waitable(waiter->item.shared->doorbell, waiter->object, &waiter->item);
+        leat_waitset_add_waitable(waiter->member.shared->waitset, waiter->object, &waiter->member);
     if (result != LEAT_OK)
         return leat_uv_error(result);
     waiter->on_taken = on_taken;
     waiter->started = true;
     leat__uv_set_active(&waiter->uv, true);
-    leat__uv_hurry(waiter->item.shared);
+    leat__uv_hurry(waiter->member.shared);
     return 0;
 }
 
 void leat_uv_waiter_stop(leat_uv_waiter_t *waiter) {
     if (!waiter->started)
         return;
-    leat_doorbell_remove_waitable(waiter->object);
+    leat_waitset_remove_waitable(waiter->object);
     waiter->started = false;
     leat__uv_set_active(&waiter->uv, false);
 }
@@ -72,5 +72,5 @@ void leat_uv_waiter_close(leat_uv_waiter_t *waiter, uv_close_cb callback) {
     if (is_closing(waiter))
         return;
     leat_uv_waiter_stop(waiter);
-    leat__uv_leave(&waiter->uv, &waiter->item, callback);
+    leat__uv_leave(&waiter->uv, &waiter->member, callback);
 }

@@ -13,7 +13,7 @@
 #include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
-#include <leat/doorbell.h>
+#include <leat/waitset.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -37,7 +37,7 @@ struct input {
 
 static struct input *inputs;
 static int input_count;
-static leat_doorbell *doorbell;
+static leat_waitset *waitset;
 static uint64_t budget = 1000, period_ms = 1000;
 static bool print, ending;
 static int exit_status;
@@ -90,23 +90,23 @@ static size_t receive(struct input *input, size_t most) {
     default:
         complain_leat("receive from channel", input->name, result);
         exit_status = EXIT_FAILED;
-        leat_doorbell_remove_receiver(input->receiver); /* else it would be named for ever */
+        leat_waitset_remove_receiver(input->receiver); /* else it would be named for ever */
     }
     return count;
 }
 
-/* The recipe. leat_doorbell_next has to be called until it says that there is nothing more: then
+/* The recipe. leat_waitset_next has to be called until it says that there is nothing more: then
  * every channel is announced to its sender, and the loop may sleep. Who wants to stop before that
  * has the descriptor stay readable. */
 static void look_at_channels(void) {
     for (uint64_t taken = 0; taken < budget;) {
         void *named;
-        if (leat_doorbell_next(doorbell, &named) != LEAT_OK)
+        if (leat_waitset_next(waitset, &named) != LEAT_OK)
             return;
         size_t count = receive(named, budget - taken);
         taken += count > 0 ? count : 1; /* news of a sender count too */
     }
-    leat_doorbell_again(doorbell);
+    leat_waitset_again(waitset);
 }
 
 /* --- The others ------------------------------------------------------------------------------- */
@@ -165,14 +165,14 @@ static bool open_input(struct input *input, const char *name) {
     *input = (struct input){.name = name};
     int result = leat_receiver_open(&input->receiver, name, NULL);
     if (result == LEAT_OK)
-        result = leat_doorbell_add_receiver(doorbell, input->receiver, input);
+        result = leat_waitset_add_receiver(waitset, input->receiver, input);
     if (result != LEAT_OK)
         complain_leat("receive from channel", name, result);
     return result == LEAT_OK;
 }
 
 static bool open_channels(char **names) {
-    int result = leat_doorbell_open(&doorbell);
+    int result = leat_waitset_open(&waitset);
     if (result != LEAT_OK) {
         complain_leat("wait for channels in", "epoll", result);
         return false;
@@ -195,14 +195,14 @@ static bool open_others(void) {
     timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
     timerfd_settime(timer, 0, &(struct itimerspec){period, period}, NULL);
     return watch(signals, SIGNALS, "signals") && watch(timer, TIMER, "the timer") &&
-           watch(leat_doorbell_descriptor(doorbell), CHANNELS, "channels");
+           watch(leat_waitset_descriptor(waitset), CHANNELS, "channels");
 }
 
 static void close_all(void) {
     for (int i = 0; i < input_count; i++)
-        /* NULL is allowed; this takes it out of the doorbell */
+        /* NULL is allowed; this takes it out of the wait set */
         leat_receiver_close(inputs[i].receiver);
-    leat_doorbell_close(doorbell);
+    leat_waitset_close(waitset);
     const int descriptors[] = {timer, signals, epoll};
     for (int i = 0; i < 3; i++)
         if (descriptors[i] >= 0)

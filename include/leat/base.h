@@ -77,11 +77,11 @@ typedef enum leat_scope {
     LEAT_GLOBAL = 1,
 } leat_scope;
 
-typedef enum leat_way {
+typedef enum leat_mode {
     LEAT_OPEN_OR_CREATE = 0, /* open what is there, create what is not */
     LEAT_CREATE = 1,         /* LEAT_EEXIST when the name is taken */
     LEAT_OPEN = 2,           /* LEAT_ENOENT when it is not */
-} leat_way;
+} leat_mode;
 
 /* What a handle or a view may do with the bytes. */
 typedef enum leat_access {

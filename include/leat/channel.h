@@ -70,7 +70,7 @@ typedef struct leat_receiver leat_receiver;
 #define LEAT_CAPACITY_MIN ((uint64_t)4 << 10)
 #define LEAT_CAPACITY_MAX ((uint64_t)4 << 30)
 
-/* What a side does while it waits, in a call or in an event loop (leat/doorbell.h). The other side
+/* What a side does while it waits, in a call or in an event loop (leat/waitset.h). The other side
  * neither knows nor cares. */
 typedef enum leat_waiting {
     /* looks for as long as that has paid lately, at most spin_us, then sleeps; in a loop it looks
@@ -90,7 +90,7 @@ typedef enum leat_waiting {
  * user, for this user alone, spins adaptively before it sleeps. */
 typedef struct leat_channel_options {
     leat_scope scope;
-    leat_way way;
+    leat_mode mode;
     /* when created: bytes of ring, rounded up to a power of two and to LEAT_CAPACITY_MIN; 0 means
      * the default; more than LEAT_CAPACITY_MAX is LEAT_EINVAL */
     uint64_t capacity;
@@ -129,11 +129,11 @@ typedef enum leat_peer {
  * and at close; after a kill they can be behind by that much. */
 typedef struct leat_statistics {
     uint64_t messages;
-    uint64_t bytes;           /* of payload */
-    uint64_t stalls;          /* calls that found the ring full (sender) or empty (receiver) */
-    uint64_t sleeps;          /* of those, how often the thread had to sleep */
-    uint64_t doorbells_rung;  /* system calls made to wake the other side */
-    uint64_t doorbells_saved; /* sender: messages after which nobody had to be woken */
+    uint64_t bytes;            /* of payload */
+    uint64_t stalls;           /* calls that found the ring full (sender) or empty (receiver) */
+    uint64_t sleeps;           /* of those, how often the thread had to sleep */
+    uint64_t wake_calls;       /* system calls made to wake the other side */
+    uint64_t wake_calls_saved; /* sender: messages after which nobody had to be woken */
     /* most bytes seen occupied in the ring, looked at whenever a stall or an eighth of the ring
      * brings the two sides' positions together */
     uint64_t high_water_bytes;
@@ -142,7 +142,7 @@ typedef struct leat_statistics {
     uint64_t wakes;
     /* of all these together: from when the other side rang until this one was awake, nanoseconds.
      * It includes what the other side's system call and the scheduler took, and in a loop what it
-     * did before it came to leat_doorbell_next. wake_ns / wakes is the mean */
+     * did before it came to leat_waitset_next. wake_ns / wakes is the mean */
     uint64_t wake_ns;
 } leat_statistics;
 
@@ -189,7 +189,7 @@ LEAT_API void leat_abort(leat_sender *sender);
 
 /* Wakes the receiver if it sleeps. Everything that sends does so by itself; leat/inline.h needs
  * it. */
-LEAT_API void leat_sender_ring(leat_sender *sender);
+LEAT_API void leat_sender_wake(leat_sender *sender);
 
 /* Waits until the receiver has released everything sent so far. LEAT_ECLOSED or LEAT_EPEERDIED when
  * it leaves before (its successor can still take the rest), LEAT_ETIMEDOUT, LEAT_EAGAIN. */
@@ -201,7 +201,7 @@ LEAT_API LEAT_CHECKED int leat_sender_wait_peer(leat_sender *sender, uint64_t de
 
 /* What leat_send would tell of the receiver if it had to wait: LEAT_ECLOSED, LEAT_EPEERDIED,
  * LEAT_EPEERBACK, each once; LEAT_OK when there is no news. Never waits; a system call. */
-LEAT_API LEAT_CHECKED int leat_sender_news(leat_sender *sender);
+LEAT_API LEAT_CHECKED int leat_sender_peer_event(leat_sender *sender);
 
 /* Whether a receiver is there, as the kernel knows it: a system call. */
 LEAT_API leat_peer leat_sender_peer(const leat_sender *sender);
@@ -256,7 +256,7 @@ LEAT_API LEAT_CHECKED int leat_peek_many(leat_receiver *receiver, leat_message *
 /* Peeks further: the messages behind those that are peeked at, as many as are there, at most max,
  * waiting only for the first. All of them stay valid, and in the channel, until they are released:
  * as many as it has room for, with no other limit. News of the sender comes in its place among
- * them, and a doorbell names the channel when something comes behind them. leat_peek and
+ * them, and a wait set names the channel when something comes behind them. leat_peek and
  * leat_peek_many begin with the oldest again. As leat_recv. */
 LEAT_API LEAT_CHECKED int leat_peek_more(leat_receiver *receiver, leat_message *messages,
                                          size_t max, size_t *count, uint64_t deadline_ns);

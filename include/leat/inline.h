@@ -61,7 +61,7 @@ typedef struct leat_lane {
     unsigned char *ring; /* shared */
     /* shared: where the position is noted; behind it, for a receiver, what is handed back */
     uint64_t *noted;
-    /* sender: not 0 when leat_sender_ring has to be called. Shared, the receiver's; or the
+    /* sender: not 0 when leat_sender_wake has to be called. Shared, the receiver's; or the
      * library's own, for always */
     const uint32_t *waiting;
     uint64_t bytes;   /* of those messages: their payload */
@@ -273,15 +273,15 @@ LEAT__INLINE bool leat__lane_send(leat_lane *lane, const void *data, size_t size
            leat__lane_send_in(lane, data, size, SIZE_MAX, leat__slot_size(size));
 }
 
-/* Whether leat_sender_ring has to be called. */
-LEAT__INLINE bool leat__lane_must_ring(const leat_lane *lane) {
+/* Whether leat_sender_wake has to be called. */
+LEAT__INLINE bool leat__lane_must_wake(const leat_lane *lane) {
     /* [S2] of a hot sender: [S3] makes the processor keep it */
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
     return __builtin_expect(__atomic_load_n(lane->waiting, __ATOMIC_RELAXED) != 0, 0);
 }
 
 /* The length of the message at a position; more than any message's if there is none. */
-LEAT__INLINE uint64_t leat__lane_look(const uint64_t *record, uint64_t start) {
+LEAT__INLINE uint64_t leat__lane_poll(const uint64_t *record, uint64_t start) {
     /* [R2] */
     return __atomic_load_n(record, __ATOMIC_ACQUIRE) ^ leat__record_header(start, LEAT__MESSAGE, 0);
 }
@@ -348,7 +348,7 @@ LEAT__INLINE bool leat__lane_receive_from(leat_lane *lane, uint64_t *record, uin
 LEAT__INLINE bool leat__lane_receive(leat_lane *lane, void *buffer, size_t capacity, size_t *size) {
     const uint64_t start = lane->position;
     uint64_t *record = leat__lane_at(lane, start);
-    const uint64_t length = leat__lane_look(record, start);
+    const uint64_t length = leat__lane_poll(record, start);
     /* more than a message is never copied */
     const size_t known = __builtin_constant_p(capacity) ? capacity : SIZE_MAX;
     bool done = false;
@@ -407,7 +407,7 @@ LEAT__INLINE bool leat__lane_commit_open(leat_lane *lane, size_t size) {
 
 LEAT__INLINE bool leat__lane_peek(leat_lane *lane, leat_message *message) {
     const uint64_t start = lane->position, *record = leat__lane_at(lane, start);
-    const uint64_t length = leat__lane_look(record, start), slot = leat__slot_size(length);
+    const uint64_t length = leat__lane_poll(record, start), slot = leat__slot_size(length);
     if (!leat__lane_carries(lane, length) || !leat__lane_goes(lane, start, slot))
         return false;
     message->data = record + 1;
@@ -440,8 +440,8 @@ LEAT_CHECKED LEAT__INLINE int leat_send_inline(leat_sender *sender, const void *
     leat_lane *lane = (leat_lane *)(void *)sender;
     if (!LEAT__INLINES || !leat__lane_send(lane, data, size))
         return leat_send(sender, data, size, deadline_ns);
-    if (leat__lane_must_ring(lane))
-        leat_sender_ring(sender);
+    if (leat__lane_must_wake(lane))
+        leat_sender_wake(sender);
     return LEAT_OK;
 }
 
@@ -468,8 +468,8 @@ LEAT_CHECKED LEAT__INLINE int leat_commit_inline(leat_sender *sender, size_t siz
     leat_lane *lane = (leat_lane *)(void *)sender;
     if (!LEAT__INLINES || !leat__lane_commit_open(lane, size))
         return leat_commit(sender, size);
-    if (leat__lane_must_ring(lane))
-        leat_sender_ring(sender);
+    if (leat__lane_must_wake(lane))
+        leat_sender_wake(sender);
     return LEAT_OK;
 }
 

@@ -8,7 +8,7 @@
  *     leat/sync.h       mutexes, events, semaphores, waiting for several
  *     leat/remote.h     the same, mapped into a process that does not know of it
  *     leat/channel.h    messages: sender and receiver
- *     leat/doorbell.h   waiting for many of these in an event loop
+ *     leat/waitset.h   waiting for many of these in an event loop
  *     leat/inline.h     the same for small messages, compiled into the caller; not included here
  */
 #ifndef LEAT_LEAT_H
@@ -16,12 +16,12 @@
 
 #include "leat/base.h"
 #include "leat/channel.h"
-#include "leat/doorbell.h"
 #include "leat/error.h"
 #include "leat/object.h"
 #include "leat/region.h"
 #include "leat/remote.h"
 #include "leat/sync.h"
 #include "leat/view.h"
+#include "leat/waitset.h"
 
 #endif

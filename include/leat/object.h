@@ -47,9 +47,9 @@ typedef enum leat_kind {
     LEAT_KIND_EVENT = 3,
     LEAT_KIND_SEMAPHORE = 4,
     LEAT_KIND_CHANNEL = 5,
-    /* leat_gc only: where an event loop was to be rung (leat/doorbell.h). No object: not listed, of
+    /* leat_gc only: where an event loop was to be rung (leat/waitset.h). No object: not listed, of
      * no size */
-    LEAT_KIND_DOORBELL = 6,
+    LEAT_KIND_WAITSET = 6,
 } leat_kind;
 
 /* "region", "mutex", ...; "unknown" for a number that is no kind. */
@@ -100,7 +100,7 @@ LEAT_API LEAT_CHECKED int leat_unlink(const char *name, leat_scope scope);
 /* Removes what killed processes left behind in the scope: every object that is not persistent, has
  * no user, and may be removed by this user (in the global scope one's own; root's are all). What
  * leat did not make is never touched, nor a mutex whose next owner is still to be told that its
- * holder died. In the local scope also the doorbells of their event loops. Objects about which the
+ * holder died. In the local scope also the wait sets of their event loops. Objects about which the
  * system gives no answer are left as they are, and the first such error is returned when the others
  * have been looked at. Decided by kernel locks alone, never by age or process number, so nothing
  * alive is touched. `visit` (may be NULL) is called for each of these that was removed. Returns

@@ -133,7 +133,7 @@ LEAT_API LEAT_CHECKED int leat_region_open_or_create(leat_region **region, const
  * followed to files that are there: one that leads to nothing is LEAT_ENOENT with LEAT_OPEN,
  * LEAT_EEXIST with LEAT_CREATE, and LEAT_EUNTRUSTED with LEAT_OPEN_OR_CREATE, as is one that leads
  * to itself. */
-LEAT_API LEAT_CHECKED int leat_region_file(leat_region **region, const char *path, leat_way way,
+LEAT_API LEAT_CHECKED int leat_region_file(leat_region **region, const char *path, leat_mode mode,
                                            uint64_t size, const leat_region_options *options);
 
 /* --- By descriptor ---------------------------------------------------------------------------- */

@@ -63,7 +63,7 @@ typedef struct leat_waitable leat_waitable; /* any of the three */
  * its last user, for this user alone. */
 typedef struct leat_sync_options {
     leat_scope scope;
-    leat_way way;
+    leat_mode mode;
     bool persistent;    /* when created: stays until leat_unlink */
     bool interruptible; /* waits end with LEAT_EINTR when a signal handler ran */
     bool recursive;     /* mutex: locking what this handle holds counts, instead of LEAT_ESTATE */

@@ -18,7 +18,7 @@
  * calls, only from uv_run.
  *
  * One wake source for each loop. However many channels a loop has, it polls the same two
- * descriptors (leat/doorbell.h); an idle channel costs it nothing. A loop that has something to do
+ * descriptors (leat/waitset.h); an idle channel costs it nothing. A loop that has something to do
  * works for about 200 microseconds on its channels, each in turn, and then lets timers and
  * everything else have theirs. How a channel waits is its `waiting` option: by default, after it
  * had something the loop turns without sleeping for as long as that has paid lately, at most the
@@ -80,18 +80,18 @@ typedef void (*leat_uv_copy_cb)(leat_uv_receiver_t *receiver, ssize_t size, cons
 typedef void (*leat_uv_peer_cb)(leat_uv_receiver_t *receiver, leat_peer peer, int status);
 
 /* Of no concern to programs. */
-struct leat_uv_item {
-    void (*work)(struct leat_uv_item *item);
-    void (*tell)(struct leat_uv_item *item);
+struct leat_uv_member {
+    void (*work)(struct leat_uv_member *member);
+    void (*tell)(struct leat_uv_member *member);
     void (*close)(uv_handle_t *handle, uv_close_cb callback);
     struct leat_uv_loop *shared;
-    struct leat_uv_item *next_telling;
+    struct leat_uv_member *next_report;
     bool telling;
 };
 
 struct leat_uv_receiver_s {
     uv_timer_t uv; /* public; the rest is not */
-    struct leat_uv_item item;
+    struct leat_uv_member member;
     leat_receiver *channel;
     leat_uv_message_cb on_message;
     leat_uv_alloc_cb on_alloc;
@@ -99,7 +99,7 @@ struct leat_uv_receiver_s {
     leat_uv_peer_cb on_peer;
     size_t held;
     unsigned budget;
-    int news; /* that the program has not been told of */
+    int event; /* that the program has not been told of */
     bool started, working, met, holds;
 };
 
@@ -191,7 +191,7 @@ struct leat_uv_send_s {
 
 struct leat_uv_sender_s {
     uv_timer_t uv; /* public; the rest is not */
-    struct leat_uv_item item;
+    struct leat_uv_member member;
     leat_sender *channel;
     uv_close_cb closed;
     leat_uv_writable_cb on_writable;
@@ -200,7 +200,7 @@ struct leat_uv_sender_s {
     leat_uv_send_t *done, **done_end;   /* to be told of */
     size_t queued, high_water;
     size_t wanted; /* while wants_room: what leat_uv_try_send had no room for */
-    int news[2];   /* of the receiver, to be told of, in this order */
+    int event[2];  /* of the receiver, to be told of, in this order */
     bool started, wants_room, met, finishing;
 };
 
@@ -254,7 +254,7 @@ typedef void (*leat_uv_taken_cb)(leat_uv_waiter_t *waiter, int status);
 
 struct leat_uv_waiter_s {
     uv_timer_t uv; /* public; the rest is not */
-    struct leat_uv_item item;
+    struct leat_uv_member member;
     leat_waitable *object;
     leat_uv_taken_cb on_taken;
     bool started, once;

@@ -7,7 +7,7 @@ rm -rf "$prefix"
 
 status=0
 for pattern in 'libleat.so' 'libleat.so.*.*' 'libleat.so.*.*.*' 'libleat.a' 'leat.pc' 'leat-config.cmake' \
-    'leat-config-version.cmake' 'leat-targets.cmake' 'leat.h' 'base.h' 'error.h' 'object.h' 'region.h' 'remote.h' 'view.h' 'channel.h' 'inline.h' 'sync.h' 'doorbell.h' 'libleat_uv.so' 'libleat_uv.so.*.*' 'libleat_uv.a' 'leat_uv.pc' 'leat-uv-targets.cmake' 'uv.h'; do
+    'leat-config-version.cmake' 'leat-targets.cmake' 'leat.h' 'base.h' 'error.h' 'object.h' 'region.h' 'remote.h' 'view.h' 'channel.h' 'inline.h' 'sync.h' 'waitset.h' 'libleat_uv.so' 'libleat_uv.so.*.*' 'libleat_uv.a' 'leat_uv.pc' 'leat-uv-targets.cmake' 'uv.h'; do
     if [ -z "$(find "$prefix" -name "$pattern")" ]; then
         printf 'not installed: %s\n' "$pattern"
         status=1

@@ -153,12 +153,12 @@ expect fails commit -DCAST=4 -DINITIAL=3 -DGIFTS=10 -DDATA=2 -DBUG_SET_SKIPPED
 expect fails commit -DINITIAL=0 -DGIFTS=1 -DTURNS_MOST=8 -DBUG_SLEEP_ON_ALL
 expect fails commit -DGIFTS=2 -DTURNS_MOST=8 -DBUG_NOT_SORTED
 
-expect holds doorbell
-expect holds doorbell -DCHANNELS=2 -DMESSAGES=1 -DLEFT_OFF=0
-expect holds doorbell -DCHANNELS=2 -DMESSAGES=1 -DKILLS=0
+expect holds waitset
+expect holds waitset -DCHANNELS=2 -DMESSAGES=1 -DLEFT_OFF=0
+expect holds waitset -DCHANNELS=2 -DMESSAGES=1 -DKILLS=0
 for bug in NO_FENCE_LOOP NO_FENCE_RINGER NO_LOOK NOT_ANNOUNCED SAME_TICKET TOKEN_DROPPED NOT_RUNG_AGAIN NOT_DISTURBED NOTICE_IGNORED \
     LOOKED_ONCE RUNG_ALWAYS; do
-    expect fails doorbell -DBUG_$bug
+    expect fails waitset -DBUG_$bug
 done
 
 expect holds turn

@@ -1,4 +1,4 @@
-/* commit.pml - waiting for all of several objects (lib/sync.h, lib/sync_word.c, lib/sync_wait.c), on a machine with store buffers (TSO): a
+/* commit.pml - waiting for all of several objects (lib/sync/sync.h, lib/sync/sync_word.c, lib/sync/sync_wait.c), on a machine with store buffers (TSO): a
  * semaphore, an event with automatic reset and a mutex; who waits for all of them, for any or for one; who posts and sets.
  *
  *   - Nothing is taken before all can be: when the last one is claimed, every one is there to be had and claimed by this waiter alone; who
@@ -150,7 +150,7 @@ byte stores[PROCESSES];
 byte there[3];     /* counts and signals given and not taken */
 byte claimer[3];   /* a living committer with its claim there, + 1 */
 byte owner;        /* the living owner of the mutex, + 1 */
-byte unlooked;     /* sleepers that have not looked since a word changed */
+byte unpolled;     /* sleepers that have not looked since a word changed */
 #ifdef TURNS_MOST
 byte turns; /* of all waiters since something was given, taken or unlocked */
 #define TURN turns++; assert(turns <= TURNS_MOST)
@@ -167,9 +167,9 @@ byte give_ups;
 
 #if KILLS > 0
 #define STEP if :: atomic {deaths < KILLS -> deaths++; goto dead} :: skip fi
-#define CHANGED(object) assert(VALUE_OF(words[object]) == there[object]); unlooked = 255
-#define LOOKED unlooked = (probe -> unlooked & ~(1 << me) : unlooked) /* only who asks sees a dead committer */
-#define ALL_CHANGED unlooked = 255
+#define CHANGED(object) assert(VALUE_OF(words[object]) == there[object]); unpolled = 255
+#define LOOKED unpolled = (probe -> unpolled & ~(1 << me) : unpolled) /* only who asks sees a dead committer */
+#define ALL_CHANGED unpolled = 255
 #else
 #define LOOKED skip
 #define ALL_CHANGED skip
@@ -537,7 +537,7 @@ inline announce() {
 }
 
 /* Sets `sleeps`, on which bells. */
-inline choose_bells() {
+inline choose_wake_counts() {
     object = 0;
     sleeps = 0;
     do
@@ -614,7 +614,7 @@ again:
         :: done -> break
         :: else
         fi;
-        choose_bells();
+        choose_wake_counts();
         atomic {
             probe = false; object = 0; seen = 0; was = false; k = 0; complete = false;
             if
@@ -628,9 +628,9 @@ again:
         :: atomic {sleeps != 0 && queued[me] == sleeps && give_ups < GIVE_UPS -> queued[me] = 0; give_ups++; goto give_up}
 #if KILLS > 0
         :: atomic {sleeps != 0 && deaths > 0 && early < EARLY -> queued[me] = 0; early++; probe = true}
-        :: atomic {timeout && sleeps != 0 && deaths > 0 && HAS(unlooked, me) -> queued[me] = 0; probe = true}
+        :: atomic {timeout && sleeps != 0 && deaths > 0 && HAS(unpolled, me) -> queued[me] = 0; probe = true}
         :: atomic {sleeps != 0 && deaths < KILLS -> deaths++; goto dead}
-        :: atomic {timeout && sleeps != 0 && queued[me] == sleeps && !(deaths > 0 && HAS(unlooked, me)) ->
+        :: atomic {timeout && sleeps != 0 && queued[me] == sleeps && !(deaths > 0 && HAS(unpolled, me)) ->
 #else
         :: atomic {timeout && sleeps != 0 && queued[me] == sleeps ->
 #endif

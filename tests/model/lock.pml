@@ -1,4 +1,4 @@
-/* lock.pml - the senders' lock (lib/lock.h) on a machine with store buffers (TSO): who holds it is alone, who takes it over from a dead
+/* lock.pml - the senders' lock (lib/sync/lock.h) on a machine with store buffers (TSO): who holds it is alone, who takes it over from a dead
  * one is told so, and nobody sleeps through a release.
  *
  * PROCESSES participants take and release it ROUNDS times each. KILLS of them die, at any step; what they had stored reaches memory, the

@@ -1,5 +1,5 @@
 #!/bin/sh
-# mutate.sh SOURCE BUILD [NAME] - do the crash test, the exhaustive test, and the tests of watches, doorbells and sync objects notice a broken library?
+# mutate.sh SOURCE BUILD [NAME] - do the crash test, the exhaustive test, and the tests of watches, waitsets and sync objects notice a broken library?
 #
 # For each mutant below: requires that the named test passes, copies one source file, breaks it with
 # one sed expression, links the tests with the broken object in front of the library, and requires
@@ -30,8 +30,8 @@ command -v clang-format >/dev/null || {
 
 for test in crash_points crash_round crash_step ring_exhaustive channel_streams channel_told \
     channel_presence channel_errors channel_fuzz channel_inline hostile_channel watch watch_threads sync sync_pi sync_errors \
-    sync_cancel hostile_sync doorbell doorbell_many doorbell_wakes doorbell_errors \
-    hostile_doorbell; do
+    sync_cancel hostile_sync waitset waitset_many waitset_wakes waitset_errors \
+    hostile_waitset; do
     file=$source/tests/$test.c
     [ -f "$file" ] || file=$source/tests/test_$test.c
     # shellcheck disable=SC2086
@@ -83,7 +83,7 @@ build() {
     rm -f "$work"/broken-*.o "$work/ring_broken.o"
     case $2 in
     include/*)
-        for user in channels/sender.c channels/receiver.c; do
+        for user in channels/queue/sender.c channels/queue/receiver.c; do
             # shellcheck disable=SC2086
             $cc -I"$work/broken/include" $flags -w -c "$source/$user" -o "$work/broken-$(basename $user).o" || return
         done
@@ -130,10 +130,10 @@ mutant() {
     fi
 }
 
-sender=channels/ring_sender.c receiver=channels/ring_receiver.c inlined=include/leat/inline.h
+sender=channels/queue/ring_sender.c receiver=channels/queue/ring_receiver.c inlined=include/leat/inline.h
 
 # The commit.
-mutant payload_behind_header channels/sender.c crash "send long" \
+mutant payload_behind_header channels/queue/sender.c crash "send long" \
     '/^static LONG_WAY int send(/,/^}/{/leat__copy(payload, /d;s/^        publish(sender);/        publish(sender); if (size > 0) memcpy(payload, data, size);/;}'
 mutant first_header_not_withheld $sender crash "send a long batch" \
     '/^static void seal(/,/^}/s/^    if (ring->staged == 0)$/    if (ring->staged == 0) leat__store_relaxed64(leat__word_at(\&ring->memory, start), header); if (ring->staged == 0)/'
@@ -144,9 +144,9 @@ mutant position_ahead_of_commit $sender crash "send long" \
 mutant word_behind_not_cleared $sender ring "*queue*" '/^static inline void look_at(/,/^}/s/^        __atomic_store_n(word, 0, .*/        (void)word;/'
 mutant published_without_looking $sender ring "*queue*" '/^void leat__ring_publish/,/^}/s/^        look_at(.*/        (void)end;/'
 mutant only_line_starts_cleared $sender ring "*queue*" '/^void leat__ring_publish/,/^}/s/end % LEAT__LINE != 0 || //'
-mutant stretch_not_looked_at $sender ring "*queue*" '/^uint64_t leat__ring_look_ahead/,/^}/s/^        look_at(.*/        (void)ring;/'
-mutant stretch_ends_late $sender ring "*queue*" '/^uint64_t leat__ring_look_ahead/,/^}/s/^    return .*/    return limit;/'
-mutant stretch_without_its_last_line $sender ring "*queue*" '/^uint64_t leat__ring_look_ahead/,/^}/s/all ? end + 1/all ? end/'
+mutant stretch_not_looked_at $sender ring "*queue*" '/^uint64_t leat__ring_probe_ahead/,/^}/s/^        look_at(.*/        (void)ring;/'
+mutant stretch_ends_late $sender ring "*queue*" '/^uint64_t leat__ring_probe_ahead/,/^}/s/^    return .*/    return limit;/'
+mutant stretch_without_its_last_line $sender ring "*queue*" '/^uint64_t leat__ring_probe_ahead/,/^}/s/all ? end + 1/all ? end/'
 mutant short_word_behind_not_zeroed $inlined ring "*queue*" '/^LEAT__INLINE void leat__lane_zero_behind/,/^}/s/^        __atomic_store_n(.*/        (void)record;/'
 mutant zero_is_a_header $inlined ring "*queue*" '/^static inline bool leat__is_header/,/^}/s/word != 0 && //'
 mutant header_of_any_lap $inlined ring "*queue*" '/^static inline bool leat__is_header/,/^}/s/>> 40) == 0/>> 40 \& 0xff) == 0/'
@@ -164,7 +164,7 @@ mutant short_not_wiped $inlined ring "*queue*" '/^LEAT__INLINE void leat__lane_r
 mutant short_longest_wiped_by_half $inlined ring "*queue*" '/^LEAT__INLINE void leat__lane_wipe(/,/^}/s/^            __atomic_store_n(record, 0, .*/            break;/'
 mutant resume_trusts_others $sender channel_fuzz "*several*" \
     '/^int leat__ring_sender_resume/,/^}/s/^    ring->written = .*//'
-mutant reservation_is_not_written channels/sender.c channel_fuzz "*one_sender*" \
+mutant reservation_is_not_written channels/queue/sender.c channel_fuzz "*one_sender*" \
     '/^static void take_reservation(/,/^}/s/^    leat__ring_note_written(.*//'
 
 # Marks.
@@ -175,20 +175,20 @@ mutant short_header_first $inlined crash "hot: send lines" \
     '/^LEAT__INLINE bool leat__lane_send_in/,/^}/s/^    leat__copy(.*/    __atomic_store_n(record, leat__record_header(lane->position, LEAT__MESSAGE, size), __ATOMIC_RELEASE); leat__copy(record + 1, data, size, most, lane->piece);/'
 mutant short_position_ahead_of_commit $inlined crash "send 16" \
     '/^LEAT__INLINE void leat__lane_commit/,/^}/{s/^    __atomic_store_n(record, .*/    __atomic_store_n(lane->noted, end, __ATOMIC_RELEASE);/;t;s/^    __atomic_store_n(lane->noted, .*/    __atomic_store_n(record, leat__record_header(start, LEAT__MESSAGE, size), __ATOMIC_RELEASE);/;}'
-mutant short_first_header_not_withheld channels/sender.c crash "send a batch" '/^static size_t stage_short(/,/^}/s/^        else$//'
+mutant short_first_header_not_withheld channels/queue/sender.c crash "send a batch" '/^static size_t stage_short(/,/^}/s/^        else$//'
 mutant short_wiped_before_position $inlined crash "recv" \
     '/^LEAT__INLINE void leat__lane_release/,/^}/{/^    __atomic_store_n(noted, end,/d;s/^    lane->position = end;/    __atomic_store_n(noted, end, __ATOMIC_RELEASE); lane->position = end;/;}'
 mutant short_lines_back_before_wiped $inlined crash "recv" \
     '/^LEAT__INLINE void leat__lane_release/,/^}/{/^    __atomic_store_n(noted + 1,/d;s/^    __atomic_store_n(noted, end,.*/    __atomic_store_n(noted + 1, end \& ~(LEAT__LINE - 1), __ATOMIC_RELEASE); __atomic_store_n(noted, end, __ATOMIC_RELEASE);/;}'
-mutant forgotten_lines_not_looked_at $sender channel_fuzz "*one_sender*" '/^void leat__ring_forget/,/^}/s/^    ring->looked_to = 0;//'
-mutant shorter_lines_not_looked_at $sender channel_fuzz "*one_sender*" '/^void leat__ring_stage/,/^}/s/^        ring->looked_to = 0;/        (void)ring;/'
-mutant window_not_looked_at channels/sender.c channel_fuzz "*one_sender*" \
-    '/^static void open_window(/,/^}/s/leat__ring_look_ahead(ring, limit)/limit/'
+mutant forgotten_lines_not_looked_at $sender channel_fuzz "*one_sender*" '/^void leat__ring_forget/,/^}/s/^    ring->polled_to = 0;//'
+mutant shorter_lines_not_looked_at $sender channel_fuzz "*one_sender*" '/^void leat__ring_stage/,/^}/s/^        ring->polled_to = 0;/        (void)ring;/'
+mutant window_not_looked_at channels/queue/sender.c channel_fuzz "*one_sender*" \
+    '/^static void open_window(/,/^}/s/leat__ring_probe_ahead(ring, limit)/limit/'
 mutant commit_shorter_the_short_way $inlined channel_fuzz "*one_sender*" \
     '/^LEAT__INLINE bool leat__lane_commit_open/,/^}/s/ || slot != lane->open_slot//'
 mutant open_message_leaves_the_window $inlined channel_inline "*mixture*" \
     '/^LEAT__INLINE void leat__lane_open/,/^}/s/^    lane->window = 0;//'
-mutant child_may_commit channels/side.c channel_inline "*forked*" 's/, &side->lane->kept)/, NULL)/'
+mutant child_may_commit channels/queue/role.c channel_inline "*forked*" 's/, &role->lane->kept)/, NULL)/'
 mutant destroyed_header_not_told $receiver hostile_channel "*" \
     '/^int leat__ring_check_committed/,/^}/s/^    return fail_corrupt(.*/    return LEAT_OK;/'
 
@@ -206,38 +206,38 @@ mutant successor_does_not_hand_back $receiver ring "*queue*" '/^int leat__ring_r
 mutant handed_back_too_much $receiver ring "*queue*" '/^static void hand_back(/,/^}/s/uint64_t lines = (end & ~(LEAT__LINE - 1))/uint64_t lines = ((end \& ~(LEAT__LINE - 1)) + LEAT__LINE)/'
 
 # Many senders.
-mutant holder_never_dead lib/lock.c crash "many: send" '/^bool leat__lock_holder_died/,/^}/s/^    return .*/    (void)file; return holder == own_slot;/'
-mutant heir_does_not_repair channels/sender.c crash "many: send" 's/acquired == LEAT__LOCK_INHERITED ? leat__ring_sender_recover/acquired == 77 ? leat__ring_sender_recover/'
+mutant holder_never_dead lib/sync/lock.c crash "many: send" '/^bool leat__lock_holder_died/,/^}/s/^    return .*/    (void)file; return holder == own;/'
+mutant heir_does_not_repair channels/queue/sender.c crash "many: send" 's/acquired == LEAT__LOCK_INHERITED ? leat__ring_sender_recover/acquired == 77 ? leat__ring_sender_recover/'
 
 # Being told.
-mutant receiver_not_told channels/side_peer.c crash "send 16" '/^static struct news consider(/,/^}/s/(came || !lives)/came/'
-mutant sender_not_told channels/side_peer.c crash "recv lines" '/^static struct news consider(/,/^}/s/(came || !lives)/came/'
-mutant peer_back_not_told channels/receiver.c crash "send 16" 's/before == LEAT_PEER_CLOSED || before == LEAT_PEER_DIED ? LEAT_EPEERBACK : LEAT_OK/LEAT_OK/'
+mutant receiver_not_told channels/queue/role_peer.c crash "send 16" '/^static struct event consider(/,/^}/s/(came || !lives)/came/'
+mutant sender_not_told channels/queue/role_peer.c crash "recv lines" '/^static struct event consider(/,/^}/s/(came || !lives)/came/'
+mutant peer_back_not_told channels/queue/receiver.c crash "send 16" 's/before == LEAT_PEER_CLOSED || before == LEAT_PEER_DIED ? LEAT_EPEERBACK : LEAT_OK/LEAT_OK/'
 
 # Streams, from one receiver to the next.
-mutant stream_not_noted channels/receiver.c channel_streams "*whoever*" '/^static void note_mark(/,/^}/s/^    if (mark == receiver->noted)/    if (mark != 0)/'
-mutant stream_noted_of_held channels/receiver.c channel_streams "*among_held_messages_is_told_to*" '/^static __attribute__((noinline)) int release_long(/,/^}/s/end == receiver->peeked_end ? receiver->stream : receiver->oldest_stream/receiver->stream/'
-mutant stream_noted_once channels/receiver.c channel_streams "*whoever*" '/^static uint64_t read_note(/,/^}/s/|| end < newest/|| end > newest + 1/'
+mutant stream_not_noted channels/queue/receiver.c channel_streams "*whoever*" '/^static void note_mark(/,/^}/s/^    if (mark == receiver->noted)/    if (mark != 0)/'
+mutant stream_noted_of_held channels/queue/receiver.c channel_streams "*among_held_messages_is_told_to*" '/^static __attribute__((noinline)) int release_long(/,/^}/s/end == receiver->peeked_end ? receiver->stream : receiver->oldest_stream/receiver->stream/'
+mutant stream_noted_once channels/queue/receiver.c channel_streams "*whoever*" '/^static uint64_t read_note(/,/^}/s/|| end < newest/|| end > newest + 1/'
 
 # However a call waits.
-mutant spin_hides_death channels/side_spin.c channel_told "*in_a_long_spin*" '/^int leat__side_spin(/,/^}/s/^            told = .*/            (void)told;/'
-mutant turn_hides_death channels/sender.c channel_told "*death_is_told_to_all*" '/^static LONG_WAY int wait_for_turn(/,/^}/s/^        int told = .*/        int told = LEAT_OK; side->next_probe_ns = now + LEAT__SLICE_NS;/'
-mutant turn_tells_too_much channels/sender.c channel_told "*turn_alone*" '/^static bool would_have_room(/,/^}/s/^    return .*/    (void)side; return false;/'
+mutant spin_hides_death channels/queue/role_spin.c channel_told "*in_a_long_spin*" '/^int leat__role_spin(/,/^}/s/^            reported = .*/            (void)reported;/'
+mutant turn_hides_death channels/queue/sender.c channel_told "*death_is_told_to_all*" '/^static LONG_WAY int wait_for_lock(/,/^}/s/^        int reported = .*/        int reported = LEAT_OK; role->next_probe_ns = now + LEAT__SLICE_NS;/'
+mutant turn_tells_too_much channels/queue/sender.c channel_told "*turn_alone*" '/^static bool would_have_room(/,/^}/s/^    return .*/    (void)role; return false;/'
 
 # Whether a peer lives.
-mutant presence_any_lock channels/presence.c channel_presence "a_senders_death*" '/^static bool is_member(/,/^}/s/^    return .*/    return page != NULL || word + slot + opened != 0;/;/^static bool is_member(/,/^}/s/^           leat__load_relaxed64.*//'
-mutant presence_next_stream channels/presence.c channel_presence "a_sender_that_comes*" '/^static bool is_member(/,/^}/{s/^    return .*/    return opened != UINT32_MAX \&\& (word >> slot % 64 \& 1) != 0;/;s/^           leat__load_relaxed64.*//;}'
-mutant presence_receivers_role channels/presence.c channel_presence "a_receivers_death*" '/^enum leat__answer leat__receiver_lives(/,/^}/s/^    bool has_life = .*/    bool has_life = page == NULL;/'
-mutant presence_without_life channels/presence.c channel_presence "a_receiver_without*" '/^void leat__receiver_begin_life(/,/^}/s/result == LEAT_OK ? opened : 0/result != INT32_MAX ? opened : 0/'
-mutant presence_of_nobody channels/sender_peer.c channel_presence "*" '/^static int begin_stream(/,/^}/s/^    set_member(sender, sender->slot, true);//'
+mutant presence_any_lock channels/queue/presence.c channel_presence "a_senders_death*" '/^static bool is_present(/,/^}/s/^    return .*/    return page != NULL || word + participant + opened != 0;/;/^static bool is_present(/,/^}/s/^           leat__load_relaxed64.*//'
+mutant presence_next_stream channels/queue/presence.c channel_presence "a_sender_that_comes*" '/^static bool is_present(/,/^}/{s/^    return .*/    return opened != UINT32_MAX \&\& (word >> participant % 64 \& 1) != 0;/;s/^           leat__load_relaxed64.*//;}'
+mutant presence_receivers_role channels/queue/presence.c channel_presence "a_receivers_death*" '/^enum leat__answer leat__receiver_lives(/,/^}/s/^    bool has_life = .*/    bool has_life = page == NULL;/'
+mutant presence_without_life channels/queue/presence.c channel_presence "a_receiver_without*" '/^void leat__receiver_begin_life(/,/^}/s/result == LEAT_OK ? opened : 0/result != INT32_MAX ? opened : 0/'
+mutant presence_of_nobody channels/queue/sender_peer.c channel_presence "*" '/^static int begin_stream(/,/^}/s/^    set_present(sender, sender->participant, true);//'
 
 # A kernel that does not answer, or forbids.
-mutant no_answer_is_no_news channels/side_wait.c channel_errors "a_waiting_call*" '/^static uint64_t next_slice(/,/^}/s/(side->unanswered && side->announces) || //'
-mutant loop_asks_no_more channels/doorbell.c doorbell_errors "a_loop_asks_on*" '/^static void ask_later(/,/^}/s/leat__item_is_unanswered(item)/(item == NULL)/'
+mutant no_answer_is_no_news channels/queue/role_wait.c channel_errors "a_waiting_call*" '/^static uint64_t next_slice(/,/^}/s/(role->unanswered && role->arms) || //'
+mutant loop_asks_no_more channels/waitset/waitset.c waitset_errors "a_loop_asks_on*" '/^static void ask_later(/,/^}/s/leat__member_is_unanswered(member)/(member == NULL)/'
 mutant written_over_the_limit lib/os/linux/file_io.c channel_errors "a_setter*" '/^int leat__os_file_touch(/,/^}/{s/^    do$/    while (interrupted > 0)/;s/^    while (leat__linux_again.*/        ;/;}'
 
 # Sleeping on a watch.
-mutant watching_peer_not_touched channels/side_wake.c watch "whoever*" 's/ \&\& !touch(side, side->role->sends))$/ \&\& touch == NULL)/'
+mutant watching_peer_not_touched channels/queue/role_wake.c watch "whoever*" 's/ \&\& !touch(role, role->kind->sends))$/ \&\& touch == NULL)/'
 mutant watch_leader_not_replaced lib/os/linux/watch_wait.c watch_threads "a_cancelled_sleeper_leaves*" '/^static void leave_hub(/,/^}/s/^            lead(hub.asleep);/            lead(NULL);/'
 mutant watch_new_leader_not_woken lib/os/linux/watch_wait.c watch_threads "a_cancelled_sleeper_leaves*" '/^static void leave_hub(/,/^}/s/^                wake(hub.asleep);/                (void)wake;/'
 mutant watch_cancelled_stays lib/os/linux/watch_wait.c watch_threads "a_cancelled_sleeper_leaves*" '/^static void leave_cancelled(/,/^}/s/^    leave_hub(.*/    (void)leave_hub;/'
@@ -246,21 +246,21 @@ mutant watch_followers_sleep_on lib/os/linux/watch_wait.c watch_threads "no_slee
 mutant death_not_watched lib/os/linux/watch.c watch "whoever*" 's/IN_CLOSE_WRITE | (touch/(touch/'
 
 # Names.
-mutant last_user_leaves_name lib/object.c crash "close as the last" '/^void leat__object_close(/,/^}/s/^            remove_if_last(object, true);/            (void)0;/'
-mutant stale_object_is_joined lib/object.c crash "create as" '/^static int join(/,/^}/s/alone ? heal_stale(object, request)/alone ? LEAT_OK/'
+mutant last_user_leaves_name lib/object/object.c crash "close as the last" '/^void leat__object_close(/,/^}/s/^            remove_if_last(object, true);/            (void)0;/'
+mutant stale_object_is_joined lib/object/object.c crash "create as" '/^static int join(/,/^}/s/alone ? heal_stale(object, request)/alone ? LEAT_OK/'
 
 # Waiting for all of several.
-mutant withdrawn_is_taken lib/sync_wait.c sync "of_all*" '/^static int take_all/,/^}/s/settle(sorted\[claimed\], complete)/settle(sorted[claimed], true)/'
-mutant settled_is_not_taken lib/sync_wait.c sync "of_all*" '/^static int take_all/,/^}/s/settle(sorted\[claimed\], complete)/settle(sorted[claimed], false)/'
-mutant owners_death_used_up lib/sync_open.c sync "of_all*" '/^void leat__sync_close/,/^}/s/^                leat__store_relaxed32(&object->page->abandoned, LEAT__ABANDONED_BY_CLOSING);/                (void)object;/'
-mutant pulse_counts_for_all lib/sync_wait.c sync "a_pulse_lets_nobody*" 's/->unpulsed = wait->all;/->unpulsed = false;/'
+mutant withdrawn_is_taken lib/sync/sync_wait.c sync "of_all*" '/^static int take_all/,/^}/s/settle(sorted\[claimed\], complete)/settle(sorted[claimed], true)/'
+mutant settled_is_not_taken lib/sync/sync_wait.c sync "of_all*" '/^static int take_all/,/^}/s/settle(sorted\[claimed\], complete)/settle(sorted[claimed], false)/'
+mutant owners_death_used_up lib/sync/sync_open.c sync "of_all*" '/^void leat__sync_close/,/^}/s/^                leat__store_relaxed32(&object->page->abandoned, LEAT__ABANDONED_BY_CLOSING);/                (void)object;/'
+mutant pulse_counts_for_all lib/sync/sync_wait.c sync "a_pulse_lets_nobody*" 's/->unpulsed = wait->all;/->unpulsed = false;/'
 
-mutant claim_survives_a_change lib/sync.c hostile_sync "changes_of_an_event*" '/^static uint64_t changed(/,/^}/s/^    word &= .*/    (void)object;/'
-mutant death_without_an_answer lib/lock.c sync_errors "*" '/^bool leat__lock_holder_died/,/^}/s/ == LEAT__NO;/ != LEAT__YES;/'
-mutant cancelled_one_keeps_waiting lib/sync_wait.c sync_cancel "each_kind*" 's/^        leat__os_cancellation_point(leave, wait);.*/        (void)leave;/'
+mutant claim_survives_a_change lib/sync/sync.c hostile_sync "changes_of_an_event*" '/^static uint64_t changed(/,/^}/s/^    word &= .*/    (void)object;/'
+mutant death_without_an_answer lib/sync/lock.c sync_errors "*" '/^bool leat__lock_holder_died/,/^}/s/ == LEAT__NO;/ != LEAT__YES;/'
+mutant cancelled_one_keeps_waiting lib/sync/sync_wait.c sync_cancel "each_kind*" 's/^        leat__os_cancellation_point(leave, wait);.*/        (void)leave;/'
 
 # Priority inheritance.
-pi=lib/sync_pi.c
+pi=lib/sync/sync_pi.c
 mutant pi_nobody_vouches $pi sync_pi "what_another*" '/^static void vouch/,/^}/s/^    leat__.*/    (void)object;/'
 mutant pi_death_not_told $pi sync_pi "a_sleeper_is_told*" '/^static int given/,/^}/s/^    return .*/    return LEAT_OK;/'
 mutant pi_taken_behind_the_kernels_back $pi sync_pi "who_sleeps_for_a_stranger*" \
@@ -271,25 +271,25 @@ mutant pi_owned_by_the_handle $pi sync_pi "the_thread_that*" '/^bool leat__pi_el
 mutant pi_any_namespace $pi sync_pi "thread_numbers*" '/^int leat__pi_check/,/^}/s/^    if (header->parameters.*/    if (header == NULL)/'
 
 # Event loops.
-mutant doorbell_not_announced channels/doorbell_item.c doorbell "it_rings_once*" '/^static void announce_side(/,/^}/s/^    leat__side_announce(.*/    (void)item;/'
-mutant doorbell_not_disturbed channels/doorbell.c doorbell "a_channel_in_a_doorbell*" '/^void leat__doorbell_disturb(/,/^}/s/^    if (!item->armed)/    if (item != NULL)/'
-mutant doorbell_death_not_suspected channels/doorbell.c doorbell "what_becomes*" '/^static void suspect(/,/^}/{s/^    item->asks = true;/    (void)item;/;s/^    item->looks = LEAT__LOOKS;//;}'
-mutant doorbell_left_off_for_good channels/doorbell.c doorbell "who_leaves_off*" '/^void leat_doorbell_again(/,/^}/s/^        doorbell->raised = .*/        doorbell->raised = true;/'
-mutant doorbell_name_not_watched channels/doorbell.c hostile_doorbell "a_ring_that*" '/^static void take_notices(/,/^}/s/^            look_at_bell(doorbell);/            (void)look_at_bell;/'
-mutant doorbell_nameless_announced channels/doorbell_item.c hostile_doorbell "a_bell_that_loses*" '/^void leat__item_do_without_bell(/,/^}/s/^        leat__store.*/        (void)item;/'
-mutant doorbell_limit_leaves_bell channels/doorbell.c hostile_doorbell "at_the_limit*" '/^static void close_descriptors(/,/^}/s/^        leat__os_bell_remove(.*/        (void)doorbell;/'
-mutant doorbell_rung_only_by_wake channels/side_wake.c doorbell "it_rings_once*" 's/^    if ((ticket & (LEAT__WATCHES | LEAT__LOOPS)) == 0)/    if ((ticket \& LEAT__WATCHES) == 0 || (ticket \& LEAT__LOOPS) != 0)/'
-mutant doorbell_not_touched channels/side_wake.c doorbell "who_does_not_find*" 's/(ticket & LEAT__LOOPS) == 0 || !ring_doorbell(side))/(ticket \& LEAT__LOOPS) == 0 || (ring_doorbell(side), false))/'
-mutant doorbell_rung_for_nothing channels/doorbell_item.c doorbell "who_wants_no_room*" '/^static void announce_side(/,/^}/s/^    bool news_only = .*/    bool news_only = false;/'
-mutant doorbell_first_receiver_unnamed channels/doorbell_item.c doorbell "a_sender_is_told*" '/^static bool meets(/,/^}/s/^    item->met = true;/    return false;/'
-mutant doorbell_looks_for_ever channels/doorbell_item.c doorbell_wakes "the_spin_in*" '/^bool leat__item_stays_awake(/,/^}/s/^    return now - item->idle_since_ns < side->spin_ns;/    return true;/'
-mutant doorbell_looks_never channels/doorbell_item.c doorbell_wakes "an_adaptive_one*" '/^bool leat__item_stays_awake(/,/^}/s/^    return now - item->idle_since_ns < side->spin_ns;/    return false;/'
-mutant turn_not_wished_for channels/doorbell_item.c doorbell_many "it_is_told_of_the_end*" '/^static bool announce_in_turn(/,/^}/s/^        leat__store_relaxed32(.*/        (void)item;/'
-mutant turn_ends_in_silence channels/sender.c doorbell_many "it_is_told_of_the_end*" '/^void leat__sender_end_turn(/,/^}/s/^        leat__side_touch_senders(.*/        (void)loops;/'
-mutant turn_hides_a_loop channels/side_wake.c doorbell_many "one_that_sleeps*" '/^void leat__side_announce(/,/^}/s/^        leat__store_relaxed32(&own->loops, 1);/        (void)own;/'
-mutant turn_taken_back channels/doorbell_item.c doorbell_many "who_wakes_up*" '/^void leat__item_wake(/,/^}/s/^    else if (!item->many)/    else/'
-mutant turn_news_hides channels/doorbell_item.c doorbell_many "*want*room*" '/^static bool another_wants_room(/,/^}/s/^    return item->many/    return false \&\& item->many/'
-mutant turn_of_its_own_ended channels/doorbell_item.c doorbell_many "a_reservation_of_its*" '/^static void end_turn(/,/^}/s/^    if (taken).*/    if (taken || true)/'
+mutant waitset_not_announced channels/waitset/member.c waitset "it_rings_once*" '/^static void arm_role(/,/^}/s/^    leat__role_arm(.*/    (void)member;/'
+mutant waitset_not_disturbed channels/waitset/waitset.c waitset "a_channel_in_a_waitset*" '/^void leat__waitset_disarmed(/,/^}/s/^    if (!member->armed)/    if (member != NULL)/'
+mutant waitset_death_not_suspected channels/waitset/waitset.c waitset "what_becomes*" '/^static void suspect(/,/^}/{s/^    member->asks = true;/    (void)member;/;s/^    member->rechecks = LEAT__RECHECKS;//;}'
+mutant waitset_left_off_for_good channels/waitset/waitset.c waitset "who_leaves_off*" '/^void leat_waitset_again(/,/^}/s/^        waitset->raised = .*/        waitset->raised = true;/'
+mutant waitset_name_not_watched channels/waitset/waitset.c hostile_waitset "a_ring_that*" '/^static void take_notices(/,/^}/s/^            check_notify(waitset);/            (void)check_notify;/'
+mutant waitset_nameless_announced channels/waitset/member.c hostile_waitset "a_bell_that_loses*" '/^void leat__member_do_without_notify(/,/^}/s/^        leat__store.*/        (void)member;/'
+mutant waitset_limit_leaves_bell channels/waitset/waitset.c hostile_waitset "at_the_limit*" '/^static void close_descriptors(/,/^}/s/^        leat__os_notify_remove(.*/        (void)waitset;/'
+mutant waitset_rung_only_by_wake channels/queue/role_wake.c waitset "it_rings_once*" 's/^    if ((ticket & (LEAT__WATCHES | LEAT__LOOPS)) == 0)/    if ((ticket \& LEAT__WATCHES) == 0 || (ticket \& LEAT__LOOPS) != 0)/'
+mutant waitset_not_touched channels/queue/role_wake.c waitset "who_does_not_find*" 's/(ticket & LEAT__LOOPS) == 0 || !notify_waitset(role))/(ticket \& LEAT__LOOPS) == 0 || (notify_waitset(role), false))/'
+mutant waitset_rung_for_nothing channels/waitset/member.c waitset "who_wants_no_room*" '/^static void arm_role(/,/^}/s/^    bool events_only = .*/    bool events_only = false;/'
+mutant waitset_first_receiver_unnamed channels/waitset/member.c waitset "a_sender_is_told*" '/^static bool meets(/,/^}/s/^    member->met = true;/    return false;/'
+mutant waitset_looks_for_ever channels/waitset/member.c waitset_wakes "the_spin_in*" '/^bool leat__member_stays_awake(/,/^}/s/^    return now - member->idle_since_ns < role->spin_ns;/    return true;/'
+mutant waitset_looks_never channels/waitset/member.c waitset_wakes "an_adaptive_one*" '/^bool leat__member_stays_awake(/,/^}/s/^    return now - member->idle_since_ns < role->spin_ns;/    return false;/'
+mutant turn_not_wished_for channels/waitset/member.c waitset_many "it_is_told_of_the_end*" '/^static bool arm_locked(/,/^}/s/^        leat__store_relaxed32(.*/        (void)member;/'
+mutant turn_ends_in_silence channels/queue/sender.c waitset_many "it_is_told_of_the_end*" '/^void leat__sender_unlock(/,/^}/s/^        leat__role_touch_senders(.*/        (void)loops;/'
+mutant turn_hides_a_loop channels/queue/role_wake.c waitset_many "one_that_sleeps*" '/^void leat__role_arm(/,/^}/s/^        leat__store_relaxed32(&own->loops, 1);/        (void)own;/'
+mutant turn_taken_back channels/waitset/member.c waitset_many "who_wakes_up*" '/^void leat__member_disarm(/,/^}/s/^    else if (!member->many)/    else/'
+mutant turn_news_hides channels/waitset/member.c waitset_many "*want*room*" '/^static bool another_wants_room(/,/^}/s/^    return member->many/    return false \&\& member->many/'
+mutant turn_of_its_own_ended channels/waitset/member.c waitset_many "a_reservation_of_its*" '/^static void unlock(/,/^}/s/^    if (taken).*/    if (taken || true)/'
 
 echo "$killed mutants noticed, $failures not"
 [ $failures -eq 0 ]

@@ -1,4 +1,4 @@
-/* pi.pml - mutexes with priority inheritance (lib/sync_pi.c): one word that the kernel and the users change, and the kernel's beliefs about it.
+/* pi.pml - mutexes with priority inheritance (lib/sync/sync_pi.c): one word that the kernel and the users change, and the kernel's beliefs about it.
  *
  *   - Never two live owners: neither a user nor the kernel's handing over changes the word while it is a live owner's.
  *   - Who has the mutex from a dead owner is told, exactly once, and never without a death.
@@ -91,11 +91,11 @@ byte handed;               /* one that was given the mutex and has not run yet, 
 
 /* What the model itself knows. */
 byte owners;     /* live ones */
-bool untold;     /* an owner died, and no heir has been told yet */
+bool unreported;     /* an owner died, and no heir has been told yet */
 byte deaths;
 bool reused;     /* a dead one's number was given to another */
-byte unlooked;   /* a set: users that have not looked since something changed */
-#define CHANGED unlooked = unlooked | 255 & ~BIT(me)
+byte unpolled;   /* a set: users that have not looked since something changed */
+#define CHANGED unpolled = unpolled | 255 & ~BIT(me)
 
 mtype = {OK, INHERITED, BUSY, NO_THREAD, STATE, AGAIN, TIMED_OUT, ASLEEP};
 
@@ -253,7 +253,7 @@ inline given() {
     }
 }
 
-/* begin_turn: after vouching and before the kernel can give us the mutex. */
+/* begin_locked: after vouching and before the kernel can give us the mutex. */
 #if defined(BUG_NO_TURN_ASKING) || defined(BUG_TURN_RELEASING)
 #define BEGIN_TURN skip
 #else
@@ -405,7 +405,7 @@ inline sleep_for() {
 /* wait_inheriting. */
 inline wait() {
     do
-    :: atomic {true -> unlooked = unlooked & ~BIT(me); word = pi};
+    :: atomic {true -> unpolled = unpolled & ~BIT(me); word = pi};
 #ifdef BUG_NOT_LOOKED
         is_dead = gone;
 #else
@@ -427,7 +427,7 @@ inline wait() {
         :: result == OK || result == INHERITED -> break
         :: result == AGAIN -> /* not before something has changed: a pause that is in vain is none */
             if
-            :: HAS(unlooked, me)
+            :: HAS(unpolled, me)
             :: atomic {CAN_DIE -> deaths++; goto dead}
             fi
         :: else
@@ -491,8 +491,8 @@ born:
         :: result == BUSY
         :: else ->
             atomic {
-                assert((result == INHERITED) == untold);
-                untold = false;
+                assert((result == INHERITED) == unreported);
+                unreported = false;
                 result = BUSY
             };
             STEP;
@@ -518,7 +518,7 @@ dead: /* in the kernel it first takes what it was given */
         :: else
         fi;
         if
-        :: THREAD_IN(pi) == own -> untold = true
+        :: THREAD_IN(pi) == own -> unreported = true
         :: else
         fi;
         end_of(me);

@@ -1,4 +1,4 @@
-/* presence.pml - whether a stream has a sender that lives (channels/presence.h, channels/sender_peer.c): no stream that goes on is called
+/* presence.pml - whether a stream has a sender that lives (channels/queue/presence.h, channels/queue/sender_peer.c): no stream that goes on is called
  * dead, and no dead one alive, wherever other senders that come stand still.
  *
  * SENDERS processes come once each: lock their slot, enter the gate, begin a stream or join the one that is open, and leave the gate. Each may be killed at
@@ -23,7 +23,7 @@
 #define NO_STREAM 255
 
 /* Memory. */
-byte opened, coming_stream, coming_slot = NOBODY;
+byte opened, coming_stream, coming_participant = NOBODY;
 bool member[SENDERS];
 
 /* What the kernel knows; the gate is held by a slot, whose holder may be dead. */
@@ -74,7 +74,7 @@ proctype Sender(byte me) {
     :: atomic {!(opened > 0 && OTHER_LIVES(me)) -> member[(me + 1) % SENDERS] = false; member[(me + 2) % SENDERS] = false; moved = true}
     fi;
     S_STEP;
-    atomic {coming_stream = opened + 1; coming_slot = me; moved = true}
+    atomic {coming_stream = opened + 1; coming_participant = me; moved = true}
     S_STEP;
 #ifndef BUG_BIT_LATE
     atomic {member[me] = true; moved = true}
@@ -98,7 +98,7 @@ dead:
 #ifdef BUG_NOT_COMING
 #define COUNTS(i) (member[i])
 #else
-#define COUNTS(i) (member[i] && !(coming_slot == (i) && coming_stream == v + 1))
+#define COUNTS(i) (member[i] && !(coming_participant == (i) && coming_stream == v + 1))
 #endif
 
 proctype Receiver() {

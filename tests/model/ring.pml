@@ -1,4 +1,4 @@
-/* ring.pml - the ring (channels/ring.h): every message arrives once, whole, in order, whoever is killed and whenever.
+/* ring.pml - the ring (channels/queue/ring.h): every message arrives once, whole, in order, whoever is killed and whenever.
  *
  * In small: the ring is LINES lines of two units. A unit has a header cell and a body cell. A
  * message is either one unit or a long one of two lines, which starts at a line, does not wrap,

@@ -1,4 +1,4 @@
-/* sleep.pml - nobody sleeps through a message (channels/side.h), on a machine with store buffers (TSO).
+/* sleep.pml - nobody sleeps through a message (channels/queue/role.h), on a machine with store buffers (TSO).
  *
  * A sender publishes MESSAGES messages and rings for a receiver that sleeps; the receiver takes all of them. Sleeps have no slices here:
  * whoever is not woken sleeps for ever, and Spin reports that as an invalid end state. Either side may be killed once, at any step; what
@@ -52,7 +52,7 @@ end:
     od
 }
 
-/* leat__side_ring. The increment of the bell is a locked instruction: it empties the store buffer. */
+/* leat__role_wake. The increment of the bell is a locked instruction: it empties the store buffer. */
 inline ring() {
 #ifndef BUG_NO_FENCE_RINGER
     if
@@ -62,7 +62,7 @@ inline ring() {
 #endif
     ticket = waiting;
     if
-    :: ticket == 0 || ticket == last_rung -> skip
+    :: ticket == 0 || ticket == last_woken -> skip
     :: else ->
         if
         :: is_hot -> is_hot = false; sender_stores!HOT(false)
@@ -70,7 +70,7 @@ inline ring() {
         fi;
         S_STEP;
 #ifdef BUG_RUNG_BEFORE_WAKE
-        last_rung = ticket;
+        last_woken = ticket;
         sender_stores!RUNG(ticket);
         S_STEP;
 #endif
@@ -79,14 +79,14 @@ inline ring() {
         asleep = false;
         S_STEP;
 #ifndef BUG_RUNG_BEFORE_WAKE
-        last_rung = ticket;
+        last_woken = ticket;
         sender_stores!RUNG(ticket);
 #endif
     fi
 }
 
 active proctype Sender() {
-    byte next, ticket, last_rung;
+    byte next, ticket, last_woken;
     bool is_hot;
 life:
     do
@@ -113,7 +113,7 @@ life:
     :: else -> goto over
     od;
 dead: /* what it finds in memory is all that a successor knows */
-    atomic {FENCE(sender_stores) -> next = published; last_rung = rung; ticket = 0; is_hot = false; hot = false};
+    atomic {FENCE(sender_stores) -> next = published; last_woken = rung; ticket = 0; is_hot = false; hot = false};
 #ifndef BUG_SUCCESSOR_SILENT
     ring();
 #endif

@@ -1,9 +1,9 @@
-/* turn.pml - one of many senders in an event loop (channels/doorbell_item.h), on a machine with store buffers (TSO): no loop sleeps for ever while there is
+/* turn.pml - one of many senders in an event loop (channels/waitset/member.h), on a machine with store buffers (TSO): no loop sleeps for ever while there is
  * room and nobody has the turn.
  *
  * A ring that is full. The receiver makes room for one message at a time, for as many as are to be sent, and rings once for each announcement. LOOPS senders
  * wait in loops, CALLERS in calls, in their turn; each sends MESSAGES. IDLERS are in loops for news only, and announce themselves twice. The callers die at any step, KILLS of them in all: what they had stored reaches memory, and the kernel
- * tells the loops, after their locks were dropped (doorbell.pml has the time between). The lock itself, with those that wait for it in calls, is lock.pml's.
+ * tells the loops, after their locks were dropped (wait set.pml has the time between). The lock itself, with those that wait for it in calls, is lock.pml's.
  *
  * -DBUG_... leaves one thing out or does it wrongly; Spin must find somebody asleep:
  *     BUG_NO_FENCE_WISH      [M1] between the wish to be told and the look at the lock
@@ -119,7 +119,7 @@ proctype Receiver() {
 #define CAN_BE_TAKEN (holder == NOBODY || holder != me && dead[holder])
 
 /* Sets `turn`: whether it was free, or its holder is dead. */
-inline try_turn() {
+inline try_lock() {
     atomic {
         if
         :: EMPTY && CAN_BE_TAKEN -> holder = me; turn = true
@@ -128,7 +128,7 @@ inline try_turn() {
     }
 }
 
-inline end_turn() {
+inline unlock() {
 #ifdef BUG_NO_FENCE_TURN
     stores[me]!HOLDER, NOBODY;
 #else
@@ -171,20 +171,20 @@ proctype Loop(byte me) {
     :: done == MESSAGES -> break
     :: else ->
         something = false;
-        try_turn(); /* leat_send with LEAT_NOW */
+        try_lock(); /* leat_send with LEAT_NOW */
         if
         :: turn && HAS_ROOM ->
             atomic {sent++; done++};
-            end_turn();
+            unlock();
             goto next
-        :: turn && !HAS_ROOM -> end_turn()
+        :: turn && !HAS_ROOM -> unlock()
         :: !turn
         fi;
         if /* what was told of so far has been taken, or not */
         :: notice[me] = false
         :: true
         fi;
-        try_turn();
+        try_lock();
         if
         :: turn
         :: else ->
@@ -197,11 +197,11 @@ proctype Loop(byte me) {
             turn = false
 #elif defined(BUG_NO_FENCE_WISH)
             if
-            :: CAN_BE_TAKEN -> try_turn()
+            :: CAN_BE_TAKEN -> try_lock()
             :: else
             fi
 #else
-            try_turn()
+            try_lock()
 #endif
         fi;
         if
@@ -217,7 +217,7 @@ proctype Loop(byte me) {
 #ifndef BUG_NO_LOOK
             something = HAS_ROOM;
 #endif
-            end_turn()
+            unlock()
         :: else
         fi;
         if
@@ -241,7 +241,7 @@ proctype Idler(byte me) {
     :: times == 2 -> break
     :: else ->
         times++;
-        try_turn();
+        try_lock();
         if
         :: turn ->
 #ifdef BUG_NEWS_HIDES
@@ -250,7 +250,7 @@ proctype Idler(byte me) {
             news = waiting % 2 == 0 || FOR_NEWS(waiting) || last == waiting;
 #endif
             atomic {EMPTY -> waiting = NEW_TICKET + 1 + (news -> 2 : 0); news = false};
-            end_turn()
+            unlock()
         :: else -> atomic {EMPTY -> wish = 1}
         fi
     od
@@ -292,7 +292,7 @@ proctype Caller(byte me) {
         STEP;
         atomic {sent++; done++};
         STEP;
-        end_turn();
+        unlock();
         STEP
     od;
     goto over;

@@ -1,4 +1,4 @@
-/* watch.pml - whoever sleeps on a watch is woken by every message and told of every death (channels/side.h, lib/os.h), on a machine
+/* watch.pml - whoever sleeps on a watch is woken by every message and told of every death (channels/queue/role.h, lib/os/os.h), on a machine
  * with store buffers (TSO).
  *
  * A sender publishes MESSAGES messages, and may be killed at any step; nobody follows it. The receiver sleeps on a watch and on nothing
@@ -41,7 +41,7 @@ end:
 }
 
 active proctype Sender() {
-    byte next, ticket, last_rung;
+    byte next, ticket, last_woken;
     do
     :: next < MESSAGES ->
         next++;
@@ -53,10 +53,10 @@ active proctype Sender() {
         ticket = waiting;
         S_STEP;
         if
-        :: ticket == 0 || ticket == last_rung -> skip
+        :: ticket == 0 || ticket == last_woken -> skip
         :: else ->
             touched = watched;
-            last_rung = ticket;
+            last_woken = ticket;
             S_STEP
         fi
     :: next == MESSAGES -> (got == MESSAGES); break /* stays until everything has arrived */

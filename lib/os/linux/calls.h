@@ -28,7 +28,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "lib/os.h"
+#include "lib/os/os.h"
 
 /* Whether a call that failed is made again because a signal interrupted it; `interrupted` counts
  * from 0. A filter may answer EINTR for ever: then it is an error like others. */

@@ -222,7 +222,7 @@ static struct leat__resource *first;
 void leat__os_resource_init(struct leat__resource *resource) {
     *resource = (struct leat__resource){.file = LEAT__NO_FILE,
                                         .watch = LEAT__NO_FILE,
-                                        .bell = LEAT__NO_FILE,
+                                        .notify = LEAT__NO_FILE,
                                         .poll = LEAT__NO_FILE,
                                         .timer = LEAT__NO_FILE};
 }
@@ -262,7 +262,7 @@ static void give_up_handle(struct leat__resource *resource) {
     for (int i = 0; i < 2; i++)
         if (resource->allowances[i] != NULL)
             *resource->allowances[i] = 0;
-    resource->file = resource->watch = resource->bell = resource->poll = resource->timer =
+    resource->file = resource->watch = resource->notify = resource->poll = resource->timer =
         LEAT__NO_FILE;
     /* Zeros of the child's own in the same place, in one step: a handle finds an empty ring there
      * and no fault. */

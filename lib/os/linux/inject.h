@@ -15,7 +15,7 @@
 #include <sys/types.h>
 
 #include "leat/error.h"
-#include "lib/os.h"
+#include "lib/os/os.h"
 
 /* --- target.c --------------------------------------------------------------------------------- */
 

@@ -300,7 +300,7 @@ static int check_view(const struct leat__remote_view *view, pid_t thread) {
     return result;
 }
 
-/* --- The contract of lib/os.h ----------------------------------------------------------------- */
+/* --- The contract of lib/os/os.h -------------------------------------------------------------- */
 
 static int note_start(struct leat__remote_view *view) {
     int result = leat__target_started(view->process, &view->started);

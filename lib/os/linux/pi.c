@@ -7,8 +7,8 @@
 #include <unistd.h>
 
 #include "lib/base/fail.h"
-#include "lib/os.h"
 #include "lib/os/linux/timespec.h"
+#include "lib/os/os.h"
 
 _Static_assert(LEAT__PI_THREAD == FUTEX_TID_MASK && LEAT__PI_WAITERS == FUTEX_WAITERS &&
                    LEAT__PI_OWNER_DIED == FUTEX_OWNER_DIED,

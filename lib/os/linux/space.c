@@ -1,5 +1,5 @@
 /* lib/os/linux/space.c - space for files, reserved before it is promised (lib/os/linux/space.h,
- * lib/os.h).
+ * lib/os/os.h).
  *
  * Growing never shrinks: sizes are only changed by fallocate, which extends a file or leaves its
  * size alone, so that two that grow a file at once, one of them without a lock, end with the larger

@@ -2,7 +2,7 @@
 #ifndef LEAT_LIB_OS_LINUX_SPACE_H
 #define LEAT_LIB_OS_LINUX_SPACE_H
 
-#include "lib/os.h"
+#include "lib/os/os.h"
 
 /* Gives a new, empty file this size, reserved and zero. LEAT_ENOSPC with the figures. */
 int leat__linux_reserve(leat__file file, uint64_t size);

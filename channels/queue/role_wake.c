@@ -1,0 +1,76 @@
+/* channels/queue/role_wake.c - announcing a sleep, and ending the peer's
+ * (channels/queue/role.h). */
+#include "channels/queue/role.h"
+
+/* Wakes those of a role that sleep on a watch. Each role watches for what only the other one does,
+ * so that nobody wakes itself. */
+static bool touch(struct leat__role *role, bool the_receiver) {
+    unsigned char byte = 0;
+    leat__file file = role->object.resource.file;
+    const uint64_t touched = LEAT__RECEIVER_PAGE + offsetof(struct leat__role_page, touched);
+    return (the_receiver ? leat__os_file_read(file, 0, &byte, 1)
+                         : leat__os_file_touch(file, touched)) == LEAT_OK;
+}
+
+void leat__role_touch_senders(struct leat__role *role) {
+    (void)touch(role, false);
+}
+
+static bool notify_waitset(struct leat__role *role) {
+    (void)leat__load_acquire32(&role->peer->waiting); /* [D2] */
+    return leat__object_notify(&role->object, leat__load_relaxed64(&role->peer->notify),
+                               leat__load_relaxed64(&role->peer->token));
+}
+
+void leat__role_wake_for(struct leat__role *role, uint32_t ticket) {
+    if (ticket == leat__load_relaxed32(&role->own->woken))
+        return;
+    leat__store_relaxed64(&role->own->woken_at, leat__os_now());
+    leat__increment32(&role->own->wake_count);
+    if ((ticket & (LEAT__WATCHES | LEAT__LOOPS)) == 0)
+        leat__os_wake(&role->own->wake_count, false);
+    else if (((ticket & LEAT__LOOPS) == 0 || !notify_waitset(role)) &&
+             !touch(role, role->kind->sends))
+        return; /* the next call tries again */
+    /* after the wake: a successor rings again if we die before */
+    leat__store_relaxed32(&role->own->woken, ticket);
+    role->tally.wake_calls++;
+}
+
+/* Tickets are never given twice, not even by a successor: the peer remembers the last one that it
+ * rang for. */
+void leat__role_arm(struct leat__role *role, uint32_t how) {
+    struct leat__role_page *own = role->own;
+    uint32_t ticket = (leat__load_relaxed32(&own->tickets) + 1) & LEAT__TICKETS;
+    ticket = ticket != 0 ? ticket : 1;
+    bool displaces = leat__load_relaxed32(&own->many) != 0 &&
+                     (leat__load_relaxed32(&own->waiting) & LEAT__LOOPS) != 0;
+    /* another sender's loop believes that it is announced */
+    if (displaces && (how & LEAT__LOOPS) == 0)
+        leat__store_relaxed32(&own->loops, 1);
+    leat__store_relaxed32(&own->tickets, ticket);
+    leat__store_release32(&own->waiting, ticket | how); /* [D1] */
+}
+
+void leat__role_disarm(struct leat__role *role) {
+    leat__store_relaxed32(&role->own->waiting, 0);
+}
+
+bool leat__role_cool_peer(const struct leat__role *role) {
+    /* [S3] the same in the peer, in the place of [S2] */
+    return leat__load_acquire32(&role->peer->hot) == 0 || leat__os_barrier();
+}
+
+/* A thread that is cancelled while it waits: announced or not, in its turn or not. */
+void leat__role_leave_wait(void *context) {
+    struct leat__role *role = context;
+    if (role->arms)
+        leat__role_disarm(role);
+    if (role->leave != NULL)
+        role->leave(role);
+    leat__object_disarmed(&role->object);
+}
+
+void leat__role_cancellation_point(struct leat__role *role) {
+    leat__os_cancellation_point(leat__role_leave_wait, role);
+}

@@ -1,0 +1,494 @@
+/* channels/queue/sender.c - sending: leat_send, leat_send_many, leat_reserve and what follows it
+ * (leat/channel.h).
+ *
+ * Each call is: take the turn (many senders only), make room, write, publish, ring if somebody
+ * sleeps, end the turn. The ring (channels/queue/ring.h) does the writing; this file decides when
+ * to wait and what to report.
+ */
+#include "channels/queue/sender.h"
+
+#include <string.h>
+
+#include "lib/base/fail.h"
+
+#define RARELY(condition) __builtin_expect((condition) != 0, 0)
+#define LONG_WAY __attribute__((noinline))
+#define COPIED_WITHOUT_CALL LEAT__LINE
+#define LINGER_LOOKS 64
+#define LINGER_PAUSES 16
+
+void leat__sender_heat_up(leat_sender *sender) {
+    if (sender->hot || !sender->may_be_hot)
+        return;
+    sender->hot = true;
+    sender->ring.lane.waiting = (const uint32_t *)(const void *)&sender->role.peer->waiting;
+    leat__store_release32(&sender->role.own->hot, 1);
+    /* [S4] whoever falls asleep from here on sees it; who did before will be seen */
+    leat__fence_full();
+}
+
+void leat__sender_cool_down(leat_sender *sender) {
+    if (!sender->hot)
+        return;
+    sender->hot = false;
+    sender->ring.lane.waiting = leat__lane_always;
+    leat__store_release32(&sender->role.own->hot, 0);
+}
+
+void leat__sender_flush(leat_sender *sender) {
+    struct leat__role *role = &sender->role;
+    leat__role_flush(role);
+    if (sender->ring.high_water > leat__load_relaxed64(&role->own->counters.high_water))
+        leat__store_relaxed64(&role->own->counters.high_water, sender->ring.high_water);
+    sender->next_flush = sender->ring.lane.position + role->memory.capacity / 8;
+}
+
+/* --- Turns of many senders -------------------------------------------------------------------- */
+
+static int begin_locked(leat_sender *sender, int acquired) {
+    sender->has_lock = sender->role.arms = true;
+    int result = acquired == LEAT__LOCK_INHERITED
+                     ? leat__ring_sender_recover(&sender->ring, &sender->role.memory)
+                     : leat__ring_sender_resume(&sender->ring);
+    if (result != LEAT_OK)
+        leat__sender_unlock(sender);
+    return result;
+}
+
+int leat__sender_lock(leat_sender *sender, uint64_t deadline_ns) {
+    if (!sender->many || sender->has_lock)
+        return LEAT_OK;
+    struct leat__role *role = &sender->role;
+    int result = leat__lock_acquire(&role->own->lock, role->object.resource.file,
+                                    sender->participant, deadline_ns, role->interruptible);
+    return result < LEAT_OK ? result : begin_locked(sender, result);
+}
+
+/* Whether a message of the wanted length would fit behind what the others have sent, as far as that
+ * is known without the turn. */
+static bool would_have_room(struct leat__role *role) {
+    return leat__ring_seems_to_have_room(&role->memory, leat__sender_of(role)->wanted);
+}
+
+static const struct leat__wait room_without_lock = {would_have_room, true, NULL};
+
+static int poll_for_lock(leat_sender *sender) {
+    int result = leat__sender_lock(sender, LEAT_NOW), reported = LEAT_OK;
+    if (result == LEAT_EAGAIN)
+        reported = leat__role_event_for_poller(&sender->role, &room_without_lock);
+    return reported != LEAT_OK ? reported : result;
+}
+
+/* While another sender has the turn. It may be waiting for room, and this one with it: so this one
+ * looks at the receiver itself, once in a slice, and reports what it finds if there is no room. */
+static LONG_WAY int wait_for_lock(leat_sender *sender, uint64_t deadline_ns) {
+    struct leat__role *role = &sender->role;
+    int result;
+    do { /* waits: each turn is a slice */
+        uint64_t now = leat__os_now();
+        bool over = now >= deadline_ns;
+        leat__role_cancellation_point(role);
+        int reported = leat__role_event_in_time(role, &room_without_lock, now, over);
+        if (reported != LEAT_OK)
+            return reported;
+        result = leat__sender_lock(sender, role->next_probe_ns < deadline_ns ? role->next_probe_ns
+                                                                             : deadline_ns);
+        if (over)
+            return result;
+    } while (result == LEAT_ETIMEDOUT);
+    return result;
+}
+
+/* To send a message of that size: also reports what a call that waits for room does. */
+static int lock_to_send(leat_sender *sender, size_t size, uint64_t deadline_ns) {
+    struct leat__role *role = &sender->role;
+    if (!sender->many || sender->has_lock)
+        return LEAT_OK;
+    bool own =
+        leat__lock_participant(leat__load_relaxed64(&role->own->lock.owner)) == sender->participant;
+    int result =
+        leat__lock_try(&role->own->lock, role->object.resource.file, sender->participant, own);
+    if (__builtin_expect(result >= LEAT_OK, 1))
+        return begin_locked(sender, result);
+    sender->wanted = size;
+    if (result != LEAT_EBUSY)
+        return result;
+    return deadline_ns == LEAT_NOW ? poll_for_lock(sender) : wait_for_lock(sender, deadline_ns);
+}
+
+void leat__sender_unlock(leat_sender *sender) {
+    if (!sender->has_lock)
+        return;
+    leat__sender_flush(sender);
+    sender->has_lock = sender->role.arms = false;
+    leat__lock_release(&sender->role.own->lock);
+    leat__u32 *loops = &sender->role.own->loops;
+    /* [M2] after the exchange that ended the turn */
+    if (leat__load_total32(loops) != 0 && leat__exchange32(loops, 0) != 0)
+        leat__role_touch_senders(&sender->role);
+}
+
+/* --- Room ------------------------------------------------------------------------------------- */
+
+static bool has_room(struct leat__role *role) {
+    leat_sender *sender = leat__sender_of(role);
+    return leat__ring_has_room(&sender->ring, sender->wanted);
+}
+
+/* The thread is cancelled. A reservation that is open keeps the turn. */
+static void give_up_lock(struct leat__role *role) {
+    leat_sender *sender = leat__sender_of(role);
+    if (!sender->reserving)
+        leat__sender_unlock(sender);
+}
+
+static int wait_for_room(leat_sender *sender, size_t size, uint64_t deadline_ns) {
+    static const struct leat__wait room = {has_room, true, NULL};
+    sender->wanted = size;
+    sender->role.leave = give_up_lock;
+    return leat__role_wait(&sender->role, &room, deadline_ns);
+}
+
+/* In a ring that is nearly full the sender would follow the receiver record by record, and each
+ * step would cost both of them the transfer of a line. Letting a quarter of the ring come free
+ * first makes that one transfer for many records. Only for as long as the receiver is seen to make
+ * progress, and not longer than a spin. */
+static void linger(leat_sender *sender) {
+    uint64_t enough = sender->role.memory.capacity / 4, seen = sender->ring.released;
+    for (int polls = 0;
+         polls < LINGER_LOOKS &&
+         sender->ring.limit - sender->ring.lane.position - sender->ring.staged < enough;
+         polls++) {
+        for (int pauses = 0; pauses < LINGER_PAUSES; pauses++)
+            leat__pause();
+        if (leat__ring_refresh(&sender->ring) != LEAT_OK ||
+            (polls % 8 == 7 && sender->ring.released == seen))
+            return;
+        if (polls % 8 == 7)
+            seen = sender->ring.released;
+    }
+}
+
+int leat__sender_open_mark(leat_sender *sender) {
+    struct leat__role_page *own = sender->role.own;
+    uint64_t opened = leat__load_relaxed32(&own->opened),
+             closed = leat__load_relaxed32(&own->closed);
+    int result = leat__ring_mark(&sender->ring, LEAT__OPEN_MARK, opened | closed << 32);
+    sender->opened_at = sender->ring.lane.position;
+    sender->owes_open_mark = result == LEAT_EAGAIN;
+    leat__store_relaxed32(&own->owed, result == LEAT_EAGAIN ? (uint32_t)opened : 0);
+    return result;
+}
+
+void leat__sender_pay_open_mark(leat_sender *sender) {
+    sender->owes_open_mark = false; /* another one of many may have written it */
+    if (leat__load_relaxed32(&sender->role.own->owed) != 0)
+        (void)leat__sender_open_mark(sender);
+}
+
+/* Reserves again after the receiver's progress was looked at. A stream's open mark that found no
+ * room goes before its first message, of many senders' whichever that is: all of them came to a
+ * ring that was full, and so have to look. */
+static int reserve_behind_mark(leat_sender *sender, size_t size, void **payload) {
+    if (leat__load_relaxed32(&sender->role.own->owed) != 0) {
+        leat__ring_forget(&sender->ring);
+        leat__sender_pay_open_mark(sender);
+    }
+    return leat__ring_reserve(&sender->ring, size, payload);
+}
+
+/* Reserves, waiting until the deadline. What is staged stays staged. */
+static int reserve(leat_sender *sender, size_t size, void **payload, uint64_t deadline_ns) {
+    if (RARELY(sender->owes_open_mark))
+        /* still no room for it: then there is none for a message either */
+        leat__sender_pay_open_mark(sender);
+    uint64_t released = sender->ring.released;
+    int result = leat__ring_reserve(&sender->ring, size, payload);
+    bool came_to_limit = result != LEAT_OK || sender->ring.released != released;
+    if (RARELY(came_to_limit) && leat__load_relaxed32(&sender->role.own->owed) != 0)
+        result = reserve_behind_mark(sender, size, payload);
+    if (RARELY(came_to_limit) && deadline_ns != LEAT_NOW && sender->role.spin_ns > 0) {
+        linger(sender);
+        if (result == LEAT_EAGAIN)
+            result = reserve_behind_mark(sender, size, payload);
+    }
+    if (RARELY(result == LEAT_EAGAIN)) {
+        result = wait_for_room(sender, size, deadline_ns);
+        if (result == LEAT_OK)
+            result = reserve_behind_mark(sender, size, payload);
+    }
+    return result;
+}
+
+size_t leat_sender_max_message(const leat_sender *sender) {
+    return (size_t)leat__max_message(sender->role.memory.capacity);
+}
+
+static int fail_too_long(const leat_sender *sender, size_t size) {
+    uint64_t capacity = LEAT_CAPACITY_MIN;
+    while (capacity <= LEAT_CAPACITY_MAX && leat__max_message(capacity) < size)
+        capacity *= 2;
+    if (capacity > LEAT_CAPACITY_MAX)
+        return leat__fail(LEAT_EMSGSIZE, 0, "%zu bytes, more than any channel can carry", size);
+    return leat__fail(LEAT_EMSGSIZE, 0, "%zu bytes, at most %zu; a capacity of %llu would do", size,
+                      leat_sender_max_message(sender), (unsigned long long)capacity);
+}
+
+/* Whether a message is reserved and not committed. */
+static bool reserves(const leat_sender *sender) {
+    return sender->reserving || sender->ring.lane.kept != 0;
+}
+
+/* Makes a reservation one of the long way. */
+static void take_reservation(leat_sender *sender) {
+    leat_lane *lane = &sender->ring.lane;
+    if (lane->kept == 0)
+        return;
+    leat__ring_note_written(&sender->ring, lane->position + lane->open_slot);
+    lane->kept = 0;
+    sender->reserving = true;
+}
+
+/* Lets messages go the short way (leat/inline.h). */
+static void open_window(leat_sender *sender) {
+    struct leat__ring_sender *ring = &sender->ring;
+    bool shut = sender->many || reserves(sender) || sender->owes_open_mark || ring->corrupt;
+    uint64_t limit = leat__ring_lap_end(&ring->memory, ring->lane.position);
+    limit = ring->limit < limit ? ring->limit : limit;
+    /* nothing has been published yet: the long way finds out what there is to know */
+    shut = shut || sender->next_flush == 0;
+    limit = sender->next_flush <= limit ? sender->next_flush - 1 : limit;
+    ring->lane.window = shut ? 0 : leat__ring_probe_ahead(ring, limit);
+}
+
+static int check(const leat_sender *sender, size_t size) {
+    if (RARELY(sender->role.object.resource.forked))
+        return leat__role_fail_forked();
+    if (RARELY(reserves(sender)))
+        return leat__fail(LEAT_ESTATE, 0, "a reservation is open: commit or abort it first");
+    if (RARELY(size > leat__max_message(sender->role.memory.capacity)))
+        return fail_too_long(sender, size);
+    return LEAT_OK;
+}
+
+/* --- Sending ---------------------------------------------------------------------------------- */
+
+void leat_sender_wake(leat_sender *sender) {
+    if (sender->role.object.resource.forked)
+        return;
+    leat__sender_cool_down(sender);
+    uint64_t woken = sender->role.tally.wake_calls;
+    leat__role_wake(&sender->role);
+    /* after a system call: those who look from outside see a slow stream's rings */
+    if (RARELY(sender->role.tally.wake_calls != woken))
+        leat__sender_flush(sender);
+}
+
+static inline void tell(leat_sender *sender) {
+    if (RARELY(leat__lane_must_wake(&sender->ring.lane)))
+        leat_sender_wake(sender);
+}
+
+/* An eighth of the ring has been sent. */
+static LONG_WAY void end_period(leat_sender *sender) {
+    if (leat__load_relaxed32(&sender->role.peer->plain) != 0)
+        leat__sender_cool_down(sender);
+    else if (sender->role.tally.wake_calls == 0)
+        leat__sender_heat_up(sender);
+    leat__sender_flush(sender);
+}
+
+static inline void after_commit(leat_sender *sender) {
+    sender->sent_to = sender->ring.lane.position;
+    tell(sender);
+    if (RARELY(sender->ring.lane.position >= sender->next_flush))
+        end_period(sender);
+}
+
+static void publish(leat_sender *sender) {
+    leat__ring_publish(&sender->ring);
+    after_commit(sender);
+}
+
+static void count(leat_sender *sender, uint64_t bytes) {
+    sender->ring.lane.messages++;
+    sender->ring.lane.bytes += bytes;
+}
+
+/* The long way; out of line, so that the short one needs no stack. */
+static LONG_WAY int send(leat_sender *sender, const void *data, size_t size, uint64_t deadline_ns) {
+    void *payload;
+    int result = check(sender, size);
+    if (RARELY(result != LEAT_OK))
+        return result;
+    if (RARELY(sender->many) && (result = lock_to_send(sender, size, deadline_ns)) != LEAT_OK)
+        return result;
+    result = reserve(sender, size, &payload, deadline_ns);
+    if (result == LEAT_OK) {
+        leat__copy(payload, data, size, SIZE_MAX, sender->ring.lane.piece);
+        leat__ring_stage(&sender->ring, size);
+        count(sender, size);
+        publish(sender);
+    }
+    if (RARELY(sender->many))
+        leat__sender_unlock(sender);
+    open_window(sender);
+    return result;
+}
+
+/* The short way of what takes more than a line; out of line for the same reason. */
+static LONG_WAY int send_lines(leat_sender *sender, const void *data, size_t size,
+                               uint64_t deadline_ns) {
+    if (RARELY(!leat__lane_send(&sender->ring.lane, data, size)))
+        return send(sender, data, size, deadline_ns);
+    tell(sender);
+    return LEAT_OK;
+}
+
+int leat_send(leat_sender *sender, const void *data, size_t size, uint64_t deadline_ns) {
+    if (size > COPIED_WITHOUT_CALL)
+        return send_lines(sender, data, size, deadline_ns);
+    if (RARELY(!leat__lane_send(&sender->ring.lane, data, size)))
+        return send(sender, data, size, deadline_ns);
+    tell(sender);
+    return LEAT_OK;
+}
+
+/* Stages as many of the messages as go the short way. With copies of what does not change, so that
+ * it stays in registers. */
+static size_t stage_short(leat_sender *sender, const leat_message *messages, size_t amount) {
+    struct leat__ring_sender *ring = &sender->ring;
+    const leat_lane lane = ring->lane;
+    uint64_t at = lane.position + ring->staged, bytes = 0, first_header = ring->first_header;
+    size_t done = 0;
+    for (; done < amount; done++) {
+        const size_t size = messages[done].size;
+        const uint64_t slot = leat__slot_size(size),
+                       header = leat__record_header(at, LEAT__MESSAGE, size);
+        if (RARELY(size > lane.max || !leat__lane_goes(&lane, at, slot)))
+            break;
+        uint64_t *record = leat__lane_at(&lane, at);
+        leat__lane_fetch(&lane, at, slot);
+        leat__copy(record + 1, messages[done].data, size, SIZE_MAX, lane.piece);
+        if (at == lane.position)
+            first_header = header;
+        else
+            __atomic_store_n(record, header, __ATOMIC_RELAXED);
+        at += slot;
+        bytes += size;
+    }
+    ring->first_header = first_header;
+    ring->staged = at - lane.position;
+    ring->lane.messages += done;
+    ring->lane.bytes += bytes;
+    return done;
+}
+
+/* Stages as many of the messages as there is room for without waiting. */
+static size_t stage_many(leat_sender *sender, const leat_message *messages, size_t amount) {
+    size_t done = stage_short(sender, messages, amount);
+    for (void *payload; done < amount; done++) {
+        size_t size = messages[done].size;
+        if (size > sender->ring.lane.max ||
+            leat__ring_reserve(&sender->ring, size, &payload) != LEAT_OK)
+            break;
+        leat__copy(payload, messages[done].data, size, SIZE_MAX, sender->ring.lane.piece);
+        leat__ring_stage(&sender->ring, size);
+        count(sender, size);
+    }
+    return done;
+}
+
+/* The rest of a batch, or all of it, waiting for room. */
+static LONG_WAY int send_rest(leat_sender *sender, const leat_message *messages, size_t amount,
+                              size_t *done, uint64_t deadline_ns) {
+    int result = check(sender, 0);
+    if (result == LEAT_OK)
+        result = lock_to_send(sender, *done < amount ? messages[*done].size : 0, deadline_ns);
+    while (result == LEAT_OK && *done < amount) {
+        void *payload;
+        result = check(sender, messages[*done].size);
+        /* waits for the first; the reservation is made again when it is staged */
+        if (result == LEAT_OK)
+            result = reserve(sender, messages[*done].size, &payload, deadline_ns);
+        if (result == LEAT_OK) {
+            *done += stage_many(sender, messages + *done, amount - *done);
+            publish(sender);
+        }
+    }
+    if (sender->many && !reserves(sender))
+        leat__sender_unlock(sender);
+    if (!sender->role.object.resource.forked)
+        open_window(sender);
+    return result;
+}
+
+int leat_send_many(leat_sender *sender, const leat_message *messages, size_t amount, size_t *sent,
+                   uint64_t deadline_ns) {
+    int result = LEAT_OK;
+    size_t done = 0;
+    if (sender->ring.lane.window != 0 && (done = stage_many(sender, messages, amount)) > 0)
+        publish(sender);
+    if (RARELY(done < amount || sender->ring.lane.position >= sender->ring.lane.window))
+        result = send_rest(sender, messages, amount, &done, deadline_ns);
+    if (sent != NULL)
+        *sent = done;
+    return result;
+}
+
+static LONG_WAY int reserve_long(leat_sender *sender, size_t size, void **data,
+                                 uint64_t deadline_ns) {
+    int result = check(sender, size);
+    if (result == LEAT_OK)
+        result = lock_to_send(sender, size, deadline_ns);
+    if (result != LEAT_OK)
+        return result;
+    result = reserve(sender, size, data, deadline_ns);
+    sender->reserving = result == LEAT_OK;
+    sender->ring.lane.open_size = size;
+    if (result != LEAT_OK)
+        leat__sender_unlock(sender);
+    open_window(sender);
+    return result;
+}
+
+int leat_reserve(leat_sender *sender, size_t size, void **data, uint64_t deadline_ns) {
+    if (RARELY(!leat__lane_reserve(&sender->ring.lane, size, data)))
+        return reserve_long(sender, size, data, deadline_ns);
+    return LEAT_OK;
+}
+
+static LONG_WAY int commit_long(leat_sender *sender, size_t size) {
+    if (sender->role.object.resource.forked)
+        return leat__role_fail_forked();
+    if (!reserves(sender))
+        return leat__fail(LEAT_ESTATE, 0, "nothing is reserved");
+    if (size > sender->ring.lane.open_size)
+        return leat__fail(LEAT_EINVAL, 0, "%zu bytes to commit, %llu reserved", size,
+                          (unsigned long long)sender->ring.lane.open_size);
+    take_reservation(sender);
+    leat__ring_stage(&sender->ring, size);
+    count(sender, size);
+    publish(sender);
+    sender->reserving = false;
+    leat__sender_unlock(sender);
+    open_window(sender);
+    return LEAT_OK;
+}
+
+int leat_commit(leat_sender *sender, size_t size) {
+    if (RARELY(!leat__lane_commit_open(&sender->ring.lane, size)))
+        return commit_long(sender, size);
+    tell(sender);
+    return LEAT_OK;
+}
+
+void leat_abort(leat_sender *sender) {
+    if (!reserves(sender) || sender->role.object.resource.forked)
+        return;
+    take_reservation(sender);
+    leat__ring_forget(&sender->ring);
+    sender->reserving = false;
+    leat__sender_unlock(sender);
+    open_window(sender);
+}

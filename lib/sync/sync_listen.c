@@ -1,0 +1,69 @@
+/* lib/sync/sync_listen.c - mutexes, events and semaphores in an event loop (leat/waitset.h,
+ * lib/sync/sync.h).
+ *
+ * A loop is announced by a bit in `listening`; whoever changes the word takes all bits and rings
+ * for each. So every loop looks, and one of them gets it: a ring says "look" and nothing more.
+ * Threads are woken besides, one as always; whoever looks first has it, and the others announce
+ * themselves again.
+ *
+ * Crash points. Killed between the change and the ring: the kernel reports the closed file, and all
+ * loops look. A listener killed: its bit costs one ring for nothing, its place is given to the next
+ * who finds its slot's byte free.
+ */
+#include "lib/base/fail.h"
+#include "lib/sync/sync.h"
+
+static uint64_t bit_of(unsigned listener) {
+    return UINT64_C(1) << (listener - 1);
+}
+
+int leat__sync_listen(leat_waitable *object, uint64_t notify, uint64_t token) {
+    for (unsigned i = 0; i < LEAT__LISTENERS; i++) {
+        struct leat__listener *listener = &object->page->listeners[i];
+        uint32_t owner = leat__load_acquire32(&listener->participant);
+        if (owner != 0 &&
+            !leat__lock_holder_died(object->object.resource.file, owner, object->participant))
+            continue;
+        if (!leat__compare_exchange32(&listener->participant, owner, object->participant))
+            continue;
+        leat__store_relaxed64(&listener->notify, notify);
+        leat__store_relaxed64(&listener->token, token);
+        object->listener = i + 1;
+        return LEAT_OK;
+    }
+    return leat__fail(LEAT_EBUSY, 0, "%d event loops wait for it already", LEAT__LISTENERS);
+}
+
+void leat__sync_listen_elsewhere(leat_waitable *object, uint64_t notify) {
+    leat__store_relaxed64(&object->page->listeners[object->listener - 1].notify, notify);
+}
+
+void leat__sync_listen_no_more(leat_waitable *object) {
+    leat__sync_disarm(object);
+    leat__store_release32(&object->page->listeners[object->listener - 1].participant, 0);
+    object->listener = 0;
+}
+
+void leat__sync_arm(leat_waitable *object) {
+    /* [L7] the place before the bit; the bit before the look */
+    leat__add_bits64(&object->page->listening, bit_of(object->listener));
+}
+
+void leat__sync_disarm(leat_waitable *object) {
+    leat__remove_bits64(&object->page->listening, bit_of(object->listener));
+}
+
+void leat__sync_notify_all(leat_waitable *object) {
+    uint64_t bits = leat__exchange64(&object->page->listening, 0);
+    uint64_t unreached = 0;
+    for (unsigned i = 0; i < LEAT__LISTENERS; i++) {
+        const struct leat__listener *listener = &object->page->listeners[i];
+        if ((bits & bit_of(i + 1)) != 0 &&
+            !leat__object_notify(&object->object, leat__load_relaxed64(&listener->notify),
+                                 leat__load_relaxed64(&listener->token)))
+            unreached |= bit_of(i + 1);
+    }
+    if (unreached != 0 &&
+        leat__os_file_touch(object->object.resource.file, LEAT__SYNC_TOUCHED) != LEAT_OK)
+        leat__add_bits64(&object->page->listening, unreached); /* the next change tries again */
+}

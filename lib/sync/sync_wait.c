@@ -1,0 +1,345 @@
+/* lib/sync/sync_wait.c - waiting for one or for all of several objects (leat/sync.h); the protocol
+ * is in lib/sync/sync.h. */
+#include "lib/base/fail.h"
+#include "lib/sync/sync.h"
+
+#define SPINS 200 /* who holds something briefly is done by then */
+#define CONFIRMATIONS 8
+/* the first pause while the kernel hands over; each further one is twice as long */
+#define HAND_OVER_NS UINT64_C(50000)
+#define PAUSE_MOST_NS UINT64_C(10000000)
+
+struct wait {
+    leat_waitable *const *objects;
+    size_t count;
+    bool all;
+    size_t index; /* any: which */
+    bool told;    /* objects were announced to: wakes may have been meant for this waiter */
+    uint32_t wake_counts[LEAT_WAIT_MAX];
+};
+
+/* --- All of them ------------------------------------------------------------------------------ */
+
+static bool is_before(const leat_waitable *one, const leat_waitable *other) {
+    const struct leat__object *left = &one->object, *right = &other->object;
+    return left->device != right->device ? left->device < right->device
+                                         : left->header.inode < right->header.inode;
+}
+
+static bool is_same(const leat_waitable *one, const leat_waitable *other) {
+    return !is_before(one, other) && !is_before(other, one);
+}
+
+/* In which order to commit: the same for everybody, whatever order they were given in, so that no
+ * two committers wait for each other. */
+static void sort_by_file(leat_waitable *sorted[], size_t count) {
+    for (size_t i = 1; i < count; i++)
+        for (size_t j = i; j > 0 && is_before(sorted[j], sorted[j - 1]); j--) {
+            leat_waitable *swapped = sorted[j];
+            sorted[j] = sorted[j - 1];
+            sorted[j - 1] = swapped;
+        }
+}
+
+/* Makes it ours without taking anything of it yet; a mutex can only be locked. */
+static int claim(leat_waitable *object, bool probe) {
+    if (object->kind == LEAT_KIND_MUTEX)
+        return leat__sync_take(object, probe);
+    int result = leat__sync_claim(object);
+    if (result == LEAT_EBUSY && probe)
+        leat__sync_heal(object);
+    return result;
+}
+
+/* Whether our claim is still in the word; a mutex that we have locked is ours. [L8] after the last
+ * claim. */
+static bool is_claimed(const leat_waitable *object) {
+    return object->kind == LEAT_KIND_MUTEX ||
+           leat__lock_participant(leat__load_total64(&object->page->word.owner)) ==
+               object->participant;
+}
+
+/* What the word becomes when our claim on it ends. */
+static uint64_t settled(const leat_waitable *object, uint64_t word, bool take) {
+    word &= ~UINT64_C(0xFFFF);
+    if (take && object->kind == LEAT_KIND_SEMAPHORE)
+        return word - LEAT__SYNC_ONE;
+    return take && !object->manual ? word & ~LEAT__SYNC_SET : word;
+}
+
+/* Ends a claim, having taken the object or not. A claim that is no longer there has been ended by
+ * the change that took it out. */
+static void settle(leat_waitable *object, bool take) {
+    if (object->kind == LEAT_KIND_MUTEX) {
+        if (!take)
+            leat__sync_unlock(object); /* and if its owner died, the next one is to be told */
+        return;
+    }
+    for (unsigned turns = 0; turns < LEAT__SYNC_TRIES && is_claimed(object); turns++) {
+        uint64_t word = leat__load_relaxed64(&object->page->word.owner);
+        if (leat__lock_participant(word) != object->participant ||
+            !leat__compare_exchange64(&object->page->word.owner, word, settled(object, word, take)))
+            continue;
+        /* a thread that met the claim may have gone to sleep over it */
+        leat__sync_wake(object, false);
+        return;
+    }
+}
+
+/* After the last claim: whether all of them stand at one moment. A claim that was taken out of its
+ * event meanwhile is made again, and then that is the last one. */
+static int confirm(leat_waitable *const sorted[], size_t count) {
+    size_t last = count - 1;
+    for (unsigned turns = 0; turns < CONFIRMATIONS; turns++) {
+        size_t i = 0;
+        while (i < count && (i == last || is_claimed(sorted[i])))
+            i++;
+        if (i == count)
+            return LEAT_OK;
+        int result = claim(sorted[i], false);
+        if (result != LEAT_OK)
+            return result;
+        last = i;
+    }
+    return LEAT_EBUSY;
+}
+
+/* Claims all and takes them, or none. */
+static int take_all(const struct wait *wait, bool probe) {
+    leat_waitable *sorted[LEAT_WAIT_MAX];
+    for (size_t i = 0; i < wait->count; i++)
+        sorted[i] = wait->objects[i];
+    sort_by_file(sorted, wait->count);
+    int result = LEAT_OK;
+    bool owner_died = false;
+    size_t claimed = 0;
+    for (; claimed < wait->count; claimed++) {
+        result = claim(sorted[claimed], probe);
+        owner_died = owner_died || result == LEAT_EOWNERDEAD;
+        if (result != LEAT_OK && result != LEAT_EOWNERDEAD)
+            break;
+    }
+    if (claimed == wait->count)
+        result = confirm(sorted, claimed);
+    bool complete = claimed == wait->count && result == LEAT_OK;
+    while (claimed-- > 0)
+        settle(sorted[claimed], complete);
+    if (!complete)
+        return result;
+    return owner_died ? LEAT_EOWNERDEAD : LEAT_OK;
+}
+
+/* --- Any of them ------------------------------------------------------------------------------ */
+
+static int take_any(struct wait *wait, bool probe) {
+    for (size_t i = 0; i < wait->count; i++) {
+        int result = leat__sync_take(wait->objects[i], probe);
+        if (result == LEAT_EBUSY)
+            continue;
+        wait->index = i;
+        return result;
+    }
+    return LEAT_EBUSY;
+}
+
+/* --- Waiting ---------------------------------------------------------------------------------- */
+
+static int take(struct wait *wait, bool probe) {
+    if (!wait->all)
+        return take_any(wait, probe);
+    for (size_t i = 0; i < wait->count && !probe; i++)
+        if (!leat__sync_available(wait->objects[i]))
+            return LEAT_EBUSY;
+    return take_all(wait, probe);
+}
+
+/* Reads the bells, then says that somebody may be sleeping. */
+static void announce(struct wait *wait) {
+    for (size_t i = 0; i < wait->count; i++) {
+        struct leat__lock *word = &wait->objects[i]->page->word;
+        wait->wake_counts[i] = leat__load_acquire32(&word->wake_count);
+        leat__store_relaxed32(&word->contended, 1);
+    }
+    wait->told = true;
+    leat__fence_full(); /* [L3] the announcements before the look, pairs with [L4] */
+}
+
+/* Until one that is waited for changes. The wakes of those that can be had already, and alone are
+ * not enough, are passed on. */
+static int sleep_until(const struct wait *wait, uint64_t until_ns) {
+    const leat__u32 *words[LEAT_WAIT_MAX];
+    uint32_t wake_counts[LEAT_WAIT_MAX];
+    size_t count = 0;
+    for (size_t i = 0; i < wait->count; i++) {
+        leat_waitable *object = wait->objects[i];
+        if (wait->all && leat__sync_available(object)) {
+            leat__sync_wake(object, false);
+            continue;
+        }
+        words[count] = &object->page->word.wake_count;
+        wake_counts[count++] = wait->wake_counts[i];
+    }
+    return count > 0 ? leat__os_wait_any(words, wake_counts, count, until_ns) : LEAT_OK;
+}
+
+/* A wake serves one. Who leaves may have been given one that somebody else needs: of an object that
+ * can still be had, or could again. */
+static void pass_on(const struct wait *wait, bool served) {
+    for (size_t i = 0; i < wait->count && wait->told; i++) {
+        leat_waitable *object = wait->objects[i];
+        leat__store_relaxed32(&object->page->word.contended, 1); /* others may still sleep */
+        bool took = served && (wait->all || i == wait->index) && object->kind == LEAT_KIND_MUTEX;
+        if (!took && leat__sync_available(object))
+            leat__sync_wake(object, false);
+    }
+}
+
+/* What a cancelled thread does last. */
+static void leave(void *context) {
+    pass_on(context, false);
+}
+
+static int wait_until_taken(struct wait *wait, uint64_t deadline_ns) {
+    /* the first one: what holds it is briefly held, or dead */
+    uint64_t slice_ns = LEAT__LOCK_SLICE_NS;
+    bool interruptible = false;
+    for (size_t i = 0; i < wait->count; i++)
+        interruptible = interruptible || wait->objects[i]->interruptible;
+    int result = LEAT_EBUSY;
+    for (int spin = 0; spin < SPINS && result == LEAT_EBUSY; spin++) {
+        leat__pause();
+        result = take(wait, false);
+    }
+    /* by the clock: one who is woken often, by an object that others are faster to take, probes
+     * too */
+    uint64_t probe_at = 0;
+    while (result == LEAT_EBUSY) { /* each turn is a sleep of at most a slice */
+        uint64_t now = leat__os_now();
+        bool probe = now >= probe_at;
+        announce(wait);
+        result = take(wait, probe);
+        if (result != LEAT_EBUSY || now >= deadline_ns)
+            break;
+        if (probe) {
+            probe_at = now + slice_ns;
+            slice_ns = LEAT__SYNC_SLICE_NS;
+        }
+        int slept = sleep_until(wait, probe_at < deadline_ns ? probe_at : deadline_ns);
+        leat__os_cancellation_point(leave, wait); /* nothing is claimed or owned here */
+        if (slept == LEAT_EINTR && interruptible) {
+            result = take(wait, true);
+            return result == LEAT_EBUSY ? LEAT_EINTR : result;
+        }
+    }
+    return result == LEAT_EBUSY ? LEAT_ETIMEDOUT : result;
+}
+
+/* --- For one mutex that inherits priorities --------------------------------------------------- */
+
+/* Nothing: the kernel wakes nobody for a thread that is not asleep in it, and the thread is not
+ * vouched for between two sleeps. */
+static void leave_nothing(void *context) {
+    (void)context;
+}
+
+/* Waits for it and nothing else, lending its holder this thread's priority. */
+static int wait_inheriting(leat_waitable *object, uint64_t deadline_ns) {
+    uint64_t slice_ns = LEAT__LOCK_SLICE_NS, pause_ns = HAND_OVER_NS;
+    /* each turn is a sleep of at most a slice, or somebody was faster */
+    for (bool gone = false;;) {
+        enum leat__pi_holder holder = leat__pi_holder(object);
+        bool dead = gone || holder == LEAT__PI_DEAD;
+        int result = leat__sync_take(object, dead);
+        uint64_t now = leat__os_now();
+        if (result != LEAT_EBUSY)
+            return result;
+        if (now >= deadline_ns)
+            return LEAT_ETIMEDOUT;
+        if (holder == LEAT__PI_NONE)
+            continue;
+        result = dead ? LEAT_EAGAIN
+                      : leat__pi_sleep(object,
+                                       deadline_ns - now > slice_ns ? now + slice_ns : deadline_ns);
+        if (result == LEAT_OK || result == LEAT__LOCK_INHERITED)
+            return leat__sync_locked(object, result);
+        if (result == LEAT_ESTATE)
+            return result;
+        if (result == LEAT_EAGAIN) {
+            leat__os_sleep(deadline_ns - now > pause_ns ? now + pause_ns : deadline_ns);
+            pause_ns = pause_ns < PAUSE_MOST_NS ? 2 * pause_ns : pause_ns;
+        }
+        gone = result == LEAT_ENOENT;
+        slice_ns = result == LEAT_ETIMEDOUT ? LEAT__SYNC_SLICE_NS : slice_ns;
+        leat__os_cancellation_point(leave_nothing, object);
+    }
+}
+
+/* --- The calls -------------------------------------------------------------------------------- */
+
+static int check(const struct wait *wait) {
+    if (wait->objects == NULL || wait->count == 0 || wait->count > LEAT_WAIT_MAX)
+        return leat__fail(LEAT_EINVAL, 0, "%zu objects to wait for, from 1 to %d are possible",
+                          wait->count, LEAT_WAIT_MAX);
+    for (size_t i = 0; i < wait->count; i++) {
+        leat_waitable *object = wait->objects[i];
+        int result = leat__sync_check(object);
+        if (result != LEAT_OK)
+            return result;
+        if (object->pi && leat__pi_elsewhere(object))
+            return leat__fail(LEAT_ESTATE, 0,
+                              "number %zu is a mutex that thread %u holds through this handle", i,
+                              object->thread);
+        for (size_t j = 0; j < i; j++)
+            if (object == wait->objects[j] || (wait->all && is_same(object, wait->objects[j])))
+                return leat__fail(LEAT_EINVAL, 0, "number %zu is number %zu again", i, j);
+        if (object->depth > 0 && wait->all)
+            return leat__fail(LEAT_EINVAL, 0,
+                              "number %zu is a mutex that this handle holds already", i);
+        if (object->depth > 0 && !object->recursive)
+            return leat__fail(LEAT_ESTATE, 0,
+                              "number %zu is a mutex that this handle holds already", i);
+    }
+    return LEAT_OK;
+}
+
+static int perform(struct wait *wait, uint64_t deadline_ns) {
+    int result = check(wait);
+    if (result != LEAT_OK)
+        return result;
+    for (size_t i = 0; i < wait->count; i++) {
+        wait->objects[i]->pulses =
+            (uint32_t)(leat__load_acquire64(&wait->objects[i]->page->word.owner) >> 32);
+        wait->objects[i]->unpulsed = wait->all;
+    }
+    result = take(wait, false);
+    if (result == LEAT_EBUSY && deadline_ns == LEAT_NOW)
+        result = take(wait, true);
+    if (result != LEAT_EBUSY)
+        return result;
+    if (deadline_ns == LEAT_NOW)
+        return LEAT_EAGAIN;
+    if (wait->count == 1 && wait->objects[0]->pi && !wait->objects[0]->interruptible)
+        return wait_inheriting(wait->objects[0], deadline_ns);
+    result = wait_until_taken(wait, deadline_ns);
+    pass_on(wait, result == LEAT_OK || result == LEAT_EOWNERDEAD);
+    return result;
+}
+
+int leat_wait(leat_waitable *object, uint64_t deadline_ns) {
+    struct wait wait = {.objects = &object, .count = 1};
+    return perform(&wait, deadline_ns);
+}
+
+int leat_wait_any(leat_waitable *const *objects, size_t count, size_t *index,
+                  uint64_t deadline_ns) {
+    struct wait wait = {.objects = objects, .count = count};
+    int result = perform(&wait, deadline_ns);
+    if (index != NULL && (result == LEAT_OK || result == LEAT_EOWNERDEAD || result == LEAT_ELOST))
+        *index = wait.index;
+    return result;
+}
+
+int leat_wait_all(leat_waitable *const *objects, size_t count, uint64_t deadline_ns) {
+    struct wait wait = {.objects = objects, .count = count, .all = true};
+    return perform(&wait, deadline_ns);
+}

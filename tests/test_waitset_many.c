@@ -1,0 +1,519 @@
+/* test_waitset_many.c - one of many senders in an event loop: it is told of room, of the end of
+ * another's turn, of a holder's death and of the receiver, and nobody sleeps over what another
+ * sender did to the place that they share. */
+#include <signal.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "channel_pair.h"
+#include "channels/queue/sender.h"
+#include "waitset_loop.h"
+
+static const leat_channel_options many = {
+    .many_senders = true, .capacity = LEAT_CAPACITY_MIN, .waiting = LEAT_WAITING_SLEEP};
+
+/* A sender in a wait set, and what a receiver of the channel does in another process. */
+struct fixture {
+    leat_waitset *waitset;
+    leat_sender *sender;
+    leat_receiver *receiver;
+};
+
+static struct fixture begin(void) {
+    struct fixture fixture = {.waitset = open_waitset(),
+                              .receiver = open_receiver("shared", &many)};
+    fixture.sender = open_sender("shared", &many);
+    assert_ok(leat_waitset_add_sender(fixture.waitset, fixture.sender, fixture.sender));
+    assert_ptr_equal(named(fixture.waitset), NULL);
+    assert_false(rings(fixture.waitset, 0));
+    return fixture;
+}
+
+static void end(const struct fixture *fixture) {
+    leat_sender_close(fixture->sender);
+    leat_receiver_close(fixture->receiver);
+    leat_waitset_close(fixture->waitset);
+    assert_int_equal(harness_names_left(), 0);
+}
+
+/* Wants room that is not there, and sleeps. */
+static void want_in_vain(const struct fixture *fixture, size_t size) {
+    assert_ok(leat_waitset_want_room(fixture->sender, size));
+    assert_ptr_equal(named(fixture->waitset), NULL);
+    assert_false(rings(fixture->waitset, 0));
+}
+
+/* --- Room ------------------------------------------------------------------------------------- */
+
+static void it_is_told_of_room_once(void **state) {
+    (void)state;
+    struct fixture fixture = begin();
+    fill_up(fixture.sender, 40);
+    want_in_vain(&fixture, 40);
+    empty_out(fixture.receiver);
+    assert_true(rings(fixture.waitset, 5000));
+    assert_ptr_equal(named(fixture.waitset), fixture.sender);
+    assert_ptr_equal(named(fixture.waitset), NULL);
+    assert_false(rings(fixture.waitset, 20));
+    end(&fixture);
+}
+
+/* All of them are woken, and who finds nothing is announced again. */
+static void all_that_wait_are_told(void **state) {
+    (void)state;
+    struct fixture fixture = begin(), other = {open_waitset(), open_sender("shared", &many), NULL};
+    assert_ok(leat_waitset_add_sender(other.waitset, other.sender, other.sender));
+    fill_up(fixture.sender, 40);
+    for (int round = 0; round < 3; round++) {
+        want_in_vain(&other, 40);
+        want_in_vain(&fixture, 40);
+        empty_out(fixture.receiver);
+        assert_ptr_equal(next_named(fixture.waitset), fixture.sender);
+        assert_ptr_equal(next_named(other.waitset), other.sender);
+        assert_true(fill_up(round % 2 == 0 ? other.sender : fixture.sender, 40) > 1);
+    }
+    leat_sender_close(other.sender);
+    leat_waitset_close(other.waitset);
+    end(&fixture);
+}
+
+/* One that wakes up leaves the announcement, which by then may be another's. */
+static void who_wakes_up_takes_nothing_back(void **state) {
+    (void)state;
+    struct fixture fixture = begin(), other = {open_waitset(), open_sender("shared", &many), NULL};
+    assert_ok(leat_waitset_add_sender(other.waitset, other.sender, other.sender));
+    fill_up(fixture.sender, 40);
+    want_in_vain(&other, 40);
+    want_in_vain(&fixture, 40);
+    assert_ok(leat_waitset_want_room(fixture.sender, 41)); /* wakes it up */
+    empty_out(fixture.receiver);
+    assert_ptr_equal(next_named(other.waitset), other.sender);
+    leat_sender_close(other.sender);
+    leat_waitset_close(other.waitset);
+    end(&fixture);
+}
+
+/* --- Those who want no room ------------------------------------------------------------------- */
+
+enum { OTHERS = 4 };
+
+static void open_others(struct fixture others[OTHERS]) {
+    for (int i = 0; i < OTHERS; i++) {
+        others[i] = (struct fixture){open_waitset(), open_sender("shared", &many), NULL};
+        assert_ok(leat_waitset_add_sender(others[i].waitset, others[i].sender, others[i].sender));
+    }
+}
+
+static void close_others(const struct fixture others[OTHERS]) {
+    for (int i = 0; i < OTHERS; i++) {
+        leat_sender_close(others[i].sender);
+        leat_waitset_close(others[i].waitset);
+    }
+}
+
+/* Until nothing is left to look at. A file that somebody closed is looked at for a while; nobody is
+ * named for that. */
+static void expect_silence(leat_waitset *waitset) {
+    do
+        assert_ptr_equal(named(waitset), NULL);
+    while (rings(waitset, 100));
+}
+
+/* One sends, and each time the receiver makes room, which is nothing to the others. */
+static void expect_others_sleep(leat_receiver *receiver, leat_sender *sender,
+                                const struct fixture others[OTHERS]) {
+    uint64_t wakes_before[OTHERS];
+    for (int i = 0; i < OTHERS; i++) {
+        expect_silence(others[i].waitset);
+        wakes_before[i] = statistics_of(others[i].waitset).wakes;
+    }
+    for (int round = 0; round < 50; round++) {
+        assert_true(fill_up(sender, 40) > 1);
+        empty_out(receiver);
+        for (int i = 0; i < OTHERS; i++)
+            assert_false(rings(others[i].waitset, 0));
+    }
+    for (int i = 0; i < OTHERS; i++) {
+        assert_ptr_equal(named(others[i].waitset), NULL);
+        assert_int_equal(statistics_of(others[i].waitset).wakes, wakes_before[i]);
+    }
+}
+
+static void room_wakes_nobody_who_wants_none(void **state) {
+    (void)state;
+    struct fixture fixture = begin(), others[OTHERS];
+    open_others(others);
+    expect_others_sleep(fixture.receiver, fixture.sender, others);
+    close_others(others);
+    end(&fixture);
+}
+
+/* All share one announcement. Once the wish is fulfilled, room is nothing to anybody again. */
+static void who_wants_no_room_hides_nobody_who_does(void **state) {
+    (void)state;
+    struct fixture fixture = begin(), others[OTHERS];
+    open_others(others);
+    for (int i = 0; i < OTHERS; i++)
+        expect_silence(others[i].waitset);
+    fill_up(fixture.sender, 40);
+    want_in_vain(&fixture, 40);
+    struct fixture last = {open_waitset(), open_sender("shared", &many), NULL};
+    assert_ok(leat_waitset_add_sender(last.waitset, last.sender, last.sender));
+    assert_ptr_equal(named(last.waitset), NULL);
+    empty_out(fixture.receiver);
+    assert_ptr_equal(next_named(fixture.waitset), fixture.sender);
+    expect_silence(fixture.waitset);
+    leat_sender_close(last.sender);
+    leat_waitset_close(last.waitset);
+    expect_others_sleep(fixture.receiver, fixture.sender, others);
+    close_others(others);
+    end(&fixture);
+}
+
+/* --- A corrupt page --------------------------------------------------------------------------- */
+
+/* What no correct sender writes, from the next turn on. */
+static void corrupt_senders_page(const struct fixture *fixture) {
+    leat__store_relaxed64(&fixture->sender->role.own->position, 7);
+}
+
+static void a_corrupt_page_is_nothing_to_those_who_want_no_room(void **state) {
+    (void)state;
+    struct fixture fixture = begin();
+    leat_sender *other = open_sender("shared", &many);
+    expect_silence(fixture.waitset);
+    corrupt_senders_page(&fixture);
+    leat_sender_close(other);
+    assert_true(rings(fixture.waitset, 5000)); /* its going is looked into */
+    expect_silence(fixture.waitset);
+    leat_receiver_close(fixture.receiver); /* of which is told nevertheless */
+    assert_ptr_equal(next_named(fixture.waitset), fixture.sender);
+    assert_leat(leat_sender_peer_event(fixture.sender), LEAT_ECLOSED);
+    expect_silence(fixture.waitset);
+    fixture.receiver = NULL;
+    end(&fixture);
+}
+
+static void who_wants_room_is_told_once_that_the_page_is_corrupt(void **state) {
+    (void)state;
+    struct fixture fixture = begin();
+    fill_up(fixture.sender, 40);
+    want_in_vain(&fixture, 40);
+    corrupt_senders_page(&fixture);
+    empty_out(fixture.receiver);
+    assert_ptr_equal(next_named(fixture.waitset), fixture.sender);
+    expect_silence(fixture.waitset);
+    assert_leat(leat_send(fixture.sender, "x", 1, LEAT_NOW), LEAT_ECORRUPT);
+    expect_silence(fixture.waitset);
+    assert_ok(leat_waitset_want_room(fixture.sender, 1)); /* who asks again is told again */
+    assert_ptr_equal(next_named(fixture.waitset), fixture.sender);
+    expect_silence(fixture.waitset);
+    end(&fixture);
+}
+
+/* --- Another's turn --------------------------------------------------------------------------- */
+
+static void it_is_told_of_the_end_of_anothers_turn(void **state) {
+    (void)state;
+    struct fixture fixture = begin();
+    leat_sender *holder = open_sender("shared", &many);
+    void *place;
+    for (int round = 0; round < 2; round++) {
+        assert_ok(leat_reserve(holder, 8, &place, LEAT_NOW));
+        assert_leat(leat_send(fixture.sender, "x", 1, LEAT_NOW), LEAT_EAGAIN);
+        want_in_vain(&fixture, 1); /* there is room, but it is not its turn */
+        if (round == 0)
+            leat_abort(holder);
+        else
+            assert_ok(leat_commit(holder, 8));
+        assert_true(rings(fixture.waitset, 5000));
+        assert_ptr_equal(named(fixture.waitset), fixture.sender);
+        assert_ok(leat_send(fixture.sender, "x", 1, LEAT_NOW));
+    }
+    leat_sender_close(holder);
+    end(&fixture);
+}
+
+/* It has the turn itself: looking must not end it. */
+static void a_reservation_of_its_own_lasts(void **state) {
+    (void)state;
+    struct fixture fixture = begin();
+    leat_sender *other = open_sender("shared", &many);
+    void *place;
+    assert_ok(leat_reserve(fixture.sender, 8, &place, LEAT_NOW));
+    assert_ok(leat_waitset_want_room(fixture.sender, 8));
+    assert_ptr_equal(named(fixture.waitset), fixture.sender); /* there is room besides */
+    assert_ptr_equal(named(fixture.waitset), NULL);
+    assert_leat(leat_send(other, "x", 1, LEAT_NOW), LEAT_EAGAIN);
+    assert_ok(leat_commit(fixture.sender, 8));
+    assert_ok(leat_send(other, "x", 1, LEAT_NOW));
+    leat_sender_close(other);
+    end(&fixture);
+}
+
+static int send_blocked(void *context) {
+    harness_word *steps = context;
+    leat_sender *sender = open_sender("shared", &many);
+    static const char message[40];
+    harness_set(&steps[0], 1);
+    assert_ok(leat_send(sender, message, sizeof message, LATER));
+    harness_await(&steps[1], 1); /* its going would be noticed */
+    leat_sender_close(sender);
+    return 0;
+}
+
+/* Both want room. One waits in its turn, in a call, and has overwritten what the other announced:
+ * who was served first sees to the other. */
+static void one_that_sleeps_in_its_turn_hides_nobody(void **state) {
+    (void)state;
+    harness_word *steps = harness_shared(2 * sizeof *steps);
+    struct fixture fixture = begin();
+    fill_up(fixture.sender, 40);
+    want_in_vain(&fixture, 40);
+    pid_t child = harness_spawn(send_blocked, steps);
+    harness_await(&steps[0], 1);
+    harness_await_asleep(child);
+    assert_ptr_equal(named(fixture.waitset), NULL); /* its coming was noticed */
+    empty_out(fixture.receiver);
+    assert_ptr_equal(next_named(fixture.waitset), fixture.sender);
+    harness_set(&steps[1], 1);
+    harness_wait_ok(child);
+    assert_ok(leat_send(fixture.sender, "x", 1, LEAT_NOW));
+    end(&fixture);
+}
+
+/* --- Deaths ----------------------------------------------------------------------------------- */
+
+static int hold_the_turn(void *context) {
+    harness_word *holds = context;
+    leat_sender *sender = open_sender("shared", &many);
+    void *place;
+    assert_ok(leat_reserve(sender, 8, &place, LATER));
+    harness_increment(holds);
+    pause();
+    return 1;
+}
+
+static void a_dead_holders_turn_is_inherited(void **state) {
+    (void)state;
+    struct fixture fixture = begin();
+    harness_word *holds = harness_shared(sizeof *holds); /* how many have held it so far */
+    uint64_t longest = 0;
+    for (uint32_t round = 0; round < harness_setting("LEAT_KILLS", 10); round++) {
+        pid_t holder = harness_spawn(hold_the_turn, holds);
+        harness_await(holds, round + 1);
+        assert_ok(leat_waitset_want_room(fixture.sender, 1));
+        assert_ptr_equal(named(fixture.waitset), NULL);
+        uint64_t start = harness_now();
+        harness_kill(holder);
+        assert_ptr_equal(next_named(fixture.waitset), fixture.sender);
+        uint64_t took = harness_now() - start;
+        longest = took > longest ? took : longest;
+        assert_ok(leat_send(fixture.sender, "x", 1, LEAT_NOW));
+        assert_int_equal(empty_out(fixture.receiver), 1);
+    }
+    print_message("told of a dead holder after %.1f ms at most\n", (double)longest / 1e6);
+    end(&fixture);
+}
+
+static void what_becomes_of_the_receiver_is_told(void **state) {
+    (void)state;
+    struct fixture fixture = begin();
+    leat_receiver_close(fixture.receiver);
+    assert_ptr_equal(next_named(fixture.waitset), fixture.sender);
+    assert_leat(leat_sender_peer_event(fixture.sender), LEAT_ECLOSED);
+    assert_ptr_equal(named(fixture.waitset), NULL);
+    fixture.receiver = open_receiver("shared", &many);
+    assert_ptr_equal(next_named(fixture.waitset), fixture.sender);
+    assert_leat(leat_sender_peer_event(fixture.sender), LEAT_EPEERBACK);
+    assert_ptr_equal(named(fixture.waitset), NULL);
+    end(&fixture);
+}
+
+/* Then it cannot announce itself: whoever comes looks after all that wait. */
+static void the_receivers_return_is_told_during_anothers_turn(void **state) {
+    (void)state;
+    struct fixture fixture = begin();
+    leat_sender *holder = open_sender("shared", &many);
+    void *place;
+    assert_ok(leat_reserve(holder, 8, &place, LEAT_NOW));
+    for (int round = 0; round < 3; round++) {
+        leat_receiver_close(fixture.receiver);
+        assert_ptr_equal(next_named(fixture.waitset), fixture.sender);
+        assert_leat(leat_sender_peer_event(fixture.sender), LEAT_ECLOSED);
+        expect_silence(fixture.waitset);
+        fixture.receiver = open_receiver("shared", &many);
+        assert_ptr_equal(next_named(fixture.waitset), fixture.sender);
+        assert_leat(leat_sender_peer_event(fixture.sender), LEAT_EPEERBACK);
+        expect_silence(fixture.waitset);
+    }
+    leat_abort(holder);
+    leat_sender_close(holder);
+    end(&fixture);
+}
+
+/* --- Nothing is lost -------------------------------------------------------------------------- */
+
+enum { SENDERS = 5 };
+
+struct message {
+    uint32_t sender, value;
+};
+
+struct crowd {
+    uint32_t messages; /* of each */
+    uint32_t loops;    /* so many of them wait in loops */
+    harness_word here;
+};
+
+/* In a loop, or by calls that wait: each sends its messages, in a ring that is full most of the
+ * time. */
+static void send_all(struct crowd *crowd, uint32_t self, bool loops) {
+    leat_waitset *waitset = open_waitset();
+    leat_channel_options options = many;
+    options.waiting = self == 0 ? LEAT_WAITING_ADAPTIVE : LEAT_WAITING_SLEEP;
+    leat_sender *sender = open_sender("crowd", &options);
+    if (loops)
+        assert_ok(leat_waitset_add_sender(waitset, sender, sender));
+    harness_increment(&crowd->here);
+    for (struct message message = {.sender = self}; message.value < crowd->messages;) {
+        int result = leat_send(sender, &message, sizeof message, loops ? LEAT_NOW : LATER);
+        message.value += result == LEAT_OK;
+        if (result == LEAT_OK)
+            continue;
+        if (!loops || (result != LEAT_EAGAIN && result != LEAT_EPEERDIED))
+            harness_fail("sender %u: %s", self, leat_error_cause(result));
+        assert_ok(leat_waitset_want_room(sender, sizeof message));
+        (void)next_named(waitset);
+    }
+    leat_sender_close(sender);
+    leat_waitset_close(waitset);
+}
+
+static int send_as_one_of_the_crowd(void *context) {
+    struct crowd *crowd = context;
+    send_all(crowd, crowd->here, crowd->here < crowd->loops);
+    return 0;
+}
+
+static int send_without_end(void *context) {
+    harness_word *about_to = context;
+    leat_sender *sender = open_sender("crowd", &many);
+    const struct message message = {SENDERS, 0};
+    harness_increment(about_to);
+    for (;;) {
+        int result = leat_send(sender, &message, sizeof message, LATER);
+        if (result == LEAT_EMSGSIZE)
+            return 1;
+    }
+}
+
+static void start(struct crowd *crowd, uint32_t senders, pid_t pids[]) {
+    crowd->here = 0;
+    for (uint32_t i = 0; i < senders; i++) {
+        pids[i] = harness_spawn(send_as_one_of_the_crowd, crowd);
+        harness_await(&crowd->here, i + 1);
+    }
+}
+
+/* Takes some messages; gives how many of the crowd's own came. */
+static uint32_t take_some(leat_receiver *receiver, uint32_t next[SENDERS], unsigned at_most) {
+    uint32_t count = 0;
+    for (struct message message; at_most > 0; at_most--) {
+        size_t size;
+        int result;
+        while ((result = leat_recv(receiver, &message, sizeof message, &size, LATER)) ==
+                   LEAT_ECLOSED ||
+               result == LEAT_EPEERBACK)
+            ; /* a round's last sender, and the next one's first */
+        if (result != LEAT_OK)
+            harness_fail("no message comes: all of them sleep");
+        assert_int_equal(size, sizeof message);
+        if (message.sender == SENDERS)
+            continue;
+        assert_true(message.sender < SENDERS);
+        assert_int_equal(message.value, next[message.sender]++);
+        count++;
+    }
+    return count;
+}
+
+static void pass_the_time(uint64_t *random) {
+    for (uint64_t pause = harness_random(random) % 20000; pause > 0; pause--)
+        __asm__ volatile("");
+}
+
+/* In short rounds, of every composition: a ring that is lost while others still send is made up for
+ * by theirs. */
+static void no_ring_is_lost_among_many(void **state) {
+    (void)state;
+    struct crowd *crowd = harness_shared(sizeof *crowd);
+    pid_t pids[SENDERS];
+    uint64_t random = harness_seed();
+    leat_receiver *receiver = open_receiver("crowd", &many);
+    for (long round = 0; round < harness_setting("LEAT_ROUNDS", 60); round++) {
+        uint32_t next[SENDERS] = {0}, senders = 1 + (uint32_t)(harness_random(&random) % SENDERS);
+        crowd->messages = 1 + (uint32_t)(harness_random(&random) % 2000);
+        crowd->loops = 1 + (uint32_t)(harness_random(&random) % senders);
+        start(crowd, senders, pids);
+        for (uint32_t left = senders * crowd->messages; left > 0;) {
+            unsigned some = 1 + (unsigned)(harness_random(&random) % 200);
+            left -= take_some(receiver, next, some < left ? some : left);
+            pass_the_time(&random);
+        }
+        for (uint32_t i = 0; i < senders; i++)
+            harness_wait_ok(pids[i]);
+    }
+    leat_receiver_close(receiver);
+    assert_int_equal(harness_names_left(), 0);
+}
+
+/* One more sender is killed again and again, in its turn or out of it, asleep or not. */
+static void killed_senders_harm_no_loop(void **state) {
+    (void)state;
+    struct crowd *crowd = harness_shared(sizeof *crowd);
+    harness_word *about_to = harness_shared(sizeof *about_to);
+    crowd->messages = UINT32_MAX;
+    crowd->loops = SENDERS - 1;
+    pid_t pids[SENDERS];
+    uint32_t next[SENDERS] = {0};
+    uint64_t random = harness_seed(), total = 0;
+    leat_receiver *receiver = open_receiver("crowd", &many);
+    start(crowd, SENDERS, pids);
+    long kills = harness_setting("LEAT_KILLS", 20);
+    for (long round = 0; round < kills; round++) {
+        pid_t victim = harness_spawn(send_without_end, about_to);
+        harness_await(about_to, (uint32_t)round + 1);
+        for (uint64_t takes = harness_random(&random) % 30; takes > 0; takes--)
+            total += take_some(receiver, next, 1 + (unsigned)(harness_random(&random) % 100));
+        harness_kill(victim);
+        /* more than the ring holds: so the living go on */
+        total += take_some(receiver, next, 1000);
+    }
+    print_message("%ld kills, %llu messages of the others\n", kills, (unsigned long long)total);
+    for (int i = 0; i < SENDERS; i++)
+        harness_kill(pids[i]);
+    leat_receiver_close(receiver);
+    assert_ok(leat_gc(LEAT_LOCAL, NULL, NULL));
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        HARNESS_TEST(it_is_told_of_room_once),
+        HARNESS_TEST(all_that_wait_are_told),
+        HARNESS_TEST(who_wakes_up_takes_nothing_back),
+        HARNESS_TEST(room_wakes_nobody_who_wants_none),
+        HARNESS_TEST(who_wants_no_room_hides_nobody_who_does),
+        HARNESS_TEST(a_corrupt_page_is_nothing_to_those_who_want_no_room),
+        HARNESS_TEST(who_wants_room_is_told_once_that_the_page_is_corrupt),
+        HARNESS_TEST(it_is_told_of_the_end_of_anothers_turn),
+        HARNESS_TEST(a_reservation_of_its_own_lasts),
+        HARNESS_TEST(one_that_sleeps_in_its_turn_hides_nobody),
+        HARNESS_TEST_WITHIN(a_dead_holders_turn_is_inherited, 600),
+        HARNESS_TEST(what_becomes_of_the_receiver_is_told),
+        HARNESS_TEST(the_receivers_return_is_told_during_anothers_turn),
+        HARNESS_TEST_WITHIN(no_ring_is_lost_among_many, 1200),
+        HARNESS_TEST_WITHIN(killed_senders_harm_no_loop, 1200),
+    };
+    return HARNESS_MAIN("waitset_many", tests);
+}
