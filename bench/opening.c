@@ -51,7 +51,7 @@ static int channel_close_last(void) {
     return leat_sender_close(sender), 0;
 }
 static int region_create(void) {
-    return told("leat_region_create", leat_region_create(&regions[0], name + 1, SIZE, NULL));
+    return told("leat_region_open", leat_region_open(&regions[0], name + 1, SIZE, NULL));
 }
 static int region_attach(void) {
     return told("leat_region_open", leat_region_open(&regions[1], name + 1, 0, NULL));
@@ -108,7 +108,7 @@ static const struct mode ways[] = {
      "leat_sender_open, leat_receiver_open and their close, 256 KiB, its memory reserved",
      {channel_create, channel_attach, channel_close, channel_close_last}},
     {"leat_region",
-     "leat_region_create, leat_region_open, leat_region_close, 256 KiB, its memory reserved",
+     "leat_region_open twice, leat_region_close, 256 KiB, its memory reserved",
      {region_create, region_attach, region_close, region_close_last}},
     {"shm_open",
      "with ftruncate and mmap, 256 KiB, its memory not reserved; shm_unlink by the last",

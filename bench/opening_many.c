@@ -56,7 +56,7 @@ static struct figures figures[3];
 /* --- Kinds ------------------------------------------------------------------------------------ */
 
 static int region_open(void **handle) {
-    return leat_region_open_or_create((leat_region **)handle, name, 4096, NULL);
+    return leat_region_open((leat_region **)handle, name, 4096, NULL);
 }
 
 static int mutex_open(void **handle) {
@@ -79,7 +79,7 @@ static void sender_close(void *handle) {
 }
 
 static const struct kind kinds[] = {
-    {"region", "leat_region_open_or_create, 4 KiB", region_open, region_close},
+    {"region", "leat_region_open, 4 KiB", region_open, region_close},
     {"mutex", "leat_mutex_open", mutex_open, mutex_close},
     {"sender", "leat_sender_open, many senders of one channel", sender_open, sender_close},
 };

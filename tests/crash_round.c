@@ -1,5 +1,6 @@
 /* crash_round.c - see crash_round.h. */
 #include "crash_round.h"
+#include "handles.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -416,7 +417,7 @@ bool crash_round_run(struct crash_round *round, unsigned kill_at, struct crash_s
 
 void crash_check_fresh(struct crash_round *round) {
     leat_receiver *rx = new_receiver(round);
-    assert_true(leat_receiver_created(rx));
+    assert_true(receiver_created(rx));
     leat_sender *tx = new_sender(round);
     for (uint64_t number = 0; number < CRASH_LAPS; number++) {
         crash_send(round, tx, number);

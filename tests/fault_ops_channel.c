@@ -1,5 +1,6 @@
 /* fault_ops_channel.c - operations on channels. See fault.h. */
 #include "fault_ops.h"
+#include "handles.h"
 
 #include <string.h>
 #include <time.h>
@@ -173,7 +174,7 @@ static void use_new(bool worker_has) {
     leat_receiver *second;
     if (!fault_expect(FAULT_HELD_UP, leat_receiver_open(&second, NAME, &small), LEAT_OK))
         return;
-    if (leat_receiver_created(second) == worker_has)
+    if (receiver_created(second) == worker_has)
         fault_found(FAULT_REPLACED, worker_has ? "another process does not find it"
                                                : "another process finds a dead one");
     receiver = second;
@@ -208,19 +209,19 @@ static int open_many(void) {
 
 static void judge_sender(int code) {
     fault_judge_pointer(code, sender);
-    if (code == LEAT_OK && leat_sender_created(sender))
+    if (code == LEAT_OK && sender_created(sender))
         fault_found(FAULT_REPLACED, "it was there, and is created");
 }
 
 static void judge_new_sender(int code) {
     fault_judge_pointer(code, sender);
-    if (code == LEAT_OK && !leat_sender_created(sender))
+    if (code == LEAT_OK && !sender_created(sender))
         fault_found(FAULT_REPLACED, "it is new, and is not created");
 }
 
 static void judge_receiver(int code) {
     fault_judge_pointer(code, receiver);
-    if (code == LEAT_OK && leat_receiver_created(receiver))
+    if (code == LEAT_OK && receiver_created(receiver))
         fault_found(FAULT_REPLACED, "it was there, and is created");
 }
 
@@ -476,7 +477,7 @@ static void remove_kept(void) {
 /* --- Looking from outside --------------------------------------------------------------------- */
 
 static int read_info(void) {
-    return leat_channel_info_read(NAME, LEAT_LOCAL, &info);
+    return leat_channel_stat(NAME, LEAT_LOCAL, &info);
 }
 
 static void judge_info(int code) {
@@ -658,7 +659,7 @@ const struct fault_operation fault_channel_operations[] = {
      .act = send_one,
      .finish = close_all,
      WAITS},
-    {.name = "leat_channel_info_read",
+    {.name = "leat_channel_stat",
      BOTH(hold_pair, look_at_pair),
      .act = read_info,
      .judge = judge_info},

@@ -1,6 +1,7 @@
 /* fault_ops_object.c - operations that look at objects from outside: stat, list, unlink, gc. See
  * fault.h. */
 #include "fault_ops.h"
+#include "handles.h"
 
 #include <errno.h>
 #include <string.h>
@@ -13,7 +14,7 @@ static leat_object_info info;
 static unsigned seen, seen_unused;
 
 static void hold(void) {
-    fault_ready(leat_region_create(&region, NAME, 4096, NULL));
+    fault_ready(create_region(&region, NAME, 4096, NULL));
     fault_ready(leat_mutex_open(&mutex, "mutex", NULL));
     fault_ready(leat_sender_open(&sender, "channel", NULL));
     fault_remember();
@@ -27,7 +28,7 @@ static void leave(void) {
 
 static void make_and_die(void) {
     leat_region *dying;
-    fault_ready(leat_region_create(&dying, "dead", 4096, NULL));
+    fault_ready(create_region(&dying, "dead", 4096, NULL));
 }
 
 static void hold_beside_dead(void) {
@@ -48,7 +49,7 @@ static void look(enum fault_moment moment, int code) {
     fault_check_same();
     check_name("mutex");
     check_name("channel");
-    if (fault_expect(FAULT_HELD_UP, leat_region_open(&second, NAME, 0, NULL), LEAT_OK))
+    if (fault_expect(FAULT_HELD_UP, open_region(&second, NAME, 0, NULL), LEAT_OK))
         leat_region_close(second);
     if (fault_expect(FAULT_HELD_UP, leat_mutex_open(&third, "mutex", NULL), LEAT_OK))
         leat_mutex_close(third);
@@ -59,9 +60,9 @@ static void look(enum fault_moment moment, int code) {
 static void look_and_make_anew(enum fault_moment moment, int code) {
     leat_region *second;
     look(moment, code);
-    if (!fault_expect(FAULT_HELD_UP, leat_region_open_or_create(&second, "dead", 0, NULL), LEAT_OK))
+    if (!fault_expect(FAULT_HELD_UP, open_or_create_region(&second, "dead", 0, NULL), LEAT_OK))
         return;
-    if (!leat_region_created(second))
+    if (!region_details(second).created)
         fault_found(FAULT_REPLACED, "a dead one is opened");
     leat_region_close(second);
 }

@@ -1,5 +1,6 @@
 /* fault_ops_region.c - operations on regions and their views. See fault.h. */
 #include "fault_ops.h"
+#include "handles.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -51,22 +52,21 @@ static void remove_file(void) {
 /* --- The bystander ---------------------------------------------------------------------------- */
 
 static void hold(void) {
-    fault_ready(leat_region_open_or_create(&region, NAME, SIZE, &plain));
+    fault_ready(open_or_create_region(&region, NAME, SIZE, &plain));
     memcpy(leat_region_data(region), "mine", 5);
     fault_remember();
 }
 
 static void hold_typed(void) {
-    fault_ready(leat_region_create(&region, NAME, SIZE, &typed));
+    fault_ready(create_region(&region, NAME, SIZE, &typed));
     fault_remember();
 }
 
 static void open_another(bool there) {
     leat_region *second;
-    if (!fault_expect(FAULT_HELD_UP, leat_region_open_or_create(&second, NAME, SIZE, &plain),
-                      LEAT_OK))
+    if (!fault_expect(FAULT_HELD_UP, open_or_create_region(&second, NAME, SIZE, &plain), LEAT_OK))
         return;
-    if (leat_region_created(second) == there)
+    if (region_details(second).created == there)
         fault_found(FAULT_REPLACED, there ? "another process does not find it"
                                           : "another process finds a dead one");
     if (leat_region_size(second) < SIZE)
@@ -92,7 +92,7 @@ static void look_at_none(enum fault_moment moment, int code) {
 }
 
 static void make_and_die(void) {
-    fault_ready(leat_region_create(&region, NAME, SIZE, &plain));
+    fault_ready(create_region(&region, NAME, SIZE, &plain));
 }
 
 static void leave_stale(void) {
@@ -102,36 +102,36 @@ static void leave_stale(void) {
 /* --- By name ---------------------------------------------------------------------------------- */
 
 static int create(void) {
-    return leat_region_create(&region, NAME, SIZE, &plain);
+    return create_region(&region, NAME, SIZE, &plain);
 }
 
 static int create_typed(void) {
-    return leat_region_create(&region, NAME, SIZE, &typed);
+    return create_region(&region, NAME, SIZE, &typed);
 }
 
 static int open_it(void) {
-    return leat_region_open(&region, NAME, 0, &plain);
+    return open_region(&region, NAME, 0, &plain);
 }
 
 static int open_typed(void) {
-    return leat_region_open(&region, NAME, 0, &typed);
+    return open_region(&region, NAME, 0, &typed);
 }
 
 static int open_to_read(void) {
-    return leat_region_open(&region, NAME, 0, &reading);
+    return open_region(&region, NAME, 0, &reading);
 }
 
 static int open_or_create(void) {
-    return leat_region_open_or_create(&region, NAME, SIZE, &plain);
+    return open_or_create_region(&region, NAME, SIZE, &plain);
 }
 
 static int create_anonymous(void) {
-    return leat_region_create(&region, NULL, SIZE, &plain);
+    return create_region(&region, NULL, SIZE, &plain);
 }
 
 static void judge_made(int code) {
     fault_judge_pointer(code, region);
-    if (code == LEAT_OK && !leat_region_created(region))
+    if (code == LEAT_OK && !region_details(region).created)
         fault_found(FAULT_REPLACED, "it is new, and is not created");
     if (code == LEAT_OK)
         memset(leat_region_data(region), 1, SIZE);
@@ -140,7 +140,7 @@ static void judge_made(int code) {
 static void judge_joined(int code) {
     fault_judge_pointer(code, region);
     if (code == LEAT_OK &&
-        (leat_region_created(region) || strcmp(leat_region_data(region), "mine") != 0))
+        (region_details(region).created || strcmp(leat_region_data(region), "mine") != 0))
         fault_found(FAULT_REPLACED, "it was there, and is created");
 }
 
@@ -155,28 +155,28 @@ static int close_region(void) {
 }
 
 static void join(void) {
-    fault_ready(leat_region_open(&region, NAME, 0, &plain));
+    fault_ready(open_region(&region, NAME, 0, &plain));
 }
 
 /* So that the next view is a copy of an earlier one. */
 static void join_twice(void) {
-    fault_ready(leat_region_open(&extra, NAME, 0, &plain));
-    fault_ready(leat_region_open(&third, NAME, 0, &plain));
+    fault_ready(open_region(&extra, NAME, 0, &plain));
+    fault_ready(open_region(&third, NAME, 0, &plain));
     forget();
 }
 
 static void join_to_read(void) {
-    fault_ready(leat_region_open(&region, NAME, 0, &reading));
+    fault_ready(open_region(&region, NAME, 0, &reading));
 }
 
 /* --- Types ------------------------------------------------------------------------------------ */
 
 static int read_type(void) {
-    return leat_region_type_read(NAME, LEAT_LOCAL, &type);
+    return stat_region_type(NAME, LEAT_LOCAL, &type);
 }
 
 static int get_type(void) {
-    return leat_region_type(region, &type);
+    return region_type(region, &type);
 }
 
 static void judge_type(int code) {
@@ -189,7 +189,7 @@ static void judge_type(int code) {
 static int file_with(leat_mode mode, uint64_t size, const leat_region_options *options) {
     char path[512];
     path_of_file(path);
-    return leat_region_file(&region, path, mode, size, options);
+    return file_region(&region, path, mode, size, options);
 }
 
 static int create_file(void) {
@@ -261,13 +261,13 @@ static void join_with_sockets(void) {
         _exit(97);
 }
 
-static int send_region(void) {
-    return leat_region_send(region, LEAT_READ_WRITE, sockets[0], SHORT);
+static int send_by_socket(void) {
+    return send_region(region, LEAT_READ_WRITE, sockets[0], SHORT);
 }
 
 static void join_with_letter(void) {
     join_with_sockets();
-    fault_ready(send_region());
+    fault_ready(send_by_socket());
     extra = region;
     region = UNTOUCHED;
 }
@@ -278,8 +278,8 @@ static void join_without_letter(void) {
     region = UNTOUCHED;
 }
 
-static int receive_region(void) {
-    return leat_region_receive(&region, sockets[1], 0, &plain, SHORT);
+static int receive_by_socket(void) {
+    return receive_region(&region, sockets[1], 0, &plain, SHORT);
 }
 
 /* --- Growing and flushing --------------------------------------------------------------------- */
@@ -297,7 +297,7 @@ static void judge_grown(int code) {
 
 static void join_before_it_grows(void) {
     join();
-    fault_ready(leat_region_open(&extra, NAME, 0, &plain));
+    fault_ready(open_region(&extra, NAME, 0, &plain));
     fault_ready(leat_region_grow(extra, 3 * SIZE));
 }
 
@@ -358,7 +358,7 @@ static void join_and_lock(void) {
 }
 
 static void prepare_large(void) {
-    fault_ready(leat_region_create(&region, NULL, 4 << 20, &plain));
+    fault_ready(create_region(&region, NULL, 4 << 20, &plain));
 }
 
 static int make_huge(void) {
@@ -577,20 +577,20 @@ const struct fault_operation fault_region_operations[] = {
     {.name = "leat_region_send",
      HELD(hold),
      .prepare = join_with_sockets,
-     .act = send_region,
+     .act = send_by_socket,
      .finish = close_all,
      MAY_WAIT},
     {.name = "leat_region_receive",
      HELD(hold),
      .prepare = join_with_letter,
-     .act = receive_region,
+     .act = receive_by_socket,
      .judge = judge_joined,
      .finish = close_all,
      MAY_WAIT},
     {.name = "leat_region_receive, nothing comes",
      HELD(hold),
      .prepare = join_without_letter,
-     .act = receive_region,
+     .act = receive_by_socket,
      .judge = judge_pointer,
      .finish = close_all,
      MAY_WAIT,

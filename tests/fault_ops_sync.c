@@ -1,5 +1,6 @@
 /* fault_ops_sync.c - operations on mutexes, events and semaphores. See fault.h. */
 #include "fault_ops.h"
+#include "handles.h"
 
 #include <sys/socket.h>
 #include <unistd.h>
@@ -65,13 +66,13 @@ static int open_inheriting(void) {
 
 static void judge_joined(int code) {
     fault_judge_pointer(code, mutex);
-    if (code == LEAT_OK && leat_mutex_created(mutex))
+    if (code == LEAT_OK && mutex_created(mutex))
         fault_found(FAULT_REPLACED, "it was there, and is created");
 }
 
 static void judge_made(int code) {
     fault_judge_pointer(code, mutex);
-    if (code == LEAT_OK && !leat_mutex_created(mutex))
+    if (code == LEAT_OK && !mutex_created(mutex))
         fault_found(FAULT_REPLACED, "it is new, and is not created");
 }
 
@@ -80,7 +81,7 @@ static void use_mutex(const leat_sync_options *options, bool there) {
     leat_mutex *second;
     if (!fault_expect(FAULT_HELD_UP, leat_mutex_open(&second, NAME, options), LEAT_OK))
         return;
-    if (leat_mutex_created(second) == there)
+    if (mutex_created(second) == there)
         fault_found(FAULT_REPLACED, there ? "another process does not find it"
                                           : "another process finds a dead one");
     if (fault_expect(FAULT_HELD_UP, leat_mutex_lock(second, AMPLE), LEAT_OK))
@@ -277,9 +278,9 @@ static int open_event(void) {
 
 static void judge_event(int code) {
     fault_judge_pointer(code, event);
-    if (code == LEAT_OK && leat_event_created(event))
+    if (code == LEAT_OK && event_created(event))
         fault_found(FAULT_REPLACED, "it was there, and is created");
-    if (code == LEAT_OK && leat_event_is_set(event))
+    if (code == LEAT_OK && event_is_set(event))
         fault_found(FAULT_NO_CAUSE, "it is set");
 }
 
@@ -351,8 +352,7 @@ static int open_semaphore(void) {
 
 static void judge_semaphore(int code) {
     fault_judge_pointer(code, semaphore);
-    if (code == LEAT_OK &&
-        (leat_semaphore_created(semaphore) || leat_semaphore_count(semaphore) != 0))
+    if (code == LEAT_OK && (semaphore_created(semaphore) || semaphore_count(semaphore) != 0))
         fault_found(FAULT_REPLACED, "it was there, and is created");
 }
 
@@ -371,8 +371,8 @@ static int release_semaphore(void) {
 static void look_at_semaphore(enum fault_moment moment, int code) {
     (void)moment, (void)code;
     fault_check_same();
-    if (leat_semaphore_count(semaphore) != 0)
-        fault_found(FAULT_NO_CAUSE, "its count is %u", leat_semaphore_count(semaphore));
+    if (semaphore_count(semaphore) != 0)
+        fault_found(FAULT_NO_CAUSE, "its count is %u", semaphore_count(semaphore));
     fault_expect(FAULT_HELD_UP, leat_semaphore_release(semaphore, 1, NULL), LEAT_OK);
     fault_expect(FAULT_HELD_UP, leat_wait(leat_semaphore_waitable(semaphore), LEAT_NOW), LEAT_OK);
 }
@@ -380,8 +380,8 @@ static void look_at_semaphore(enum fault_moment moment, int code) {
 static void look_at_released(enum fault_moment moment, int code) {
     (void)moment;
     fault_check_same();
-    if (leat_semaphore_count(semaphore) != (code == LEAT_OK ? 2 : 0))
-        fault_found(FAULT_NO_CAUSE, "its count is %u", leat_semaphore_count(semaphore));
+    if (semaphore_count(semaphore) != (code == LEAT_OK ? 2 : 0))
+        fault_found(FAULT_NO_CAUSE, "its count is %u", semaphore_count(semaphore));
 }
 
 /* --- Several at once -------------------------------------------------------------------------- */
@@ -389,8 +389,8 @@ static void look_at_released(enum fault_moment moment, int code) {
 /* The mutex belongs to the bystander; both events stay unset. */
 static void join_several(void) {
     join();
-    fault_ready(leat_event_open(&event, NULL, NULL));
-    fault_ready(leat_event_open(&event2, NULL, NULL));
+    fault_ready(leat_event_open(&event, NULL, &without_name));
+    fault_ready(leat_event_open(&event2, NULL, &without_name));
 }
 
 static int wait_any(void) {
@@ -411,7 +411,7 @@ static void join_several_set(void) {
 }
 
 static void judge_all(int code) {
-    if (code != LEAT_OK && !leat_event_is_set(event))
+    if (code != LEAT_OK && !event_is_set(event))
         fault_found(FAULT_NO_CAUSE, "it takes one of them and fails");
 }
 
@@ -486,26 +486,26 @@ static void join_with_sockets(void) {
 }
 
 static int send_mutex(void) {
-    return leat_sync_send(leat_mutex_waitable(mutex), sockets[0], SHORT);
+    return send_waitable(leat_mutex_waitable(mutex), sockets[0], SHORT);
 }
 
 static void join_with_letter(void) {
     join_with_sockets();
-    fault_ready(leat_sync_send(leat_mutex_waitable(mutex), sockets[0], SHORT));
+    fault_ready(send_waitable(leat_mutex_waitable(mutex), sockets[0], SHORT));
     extra = mutex;
     mutex = UNTOUCHED;
 }
 
-static int receive_mutex(void) {
-    return leat_mutex_receive(&mutex, sockets[1], NULL, SHORT);
+static int receive_by_socket(void) {
+    return receive_mutex(&mutex, sockets[1], NULL, SHORT);
 }
 
 static int read_info(void) {
-    return leat_sync_info_read(NAME, LEAT_LOCAL, &info);
+    return leat_sync_stat(NAME, LEAT_LOCAL, &info);
 }
 
 static int get_info(void) {
-    return leat_sync_info_get(leat_mutex_waitable(mutex), &info);
+    return leat_waitable_info(leat_mutex_waitable(mutex), &info);
 }
 
 static void judge_info(int code) {
@@ -802,22 +802,22 @@ const struct fault_operation fault_sync_operations[] = {
      .act = send_mutex,
      .finish = close_all,
      .codes = {LEAT_ECLOSED, LEAT_ETIMEDOUT, LEAT_EAGAIN}},
-    {.name = "leat_mutex_receive",
+    {.name = "leat_descriptor_receive, mutex",
      .hold = hold_mutex,
      .look = look_at_held,
      .leave = close_all,
      .prepare = join_with_letter,
-     .act = receive_mutex,
+     .act = receive_by_socket,
      .judge = judge_pointer,
      .finish = close_all,
      .codes = {LEAT_ECLOSED, LEAT_ETIMEDOUT, LEAT_EAGAIN}},
-    {.name = "leat_sync_info_read, held",
+    {.name = "leat_sync_stat, held",
      .hold = hold_mutex,
      .look = look_at_held,
      .leave = close_all,
      .act = read_info,
      .judge = judge_info},
-    {.name = "leat_sync_info_get, held",
+    {.name = "leat_waitable_info, held",
      .hold = hold_mutex,
      .look = look_at_held,
      .leave = close_all,

@@ -1,5 +1,6 @@
 /* remote_target.c - see remote_target.h. */
 #include "remote_target.h"
+#include "handles.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -124,7 +125,7 @@ void target_map_and_unmap(leat_region *region, pid_t pid) {
 
 leat_region *target_region(uint64_t size) {
     leat_region *region;
-    assert_ok(leat_region_create(&region, "remote", size, NULL));
+    assert_ok(create_region(&region, "remote", size, NULL));
     return region;
 }
 

@@ -384,12 +384,12 @@ static void look_at_channel(struct soak_role *role, struct soak_stream *stream) 
     leat_channel_info info;
     soak_id sender = stream->sender.owner, receiver = stream->receiver.owner;
     const char *word = soak_name(name, stream->word, stream->global);
-    int code = SOAK_CALL(role, 0, leat_channel_info_read(word, soak_scope(stream->global), &info));
+    int code = SOAK_CALL(role, 0, leat_channel_stat(word, soak_scope(stream->global), &info));
     if (code == LEAT_ENOENT && !stream->persistent && !soak_alive(sender) && !soak_alive(receiver))
         return;
     if (code != LEAT_OK && (code != LEAT_ENOENT ||
                             (stream->sender.owner == sender && stream->receiver.owner == receiver)))
-        soak_unexpected("leat_channel_info_read", word, code);
+        soak_unexpected("leat_channel_stat", word, code);
     if (code != LEAT_OK)
         return;
     if (soak_alive(sender) && stream->sender.owner == sender && info.sender != LEAT_PEER_PRESENT &&
@@ -421,9 +421,9 @@ static void look_at_mutex(struct soak_role *role, struct soak_mutex *mutex) {
     leat_sync_info info;
     soak_id holder = mutex->holder;
     const char *word = soak_name(name, mutex->word, mutex->global);
-    int code = SOAK_CALL(role, 0, leat_sync_info_read(word, soak_scope(mutex->global), &info));
+    int code = SOAK_CALL(role, 0, leat_sync_stat(word, soak_scope(mutex->global), &info));
     if (code != LEAT_OK && (code != LEAT_ENOENT || mutex->persistent))
-        soak_unexpected("leat_sync_info_read", word, code);
+        soak_unexpected("leat_sync_stat", word, code);
     if (code == LEAT_OK && soak_alive(holder) && mutex->holder == holder && !info.held)
         SOAK_FIND("mutex '%s': misjudged: its holder %llx lives, and is not shown (holder %u, %u "
                   "handles, abandoned %d)",

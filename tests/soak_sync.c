@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "handles.h"
 #include "soak.h"
 
 static bool goes_on(struct soak_role *role) {
@@ -234,8 +235,8 @@ void soak_grow(struct soak_role *role) {
     leat_region_options options = {.size_policy = LEAT_SIZE_GROW};
     while (goes_on(role)) {
         uint64_t size = 4096 + soak_random(&role->random) % 60000;
-        int code = SOAK_CALL(
-            role, 0, leat_region_open_or_create(&role->region, "soak-region", size, &options));
+        int code =
+            SOAK_CALL(role, 0, open_or_create_region(&role->region, "soak-region", size, &options));
         if (!soak_opened("leat_region_open_or_create", "soak-region", code))
             continue;
         check_region(role);

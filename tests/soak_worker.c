@@ -348,7 +348,10 @@ static void audit_mutex(struct soak_role *role, struct soak_mutex *mutex) {
 static void audit_semaphore(struct soak_role *role, struct soak_semaphore *semaphore) {
     if (!soak_open_semaphore(role, semaphore))
         return;
-    uint64_t count = leat_semaphore_count(role->semaphore);
+    leat_sync_info info = {0};
+    if (leat_waitable_info(leat_semaphore_waitable(role->semaphore), &info) != LEAT_OK)
+        soak_unexpected("leat_waitable_info", semaphore->word, leat_error_last());
+    uint64_t count = info.count;
     uint64_t most = semaphore->posted + semaphore->perhaps_posted - semaphore->taken;
     if (count > most || count + semaphore->taken + semaphore->perhaps_taken < semaphore->posted)
         SOAK_FIND("semaphore '%s': counts %llu; posted %llu (and perhaps %llu), taken %llu (and "

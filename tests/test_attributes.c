@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "channel_pair.h"
+#include "handles.h"
 
 /* From now on this process gets the error for fgetxattr. */
 static void refuse(int error) {
@@ -39,7 +40,7 @@ static bool has_attributes(void) {
     leat_region *region;
     char path[300];
     path_of("probe", path);
-    assert_ok(leat_region_create(&region, "probe", 100, NULL));
+    assert_ok(create_region(&region, "probe", 100, NULL));
     bool has = getxattr(path, "user.leat.temporary", NULL, 0) >= 0;
     leat_region_close(region);
     return has;
@@ -52,7 +53,7 @@ static int leave_behind(void *context) {
     leat_sender *sender = open_sender("channel", NULL);
     (void)context;
     assert_ok(leat_send(sender, "old", 4, LEAT_NOW));
-    assert_ok(leat_region_create(&region, "region", 4096, NULL));
+    assert_ok(create_region(&region, "region", 4096, NULL));
     _exit(0);
 }
 
@@ -63,8 +64,8 @@ static int use_in_vain(void *context) {
     refuse(*(const int *)context);
     assert_int_not_equal(leat_receiver_open(&receiver, "channel", NULL), LEAT_OK);
     assert_int_not_equal(leat_error_cause(leat_error_last())[0], 0);
-    assert_int_not_equal(leat_region_open(&region, "region", 0, NULL), LEAT_OK);
-    assert_int_not_equal(leat_region_open_or_create(&region, "region", 100, NULL), LEAT_OK);
+    assert_int_not_equal(open_region(&region, "region", 0, NULL), LEAT_OK);
+    assert_int_not_equal(open_or_create_region(&region, "region", 100, NULL), LEAT_OK);
     assert_int_not_equal(leat_stat("region", LEAT_LOCAL, &info), LEAT_OK);
     assert_null(receiver);
     assert_null(region);
@@ -89,9 +90,9 @@ static void what_killed_processes_left_is_not_alive_because_the_mark_cannot_be_r
             assert_int_equal(chmod(path, 0600), 0);
         harness_wait_ok(harness_spawn(use_in_vain, &error));
         leat_receiver *receiver = open_receiver("channel", NULL);
-        assert_true(leat_receiver_created(receiver));
+        assert_true(receiver_created(receiver));
         leat_receiver_close(receiver);
-        assert_leat(leat_region_open(&region, "region", 0, NULL), LEAT_ENOENT);
+        assert_leat(open_region(&region, "region", 0, NULL), LEAT_ENOENT);
         assert_int_equal(harness_names_left(), 0);
     }
 }
@@ -102,7 +103,7 @@ static int collect_in_vain(void *context) {
     leat_region *region = NULL;
     refuse(*(const int *)context);
     (void)!leat_gc(LEAT_LOCAL, NULL, NULL);
-    assert_int_not_equal(leat_region_open(&region, "foreign", 0, NULL), LEAT_OK);
+    assert_int_not_equal(open_region(&region, "foreign", 0, NULL), LEAT_OK);
     return 0;
 }
 
@@ -122,7 +123,7 @@ static void file_of_another_program_is_not_removed_because_the_mark_cannot_be_re
         int error = errors[i];
         harness_wait_ok(harness_spawn(collect_in_vain, &error));
     }
-    assert_ok(leat_region_open(&region, "foreign", 0, NULL));
+    assert_ok(open_region(&region, "foreign", 0, NULL));
     assert_memory_equal(leat_region_data(region), "content", 7);
     leat_region_close(region);
     assert_int_equal(unlink(path), 0);
@@ -133,8 +134,8 @@ static void file_of_another_program_is_not_removed_because_the_mark_cannot_be_re
 static int live_without(void *context) {
     leat_region *region;
     refuse(*(const int *)context);
-    assert_leat(leat_region_open(&region, "region", 0, NULL), LEAT_ENOENT);
-    assert_ok(leat_region_create(&region, "region", 4096, NULL));
+    assert_leat(open_region(&region, "region", 0, NULL), LEAT_ENOENT);
+    assert_ok(create_region(&region, "region", 4096, NULL));
     leat_region_close(region);
     assert_ok(leat_gc(LEAT_LOCAL, NULL, NULL));
     return 0;

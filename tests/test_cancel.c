@@ -2,6 +2,7 @@
  * pending before each public function that makes system calls, and at random moments while objects
  * are opened, grown, shared, listed, removed and closed. Afterwards no descriptor, name, lock or
  * mapping is left, and other threads open, close and fork. */
+#include "handles.h"
 #include "remote_target.h"
 
 #include <dirent.h>
@@ -30,13 +31,13 @@ static void expect_all_well(void) {
     leat_region *region;
     leat_sender *sender;
     leat_mutex *mutex;
-    assert_ok(leat_region_open_or_create(&region, "well", 100, NULL));
+    assert_ok(open_or_create_region(&region, "well", 100, NULL));
     assert_ok(leat_sender_open(&sender, "well-channel", NULL));
     assert_ok(leat_mutex_open(&mutex, "well-mutex", NULL));
     pid_t child = fork();
     if (child == 0) {
         leat_region *own;
-        int result = leat_region_open(&own, "well", 0, NULL);
+        int result = open_region(&own, "well", 0, NULL);
         if (result == LEAT_OK)
             leat_region_close(own);
         _exit(result == LEAT_OK ? 0 : 1);
@@ -70,29 +71,29 @@ static struct {
 
 /* Not used for the waits that docs call cancellation points. */
 #define CALLS(X)                                                                                   \
-    X(leat_region_create(&with.made, "made", 4096, NULL))                                          \
-    X(leat_region_create(&with.made, NULL, 4096, NULL))                                            \
-    X(leat_region_open(&with.made, "region", 0, NULL))                                             \
-    X(leat_region_open(&with.made, "region", 0, &(leat_region_options){.access = LEAT_READ_ONLY})) \
-    X(leat_region_open_or_create(&with.made, "made", 4096, NULL))                                  \
-    X(leat_region_open_or_create(&with.made, "region", 8192,                                       \
-                                 &(leat_region_options){.size_policy = LEAT_SIZE_GROW}))           \
-    X(leat_region_file(&with.made, with.path, LEAT_OPEN_OR_CREATE, 4096, NULL))                    \
+    X(create_region(&with.made, "made", 4096, NULL))                                               \
+    X(create_region(&with.made, NULL, 4096, NULL))                                                 \
+    X(open_region(&with.made, "region", 0, NULL))                                                  \
+    X(open_region(&with.made, "region", 0, &(leat_region_options){.access = LEAT_READ_ONLY}))      \
+    X(open_or_create_region(&with.made, "made", 4096, NULL))                                       \
+    X(open_or_create_region(&with.made, "region", 8192,                                            \
+                            &(leat_region_options){.size_policy = LEAT_SIZE_GROW}))                \
+    X(file_region(&with.made, with.path, LEAT_OPEN_OR_CREATE, 4096, NULL))                         \
     X(leat_region_open_descriptor(&with.made, with.descriptor, 0, NULL))                           \
-    X(leat_region_send(with.region, LEAT_READ_WRITE, with.sockets[0], LEAT_NOW))                   \
-    X(leat_region_receive(&with.made, with.sockets[1], 0, NULL, LEAT_NOW))                         \
+    X(send_region(with.region, LEAT_READ_WRITE, with.sockets[0], LEAT_NOW))                        \
+    X(receive_region(&with.made, with.sockets[1], 0, NULL, LEAT_NOW))                              \
     X(leat_region_grow(with.region, 20000))                                                        \
-    X(leat_region_create(&with.made, "made", LARGE, NULL))                                         \
-    X(leat_region_create(&with.made, NULL, LARGE, NULL))                                           \
-    X(leat_region_file(&with.made, with.large_path, LEAT_OPEN_OR_CREATE, LARGE, NULL))             \
+    X(create_region(&with.made, "made", LARGE, NULL))                                              \
+    X(create_region(&with.made, NULL, LARGE, NULL))                                                \
+    X(file_region(&with.made, with.large_path, LEAT_OPEN_OR_CREATE, LARGE, NULL))                  \
     X(leat_sender_open(&with.made_sender, "made", &(leat_channel_options){.capacity = LARGE}))     \
     X(leat_region_grow(with.region, LARGE))                                                        \
     X(leat_region_map_into(with.region, with.target, &with.address))                               \
     X(leat_region_unmap_from(with.target, with.address))                                           \
     X(leat_region_refresh(with.region))                                                            \
     X(leat_region_flush(with.region, 0, 0, LEAT_FLUSH_DURABLE))                                    \
-    X(leat_region_type(with.region, &(leat_type){0}))                                              \
-    X(leat_region_type_read("region", LEAT_LOCAL, &(leat_type){0}))                                \
+    X(region_type(with.region, &(leat_type){0}))                                                   \
+    X(stat_region_type("region", LEAT_LOCAL, &(leat_type){0}))                                     \
     X(leat_stat("region", LEAT_LOCAL, &(leat_object_info){0}))                                     \
     X(leat_stat("nothing", LEAT_LOCAL, &(leat_object_info){0}))                                    \
     X(leat_list(LEAT_LOCAL, visit, NULL))                                                          \
@@ -101,18 +102,18 @@ static struct {
     X(leat_sender_open(&with.made_sender, "made", NULL))                                           \
     X(leat_receiver_open(&with.made_receiver, "made", NULL))                                       \
     X(leat_sender_open(&with.made_sender, "channel", NULL))                                        \
-    X(leat_channel_info_read("channel", LEAT_LOCAL, &(leat_channel_info){0}))                      \
+    X(leat_channel_stat("channel", LEAT_LOCAL, &(leat_channel_info){0}))                           \
     X(leat_send(with.sender, "hello", 5, LEAT_NOW))                                                \
     X(leat_mutex_open(&with.made_mutex, "mutex", NULL))                                            \
     X(leat_mutex_open(&with.made_mutex, "made", NULL))                                             \
-    X(leat_mutex_open(&with.made_mutex, NULL, NULL))                                               \
+    X(leat_mutex_open(&with.made_mutex, NULL, &without_name))                                      \
     X(leat_event_open(&with.made_event, "made", NULL))                                             \
     X(leat_semaphore_open(&with.made_semaphore, "made", 0, 1, NULL))                               \
     X(leat_mutex_lock(with.mutex, LEAT_NOW))                                                       \
     X(leat_mutex_unlock(with.mutex))                                                               \
-    X(leat_sync_send(leat_mutex_waitable(with.mutex), with.sockets[0], LEAT_NOW))                  \
-    X(leat_mutex_receive(&with.made_mutex, with.sockets[1], NULL, LEAT_NOW))                       \
-    X(leat_sync_info_read("mutex", LEAT_LOCAL, &(leat_sync_info){0}))                              \
+    X(send_waitable(leat_mutex_waitable(with.mutex), with.sockets[0], LEAT_NOW))                   \
+    X(receive_mutex(&with.made_mutex, with.sockets[1], NULL, LEAT_NOW))                            \
+    X(leat_sync_stat("mutex", LEAT_LOCAL, &(leat_sync_info){0}))                                   \
     X(leat_waitset_open(&with.made_waitset))                                                       \
     X(leat_waitset_add_receiver(with.waitset, with.receiver, &with))                               \
     X(leat_waitset_next(with.waitset, &(void *){0}))
@@ -176,15 +177,14 @@ static void prepare(void) {
     snprintf(with.path, sizeof with.path, "%s/file", harness_directory());
     snprintf(with.large_path, sizeof with.large_path, "%s/large", harness_directory());
     with.target = target_pausing();
-    assert_ok(leat_region_create(&with.region, "region", 4096, NULL));
+    assert_ok(create_region(&with.region, "region", 4096, NULL));
     assert_ok(leat_region_descriptor(with.region, LEAT_READ_WRITE, false, &with.descriptor));
     assert_ok(leat_receiver_open(&with.receiver, "channel", NULL));
     assert_ok(leat_sender_open(&with.sender, "channel-to-fill", NULL));
     assert_ok(leat_mutex_open(&with.mutex, "mutex", NULL));
     assert_ok(leat_waitset_open(&with.waitset));
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, with.sockets), 0);
-    assert_ok(
-        leat_region_create(&region, "removed", 100, &(leat_region_options){.persistent = true}));
+    assert_ok(create_region(&region, "removed", 100, &(leat_region_options){.persistent = true}));
     leat_region_close(region);
 }
 
@@ -239,7 +239,7 @@ static void *close_while_cancelled(void *context) {
 static void handles_are_closed_whole_though_a_cancellation_is_pending(void **state) {
     (void)state;
     pthread_t thread;
-    assert_ok(leat_region_create(&with.made, "made", 4096, NULL));
+    assert_ok(create_region(&with.made, "made", 4096, NULL));
     assert_ok(leat_sender_open(&with.made_sender, "made-channel", NULL));
     assert_ok(leat_receiver_open(&with.made_receiver, "made-channel", NULL));
     assert_ok(leat_mutex_open(&with.made_mutex, "made-mutex", NULL));
@@ -258,12 +258,12 @@ static void handles_are_closed_whole_though_a_cancellation_is_pending(void **sta
 /* --- While it waits for a socket -------------------------------------------------------------- */
 
 #define TRANSFERS(X)                                                                               \
-    X(leat_region_receive(&with.made, with.sockets[1], 0, NULL, LEAT_FOREVER))                     \
-    X(leat_mutex_receive(&with.made_mutex, with.sockets[1], NULL, LEAT_FOREVER))                   \
-    X(leat_event_receive(&with.made_event, with.sockets[1], NULL, LEAT_FOREVER))                   \
-    X(leat_semaphore_receive(&with.made_semaphore, with.sockets[1], NULL, LEAT_FOREVER))           \
-    X(leat_region_send(with.region, LEAT_READ_WRITE, with.sockets[0], LEAT_FOREVER))               \
-    X(leat_sync_send(leat_mutex_waitable(with.mutex), with.sockets[0], LEAT_FOREVER))
+    X(receive_region(&with.made, with.sockets[1], 0, NULL, LEAT_FOREVER))                          \
+    X(receive_mutex(&with.made_mutex, with.sockets[1], NULL, LEAT_FOREVER))                        \
+    X(receive_event(&with.made_event, with.sockets[1], NULL, LEAT_FOREVER))                        \
+    X(receive_semaphore(&with.made_semaphore, with.sockets[1], NULL, LEAT_FOREVER))                \
+    X(send_region(with.region, LEAT_READ_WRITE, with.sockets[0], LEAT_FOREVER))                    \
+    X(send_waitable(leat_mutex_waitable(with.mutex), with.sockets[0], LEAT_FOREVER))
 
 /* Until it fails, as it does when the other end is closed, or is cancelled. */
 static void *transfer_for_ever(void *context) {
@@ -344,7 +344,7 @@ static void clean_up(void *context) {
 }
 
 static void open_and_close(struct worker *worker) {
-    (void)!leat_region_open_or_create(&worker->region, "random", 4096, NULL);
+    (void)!open_or_create_region(&worker->region, "random", 4096, NULL);
     (void)!leat_sender_open(&worker->sender, "random-channel",
                             &(leat_channel_options){.many_senders = true});
     (void)!leat_mutex_open(&worker->mutex, "random-mutex", NULL);
@@ -352,11 +352,11 @@ static void open_and_close(struct worker *worker) {
 }
 
 static void grow_and_share(struct worker *worker) {
-    if (leat_region_create(&worker->region, NULL, 4096, NULL) != LEAT_OK)
+    if (create_region(&worker->region, NULL, 4096, NULL) != LEAT_OK)
         return;
     (void)!leat_region_grow(worker->region, 30000);
-    if (leat_region_send(worker->region, LEAT_READ_WRITE, worker->sockets[0], LEAT_NOW) == LEAT_OK)
-        (void)!leat_region_receive(&worker->second, worker->sockets[1], 0, NULL, LEAT_NOW);
+    if (send_region(worker->region, LEAT_READ_WRITE, worker->sockets[0], LEAT_NOW) == LEAT_OK)
+        (void)!receive_region(&worker->second, worker->sockets[1], 0, NULL, LEAT_NOW);
     clean_up(worker);
 }
 
@@ -370,9 +370,9 @@ static void look_and_collect(struct worker *worker) {
 
 static void make_and_unlink(struct worker *worker) {
     leat_region_options kept = {.persistent = true, .access = LEAT_READ_WRITE};
-    (void)!leat_region_open_or_create(&worker->region, "random-kept", 4096, &kept);
-    (void)!leat_region_open(&worker->second, "random-kept", 0,
-                            &(leat_region_options){.access = LEAT_READ_ONLY});
+    (void)!open_or_create_region(&worker->region, "random-kept", 4096, &kept);
+    (void)!open_region(&worker->second, "random-kept", 0,
+                       &(leat_region_options){.access = LEAT_READ_ONLY});
     clean_up(worker);
     (void)!leat_unlink("random-kept", LEAT_LOCAL);
 }

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "channel_pair.h"
+#include "handles.h"
 #include "stream.h"
 
 /* --- Sizes ------------------------------------------------------------------------------------ */
@@ -286,7 +287,7 @@ static void capacities_are_rounded_up_to_powers_of_two(void **state) {
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct pair pair = open_pair("capacity", cases[i][0]);
         leat_channel_info info;
-        assert_ok(leat_channel_info_read("capacity", LEAT_LOCAL, &info));
+        assert_ok(leat_channel_stat("capacity", LEAT_LOCAL, &info));
         assert_int_equal(info.capacity, cases[i][1]);
         assert_int_equal(info.max_message, cases[i][1] / 2 - 72);
         close_pair(&pair);
@@ -303,8 +304,8 @@ static void an_existing_channel_keeps_its_capacity_and_says_who_created_it(void 
     (void)state;
     leat_sender *tx = open_sender("kept", &(leat_channel_options){.capacity = 8192});
     leat_receiver *rx = open_receiver("kept", &(leat_channel_options){.capacity = 65536});
-    assert_true(leat_sender_created(tx));
-    assert_false(leat_receiver_created(rx));
+    assert_true(sender_created(tx));
+    assert_false(receiver_created(rx));
     assert_int_equal(leat_receiver_max_message(rx), 8192 / 2 - 72);
     leat_sender_close(tx);
     leat_receiver_close(rx);
@@ -340,7 +341,7 @@ static void statistics_are_exact(void **state) {
     assert_int_equal(sent.stalls, 1);
     assert_true(sent.high_water_bytes >= filled * 108 && sent.high_water_bytes <= 4096);
     leat_sender_close(pair.tx);
-    assert_ok(leat_channel_info_read("counted", LEAT_LOCAL, &info));
+    assert_ok(leat_channel_stat("counted", LEAT_LOCAL, &info));
     assert_true(info.sent.messages == sent.messages && info.sent.bytes == sent.bytes &&
                 info.sent.stalls == sent.stalls);
     assert_true(info.backlog_bytes >= filled * 108 && info.backlog_bytes <= 4096);
@@ -367,7 +368,7 @@ static void statistics_go_on_after_a_restart(void **state) {
     leat_receiver_statistics(pair.rx, &statistics);
     assert_true(statistics.messages == 2 && statistics.bytes == 8);
     leat_receiver_close(pair.rx);
-    assert_ok(leat_channel_info_read("restarted", LEAT_LOCAL, &info));
+    assert_ok(leat_channel_stat("restarted", LEAT_LOCAL, &info));
     assert_true(info.received.messages == 2 && info.received.bytes == 8);
     leat_sender_close(pair.tx);
 }

@@ -117,7 +117,7 @@ static void a_call_that_is_interrupted_for_ever_ends(void **state) {
     assert_leat(leat_mutex_lock(mutex, leat_in_ms(100)), LEAT_ETIMEDOUT);
     assert_leat(leat_mutex_lock(mutex, LEAT_NOW), LEAT_EAGAIN);
     expect_news(rx, LEAT_ETIMEDOUT, leat_in_ms(100));
-    assert_int_not_equal(leat_sync_info_get(leat_mutex_waitable(mutex), &info), LEAT_OK);
+    assert_int_not_equal(leat_waitable_info(leat_mutex_waitable(mutex), &info), LEAT_OK);
     answers->query_fails = 0;
     answers->change_fails = EINTR;
     assert_int_not_equal(leat_mutex_open(&other, "interrupted", NULL), LEAT_OK);

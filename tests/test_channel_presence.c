@@ -77,7 +77,7 @@ static bool sender_dies_beside_one_that_stops(const leat_channel_options *option
     harness_kill(first);
     if (stops) {
         expect_news(rx, LEAT_EPEERDIED, LATER);
-        assert_ok(leat_channel_info_read("stopped", LEAT_LOCAL, &info));
+        assert_ok(leat_channel_stat("stopped", LEAT_LOCAL, &info));
         assert_int_equal(info.sender, LEAT_PEER_DIED);
         assert_int_equal(leat_receiver_peer(rx), LEAT_PEER_DIED);
     }
@@ -205,7 +205,7 @@ static bool receiver_dies_beside_its_successor(int n) {
     bool stops = opens_and_stops(scene, n, &second);
     assert_leat(leat_sender_peer_event(tx), LEAT_EPEERDIED);
     if (stops) {
-        assert_ok(leat_channel_info_read("stopped", LEAT_LOCAL, &info));
+        assert_ok(leat_channel_stat("stopped", LEAT_LOCAL, &info));
         assert_int_equal(info.receiver, LEAT_PEER_DIED);
         harness_continue(second);
     }

@@ -3,6 +3,7 @@
  * looking from outside. Both sides are in one process; death and blocking have
  * test_channel_processes.c. */
 #include "channel_pair.h"
+#include "handles.h"
 
 static const leat_channel_options many = {.many_senders = true};
 static const leat_channel_options open_only = {.mode = LEAT_OPEN};
@@ -37,7 +38,7 @@ static void the_three_ways_in_hold_for_channels_too(void **state) {
     assert_ok(leat_sender_open(&tx, "way", &create_only));
     assert_leat(leat_receiver_open(&rx, "way", &create_only), LEAT_EEXIST);
     assert_ok(leat_receiver_open(&rx, "way", &open_only));
-    assert_true(leat_sender_created(tx) && !leat_receiver_created(rx));
+    assert_true(sender_created(tx) && !receiver_created(rx));
     leat_sender_close(tx);
     leat_receiver_close(rx);
     assert_leat(leat_sender_open(&tx, "way", &open_only), LEAT_ENOENT);
@@ -52,7 +53,7 @@ static void a_channel_dies_with_its_last_user_and_its_backlog_with_it(void **sta
     leat_sender_close(tx);
     assert_int_equal(harness_names_left(), 0);
     leat_receiver *rx = open_receiver("mortal", NULL);
-    assert_true(leat_receiver_created(rx));
+    assert_true(receiver_created(rx));
     expect_news(rx, LEAT_EAGAIN, LEAT_NOW);
     leat_receiver_close(rx);
 }
@@ -67,7 +68,7 @@ static void a_persistent_channel_keeps_its_backlog(void **state) {
     assert_ok(leat_stat("lasting", LEAT_LOCAL, &info));
     assert_true(info.persistent && !info.in_use && info.kind == LEAT_KIND_CHANNEL);
     leat_receiver *rx = open_receiver("lasting", NULL);
-    assert_false(leat_receiver_created(rx));
+    assert_false(receiver_created(rx));
     expect_text(rx, "kept");
     expect_news(rx, LEAT_ECLOSED, LATER);
     leat_receiver_close(rx);
@@ -327,7 +328,7 @@ static void many_senders_share_a_channel_if_all_ask(void **state) {
     assert_leat(leat_sender_open(&three, "many", NULL), LEAT_EBUSY);
     assert_null(three);
     leat_channel_info info;
-    assert_ok(leat_channel_info_read("many", LEAT_LOCAL, &info));
+    assert_ok(leat_channel_stat("many", LEAT_LOCAL, &info));
     assert_true(info.many_senders);
     send_text(one, "1");
     send_text(two, "2");
@@ -389,7 +390,7 @@ static void the_senders_statistics_are_common(void **state) {
     leat_sender_close(one);
     leat_sender_close(two);
     leat_channel_info info;
-    assert_ok(leat_channel_info_read("common", LEAT_LOCAL, &info));
+    assert_ok(leat_channel_stat("common", LEAT_LOCAL, &info));
     assert_true(info.sent.messages == 20 && info.sent.bytes == 50);
     leat_receiver_close(rx);
 }
@@ -399,19 +400,19 @@ static void the_senders_statistics_are_common(void **state) {
 static void a_channel_can_be_looked_at_without_taking_part(void **state) {
     (void)state;
     leat_channel_info info;
-    assert_leat(leat_channel_info_read("seen", LEAT_LOCAL, &info), LEAT_ENOENT);
+    assert_leat(leat_channel_stat("seen", LEAT_LOCAL, &info), LEAT_ENOENT);
     leat_sender *tx = open_sender("seen", &(leat_channel_options){.capacity = 8192});
-    assert_ok(leat_channel_info_read("seen", LEAT_LOCAL, &info));
+    assert_ok(leat_channel_stat("seen", LEAT_LOCAL, &info));
     assert_true(info.sender == LEAT_PEER_PRESENT && info.receiver == LEAT_PEER_NONE &&
                 !info.many_senders);
     assert_true(info.capacity == 8192);
     fill_up(tx, 500);
-    assert_ok(leat_channel_info_read("seen", LEAT_LOCAL, &info));
+    assert_ok(leat_channel_stat("seen", LEAT_LOCAL, &info));
     assert_true(info.backlog_bytes > 7000 && info.backlog_bytes <= 8192);
     leat_receiver *rx = open_receiver("seen", NULL);
     empty_out(rx);
     leat_receiver_close(rx);
-    assert_ok(leat_channel_info_read("seen", LEAT_LOCAL, &info));
+    assert_ok(leat_channel_stat("seen", LEAT_LOCAL, &info));
     assert_true(info.receiver == LEAT_PEER_CLOSED && info.backlog_bytes < 64);
     assert_true(info.sent.messages == info.received.messages &&
                 info.sent.bytes == info.received.bytes);

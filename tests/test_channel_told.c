@@ -157,7 +157,7 @@ static void start_all(struct board *board, pid_t pids[SENDERS]) {
     harness_set(&board->full, 1);
     leat_channel_info info;
     do
-        assert_ok(leat_channel_info_read("turns", LEAT_LOCAL, &info));
+        assert_ok(leat_channel_stat("turns", LEAT_LOCAL, &info));
     while (info.backlog_bytes < 3000);
     for (unsigned i = 0; i < SENDERS; i++)
         harness_await_asleep(pids[i]);

@@ -1,6 +1,7 @@
 /* test_command_map_into.c - `leat map-into` with real processes that know nothing of leat: the view
  * appears in them, is the region, and is gone afterwards; they live on. */
 #include "command.h"
+#include "handles.h"
 #include "remote_target.h"
 
 #include <limits.h>
@@ -56,7 +57,7 @@ static void the_view_is_there_while_the_command_stays(void **state) {
     uint64_t address;
     int out;
     char text[6];
-    assert_ok(leat_region_create(&region, "counters", 10000, NULL));
+    assert_ok(create_region(&region, "counters", 10000, NULL));
     pid_t command = start_mapping(pid, "counters", NULL, &out, &address);
     assert_string_equal(target_permissions(pid, address), "rw-s");
     strcpy((char *)leat_region_data(region) + 9000, "hello");

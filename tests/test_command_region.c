@@ -2,6 +2,7 @@
  * writing them (test_command.c): types, requests about their memory, growing, and files as regions.
  * The real command runs in processes of its own. */
 #include "command.h"
+#include "handles.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -30,9 +31,9 @@ static void a_type_is_recorded_shown_and_asked_for(void **state) {
     leat_type right = {"telemetry:frame", 256, 3}, wrong = {"telemetry:frame", 256, 4};
     leat("create", "typed", "--keep", "--type", "telemetry:frame:256:3");
     expect(0, "created persistent local region 'typed' of 256 bytes\n", ""); /* the type's size */
-    assert_leat(leat_region_open(&region, "typed", 0, &(leat_region_options){.type = &wrong}),
+    assert_leat(open_region(&region, "typed", 0, &(leat_region_options){.type = &wrong}),
                 LEAT_ETYPE);
-    assert_ok(leat_region_open(&region, "typed", 0, &(leat_region_options){.type = &right}));
+    assert_ok(open_region(&region, "typed", 0, &(leat_region_options){.type = &right}));
     leat_region_close(region);
     leat("info", "typed");
     expect(0, "type         'telemetry:frame', version 3, of 256 bytes\n", "");
@@ -193,7 +194,7 @@ static void a_region_grows_and_says_from_what_to_what(void **state) {
 static void who_has_it_open_goes_on_while_it_grows(void **state) {
     (void)state;
     leat_region *region;
-    assert_ok(leat_region_create(&region, "g", 4096, NULL));
+    assert_ok(create_region(&region, "g", 4096, NULL));
     leat("grow", "g", "8K");
     expect(0, "from 4,096 to 8,192", "");
     assert_int_equal(leat_region_size(region), 4096);

@@ -1,6 +1,7 @@
 /* test_command_sync.c - mutexes, events and semaphores through the real `leat` command: wait, set,
  * reset, pulse, release, info. */
 #include "command.h"
+#include "handles.h"
 
 static void events_and_semaphores_from_the_shell(void **state) {
     (void)state;
@@ -19,10 +20,10 @@ static void events_and_semaphores_from_the_shell(void **state) {
     expect(0, " 1/3       s\n", "");
     leat("wait", "e", "--timeout", "10");
     expect(0, "", "");
-    assert_false(leat_event_is_set(event));
+    assert_false(event_is_set(event));
     leat("set", "e");
     leat("reset", "e");
-    assert_false(leat_event_is_set(event));
+    assert_false(event_is_set(event));
     leat("pulse", "e");
     expect(0, "", "");
     leat("wait", "s");

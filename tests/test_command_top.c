@@ -1,6 +1,7 @@
 /* test_command_top.c - `leat top`: what it prints of real senders and receivers, and what it does
  * on a terminal, which is a pseudo-terminal with the test at its other end. */
 #include "command.h"
+#include "handles.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -197,7 +198,7 @@ static void other_kinds_are_shown_when_asked_for(void **state) {
     char holder[40];
     assert_ok(leat_mutex_open(&mutex, "m", &(leat_sync_options){.initially = true}));
     assert_ok(leat_semaphore_open(&semaphore, "s", 2, 5, NULL));
-    assert_ok(leat_region_open_or_create(&region, "r", 8192, NULL));
+    assert_ok(open_or_create_region(&region, "r", 8192, NULL));
     leat("top", "--local", "-n", "1", "-d", "0.1");
     expect(0, "0 channels", "");
     assert_null(strstr(result.out, "mutex"));

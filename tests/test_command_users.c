@@ -2,6 +2,7 @@
  * are open, and which processes have its file open or mapped. The real command looks at real
  * processes. */
 #include "command.h"
+#include "handles.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -45,7 +46,7 @@ static void every_kind_tells_how_many_users_it_has(void **state) {
     leat_event *events[2];
     leat_semaphore *semaphore;
     for (int i = 0; i < 3; i++)
-        assert_ok(leat_region_open_or_create(&regions[i], "r", 0, NULL));
+        assert_ok(open_or_create_region(&regions[i], "r", 0, NULL));
     assert_ok(leat_sender_open(&sender, "c", NULL));
     assert_ok(leat_receiver_open(&receiver, "c", NULL));
     assert_ok(leat_mutex_open(&mutex, "m", NULL));
@@ -82,7 +83,7 @@ static void the_killed_are_no_users_and_the_kept_need_none(void **state) {
     int out;
     pid_t holder = holder_of("r", &out);
     assert_int_equal(users_of("r"), 1);
-    assert_ok(leat_region_open(&region, "r", 0, NULL));
+    assert_ok(open_region(&region, "r", 0, NULL));
     assert_int_equal(users_of("r"), 2);
     leat("info", "r");
     expect(0, "\n  users        2\n", "");
@@ -114,7 +115,7 @@ static void info_lists_the_processes(void **state) {
     leat_region *region;
     int out;
     pid_t holder = holder_of("r", &out);
-    assert_ok(leat_region_open(&region, "r", 0, NULL));
+    assert_ok(open_region(&region, "r", 0, NULL));
     leat("info", "r", "--json");
     json_t *info = parsed(), *own = entry_of(info, getpid()), *other = entry_of(info, holder);
     assert_int_equal(json_array_size(json_object_get(info, "processes")), 2);
@@ -158,7 +159,7 @@ static void who_may_not_look_at_a_process_is_told_so(void **state) {
     const char *name = harness_global("shown");
     leat_region *region;
     leat_region_options options = {.scope = LEAT_GLOBAL, .permissions = 0644};
-    assert_ok(leat_region_create(&region, name, 0, &options));
+    assert_ok(create_region(&region, name, 0, &options));
     char *program = realpath(leat_program(), NULL), script[1200];
     snprintf(script, sizeof script,
              "exec setpriv --reuid=65534 --clear-groups '%s' info --global '%s' \"$@\"", program,
@@ -190,7 +191,7 @@ static void users_that_proc_does_not_show_are_said_to_be_there(void **state) {
         skip();
     }
     leat_region *region;
-    assert_ok(leat_region_create(&region, "r", 0, NULL));
+    assert_ok(create_region(&region, "r", 0, NULL));
     run_shell("exec unshare --pid --fork --mount-proc \"$1\" info r");
     expect(0, "\n  users        1\n", "");
     expect(0, "out of sight", "");

@@ -18,6 +18,7 @@
 #include "channels/queue/sender.h"
 #include "crash_round.h"
 #include "crash_wait.h"
+#include "handles.h"
 #include "stream.h"
 
 /* rounds mostly wait for slices to end, unless each step takes its time */
@@ -233,7 +234,7 @@ static void perform_wait_for_room_in_a_loop(struct crash_round *round) {
 /* --- Regions ---------------------------------------------------------------------------------- */
 
 static void perform_region_create(struct crash_round *round) {
-    assert_ok(leat_region_create(&round->region, round->name, CRASH_CAPACITY, NULL));
+    assert_ok(create_region(&round->region, round->name, CRASH_CAPACITY, NULL));
 }
 
 static void perform_region_close(struct crash_round *round) {
@@ -243,7 +244,7 @@ static void perform_region_close(struct crash_round *round) {
 static void check_region(struct crash_round *round) {
     leat_region *region;
     /* what the dead one left is stale */
-    assert_ok(leat_region_create(&region, round->name, CRASH_CAPACITY, NULL));
+    assert_ok(create_region(&region, round->name, CRASH_CAPACITY, NULL));
     for (size_t i = 0; i < CRASH_CAPACITY; i++)
         assert_int_equal(((char *)leat_region_data(region))[i], 0);
     leat_region_close(region);

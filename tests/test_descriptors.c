@@ -1,6 +1,7 @@
 /* test_descriptors.c - no descriptor that the library keeps has a number below 3, whichever of the
  * standard streams are closed when it is made, so that what a program prints, or reads, is never an
  * object's; and what it gives to programs is above them too. */
+#include "handles.h"
 #include "harness.h"
 
 #include <fcntl.h>
@@ -69,12 +70,12 @@ static void for_all_subsets(int (*run)(void)) {
         assert_int_equal(ftruncate(plan.file, 4096), 0);
         assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
         leat_region *region;
-        assert_ok(leat_region_create(&region, NULL, 4096, NULL));
-        assert_ok(leat_region_send(region, LEAT_READ_WRITE, pair[0], LEAT_NOW));
+        assert_ok(create_region(&region, NULL, 4096, NULL));
+        assert_ok(send_region(region, LEAT_READ_WRITE, pair[0], LEAT_NOW));
         leat_region_close(region);
         leat_mutex *mutex;
-        assert_ok(leat_mutex_open(&mutex, NULL, NULL));
-        assert_ok(leat_sync_send(leat_mutex_waitable(mutex), pair[0], LEAT_NOW));
+        assert_ok(leat_mutex_open(&mutex, NULL, &without_name));
+        assert_ok(send_waitable(leat_mutex_waitable(mutex), pair[0], LEAT_NOW));
         leat_mutex_close(mutex);
         plan.socket = pair[1];
         int status = harness_wait(harness_spawn(run_plan, &plan));
@@ -103,7 +104,7 @@ static int hold_channel(void) {
     if (count_taken(current->subset) != 0)
         return TAKEN;
     print_something();
-    if (leat_channel_info_read("channel", LEAT_LOCAL, &info) != LEAT_OK ||
+    if (leat_channel_stat("channel", LEAT_LOCAL, &info) != LEAT_OK ||
         leat_send(sender, "hello", 5, LEAT_NOW) != LEAT_OK ||
         leat_recv(receiver, text, sizeof text, &size, LEAT_NOW) != LEAT_OK ||
         memcmp(text, "hello", 5) != 0)
@@ -123,14 +124,14 @@ static int hold_sync_objects(void) {
     leat_event *event;
     leat_semaphore *semaphore;
     if (leat_mutex_open(&mutex, "mutex", NULL) != LEAT_OK ||
-        leat_event_open(&event, NULL, NULL) != LEAT_OK ||
+        leat_event_open(&event, NULL, &without_name) != LEAT_OK ||
         leat_semaphore_open(&semaphore, "semaphore", 1, 2, NULL) != LEAT_OK)
         return FAILED;
     if (count_taken(current->subset) != 0)
         return TAKEN;
     print_something();
     leat_sync_info info;
-    if (leat_sync_info_read("mutex", LEAT_LOCAL, &info) != LEAT_OK ||
+    if (leat_sync_stat("mutex", LEAT_LOCAL, &info) != LEAT_OK ||
         leat_mutex_lock(mutex, LEAT_NOW) != LEAT_OK || leat_mutex_unlock(mutex) != LEAT_OK ||
         leat_wait(leat_semaphore_waitable(semaphore), LEAT_NOW) != LEAT_OK)
         return DAMAGED;
@@ -159,13 +160,13 @@ static int hold_regions(void) {
     char path[300];
     snprintf(path, sizeof path, "%s/made", harness_directory());
     leat_region_options reading = {.access = LEAT_READ_ONLY};
-    if (leat_region_create(&regions[0], "region", 4096, NULL) != LEAT_OK ||
-        leat_region_open(&regions[1], "region", 0, &reading) != LEAT_OK ||
-        leat_region_create(&regions[2], NULL, 4096, NULL) != LEAT_OK ||
-        leat_region_file(&regions[3], path, LEAT_CREATE, 4096, NULL) != LEAT_OK ||
+    if (create_region(&regions[0], "region", 4096, NULL) != LEAT_OK ||
+        open_region(&regions[1], "region", 0, &reading) != LEAT_OK ||
+        create_region(&regions[2], NULL, 4096, NULL) != LEAT_OK ||
+        file_region(&regions[3], path, LEAT_CREATE, 4096, NULL) != LEAT_OK ||
         leat_region_open_descriptor(&regions[4], current->file, 0, NULL) != LEAT_OK ||
-        leat_region_receive(&regions[5], current->socket, 0, NULL, LEAT_NOW) != LEAT_OK ||
-        leat_mutex_receive(&mutex, current->socket, NULL, LEAT_NOW) != LEAT_OK)
+        receive_region(&regions[5], current->socket, 0, NULL, LEAT_NOW) != LEAT_OK ||
+        receive_mutex(&mutex, current->socket, NULL, LEAT_NOW) != LEAT_OK)
         return FAILED;
     if (count_taken(current->subset) != 0)
         return TAKEN;
@@ -189,7 +190,7 @@ static int get_descriptors(void) {
     leat_region *region;
     leat_mutex *mutex;
     int given[3] = {-1, -1, -1};
-    if (leat_region_create(&region, "region", 4096, NULL) != LEAT_OK ||
+    if (create_region(&region, "region", 4096, NULL) != LEAT_OK ||
         leat_mutex_open(&mutex, "mutex", NULL) != LEAT_OK ||
         leat_region_descriptor(region, LEAT_READ_WRITE, false, &given[0]) != LEAT_OK ||
         leat_region_descriptor(region, LEAT_READ_ONLY, true, &given[1]) != LEAT_OK ||
@@ -307,8 +308,8 @@ static void print_while_collected(const leat_object_info *info, void *context) {
 static int look_around(void) {
     leat_region *region, *second;
     int collected = 0;
-    if (leat_region_create(&region, "region", 4096, NULL) != LEAT_OK ||
-        leat_region_create(&second, "second", 4096, NULL) != LEAT_OK)
+    if (create_region(&region, "region", 4096, NULL) != LEAT_OK ||
+        create_region(&second, "second", 4096, NULL) != LEAT_OK)
         return FAILED;
     int listed = leat_list(LEAT_LOCAL, print_while_listed, NULL);
     if (leat_gc(LEAT_LOCAL, print_while_collected, &collected) != LEAT_OK)

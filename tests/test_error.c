@@ -1,6 +1,7 @@
 /* test_error.c - the error codes: each has a number, a name and a cause that no other has, and what
  * is no code is said to be none. The numbers are a promise (leat/error.h): they are spelled out
  * here a second time on purpose. */
+#include "handles.h"
 #include "harness.h"
 
 #include <pthread.h>
@@ -81,17 +82,17 @@ static void the_numbers_have_not_changed(void **state) {
 static void a_failure_leaves_word_of_what_failed_and_of_the_systems_error(void **state) {
     (void)state;
     leat_region *region = NULL;
-    assert_leat(leat_region_open(&region, "nobody", 0, NULL), LEAT_ENOENT);
+    assert_leat(open_region(&region, "nobody", 0, NULL), LEAT_ENOENT);
     assert_null(region);
     assert_non_null(strstr(leat_error_detail(), "nobody"));
     assert_int_equal(leat_system_error(), 2); /* ENOENT */
-    assert_leat(leat_region_open(&region, "", 0, NULL), LEAT_ENAME);
+    assert_leat(open_region(&region, "", 0, NULL), LEAT_ENAME);
     assert_int_equal(leat_system_error(), 0);
 }
 
 static void *open_another(void *region) {
     bool untouched = leat_error_last() == LEAT_OK;
-    bool failed = leat_region_open(region, "nobody", 0, NULL) == LEAT_ENOENT;
+    bool failed = open_region(region, "nobody", 0, NULL) == LEAT_ENOENT;
     return (void *)(uintptr_t)(untouched && failed && leat_error_last() == LEAT_ENOENT);
 }
 
@@ -105,12 +106,12 @@ static void the_code_of_the_last_failure_can_be_asked_for(void **state) {
     void *good = NULL;
     char byte;
     size_t size;
-    assert_leat(leat_region_open(&region, "nobody", 0, NULL), LEAT_ENOENT);
+    assert_leat(open_region(&region, "nobody", 0, NULL), LEAT_ENOENT);
     assert_int_equal(leat_error_last(), LEAT_ENOENT);
     assert_ok(leat_receiver_open(&receiver, "last", NULL));
     assert_leat(leat_recv(receiver, &byte, 1, &size, LEAT_NOW), LEAT_EAGAIN);
     assert_int_equal(leat_error_last(), LEAT_ENOENT);
-    assert_leat(leat_region_open(&region, "last", 0, NULL), LEAT_EKIND);
+    assert_leat(open_region(&region, "last", 0, NULL), LEAT_EKIND);
     assert_int_equal(leat_error_last(), LEAT_EKIND);
     assert_leat(leat_release(receiver, 1), LEAT_ESTATE);
     assert_int_equal(leat_error_last(), LEAT_ESTATE);

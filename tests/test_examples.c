@@ -307,8 +307,7 @@ static void each_side_of_an_echo_pair_notices_the_others_death(void **state) {
     char name[64];
     snprintf(name, sizeof name, "echo-pair-%d", (int)pid);
     child_of(pid);
-    while (leat_channel_info_read(name, LEAT_LOCAL, &info) != LEAT_OK ||
-           info.received.messages == 0)
+    while (leat_channel_stat(name, LEAT_LOCAL, &info) != LEAT_OK || info.received.messages == 0)
         usleep(1000);
     harness_kill(pid);
     harness_wait_adopted(); /* the other one ends by itself */

@@ -1,6 +1,7 @@
 /* test_first_thread.c - processes whose first thread has ended while others go on, as a main that
  * ends with pthread_exit leaves them: /proc/self leads nowhere there. What other processes see of
  * them is the same, and so is what they can do. */
+#include "handles.h"
 #include "harness.h"
 
 #include <fcntl.h>
@@ -45,13 +46,13 @@ static int give_and_ask(void) {
     leat_mutex *mutex;
     leat_residency residency;
     int descriptor;
-    assert_ok(leat_region_create(&region, "region", 4096, NULL));
+    assert_ok(create_region(&region, "region", 4096, NULL));
     memset(leat_region_data(region), 'x', 4096);
     assert_ok(leat_region_descriptor(region, LEAT_READ_WRITE, false, &descriptor));
     close(descriptor);
     assert_ok(leat_view_residency(leat_region_data(region), 0, &residency));
     assert_int_equal(residency.present, 4096);
-    assert_ok(leat_region_create(&anonymous, NULL, 4096, NULL));
+    assert_ok(create_region(&anonymous, NULL, 4096, NULL));
     /* needs it opened again */
     assert_ok(leat_region_descriptor(anonymous, LEAT_READ_ONLY, false, &descriptor));
     close(descriptor);
@@ -78,10 +79,10 @@ static int use_exclusively(void) {
     leat_region *first, *second;
     const leat_region_options exclusive = {.exclusive = true};
     int descriptor;
-    assert_ok(leat_region_file(&first, path, LEAT_OPEN_OR_CREATE, 4096, &exclusive));
+    assert_ok(file_region(&first, path, LEAT_OPEN_OR_CREATE, 4096, &exclusive));
     assert_ok(leat_region_descriptor(first, LEAT_READ_WRITE, false, &descriptor));
     assert_leat(leat_region_open_descriptor(&second, descriptor, 0, NULL), LEAT_EBUSY);
-    assert_leat(leat_region_file(&second, path, LEAT_OPEN, 0, &exclusive), LEAT_EBUSY);
+    assert_leat(file_region(&second, path, LEAT_OPEN, 0, &exclusive), LEAT_EBUSY);
     close(descriptor);
     leat_region_close(first);
     return 0;
@@ -102,9 +103,9 @@ static struct family *family;
 
 static int publish_and_fork(void) {
     leat_region *region, *file;
-    assert_ok(leat_region_create(&region, "published", 4096, NULL));
-    assert_ok(leat_region_file(&file, path, LEAT_OPEN_OR_CREATE, 4096,
-                               &(leat_region_options){.exclusive = true}));
+    assert_ok(create_region(&region, "published", 4096, NULL));
+    assert_ok(file_region(&file, path, LEAT_OPEN_OR_CREATE, 4096,
+                          &(leat_region_options){.exclusive = true}));
     if (fork() == 0) {
         harness_set(&family->ready, 1);
         harness_await(&family->leave, 1);
@@ -128,10 +129,9 @@ forked_child_keeps_nothing_in_use_for_a_killed_process_without_its_first_thread(
     assert_ok(leat_stat("published", LEAT_LOCAL, &info));
     assert_false(info.in_use);
     assert_int_equal(info.users, 0);
-    assert_ok(
-        leat_region_file(&region, path, LEAT_OPEN, 0, &(leat_region_options){.exclusive = true}));
+    assert_ok(file_region(&region, path, LEAT_OPEN, 0, &(leat_region_options){.exclusive = true}));
     leat_region_close(region);
-    assert_leat(leat_region_open(&region, "published", 0, NULL), LEAT_ENOENT);
+    assert_leat(open_region(&region, "published", 0, NULL), LEAT_ENOENT);
     harness_set(&family->leave, 1);
     harness_wait_adopted();
     assert_int_equal(unlink(path), 0);

@@ -2,6 +2,7 @@
  * exec while the parent closes, fork handlers of the program's own that open and close, forks in
  * signal handlers that interrupt calls, and forks beside threads that heal, collect, remove and
  * close. Children without fork handlers keep nothing that was closed in order. */
+#include "handles.h"
 #include "harness.h"
 
 #include <fcntl.h>
@@ -98,8 +99,8 @@ static void names_go_with_their_last_user_beside_a_spawn(void **state) {
     leat_mutex *mutex, *other;
     leat_sender *sender;
     leat_region_options reading = {.access = LEAT_READ_ONLY};
-    assert_ok(leat_region_create(&region, "region", 4096, NULL));
-    assert_ok(leat_region_open(&reader, "region", 0, &reading));
+    assert_ok(create_region(&region, "region", 4096, NULL));
+    assert_ok(open_region(&reader, "region", 0, &reading));
     assert_ok(leat_mutex_open(&mutex, "mutex", NULL));
     assert_ok(leat_mutex_open(&other, "mutex", NULL));
     assert_ok(leat_sender_open(&sender, "channel", NULL));
@@ -124,10 +125,10 @@ static void exclusive_use_of_a_file_ends_with_its_handle_beside_a_spawn(void **s
     char path[300];
     leat_region_options alone = {.exclusive = true};
     snprintf(path, sizeof path, "%s/file", harness_directory());
-    assert_ok(leat_region_file(&region, path, LEAT_CREATE, 4096, &alone));
+    assert_ok(file_region(&region, path, LEAT_CREATE, 4096, &alone));
     start_delayed(&delayed);
     leat_region_close(region);
-    assert_ok(leat_region_file(&region, path, LEAT_OPEN, 4096, &alone));
+    assert_ok(file_region(&region, path, LEAT_OPEN, 4096, &alone));
     leat_region_close(region);
     finish_delayed(&delayed);
     unlink(path);
@@ -147,7 +148,7 @@ static void prepare(void) {
         return;
     leat_receiver_close(program.receiver);
     leat_region *region;
-    assert_ok(leat_region_open_or_create(&region, "in-handler", 100, NULL));
+    assert_ok(open_or_create_region(&region, "in-handler", 100, NULL));
     leat_region_close(region);
     program.rounds++;
 }
@@ -185,7 +186,7 @@ static void fork_with_handlers(void) {
         if (child == 0) {
             leat_region *region;
             program.active = false;
-            int result = leat_region_open_or_create(&region, "of-child", 100, NULL);
+            int result = open_or_create_region(&region, "of-child", 100, NULL);
             if (result == LEAT_OK)
                 leat_region_close(region);
             _exit(result == LEAT_OK ? 0 : 1);
@@ -237,7 +238,7 @@ static void child_late(void) {
     leat_region *region;
     if (!late.active)
         return;
-    assert_ok(leat_region_open_or_create(&region, "late-child", 100, NULL));
+    assert_ok(open_or_create_region(&region, "late-child", 100, NULL));
     leat_region_close(region);
 }
 
@@ -288,8 +289,8 @@ static void open_and_close_all(void) {
     leat_mutex *mutex;
     leat_region_options reading = {.access = LEAT_READ_ONLY};
     assert_ok(leat_receiver_open(&receiver, "interrupted", NULL));
-    assert_ok(leat_region_open_or_create(&region, "interrupted-region", 100, NULL));
-    assert_ok(leat_region_open(&reader, "interrupted-region", 0, &reading));
+    assert_ok(open_or_create_region(&region, "interrupted-region", 100, NULL));
+    assert_ok(open_region(&reader, "interrupted-region", 0, &reading));
     assert_ok(leat_mutex_open(&mutex, "interrupted-mutex", NULL));
     leat_mutex_close(mutex);
     leat_region_close(region);
@@ -340,7 +341,7 @@ static void *work_on(void *context) {
 static void close_a_reader(void) {
     leat_region *region;
     leat_region_options reading = {.access = LEAT_READ_ONLY};
-    if (leat_region_open(&region, "beside", 0, &reading) == LEAT_OK)
+    if (open_region(&region, "beside", 0, &reading) == LEAT_OK)
         leat_region_close(region);
 }
 
@@ -350,8 +351,8 @@ static void collect(void) {
 
 static void make_and_unlink(void) {
     leat_region *region;
-    if (leat_region_open_or_create(&region, "beside-other", 100,
-                                   &(leat_region_options){.persistent = true}) != LEAT_OK)
+    if (open_or_create_region(&region, "beside-other", 100,
+                              &(leat_region_options){.persistent = true}) != LEAT_OK)
         return;
     leat_region_close(region);
     (void)!leat_unlink("beside-other", LEAT_LOCAL);
@@ -371,7 +372,7 @@ static void ring_and_sleep(void) {
 static void send_a_descriptor(void) {
     leat_region *region;
     int descriptor;
-    if (leat_region_create(&region, NULL, 100, NULL) != LEAT_OK)
+    if (create_region(&region, NULL, 100, NULL) != LEAT_OK)
         return;
     if (leat_region_descriptor(region, LEAT_READ_WRITE, false, &descriptor) == LEAT_OK)
         close(descriptor);
@@ -396,8 +397,7 @@ static void fork_beside(void (*step)(void)) {
     leat_region *region, *again;
     pthread_t thread;
     pid_t children[CHILDREN];
-    assert_ok(
-        leat_region_create(&region, "beside", 4096, &(leat_region_options){.persistent = true}));
+    assert_ok(create_region(&region, "beside", 4096, &(leat_region_options){.persistent = true}));
     assert_int_equal(pthread_create(&thread, NULL, work_on, &work), 0);
     for (int i = 0; i < CHILDREN; i++) {
         usleep(300);
@@ -406,7 +406,7 @@ static void fork_beside(void (*step)(void)) {
             _exit(live_on());
         assert_true(children[i] > 0);
         if (i % 10 == 9) {
-            assert_ok(leat_region_open(&again, "beside", 0, NULL));
+            assert_ok(open_region(&again, "beside", 0, NULL));
             leat_region_close(again);
         }
     }
@@ -460,7 +460,7 @@ static void temporary_region_goes_though_children_were_forked_while_it_healed(vo
     leat_region *region;
     pthread_t thread;
     pid_t children[CHILDREN];
-    assert_ok(leat_region_create(&region, "beside", 4096, NULL));
+    assert_ok(create_region(&region, "beside", 4096, NULL));
     assert_int_equal(pthread_create(&thread, NULL, work_on, &work), 0);
     for (int i = 0; i < CHILDREN; i++) {
         usleep(300);

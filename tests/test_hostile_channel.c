@@ -47,7 +47,7 @@ static void use_pair(struct pair *pair) {
     leat_sender_statistics(pair->tx, &statistics);
     leat_receiver_statistics(pair->rx, &statistics);
     leat_channel_info info;
-    require_channel_code(leat_channel_info_read("words", LEAT_LOCAL, &info), "info");
+    require_channel_code(leat_channel_stat("words", LEAT_LOCAL, &info), "info");
 }
 
 /* All words of both pages, one after another: who uses the channel gets one of the documented

@@ -2,6 +2,7 @@
  * file, somebody else's file, another kind of object, a file that was shortened, copied, damaged or
  * written by another version. Each is its documented error, nothing crashes or hangs, and what
  * stands there is left as it was. A directory that cannot be trusted is refused too. */
+#include "handles.h"
 #include "harness.h"
 
 #include <errno.h>
@@ -33,19 +34,19 @@ static void expect(const char *name, int as_region, int as_channel) {
     leat_channel_info info;
     leat_region_options read_only = {.access = LEAT_READ_ONLY};
     leat_channel_options open_only = {.mode = LEAT_OPEN};
-    assert_leat(leat_region_open(&region, name, 0, NULL), as_region);
+    assert_leat(open_region(&region, name, 0, NULL), as_region);
     assert_true((region != NULL) == (as_region == LEAT_OK));
     leat_region_close(region);
-    assert_leat(leat_region_open(&region, name, 0, &read_only), as_region);
+    assert_leat(open_region(&region, name, 0, &read_only), as_region);
     if (as_region == LEAT_OK)
         leat_region_close(region);
-    assert_leat(leat_region_open_or_create(&region, name, 0, NULL), as_region);
+    assert_leat(open_or_create_region(&region, name, 0, NULL), as_region);
     if (as_region == LEAT_OK)
         leat_region_close(region);
     assert_leat(leat_receiver_open(&receiver, name, NULL), as_channel);
     assert_leat(leat_receiver_open(&receiver, name, &open_only), as_channel);
     assert_leat(leat_sender_open(&sender, name, NULL), as_channel);
-    assert_leat(leat_channel_info_read(name, LEAT_LOCAL, &info), as_channel);
+    assert_leat(leat_channel_stat(name, LEAT_LOCAL, &info), as_channel);
     assert_null(sender);
     assert_null(receiver);
 }
@@ -62,7 +63,7 @@ static void expect_untrusted(const char *name) {
     leat_region *region = NULL;
     assert_int_equal(lstat(path_of(name), &before), 0);
     expect(name, LEAT_EUNTRUSTED, LEAT_EUNTRUSTED);
-    int result = leat_region_create(&region, name, 0, NULL);
+    int result = create_region(&region, name, 0, NULL);
     assert_true(result == LEAT_EUNTRUSTED || result == LEAT_EEXIST);
     assert_leat(leat_stat(name, LEAT_LOCAL, &info), LEAT_EUNTRUSTED);
     assert_ok(leat_list(LEAT_LOCAL, refuse, NULL));
@@ -77,12 +78,12 @@ static void expect_untrusted(const char *name) {
 static void a_symbolic_link_is_not_followed(void **state) {
     (void)state;
     leat_region *target;
-    assert_ok(leat_region_create(&target, "target", 0, NULL));
+    assert_ok(create_region(&target, "target", 0, NULL));
     assert_int_equal(symlink("target", path_of("link")), 0);
     leat_region *region = NULL;
-    assert_leat(leat_region_open(&region, "link", 0, NULL), LEAT_EUNTRUSTED);
+    assert_leat(open_region(&region, "link", 0, NULL), LEAT_EUNTRUSTED);
     assert_ok(leat_unlink("link", LEAT_LOCAL)); /* takes the link away, not what it points at */
-    assert_ok(leat_region_open(&region, "target", 0, NULL));
+    assert_ok(open_region(&region, "target", 0, NULL));
     leat_region_close(region);
     leat_region_close(target);
     assert_int_equal(symlink("/etc/passwd", path_of("link")), 0);
@@ -126,8 +127,7 @@ static void somebody_elses_file_is_refused_in_the_local_scope(void **state) {
     if (geteuid() != 0)
         skip();
     leat_region *region;
-    assert_ok(
-        leat_region_create(&region, "foreign", 0, &(leat_region_options){.persistent = true}));
+    assert_ok(create_region(&region, "foreign", 0, &(leat_region_options){.persistent = true}));
     leat_region_close(region);
     assert_int_equal(chown(path_of("foreign"), NOBODY, NOBODY), 0);
     expect_untrusted("foreign");
@@ -141,9 +141,9 @@ static int open_as_nobody(void *context) {
     leat_region_options global = {.scope = LEAT_GLOBAL},
                         reading = {.scope = LEAT_GLOBAL, .access = LEAT_READ_ONLY};
     /* our directory is not theirs */
-    assert_leat(leat_region_open(&region, "Local\\x", 0, NULL), LEAT_EUNTRUSTED);
-    assert_leat(leat_region_open(&region, context, 0, &global), LEAT_EACCES);
-    assert_leat(leat_region_open(&region, context, 0, &reading), LEAT_EACCES);
+    assert_leat(open_region(&region, "Local\\x", 0, NULL), LEAT_EUNTRUSTED);
+    assert_leat(open_region(&region, context, 0, &global), LEAT_EACCES);
+    assert_leat(open_region(&region, context, 0, &reading), LEAT_EACCES);
     assert_leat(leat_unlink(context, LEAT_GLOBAL), LEAT_EACCES);
     assert_ok(leat_gc(LEAT_GLOBAL, NULL, NULL));
     return 0;
@@ -155,8 +155,8 @@ static int read_as_nobody(void *context) {
     leat_region *region = NULL;
     leat_region_options global = {.scope = LEAT_GLOBAL},
                         reading = {.scope = LEAT_GLOBAL, .access = LEAT_READ_ONLY};
-    assert_leat(leat_region_open(&region, context, 0, &global), LEAT_EACCES);
-    assert_ok(leat_region_open(&region, context, 0, &reading));
+    assert_leat(open_region(&region, context, 0, &global), LEAT_EACCES);
+    assert_ok(open_region(&region, context, 0, &reading));
     assert_memory_equal(leat_region_data(region), "shown", 6);
     leat_region_close(region);
     return 0;
@@ -169,11 +169,11 @@ static void permissions_decide_what_other_users_may_do(void **state) {
         skip();
     leat_region *region;
     char *name = strcpy((char[64]){0}, harness_global("private"));
-    assert_ok(leat_region_create(&region, name, 0, &(leat_region_options){.scope = LEAT_GLOBAL}));
+    assert_ok(create_region(&region, name, 0, &(leat_region_options){.scope = LEAT_GLOBAL}));
     harness_wait_ok(harness_spawn(open_as_nobody, name));
     leat_region_close(region);
-    assert_ok(leat_region_create(
-        &region, name, 0, &(leat_region_options){.scope = LEAT_GLOBAL, .permissions = 0644}));
+    assert_ok(create_region(&region, name, 0,
+                            &(leat_region_options){.scope = LEAT_GLOBAL, .permissions = 0644}));
     assert_ok(leat_region_write(region, 0, "shown", 6));
     harness_wait_ok(harness_spawn(read_as_nobody, name));
     leat_region_close(region);
@@ -185,11 +185,11 @@ static int use_a_directory(void *context) {
     setenv("LEAT_DIR", context, 1);
     leat_region *region = NULL;
     leat_sender *sender = NULL;
-    int result = leat_region_create(&region, "inside", 0, NULL);
+    int result = create_region(&region, "inside", 0, NULL);
     leat_region_close(region);
     if (result != LEAT_OK) {
         assert_leat(leat_sender_open(&sender, "inside", NULL), result);
-        assert_leat(leat_region_open(&region, "inside", 0, NULL), result);
+        assert_leat(open_region(&region, "inside", 0, NULL), result);
         assert_leat(leat_unlink("inside", LEAT_LOCAL), result);
     }
     return -result;
@@ -233,7 +233,7 @@ static void a_local_directory_that_others_could_use_is_refused(void **state) {
 static void a_region_is_no_channel_and_is_unharmed_by_the_try(void **state) {
     (void)state;
     leat_region *region, *too = NULL;
-    assert_ok(leat_region_create(&region, "kind", 300000, NULL));
+    assert_ok(create_region(&region, "kind", 300000, NULL));
     memset(leat_region_data(region), 0x5a, 300000);
     expect("kind", LEAT_OK, LEAT_EKIND);
     leat_sender *sender = NULL;
@@ -241,8 +241,8 @@ static void a_region_is_no_channel_and_is_unharmed_by_the_try(void **state) {
                 LEAT_EEXIST);
     for (size_t i = 0; i < 300000; i++)
         assert_int_equal(((unsigned char *)leat_region_data(region))[i], 0x5a);
-    assert_ok(leat_region_open(&too, "kind", 300000,
-                               &(leat_region_options){.size_policy = LEAT_SIZE_EXACT}));
+    assert_ok(
+        open_region(&too, "kind", 300000, &(leat_region_options){.size_policy = LEAT_SIZE_EXACT}));
     leat_region_close(too);
     leat_region_close(region);
 }
@@ -258,12 +258,11 @@ static void a_channel_is_no_region_and_is_unharmed_by_the_try(void **state) {
     size_t size;
     assert_ok(leat_sender_open(&sender, "kind", NULL));
     assert_ok(leat_send(sender, "hello", 6, LEAT_NOW));
-    assert_leat(leat_region_open(&region, "kind", 0, NULL), LEAT_EKIND);
-    assert_leat(
-        leat_region_open(&region, "kind", 0, &(leat_region_options){.access = LEAT_READ_ONLY}),
-        LEAT_EKIND);
-    assert_leat(leat_region_open_or_create(&region, "kind", 0, NULL), LEAT_EKIND);
-    assert_leat(leat_region_create(&region, "kind", 0, NULL), LEAT_EEXIST);
+    assert_leat(open_region(&region, "kind", 0, NULL), LEAT_EKIND);
+    assert_leat(open_region(&region, "kind", 0, &(leat_region_options){.access = LEAT_READ_ONLY}),
+                LEAT_EKIND);
+    assert_leat(open_or_create_region(&region, "kind", 0, NULL), LEAT_EKIND);
+    assert_leat(create_region(&region, "kind", 0, NULL), LEAT_EEXIST);
     assert_ok(leat_stat("kind", LEAT_LOCAL, &info));
     assert_int_equal(info.kind, LEAT_KIND_CHANNEL);
     assert_ok(leat_receiver_open(&receiver, "kind", NULL));
@@ -324,10 +323,10 @@ static void a_truncated_channel_is_an_error_and_no_crash(void **state) {
         leat_channel_info info;
         assert_int_equal(ftruncate(descriptor, cuts[i].size), 0);
         assert_leat(open_channel(), cuts[i].code);
-        assert_leat(leat_channel_info_read("damaged", LEAT_LOCAL, &info), cuts[i].code);
+        assert_leat(leat_channel_stat("damaged", LEAT_LOCAL, &info), cuts[i].code);
     }
     leat_region *region = NULL;
-    assert_leat(leat_region_open(&region, "damaged", 0, NULL), LEAT_ESIZE); /* zero bytes */
+    assert_leat(open_region(&region, "damaged", 0, NULL), LEAT_ESIZE); /* zero bytes */
     remove_channel(descriptor);
 }
 
@@ -408,7 +407,7 @@ static void a_region_that_holds_a_copy_of_a_channel_stays_a_region(void **state)
     (void)state;
     int descriptor = damaged_channel();
     leat_region *region;
-    assert_ok(leat_region_create(&region, "copy", LEAT__RING + CAPACITY, NULL));
+    assert_ok(create_region(&region, "copy", LEAT__RING + CAPACITY, NULL));
     assert_int_equal(pread(descriptor, leat_region_data(region), LEAT__RING + CAPACITY, 0),
                      LEAT__RING + CAPACITY);
     expect("copy", LEAT_OK, LEAT_EKIND);
@@ -429,7 +428,7 @@ static int use_a_garbled_channel(void *context) {
     leat_channel_info info;
     leat_message messages[8];
     size_t size = 0;
-    (void)!leat_channel_info_read("damaged", LEAT_LOCAL, &info);
+    (void)!leat_channel_stat("damaged", LEAT_LOCAL, &info);
     (void)!leat_sender_open(&sender, "damaged", &open_only);
     for (int i = 0; sender != NULL && i < 30; i++)
         (void)!leat_send(sender, buffer, (size_t)i * 10, LEAT_NOW);

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "channel_pair.h"
+#include "handles.h"
 #include "lib/sync/sync.h"
 
 #define BOUND_NS (UINT64_C(2000000000) * harness_patience())
@@ -108,7 +109,7 @@ static void use_event(leat_event *event) {
     REQUIRE(leat_event_reset(event));
     REQUIRE(leat_wait(leat_event_waitable(event), leat_in_ms(2)));
     REQUIRE(leat_event_pulse(event));
-    (void)leat_event_is_set(event);
+    (void)event_is_set(event);
 }
 
 static void use_semaphore(leat_semaphore *semaphore) {
@@ -116,7 +117,7 @@ static void use_semaphore(leat_semaphore *semaphore) {
     REQUIRE(leat_semaphore_release(semaphore, 1, &previous));
     REQUIRE(leat_wait(leat_semaphore_waitable(semaphore), LEAT_NOW));
     REQUIRE(leat_wait(leat_semaphore_waitable(semaphore), leat_in_ms(2)));
-    (void)leat_semaphore_count(semaphore);
+    (void)semaphore_count(semaphore);
 }
 
 static void use(enum sort sort) {
@@ -132,7 +133,7 @@ static void use(enum sort sort) {
 static void listen_and_look(enum sort sort) {
     leat_sync_info info;
     leat_waitable *object = objects[sort];
-    REQUIRE(leat_sync_info_get(object, &info));
+    REQUIRE(leat_waitable_info(object, &info));
     begin();
     if (leat__sync_listen(object, 1, 2) == LEAT_OK) {
         leat__sync_arm(object);
@@ -330,7 +331,7 @@ static void changes_of_an_event_do_not_wait_for_a_committer(void **state) {
             assert_ok(change == 0   ? leat_event_set(event)
                       : change == 1 ? leat_event_reset(event)
                                     : leat_event_pulse(event));
-            assert_int_equal(leat_event_is_set(event), change == 0);
+            assert_int_equal(event_is_set(event), change == 0);
             assert_leat(leat_wait(objects[sort], SOON), change == 0 ? LEAT_OK : LEAT_ETIMEDOUT);
             leat_event_close((leat_event *)(void *)stopped);
         }

@@ -287,7 +287,7 @@ static void wake_ups_are_kept_in_the_channel(void **state) {
     leat_receiver_close(open_receiver(
         "wake", &(leat_channel_options){.capacity = small.capacity, .persistent = true}));
     leat_statistics first = woken_receiver(LEAT_WAITING_SLEEP, 0);
-    assert_ok(leat_channel_info_read("wake", LEAT_LOCAL, &info));
+    assert_ok(leat_channel_stat("wake", LEAT_LOCAL, &info));
     assert_true(info.received.wakes == 1 && info.received.wake_ns == first.wake_ns &&
                 info.sent.wakes == 0);
     assert_int_equal(woken_receiver(LEAT_WAITING_SLEEP, 0).wakes, 2);

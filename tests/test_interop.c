@@ -2,6 +2,7 @@
  * directions: Python's multiprocessing.shared_memory (interop_python.py) and plain shm_open and
  * mmap (interop_shm.c). A region is a POSIX shared memory object and nothing else; what a stranger
  * made, leat never removes. */
+#include "handles.h"
 #include "harness.h"
 
 #include <fcntl.h>
@@ -38,7 +39,7 @@ static void let_a_stranger_open(struct stranger stranger) {
         struct harness_output output;
         char wanted[100];
         const char *name = harness_global("ours");
-        assert_ok(leat_region_create(&region, name, sizes[i], &global));
+        assert_ok(create_region(&region, name, sizes[i], &global));
         assert_ok(leat_region_write(region, 0, "from leat", 10));
         harness_run_command(&output, HARNESS_ARGV(stranger.first, stranger.second, "open", name),
                             NULL, 0);
@@ -76,9 +77,9 @@ static void open_a_strangers(struct stranger stranger) {
     const char *const *argv = HARNESS_ARGV(stranger.first, stranger.second, "create", name, "5000");
     pid_t pid = harness_start_command(argv, &in, &out, NULL);
     harness_read_until(out, "ready 5000\n");
-    assert_leat(leat_region_create(&region, name, 0, &global), LEAT_EEXIST);
-    assert_ok(leat_region_open_or_create(&region, name, 0, &global));
-    assert_false(leat_region_created(region));
+    assert_leat(create_region(&region, name, 0, &global), LEAT_EEXIST);
+    assert_ok(open_or_create_region(&region, name, 0, &global));
+    assert_false(region_details(region).created);
     assert_int_equal(leat_region_size(region), 5000);
     assert_string_equal(leat_region_data(region), "from a stranger");
     assert_ok(leat_region_write(region, 64, "from leat", 10));
@@ -94,7 +95,7 @@ static void open_a_strangers(struct stranger stranger) {
     close(out);
     harness_wait_ok(pid);
     harness_wait_adopted();
-    assert_leat(leat_region_open(&region, name, 0, &global), LEAT_ENOENT);
+    assert_leat(open_region(&region, name, 0, &global), LEAT_ENOENT);
 }
 
 /* GD-61. */
@@ -118,11 +119,11 @@ static void an_object_that_has_no_size_yet_is_said_to_be_unfit(void **state) {
     snprintf(path, sizeof path, "/%s", harness_global("unsized"));
     int descriptor = shm_open(path, O_CREAT | O_EXCL | O_RDWR, 0600);
     assert_true(descriptor >= 0);
-    assert_leat(leat_region_open(&region, path + 1, 0, &global), LEAT_ESIZE);
-    assert_leat(leat_region_open_or_create(&region, path + 1, 0, &global), LEAT_ESIZE);
+    assert_leat(open_region(&region, path + 1, 0, &global), LEAT_ESIZE);
+    assert_leat(open_or_create_region(&region, path + 1, 0, &global), LEAT_ESIZE);
     assert_leat(leat_receiver_open(&receiver, path + 1, &channel), LEAT_EKIND);
     assert_int_equal(ftruncate(descriptor, 10), 0);
-    assert_ok(leat_region_open(&region, path + 1, 0, &global));
+    assert_ok(open_region(&region, path + 1, 0, &global));
     assert_int_equal(leat_region_size(region), 10);
     leat_region_close(region);
     close(descriptor);

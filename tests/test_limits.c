@@ -1,6 +1,7 @@
 /* test_limits.c - the machine or the process runs out of something: shared memory, file size,
  * descriptors, address space. Each is a documented error with figures in its detail, no signal, and
  * nothing left behind. Every test does it in a child, because limits cannot be given back. */
+#include "handles.h"
 #include "harness.h"
 
 #include <fcntl.h>
@@ -41,14 +42,14 @@ static void expect_space(const char *name, leat_scope scope, const char *figure)
     leat_region_options options = {.scope = scope};
     leat_channel_options channel_options = {.scope = scope, .capacity = 4 * MIB};
     for (int round = 0; round < 2; round++) {
-        assert_leat(leat_region_create(&region, name, 2 * MIB, &options), LEAT_ENOSPC);
+        assert_leat(create_region(&region, name, 2 * MIB, &options), LEAT_ENOSPC);
         assert_non_null(strstr(leat_error_detail(), "2097152"));
         assert_non_null(strstr(leat_error_detail(), figure));
-        assert_leat(leat_region_open_or_create(&region, name, 2 * MIB, &options), LEAT_ENOSPC);
+        assert_leat(open_or_create_region(&region, name, 2 * MIB, &options), LEAT_ENOSPC);
         assert_leat(leat_sender_open(&sender, name, &channel_options), LEAT_ENOSPC);
         assert_leat(leat_receiver_open(&receiver, name, &channel_options), LEAT_ENOSPC);
-        assert_leat(leat_region_open(&region, name, 0, &options), LEAT_ENOENT);
-        assert_ok(leat_region_create(&region, name, MIB / 2, &options));
+        assert_leat(open_region(&region, name, 0, &options), LEAT_ENOENT);
+        assert_ok(create_region(&region, name, MIB / 2, &options));
         memset(leat_region_data(region), 1, MIB / 2); /* reserved: no SIGBUS */
         leat_region_close(region);
         region = NULL;
@@ -95,11 +96,11 @@ static int share_a_small_tmpfs(void *context) {
         return SKIPPED;
     setenv("LEAT_DIR", path, 1);
     leat_region *first, *second = NULL;
-    assert_ok(leat_region_create(&first, "first", MIB * 3 / 4, NULL));
-    assert_leat(leat_region_create(&second, "second", MIB / 2, NULL), LEAT_ENOSPC);
+    assert_ok(create_region(&first, "first", MIB * 3 / 4, NULL));
+    assert_leat(create_region(&second, "second", MIB / 2, NULL), LEAT_ENOSPC);
     memset(leat_region_data(first), 1, MIB * 3 / 4);
     leat_region_close(first);
-    assert_ok(leat_region_create(&second, "second", MIB / 2, NULL));
+    assert_ok(create_region(&second, "second", MIB / 2, NULL));
     leat_region_close(second);
     return 0;
 }
@@ -157,7 +158,7 @@ static int open_with_limited_descriptors(void *context) {
         leat_region *region = NULL;
         leat_sender *sender = NULL;
         assert_int_equal(setrlimit(RLIMIT_NOFILE, &soft), 0);
-        result = kind[0] == 'r' ? leat_region_open_or_create(&region, "few", 0, NULL)
+        result = kind[0] == 'r' ? open_or_create_region(&region, "few", 0, NULL)
                                 : leat_sender_open(&sender, "few", NULL);
         failures += result == LEAT_ELIMIT;
         leat_region_close(region);
@@ -182,7 +183,7 @@ static int close_with_limited_descriptors(void *context) {
     (void)context;
     leat_region *region;
     struct rlimit none = {0, 1024};
-    assert_ok(leat_region_create(&region, "closing", 0, NULL));
+    assert_ok(create_region(&region, "closing", 0, NULL));
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
     leat_region_close(region);
     return 0;
@@ -192,7 +193,7 @@ static void closing_without_descriptors_leaves_nothing_that_does_not_heal(void *
     (void)state;
     harness_wait_ok(harness_spawn(close_with_limited_descriptors, NULL));
     leat_region *region = NULL;
-    assert_leat(leat_region_open(&region, "closing", 0, NULL), LEAT_ENOENT);
+    assert_leat(open_region(&region, "closing", 0, NULL), LEAT_ENOENT);
     assert_ok(leat_gc(LEAT_LOCAL, NULL, NULL));
     assert_int_equal(harness_names_left(), 0);
 }
@@ -210,7 +211,7 @@ static int map_with_limited_address_space(void *context) {
     limit_to(RLIMIT_AS, 300 * MIB);
     leat_region *region = NULL;
     leat_receiver *receiver = NULL;
-    assert_leat(leat_region_create(&region, "wide", 350 * MIB, NULL), LEAT_ENOMEM);
+    assert_leat(create_region(&region, "wide", 350 * MIB, NULL), LEAT_ENOMEM);
     assert_int_equal(harness_names_left(), 0);
     assert_leat(
         leat_receiver_open(&receiver, "wide", &(leat_channel_options){.capacity = 512 * MIB}),
@@ -238,7 +239,7 @@ static int map_without_descriptors(void *context) {
     leat_region *region;
     void *view = NULL;
     harness_word *words = context;
-    assert_ok(leat_region_create(&region, "mapped", 4096, NULL));
+    assert_ok(create_region(&region, "mapped", 4096, NULL));
     struct rlimit none = {0, 0}, before;
     assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
     none.rlim_max = before.rlim_max;

@@ -1,6 +1,7 @@
 /* test_limits_memory.c - memory that is not there is refused before it is taken: by the machine's
  * figures and by those of memory cgroups of both generations, made up and real. What could be had
  * is never refused. */
+#include "handles.h"
 #include "harness.h"
 
 #include <fcntl.h>
@@ -171,11 +172,11 @@ static void a_cgroup_that_is_known_to_the_host_alone_is_found_at_the_root(void *
 static void *create_large(void *context) {
     leat_region *region = NULL, *anonymous = NULL;
     int *result = context;
-    *result = leat_region_create(&region, "large", 2 * MIB, NULL);
+    *result = create_region(&region, "large", 2 * MIB, NULL);
     if (*result == LEAT_OK)
         *result = leat_region_grow(region, 4 * MIB);
     if (*result == LEAT_OK)
-        *result = leat_region_create(&anonymous, NULL, 2 * MIB, NULL);
+        *result = create_region(&anonymous, NULL, 2 * MIB, NULL);
     leat_region_close(region);
     leat_region_close(anonymous);
     return NULL;
@@ -214,10 +215,10 @@ static int want_too_much(void *context) {
     static const leat_region_options grows = {.size_policy = LEAT_SIZE_GROW};
     int descriptor;
     be_the_victim();
-    assert_leat(leat_region_create(&region, NULL, ABSURD, NULL), LEAT_ENOSPC);
+    assert_leat(create_region(&region, NULL, ABSURD, NULL), LEAT_ENOSPC);
     assert_non_null(strstr(leat_error_detail(), "35184372088832 bytes wanted"));
     assert_non_null(strstr(leat_error_detail(), "can be had"));
-    assert_ok(leat_region_create(&region, NULL, MIB, NULL));
+    assert_ok(create_region(&region, NULL, MIB, NULL));
     memset(leat_region_data(region), 'x', MIB);
     assert_leat(leat_region_grow(region, ABSURD), LEAT_ENOSPC);
     assert_int_equal(leat_region_size(region), MIB);
@@ -245,11 +246,11 @@ static int fill_a_promising_file_system(void *context) {
     snprintf(file, sizeof file, "%s/file", path);
     leat_region *region = NULL;
     be_the_victim();
-    assert_leat(leat_region_create(&region, "large", ABSURD, NULL), LEAT_ENOSPC);
+    assert_leat(create_region(&region, "large", ABSURD, NULL), LEAT_ENOSPC);
     assert_non_null(strstr(leat_error_detail(), "can be had"));
-    assert_leat(leat_region_file(&region, file, LEAT_CREATE, ABSURD, NULL), LEAT_ENOSPC);
+    assert_leat(file_region(&region, file, LEAT_CREATE, ABSURD, NULL), LEAT_ENOSPC);
     assert_int_equal(access(file, F_OK), -1);
-    assert_ok(leat_region_create(&region, "large", 2 * MIB, NULL));
+    assert_ok(create_region(&region, "large", 2 * MIB, NULL));
     assert_leat(leat_region_grow(region, ABSURD), LEAT_ENOSPC);
     leat_region_close(region);
     return 0;
@@ -283,14 +284,13 @@ static int fill_the_cgroup(void *context) {
     int result = LEAT_OK, count = 0;
     if (!write_to(group, "cgroup.procs", "0"))
         return SKIPPED;
-    assert_leat(leat_region_create(&regions[0], NULL, 128 * MIB, NULL), LEAT_ENOSPC);
+    assert_leat(create_region(&regions[0], NULL, 128 * MIB, NULL), LEAT_ENOSPC);
     assert_non_null(strstr(leat_error_detail(), "memory cgroup"));
-    assert_leat(leat_region_create(&regions[0], "named", 128 * MIB, NULL), LEAT_ENOSPC);
-    assert_ok(leat_region_create(&regions[0], NULL, 48 * MIB, NULL)); /* what fits is had */
+    assert_leat(create_region(&regions[0], "named", 128 * MIB, NULL), LEAT_ENOSPC);
+    assert_ok(create_region(&regions[0], NULL, 48 * MIB, NULL)); /* what fits is had */
     assert_leat(leat_region_grow(regions[0], 128 * MIB), LEAT_ENOSPC);
     leat_region_close(regions[0]);
-    while (count < 100 &&
-           (result = leat_region_create(&regions[count], NULL, MIB, NULL)) == LEAT_OK)
+    while (count < 100 && (result = create_region(&regions[count], NULL, MIB, NULL)) == LEAT_OK)
         count++;
     assert_int_equal(result, LEAT_ENOSPC);
     assert_in_range(count, 48, 64);

@@ -21,6 +21,7 @@
 
 #include <leat/waitset.h>
 
+#include "handles.h"
 #include "loop_sides.h"
 #include "uv_loop.h"
 
@@ -363,10 +364,10 @@ static const run_function parties[PARTIES] = {post, take_in_uv, take_in_waitset}
 /* Nobody posts any more: those who take are asleep or awake, and must take what is left. */
 static uint64_t await_empty(const leat_semaphore *semaphore) {
     uint64_t limit = harness_now() + TEN_SECONDS_NS * harness_patience();
-    while (leat_semaphore_count(semaphore) > 0) {
+    while (semaphore_count(semaphore) > 0) {
         if (harness_now() > limit)
             harness_fail("%u counts are left, and those who wait for them are not woken",
-                         leat_semaphore_count(semaphore));
+                         semaphore_count(semaphore));
         usleep(100);
     }
     return harness_now();

@@ -3,6 +3,7 @@
  * test_map_into_signals.c, what is refused in test_map_into_errors.c.
  *
  * LEAT_TEST_MAP_ROUNDS=n: how often the long tests map (1000). */
+#include "handles.h"
 #include "remote_target.h"
 
 #include <errno.h>
@@ -40,8 +41,8 @@ static void a_foreign_program_sees_what_is_written_here_and_the_other_way_round(
         sched_yield(); /* until it has been executed and sleeps */
     char *before = target_maps(pid), text[16];
     leat_region *region;
-    assert_ok(leat_region_open_or_create_into(&region, "remote", 10000, NULL, pid, &address));
-    assert_true(leat_region_created(region));
+    assert_ok(leat_region_open_into(&region, "remote", 10000, NULL, pid, &address));
+    assert_true(region_details(region).created);
     assert_int_equal(address % 4096, 0);
     assert_string_equal(target_permissions(pid, address), "rw-s");
     target_peek(pid, address + 9984, text, 16);
@@ -69,8 +70,8 @@ static void each_call_makes_a_further_view(void **state) {
     uint64_t first = 0, second = 0, third = 0;
     assert_ok(leat_region_map_into(region, pid, &first));
     assert_ok(leat_region_map_into(region, pid, &second));
-    assert_ok(leat_region_open_or_create_into(&again, "remote", 1, NULL, pid, &third));
-    assert_false(leat_region_created(again));
+    assert_ok(leat_region_open_into(&again, "remote", 1, NULL, pid, &third));
+    assert_false(region_details(again).created);
     assert_true(first != second && second != third && first != third);
     target_poke(pid, first + 8000, "same", 5);
     char text[5];
@@ -115,8 +116,7 @@ static void a_read_only_handle_maps_read_only(void **state) {
     pid_t pid = target_pausing();
     leat_region *writer = target_region(0), *reader;
     uint64_t address;
-    assert_ok(
-        leat_region_open(&reader, "remote", 0, &(leat_region_options){.access = LEAT_READ_ONLY}));
+    assert_ok(open_region(&reader, "remote", 0, &(leat_region_options){.access = LEAT_READ_ONLY}));
     assert_ok(leat_region_map_into(reader, pid, &address));
     assert_string_equal(target_permissions(pid, address), "r--s");
     assert_ok(leat_region_unmap_from(pid, address));

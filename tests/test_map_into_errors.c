@@ -47,8 +47,7 @@ static void what_is_no_living_process_is_said_to_be_none(void **state) {
     target_assert_refused(region, pid, LEAT_ENOENT, "zombie");
     harness_wait_exit(pid, 3);
     target_assert_refused(region, pid, LEAT_ENOENT, "no process");
-    assert_leat(leat_region_open_or_create_into(&none, "another", 0, NULL, pid, &address),
-                LEAT_ENOENT);
+    assert_leat(leat_region_open_into(&none, "another", 0, NULL, pid, &address), LEAT_ENOENT);
     assert_null(none);
     assert_non_null(strstr(leat_error_detail(), "'another'"));
     /* CE-07 the other way: nothing is left of what failed */

@@ -2,6 +2,7 @@
  * every file name one name (shown exhaustively for short ones made of the awkward characters), most
  * names are their own file name, and the limits of length hold. The last tests say the same through
  * the public interface. */
+#include "handles.h"
 #include "harness.h"
 
 #include <stdio.h>
@@ -134,7 +135,7 @@ static void an_object_is_listed_under_the_name_it_was_given(void **state) {
         leat_region *region;
         leat_object_info info;
         char listed[256] = "";
-        assert_ok(leat_region_create(&region, names[i], 10, NULL));
+        assert_ok(create_region(&region, names[i], 10, NULL));
         assert_ok(leat_list(LEAT_LOCAL, note_name, listed));
         assert_string_equal(listed, names[i]);
         assert_ok(leat_stat(names[i], LEAT_LOCAL, &info));
@@ -157,14 +158,14 @@ static void a_name_that_is_empty_or_too_long_is_refused_everywhere(void **state)
         leat_receiver *receiver;
         leat_object_info info;
         leat_channel_info channel;
-        assert_leat(leat_region_create(&region, names[i], 0, NULL), LEAT_ENAME);
-        assert_leat(leat_region_open(&region, names[i], 0, NULL), LEAT_ENAME);
-        assert_leat(leat_region_open_or_create(&region, names[i], 0, NULL), LEAT_ENAME);
+        assert_leat(create_region(&region, names[i], 0, NULL), LEAT_ENAME);
+        assert_leat(open_region(&region, names[i], 0, NULL), LEAT_ENAME);
+        assert_leat(open_or_create_region(&region, names[i], 0, NULL), LEAT_ENAME);
         assert_leat(leat_sender_open(&sender, names[i], NULL), LEAT_ENAME);
         assert_leat(leat_receiver_open(&receiver, names[i], NULL), LEAT_ENAME);
         assert_leat(leat_stat(names[i], LEAT_LOCAL, &info), LEAT_ENAME);
         assert_leat(leat_unlink(names[i], LEAT_LOCAL), LEAT_ENAME);
-        assert_leat(leat_channel_info_read(names[i], LEAT_LOCAL, &channel), LEAT_ENAME);
+        assert_leat(leat_channel_stat(names[i], LEAT_LOCAL, &channel), LEAT_ENAME);
     }
 }
 
@@ -176,15 +177,15 @@ static void a_prefix_chooses_the_scope_whatever_the_options_say(void **state) {
     leat_object_info info;
     snprintf(name, sizeof name, "Global\\%s", harness_global("prefix"));
     snprintf(path, sizeof path, "/dev/shm/%s", harness_global("prefix"));
-    assert_ok(leat_region_create(&region, name, 0, &(leat_region_options){.scope = LEAT_LOCAL}));
+    assert_ok(create_region(&region, name, 0, &(leat_region_options){.scope = LEAT_LOCAL}));
     assert_int_equal(access(path, F_OK), 0);
     assert_ok(leat_stat(harness_global("prefix"), LEAT_GLOBAL, &info));
     assert_string_equal(info.name, harness_global("prefix"));
     assert_int_equal(info.scope, LEAT_GLOBAL);
     leat_region_close(region);
     assert_int_not_equal(access(path, F_OK), 0);
-    assert_ok(leat_region_create(&region, "Local\\prefix", 0,
-                                 &(leat_region_options){.scope = LEAT_GLOBAL}));
+    assert_ok(
+        create_region(&region, "Local\\prefix", 0, &(leat_region_options){.scope = LEAT_GLOBAL}));
     assert_ok(leat_stat("prefix", LEAT_LOCAL, &info));
     assert_int_equal(info.scope, LEAT_LOCAL);
     leat_region_close(region);
@@ -198,7 +199,7 @@ static void prefixes_are_case_sensitive_and_taken_off_once(void **state) {
     for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++) {
         leat_region *region;
         char listed[256] = "";
-        assert_ok(leat_region_create(&region, pairs[i][0], 0, NULL));
+        assert_ok(create_region(&region, pairs[i][0], 0, NULL));
         assert_ok(leat_list(LEAT_LOCAL, note_name, listed));
         assert_string_equal(listed, pairs[i][1]);
         leat_region_close(region);

@@ -1,5 +1,6 @@
 /* test_object_users.c - how many handles of an object are open (leat/object.h): in one process and
  * in several, after kills, among many objects, and while others come and go. */
+#include "handles.h"
 #include "harness.h"
 
 #include <signal.h>
@@ -22,7 +23,7 @@ static void expect_users(const char *name, uint32_t users) {
 
 static leat_region *opened(const char *name) {
     leat_region *region;
-    assert_ok(leat_region_open_or_create(&region, name, 0, NULL));
+    assert_ok(open_or_create_region(&region, name, 0, NULL));
     return region;
 }
 
@@ -33,7 +34,7 @@ static void each_handle_of_a_region_is_one_user(void **state) {
     leat_region *regions[5];
     for (uint32_t i = 0; i < 5; i++) {
         leat_region_options options = {.access = i % 2 == 0 ? LEAT_READ_WRITE : LEAT_READ_ONLY};
-        assert_ok(leat_region_open_or_create(&regions[i], "r", 0, &options));
+        assert_ok(open_or_create_region(&regions[i], "r", 0, &options));
         expect_users("r", i + 1);
     }
     for (uint32_t i = 4; i > 0; i--) {
@@ -88,7 +89,7 @@ static void mutexes_events_and_semaphores_have_users_too(void **state) {
 static void a_persistent_object_can_be_without_users(void **state) {
     (void)state;
     leat_region *region;
-    assert_ok(leat_region_create(&region, "kept", 0, &(leat_region_options){.persistent = true}));
+    assert_ok(create_region(&region, "kept", 0, &(leat_region_options){.persistent = true}));
     expect_users("kept", 1);
     leat_region_close(region);
     expect_users("kept", 0);

@@ -2,6 +2,7 @@
  * others, a LEAT_DIR without meaning, scopes without meaning; a user id, an environment or a root
  * directory that changes between open and close; many processes, many handles and many foreign
  * locks at once; a fork beside a long creation. */
+#include "handles.h"
 #include "harness.h"
 
 #include <errno.h>
@@ -62,8 +63,8 @@ static int open_all_kinds(void *context) {
     assert_int_equal(setenv("LEAT_DIR", place->directory, 1), 0);
     umask(place->mask);
     for (int round = 0; round < 2; round++) {
-        assert_ok(leat_region_create(&region, "region", 100,
-                                     &(leat_region_options){.permissions = 0640}));
+        assert_ok(
+            create_region(&region, "region", 100, &(leat_region_options){.permissions = 0640}));
         assert_ok(leat_sender_open(&sender, "channel", NULL));
         assert_ok(leat_mutex_open(&mutex, "mutex", NULL));
         assert_ok(leat_waitset_open(&wake_count));
@@ -123,7 +124,7 @@ static void directory_open_to_others_is_refused_and_not_changed(void **state) {
     assert_int_equal(setenv("LEAT_DIR", path, 1), 0);
     for (size_t i = 0; i < sizeof modes / sizeof modes[0]; i++) {
         assert_int_equal(chmod(path, modes[i]), 0);
-        assert_leat(leat_region_open_or_create(&region, "x", 100, NULL), LEAT_EUNTRUSTED);
+        assert_leat(open_or_create_region(&region, "x", 100, NULL), LEAT_EUNTRUSTED);
         assert_leat(leat_stat("x", LEAT_LOCAL, &info), LEAT_EUNTRUSTED);
         assert_leat(leat_gc(LEAT_LOCAL, NULL, NULL), LEAT_EUNTRUSTED);
         expect_mode(path, modes[i]);
@@ -138,8 +139,8 @@ static void expect_everywhere(int code) {
     leat_sender *sender;
     leat_mutex *mutex;
     leat_object_info info;
-    assert_leat(leat_region_open_or_create(&region, "x", 100, NULL), code);
-    assert_leat(leat_region_create(&region, "x", 100, NULL), code);
+    assert_leat(open_or_create_region(&region, "x", 100, NULL), code);
+    assert_leat(create_region(&region, "x", 100, NULL), code);
     assert_leat(leat_sender_open(&sender, "x", NULL), code);
     assert_leat(leat_mutex_open(&mutex, "x", NULL), code);
     assert_leat(leat_stat("x", LEAT_LOCAL, &info), code);
@@ -189,7 +190,7 @@ static void leat_dir_that_is_long_is_explained_by_its_cause(void **state) {
         path[at] = at % 100 == 99 ? '/' : 'a';
     path[1500] = 0;
     assert_int_equal(setenv("LEAT_DIR", path, 1), 0);
-    assert_leat(leat_region_create(&region, "x", 100, NULL), LEAT_ESYSTEM);
+    assert_leat(create_region(&region, "x", 100, NULL), LEAT_ESYSTEM);
     expect_detail("is missing");
     expect_detail("LEAT_DIR");
     assert_int_equal(setenv("LEAT_DIR", harness_directory(), 1), 0);
@@ -206,11 +207,11 @@ static void leat_dir_with_slashes_behind_it_is_made_by_its_first_user(void **sta
     for (size_t i = 0; i < sizeof endings / sizeof endings[0]; i++) {
         snprintf(path, sizeof path, "%s/later%s", harness_directory(), endings[i]);
         assert_int_equal(setenv("LEAT_DIR", path, 1), 0);
-        assert_leat(leat_region_open(&region, "x", 0, NULL), LEAT_ENOENT);
+        assert_leat(open_region(&region, "x", 0, NULL), LEAT_ENOENT);
         assert_leat(leat_stat("x", LEAT_LOCAL, &info), LEAT_ENOENT);
         assert_leat(leat_unlink("x", LEAT_LOCAL), LEAT_ENOENT);
         assert_ok(leat_gc(LEAT_LOCAL, NULL, NULL));
-        assert_ok(leat_region_create(&region, "x", 100, NULL));
+        assert_ok(create_region(&region, "x", 100, NULL));
         leat_region_close(region);
         assert_int_equal(rmdir(path), 0);
     }
@@ -240,23 +241,23 @@ static void expect_no_such_scope(leat_scope scope, const char *name) {
     leat_channel_info channel;
     leat_sync_info sync;
     leat_type type;
-    assert_leat(leat_region_create(&region, name, 100, &region_options), LEAT_EINVAL);
-    assert_leat(leat_region_open(&region, name, 100, &region_options), LEAT_EINVAL);
-    assert_leat(leat_region_open_or_create(&region, name, 100, &region_options), LEAT_EINVAL);
-    assert_leat(leat_region_file(&region, "/dev/shm/none", LEAT_OPEN, 100, &region_options),
+    assert_leat(create_region(&region, name, 100, &region_options), LEAT_EINVAL);
+    assert_leat(open_region(&region, name, 100, &region_options), LEAT_EINVAL);
+    assert_leat(open_or_create_region(&region, name, 100, &region_options), LEAT_EINVAL);
+    assert_leat(file_region(&region, "/dev/shm/none", LEAT_OPEN, 100, &region_options),
                 LEAT_EINVAL);
     assert_leat(leat_region_open_descriptor(&region, 0, 100, &region_options), LEAT_EINVAL);
-    assert_leat(leat_region_receive(&region, 0, 100, &region_options, LEAT_NOW), LEAT_EINVAL);
-    assert_leat(leat_region_type_read(name, scope, &type), LEAT_EINVAL);
+    assert_leat(receive_region(&region, 0, 100, &region_options, LEAT_NOW), LEAT_EINVAL);
+    assert_leat(stat_region_type(name, scope, &type), LEAT_EINVAL);
     assert_leat(leat_sender_open(&sender, name, &channel_options), LEAT_EINVAL);
     assert_leat(leat_receiver_open(&receiver, name, &channel_options), LEAT_EINVAL);
-    assert_leat(leat_channel_info_read(name, scope, &channel), LEAT_EINVAL);
+    assert_leat(leat_channel_stat(name, scope, &channel), LEAT_EINVAL);
     assert_leat(leat_mutex_open(&mutex, name, &sync_options), LEAT_EINVAL);
     assert_leat(leat_event_open(&event, name, &sync_options), LEAT_EINVAL);
     assert_leat(leat_semaphore_open(&semaphore, name, 0, 1, &sync_options), LEAT_EINVAL);
     assert_leat(leat_mutex_open_descriptor(&mutex, 0, &sync_options), LEAT_EINVAL);
-    assert_leat(leat_mutex_receive(&mutex, 0, &sync_options, LEAT_NOW), LEAT_EINVAL);
-    assert_leat(leat_sync_info_read(name, scope, &sync), LEAT_EINVAL);
+    assert_leat(receive_mutex(&mutex, 0, &sync_options, LEAT_NOW), LEAT_EINVAL);
+    assert_leat(leat_sync_stat(name, scope, &sync), LEAT_EINVAL);
     assert_leat(leat_stat(name, scope, &info), LEAT_EINVAL);
     assert_leat(leat_unlink(name, scope), LEAT_EINVAL);
     assert_leat(leat_list(scope, no_visit, NULL), LEAT_EINVAL);
@@ -284,8 +285,8 @@ struct opened {
 
 static void open_some(struct opened *opened) {
     leat_region_options reading = {.access = LEAT_READ_ONLY};
-    assert_ok(leat_region_create(&opened->region, "region", 100, NULL));
-    assert_ok(leat_region_open(&opened->reader, "region", 100, &reading));
+    assert_ok(create_region(&opened->region, "region", 100, NULL));
+    assert_ok(open_region(&opened->reader, "region", 100, &reading));
     assert_ok(leat_sender_open(&opened->sender, "channel", NULL));
     assert_ok(leat_mutex_open(&opened->mutex, "mutex", NULL));
     assert_ok(leat_waitset_open(&opened->wake_count));
@@ -389,7 +390,7 @@ static int open_with_the_herd(void *context) {
     leat_sender *sender;
     harness_increment(&herd->ready);
     harness_await(&herd->go, 1);
-    assert_ok(leat_region_open_or_create(&region, "region", 4096, NULL));
+    assert_ok(open_or_create_region(&region, "region", 4096, NULL));
     assert_ok(leat_mutex_open(&mutex, "mutex", NULL));
     assert_ok(leat_sender_open(&sender, "channel", &(leat_channel_options){.many_senders = true}));
     assert_ok(leat_send(sender, "x", 1, leat_in_ms(20000)));
@@ -453,7 +454,7 @@ static void thousand_handles_of_one_object_in_one_process(void **state) {
     for (int i = 0; i < HANDLES; i++)
         leat_mutex_close(mutexes[i]);
     for (int i = 0; i < HANDLES; i++)
-        assert_ok(leat_region_open_or_create(&regions[i], "object", 4096, NULL));
+        assert_ok(open_or_create_region(&regions[i], "object", 4096, NULL));
     expect_handles("object");
     for (int i = 0; i < HANDLES; i++)
         leat_region_close(regions[i]);
@@ -483,7 +484,7 @@ static void thousands_of_foreign_locks_delay_nobody_for_long(void **state) {
         leat_region *region, *second;
         leat_object_info info;
         char path[300];
-        assert_ok(leat_region_create(&region, "region", 4096, NULL));
+        assert_ok(create_region(&region, "region", 4096, NULL));
         snprintf(path, sizeof path, "%s/region", harness_directory());
         int file = open(path, O_RDWR | O_CLOEXEC);
         lock_bytes(file, starts[i], 3000);
@@ -491,7 +492,7 @@ static void thousands_of_foreign_locks_delay_nobody_for_long(void **state) {
         assert_ok(leat_stat("region", LEAT_LOCAL, &info));
         assert_true(info.in_use);
         assert_ok(leat_gc(LEAT_LOCAL, NULL, NULL));
-        assert_ok(leat_region_open(&second, "region", 0, NULL));
+        assert_ok(open_region(&second, "region", 0, NULL));
         leat_region_close(second);
         assert_ok(leat_stat("region", LEAT_LOCAL, &info));
         assert_true(harness_now() - start < UINT64_C(10000000000));
@@ -515,7 +516,7 @@ static struct {
 static void *create_large(void *context) {
     (void)context;
     atomic_store(&creation.started, true);
-    creation.result = leat_region_create(&creation.region, "large", LARGE, NULL);
+    creation.result = create_region(&creation.region, "large", LARGE, NULL);
     atomic_store(&creation.ended, true);
     return NULL;
 }
@@ -537,7 +538,7 @@ static bool others_go_on_meanwhile(void) {
             _exit(0);
         forks += !atomic_load(&creation.ended);
         assert_int_equal(waitpid(child, NULL, 0), child);
-        assert_ok(leat_region_open_or_create(&small, "small", 0, NULL));
+        assert_ok(open_or_create_region(&small, "small", 0, NULL));
         leat_region_close(small);
         opens += !atomic_load(&creation.ended);
     }
@@ -570,7 +571,7 @@ static int create_and_release(void *context) {
     for (unsigned i = 0; i < CREATIONS; i++) {
         leat_mutex *mutex;
         assert_ok(leat_mutex_open(&mutex, "held-by-its-creator", &options));
-        bool mine = leat_mutex_created(mutex);
+        bool mine = mutex_created(mutex);
         assert_leat(leat_mutex_unlock(mutex), mine ? LEAT_OK : LEAT_ENOTOWNER);
         atomic_fetch_add(created, mine);
         leat_mutex_close(mutex);

@@ -1,6 +1,7 @@
 /* test_region.c - regions in one process: the three ways in, sizes and size policies, access, the
  * end of a region, views that outlive their handle, listing and looking. What needs several
  * processes is in test_region_processes.c, foreign files in test_hostile_object.c. */
+#include "handles.h"
 #include "harness.h"
 
 #include <fcntl.h>
@@ -11,14 +12,14 @@
 
 static leat_region *created(const char *name, uint64_t size) {
     leat_region *region = NULL;
-    assert_ok(leat_region_create(&region, name, size, NULL));
+    assert_ok(create_region(&region, name, size, NULL));
     assert_non_null(region);
     return region;
 }
 
 static leat_region *opened(const char *name) {
     leat_region *region = NULL;
-    assert_ok(leat_region_open(&region, name, 0, NULL));
+    assert_ok(open_region(&region, name, 0, NULL));
     return region;
 }
 
@@ -45,8 +46,8 @@ static void creating_succeeds_once_and_changes_nothing_the_second_time(void **st
     (void)state;
     leat_region *first = created("once", 100), *second = NULL;
     memset(leat_region_data(first), 7, 100);
-    assert_true(leat_region_created(first));
-    assert_leat(leat_region_create(&second, "once", 200, NULL), LEAT_EEXIST);
+    assert_true(region_details(first).created);
+    assert_leat(create_region(&second, "once", 200, NULL), LEAT_EEXIST);
     assert_null(second);
     assert_int_equal(((char *)leat_region_data(first))[99], 7);
     assert_int_equal(leat_region_size(first), 100);
@@ -58,11 +59,11 @@ static void creating_succeeds_once_and_changes_nothing_the_second_time(void **st
 static void opening_needs_something_to_open(void **state) {
     (void)state;
     leat_region *region = NULL;
-    assert_leat(leat_region_open(&region, "absent", 0, NULL), LEAT_ENOENT);
+    assert_leat(open_region(&region, "absent", 0, NULL), LEAT_ENOENT);
     assert_null(region);
     leat_region *creator = created("present", 50);
     region = opened("present");
-    assert_false(leat_region_created(region));
+    assert_false(region_details(region).created);
     assert_int_equal(leat_region_size(region), 50);
     leat_region_close(region);
     leat_region_close(creator);
@@ -72,10 +73,10 @@ static void opening_needs_something_to_open(void **state) {
 static void open_or_create_says_which_it_did(void **state) {
     (void)state;
     leat_region *first, *second;
-    assert_ok(leat_region_open_or_create(&first, "either", 77, NULL));
-    assert_ok(leat_region_open_or_create(&second, "either", 99, NULL));
-    assert_true(leat_region_created(first));
-    assert_false(leat_region_created(second));
+    assert_ok(open_or_create_region(&first, "either", 77, NULL));
+    assert_ok(open_or_create_region(&second, "either", 99, NULL));
+    assert_true(region_details(first).created);
+    assert_false(region_details(second).created);
     assert_int_equal(leat_region_size(second), 77);
     leat_region_close(first);
     leat_region_close(second);
@@ -111,7 +112,7 @@ static void the_size_is_exact_and_the_mapping_whole_pages_of_zeros(void **state)
         leat_region *region = created("sized", sizes[i][0]);
         leat_object_info info;
         assert_int_equal(leat_region_size(region), sizes[i][1]);
-        assert_int_equal(leat_region_mapped_size(region), sizes[i][2]);
+        assert_int_equal(region_details(region).mapped_size, sizes[i][2]);
         assert_true(all_zero(leat_region_data(region), sizes[i][2]));
         assert_int_equal((uintptr_t)leat_region_data(region) % 4096, 0);
         assert_ok(leat_stat("sized", LEAT_LOCAL, &info));
@@ -150,9 +151,8 @@ static void the_size_policy_is_compared_with_what_is_there(void **state) {
         leat_region_options options = {.size_policy = cases[i].policy};
         for (int either = 0; either < 2; either++) {
             leat_region *region = NULL;
-            assert_leat(either
-                            ? leat_region_open_or_create(&region, "policy", cases[i].size, &options)
-                            : leat_region_open(&region, "policy", cases[i].size, &options),
+            assert_leat(either ? open_or_create_region(&region, "policy", cases[i].size, &options)
+                               : open_region(&region, "policy", cases[i].size, &options),
                         cases[i].result);
             assert_true(region == NULL || leat_region_size(region) == 5000);
             leat_region_close(region);
@@ -169,7 +169,7 @@ static void an_absurd_size_is_an_error(void **state) {
                                      (uint64_t)1 << 60, (uint64_t)1 << 46};
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
         leat_region *region = NULL;
-        int result = leat_region_create(&region, "absurd", sizes[i], NULL);
+        int result = create_region(&region, "absurd", sizes[i], NULL);
         if (result != LEAT_EINVAL && result != LEAT_ENOSPC && result != LEAT_ENOMEM)
             harness_fail("a region of %#llx bytes: %s", (unsigned long long)sizes[i],
                          leat_error_name(result));
@@ -230,7 +230,7 @@ static void a_read_only_handle_reads_and_does_not_write(void **state) {
     (void)state;
     leat_region *writer = created("readonly", 0), *reader = NULL;
     char byte = 0;
-    assert_ok(leat_region_open(&reader, "readonly", 0, &read_only));
+    assert_ok(open_region(&reader, "readonly", 0, &read_only));
     assert_ok(leat_region_write(writer, 5, "q", 1));
     assert_ok(leat_region_read(reader, 5, &byte, 1));
     assert_int_equal(byte, 'q');
@@ -245,7 +245,7 @@ static void a_read_only_handle_reads_and_does_not_write(void **state) {
 static int write_through_a_read_only_view(void *context) {
     (void)context;
     leat_region *reader;
-    assert_ok(leat_region_open(&reader, "faulty", 0, &read_only));
+    assert_ok(open_region(&reader, "faulty", 0, &read_only));
     *(volatile char *)leat_region_data(reader) = 1;
     return 0;
 }
@@ -266,8 +266,8 @@ static void permissions_are_exact_whatever_the_umask(void **state) {
     for (size_t i = 0; i < sizeof wanted / sizeof wanted[0]; i++) {
         leat_region *region;
         leat_object_info info;
-        assert_ok(leat_region_create(&region, "mode", 0,
-                                     &(leat_region_options){.permissions = wanted[i][0]}));
+        assert_ok(
+            create_region(&region, "mode", 0, &(leat_region_options){.permissions = wanted[i][0]}));
         assert_ok(leat_stat("mode", LEAT_LOCAL, &info));
         assert_int_equal(info.permissions, wanted[i][1]);
         assert_int_equal(info.owner, geteuid());
@@ -297,14 +297,13 @@ static void a_persistent_region_stays_until_it_is_unlinked(void **state) {
     (void)state;
     leat_region *region;
     leat_object_info info;
-    assert_ok(
-        leat_region_create(&region, "lasting", 10, &(leat_region_options){.persistent = true}));
+    assert_ok(create_region(&region, "lasting", 10, &(leat_region_options){.persistent = true}));
     assert_ok(leat_region_write(region, 0, "keep", 4));
     leat_region_close(region);
     assert_ok(leat_gc(LEAT_LOCAL, NULL, NULL));
     assert_ok(leat_stat("lasting", LEAT_LOCAL, &info));
     assert_true(info.persistent && !info.in_use);
-    assert_leat(leat_region_create(&region, "lasting", 10, NULL), LEAT_EEXIST);
+    assert_leat(create_region(&region, "lasting", 10, NULL), LEAT_EEXIST);
     region = opened("lasting"); /* asking for no persistence does not take it away */
     assert_memory_equal(leat_region_data(region), "keep", 4);
     leat_region_close(region);
@@ -340,7 +339,7 @@ static void a_detached_view_outlives_its_handle_and_not_the_name(void **state) {
     memset(view, 9, 6000);
     leat_region_close(region);
     assert_false(exists("viewed"));
-    assert_leat(leat_region_open(&other, "viewed", 0, NULL), LEAT_ENOENT);
+    assert_leat(open_region(&other, "viewed", 0, NULL), LEAT_ENOENT);
     other = created("viewed", 6000);
     assert_true(all_zero(leat_region_data(other), 6000)); /* an unrelated one */
     *(char *)leat_region_data(other) = 1;
@@ -448,7 +447,7 @@ static void scopes_do_not_mix(void **state) {
     (void)state;
     const char *name = harness_global("scoped");
     leat_region *local = created(name, 10), *global;
-    assert_ok(leat_region_create(&global, name, 20, &(leat_region_options){.scope = LEAT_GLOBAL}));
+    assert_ok(create_region(&global, name, 20, &(leat_region_options){.scope = LEAT_GLOBAL}));
     leat_object_info info;
     assert_ok(leat_stat(name, LEAT_GLOBAL, &info));
     assert_int_equal(info.size, 20);
@@ -473,29 +472,26 @@ static void a_region_of_null_is_an_error(void **state) {
     assert_leat(leat_region_grow(NULL, 1), LEAT_EINVAL);
     assert_leat(leat_region_refresh(NULL), LEAT_EINVAL);
     assert_leat(leat_region_flush(NULL, 0, 0, LEAT_FLUSH_DURABLE), LEAT_EINVAL);
-    assert_leat(leat_region_type(NULL, &type), LEAT_EINVAL);
+    assert_leat(region_type(NULL, &type), LEAT_EINVAL);
     assert_leat(leat_region_descriptor(NULL, LEAT_READ_ONLY, false, &descriptor), LEAT_EINVAL);
-    assert_leat(leat_region_send(NULL, LEAT_READ_ONLY, 0, LEAT_NOW), LEAT_EINVAL);
+    assert_leat(send_region(NULL, LEAT_READ_ONLY, 0, LEAT_NOW), LEAT_EINVAL);
     assert_leat(leat_view_map(NULL, 0, 0, NULL, LEAT_READ_ONLY, &view), LEAT_EINVAL);
     assert_leat(leat_region_map_into(NULL, getpid(), &address), LEAT_EINVAL);
-    assert_leat(leat_region_create(NULL, "null", 1, NULL), LEAT_EINVAL);
-    assert_leat(leat_region_open_or_create_into(NULL, "null", 1, &persistent, getpid(), &address),
+    assert_leat(create_region(NULL, "null", 1, NULL), LEAT_EINVAL);
+    assert_leat(leat_region_open_into(NULL, "null", 1, &persistent, getpid(), &address),
                 LEAT_EINVAL);
-    assert_leat(leat_region_open_or_create_into(&region, "null", 1, &persistent, getpid(), NULL),
+    assert_leat(leat_region_open_into(&region, "null", 1, &persistent, getpid(), NULL),
                 LEAT_EINVAL);
-    assert_leat(leat_region_open_or_create_into(&region, "null", 1, &persistent, 0, &address),
-                LEAT_EINVAL);
+    assert_leat(leat_region_open_into(&region, "null", 1, &persistent, 0, &address), LEAT_EINVAL);
     assert_leat(leat_region_unmap_from(getpid(), 0), LEAT_EINVAL);
-    assert_leat(leat_region_type_read("null", LEAT_LOCAL, NULL), LEAT_EINVAL);
-    assert_leat(leat_region_type_read(NULL, LEAT_LOCAL, &type), LEAT_ENAME);
+    assert_leat(leat_region_stat("null", LEAT_LOCAL, NULL), LEAT_EINVAL);
+    assert_leat(stat_region_type(NULL, LEAT_LOCAL, &type), LEAT_ENAME);
     assert_null(region);
     assert_null(leat_region_data(NULL));
     assert_null(leat_region_detach_view(NULL));
-    assert_true(leat_region_size(NULL) == 0 && leat_region_mapped_size(NULL) == 0);
-    assert_false(leat_region_created(NULL) || leat_region_sealed(NULL));
-    assert_int_equal(leat_region_access(NULL), LEAT_READ_ONLY);
-    assert_int_equal(leat_region_backing(NULL), LEAT_BACKING_NAME);
-    assert_string_equal(leat_region_name(NULL), "");
+    leat_region_details details;
+    assert_int_equal(leat_region_size(NULL), 0);
+    assert_leat(leat_region_info(NULL, &details), LEAT_EINVAL);
     leat_region_close(NULL);
     assert_int_equal(harness_names_left(), 0);
 }
@@ -503,7 +499,7 @@ static void a_region_of_null_is_an_error(void **state) {
 static void bytes_at_null_are_an_error(void **state) {
     (void)state;
     leat_region *region;
-    assert_ok(leat_region_create(&region, NULL, 10, NULL));
+    assert_ok(create_region(&region, NULL, 10, NULL));
     assert_leat(leat_region_read(region, 0, NULL, 1), LEAT_EINVAL);
     assert_leat(leat_region_write(region, 0, NULL, 1), LEAT_EINVAL);
     assert_ok(leat_region_read(region, 10, NULL, 0));

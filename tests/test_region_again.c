@@ -1,6 +1,7 @@
 /* test_region_again.c - many handles of one process on one object. From the third on they are
  * mapped through a descriptor that is kept (lib/os/linux/memory.c): nothing of that may be seen, be
  * left behind or reach a child. */
+#include "handles.h"
 #include "harness.h"
 
 #include <signal.h>
@@ -37,7 +38,7 @@ static unsigned mappings_of(ino_t inode) {
 
 static void open_all(leat_region *regions[HANDLES], const char *name, leat_access access) {
     for (int i = 0; i < HANDLES; i++)
-        assert_ok(leat_region_open(&regions[i], name, 0, &(leat_region_options){.access = access}));
+        assert_ok(open_region(&regions[i], name, 0, &(leat_region_options){.access = access}));
 }
 
 static void close_all(leat_region *regions[HANDLES]) {
@@ -48,7 +49,7 @@ static void close_all(leat_region *regions[HANDLES]) {
 static void each_handle_sees_the_same_bytes(void **state) {
     (void)state;
     leat_region *owner, *regions[HANDLES];
-    assert_ok(leat_region_create(&owner, "region", SIZE, NULL));
+    assert_ok(create_region(&owner, "region", SIZE, NULL));
     open_all(regions, "region", LEAT_READ_WRITE);
     for (int i = 0; i < HANDLES; i++)
         memset((char *)leat_region_data(regions[i]) + SIZE - HANDLES + i, 'a' + i, 1);
@@ -60,9 +61,9 @@ static void each_handle_sees_the_same_bytes(void **state) {
 static void mappings_go_with_the_last_handle_whatever_the_order(void **state) {
     (void)state;
     leat_region *owner, *regions[HANDLES], *other;
-    assert_ok(leat_region_create(&other, "other", SIZE, NULL));
+    assert_ok(create_region(&other, "other", SIZE, NULL));
     for (int round = 0; round < 2; round++) {
-        assert_ok(leat_region_create(&owner, "region", SIZE, NULL));
+        assert_ok(create_region(&owner, "region", SIZE, NULL));
         ino_t inode = inode_of("region");
         assert_int_equal(mappings_of(inode), 1);
         open_all(regions, "region", LEAT_READ_WRITE);
@@ -80,8 +81,8 @@ static void mappings_go_with_the_last_handle_whatever_the_order(void **state) {
 static void mappings_go_though_another_object_came_in_between(void **state) {
     (void)state;
     leat_region *first[HANDLES], *second[HANDLES], *owners[2];
-    assert_ok(leat_region_create(&owners[0], "first", SIZE, NULL));
-    assert_ok(leat_region_create(&owners[1], "second", SIZE, NULL));
+    assert_ok(create_region(&owners[0], "first", SIZE, NULL));
+    assert_ok(create_region(&owners[1], "second", SIZE, NULL));
     ino_t inodes[] = {inode_of("first"), inode_of("second")};
     open_all(first, "first", LEAT_READ_WRITE);
     open_all(second, "second", LEAT_READ_WRITE);
@@ -118,7 +119,7 @@ static int write_through(void *region) {
 static void access_is_that_of_each_handle(void **state) {
     (void)state;
     leat_region *owner, *readers[HANDLES], *writers[HANDLES];
-    assert_ok(leat_region_create(&owner, "region", SIZE, NULL));
+    assert_ok(create_region(&owner, "region", SIZE, NULL));
     open_all(writers, "region", LEAT_READ_WRITE);
     open_all(readers, "region", LEAT_READ_ONLY);
     for (int i = 0; i < HANDLES; i++) {
@@ -133,11 +134,11 @@ static void access_is_that_of_each_handle(void **state) {
 static void handle_opened_after_growing_sees_the_whole(void **state) {
     (void)state;
     leat_region *owner, *regions[HANDLES], *late;
-    assert_ok(leat_region_create(&owner, "region", SIZE, NULL));
+    assert_ok(create_region(&owner, "region", SIZE, NULL));
     open_all(regions, "region", LEAT_READ_WRITE);
     assert_ok(leat_region_grow(owner, 4 * SIZE));
     memcpy((char *)leat_region_data(owner) + 4 * SIZE - 4, "end", 4);
-    assert_ok(leat_region_open(&late, "region", 0, NULL));
+    assert_ok(open_region(&late, "region", 0, NULL));
     assert_int_equal(leat_region_size(late), 4 * SIZE);
     assert_string_equal((char *)leat_region_data(late) + 4 * SIZE - 4, "end");
     leat_region_close(late);
@@ -149,11 +150,11 @@ static void locked_memory_is_that_of_one_handle(void **state) {
     (void)state;
     leat_region *owner, *regions[HANDLES], *late;
     leat_residency residency;
-    assert_ok(leat_region_create(&owner, "region", SIZE, NULL));
+    assert_ok(create_region(&owner, "region", SIZE, NULL));
     open_all(regions, "region", LEAT_READ_WRITE);
     for (int i = 0; i < HANDLES; i++)
         assert_ok(leat_view_lock(leat_region_data(regions[i]), 0));
-    assert_ok(leat_region_open(&late, "region", 0, NULL));
+    assert_ok(open_region(&late, "region", 0, NULL));
     assert_ok(leat_view_residency(leat_region_data(late), 0, &residency));
     assert_int_equal(residency.locked, 0);
     leat_region_close(late);
@@ -175,7 +176,7 @@ static int lock_all_to_come(void *context) {
     if (mlockall(MCL_FUTURE) != 0)
         _exit(SKIPPED); /* RLIMIT_MEMLOCK */
     leat_region *late;
-    assert_ok(leat_region_open(&late, context, 0, NULL));
+    assert_ok(open_region(&late, context, 0, NULL));
     assert_int_equal(locked_kib(leat_region_data(late)), SIZE / 1024);
     assert_int_equal(locked_kib(leat_region_data(regions[HANDLES - 1])), 0);
     munlockall();
@@ -190,7 +191,7 @@ static void memory_is_locked_as_the_process_asks_for(void **state) {
 #ifdef __SANITIZE_ADDRESS__
     skip(); /* its mlockall does nothing */
 #endif
-    assert_ok(leat_region_create(&owner, "region", SIZE, NULL));
+    assert_ok(create_region(&owner, "region", SIZE, NULL));
     int status = harness_wait(harness_spawn(lock_all_to_come, (void *)(uintptr_t) "region"));
     leat_region_close(owner);
     if (WIFEXITED(status) && WEXITSTATUS(status) == SKIPPED)

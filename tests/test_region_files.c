@@ -1,6 +1,7 @@
 /* test_region_files.c - files as regions: by path and by descriptor, new ones and existing ones,
  * sizes, access, exclusive use, flushing. On a disk ($TMPDIR, else /tmp) unless a test says
  * otherwise. */
+#include "handles.h"
 #include "harness.h"
 
 #include <errno.h>
@@ -56,24 +57,25 @@ static void a_new_file_is_whole_reserved_and_stays(void **state) {
     const char *path = path_of("new");
     leat_region *region = NULL, *second = NULL;
     struct stat status;
-    assert_leat(leat_region_file(&region, path, LEAT_OPEN, 0, NULL), LEAT_ENOENT);
-    assert_leat(leat_region_file(&region, path, LEAT_CREATE, 0, NULL), LEAT_ESIZE);
-    assert_leat(leat_region_file(&region, path, LEAT_OPEN_OR_CREATE, 0, NULL), LEAT_ESIZE);
+    assert_leat(file_region(&region, path, LEAT_OPEN, 0, NULL), LEAT_ENOENT);
+    assert_leat(file_region(&region, path, LEAT_CREATE, 0, NULL), LEAT_ESIZE);
+    assert_leat(file_region(&region, path, LEAT_OPEN_OR_CREATE, 0, NULL), LEAT_ESIZE);
     assert_int_equal(size_of(path), -1);
-    assert_ok(leat_region_file(&region, path, LEAT_CREATE, 5000,
-                               &(leat_region_options){.permissions = 0640}));
+    assert_ok(
+        file_region(&region, path, LEAT_CREATE, 5000, &(leat_region_options){.permissions = 0640}));
     assert_int_equal(stat(path, &status), 0);
     assert_int_equal(status.st_size, 5000);
     assert_int_equal(status.st_mode & 07777, 0640);
     assert_true(status.st_blocks * 512 >= 5000);
-    assert_true(leat_region_created(region) && leat_region_backing(region) == LEAT_BACKING_FILE);
-    assert_string_equal(leat_region_name(region), path);
+    assert_true(region_details(region).created &&
+                region_details(region).backing == LEAT_BACKING_FILE);
+    assert_string_equal(region_details(region).name, path);
     assert_int_equal(leat_region_size(region), 5000);
-    assert_false(leat_region_sealed(region));
-    assert_leat(leat_region_file(&second, path, LEAT_CREATE, 5000, NULL), LEAT_EEXIST);
+    assert_false(region_details(region).sealed);
+    assert_leat(file_region(&second, path, LEAT_CREATE, 5000, NULL), LEAT_EEXIST);
     /* the policy is to adopt */
-    assert_ok(leat_region_file(&second, path, LEAT_OPEN_OR_CREATE, 9000, NULL));
-    assert_true(!leat_region_created(second) && leat_region_size(second) == 5000);
+    assert_ok(file_region(&second, path, LEAT_OPEN_OR_CREATE, 9000, NULL));
+    assert_true(!region_details(second).created && leat_region_size(second) == 5000);
     strcpy(leat_region_data(region), "coherent"); /* W32-33 */
     assert_string_equal(leat_region_data(second), "coherent");
     char read_back[9];
@@ -92,20 +94,20 @@ static void a_file_is_seen_whole_and_exactly(void **state) {
     (void)state;
     const char *path = file_of("whole", 36), *empty = file_of("empty", 0);
     leat_region *region = NULL;
-    assert_ok(leat_region_file(&region, path, LEAT_OPEN, 0, NULL));
+    assert_ok(file_region(&region, path, LEAT_OPEN, 0, NULL));
     assert_int_equal(leat_region_size(region), 36);
-    assert_int_equal(leat_region_mapped_size(region), PAGE);
+    assert_int_equal(region_details(region).mapped_size, PAGE);
     assert_int_equal(((char *)leat_region_data(region))[35], 'f');
     leat_region_close(region);
     region = NULL;
-    assert_leat(leat_region_file(&region, empty, LEAT_OPEN, 0, NULL), LEAT_ESIZE);
-    assert_leat(leat_region_file(&region, empty, LEAT_OPEN, 100, NULL), LEAT_ESIZE);
-    assert_leat(leat_region_file(&region, empty, LEAT_OPEN, 0,
-                                 &(leat_region_options){.size_policy = LEAT_SIZE_GROW}),
+    assert_leat(file_region(&region, empty, LEAT_OPEN, 0, NULL), LEAT_ESIZE);
+    assert_leat(file_region(&region, empty, LEAT_OPEN, 100, NULL), LEAT_ESIZE);
+    assert_leat(file_region(&region, empty, LEAT_OPEN, 0,
+                            &(leat_region_options){.size_policy = LEAT_SIZE_GROW}),
                 LEAT_ESIZE);
     assert_null(region);
-    assert_ok(leat_region_file(&region, empty, LEAT_OPEN, 100,
-                               &(leat_region_options){.size_policy = LEAT_SIZE_FIT}));
+    assert_ok(file_region(&region, empty, LEAT_OPEN, 100,
+                          &(leat_region_options){.size_policy = LEAT_SIZE_FIT}));
     assert_int_equal(leat_region_size(region), 100);
     assert_int_equal(size_of(empty), 100);
     leat_region_close(region);
@@ -141,7 +143,7 @@ static void the_size_policy_decides_about_files_too(void **state) {
             int file = open(path, O_RDWR | O_CLOEXEC);
             assert_leat(by_descriptor
                             ? leat_region_open_descriptor(&region, file, cases[i].size, &options)
-                            : leat_region_file(&region, path, LEAT_OPEN, cases[i].size, &options),
+                            : file_region(&region, path, LEAT_OPEN, cases[i].size, &options),
                         cases[i].result);
             assert_int_equal(size_of(path), cases[i].file);
             if (region != NULL) {
@@ -165,16 +167,16 @@ static void what_is_no_file_is_refused(void **state) {
     assert_ok(leat_receiver_open(&receiver, "channel", NULL));
     snprintf(channel, sizeof channel, "%s/channel", harness_directory());
     static const leat_region_options read_only = {.access = LEAT_READ_ONLY};
-    assert_leat(leat_region_file(&region, pipe, LEAT_OPEN, 0, NULL), LEAT_EKIND);
-    assert_leat(leat_region_file(&region, pipe, LEAT_OPEN, 0, &read_only), LEAT_EKIND);
-    assert_leat(leat_region_file(&region, directory, LEAT_OPEN, 0, NULL), LEAT_EKIND);
-    assert_leat(leat_region_file(&region, directory, LEAT_OPEN, 0, &read_only), LEAT_EKIND);
-    assert_leat(leat_region_file(&region, "/dev/null", LEAT_OPEN, 0, NULL), LEAT_EKIND);
-    assert_leat(leat_region_file(&region, channel, LEAT_OPEN, 0, NULL), LEAT_EKIND);
-    assert_leat(leat_region_file(&region, "", LEAT_OPEN, 0, NULL), LEAT_EINVAL);
-    assert_leat(leat_region_file(&region, NULL, LEAT_OPEN, 0, NULL), LEAT_EINVAL);
-    assert_leat(leat_region_file(&region, "x", (leat_mode)9, 0, NULL), LEAT_EINVAL);
-    assert_leat(leat_region_file(&region, path_of("no/such"), LEAT_CREATE, 10, NULL), LEAT_ENOENT);
+    assert_leat(file_region(&region, pipe, LEAT_OPEN, 0, NULL), LEAT_EKIND);
+    assert_leat(file_region(&region, pipe, LEAT_OPEN, 0, &read_only), LEAT_EKIND);
+    assert_leat(file_region(&region, directory, LEAT_OPEN, 0, NULL), LEAT_EKIND);
+    assert_leat(file_region(&region, directory, LEAT_OPEN, 0, &read_only), LEAT_EKIND);
+    assert_leat(file_region(&region, "/dev/null", LEAT_OPEN, 0, NULL), LEAT_EKIND);
+    assert_leat(file_region(&region, channel, LEAT_OPEN, 0, NULL), LEAT_EKIND);
+    assert_leat(file_region(&region, "", LEAT_OPEN, 0, NULL), LEAT_EINVAL);
+    assert_leat(file_region(&region, NULL, LEAT_OPEN, 0, NULL), LEAT_EINVAL);
+    assert_leat(file_region(&region, "x", (leat_mode)9, 0, NULL), LEAT_EINVAL);
+    assert_leat(file_region(&region, path_of("no/such"), LEAT_CREATE, 10, NULL), LEAT_ENOENT);
     assert_null(region);
     leat_receiver_close(receiver);
     unlink(pipe);
@@ -191,11 +193,10 @@ static void a_link_to_nothing_is_refused_at_once(void **state) {
                                           "/proc/self/no/such"};
     for (size_t i = 0; i < sizeof targets / sizeof *targets; i++) {
         assert_int_equal(symlink(targets[i], link), 0);
-        assert_leat(leat_region_file(&region, link, LEAT_OPEN_OR_CREATE, LARGE, NULL),
-                    LEAT_EUNTRUSTED);
+        assert_leat(file_region(&region, link, LEAT_OPEN_OR_CREATE, LARGE, NULL), LEAT_EUNTRUSTED);
         assert_non_null(strstr(leat_error_detail(), "symbolic link"));
-        assert_leat(leat_region_file(&region, link, LEAT_OPEN, LARGE, NULL), LEAT_ENOENT);
-        assert_leat(leat_region_file(&region, link, LEAT_CREATE, LARGE, NULL), LEAT_EEXIST);
+        assert_leat(file_region(&region, link, LEAT_OPEN, LARGE, NULL), LEAT_ENOENT);
+        assert_leat(file_region(&region, link, LEAT_CREATE, LARGE, NULL), LEAT_EEXIST);
         unlink(link);
     }
     assert_int_equal(access(target, F_OK), -1);
@@ -209,11 +210,11 @@ static void a_link_to_a_file_is_followed(void **state) {
                *second = path_of("second");
     assert_int_equal(symlink("target", link), 0);
     assert_int_equal(symlink("link", second), 0);
-    assert_ok(leat_region_file(&region, second, LEAT_OPEN_OR_CREATE, 0, NULL));
+    assert_ok(file_region(&region, second, LEAT_OPEN_OR_CREATE, 0, NULL));
     assert_int_equal(leat_region_size(region), 100);
     leat_region_close(region);
     region = NULL;
-    assert_leat(leat_region_file(&region, second, LEAT_CREATE, 64, NULL), LEAT_EEXIST);
+    assert_leat(file_region(&region, second, LEAT_CREATE, 64, NULL), LEAT_EEXIST);
     assert_null(region);
     unlink(second);
     unlink(link);
@@ -233,13 +234,13 @@ static void links_that_lead_to_no_file_are_refused(void **state) {
     assert_int_equal(symlink(directory, there), 0);
     for (int mode = LEAT_OPEN_OR_CREATE; mode <= LEAT_OPEN; mode++) {
         int wanted = mode == LEAT_CREATE ? LEAT_EEXIST : LEAT_EUNTRUSTED;
-        assert_leat(leat_region_file(&region, loop, (leat_mode)mode, LARGE, NULL), wanted);
+        assert_leat(file_region(&region, loop, (leat_mode)mode, LARGE, NULL), wanted);
         wanted = mode == LEAT_CREATE ? LEAT_EEXIST : LEAT_EKIND;
-        assert_leat(leat_region_file(&region, there, (leat_mode)mode, LARGE, NULL), wanted);
-        assert_leat(leat_region_file(&region, directory, (leat_mode)mode, LARGE, NULL), wanted);
-        assert_leat(leat_region_file(&region, path_of("no/such"), (leat_mode)mode, LARGE, NULL),
+        assert_leat(file_region(&region, there, (leat_mode)mode, LARGE, NULL), wanted);
+        assert_leat(file_region(&region, directory, (leat_mode)mode, LARGE, NULL), wanted);
+        assert_leat(file_region(&region, path_of("no/such"), (leat_mode)mode, LARGE, NULL),
                     LEAT_ENOENT);
-        assert_leat(leat_region_file(&region, path_of("file/below"), (leat_mode)mode, LARGE, NULL),
+        assert_leat(file_region(&region, path_of("file/below"), (leat_mode)mode, LARGE, NULL),
                     LEAT_EUNTRUSTED);
     }
     assert_null(region);
@@ -276,7 +277,7 @@ static void a_file_that_comes_and_goes_is_opened_or_made(void **state) {
     harness_await(&churn->ready, 1);
     for (int i = 0; i < 50; i++) {
         leat_region *region;
-        int result = leat_region_file(&region, path_of("churn"), LEAT_OPEN_OR_CREATE, MIB, NULL);
+        int result = file_region(&region, path_of("churn"), LEAT_OPEN_OR_CREATE, MIB, NULL);
         if (result == LEAT_OK)
             leat_region_close(region);
         assert_true(result == LEAT_OK || result == LEAT_ESIZE || result == LEAT_EBUSY);
@@ -296,21 +297,21 @@ static int use_a_read_only_file(void *context) {
         return 1;
     leat_region *region = NULL;
     leat_region_options options = {.access = LEAT_READ_WRITE};
-    assert_leat(leat_region_file(&region, path, LEAT_OPEN, 0, &options), LEAT_EACCES);
+    assert_leat(file_region(&region, path, LEAT_OPEN, 0, &options), LEAT_EACCES);
     options.access = LEAT_COPY_ON_WRITE;
-    assert_ok(leat_region_file(&region, path, LEAT_OPEN, 0, &options));
+    assert_ok(file_region(&region, path, LEAT_OPEN, 0, &options));
     memset(leat_region_data(region), 'c', 100);
     leat_region_close(region);
     options = (leat_region_options){.access = LEAT_READ_ONLY, .size_policy = LEAT_SIZE_GROW};
     region = NULL;
-    assert_leat(leat_region_file(&region, path, LEAT_OPEN, 101, &options), LEAT_EACCES);
-    assert_ok(leat_region_file(&region, path, LEAT_OPEN, 100, &options));
+    assert_leat(file_region(&region, path, LEAT_OPEN, 101, &options), LEAT_EACCES);
+    assert_ok(file_region(&region, path, LEAT_OPEN, 100, &options));
     assert_leat(leat_region_grow(region, 101), LEAT_EACCES);
     assert_leat(leat_region_write(region, 0, "x", 1), LEAT_EACCES);
     leat_region_close(region);
     region = NULL;
     options = (leat_region_options){.access = LEAT_READ_ONLY, .exclusive = true};
-    assert_leat(leat_region_file(&region, path, LEAT_OPEN, 0, &options), LEAT_EACCES);
+    assert_leat(file_region(&region, path, LEAT_OPEN, 0, &options), LEAT_EACCES);
     return 0;
 }
 
@@ -334,8 +335,8 @@ static void a_read_only_file_is_read_or_copied(void **state) {
 static int hold_exclusively(void *context) {
     leat_region *region;
     harness_word *ready = context;
-    assert_ok(leat_region_file(&region, path_of("exclusive"), LEAT_OPEN, 0,
-                               &(leat_region_options){.exclusive = true}));
+    assert_ok(file_region(&region, path_of("exclusive"), LEAT_OPEN, 0,
+                          &(leat_region_options){.exclusive = true}));
     harness_set(ready, 1);
     pause();
     return 0;
@@ -347,21 +348,21 @@ static void exclusive_use_excludes_others_until_it_ends(void **state) {
     static const leat_region_options exclusive = {.exclusive = true};
     leat_region *region = NULL, *other = NULL;
     int file = open(path, O_RDWR | O_CLOEXEC);
-    assert_ok(leat_region_file(&region, path, LEAT_OPEN, 0, &exclusive));
-    assert_leat(leat_region_file(&other, path, LEAT_OPEN, 0, &exclusive), LEAT_EBUSY);
-    assert_leat(leat_region_file(&other, path, LEAT_OPEN, 0, NULL), LEAT_EBUSY);
+    assert_ok(file_region(&region, path, LEAT_OPEN, 0, &exclusive));
+    assert_leat(file_region(&other, path, LEAT_OPEN, 0, &exclusive), LEAT_EBUSY);
+    assert_leat(file_region(&other, path, LEAT_OPEN, 0, NULL), LEAT_EBUSY);
     assert_leat(leat_region_open_descriptor(&other, file, 0, NULL), LEAT_EBUSY);
     void *view;
     assert_ok(leat_view_map(region, 0, 0, NULL, LEAT_READ_WRITE, &view));
     leat_region_close(region);
     assert_ok(leat_region_open_descriptor(&region, file, 0, &exclusive)); /* a view is no user */
-    assert_leat(leat_region_file(&other, path, LEAT_OPEN, 0, NULL), LEAT_EBUSY);
+    assert_leat(file_region(&other, path, LEAT_OPEN, 0, NULL), LEAT_EBUSY);
     leat_region_close(region);
     assert_ok(leat_view_unmap(view));
-    assert_ok(leat_region_file(&region, path, LEAT_OPEN, 0, NULL));
-    assert_ok(leat_region_file(&other, path, LEAT_OPEN, 0, NULL));
+    assert_ok(file_region(&region, path, LEAT_OPEN, 0, NULL));
+    assert_ok(file_region(&other, path, LEAT_OPEN, 0, NULL));
     leat_region *third = NULL;
-    assert_leat(leat_region_file(&third, path, LEAT_OPEN, 0, &exclusive), LEAT_EBUSY);
+    assert_leat(file_region(&third, path, LEAT_OPEN, 0, &exclusive), LEAT_EBUSY);
     leat_region_close(region);
     leat_region_close(other);
     close(file);
@@ -369,13 +370,13 @@ static void exclusive_use_excludes_others_until_it_ends(void **state) {
     harness_word *ready = harness_shared(sizeof *ready);
     pid_t child = harness_spawn(hold_exclusively, ready);
     harness_await(ready, 1);
-    assert_leat(leat_region_file(&third, path, LEAT_OPEN, 0, NULL), LEAT_EBUSY);
+    assert_leat(file_region(&third, path, LEAT_OPEN, 0, NULL), LEAT_EBUSY);
     assert_null(third);
     harness_kill(child);
-    assert_ok(leat_region_file(&third, path, LEAT_OPEN, 0, &exclusive));
+    assert_ok(file_region(&third, path, LEAT_OPEN, 0, &exclusive));
     leat_region_close(third);
     /* for files alone */
-    assert_leat(leat_region_create(&third, "named", 0, &exclusive), LEAT_EINVAL);
+    assert_leat(create_region(&third, "named", 0, &exclusive), LEAT_EINVAL);
     unlink(path);
 }
 
@@ -386,7 +387,7 @@ static void changes_are_flushed(void **state) {
     (void)state;
     const char *path = path_of("flushed");
     leat_region *region, *named, *copy;
-    assert_ok(leat_region_file(&region, path, LEAT_CREATE, 10 * PAGE + 5, NULL));
+    assert_ok(file_region(&region, path, LEAT_CREATE, 10 * PAGE + 5, NULL));
     static const struct {
         uint64_t offset, length;
         int result;
@@ -409,10 +410,10 @@ static void changes_are_flushed(void **state) {
     void *view = leat_region_detach_view(region);
     *(char *)view = 1;
     assert_ok(leat_region_flush(region, 0, 0, LEAT_FLUSH_DURABLE));
-    assert_ok(leat_region_file(&copy, path, LEAT_OPEN, 0,
-                               &(leat_region_options){.access = LEAT_COPY_ON_WRITE}));
+    assert_ok(file_region(&copy, path, LEAT_OPEN, 0,
+                          &(leat_region_options){.access = LEAT_COPY_ON_WRITE}));
     assert_ok(leat_region_flush(copy, 0, 0, LEAT_FLUSH_DURABLE));
-    assert_ok(leat_region_create(&named, "memory", PAGE, NULL));
+    assert_ok(create_region(&named, "memory", PAGE, NULL));
     assert_ok(leat_region_flush(named, 0, 0, LEAT_FLUSH_START));
     assert_ok(leat_region_flush(named, 0, 0, LEAT_FLUSH_DURABLE));
     leat_region_close(named);
@@ -455,7 +456,7 @@ static void a_durable_flush_leaves_nothing_dirty(void **state) {
     const char *path = path_of("dirty");
     leat_region *region;
     skip_in_memory();
-    assert_ok(leat_region_file(&region, path, LEAT_CREATE, MIB, NULL));
+    assert_ok(file_region(&region, path, LEAT_CREATE, MIB, NULL));
     memset(leat_region_data(region), 1, MIB);
     assert_true(dirty_kib(leat_region_data(region)) > 0);
     assert_ok(leat_region_flush(region, 0, 0, LEAT_FLUSH_DURABLE));
@@ -475,12 +476,12 @@ static int fill_a_small_file_system(void *context) {
     snprintf(file, sizeof file, "%s/file", path);
     leat_region *region = NULL;
     static const leat_region_options grow = {.size_policy = LEAT_SIZE_GROW};
-    assert_leat(leat_region_file(&region, file, LEAT_CREATE, 2 * MIB, NULL), LEAT_ENOSPC);
+    assert_leat(file_region(&region, file, LEAT_CREATE, 2 * MIB, NULL), LEAT_ENOSPC);
     assert_non_null(strstr(leat_error_detail(), "2097152"));
     assert_int_equal(size_of(file), -1); /* nothing is left */
-    assert_ok(leat_region_file(&region, file, LEAT_CREATE, MIB / 2, NULL));
+    assert_ok(file_region(&region, file, LEAT_CREATE, MIB / 2, NULL));
     leat_region *second = NULL;
-    assert_leat(leat_region_file(&second, file, LEAT_OPEN, 2 * MIB, &grow), LEAT_ENOSPC);
+    assert_leat(file_region(&second, file, LEAT_OPEN, 2 * MIB, &grow), LEAT_ENOSPC);
     assert_null(second);
     assert_leat(leat_region_grow(region, 2 * MIB), LEAT_ENOSPC);
     assert_int_equal(size_of(file), MIB / 2);
@@ -508,7 +509,7 @@ static int extend_beyond_the_limit(void *context) {
     leat_region *region = NULL;
     if (setrlimit(RLIMIT_FSIZE, &limit) != 0)
         return 1;
-    assert_ok(leat_region_file(&region, context, LEAT_OPEN, 0, NULL));
+    assert_ok(file_region(&region, context, LEAT_OPEN, 0, NULL));
     assert_leat(leat_region_grow(region, MIB + 1), LEAT_ENOSPC); /* and no SIGXFSZ */
     assert_leat(leat_region_grow(region, UINT64_MAX), LEAT_ENOSPC);
     leat_region_close(region);
@@ -537,8 +538,8 @@ static int race_to_create(void *context) {
     leat_region *region;
     harness_increment(&race->ready);
     harness_await(&race->go, 1);
-    assert_ok(leat_region_file(&region, path_of("race"), LEAT_OPEN_OR_CREATE, 64, NULL));
-    atomic_fetch_add(&race->created, leat_region_created(region) ? 1 : 0);
+    assert_ok(file_region(&region, path_of("race"), LEAT_OPEN_OR_CREATE, 64, NULL));
+    atomic_fetch_add(&race->created, region_details(region).created ? 1 : 0);
     assert_int_equal(leat_region_size(region), 64); /* never seen half made */
     leat_region_close(region);
     return 0;

@@ -1,6 +1,7 @@
 /* test_region_grow.c - regions that grow: by the size policy of an open and explicitly, with other
  * processes' views in place, many at once, and what must not happen: shrinking, old bytes behind
  * the end, a changed size after a failure. */
+#include "handles.h"
 #include "harness.h"
 
 #include <fcntl.h>
@@ -19,7 +20,7 @@
 
 static leat_region *created(const char *name, uint64_t size) {
     leat_region *region = NULL;
-    assert_ok(leat_region_create(&region, name, size, NULL));
+    assert_ok(create_region(&region, name, size, NULL));
     return region;
 }
 
@@ -65,15 +66,14 @@ static void the_policy_decides_when_the_object_exists(void **state) {
             leat_region *there = created("policy", 5000), *region = NULL;
             leat_region_options options = {.size_policy = cases[i].policy};
             memset(leat_region_data(there), 7, 5000);
-            assert_leat(either
-                            ? leat_region_open_or_create(&region, "policy", cases[i].size, &options)
-                            : leat_region_open(&region, "policy", cases[i].size, &options),
+            assert_leat(either ? open_or_create_region(&region, "policy", cases[i].size, &options)
+                               : open_region(&region, "policy", cases[i].size, &options),
                         cases[i].result);
             assert_int_equal(size_of("policy"), cases[i].object);
             if (region != NULL) {
                 char byte = 1;
                 assert_int_equal(leat_region_size(region), cases[i].seen);
-                assert_int_equal(leat_region_mapped_size(region),
+                assert_int_equal(region_details(region).mapped_size,
                                  (cases[i].seen + PAGE - 1) / PAGE * PAGE);
                 assert_ok(leat_region_read(region, cases[i].seen - 1, &byte, 1));
                 assert_int_equal(byte, cases[i].seen > 5000 ? 0 : 7);
@@ -89,15 +89,15 @@ static void a_new_region_has_the_size_asked_for_whatever_the_policy(void **state
     (void)state;
     for (int policy = LEAT_SIZE_ADOPT; policy <= LEAT_SIZE_FIT; policy++) {
         leat_region *region;
-        assert_ok(leat_region_open_or_create(
-            &region, "fresh", 5000,
-            &(leat_region_options){.size_policy = (leat_size_policy)policy}));
-        assert_true(leat_region_created(region) && leat_region_size(region) == 5000);
+        assert_ok(
+            open_or_create_region(&region, "fresh", 5000,
+                                  &(leat_region_options){.size_policy = (leat_size_policy)policy}));
+        assert_true(region_details(region).created && leat_region_size(region) == 5000);
         leat_region_close(region);
     }
     leat_region *region = NULL;
-    assert_leat(leat_region_create(&region, "fresh", 0,
-                                   &(leat_region_options){.size_policy = (leat_size_policy)6}),
+    assert_leat(create_region(&region, "fresh", 0,
+                              &(leat_region_options){.size_policy = (leat_size_policy)6}),
                 LEAT_EINVAL);
     assert_null(region);
 }
@@ -108,9 +108,9 @@ static void only_what_may_be_written_grows(void **state) {
     for (int access = LEAT_READ_ONLY; access <= LEAT_COPY_ON_WRITE; access++) {
         leat_region_options options = {.access = (leat_access)access,
                                        .size_policy = LEAT_SIZE_GROW};
-        assert_leat(leat_region_open(&region, "readers", 9000, &options), LEAT_EACCES);
+        assert_leat(open_region(&region, "readers", 9000, &options), LEAT_EACCES);
         assert_null(region);
-        assert_ok(leat_region_open(&region, "readers", 5000, &options));
+        assert_ok(open_region(&region, "readers", 5000, &options));
         assert_leat(leat_region_grow(region, 9000), LEAT_EACCES);
         assert_ok(leat_region_grow(region, 5000)); /* nothing to do */
         leat_region_close(region);
@@ -125,8 +125,8 @@ static void a_clipped_handle_stays_clipped(void **state) {
     (void)state;
     leat_region *there = created("clipped", 3 * PAGE), *region;
     void *view = NULL;
-    assert_ok(leat_region_open(&region, "clipped", PAGE + 10,
-                               &(leat_region_options){.size_policy = LEAT_SIZE_CLIP}));
+    assert_ok(open_region(&region, "clipped", PAGE + 10,
+                          &(leat_region_options){.size_policy = LEAT_SIZE_CLIP}));
     assert_leat(leat_view_map(region, PAGE, 11, NULL, LEAT_READ_WRITE, &view), LEAT_ERANGE);
     assert_ok(leat_view_map(region, PAGE, 0, NULL, LEAT_READ_WRITE, &view));
     leat_view_info info;
@@ -153,7 +153,7 @@ struct board {
 static int watch_it_grow(void *context) {
     struct board *board = context;
     leat_region *region;
-    assert_ok(leat_region_open(&region, "growing", 0, NULL));
+    assert_ok(open_region(&region, "growing", 0, NULL));
     char *data = leat_region_data(region);
     void *view;
     assert_ok(leat_view_map(region, PAGE, PAGE, NULL, LEAT_READ_WRITE, &view));
@@ -284,7 +284,7 @@ static void a_view_in_pieces_is_extended_too(void **state) {
         skip();
     }
     assert_ok(
-        leat_region_open(&copy, "pieces", 0, &(leat_region_options){.access = LEAT_COPY_ON_WRITE}));
+        open_region(&copy, "pieces", 0, &(leat_region_options){.access = LEAT_COPY_ON_WRITE}));
     *(char *)leat_region_data(copy) = 'c';
     assert_ok(leat_view_lock((char *)leat_region_data(copy) + PAGE, PAGE));
     assert_ok(leat_region_grow(region, 20 * PAGE));
@@ -336,8 +336,8 @@ static int grow_by_steps(void *context) {
     leat_region *region;
     uint32_t number = harness_increment(&board->ready);
     harness_await(&board->go, 1);
-    assert_ok(leat_region_open_or_create(&region, "race", GROWERS,
-                                         &(leat_region_options){.size_policy = LEAT_SIZE_GROW}));
+    assert_ok(open_or_create_region(&region, "race", GROWERS,
+                                    &(leat_region_options){.size_policy = LEAT_SIZE_GROW}));
     for (int i = 0; i < STEPS; i++) {
         uint64_t wanted = leat_region_size(region) + harness_random(&random) % 9000 + 1;
         assert_ok(leat_region_grow(region, wanted));
@@ -372,7 +372,7 @@ static void many_that_grow_at_once_lose_nothing(void **state) {
 static int grow_until_killed(void *context) {
     (void)context;
     leat_region *region;
-    assert_ok(leat_region_open(&region, "killed", 0, NULL));
+    assert_ok(open_region(&region, "killed", 0, NULL));
     while (leat_region_size(region) < 1 << 30)
         assert_ok(leat_region_grow(region, leat_region_size(region) + 5000));
     return 1;

@@ -1,6 +1,7 @@
 /* test_region_processes.c - regions between processes: who keeps one alive, what a killed process
  * leaves behind and how it heals, what a forked or exec'd child inherits, and races of many
  * processes for one name. */
+#include "handles.h"
 #include "harness.h"
 
 #include <dirent.h>
@@ -36,7 +37,7 @@ struct board {
 static int hold_until_told(void *context) {
     struct board *board = context;
     leat_region *region;
-    assert_ok(leat_region_open_or_create(&region, "held", 100, NULL));
+    assert_ok(open_or_create_region(&region, "held", 100, NULL));
     ++*(char *)leat_region_data(region);
     harness_increment(&board->ready);
     harness_await(&board->go, 1);
@@ -49,7 +50,7 @@ static void a_region_lives_while_any_process_has_it(void **state) {
     (void)state;
     struct board *board = harness_shared(sizeof *board);
     leat_region *region;
-    assert_ok(leat_region_create(&region, "held", 100, NULL));
+    assert_ok(create_region(&region, "held", 100, NULL));
     pid_t child = harness_spawn(hold_until_told, board);
     harness_await(&board->ready, 1);
     assert_int_equal(*(char *)leat_region_data(region), 1);
@@ -83,7 +84,7 @@ static void when_all_users_were_killed_the_region_is_gone(void **state) {
     int removed = 0;
     kill_all_users();
     assert_leat(look("held"), LEAT_ENOENT);
-    assert_leat(leat_region_open(&region, "held", 0, NULL), LEAT_ENOENT);
+    assert_leat(open_region(&region, "held", 0, NULL), LEAT_ENOENT);
     assert_ok(leat_gc(LEAT_LOCAL, count_object, &removed));
     assert_true(removed <= 1); /* 0 when the open has removed it already */
     assert_int_equal(harness_names_left(), 0);
@@ -103,13 +104,13 @@ static void the_next_open_or_create_after_a_kill_gives_a_new_zeroed_region(void 
     (void)state;
     leat_region *region;
     kill_all_users();
-    assert_ok(leat_region_open_or_create(&region, "held", 200, NULL));
-    assert_true(leat_region_created(region));
+    assert_ok(open_or_create_region(&region, "held", 200, NULL));
+    assert_true(region_details(region).created);
     assert_int_equal(leat_region_size(region), 200);
     assert_int_equal(*(char *)leat_region_data(region), 0);
     leat_region_close(region);
     kill_all_users();
-    assert_ok(leat_region_create(&region, "held", 300, NULL));
+    assert_ok(create_region(&region, "held", 300, NULL));
     assert_int_equal(leat_region_size(region), 300);
     leat_region_close(region);
     assert_int_equal(harness_names_left(), 0);
@@ -155,7 +156,7 @@ static int use_the_parents_handle(void *context) {
 static void a_forked_child_can_neither_use_nor_keep_alive_its_parents_region(void **state) {
     (void)state;
     struct inherited *inherited = harness_shared(sizeof *inherited);
-    assert_ok(leat_region_create(&inherited->region, "parental", 0, NULL));
+    assert_ok(create_region(&inherited->region, "parental", 0, NULL));
     assert_ok(leat_region_write(inherited->region, 0, "x", 1));
     pid_t child = harness_spawn(use_the_parents_handle, inherited);
     harness_await(&inherited->board.ready, 1);
@@ -163,7 +164,7 @@ static void a_forked_child_can_neither_use_nor_keep_alive_its_parents_region(voi
     assert_leat(look("parental"), LEAT_ENOENT); /* the child lives, and sees the view */
     leat_region *own;
     uint64_t start = harness_now();
-    assert_ok(leat_region_create(&own, "parental", 0, NULL));
+    assert_ok(create_region(&own, "parental", 0, NULL));
     leat_region_close(own);
     assert_true(harness_now() - start < 500000000); /* nor does it hold anybody up */
     harness_set(&inherited->board.go, 1);
@@ -182,13 +183,13 @@ static void an_inherited_view_does_not_stand_in_the_way_of_other_users(void **st
     (void)state;
     struct inherited *inherited = harness_shared(sizeof *inherited);
     leat_region *other, *third;
-    assert_ok(leat_region_create(&inherited->region, "parental", 0, NULL));
+    assert_ok(create_region(&inherited->region, "parental", 0, NULL));
     pid_t child = harness_spawn(hold_the_view, inherited);
     harness_await(&inherited->board.ready, 1);
-    assert_ok(leat_region_open(&other, "parental", 0, NULL));
+    assert_ok(open_region(&other, "parental", 0, NULL));
     leat_region_close(inherited->region);
     uint64_t start = harness_now();
-    assert_ok(leat_region_open(&third, "parental", 0, NULL));
+    assert_ok(open_region(&third, "parental", 0, NULL));
     leat_region_close(third);
     leat_region_close(other);
     assert_true(harness_now() - start < 500000000);
@@ -202,7 +203,7 @@ static int close_the_parents_handle(void *context) {
     leat_region_close(inherited->region);
     assert_ok(look("parental"));
     leat_region *own;
-    assert_ok(leat_region_open(&own, "parental", 0, NULL));
+    assert_ok(open_region(&own, "parental", 0, NULL));
     leat_region_close(own);
     return 0;
 }
@@ -210,7 +211,7 @@ static int close_the_parents_handle(void *context) {
 static void closing_the_handle_in_a_child_does_not_end_the_region(void **state) {
     (void)state;
     struct inherited *inherited = harness_shared(sizeof *inherited);
-    assert_ok(leat_region_create(&inherited->region, "parental", 0, NULL));
+    assert_ok(create_region(&inherited->region, "parental", 0, NULL));
     harness_wait_ok(harness_spawn(close_the_parents_handle, inherited));
     assert_ok(look("parental"));
     assert_ok(leat_region_write(inherited->region, 0, "x", 1));
@@ -222,7 +223,7 @@ static int open_and_fork(void *context) {
     struct inherited *inherited = context;
     leat_sender *sender;
     leat_receiver *receiver;
-    assert_ok(leat_region_create(&inherited->region, "parental", 0, NULL));
+    assert_ok(create_region(&inherited->region, "parental", 0, NULL));
     assert_ok(leat_sender_open(&sender, "parental-sent", NULL));
     assert_ok(leat_receiver_open(&receiver, "parental-received", NULL));
     pid_t child = fork(); /* not harness_spawn: this one has to outlive its parent */
@@ -261,7 +262,7 @@ static void a_started_program_inherits_no_descriptor(void **state) {
     leat_sender *sender;
     leat_receiver *receiver;
     int ends[2];
-    assert_ok(leat_region_create(&region, "exec-region", 0, NULL));
+    assert_ok(create_region(&region, "exec-region", 0, NULL));
     assert_ok(leat_sender_open(&sender, "exec-channel", NULL));
     assert_ok(leat_receiver_open(&receiver, "exec-channel", NULL));
     assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
@@ -287,7 +288,7 @@ static void a_started_program_inherits_no_descriptor(void **state) {
 static int leave_a_region_behind(void *context) {
     (void)context;
     leat_region *region;
-    assert_ok(leat_region_create(&region, "held", 0, NULL));
+    assert_ok(create_region(&region, "held", 0, NULL));
     _exit(0); /* without closing */
 }
 
@@ -312,13 +313,13 @@ a_process_that_stops_while_removing_a_name_holds_others_up_for_a_second_at_most(
     pid_t child = harness_spawn(hold_all_locks, board);
     harness_await(&board->ready, 1);
     uint64_t start = harness_now();
-    assert_leat(leat_region_open(&other, "held", 0, NULL), LEAT_EBUSY);
+    assert_leat(open_region(&other, "held", 0, NULL), LEAT_EBUSY);
     uint64_t took = harness_now() - start;
     assert_true(took >= 900000000 && took < 3000000000u * (uint64_t)harness_patience());
     assert_ok(leat_gc(LEAT_LOCAL, NULL, NULL));
     harness_set(&board->go, 1);
     harness_wait_ok(child);
-    assert_leat(leat_region_open(&other, "held", 0, NULL), LEAT_ENOENT);
+    assert_leat(open_region(&other, "held", 0, NULL), LEAT_ENOENT);
     assert_int_equal(harness_names_left(), 0);
 }
 
@@ -331,7 +332,7 @@ static int use_the_usual_directory(void *context) {
         return 1;
     leat_region *region;
     struct stat status;
-    assert_ok(leat_region_create(&region, "usual", 0, NULL));
+    assert_ok(create_region(&region, "usual", 0, NULL));
     assert_int_equal(stat("/dev/shm/leat-64917", &status), 0);
     assert_true(status.st_uid == SOMEBODY && (status.st_mode & 07777) == 0700);
     assert_int_equal(access("/dev/shm/leat-64917/usual", F_OK), 0);
@@ -355,8 +356,8 @@ static int race_to_create(void *context) {
     harness_increment(&board->ready);
     harness_await(&board->go, 1);
     leat_region *region;
-    assert_ok(leat_region_open_or_create(&region, "race", 64, NULL));
-    atomic_fetch_add(leat_region_created(region) ? &board->created : &board->opened, 1);
+    assert_ok(open_or_create_region(&region, "race", 64, NULL));
+    atomic_fetch_add(region_details(region).created ? &board->created : &board->opened, 1);
     atomic_fetch_add((_Atomic uint32_t *)leat_region_data(region), 1);
     harness_increment(&board->rounds);
     harness_await(&board->go, 2); /* nobody leaves before all have come */
@@ -392,16 +393,16 @@ static int open_and_close_for_a_second(void *context) {
     while (harness_now() < end) {
         leat_region *region = NULL;
         unsigned mode = (unsigned)(harness_random(&random) % 3);
-        int result = mode == 0   ? leat_region_create(&region, "loop", 100, NULL)
-                     : mode == 1 ? leat_region_open(&region, "loop", 0, NULL)
-                                 : leat_region_open_or_create(&region, "loop", 100, NULL);
+        int result = mode == 0   ? create_region(&region, "loop", 100, NULL)
+                     : mode == 1 ? open_region(&region, "loop", 0, NULL)
+                                 : open_or_create_region(&region, "loop", 100, NULL);
         atomic_fetch_add(&board->rounds, 1);
         if (result != LEAT_OK) {
             assert_leat(result, mode == 0 ? LEAT_EEXIST : mode == 1 ? LEAT_ENOENT : LEAT_OK);
             atomic_fetch_add(&board->refused, 1);
             continue;
         }
-        atomic_fetch_add(leat_region_created(region) ? &board->created : &board->opened, 1);
+        atomic_fetch_add(region_details(region).created ? &board->created : &board->opened, 1);
         assert_int_equal(leat_region_size(region), 100);
         ((volatile char *)leat_region_data(region))[99] = 1;
         leat_region_close(region);
@@ -436,7 +437,7 @@ static int open_and_close_until_killed(void *context) {
     leat_region *region = context;
     do {
         leat_region_close(region);
-        assert_ok(leat_region_open_or_create(&region, "killed", 100, NULL));
+        assert_ok(open_or_create_region(&region, "killed", 100, NULL));
     } while (region != NULL);
     return 1;
 }
@@ -451,7 +452,7 @@ static void kills_at_random_moments_leave_nothing_that_does_not_heal(void **stat
         usleep((useconds_t)(harness_random(&random) % 4000));
         harness_kill(one);
         leat_region *region;
-        assert_ok(leat_region_open_or_create(&region, "killed", 100, NULL));
+        assert_ok(open_or_create_region(&region, "killed", 100, NULL));
         harness_kill(two);
         leat_region_close(region);
         assert_leat(look("killed"), LEAT_ENOENT);

@@ -1,6 +1,7 @@
 /* test_region_share.c - regions without a name, and regions that travel by descriptor: taken from
  * one, given away, sent over a socket, inherited by a program that is started. The program that is
  * started is this one, with an argument. */
+#include "handles.h"
 #include "harness.h"
 
 #include <errno.h>
@@ -26,7 +27,7 @@ static const leat_region_options copy_on_write = {.access = LEAT_COPY_ON_WRITE};
 
 static leat_region *anonymous(uint64_t size) {
     leat_region *region = NULL;
-    assert_ok(leat_region_create(&region, NULL, size, NULL));
+    assert_ok(create_region(&region, NULL, size, NULL));
     return region;
 }
 
@@ -45,10 +46,10 @@ static void a_region_without_a_name_is_reserved_zeroed_and_sealed(void **state) 
     leat_region *region = anonymous(10 * PAGE + 7);
     struct stat status;
     assert_int_equal(leat_region_size(region), 10 * PAGE + 7);
-    assert_int_equal(leat_region_mapped_size(region), 11 * PAGE);
-    assert_int_equal(leat_region_backing(region), LEAT_BACKING_ANONYMOUS);
-    assert_string_equal(leat_region_name(region), "");
-    assert_true(leat_region_created(region) && leat_region_sealed(region));
+    assert_int_equal(region_details(region).mapped_size, 11 * PAGE);
+    assert_int_equal(region_details(region).backing, LEAT_BACKING_ANONYMOUS);
+    assert_string_equal(region_details(region).name, "");
+    assert_true(region_details(region).created && region_details(region).sealed);
     for (int i = 0; i < 11 * PAGE; i++)
         assert_int_equal(((char *)leat_region_data(region))[i], 0);
     int descriptor = descriptor_of(region, LEAT_READ_WRITE);
@@ -69,26 +70,26 @@ static void a_region_without_a_name_is_reserved_zeroed_and_sealed(void **state) 
 static void what_has_no_name_cannot_be_opened_by_it(void **state) {
     (void)state;
     leat_region *region = NULL, *second = NULL;
-    assert_leat(leat_region_open(&region, NULL, 0, NULL), LEAT_ENAME);
-    assert_ok(leat_region_open_or_create(&region, NULL, 0, NULL));
-    assert_ok(leat_region_open_or_create(&second, NULL, 0, NULL));
+    assert_leat(open_region(&region, NULL, 0, NULL), LEAT_ENAME);
+    assert_ok(open_or_create_region(&region, NULL, 0, NULL));
+    assert_ok(open_or_create_region(&second, NULL, 0, NULL));
     *(char *)leat_region_data(region) = 1;
     assert_int_equal(*(char *)leat_region_data(second), 0); /* another one each time */
     leat_region_close(region);
     leat_region_close(second);
     region = NULL;
-    assert_leat(leat_region_create(&region, NULL, 0, &(leat_region_options){.persistent = true}),
+    assert_leat(create_region(&region, NULL, 0, &(leat_region_options){.persistent = true}),
                 LEAT_EINVAL);
-    assert_leat(leat_region_create(&region, NULL, 0, &(leat_region_options){.exclusive = true}),
+    assert_leat(create_region(&region, NULL, 0, &(leat_region_options){.exclusive = true}),
                 LEAT_EINVAL);
-    assert_leat(leat_region_create(&region, NULL, UINT64_MAX, NULL), LEAT_ENOSPC);
+    assert_leat(create_region(&region, NULL, UINT64_MAX, NULL), LEAT_ENOSPC);
     assert_null(region);
 }
 
 static void an_anonymous_region_may_be_read_only_or_copied(void **state) {
     (void)state;
     leat_region *region;
-    assert_ok(leat_region_create(&region, NULL, 0, &copy_on_write));
+    assert_ok(create_region(&region, NULL, 0, &copy_on_write));
     int descriptor = -1;
     assert_leat(leat_region_descriptor(region, LEAT_READ_WRITE, false, &descriptor), LEAT_EACCES);
     assert_leat(leat_region_descriptor(region, LEAT_COPY_ON_WRITE, false, &descriptor),
@@ -112,8 +113,8 @@ static void a_region_from_a_descriptor_is_the_same_memory(void **state) {
     assert_ok(leat_region_open_descriptor(&other, descriptor, 0, NULL));
     close(descriptor); /* the handle has its own */
     assert_int_equal(leat_region_size(other), 3 * PAGE + 1);
-    assert_int_equal(leat_region_backing(other), LEAT_BACKING_DESCRIPTOR);
-    assert_true(leat_region_sealed(other) && !leat_region_created(other));
+    assert_int_equal(region_details(other).backing, LEAT_BACKING_DESCRIPTOR);
+    assert_true(region_details(other).sealed && !region_details(other).created);
     assert_ok(leat_region_write(region, 3 * PAGE, "z", 1));
     assert_int_equal(((char *)leat_region_data(other))[3 * PAGE], 'z');
     leat_region_close(region);
@@ -187,10 +188,10 @@ static void a_named_regions_descriptor_keeps_memory_and_no_name(void **state) {
     (void)state;
     leat_region *named, *other = NULL;
     leat_object_info info;
-    assert_ok(leat_region_create(&named, "given", PAGE, NULL));
+    assert_ok(create_region(&named, "given", PAGE, NULL));
     int descriptor = descriptor_of(named, LEAT_READ_WRITE);
     assert_ok(leat_region_open_descriptor(&other, descriptor, 0, NULL));
-    assert_false(leat_region_sealed(other)); /* a named file cannot be */
+    assert_false(region_details(other).sealed); /* a named file cannot be */
     assert_ok(leat_region_write(other, 0, "memory", 7));
     leat_region_close(named);
     assert_leat(leat_stat("given", LEAT_LOCAL, &info), LEAT_ENOENT);
@@ -242,12 +243,12 @@ static void a_started_program_inherits_what_was_made_for_it(void **state) {
 static int receive_and_answer(void *context) {
     int socket = *(int *)context;
     leat_region *region = NULL, *only_read = NULL;
-    assert_ok(leat_region_receive(&region, socket, 0, NULL, LEAT_FOREVER));
+    assert_ok(receive_region(&region, socket, 0, NULL, LEAT_FOREVER));
     assert_string_equal(leat_region_data(region), "sent");
     strcpy(leat_region_data(region), "answered");
     /* sent as read-only */
-    assert_leat(leat_region_receive(&only_read, socket, 0, NULL, LEAT_FOREVER), LEAT_EACCES);
-    assert_ok(leat_region_receive(&only_read, socket, 0, &read_only, LEAT_FOREVER));
+    assert_leat(receive_region(&only_read, socket, 0, NULL, LEAT_FOREVER), LEAT_EACCES);
+    assert_ok(receive_region(&only_read, socket, 0, &read_only, LEAT_FOREVER));
     assert_string_equal(leat_region_data(only_read), "answered");
     leat_region_close(only_read);
     leat_region_close(region);
@@ -263,9 +264,9 @@ static void a_region_travels_over_a_socket(void **state) {
         pid_t child = harness_spawn(receive_and_answer, &sockets[1]);
         leat_region *region = anonymous(2 * PAGE);
         strcpy(leat_region_data(region), "sent");
-        assert_ok(leat_region_send(region, LEAT_READ_WRITE, sockets[0], LEAT_FOREVER));
-        assert_ok(leat_region_send(region, LEAT_READ_ONLY, sockets[0], LEAT_FOREVER));
-        assert_ok(leat_region_send(region, LEAT_READ_ONLY, sockets[0], LEAT_FOREVER));
+        assert_ok(send_region(region, LEAT_READ_WRITE, sockets[0], LEAT_FOREVER));
+        assert_ok(send_region(region, LEAT_READ_ONLY, sockets[0], LEAT_FOREVER));
+        assert_ok(send_region(region, LEAT_READ_ONLY, sockets[0], LEAT_FOREVER));
         harness_wait_ok(child);
         assert_string_equal(leat_region_data(region), "answered");
         leat_region_close(region);
@@ -306,15 +307,15 @@ static void what_is_not_one_region_is_refused(void **state) {
     static const size_t counts[] = {0, 1, 2, 4, 5, 16};
     for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++) {
         send_raw(sockets[0], counts[i], 1); /* one is right, but /dev/null is no memory */
-        assert_leat(leat_region_receive(&region, sockets[1], 0, NULL, LEAT_NOW), LEAT_EKIND);
+        assert_leat(receive_region(&region, sockets[1], 0, NULL, LEAT_NOW), LEAT_EKIND);
     }
     send_raw(sockets[0], 1, 2);
-    assert_leat(leat_region_receive(&region, sockets[1], 0, NULL, LEAT_NOW), LEAT_EKIND);
-    assert_leat(leat_region_receive(NULL, sockets[1], 0, NULL, LEAT_NOW), LEAT_EINVAL);
-    assert_leat(leat_region_receive(&region, sockets[1], 0, NULL, LEAT_NOW), LEAT_EAGAIN);
-    assert_leat(leat_region_receive(&region, sockets[1], 0, NULL, leat_in_ms(20)), LEAT_ETIMEDOUT);
+    assert_leat(receive_region(&region, sockets[1], 0, NULL, LEAT_NOW), LEAT_EKIND);
+    assert_leat(leat_descriptor_receive(sockets[1], NULL, LEAT_NOW), LEAT_EINVAL);
+    assert_leat(receive_region(&region, sockets[1], 0, NULL, LEAT_NOW), LEAT_EAGAIN);
+    assert_leat(receive_region(&region, sockets[1], 0, NULL, leat_in_ms(20)), LEAT_ETIMEDOUT);
     close(sockets[0]);
-    assert_leat(leat_region_receive(&region, sockets[1], 0, NULL, LEAT_FOREVER), LEAT_ECLOSED);
+    assert_leat(receive_region(&region, sockets[1], 0, NULL, LEAT_FOREVER), LEAT_ECLOSED);
     close(sockets[1]);
     assert_null(region);
 }
@@ -326,20 +327,20 @@ static void a_socket_that_cannot_carry_a_region_is_an_error(void **state) {
                     alone = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     const int wrong[] = {internet, alone, -1};
     for (int i = 0; i < 3; i++) {
-        assert_leat(leat_region_send(region, LEAT_READ_WRITE, wrong[i], LEAT_NOW), LEAT_EINVAL);
-        assert_leat(leat_region_receive(&received, wrong[i], 0, NULL, LEAT_NOW), LEAT_EINVAL);
+        assert_leat(send_region(region, LEAT_READ_WRITE, wrong[i], LEAT_NOW), LEAT_EINVAL);
+        assert_leat(receive_region(&received, wrong[i], 0, NULL, LEAT_NOW), LEAT_EINVAL);
     }
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets), 0);
     int result = LEAT_OK; /* nobody reads: it fills up */
     for (int i = 0; i < 100000 && result == LEAT_OK; i++)
-        result = leat_region_send(region, LEAT_READ_WRITE, sockets[0], LEAT_NOW);
+        result = send_region(region, LEAT_READ_WRITE, sockets[0], LEAT_NOW);
     assert_true(result == LEAT_EAGAIN || result == LEAT_ELIMIT);
     if (result == LEAT_EAGAIN)
-        assert_leat(leat_region_send(region, LEAT_READ_WRITE, sockets[0], leat_in_ms(20)),
+        assert_leat(send_region(region, LEAT_READ_WRITE, sockets[0], leat_in_ms(20)),
                     LEAT_ETIMEDOUT);
     close(sockets[1]);
     /* and no SIGPIPE */
-    assert_leat(leat_region_send(region, LEAT_READ_WRITE, sockets[0], LEAT_FOREVER), LEAT_ECLOSED);
+    assert_leat(send_region(region, LEAT_READ_WRITE, sockets[0], LEAT_FOREVER), LEAT_ECLOSED);
     close(sockets[0]), close(internet), close(alone);
     leat_region_close(region);
 }
@@ -356,13 +357,13 @@ static int share_with_few_descriptors(void *context) {
     for (int room = 0; room < 6; room++) {
         leat_region *made = NULL, *taken = NULL, *received = NULL;
         struct rlimit limit = {(rlim_t)(open_end + room), 1024};
-        assert_ok(leat_region_send(region, LEAT_READ_WRITE, sockets[0], LEAT_NOW));
+        assert_ok(send_region(region, LEAT_READ_WRITE, sockets[0], LEAT_NOW));
         assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
         const int results[] = {
-            leat_region_create(&made, NULL, PAGE, NULL),
+            create_region(&made, NULL, PAGE, NULL),
             leat_region_open_descriptor(&taken, descriptor, 0, NULL),
-            leat_region_receive(&received, sockets[1], 0, NULL, LEAT_NOW),
-            leat_region_send(region, LEAT_READ_WRITE, sockets[0], LEAT_NOW),
+            receive_region(&received, sockets[1], 0, NULL, LEAT_NOW),
+            send_region(region, LEAT_READ_WRITE, sockets[0], LEAT_NOW),
         };
         limit.rlim_cur = 1024;
         assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
@@ -372,7 +373,7 @@ static int share_with_few_descriptors(void *context) {
         }
         assert_true(room > 0 || succeeded == 0);
         leat_region_close(made), leat_region_close(taken), leat_region_close(received);
-        while (leat_region_receive(&received, sockets[1], 0, NULL, LEAT_NOW) == LEAT_OK)
+        while (receive_region(&received, sockets[1], 0, NULL, LEAT_NOW) == LEAT_OK)
             leat_region_close(received);
         assert_int_equal(fcntl(open_end, F_GETFD), -1); /* nothing is left open */
     }
@@ -402,7 +403,7 @@ static int receive_under_signals(void *context) {
     sigaction(SIGALRM, &action, NULL);
     setitimer(ITIMER_REAL, &often, NULL);
     harness_set(&shared->ready, 1);
-    assert_ok(leat_region_receive(&region, shared->socket, 0, NULL, LEAT_FOREVER));
+    assert_ok(receive_region(&region, shared->socket, 0, NULL, LEAT_FOREVER));
     leat_region_close(region);
     return 0;
 }
@@ -417,7 +418,7 @@ static void signals_do_not_end_the_waiting(void **state) {
     harness_await(&shared->ready, 1);
     usleep(50000); /* so that some signals arrive: not a synchronisation */
     leat_region *region = anonymous(PAGE);
-    assert_ok(leat_region_send(region, LEAT_READ_WRITE, sockets[0], LEAT_FOREVER));
+    assert_ok(send_region(region, LEAT_READ_WRITE, sockets[0], LEAT_FOREVER));
     harness_wait_ok(child);
     leat_region_close(region);
     close(sockets[0]), close(sockets[1]);
@@ -427,7 +428,7 @@ static void signals_do_not_end_the_waiting(void **state) {
 static int send_and_die(void *context) {
     leat_region *region = anonymous(PAGE);
     strcpy(leat_region_data(region), "legacy");
-    assert_ok(leat_region_send(region, LEAT_READ_WRITE, *(int *)context, LEAT_NOW));
+    assert_ok(send_region(region, LEAT_READ_WRITE, *(int *)context, LEAT_NOW));
     raise(SIGKILL);
     return 1;
 }
@@ -438,7 +439,7 @@ static void what_a_killed_process_has_sent_arrives(void **state) {
     leat_region *region = NULL;
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets), 0);
     harness_wait_signal(harness_spawn(send_and_die, &sockets[0]), SIGKILL);
-    assert_ok(leat_region_receive(&region, sockets[1], 0, NULL, LEAT_NOW));
+    assert_ok(receive_region(&region, sockets[1], 0, NULL, LEAT_NOW));
     assert_string_equal(leat_region_data(region), "legacy");
     leat_region_close(region);
     close(sockets[0]), close(sockets[1]);
@@ -454,23 +455,23 @@ static int share_without_proc(void *context) {
     if (unshare(CLONE_NEWNS) != 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
         umount2("/proc", MNT_DETACH) != 0)
         return 77;
-    assert_ok(leat_region_file(&first, path, LEAT_CREATE, 4096, &exclusive));
+    assert_ok(file_region(&first, path, LEAT_CREATE, 4096, &exclusive));
     assert_leat(leat_region_descriptor(first, LEAT_READ_WRITE, false, &descriptor), LEAT_EACCES);
     leat_region_close(first);
-    assert_ok(leat_region_file(&first, path, LEAT_OPEN, 0, NULL));
+    assert_ok(file_region(&first, path, LEAT_OPEN, 0, NULL));
     assert_ok(leat_region_descriptor(first, LEAT_READ_WRITE, false, &descriptor));
     assert_leat(leat_region_open_descriptor(&second, descriptor, 0, &exclusive), LEAT_EACCES);
     assert_ok(leat_region_open_descriptor(&second, descriptor, 0, NULL));
     assert_leat(leat_region_grow(second, 10000), LEAT_EACCES);
     leat_region_close(second);
     /* the first is there */
-    assert_leat(leat_region_file(&third, path, LEAT_OPEN, 0, &exclusive), LEAT_EBUSY);
+    assert_leat(file_region(&third, path, LEAT_OPEN, 0, &exclusive), LEAT_EBUSY);
     assert_ok(leat_region_grow(first, 10000));
     leat_region_close(first);
     close(descriptor);
-    assert_ok(leat_region_file(&third, path, LEAT_OPEN, 0, &exclusive));
+    assert_ok(file_region(&third, path, LEAT_OPEN, 0, &exclusive));
     leat_region_close(third);
-    assert_ok(leat_region_create(&anonymous, NULL, 4096, NULL));
+    assert_ok(create_region(&anonymous, NULL, 4096, NULL));
     assert_ok(leat_region_descriptor(anonymous, LEAT_READ_WRITE, false, &descriptor));
     assert_ok(leat_region_open_descriptor(&second, descriptor, 0, NULL));
     leat_region_close(second);

@@ -1,5 +1,6 @@
 /* test_region_types.c - the type recorded with a region, in each of the places that a region can
  * be: recorded when it is created, compared when it is opened, and both said when they differ. */
+#include "handles.h"
 #include "harness.h"
 
 #include <fcntl.h>
@@ -17,7 +18,7 @@ static const leat_region_options typed = {.type = &frame};
  * test. */
 static void skip_without_attributes(void) {
     leat_region *region;
-    int result = leat_region_create(&region, "attributes", 0, &typed);
+    int result = create_region(&region, "attributes", 0, &typed);
     if (result == LEAT_ENOTSUP)
         skip();
     assert_ok(result);
@@ -35,16 +36,16 @@ static void a_type_is_recorded_and_found_again(void **state) {
     (void)state;
     skip_without_attributes();
     leat_region *region, *second, *untyped;
-    leat_type type;
-    assert_ok(leat_region_create(&region, "typed", 0, &typed));
+    leat_type type = {0};
+    assert_ok(create_region(&region, "typed", 0, &typed));
     assert_int_equal(leat_region_size(region), 64);
-    assert_ok(leat_region_open(&second, "typed", 0, &typed));
-    assert_ok(leat_region_type(second, &type));
+    assert_ok(open_region(&second, "typed", 0, &typed));
+    assert_ok(region_type(second, &type));
     assert_string_equal(type.name, "telemetry.frame");
     assert_true(type.size == 64 && type.version == 3);
     leat_region_close(second);
-    assert_ok(leat_region_open_or_create(&second, "typed", 0, &typed));
-    assert_ok(leat_region_open(&untyped, "typed", 0, NULL)); /* who does not ask is not told */
+    assert_ok(open_or_create_region(&second, "typed", 0, &typed));
+    assert_ok(open_region(&untyped, "typed", 0, NULL)); /* who does not ask is not told */
     leat_region_close(untyped);
     leat_region_close(second);
     leat_region_close(region);
@@ -59,25 +60,25 @@ static void another_type_is_refused_and_both_are_said(void **state) {
                                        {"telemetry.frame", 64, 4}, {"Telemetry.frame", 64, 3},
                                        {"telemetry", 64, 3},       {"telemetry.frame2", 64, 3}};
     leat_region *region, *other = NULL;
-    assert_ok(leat_region_create(&region, "typed", 4096, &typed));
+    assert_ok(create_region(&region, "typed", 4096, &typed));
     for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
         char wanted[100];
         leat_region_options options = {.type = &others[i]};
-        assert_leat(leat_region_open(&other, "typed", 0, &options), LEAT_ETYPE);
+        assert_leat(open_region(&other, "typed", 0, &options), LEAT_ETYPE);
         snprintf(wanted, sizeof wanted, "'%s' version %u of %u bytes wanted", others[i].name,
                  others[i].version, (unsigned)others[i].size);
         assert_non_null(
             strstr(leat_error_detail(), "it holds 'telemetry.frame' version 3 of 64 bytes"));
         assert_non_null(strstr(leat_error_detail(), wanted));
-        assert_leat(leat_region_open_or_create(&other, "typed", 0, &options), LEAT_ETYPE);
+        assert_leat(open_or_create_region(&other, "typed", 0, &options), LEAT_ETYPE);
     }
     assert_null(other);
     leat_region_close(region);
-    assert_ok(leat_region_create(&region, "untyped", 4096, NULL));
-    assert_leat(leat_region_open(&other, "untyped", 0, &typed), LEAT_ETYPE);
+    assert_ok(create_region(&region, "untyped", 4096, NULL));
+    assert_leat(open_region(&other, "untyped", 0, &typed), LEAT_ETYPE);
     assert_non_null(strstr(leat_error_detail(), "no type is recorded"));
     leat_type type = {"x", 1, 1};
-    assert_ok(leat_region_type(region, &type));
+    assert_ok(region_type(region, &type));
     assert_null(type.name);
     leat_region_close(region);
 }
@@ -89,12 +90,12 @@ static void a_type_travels_with_the_memory(void **state) {
     leat_type another = {"other", 64, 3}, type;
     leat_region_options wrong = {.type = &another};
     int descriptor;
-    assert_ok(leat_region_create(&region, NULL, 0, &typed)); /* anonymous */
+    assert_ok(create_region(&region, NULL, 0, &typed)); /* anonymous */
     assert_ok(leat_region_descriptor(region, LEAT_READ_WRITE, false, &descriptor));
     leat_region_close(region);
     assert_leat(leat_region_open_descriptor(&other, descriptor, 0, &wrong), LEAT_ETYPE);
     assert_ok(leat_region_open_descriptor(&other, descriptor, 0, &typed));
-    assert_ok(leat_region_type(other, &type));
+    assert_ok(region_type(other, &type));
     assert_string_equal(type.name, "telemetry.frame");
     close(descriptor);
     leat_region_close(other);
@@ -102,13 +103,13 @@ static void a_type_travels_with_the_memory(void **state) {
     char path[] = "/tmp/leat-type-XXXXXX"; /* a file */
     close(mkstemp(path));
     unlink(path);
-    int result = leat_region_file(&region, path, LEAT_CREATE, 100, &typed);
+    int result = file_region(&region, path, LEAT_CREATE, 100, &typed);
     if (result != LEAT_ENOTSUP) {
         assert_ok(result);
         leat_region_close(region);
         other = NULL;
-        assert_leat(leat_region_file(&other, path, LEAT_OPEN, 0, &wrong), LEAT_ETYPE);
-        assert_ok(leat_region_file(&other, path, LEAT_OPEN, 0, &typed));
+        assert_leat(file_region(&other, path, LEAT_OPEN, 0, &wrong), LEAT_ETYPE);
+        assert_ok(file_region(&other, path, LEAT_OPEN, 0, &typed));
         leat_region_close(other);
     }
     unlink(path);
@@ -119,15 +120,15 @@ static void a_persistent_region_keeps_its_type(void **state) {
     skip_without_attributes();
     leat_region *region = NULL;
     leat_type another = {"other", 64, 3};
-    assert_ok(leat_region_create(&region, "lasting", 0,
-                                 &(leat_region_options){.type = &frame, .persistent = true}));
+    assert_ok(create_region(&region, "lasting", 0,
+                            &(leat_region_options){.type = &frame, .persistent = true}));
     assert_ok(leat_region_grow(region, 10000));
     leat_region_close(region);
     region = NULL;
-    assert_leat(leat_region_open(&region, "lasting", 0, &(leat_region_options){.type = &another}),
+    assert_leat(open_region(&region, "lasting", 0, &(leat_region_options){.type = &another}),
                 LEAT_ETYPE);
-    assert_ok(leat_region_open(&region, "lasting", 0,
-                               &(leat_region_options){.type = &frame, .access = LEAT_READ_ONLY}));
+    assert_ok(open_region(&region, "lasting", 0,
+                          &(leat_region_options){.type = &frame, .access = LEAT_READ_ONLY}));
     leat_region_close(region);
     assert_ok(leat_unlink("lasting", LEAT_LOCAL));
 }
@@ -137,13 +138,13 @@ static void a_region_holds_at_least_one_of_its_type(void **state) {
     (void)state;
     skip_without_attributes();
     leat_region *region = NULL, *other = NULL;
-    assert_leat(leat_region_create(&region, "small", 63, &typed), LEAT_EINVAL);
-    assert_leat(leat_region_open_or_create(&region, "small", 63, &typed), LEAT_EINVAL);
+    assert_leat(create_region(&region, "small", 63, &typed), LEAT_EINVAL);
+    assert_leat(open_or_create_region(&region, "small", 63, &typed), LEAT_EINVAL);
     assert_null(region);
-    assert_ok(leat_region_create(&region, "small", 63, NULL));
+    assert_ok(create_region(&region, "small", 63, NULL));
     /* by a program that lies */
     assert_int_equal(note_of("small", "leat1 3 64 telemetry.frame"), 0);
-    assert_leat(leat_region_open(&other, "small", 0, &typed), LEAT_ESIZE);
+    assert_leat(open_region(&other, "small", 0, &typed), LEAT_ESIZE);
     assert_null(other);
     leat_region_close(region);
 }
@@ -157,23 +158,22 @@ static void a_type_must_have_a_proper_name(void **state) {
     leat_region *region = NULL;
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         leat_type type = {names[i], 8, 1};
-        assert_leat(
-            leat_region_create(&region, "improper", 0, &(leat_region_options){.type = &type}),
-            LEAT_EINVAL);
+        assert_leat(create_region(&region, "improper", 0, &(leat_region_options){.type = &type}),
+                    LEAT_EINVAL);
     }
     assert_null(region);
     skip_without_attributes();
     longest[LEAT_TYPE_NAME_MAX] = 0;
     /* the longest note there is; no region is that large */
     leat_type type = {longest, UINT64_MAX, UINT32_MAX};
-    assert_leat(leat_region_create(&region, "long", 4096, &(leat_region_options){.type = &type}),
+    assert_leat(create_region(&region, "long", 4096, &(leat_region_options){.type = &type}),
                 LEAT_EINVAL);
     type.size = 8;
-    assert_ok(leat_region_create(&region, "long", 4096, &(leat_region_options){.type = &type}));
+    assert_ok(create_region(&region, "long", 4096, &(leat_region_options){.type = &type}));
     leat_type found;
-    assert_ok(leat_region_type(region, &found));
+    assert_ok(region_type(region, &found));
     assert_string_equal(found.name, longest);
-    assert_ok(leat_region_type_read("long", LEAT_LOCAL, &found));
+    assert_ok(stat_region_type("long", LEAT_LOCAL, &found));
     assert_string_equal(found.name, longest);
     assert_true(found.version == UINT32_MAX);
     leat_region_close(region);
@@ -185,22 +185,22 @@ static void a_type_is_read_without_opening_the_region(void **state) {
     skip_without_attributes();
     leat_region *region;
     leat_sender *sender;
-    leat_type type;
+    leat_type type = {0};
     leat_region_options kept = {.type = &frame, .persistent = true};
-    assert_leat(leat_region_type_read("kept", LEAT_LOCAL, &type), LEAT_ENOENT);
-    assert_ok(leat_region_create(&region, "kept", 0, &kept));
+    assert_leat(stat_region_type("kept", LEAT_LOCAL, &type), LEAT_ENOENT);
+    assert_ok(create_region(&region, "kept", 0, &kept));
     leat_region_close(region);
-    assert_ok(leat_region_type_read("kept", LEAT_LOCAL, &type));
+    assert_ok(stat_region_type("kept", LEAT_LOCAL, &type));
     assert_string_equal(type.name, frame.name);
     assert_true(type.size == frame.size && type.version == frame.version);
-    assert_leat(leat_region_type_read("kept", LEAT_LOCAL, NULL), LEAT_EINVAL);
+    assert_leat(leat_region_stat("kept", LEAT_LOCAL, NULL), LEAT_EINVAL);
     assert_ok(leat_unlink("kept", LEAT_LOCAL));
-    assert_ok(leat_region_create(&region, "plain", 0, NULL));
-    assert_ok(leat_region_type_read("plain", LEAT_LOCAL, &type));
+    assert_ok(create_region(&region, "plain", 0, NULL));
+    assert_ok(stat_region_type("plain", LEAT_LOCAL, &type));
     assert_null(type.name);
     leat_region_close(region);
     assert_ok(leat_sender_open(&sender, "channel", NULL));
-    assert_leat(leat_region_type_read("channel", LEAT_LOCAL, &type), LEAT_EKIND);
+    assert_leat(stat_region_type("channel", LEAT_LOCAL, &type), LEAT_EKIND);
     leat_sender_close(sender);
 }
 
@@ -219,19 +219,19 @@ static void a_note_that_leat_did_not_write_is_corrupt(void **state) {
                                         "leat1 99999999999 64 name"};
     leat_region *region, *other = NULL;
     leat_type type = {"untouched", 0, 0};
-    assert_ok(leat_region_create(&region, "noted", 64, NULL));
+    assert_ok(create_region(&region, "noted", 64, NULL));
     for (size_t i = 0; i < sizeof notes / sizeof notes[0]; i++) {
         assert_int_equal(note_of("noted", notes[i]), 0);
-        assert_leat(leat_region_open(&other, "noted", 0, &typed), LEAT_ECORRUPT);
-        assert_leat(leat_region_type(region, &type), LEAT_ECORRUPT);
-        assert_leat(leat_region_type_read("noted", LEAT_LOCAL, &type), LEAT_ECORRUPT);
+        assert_leat(open_region(&other, "noted", 0, &typed), LEAT_ECORRUPT);
+        assert_leat(region_type(region, &type), LEAT_ECORRUPT);
+        assert_leat(stat_region_type("noted", LEAT_LOCAL, &type), LEAT_ECORRUPT);
         assert_string_equal(type.name, "untouched");
     }
     char endless[2000];
     memset(endless, 'e', sizeof endless - 1);
     endless[sizeof endless - 1] = 0;
     assert_int_equal(note_of("noted", endless), 0);
-    assert_leat(leat_region_open(&other, "noted", 0, &typed), LEAT_ECORRUPT);
+    assert_leat(open_region(&other, "noted", 0, &typed), LEAT_ECORRUPT);
     assert_null(other);
     leat_region_close(region);
 }
@@ -248,11 +248,11 @@ static void a_name_of_a_type_comes_back_byte_for_byte(void **state) {
         leat_type type = {names[i], UINT64_C(4096), UINT32_MAX}, back, read;
         leat_region_options options = {.type = &type};
         leat_region *region, *second;
-        assert_ok(leat_region_create(&region, "exact", 0, &options));
-        assert_ok(leat_region_open(&second, "exact", 0, &options));
-        assert_ok(leat_region_type(second, &back));
+        assert_ok(create_region(&region, "exact", 0, &options));
+        assert_ok(open_region(&second, "exact", 0, &options));
+        assert_ok(region_type(second, &back));
         assert_string_equal(back.name, names[i]);
-        assert_ok(leat_region_type_read("exact", LEAT_LOCAL, &read));
+        assert_ok(stat_region_type("exact", LEAT_LOCAL, &read));
         assert_string_equal(read.name, names[i]);
         leat_region_close(second);
         leat_region_close(region);
@@ -266,10 +266,10 @@ static void names_of_types_that_differ_in_a_blank_are_different(void **state) {
     leat_type type = {"frame", 8, 1}, other = type;
     leat_region_options options = {.type = &type}, wanted = {.type = &other};
     leat_region *region, *second = NULL;
-    assert_ok(leat_region_create(&region, "blank", 0, &options));
+    assert_ok(create_region(&region, "blank", 0, &options));
     for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
         other.name = others[i];
-        assert_leat(leat_region_open(&second, "blank", 0, &wanted), LEAT_ETYPE);
+        assert_leat(open_region(&second, "blank", 0, &wanted), LEAT_ETYPE);
     }
     assert_null(second);
     leat_region_close(region);

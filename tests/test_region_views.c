@@ -1,6 +1,7 @@
 /* test_region_views.c - views: several of one region, at offsets and addresses, read-only and
  * copy-on-write, beyond the end of their handle; and the memory behind them: prefaulted, locked,
  * huge, and what is told about it. */
+#include "handles.h"
 #include "harness.h"
 
 #include <signal.h>
@@ -18,7 +19,7 @@
 
 static leat_region *created(const char *name, uint64_t size) {
     leat_region *region = NULL;
-    assert_ok(leat_region_create(&region, name, size, NULL));
+    assert_ok(create_region(&region, name, size, NULL));
     return region;
 }
 
@@ -158,7 +159,7 @@ static void views_outlive_the_handle_and_not_the_name(void **state) {
     view[0] = 1;
     leat_region_close(region);
     assert_int_equal(view[0], 1);
-    assert_leat(leat_region_open(&other, "outlived", 0, NULL), LEAT_ENOENT);
+    assert_leat(open_region(&other, "outlived", 0, NULL), LEAT_ENOENT);
     other = created("outlived", 2 * PAGE);
     assert_int_equal(((char *)leat_region_data(other))[PAGE], 0); /* new, and unrelated */
     ((char *)leat_region_data(other))[PAGE] = 2;
@@ -199,9 +200,9 @@ static void the_handle_decides_what_a_view_may_do(void **state) {
     leat_region *creator = created("access", PAGE);
     for (int handle = 0; handle < 3; handle++) {
         leat_region *region;
-        assert_ok(leat_region_open(&region, "access", 0,
-                                   &(leat_region_options){.access = accesses[handle]}));
-        assert_int_equal(leat_region_access(region), accesses[handle]);
+        assert_ok(
+            open_region(&region, "access", 0, &(leat_region_options){.access = accesses[handle]}));
+        assert_int_equal(region_details(region).access, accesses[handle]);
         for (int view = 0; view < 3; view++) {
             void *address = NULL;
             bool permitted =
@@ -220,8 +221,8 @@ static void private_copies_are_seen_by_nobody_else(void **state) {
     (void)state;
     leat_region *writer = created("private", 2 * PAGE), *copy, *second;
     static const leat_region_options copy_on_write = {.access = LEAT_COPY_ON_WRITE};
-    assert_ok(leat_region_open(&copy, "private", 0, &copy_on_write));
-    assert_ok(leat_region_open(&second, "private", 0, &copy_on_write));
+    assert_ok(open_region(&copy, "private", 0, &copy_on_write));
+    assert_ok(open_region(&second, "private", 0, &copy_on_write));
     assert_ok(leat_region_write(writer, 0, "shared", 7));
     assert_memory_equal(leat_region_data(copy), "shared", 7);
     assert_ok(leat_region_write(copy, 0, "mine", 5));
@@ -249,9 +250,9 @@ static int copy_what_may_only_be_read(void *context) {
         return 1;
     leat_region *region = NULL;
     leat_region_options options = {.scope = LEAT_GLOBAL};
-    assert_leat(leat_region_open(&region, name, 0, &options), LEAT_EACCES);
+    assert_leat(open_region(&region, name, 0, &options), LEAT_EACCES);
     options.access = LEAT_COPY_ON_WRITE;
-    assert_ok(leat_region_open(&region, name, 0, &options));
+    assert_ok(open_region(&region, name, 0, &options));
     *(char *)leat_region_data(region) = 'c';
     leat_region_close(region);
     return 0;
@@ -262,8 +263,8 @@ static void read_permission_suffices_for_private_copies(void **state) {
     (void)state;
     leat_region *region;
     const char *name = harness_global("readable");
-    assert_ok(leat_region_create(
-        &region, name, PAGE, &(leat_region_options){.scope = LEAT_GLOBAL, .permissions = 0444}));
+    assert_ok(create_region(&region, name, PAGE,
+                            &(leat_region_options){.scope = LEAT_GLOBAL, .permissions = 0444}));
     char copy[100];
     snprintf(copy, sizeof copy, "%s", name);
     harness_wait_ok(harness_spawn(copy_what_may_only_be_read, copy));
@@ -281,7 +282,7 @@ static int write_to_a_read_only_view(void *context) {
 static int write_in_a_process_of_its_own(void *context) {
     (void)context;
     leat_region *region;
-    assert_ok(leat_region_open(&region, "readonly", 0, NULL));
+    assert_ok(open_region(&region, "readonly", 0, NULL));
     return write_to_a_read_only_view(&region);
 }
 
@@ -312,8 +313,9 @@ static int use_the_parents(void *context) {
     assert_leat(leat_region_flush(inherited->region, 0, 0, LEAT_FLUSH_START), LEAT_EFORKED);
     assert_leat(leat_region_descriptor(inherited->region, LEAT_READ_ONLY, false, &descriptor),
                 LEAT_EFORKED);
-    assert_leat(leat_region_type(inherited->region, &type), LEAT_EFORKED);
-    assert_false(leat_region_sealed(inherited->region));
+    assert_leat(region_type(inherited->region, &type), LEAT_EFORKED);
+    leat_region_details details;
+    assert_leat(leat_region_info(inherited->region, &details), LEAT_EFORKED);
     inherited->view[0] = 'c'; /* ordinary shared memory */
     leat_residency residency;
     assert_ok(leat_view_residency(inherited->view, 0, &residency));

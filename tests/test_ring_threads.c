@@ -2,6 +2,7 @@
  * sees both sides (two mappings of one page are different memory to it, and between processes it
  * sees nothing): every byte that crosses must be ordered by the header's commit or by the hand-back
  * of lines. Also threads that open and close handles of their own at the same time. */
+#include "handles.h"
 #include "harness.h"
 
 #include <pthread.h>
@@ -132,7 +133,7 @@ static void *open_and_close(void *context) {
     for (int i = 0; i < 300; i++) {
         leat_region *region = NULL;
         leat_sender *sender = NULL;
-        if (leat_region_open_or_create(&region, "threads", 0, NULL) != LEAT_OK)
+        if (open_or_create_region(&region, "threads", 0, NULL) != LEAT_OK)
             return (void *)(uintptr_t) "a region";
         int result = leat_sender_open(&sender, "threads-channel", NULL);
         if (result != LEAT_OK && result != LEAT_EBUSY)

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "channel_pair.h"
+#include "handles.h"
 
 static leat_mutex *open_mutex(const char *name, const leat_sync_options *options) {
     leat_mutex *mutex = NULL;
@@ -35,8 +36,8 @@ static leat_semaphore *open_semaphore(const char *name, uint32_t initial, uint32
 static void one_handle_holds_a_mutex_at_a_time(void **state) {
     (void)state;
     leat_mutex *one = open_mutex("held", NULL), *other = open_mutex("held", NULL);
-    assert_true(leat_mutex_created(one));
-    assert_false(leat_mutex_created(other));
+    assert_true(mutex_created(one));
+    assert_false(mutex_created(other));
     assert_ok(leat_mutex_lock(one, LEAT_NOW));
     assert_leat(leat_mutex_lock(other, LEAT_NOW), LEAT_EAGAIN);
     assert_leat(leat_mutex_lock(other, SOON), LEAT_ETIMEDOUT);
@@ -134,7 +135,7 @@ static void an_automatic_event_lets_one_go_on_for_each_set(void **state) { /* W3
     assert_leat(leat_wait(E(one), LEAT_NOW), LEAT_EAGAIN);
     assert_ok(leat_event_set(one));
     assert_ok(leat_event_set(other)); /* several sets before a wait are one */
-    assert_true(leat_event_is_set(other));
+    assert_true(event_is_set(other));
     assert_ok(leat_wait(E(other), LEAT_FOREVER));
     assert_leat(leat_wait(E(one), SOON), LEAT_ETIMEDOUT);
     assert_ok(leat_event_set(one));
@@ -229,7 +230,7 @@ static void a_pulse_lets_nobody_go_on_who_waits_for_all(void **state) {
         harness_await_asleep(child);
         assert_ok(leat_event_pulse(event));
         harness_wait_ok(child);
-        assert_int_equal(leat_semaphore_count(semaphore), 1);
+        assert_int_equal(semaphore_count(semaphore), 1);
         leat_event_close(event);
         leat_semaphore_close(semaphore);
     }
@@ -242,8 +243,8 @@ static void a_semaphore_counts_within_its_bounds(void **state) { /* W32-47, RT-3
     /* which keeps its own */
     leat_semaphore *one = open_semaphore("counted", 2, 3), *other = open_semaphore("counted", 1, 9);
     uint32_t previous = 99;
-    assert_int_equal(leat_semaphore_count(other), 2);
-    assert_int_equal(leat_semaphore_maximum(other), 3);
+    assert_int_equal(semaphore_count(other), 2);
+    assert_int_equal(semaphore_maximum(other), 3);
     assert_leat(leat_semaphore_release(one, 2, &previous), LEAT_EOVERFLOW);
     assert_leat(leat_semaphore_release(one, UINT32_MAX, &previous), LEAT_EOVERFLOW);
     assert_leat(leat_semaphore_release(one, 0, &previous), LEAT_EINVAL);
@@ -256,7 +257,7 @@ static void a_semaphore_counts_within_its_bounds(void **state) { /* W32-47, RT-3
     assert_leat(leat_wait(S(one), SOON), LEAT_ETIMEDOUT);
     assert_ok(leat_semaphore_release(one, 3, NULL));
     leat_semaphore_close(one); /* counts are not given back */
-    assert_int_equal(leat_semaphore_count(other), 3);
+    assert_int_equal(semaphore_count(other), 3);
     leat_semaphore_close(other);
     leat_semaphore *none = NULL;
     assert_leat(leat_semaphore_open(&none, "none", 0, 0, NULL), LEAT_EINVAL);
@@ -287,7 +288,7 @@ static void of_any_the_first_that_can_be_had_is_taken(void **state) { /* W32-49 
     assert_ok(leat_event_set(event));
     assert_ok(leat_wait_any(all, 2, &index, LEAT_NOW));
     assert_int_equal(index, 0);
-    assert_int_equal(leat_semaphore_count(semaphore), 2);
+    assert_int_equal(semaphore_count(semaphore), 2);
     assert_ok(leat_mutex_unlock(mutex));
     assert_ok(leat_mutex_lock(other, LEAT_NOW));
     leat_mutex_close(other);
@@ -308,12 +309,12 @@ static void of_all_none_is_taken_before_the_last_can_be(void **state) { /* W32-4
     assert_leat(leat_wait_all(all, 3, LEAT_NOW), LEAT_EAGAIN);
     assert_ok(leat_event_set(event));
     assert_leat(leat_wait_all(all, 3, SOON), LEAT_ETIMEDOUT);
-    assert_int_equal(leat_semaphore_count(semaphore), 1);
-    assert_true(leat_event_is_set(event));
+    assert_int_equal(semaphore_count(semaphore), 1);
+    assert_true(event_is_set(event));
     assert_ok(leat_mutex_unlock(other));
     assert_ok(leat_wait_all(all, 3, LEAT_NOW));
-    assert_int_equal(leat_semaphore_count(semaphore), 0);
-    assert_false(leat_event_is_set(event));
+    assert_int_equal(semaphore_count(semaphore), 0);
+    assert_false(event_is_set(event));
     assert_leat(leat_mutex_lock(other, LEAT_NOW), LEAT_EAGAIN);
     assert_leat(leat_wait_all(all, 3, LEAT_NOW), LEAT_EINVAL); /* it holds the mutex */
     assert_ok(leat_mutex_unlock(mutex));
@@ -421,23 +422,23 @@ static void the_state_can_be_read_from_outside(void **state) {
     leat_mutex *mutex = open_mutex("seen-m", NULL), *other = open_mutex("seen-m", NULL);
     leat_sync_info info;
     assert_ok(leat_mutex_lock(other, LEAT_NOW));
-    assert_ok(leat_sync_info_read("seen-m", LEAT_LOCAL, &info));
+    assert_ok(leat_sync_stat("seen-m", LEAT_LOCAL, &info));
     assert_true(info.kind == LEAT_KIND_MUTEX && info.handles == 2 && info.held && !info.abandoned &&
                 !info.lost);
     assert_int_equal(info.holder, getpid());
     assert_ok(leat_mutex_give_up(other));
-    assert_ok(leat_sync_info_read("seen-m", LEAT_LOCAL, &info));
+    assert_ok(leat_sync_stat("seen-m", LEAT_LOCAL, &info));
     assert_true(info.lost && !info.held);
     leat_mutex_close(mutex);
     leat_mutex_close(other);
     leat_semaphore *semaphore = open_semaphore("seen-s", 2, 5);
-    assert_ok(leat_sync_info_read("seen-s", LEAT_LOCAL, &info));
+    assert_ok(leat_sync_stat("seen-s", LEAT_LOCAL, &info));
     assert_true(info.kind == LEAT_KIND_SEMAPHORE && info.count == 2 && info.maximum == 5);
     leat_semaphore_close(semaphore);
     leat_sender *sender = open_sender("seen-c", NULL);
-    assert_leat(leat_sync_info_read("seen-c", LEAT_LOCAL, &info), LEAT_EKIND);
+    assert_leat(leat_sync_stat("seen-c", LEAT_LOCAL, &info), LEAT_EKIND);
     leat_sender_close(sender);
-    assert_leat(leat_sync_info_read("seen-c", LEAT_LOCAL, &info), LEAT_ENOENT);
+    assert_leat(leat_sync_stat("seen-c", LEAT_LOCAL, &info), LEAT_ENOENT);
 }
 
 struct handles {

@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "handles.h"
 #include "harness.h"
 
 #define NAME "abandoned"
@@ -28,7 +29,7 @@ static void abandon(const leat_sync_options *options) {
 static void expect_next_is_told(void) {
     leat_mutex *mutex;
     assert_ok(leat_mutex_open(&mutex, NAME, NULL));
-    assert_false(leat_mutex_created(mutex));
+    assert_false(mutex_created(mutex));
     assert_leat(leat_mutex_lock(mutex, LEAT_NOW), LEAT_EOWNERDEAD);
     assert_ok(leat_mutex_unlock(mutex));
     leat_mutex_close(mutex);
@@ -45,9 +46,9 @@ static void mutex_is_kept_when_opened_as_another_kind(void **state) {
     leat_region_options reading = {.access = LEAT_READ_ONLY};
     abandon(NULL);
     uint64_t start = harness_now();
-    assert_leat(leat_region_open(&region, NAME, 0, NULL), LEAT_EKIND);
-    assert_leat(leat_region_open(&region, NAME, 0, &reading), LEAT_EKIND);
-    assert_leat(leat_region_open_or_create(&region, NAME, 100, NULL), LEAT_EKIND);
+    assert_leat(open_region(&region, NAME, 0, NULL), LEAT_EKIND);
+    assert_leat(open_region(&region, NAME, 0, &reading), LEAT_EKIND);
+    assert_leat(open_or_create_region(&region, NAME, 100, NULL), LEAT_EKIND);
     assert_leat(leat_event_open(&event, NAME, NULL), LEAT_EKIND);
     assert_leat(leat_semaphore_open(&semaphore, NAME, 0, 1, NULL), LEAT_EKIND);
     assert_leat(leat_sender_open(&sender, NAME, NULL), LEAT_EKIND);
@@ -103,8 +104,8 @@ static void mutex_is_kept_when_a_handle_by_descriptor_closes_last(void **state) 
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
     abandon(NULL);
     assert_ok(leat_mutex_open(&mutex, NAME, &existing));
-    assert_ok(leat_sync_send(leat_mutex_waitable(mutex), pair[0], LEAT_NOW));
-    assert_ok(leat_mutex_receive(&received, pair[1], NULL, leat_in_ms(5000)));
+    assert_ok(send_waitable(leat_mutex_waitable(mutex), pair[0], LEAT_NOW));
+    assert_ok(receive_mutex(&received, pair[1], NULL, leat_in_ms(5000)));
     leat_mutex_close(mutex);
     leat_mutex_close(received);
     close(pair[0]);
@@ -118,7 +119,7 @@ static void mutex_that_nobody_may_open_is_not_kept(void **state) {
     const leat_sync_options sealed = {.permissions = 0444};
     abandon(&sealed);
     assert_ok(leat_mutex_open(&mutex, NAME, NULL));
-    assert_true(leat_mutex_created(mutex));
+    assert_true(mutex_created(mutex));
     leat_mutex_close(mutex);
     assert_int_equal(harness_names_left(), 0);
 }

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "channel_pair.h"
+#include "handles.h"
 
 #define PATIENCE_S (10 * (time_t)harness_patience())
 
@@ -166,8 +167,8 @@ static void cancel_some(pthread_t threads[WORKERS], const bool *inherits, unsign
 }
 
 static void require_all_there(struct worker *own) {
-    assert_int_equal(leat_semaphore_count(own->semaphore), COUNTS);
-    assert_int_equal(leat_semaphore_count(own->second), COUNTS);
+    assert_int_equal(semaphore_count(own->semaphore), COUNTS);
+    assert_int_equal(semaphore_count(own->second), COUNTS);
     assert_ok(leat_mutex_lock(own->mutex, LEAT_NOW));
     assert_ok(leat_mutex_unlock(own->mutex));
     assert_ok(leat_mutex_lock(own->other, LEAT_NOW));

@@ -51,7 +51,7 @@ struct refusal {
  * processor. */
 static int wait_without(void *context) {
     const struct refusal *refusal = context;
-    const leat_sync_options options = {.interruptible = true};
+    const leat_sync_options options = {.interruptible = true, .anonymous = true};
     leat_event *events[2] = {NULL};
     leat_waitable *both[2];
     size_t index = 9;
@@ -97,7 +97,7 @@ static int try_for_the_lock(void *context) {
         assert_leat(leat_mutex_lock(both[i], LEAT_NOW), LEAT_EAGAIN);
         assert_leat(leat_mutex_lock(both[i], leat_in_ms(200)), LEAT_ETIMEDOUT);
         if (refusal->call == SYS_fcntl)
-            assert_int_not_equal(leat_sync_info_get(leat_mutex_waitable(both[i]), &info), LEAT_OK);
+            assert_int_not_equal(leat_waitable_info(leat_mutex_waitable(both[i]), &info), LEAT_OK);
     }
     _exit(0);
 }

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "channel_pair.h"
+#include "handles.h"
 #include "lib/sync/sync.h"
 
 #define PROCESSES 4
@@ -189,7 +190,7 @@ static void a_semaphore_loses_and_invents_nothing(void **state) {
     for (unsigned i = 0; i < PROCESSES; i++)
         roles[i] = (struct role){arena, i, i, false, post_or_take};
     kill_and_replace(arena, roles, count_lost);
-    uint64_t count = leat_semaphore_count(semaphore), posted = arena->posted, taken = arena->taken;
+    uint64_t count = semaphore_count(semaphore), posted = arena->posted, taken = arena->taken;
     print_message("%u kills, %llu posted (+ %u?), %llu taken (+ %u?), %llu left\n", arena->kills,
                   (unsigned long long)posted, maybe_posted, (unsigned long long)taken, maybe_taken,
                   (unsigned long long)count);
@@ -289,7 +290,7 @@ static void who_waits_for_all_gets_on_whoever_is_killed(void **state) {
     kill_and_replace(arena, roles, NULL);
     print_message("%u kills, %llu meals\n", arena->kills, (unsigned long long)arena->rounds);
     /* who was killed may have taken a seat and not said so */
-    uint64_t eaten = LEAT_SEMAPHORE_MAX - leat_semaphore_count(seats);
+    uint64_t eaten = LEAT_SEMAPHORE_MAX - semaphore_count(seats);
     assert_in_range(eaten, arena->rounds, arena->rounds + arena->kills);
     leat_semaphore_close(seats);
     assert_ok(leat_gc(LEAT_LOCAL, NULL, NULL));
@@ -335,7 +336,7 @@ static void the_last_user_s_end_is_told_to_the_next(void **state) {
         leat_mutex *mutex = NULL;
         (void)harness_wait(harness_spawn(lock_and_wait_for_the_end, &role));
         assert_ok(leat_mutex_open(&mutex, LAST, NULL));
-        assert_false(leat_mutex_created(mutex));
+        assert_false(mutex_created(mutex));
         assert_true(keeps(mutex));
         assert_leat(leat_mutex_lock(mutex, LATER), told);
         assert_true(keeps(mutex)); /* until it is repaired */

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "channel_pair.h"
+#include "handles.h"
 #include "lib/sync/sync.h"
 
 #define M(mutex) leat_mutex_waitable(mutex)
@@ -25,7 +26,7 @@ static leat_mutex *open_mutex(const char *name) {
 
 static leat_sync_info info_of(leat_mutex *mutex) {
     leat_sync_info info;
-    assert_ok(leat_sync_info_get(M(mutex), &info));
+    assert_ok(leat_waitable_info(M(mutex), &info));
     return info;
 }
 
@@ -375,7 +376,7 @@ static void the_death_of_a_process_is_told(void **state) {
                 info.holder == (uint32_t)holder && info.handles == 2);
     assert_leat(leat_mutex_lock(mutex, SOON), LEAT_ETIMEDOUT);
     harness_kill(holder);
-    assert_ok(leat_sync_info_read("dies", LEAT_LOCAL, &info));
+    assert_ok(leat_sync_stat("dies", LEAT_LOCAL, &info));
     assert_true(info.abandoned && !info.held && info.handles == 1);
     assert_leat(leat_mutex_lock(mutex, LEAT_NOW), LEAT_EOWNERDEAD);
     assert_ok(leat_mutex_unlock(mutex));
@@ -524,7 +525,7 @@ static void it_can_be_one_of_several(void **state) {
     harness_set(&meeting->words[1], 1);
     harness_await_asleep(waiter);
     assert_ok(leat_event_set(event)); /* of all: not yet */
-    assert_true(leat_event_is_set(event));
+    assert_true(event_is_set(event));
     leat_mutex_close(mutex); /* as by death */
     harness_wait_ok(waiter);
     leat_event_close(event);

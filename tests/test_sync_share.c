@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "channel_pair.h"
+#include "handles.h"
 
 #define E(event) leat_event_waitable(event)
 #define M(mutex) leat_mutex_waitable(mutex)
@@ -31,10 +32,10 @@ struct three {
 
 static struct three make_three(void) {
     struct three three = {NULL, NULL, NULL};
-    leat_sync_options manual = {.manual_reset = true};
-    assert_ok(leat_mutex_open(&three.mutex, NULL, NULL));
+    leat_sync_options manual = {.manual_reset = true, .anonymous = true};
+    assert_ok(leat_mutex_open(&three.mutex, NULL, &without_name));
     assert_ok(leat_event_open(&three.event, NULL, &manual));
-    assert_ok(leat_semaphore_open(&three.semaphore, NULL, 2, 5, NULL));
+    assert_ok(leat_semaphore_open(&three.semaphore, NULL, 2, 5, &without_name));
     return three;
 }
 
@@ -60,39 +61,39 @@ static void what_has_no_name_is_shared_by_its_descriptor(void **state) {
     (void)state;
     struct three one = make_three(), other = again(&one);
     assert_int_equal(harness_names_left(), 0);
-    assert_true(leat_mutex_created(one.mutex) && leat_event_created(one.event) &&
-                leat_semaphore_created(one.semaphore));
-    assert_false(leat_mutex_created(other.mutex) || leat_event_created(other.event) ||
-                 leat_semaphore_created(other.semaphore));
+    assert_true(mutex_created(one.mutex) && event_created(one.event) &&
+                semaphore_created(one.semaphore));
+    assert_false(mutex_created(other.mutex) || event_created(other.event) ||
+                 semaphore_created(other.semaphore));
     assert_ok(leat_mutex_lock(one.mutex, LEAT_NOW));
     assert_leat(leat_mutex_lock(other.mutex, LEAT_NOW), LEAT_EAGAIN);
     leat_sync_info info;
-    assert_ok(leat_sync_info_get(M(other.mutex), &info));
+    assert_ok(leat_waitable_info(M(other.mutex), &info));
     assert_true(info.held && info.holder == (uint32_t)getpid() && info.handles == 2);
-    assert_ok(leat_sync_info_get(M(one.mutex), &info));
+    assert_ok(leat_waitable_info(M(one.mutex), &info));
     assert_true(info.held && info.handles == 2);
     assert_ok(leat_event_set(other.event));
     assert_ok(leat_wait(E(one.event), LEAT_NOW));
-    assert_ok(leat_sync_info_get(E(one.event), &info));
+    assert_ok(leat_waitable_info(E(one.event), &info));
     assert_true(info.kind == LEAT_KIND_EVENT && info.manual_reset && info.set);
-    assert_int_equal(leat_semaphore_maximum(other.semaphore), 5);
+    assert_int_equal(semaphore_maximum(other.semaphore), 5);
     assert_ok(leat_wait(S(other.semaphore), LEAT_NOW));
-    assert_int_equal(leat_semaphore_count(one.semaphore), 1);
+    assert_int_equal(semaphore_count(one.semaphore), 1);
     close_three(&one); /* it lives as long as one handle */
     assert_leat(leat_mutex_lock(other.mutex, LEAT_NOW), LEAT_EOWNERDEAD);
     leat_waitable *all[] = {M(other.mutex), E(other.event), S(other.semaphore)};
     assert_ok(leat_mutex_unlock(other.mutex));
     assert_ok(leat_wait_all(all, 3, LEAT_NOW));
-    assert_int_equal(leat_semaphore_count(other.semaphore), 0);
+    assert_int_equal(semaphore_count(other.semaphore), 0);
     close_three(&other);
 }
 
 static int receive_and_use(void *context) {
     int socket = *(int *)context;
     struct three three;
-    assert_ok(leat_mutex_receive(&three.mutex, socket, NULL, LATER));
-    assert_ok(leat_event_receive(&three.event, socket, NULL, LATER));
-    assert_ok(leat_semaphore_receive(&three.semaphore, socket, NULL, LATER));
+    assert_ok(receive_mutex(&three.mutex, socket, NULL, LATER));
+    assert_ok(receive_event(&three.event, socket, NULL, LATER));
+    assert_ok(receive_semaphore(&three.semaphore, socket, NULL, LATER));
     assert_ok(leat_wait(S(three.semaphore), LATER)); /* all are taken: one comes back */
     assert_leat(leat_mutex_lock(three.mutex, LEAT_NOW), LEAT_EAGAIN);
     assert_ok(leat_event_set(three.event));
@@ -111,9 +112,9 @@ static void they_travel_over_a_socket(void **state) {
     assert_ok(leat_mutex_lock(three.mutex, LEAT_NOW));
     assert_ok(leat_wait(S(three.semaphore), LEAT_NOW));
     assert_ok(leat_wait(S(three.semaphore), LEAT_NOW));
-    assert_ok(leat_sync_send(M(three.mutex), sockets[0], LATER));
-    assert_ok(leat_sync_send(E(three.event), sockets[0], LATER));
-    assert_ok(leat_sync_send(S(three.semaphore), sockets[0], LATER));
+    assert_ok(send_waitable(M(three.mutex), sockets[0], LATER));
+    assert_ok(send_waitable(E(three.event), sockets[0], LATER));
+    assert_ok(send_waitable(S(three.semaphore), sockets[0], LATER));
     assert_ok(leat_semaphore_release(three.semaphore, 1, NULL));
     assert_ok(leat_wait(E(three.event), LATER));
     assert_ok(leat_mutex_unlock(three.mutex));
@@ -145,7 +146,7 @@ static void a_started_program_inherits_what_was_made_for_it(void **state) {
     (void)state;
     leat_event *event = NULL;
     int descriptor = -1;
-    assert_ok(leat_event_open(&event, NULL, NULL));
+    assert_ok(leat_event_open(&event, NULL, &without_name));
     assert_ok(leat_sync_descriptor(E(event), true, &descriptor));
     assert_int_equal(fcntl(descriptor, F_GETFD), 0);
     harness_wait_ok(harness_spawn(start_this_program, &descriptor));
@@ -165,7 +166,7 @@ static void what_has_a_name_can_be_handed_over_too(void **state) {
     assert_leat(leat_wait(S(named), LEAT_NOW), LEAT_EAGAIN);
     leat_semaphore_close(named);
     assert_ok(leat_semaphore_open(&later, "handed", 1, 1, NULL));
-    assert_false(leat_semaphore_created(later));
+    assert_false(semaphore_created(later));
     assert_leat(leat_wait(S(later), LEAT_NOW), LEAT_EAGAIN);
     close(descriptor);
     leat_semaphore_close(later);
@@ -177,9 +178,12 @@ static void what_has_a_name_can_be_handed_over_too(void **state) {
 static void what_is_no_such_object_is_refused(void **state) {
     (void)state;
     struct three three = make_three(), none = {NULL, NULL, NULL};
-    leat_sync_options persistent = {.persistent = true}, existing = {.mode = LEAT_OPEN};
+    leat_sync_options persistent = {.anonymous = true, .persistent = true},
+                      existing = {.anonymous = true, .mode = LEAT_OPEN};
     assert_leat(leat_event_open(&none.event, NULL, &persistent), LEAT_EINVAL);
-    assert_leat(leat_event_open(&none.event, NULL, &existing), LEAT_ENAME);
+    assert_leat(leat_event_open(&none.event, NULL, &existing), LEAT_EINVAL);
+    assert_leat(leat_event_open(&none.event, "named", &without_name), LEAT_EINVAL);
+    assert_leat(leat_event_open(&none.event, NULL, NULL), LEAT_ENAME);
     assert_leat(leat_event_open_descriptor(NULL, 0, NULL), LEAT_EINVAL);
     int event = descriptor_of(E(three.event)), empty = memfd_create("empty", MFD_CLOEXEC),
         null = open("/dev/null", O_RDWR | O_CLOEXEC);
@@ -204,12 +208,12 @@ static void the_wrong_kind_in_a_socket_is_refused(void **state) {
     int sockets[2];
     struct three three = make_three(), none = {NULL, NULL, NULL};
     assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets), 0);
-    assert_ok(leat_sync_send(E(three.event), sockets[0], LEAT_NOW));
-    assert_leat(leat_mutex_receive(&none.mutex, sockets[1], NULL, LEAT_NOW), LEAT_EKIND);
-    assert_leat(leat_mutex_receive(&none.mutex, sockets[1], NULL, SOON), LEAT_ETIMEDOUT);
+    assert_ok(send_waitable(E(three.event), sockets[0], LEAT_NOW));
+    assert_leat(receive_mutex(&none.mutex, sockets[1], NULL, LEAT_NOW), LEAT_EKIND);
+    assert_leat(receive_mutex(&none.mutex, sockets[1], NULL, SOON), LEAT_ETIMEDOUT);
     close(sockets[0]);
-    assert_leat(leat_mutex_receive(&none.mutex, sockets[1], NULL, LEAT_FOREVER), LEAT_ECLOSED);
-    assert_leat(leat_sync_send(M(three.mutex), sockets[1], LEAT_FOREVER), LEAT_ECLOSED);
+    assert_leat(receive_mutex(&none.mutex, sockets[1], NULL, LEAT_FOREVER), LEAT_ECLOSED);
+    assert_leat(send_waitable(M(three.mutex), sockets[1], LEAT_FOREVER), LEAT_ECLOSED);
     close(sockets[1]);
     close_three(&three);
 }

@@ -3,6 +3,7 @@
  * publisher that may not write to its own region; users of user namespaces and of fakeroot. Run as
  * "test_users markdown" it prints the table of rights. All but the last need root, and are skipped
  * without. */
+#include "handles.h"
 #include "harness.h"
 
 #include <errno.h>
@@ -126,10 +127,9 @@ static int open_handle(const struct cell *cell, leat_mode mode, struct handle *h
         return cell->who == OWNER && mode == LEAT_CREATE
                    ? leat_sender_open(&handle->sender, cell->name, &channel)
                    : leat_receiver_open(&handle->receiver, cell->name, &channel);
-    return mode == LEAT_CREATE ? leat_region_create(&handle->region, cell->name, 4096, &region)
-           : mode == LEAT_OPEN
-               ? leat_region_open(&handle->region, cell->name, 4096, &region)
-               : leat_region_open_or_create(&handle->region, cell->name, 4096, &region);
+    return mode == LEAT_CREATE ? create_region(&handle->region, cell->name, 4096, &region)
+           : mode == LEAT_OPEN ? open_region(&handle->region, cell->name, 4096, &region)
+                               : open_or_create_region(&handle->region, cell->name, 4096, &region);
 }
 
 static void close_handle(struct handle *handle) {
@@ -204,7 +204,7 @@ static int try_living(void *context) {
     leat_region_options reading = {.scope = cell->scope, .access = LEAT_READ_ONLY};
     leat_region *region = NULL;
     if (cell->kind == LEAT_KIND_REGION) {
-        int result = leat_region_open(&region, cell->name, 0, &reading);
+        int result = open_region(&region, cell->name, 0, &reading);
         check_refusal(cell, result);
         note(cell, result, READ);
         leat_region_close(region);
@@ -381,7 +381,7 @@ static void a_permission_to_read_alone_is_left_out_where_all_users_write(void **
         assert_ok(leat_sender_open(&sender, name, &channel));
         assert_int_equal(mode_of(name), modes[i].given);
         leat_sender_close(sender);
-        assert_ok(leat_region_create(
+        assert_ok(create_region(
             &region, name, 0,
             &(leat_region_options){.scope = LEAT_GLOBAL, .permissions = modes[i].asked}));
         assert_int_equal(mode_of(name), modes[i].asked);
@@ -422,13 +422,13 @@ static void reader_that_locks_all_holds_up_no_writer_of_a_region(void **state) {
     leat_region *region, *second, *third;
     leat_object_info info;
     snprintf(siege->name, sizeof siege->name, "%s", harness_global("besieged"));
-    assert_ok(leat_region_create(&region, siege->name, 4096, &options));
+    assert_ok(create_region(&region, siege->name, 4096, &options));
     pid_t reader = harness_spawn(besiege, siege);
     harness_await(&siege->ready, 1);
     uint64_t start = harness_now();
     assert_ok(leat_region_grow(region, 10000));
-    assert_ok(leat_region_open_or_create(&second, siege->name, 20000, &options));
-    assert_ok(leat_region_open(&third, siege->name, 0, &reading));
+    assert_ok(open_or_create_region(&second, siege->name, 20000, &options));
+    assert_ok(open_region(&third, siege->name, 0, &reading));
     assert_ok(leat_region_refresh(region));
     assert_int_equal(leat_region_size(region), 20000);
     assert_ok(leat_region_write(second, 19999, "x", 1));
@@ -440,7 +440,7 @@ static void reader_that_locks_all_holds_up_no_writer_of_a_region(void **state) {
     assert_true(info.in_use); /* as it is with any user */
     assert_ok(leat_unlink(siege->name, LEAT_GLOBAL));
     assert_true(harness_now() - start < UINT64_C(8000000000));
-    assert_ok(leat_region_create(&region, siege->name, 4096, &options));
+    assert_ok(create_region(&region, siege->name, 4096, &options));
     leat_region_close(region);
     harness_set(&siege->done, 1);
     harness_wait_ok(reader);
@@ -451,7 +451,7 @@ static int make_and_die(void *context) {
     leat_region_options options = {.scope = LEAT_GLOBAL, .permissions = 0644};
     leat_region *region;
     become(OWNER);
-    assert_ok(leat_region_create(&region, siege->name, 4096, &options));
+    assert_ok(create_region(&region, siege->name, 4096, &options));
     kill(getpid(), SIGKILL);
     return 1;
 }
@@ -461,7 +461,7 @@ static int open_for_reading(void *context) {
     leat_region_options reading = {.scope = LEAT_GLOBAL, .access = LEAT_READ_ONLY};
     leat_region *region;
     become(OWNER);
-    int result = leat_region_open(&region, siege->name, 0, &reading);
+    int result = open_region(&region, siege->name, 0, &reading);
     if (result == LEAT_OK)
         leat_region_close(region);
     return result == LEAT_OK ? 0 : 1; /* it counts as in use */
@@ -508,8 +508,8 @@ static int publish_and_fork(void *context) {
     leat_region *region;
     assert_int_equal(setenv("LEAT_DIR", cell->directory, 1), 0);
     become(OWNER);
-    assert_ok(leat_region_create(&region, "published", 4096,
-                                 &(leat_region_options){.permissions = permissions_of(cell)}));
+    assert_ok(create_region(&region, "published", 4096,
+                            &(leat_region_options){.permissions = permissions_of(cell)}));
     if (fork() == 0) {
         prctl(PR_SET_PDEATHSIG, 0);
         harness_increment(&cell->ready);
@@ -534,8 +534,8 @@ static int expect_published_stale(void *context) {
         assert_ok(leat_stat("published", LEAT_LOCAL, &info));
         assert_false(info.in_use);
     }
-    assert_ok(leat_region_create(&region, "published", 4096,
-                                 &(leat_region_options){.permissions = permissions_of(cell)}));
+    assert_ok(create_region(&region, "published", 4096,
+                            &(leat_region_options){.permissions = permissions_of(cell)}));
     leat_region_close(region);
     assert_leat(leat_stat("published", LEAT_LOCAL, &info), LEAT_ENOENT);
     return 0;
@@ -579,11 +579,11 @@ static int publish_typed(void *context) {
     become(OWNER);
     umask((mode_t)cell->mode);
     leat_region_options options = {.scope = LEAT_GLOBAL, .permissions = 0444, .type = &type};
-    int result = leat_region_create(&region, cell->name, 4096, &options);
+    int result = create_region(&region, cell->name, 4096, &options);
     if (result == LEAT_ENOTSUP)
         return 77;
     assert_ok(result);
-    assert_ok(leat_region_type(region, &found));
+    assert_ok(region_type(region, &found));
     assert_string_equal(found.name, "tests.typed");
     assert_int_equal(mode_of(cell->name), 0444);
     leat_region_close(region);
@@ -610,7 +610,7 @@ static int hold_typed(void *context) {
     leat_region *region;
     leat_type type = {"tests.old", 8, 1};
     become(OWNER);
-    int result = leat_region_create(
+    int result = create_region(
         &region, cell->name, 4096,
         &(leat_region_options){.scope = LEAT_GLOBAL, .permissions = 0666, .type = &type});
     if (result == LEAT_ENOTSUP)
@@ -629,13 +629,13 @@ static int renew_typed(void *context) {
     leat_region_options options = {.scope = LEAT_GLOBAL, .permissions = 0666}, reading = options;
     reading.access = LEAT_READ_ONLY;
     /* at once, not LEAT_EBUSY */
-    assert_leat(leat_region_open_or_create(&region, cell->name, 4096, &reading), LEAT_EACCES);
-    assert_leat(leat_region_open(&region, cell->name, 4096, &reading), LEAT_ENOENT);
+    assert_leat(open_or_create_region(&region, cell->name, 4096, &reading), LEAT_EACCES);
+    assert_leat(open_region(&region, cell->name, 4096, &reading), LEAT_ENOENT);
     /* smaller: views may be there still */
-    assert_leat(leat_region_create(&region, cell->name, 100, &options), LEAT_EACCES);
-    assert_ok(leat_region_create(&region, cell->name, 8192, &options));
-    assert_true(leat_region_created(region));
-    assert_ok(leat_region_type(region, &type));
+    assert_leat(create_region(&region, cell->name, 100, &options), LEAT_EACCES);
+    assert_ok(create_region(&region, cell->name, 8192, &options));
+    assert_true(region_details(region).created);
+    assert_ok(region_type(region, &type));
     assert_null(type.name);
     leat_region_close(region);
     return 0;
@@ -667,7 +667,7 @@ static int write_text(const char *path, const char *text) {
 static int create_local(void) {
     leat_region *region;
     unsetenv("LEAT_DIR");
-    assert_ok(leat_region_create(&region, NAME, 4096, &(leat_region_options){.persistent = true}));
+    assert_ok(create_region(&region, NAME, 4096, &(leat_region_options){.persistent = true}));
     leat_region_close(region);
     return 0;
 }
@@ -724,13 +724,13 @@ static int be_nobody_of_a_namespace(void *context) {
     if (unshare(CLONE_NEWUSER) != 0 || geteuid() != UNMAPPED)
         return 77;
     unsetenv("LEAT_DIR");
-    assert_leat(leat_region_create(&region, NAME, 4096, NULL), LEAT_EACCES);
+    assert_leat(create_region(&region, NAME, 4096, NULL), LEAT_EACCES);
     assert_non_null(strstr(leat_error_detail(), "LEAT_DIR"));
     assert_leat(leat_stat(NAME, LEAT_LOCAL, &info), LEAT_EACCES);
     assert_leat(leat_gc(LEAT_LOCAL, NULL, NULL), LEAT_EACCES);
     snprintf(own, sizeof own, "%s/own", (const char *)context); /* the remedy */
     setenv("LEAT_DIR", own, 1);
-    assert_ok(leat_region_create(&region, NAME, 4096, NULL));
+    assert_ok(create_region(&region, NAME, 4096, NULL));
     leat_region_close(region);
     return 0;
 }

@@ -8,6 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "handles.h"
 #include "uv_loop.h"
 
 /* --- Receiving -------------------------------------------------------------------------------- */
@@ -408,7 +409,7 @@ static void events_semaphores_and_mutexes_are_taken(void **state) {
     harness_wait_signal(child, SIGKILL);
     assert_true(waiting.set == 1 && waiting.counted == 5 && waiting.locked == 1 &&
                 waiting.orphaned == 1);
-    assert_true(leat_event_is_set(waiting.event));
+    assert_true(event_is_set(waiting.event));
     for (int i = 0; i < 3; i++)
         leat_uv_close((uv_handle_t *)&waiting.waiters[i], NULL);
     uv_close((uv_handle_t *)&guard, NULL);

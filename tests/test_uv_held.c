@@ -209,7 +209,7 @@ static void messages_are_released_in_any_callback(void **state) {
 
 static uint64_t times_named(void) {
     leat_waitset_statistics statistics;
-    leat_waitset_statistics_read(receiver.member.shared->waitset, &statistics);
+    leat_waitset_info(receiver.member.shared->waitset, &statistics);
     return statistics.ready;
 }
 

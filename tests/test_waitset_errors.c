@@ -7,6 +7,7 @@
 #include <sys/resource.h>
 
 #include "channel_pair.h"
+#include "handles.h"
 #include "unanswered.h"
 #include "waitset_loop.h"
 
@@ -192,7 +193,7 @@ static int add_refused(void *context) {
     leat_receiver *rx = open_receiver("refused", NULL);
     leat_event *event = NULL;
     leat_waitset *waitset = open_waitset();
-    assert_ok(leat_event_open(&event, NULL, NULL));
+    assert_ok(leat_event_open(&event, NULL, &without_name));
     refuse(SYS_inotify_add_watch, refusal->error);
     expect_cause(leat_waitset_add_receiver(waitset, rx, NULL), refusal->code, (int)refusal->error,
                  "max_user_watches", refusal->names_limit);

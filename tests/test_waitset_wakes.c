@@ -143,7 +143,7 @@ static void looking_from_outside_wakes_no_loop(void **state) {
     unsigned count = 0;
     assert_ok(leat_waitset_add_receiver(waitset, pair.rx, pair.rx));
     settle(waitset, pair.rx);
-    assert_ok(leat_channel_info_read("looked-at", LEAT_LOCAL, &channel));
+    assert_ok(leat_channel_stat("looked-at", LEAT_LOCAL, &channel));
     assert_int_equal(channel.receiver, LEAT_PEER_PRESENT);
     assert_ok(leat_stat("looked-at", LEAT_LOCAL, &object));
     assert_ok(leat_list(LEAT_LOCAL, count_one, &count));

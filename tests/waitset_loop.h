@@ -47,7 +47,7 @@ static inline void *next_named(leat_waitset *waitset) {
 
 static inline leat_waitset_statistics statistics_of(const leat_waitset *waitset) {
     leat_waitset_statistics statistics;
-    leat_waitset_statistics_read(waitset, &statistics);
+    leat_waitset_info(waitset, &statistics);
     return statistics;
 }
 

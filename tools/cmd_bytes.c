@@ -217,8 +217,9 @@ static const char *remedy(const struct request *request, int code, const char *w
 
 static int open_to_read(const struct request *request, leat_region **region) {
     leat_region_options how = {.scope = request->file ? LEAT_LOCAL : request->target.scope,
+                               .mode = LEAT_OPEN,
                                .access = LEAT_READ_ONLY};
-    int code = request->file ? leat_region_file(region, request->target.name, LEAT_OPEN, 0, &how)
+    int code = request->file ? leat_region_file(region, request->target.name, 0, &how)
                              : leat_region_open(region, request->target.name, 0, &how);
     return code == LEAT_OK ? END_OK
                            : fail_leat(&request->target, code,
@@ -227,19 +228,13 @@ static int open_to_read(const struct request *request, leat_region **region) {
 
 static int open_to_write(const struct request *request, leat_region **region) {
     leat_region_options how = {.scope = request->file ? LEAT_LOCAL : request->target.scope,
+                               .mode = request->create_size != 0 ? LEAT_OPEN_OR_CREATE : LEAT_OPEN,
                                .size_policy = request->grow ? LEAT_SIZE_GROW : LEAT_SIZE_ADOPT,
                                .persistent = !request->file, /* every file is */
                                .permissions = request->permissions};
     const char *name = request->target.name;
-    int code;
-    if (request->file)
-        code = leat_region_file(region, name,
-                                request->create_size != 0 ? LEAT_OPEN_OR_CREATE : LEAT_OPEN,
-                                request->create_size, &how);
-    else if (request->create_size != 0)
-        code = leat_region_open_or_create(region, name, request->create_size, &how);
-    else
-        code = leat_region_open(region, name, 0, &how);
+    int code = request->file ? leat_region_file(region, name, request->create_size, &how)
+                             : leat_region_open(region, name, request->create_size, &how);
     return code == LEAT_OK
                ? END_OK
                : fail_leat(&request->target, code,

@@ -132,7 +132,7 @@ struct inside {
     leat_kind kind; /* 0: not known */
     leat_channel_info channel;
     leat_sync_info sync;
-    leat_type type;
+    leat_region_details region;
 };
 
 static int look_inside(const struct target *target, const leat_object_info *info,
@@ -142,11 +142,11 @@ static int look_inside(const struct target *target, const leat_object_info *info
     if (info->damaged)
         return LEAT_OK;
     if (info->kind == LEAT_KIND_CHANNEL)
-        code = leat_channel_info_read(target->name, target->scope, &inside->channel);
+        code = leat_channel_stat(target->name, target->scope, &inside->channel);
     else if (info->kind == LEAT_KIND_REGION)
-        code = leat_region_type_read(target->name, target->scope, &inside->type);
+        code = leat_region_stat(target->name, target->scope, &inside->region);
     else
-        code = leat_sync_info_read(target->name, target->scope, &inside->sync);
+        code = leat_sync_stat(target->name, target->scope, &inside->sync);
     inside->kind = code == LEAT_OK ? info->kind : 0;
     return code;
 }
@@ -162,7 +162,7 @@ static void show_text(FILE *out, const leat_object_info *info, const struct user
     if (inside->kind == LEAT_KIND_CHANNEL)
         show_channel(out, &inside->channel);
     else if (inside->kind == LEAT_KIND_REGION)
-        show_type(out, &inside->type);
+        show_type(out, &inside->region.type);
     else if (is_sync(inside->kind))
         show_sync(out, &inside->sync);
 }
@@ -174,7 +174,7 @@ static void show_json(const leat_object_info *info, const struct users *users,
     json_object_set_new(object, "processes_denied",
                         users->known ? json_integer(users->denied) : json_null());
     json_object_set_new(object, "type",
-                        inside->kind == LEAT_KIND_REGION ? json_of_type(&inside->type)
+                        inside->kind == LEAT_KIND_REGION ? json_of_type(&inside->region.type)
                                                          : json_null());
     json_object_set_new(object, "channel",
                         inside->kind == LEAT_KIND_CHANNEL ? json_of_channel(&inside->channel)

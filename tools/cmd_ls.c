@@ -61,7 +61,7 @@ static const char *users(const leat_object_info *info, char text[32]) {
 static const char *state(const leat_object_info *info, char text[32]) {
     leat_sync_info sync;
     if (info->damaged || info->kind == LEAT_KIND_REGION || info->kind == LEAT_KIND_CHANNEL ||
-        leat_sync_info_read(info->name, info->scope, &sync) != LEAT_OK)
+        leat_sync_stat(info->name, info->scope, &sync) != LEAT_OK)
         return NULL;
     if (sync.kind == LEAT_KIND_MUTEX)
         return sync.lost ? "lost" : sync.held ? "held" : sync.abandoned ? "abandoned" : "free";
@@ -109,7 +109,7 @@ static int show(const leat_object_info *info, void *context) {
         return 0;
     /* A channel can have gone, or be closed to us: then its roles are simply not known. */
     bool known = info->kind == LEAT_KIND_CHANNEL && !info->damaged &&
-                 leat_channel_info_read(info->name, info->scope, &channel) == LEAT_OK;
+                 leat_channel_stat(info->name, info->scope, &channel) == LEAT_OK;
     if (listing->json != NULL)
         show_json(listing, info, known ? &channel : NULL);
     else

@@ -70,14 +70,19 @@ static int fail_process(const struct mapping *mapping, const char *what, int cod
 }
 
 static int open_region(const struct mapping *mapping, leat_region **region) {
-    const char *name = mapping->target.name;
-    int code = mapping->create
-                   ? leat_region_open_or_create(region, name, mapping->size, &mapping->options)
-                   : leat_region_open(region, name, 0, &mapping->options);
+    leat_region_options how = mapping->options;
+    how.mode = mapping->create ? LEAT_OPEN_OR_CREATE : LEAT_OPEN;
+    int code =
+        leat_region_open(region, mapping->target.name, mapping->create ? mapping->size : 0, &how);
     if (code == LEAT_OK)
         return END_OK;
     return fail_leat(&mapping->target, code,
                      code == LEAT_ENOENT ? "create it first, or use --create" : NULL);
+}
+
+static bool is_new(const leat_region *region) {
+    leat_region_details details;
+    return leat_region_info(region, &details) == LEAT_OK && details.created;
 }
 
 static void show_mapped(const struct mapping *mapping, const leat_region *region) {
@@ -95,7 +100,7 @@ static void show_mapped(const struct mapping *mapping, const leat_region *region
         json_object_set_new(object, "size_bytes",
                             json_integer((json_int_t)leat_region_size(region)));
         json_object_set_new(object, "read_only", json_boolean(read_only));
-        json_object_set_new(object, "created", json_boolean(leat_region_created(region)));
+        json_object_set_new(object, "created", json_boolean(is_new(region)));
         json_write(object, stdout, false);
     } else
         printf("mapped %s region '%s' of %s bytes into process %d at %s%s\n",
@@ -146,7 +151,7 @@ static int map(struct mapping *mapping) {
     int code = leat_region_map_into(region, mapping->process, &mapping->address);
     if (code != LEAT_OK) {
         end = fail_process(mapping, "not mapped", code);
-        if (leat_region_created(region) && mapping->options.persistent)
+        if (is_new(region) && mapping->options.persistent)
             (void)!leat_unlink(mapping->target.name, mapping->target.scope); /* all or nothing */
     } else {
         show_mapped(mapping, region);

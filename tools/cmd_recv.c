@@ -265,8 +265,8 @@ static int open_channel(struct receiving *receiving) {
                 ? "start 'leat send NAME --wait SECONDS' first, or receive with --wait SECONDS"
             : code == LEAT_EBUSY ? "it has a receiver, and can have only one: end that one first"
                                  : NULL);
-    if (receiving->options.capacity != 0 && !leat_receiver_created(receiving->receiver) &&
-        leat_channel_info_read(target->name, target->scope, &info) == LEAT_OK &&
+    if (receiving->options.capacity != 0 &&
+        leat_receiver_info(receiving->receiver, &info) == LEAT_OK && !info.created &&
         info.capacity < receiving->options.capacity)
         note_target(target, "it exists already, with a capacity of %s; --capacity changes nothing",
                     figure_bytes(&size, info.capacity));

@@ -103,8 +103,8 @@ static int hold(const struct creation *creation) {
 static int create(struct creation *creation) {
     leat_region *region;
     signals_catch();
-    int code =
-        leat_region_create(&region, creation->target.name, creation->size, &creation->options);
+    creation->options.mode = LEAT_CREATE;
+    int code = leat_region_open(&region, creation->target.name, creation->size, &creation->options);
     if (code != LEAT_OK)
         return fail_leat(&creation->target, code,
                          code == LEAT_EEXIST
@@ -255,8 +255,8 @@ static void show_grown(const struct target *target, uint64_t before, uint64_t af
 static int open_to_grow(const struct target *target, uint64_t size, leat_region **region,
                         uint64_t *before) {
     bool file = target->scope == SCOPE_OF_FILES;
-    leat_region_options options = {.scope = file ? LEAT_LOCAL : target->scope};
-    int code = file ? leat_region_file(region, target->name, LEAT_OPEN, 0, &options)
+    leat_region_options options = {.scope = file ? LEAT_LOCAL : target->scope, .mode = LEAT_OPEN};
+    int code = file ? leat_region_file(region, target->name, 0, &options)
                     : leat_region_open(region, target->name, 0, &options);
     if (code == LEAT_OK)
         *before = leat_region_size(*region);
@@ -264,7 +264,7 @@ static int open_to_grow(const struct target *target, uint64_t size, leat_region 
         return code;
     *before = 0;
     options.size_policy = LEAT_SIZE_GROW;
-    return leat_region_file(region, target->name, LEAT_OPEN, size, &options);
+    return leat_region_file(region, target->name, size, &options);
 }
 
 static int grow(const struct target *target, uint64_t size, bool json) {

@@ -246,7 +246,7 @@ static int lock_and_run(void) {
     take_signals();
     int code = leat_mutex_open(&run.mutex, run.target.name, sync_options());
     if (code == LEAT_OK)
-        code = leat_sync_info_get(leat_mutex_waitable(run.mutex), &info);
+        code = leat_waitable_info(leat_mutex_waitable(run.mutex), &info);
     if (code != LEAT_OK) {
         leat_mutex_close(run.mutex);
         return fail_leat(&run.target, code, NULL);

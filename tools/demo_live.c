@@ -12,7 +12,7 @@
 
 void demo_count_wakes(struct demo_run *run) {
     leat_channel_info info;
-    if (leat_channel_info_read(run->target.name, run->target.scope, &info) != LEAT_OK)
+    if (leat_channel_stat(run->target.name, run->target.scope, &info) != LEAT_OK)
         return;
     run->sent = info.sent.messages;
     run->wake_calls = info.sent.wake_calls;

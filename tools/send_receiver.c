@@ -25,7 +25,7 @@ static int fail_undelivered(const struct sending *sending, int code) {
     leat_channel_info info;
     struct figure count;
     uint64_t lost = sending->unsent_bytes + (sending->framing.end - sending->framing.start);
-    if (leat_channel_info_read(sending->target.name, sending->target.scope, &info) == LEAT_OK) {
+    if (leat_channel_stat(sending->target.name, sending->target.scope, &info) == LEAT_OK) {
         leat_statistics sent;
         leat_sender_statistics(sending->sender, &sent);
         uint64_t queued = sent.bytes > info.received.bytes ? sent.bytes - info.received.bytes : 0;
@@ -144,7 +144,7 @@ static int require_receiver(const struct sending *sending) {
     static const char remedy[] =
         "start 'leat recv NAME --wait SECONDS' first, or send with --wait SECONDS";
     leat_channel_info info;
-    int code = leat_channel_info_read(sending->target.name, sending->target.scope, &info);
+    int code = leat_channel_stat(sending->target.name, sending->target.scope, &info);
     if (code != LEAT_OK)
         return fail_leat(&sending->target, code, code == LEAT_ENOENT ? remedy : NULL);
     if (info.receiver == LEAT_PEER_PRESENT)
@@ -178,9 +178,8 @@ static int check_channel(struct sending *sending) {
                            "it exists and is not persistent, so that it cannot keep messages. "
                            "Leave out --keep, or choose "
                            "another name.");
-    if (sending->options.capacity != 0 && !leat_sender_created(sending->sender) &&
-        leat_channel_info_read(sending->target.name, sending->target.scope, &channel) == LEAT_OK &&
-        channel.capacity < sending->options.capacity)
+    if (sending->options.capacity != 0 && leat_sender_info(sending->sender, &channel) == LEAT_OK &&
+        !channel.created && channel.capacity < sending->options.capacity)
         note_target(&sending->target,
                     "it exists already, with a capacity of %s; --capacity changes nothing",
                     figure_bytes(&size, channel.capacity));

@@ -1,6 +1,6 @@
 /* top.h - the parts of `leat top`.
  *
- * Everything is looked at from outside (leat_list, leat_channel_info_read, leat_sync_info_read): no
+ * Everything is looked at from outside (leat_list, leat_channel_stat, leat_sync_stat): no
  * object gets a user by being shown, none is mapped, and nobody who waits is woken.
  *
  *     cmd_top.c      arguments, the order of events, keys

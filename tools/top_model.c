@@ -167,9 +167,9 @@ static int look(const leat_object_info *info, void *context) {
     if (info->damaged)
         row->code = LEAT_ECORRUPT;
     else if (info->kind == LEAT_KIND_CHANNEL)
-        row->code = leat_channel_info_read(info->name, info->scope, &row->channel);
+        row->code = leat_channel_stat(info->name, info->scope, &row->channel);
     else if (info->kind != LEAT_KIND_REGION)
-        row->code = leat_sync_info_read(info->name, info->scope, &row->sync);
+        row->code = leat_sync_stat(info->name, info->scope, &row->sync);
     row->read_ns = leat_now();
     if (row->code != LEAT_ENOENT)
         sampling->sample->count++;

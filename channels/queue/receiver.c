@@ -80,7 +80,7 @@ static void pass_mark(leat_receiver *receiver, uint64_t mark, uint64_t end) {
     pass(receiver, end);
 }
 
-static void count(leat_receiver *receiver, uint64_t bytes) {
+static void count_message(leat_receiver *receiver, uint64_t bytes) {
     receiver->ring.lane.messages++;
     receiver->ring.lane.bytes += bytes;
 }
@@ -284,7 +284,7 @@ static __attribute__((noinline)) int receive(leat_receiver *receiver, void *buff
     if (result == LEAT_OK) {
         leat__copy(buffer, record.payload, (size_t)record.length, SIZE_MAX,
                    receiver->ring.lane.piece);
-        count(receiver, record.length);
+        count_message(receiver, record.length);
         release_to(receiver, record.end);
     }
     if (!receiver->role.object.resource.forked)
@@ -355,7 +355,7 @@ static void take_all(leat_receiver *receiver, struct batch *batch, struct leat__
         leat__copy(batch->buffer, record->payload, (size_t)record->length, SIZE_MAX,
                    receiver->ring.lane.piece);
         note(batch, (size_t)record->length);
-        count(receiver, record->length);
+        count_message(receiver, record->length);
         batch->end = record->end;
         if (!next_message(receiver, batch->end, record))
             break;
@@ -363,7 +363,7 @@ static void take_all(leat_receiver *receiver, struct batch *batch, struct leat__
 }
 
 int leat_recv_many(leat_receiver *receiver, void *buffer, size_t capacity, leat_message *messages,
-                   size_t max, size_t *amount, uint64_t deadline_ns) {
+                   size_t max, size_t *count, uint64_t deadline_ns) {
     struct batch batch = {buffer, capacity, messages, max, 0, receiver->ring.lane.position};
     struct leat__record record;
     take_short(receiver, &batch);
@@ -388,7 +388,7 @@ int leat_recv_many(leat_receiver *receiver, void *buffer, size_t capacity, leat_
         return leat__fail(LEAT_EMSGSIZE, 0, "%llu bytes have arrived, the buffer holds %zu",
                           (unsigned long long)record.length, capacity);
     }
-    *amount = batch.done;
+    *count = batch.done;
     return LEAT_OK;
 }
 
@@ -435,7 +435,7 @@ static void recheck(leat_receiver *receiver) {
     check_in(receiver);
 }
 
-int leat_peek_many(leat_receiver *receiver, leat_message *messages, size_t max, size_t *amount,
+int leat_peek_many(leat_receiver *receiver, leat_message *messages, size_t max, size_t *count,
                    uint64_t deadline_ns) {
     struct leat__record record;
     int result = check(receiver, false);
@@ -454,7 +454,7 @@ int leat_peek_many(leat_receiver *receiver, leat_message *messages, size_t max, 
         hand_out_from(receiver, messages, max, &record);
     open_window(receiver); /* which shuts it while there is something handed out */
     if (result == LEAT_OK)
-        *amount = receiver->peeked;
+        *count = receiver->peeked;
     return result;
 }
 
@@ -480,7 +480,7 @@ static size_t hold_from(leat_receiver *receiver, leat_message *messages, size_t 
     return done;
 }
 
-int leat_peek_more(leat_receiver *receiver, leat_message *messages, size_t max, size_t *amount,
+int leat_peek_more(leat_receiver *receiver, leat_message *messages, size_t max, size_t *count,
                    uint64_t deadline_ns) {
     struct leat__record record;
     int result = check(receiver, false);
@@ -495,7 +495,7 @@ int leat_peek_more(leat_receiver *receiver, leat_message *messages, size_t max, 
     receiver->ring.lane.window = 0;
     result = first_message(receiver, &record, deadline_ns);
     if (result == LEAT_OK)
-        *amount = hold_from(receiver, messages, max, &record);
+        *count = hold_from(receiver, messages, max, &record);
     receiver->peeked_end = receiver->ring.lane.position; /* with the marks that were passed */
     open_window(receiver);
     return result;
@@ -568,9 +568,9 @@ static __attribute__((noinline)) int release_long(leat_receiver *receiver, size_
     return LEAT_OK;
 }
 
-int leat_release(leat_receiver *receiver, size_t amount) {
-    if (RARELY(amount != 1 || !leat__lane_release_open(&receiver->ring.lane)))
-        return release_long(receiver, amount);
+int leat_release(leat_receiver *receiver, size_t count) {
+    if (RARELY(count != 1 || !leat__lane_release_open(&receiver->ring.lane)))
+        return release_long(receiver, count);
     return LEAT_OK;
 }
 
@@ -636,10 +636,6 @@ leat_peer leat_receiver_peer(const leat_receiver *receiver) {
 
 size_t leat_receiver_max_message(const leat_receiver *receiver) {
     return (size_t)leat__max_message(receiver->role.memory.capacity);
-}
-
-bool leat_receiver_created(const leat_receiver *receiver) {
-    return receiver->role.object.created;
 }
 
 void leat_receiver_statistics(const leat_receiver *receiver, leat_statistics *statistics) {

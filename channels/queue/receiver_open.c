@@ -30,17 +30,19 @@ static int attach(struct leat__role *role) {
     return LEAT_OK;
 }
 
-int leat_receiver_open(leat_receiver **out, const char *name, const leat_channel_options *options) {
-    leat_receiver *receiver = out != NULL ? calloc(1, sizeof *receiver) : NULL;
-    if (receiver == NULL)
-        return leat__fail_about(leat__fail(out == NULL ? LEAT_EINVAL : LEAT_ENOMEM, 0, "no handle"),
-                                "channel", name);
+int leat_receiver_open(leat_receiver **receiver, const char *name,
+                       const leat_channel_options *options) {
+    leat_receiver *made = receiver != NULL ? calloc(1, sizeof *made) : NULL;
+    if (made == NULL)
+        return leat__fail_about(
+            leat__fail(receiver == NULL ? LEAT_EINVAL : LEAT_ENOMEM, 0, "no handle"), "channel",
+            name);
     static const struct leat__role_kind kind = {.take_place = take_place, .attach = attach};
-    int result = leat__role_open(&receiver->role, &receiver->ring.lane, name, options, &kind);
+    int result = leat__role_open(&made->role, &made->ring.lane, name, options, &kind);
     if (result == LEAT_OK)
-        *out = receiver;
+        *receiver = made;
     else
-        free(receiver);
+        free(made);
     return result;
 }
 

@@ -19,7 +19,8 @@ static uint64_t capacity_of(const leat_channel_options *options) {
 }
 
 static int check_options(const leat_channel_options *options) {
-    int result = leat__object_check_options(options->mode, options->scope, options->permissions);
+    int result = leat__object_check_options(options->mode, options->scope, options->permissions,
+                                            options->reserved);
     if (result != LEAT_OK)
         return result;
     if ((unsigned)options->waiting > LEAT_WAITING_SPIN)

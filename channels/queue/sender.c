@@ -310,7 +310,7 @@ static void publish(leat_sender *sender) {
     after_commit(sender);
 }
 
-static void count(leat_sender *sender, uint64_t bytes) {
+static void count_message(leat_sender *sender, uint64_t bytes) {
     sender->ring.lane.messages++;
     sender->ring.lane.bytes += bytes;
 }
@@ -327,7 +327,7 @@ static LONG_WAY int send(leat_sender *sender, const void *data, size_t size, uin
     if (result == LEAT_OK) {
         leat__copy(payload, data, size, SIZE_MAX, sender->ring.lane.piece);
         leat__ring_stage(&sender->ring, size);
-        count(sender, size);
+        count_message(sender, size);
         publish(sender);
     }
     if (RARELY(sender->many))
@@ -394,7 +394,7 @@ static size_t stage_many(leat_sender *sender, const leat_message *messages, size
             break;
         leat__copy(payload, messages[done].data, size, SIZE_MAX, sender->ring.lane.piece);
         leat__ring_stage(&sender->ring, size);
-        count(sender, size);
+        count_message(sender, size);
     }
     return done;
 }
@@ -423,14 +423,14 @@ static LONG_WAY int send_rest(leat_sender *sender, const leat_message *messages,
     return result;
 }
 
-int leat_send_many(leat_sender *sender, const leat_message *messages, size_t amount, size_t *sent,
+int leat_send_many(leat_sender *sender, const leat_message *messages, size_t count, size_t *sent,
                    uint64_t deadline_ns) {
     int result = LEAT_OK;
     size_t done = 0;
-    if (sender->ring.lane.window != 0 && (done = stage_many(sender, messages, amount)) > 0)
+    if (sender->ring.lane.window != 0 && (done = stage_many(sender, messages, count)) > 0)
         publish(sender);
-    if (RARELY(done < amount || sender->ring.lane.position >= sender->ring.lane.window))
-        result = send_rest(sender, messages, amount, &done, deadline_ns);
+    if (RARELY(done < count || sender->ring.lane.position >= sender->ring.lane.window))
+        result = send_rest(sender, messages, count, &done, deadline_ns);
     if (sent != NULL)
         *sent = done;
     return result;
@@ -468,7 +468,7 @@ static LONG_WAY int commit_long(leat_sender *sender, size_t size) {
                           (unsigned long long)sender->ring.lane.open_size);
     take_reservation(sender);
     leat__ring_stage(&sender->ring, size);
-    count(sender, size);
+    count_message(sender, size);
     publish(sender);
     sender->reserving = false;
     leat__sender_unlock(sender);

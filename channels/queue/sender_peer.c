@@ -150,19 +150,20 @@ static int attach(struct leat__role *role) {
     return LEAT_OK;
 }
 
-int leat_sender_open(leat_sender **out, const char *name, const leat_channel_options *options) {
-    leat_sender *sender = out != NULL ? calloc(1, sizeof *sender) : NULL;
-    if (sender == NULL)
-        return leat__fail_about(leat__fail(out == NULL ? LEAT_EINVAL : LEAT_ENOMEM, 0, "no handle"),
-                                "channel", name);
-    sender->many = options != NULL && options->many_senders;
+int leat_sender_open(leat_sender **sender, const char *name, const leat_channel_options *options) {
+    leat_sender *made = sender != NULL ? calloc(1, sizeof *made) : NULL;
+    if (made == NULL)
+        return leat__fail_about(
+            leat__fail(sender == NULL ? LEAT_EINVAL : LEAT_ENOMEM, 0, "no handle"), "channel",
+            name);
+    made->many = options != NULL && options->many_senders;
     static const struct leat__role_kind kind = {
         .sends = true, .take_place = take_place, .attach = attach};
-    int result = leat__role_open(&sender->role, &sender->ring.lane, name, options, &kind);
+    int result = leat__role_open(&made->role, &made->ring.lane, name, options, &kind);
     if (result == LEAT_OK)
-        *out = sender;
+        *sender = made;
     else
-        free(sender);
+        free(made);
     return result;
 }
 
@@ -264,10 +265,6 @@ int leat_sender_drain(leat_sender *sender, uint64_t deadline_ns) {
 }
 
 /* --- Questions -------------------------------------------------------------------------------- */
-
-bool leat_sender_created(const leat_sender *sender) {
-    return sender->role.object.created;
-}
 
 void leat_sender_statistics(const leat_sender *sender, leat_statistics *statistics) {
     *statistics = (leat_statistics){0};

@@ -30,7 +30,7 @@ int leat_uv_waiter_init(uv_loop_t *loop, leat_uv_waiter_t *waiter, leat_waitable
         return UV_EINVAL;
     leat_sync_info info;
     memset(waiter, 0, sizeof *waiter);
-    int result = leat_sync_info_get(object, &info);
+    int result = leat_waitable_info(object, &info);
     if (result != LEAT_OK)
         return leat_uv_error(result);
     result = leat__uv_share(loop, &waiter->member.shared);

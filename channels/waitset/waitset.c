@@ -569,23 +569,23 @@ static void close_descriptors(const leat_waitset *waitset) {
         leat__os_file_close(files[i]);
 }
 
-int leat_waitset_open(leat_waitset **out) {
-    leat_waitset *waitset = out != NULL ? calloc(1, sizeof *waitset) : NULL;
-    if (waitset == NULL)
-        return leat__fail(out == NULL ? LEAT_EINVAL : LEAT_ENOMEM, 0, "no wait set");
-    leat__os_resource_init(&waitset->resource);
-    waitset->directory = waitset->flag = LEAT__NO_FILE;
-    waitset->notify.file = LEAT__NO_FILE;
-    waitset->notify_watch = -1;
-    leat__os_resource_add(&waitset->resource);
-    int result = open_descriptors(waitset);
+int leat_waitset_open(leat_waitset **waitset) {
+    leat_waitset *made = waitset != NULL ? calloc(1, sizeof *made) : NULL;
+    if (made == NULL)
+        return leat__fail(waitset == NULL ? LEAT_EINVAL : LEAT_ENOMEM, 0, "no wait set");
+    leat__os_resource_init(&made->resource);
+    made->directory = made->flag = LEAT__NO_FILE;
+    made->notify.file = LEAT__NO_FILE;
+    made->notify_watch = -1;
+    leat__os_resource_add(&made->resource);
+    int result = open_descriptors(made);
     if (result != LEAT_OK) {
-        leat__os_resource_remove(&waitset->resource);
-        close_descriptors(waitset);
-        free(waitset);
+        leat__os_resource_remove(&made->resource);
+        close_descriptors(made);
+        free(made);
         return result;
     }
-    *out = waitset;
+    *waitset = made;
     return LEAT_OK;
 }
 
@@ -616,7 +616,6 @@ void leat_waitset_descriptors(const leat_waitset *waitset, int descriptors[2]) {
     descriptors[1] = waitset->resource.file;
 }
 
-void leat_waitset_statistics_read(const leat_waitset *waitset,
-                                  leat_waitset_statistics *statistics) {
+void leat_waitset_info(const leat_waitset *waitset, leat_waitset_statistics *statistics) {
     *statistics = waitset->statistics;
 }

@@ -62,8 +62,12 @@ LEAT_API uint64_t leat_now(void);
 
 /* The deadline that lies so far ahead of now. Saturates at LEAT_FOREVER. */
 LEAT_API uint64_t leat_in_ns(uint64_t nanoseconds);
-LEAT_API uint64_t leat_in_us(uint64_t microseconds);
-LEAT_API uint64_t leat_in_ms(uint64_t milliseconds);
+static inline uint64_t leat_in_us(uint64_t microseconds) {
+    return leat_in_ns(microseconds <= UINT64_MAX / 1000 ? microseconds * 1000 : UINT64_MAX);
+}
+static inline uint64_t leat_in_ms(uint64_t milliseconds) {
+    return leat_in_ns(milliseconds <= UINT64_MAX / 1000000 ? milliseconds * 1000000 : UINT64_MAX);
+}
 
 /* --- Scopes and ways in --------------------------------------------------------------------------
  *

@@ -106,7 +106,7 @@ typedef struct leat_channel_options {
     uint32_t permissions;
     /* this handle's; those that never sleep do not notice interruptions either */
     leat_waiting waiting;
-    uint64_t reserved[3]; /* zero */
+    uint64_t reserved[4]; /* zero */
 } leat_channel_options;
 
 /* A message in memory: what leat_send_many takes and the receiving batch calls give. */
@@ -144,6 +144,7 @@ typedef struct leat_statistics {
      * It includes what the other side's system call and the scheduler took, and in a loop what it
      * did before it came to leat_waitset_next. wake_ns / wakes is the mean */
     uint64_t wake_ns;
+    uint64_t reserved[4]; /* zero */
 } leat_statistics;
 
 /* --- Sending ---------------------------------------------------------------------------------- */
@@ -208,9 +209,6 @@ LEAT_API leat_peer leat_sender_peer(const leat_sender *sender);
 
 /* The largest message in bytes: capacity / 2 - 72. */
 LEAT_API size_t leat_sender_max_message(const leat_sender *sender);
-
-/* Whether this handle's open created the channel. */
-LEAT_API bool leat_sender_created(const leat_sender *sender);
 
 /* What the senders of the channel have done so far, this handle's last message included. */
 LEAT_API void leat_sender_statistics(const leat_sender *sender, leat_statistics *statistics);
@@ -280,31 +278,35 @@ LEAT_API leat_peer leat_receiver_peer(const leat_receiver *receiver);
 /* The largest message that can arrive, in bytes. */
 LEAT_API size_t leat_receiver_max_message(const leat_receiver *receiver);
 
-/* Whether this handle's open created the channel. */
-LEAT_API bool leat_receiver_created(const leat_receiver *receiver);
-
 /* What the receivers of the channel have done so far, this handle's last message included. */
 LEAT_API void leat_receiver_statistics(const leat_receiver *receiver, leat_statistics *statistics);
 
-/* --- Looking from outside --------------------------------------------------------------------- */
+/* --- State ------------------------------------------------------------------------------------ */
 
 typedef struct leat_channel_info {
     uint64_t capacity;      /* bytes of ring */
     uint64_t max_message;   /* bytes */
     uint64_t backlog_bytes; /* occupied in the ring, headers and padding included; a snapshot */
-    bool many_senders;      /* the sender or senders that are there asked for company */
+    bool created;           /* this handle's open created the channel */
+    bool many_senders;      /* the sender or senders that are there share the channel */
     leat_peer sender;
     leat_peer receiver;
     leat_statistics sent;
     leat_statistics received;
+    uint64_t reserved[4]; /* zero */
 } leat_channel_info;
 
-/* Reads a channel's state without taking a role, without becoming a user and without mapping it;
- * the two sides notice nothing. LEAT_ENOENT, LEAT_EKIND, LEAT_EACCES, LEAT_EUNTRUSTED,
- * LEAT_EVERSION, LEAT_ECORRUPT; LEAT_ESYSTEM when the system cannot say whether the two are
- * there. */
-LEAT_API LEAT_CHECKED int leat_channel_info_read(const char *name, leat_scope scope,
-                                                 leat_channel_info *info);
+/* Describes the channel of an open handle. LEAT_ESYSTEM when the system cannot say whether the peer
+ * is there; LEAT_ENOMEM, LEAT_EFORKED, LEAT_EINVAL. */
+LEAT_API LEAT_CHECKED int leat_sender_info(const leat_sender *sender, leat_channel_info *info);
+LEAT_API LEAT_CHECKED int leat_receiver_info(const leat_receiver *receiver,
+                                             leat_channel_info *info);
+
+/* The same of a channel by its name, without taking a role, without becoming a user and without
+ * mapping it; sender and receiver notice nothing. LEAT_ENOENT, LEAT_EKIND, LEAT_EACCES,
+ * LEAT_EUNTRUSTED, LEAT_EVERSION, LEAT_ECORRUPT, LEAT_ENAME; and as above. */
+LEAT_API LEAT_CHECKED int leat_channel_stat(const char *name, leat_scope scope,
+                                            leat_channel_info *info);
 
 #ifdef __cplusplus
 }

@@ -8,7 +8,16 @@
  * leat_gc. A *persistent* object stays until leat_unlink or the next boot.
  *
  * One name space: a name belongs to one object of one kind in its scope. Names are case sensitive
- * and may hold any byte but NUL.
+ * and may hold any byte but NUL. Where a name is meant, NULL is LEAT_ENAME.
+ *
+ * Handles. Each kind has an opaque handle. Its close function takes NULL and does nothing then.
+ * Passing NULL to any other call is a fault of the program: calls that move messages may crash, the
+ * others return LEAT_EINVAL, or 0, false, NULL where they return no code.
+ *
+ * Structures. Those that a program fills end in reserved words, which are zero; others are
+ * LEAT_EINVAL, as they may be options of a later version. Those that the library fills end in
+ * reserved words too, which it sets to zero. So later versions can add fields without breaking
+ * compiled programs. Two are for arrays and stay as they are: leat_message and leat_type.
  *
  * A mutex whose holder died while nobody else had it open is not healed but kept, until its next
  * owner has been told and has unlocked it.
@@ -78,6 +87,7 @@ typedef struct leat_object_info {
      * it */
     uint64_t device;
     uint64_t inode;
+    uint64_t reserved[4]; /* zero */
 } leat_object_info;
 
 /* Looks at one object without becoming a user of it. What killed processes left behind is still
@@ -108,6 +118,27 @@ LEAT_API LEAT_CHECKED int leat_unlink(const char *name, leat_scope scope);
 LEAT_API LEAT_CHECKED int leat_gc(leat_scope scope,
                                   void (*visit)(const leat_object_info *info, void *context),
                                   void *context);
+
+/* --- Handing over --------------------------------------------------------------------------------
+ *
+ * leat_region_descriptor and leat_sync_descriptor give a descriptor of an object, and functions
+ * whose names end in open_descriptor make a handle from one. These two pass it between
+ * processes. */
+
+/* Sends a descriptor over a connected unix socket, with one byte of data as the system requires.
+ * The descriptor stays the caller's and may be closed. LEAT_ECLOSED when the other end is closed,
+ * LEAT_EAGAIN (deadline LEAT_NOW) or LEAT_ETIMEDOUT when the socket takes nothing until the
+ * deadline, LEAT_EINVAL when it is no such socket or the descriptor is not open. A cancellation
+ * point while it waits (deferred; within about 100 ms), as leat_descriptor_receive is. */
+LEAT_API LEAT_CHECKED int leat_descriptor_send(int socket, int descriptor, uint64_t deadline_ns);
+
+/* Receives one byte of data and exactly one descriptor with it, to be closed by the caller; it is
+ * closed when the process starts another program. Whatever else arrives is closed at once: no
+ * descriptor, or several, is LEAT_EKIND. LEAT_ECLOSED at the end of the stream, LEAT_EAGAIN,
+ * LEAT_ETIMEDOUT, LEAT_EINVAL; LEAT_ELIMIT when this process can have no further descriptor (what
+ * was sent is lost then). */
+LEAT_API LEAT_CHECKED int leat_descriptor_receive(int socket, int *descriptor,
+                                                  uint64_t deadline_ns);
 
 #ifdef __cplusplus
 }

@@ -13,10 +13,10 @@
  * free at most is LEAT_ENOSPC, for named and anonymous regions, new ones and growing. Close to
  * that, or when several processes reserve at once, the kernel may still kill instead of refusing.
  * Whoever may write to a named region or a file may also shorten it, and touching what is gone is
- * SIGBUS; a region without a name cannot be shortened (leat_region_sealed).
+ * SIGBUS; a region without a name cannot be shortened (leat_region_details.sealed).
  *
  *     leat_region *region;
- *     if (leat_region_open_or_create(&region, "scoreboard", 4096, NULL) != LEAT_OK)
+ *     if (leat_region_open(&region, "scoreboard", 4096, NULL) != LEAT_OK)
  *         ...
  *     struct scoreboard *board = leat_region_data(region);
  *     ...
@@ -25,14 +25,11 @@
  * Each handle has one view of the region, made when it is opened; leat/view.h has more views, and
  * what can be asked of the memory behind them.
  *
- * A handle of NULL is LEAT_EINVAL, or nothing (NULL, 0, false, "") from what returns no code.
- *
  * Thread safety: a handle may be used by several threads at once, but not while it is being closed,
  * grown or refreshed. Fork: the child cannot use the parent's handle (LEAT_EFORKED) and does not
  * keep the object alive, but the view is ordinary inherited memory and stays visible to it.
  * Signals: nothing here may be called from a handler; a signal that arrives meanwhile changes
- * nothing. Blocking: as in leat/object.h; leat_region_send and leat_region_receive until their
- * deadline.
+ * nothing. Blocking: as in leat/object.h.
  */
 #ifndef LEAT_REGION_H
 #define LEAT_REGION_H
@@ -72,57 +69,52 @@ typedef struct leat_type {
 
 #define LEAT_TYPE_NAME_MAX 127
 
-/* All zero is the sensible default: local, read and write, any size, dies with its last user, for
- * this user alone. */
+/* All zero is the sensible default: local, open or create, read and write, any size, dies with its
+ * last user, for this user alone. */
 typedef struct leat_region_options {
     leat_scope scope;
+    leat_mode mode; /* open, create, or either */
     leat_access access;
     leat_size_policy size_policy;
-    bool persistent; /* when created: stays until leat_unlink */
-    /* files and descriptors: LEAT_EBUSY unless no other handle uses the file, and for others as
-     * long as this does */
+    bool persistent; /* names, when created: stays until leat_unlink */
+    bool anonymous;  /* the region has no name: the name is NULL, and the region always created */
+    /* files and descriptors: LEAT_EBUSY unless no other handle uses the file; and other handles get
+     * LEAT_EBUSY for as long as this one is open */
     bool exclusive;
     /* when created: rwxrwxrwx bits, the process's umask not applied; 0 means 0600 */
     uint32_t permissions;
     /* NULL: not asked. When created: recorded; when opened: LEAT_ETYPE unless the recorded one is
      * the same */
     const leat_type *type;
-    uint64_t reserved[3]; /* zero */
+    uint64_t reserved[4]; /* zero */
 } leat_region_options;
 
-/* --- By name ---------------------------------------------------------------------------------- */
+/* --- By name, or without one ------------------------------------------------------------------ */
 
-/* Creates the region. size: bytes, 0 means that of the type, else 4096. LEAT_EEXIST when a living
- * object has the name (nothing is changed), LEAT_ENAME, LEAT_ENOSPC (the detail says how much is
- * free), LEAT_EACCES, LEAT_EINVAL; LEAT_ENOTSUP when a type is to be recorded and the system cannot
- * (Linux before 6.6; docs/decisions/0009-typed-regions.md).
+/* Opens the region, or creates it, as options->mode says (options NULL: the defaults), and maps it.
+ * Between finding no region and creating one no other process can come; leat_region_info reports
+ * which of both happened. size: bytes; of a new region 0 means that of the type, else
+ * LEAT_REGION_SIZE_DEFAULT; for an existing one the size policy decides what it means.
  *
- * A name of NULL makes an anonymous region, which others get by its descriptor (below) and which
- * lives as long as a handle, a descriptor or a view. Its pages are reserved, and it is sealed
- * against shortening, so that no access to it can be SIGBUS. */
-LEAT_API LEAT_CHECKED int leat_region_create(leat_region **region, const char *name, uint64_t size,
-                                             const leat_region_options *options);
-
-/* Opens the region and maps it. size matters to the size policy only. LEAT_ENOENT, LEAT_EKIND when
- * the name belongs to another kind of object, LEAT_ESIZE, LEAT_ETYPE, LEAT_EACCES, LEAT_EUNTRUSTED,
- * LEAT_ENAME (also when it is NULL); LEAT_ENOSPC when it cannot grow; an object of zero bytes
- * (another program is between creating and sizing it) is LEAT_ESIZE. */
+ * LEAT_ENOENT (LEAT_OPEN) and LEAT_EEXIST (LEAT_CREATE) by the mode; LEAT_EKIND when the name
+ * belongs to another kind of object; LEAT_ESIZE, also for an object of zero bytes (another program
+ * is between creating and sizing it); LEAT_ETYPE; LEAT_ENAME, also when the name is NULL;
+ * LEAT_ENOSPC (the detail says how much is free); LEAT_EACCES, LEAT_EUNTRUSTED, LEAT_EINVAL;
+ * LEAT_ENOTSUP when a type is to be recorded and the system cannot (Linux before 6.6;
+ * docs/decisions/0009-typed-regions.md).
+ *
+ * An anonymous region lives as long as a handle, a descriptor or a view. Other processes get it by
+ * its descriptor (below). Its pages are reserved, and it is sealed against shortening, so that no
+ * access to it can be SIGBUS. */
 LEAT_API LEAT_CHECKED int leat_region_open(leat_region **region, const char *name, uint64_t size,
                                            const leat_region_options *options);
 
-/* Opens the region if it is there and creates it if it is not, without a moment in between in which
- * another process could be surprised. leat_region_created tells which. A name of NULL always
- * creates. */
-LEAT_API LEAT_CHECKED int leat_region_open_or_create(leat_region **region, const char *name,
-                                                     uint64_t size,
-                                                     const leat_region_options *options);
-
 /* --- Files ------------------------------------------------------------------------------------ */
 
-/* The bytes of a file as a region: `way` says whether it is created. The file is an ordinary one of
- * any file system, found by path; leat never removes it, nor anything of its content. Of the
- * options, access, size policy, exclusive, permissions and type matter; persistent is LEAT_EINVAL,
- * because every file is.
+/* The bytes of a file as a region; options->mode says whether the file is opened, created, or
+ * either. The file is an ordinary one of any file system, found by path; leat never removes it, nor
+ * anything of its content. Of the options, mode, access, size policy, exclusive, permissions and
+ * type matter; persistent and anonymous are LEAT_EINVAL.
  *
  * size: bytes. A new file gets so many, zero. For an existing one the size policy decides:
  * LEAT_SIZE_GROW extends it, LEAT_SIZE_FIT does and sees no more than that; 0 is the whole file.
@@ -133,8 +125,8 @@ LEAT_API LEAT_CHECKED int leat_region_open_or_create(leat_region **region, const
  * followed to files that are there: one that leads to nothing is LEAT_ENOENT with LEAT_OPEN,
  * LEAT_EEXIST with LEAT_CREATE, and LEAT_EUNTRUSTED with LEAT_OPEN_OR_CREATE, as is one that leads
  * to itself. */
-LEAT_API LEAT_CHECKED int leat_region_file(leat_region **region, const char *path, leat_mode mode,
-                                           uint64_t size, const leat_region_options *options);
+LEAT_API LEAT_CHECKED int leat_region_file(leat_region **region, const char *path, uint64_t size,
+                                           const leat_region_options *options);
 
 /* --- By descriptor ---------------------------------------------------------------------------- */
 
@@ -156,26 +148,11 @@ LEAT_API LEAT_CHECKED int leat_region_open_descriptor(leat_region **region, int 
  * or, with LEAT_READ_ONLY, only for reading; LEAT_EACCES when the handle may not do that itself. It
  * is closed when the process starts another program, unless `inherited`: then programs started
  * while it is open have it under its number. LEAT_EFORKED, LEAT_ELIMIT; LEAT_EACCES also when the
- * file cannot be opened again and is used exclusively. (Who is given a read-only descriptor and may
- * open the file by its permissions can open it for writing: /proc/self/fd.) */
+ * file cannot be opened again and is used exclusively. leat_descriptor_send passes it on. (Who is
+ * given a read-only descriptor and may open the file by its permissions can open it for writing:
+ * /proc/self/fd.) */
 LEAT_API LEAT_CHECKED int leat_region_descriptor(const leat_region *region, leat_access access,
                                                  bool inherited, int *descriptor);
-
-/* Sends such a descriptor over a connected unix socket, with one byte of data as the system
- * requires. LEAT_ECLOSED when the other end is closed, LEAT_EAGAIN or LEAT_ETIMEDOUT when it takes
- * nothing until the deadline, LEAT_EINVAL when it is no such socket. A cancellation point while it
- * waits (deferred; within about 100 ms), as leat_region_receive is. */
-LEAT_API LEAT_CHECKED int leat_region_send(const leat_region *region, leat_access access,
-                                           int socket, uint64_t deadline_ns);
-
-/* Receives one byte of data and exactly one descriptor with it, whoever sent them, and opens a
- * region from it, as leat_region_open_descriptor does. Whatever else arrives is closed at once: no
- * descriptor, or several, is LEAT_EKIND. LEAT_ECLOSED at the end of the stream, LEAT_EAGAIN,
- * LEAT_ETIMEDOUT, LEAT_EINVAL; LEAT_ELIMIT when this process can have no further descriptor (what
- * was sent is lost then). */
-LEAT_API LEAT_CHECKED int leat_region_receive(leat_region **region, int socket, uint64_t size,
-                                              const leat_region_options *options,
-                                              uint64_t deadline_ns);
 
 /* --- The handle ------------------------------------------------------------------------------- */
 
@@ -191,40 +168,37 @@ LEAT_API void *leat_region_data(const leat_region *region);
  * refreshed. */
 LEAT_API uint64_t leat_region_size(const leat_region *region);
 
-/* The size rounded up to whole pages: what is mapped. */
-LEAT_API uint64_t leat_region_mapped_size(const leat_region *region);
-
-/* Whether this handle's open created the region. */
-LEAT_API bool leat_region_created(const leat_region *region);
-
-/* What the view permits. */
-LEAT_API leat_access leat_region_access(const leat_region *region);
-
 typedef enum leat_backing {
     LEAT_BACKING_NAME = 0,       /* a named object */
     LEAT_BACKING_ANONYMOUS = 1,  /* created without a name */
     LEAT_BACKING_FILE = 2,       /* a file, by its path */
-    LEAT_BACKING_DESCRIPTOR = 3, /* opened from a descriptor, or received */
+    LEAT_BACKING_DESCRIPTOR = 3, /* opened from a descriptor */
 } leat_backing;
 
-LEAT_API leat_backing leat_region_backing(const leat_region *region);
+typedef struct leat_region_details {
+    uint64_t size;        /* bytes; of a handle: as it sees them */
+    uint64_t mapped_size; /* the same in whole pages */
+    leat_access access;   /* of the handle's view */
+    leat_backing backing;
+    bool created; /* this handle's open created the region */
+    bool sealed;  /* the kernel lets nobody shorten the memory: the view cannot be SIGBUS */
+    /* without a scope prefix; the path of a file; or "" for a region without either. Valid as long
+     * as the handle, or the name that was asked about */
+    const char *name;
+    /* the type recorded with the region; its name is NULL when none is, and valid until the calling
+     * thread's next call of leat_region_info or leat_region_stat */
+    leat_type type;
+    uint64_t reserved[4]; /* zero */
+} leat_region_details;
 
-/* The name without a scope prefix, the path of a file, or "" for one without either. Valid until
- * leat_region_close. */
-LEAT_API const char *leat_region_name(const leat_region *region);
+/* Describes an open region. LEAT_ECORRUPT when the recorded type has no form that leat writes,
+ * LEAT_EFORKED, LEAT_EINVAL. */
+LEAT_API LEAT_CHECKED int leat_region_info(const leat_region *region, leat_region_details *details);
 
-/* Whether the kernel lets nobody shorten the memory: then touching the view cannot be SIGBUS. */
-LEAT_API bool leat_region_sealed(const leat_region *region);
-
-/* The type recorded with the region; its name is NULL when none is. The name is valid until the
- * calling thread's next call of this. LEAT_ECORRUPT when what is recorded is in no form that leat
- * writes, LEAT_EFORKED. */
-LEAT_API LEAT_CHECKED int leat_region_type(const leat_region *region, leat_type *type);
-
-/* The same of a region by its name, without opening it: nobody notices. The name of the type is
- * valid as above. LEAT_ENOENT, LEAT_EKIND, LEAT_EACCES, LEAT_EUNTRUSTED, LEAT_ECORRUPT. */
-LEAT_API LEAT_CHECKED int leat_region_type_read(const char *name, leat_scope scope,
-                                                leat_type *type);
+/* The same of a region by its name, without opening it: nobody notices. LEAT_ENOENT, LEAT_EKIND,
+ * LEAT_EACCES, LEAT_EUNTRUSTED, LEAT_ECORRUPT, LEAT_ENAME, LEAT_EINVAL. */
+LEAT_API LEAT_CHECKED int leat_region_stat(const char *name, leat_scope scope,
+                                           leat_region_details *details);
 
 /* Copies bytes out of or into the region. LEAT_ERANGE when [offset, offset + length) is not inside
  * it (nothing is copied), LEAT_EACCES when writing to a read-only region, LEAT_EFORKED. Not atomic

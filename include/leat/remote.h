@@ -11,7 +11,7 @@
  *
  *     leat_region *region;
  *     uint64_t address;
- *     if (leat_region_open_or_create_into(&region, "counters", 4096, NULL, pid, &address) != LEAT_OK)
+ *     if (leat_region_open_into(&region, "counters", 4096, NULL, pid, &address) != LEAT_OK)
  *         fprintf(stderr, "%s\n", leat_error_detail());
  *     ... write `address` to where the target looks for it; leat_region_data(region) is the same memory here ...
  *     leat_region_unmap_from(pid, address);
@@ -59,10 +59,9 @@ LEAT_API LEAT_CHECKED int leat_region_map_into(const leat_region *region, int pr
 
 /* Opens or creates the region here, as leat_region_open_or_create does, and maps it into the
  * process. All or nothing: on failure no handle is left. */
-LEAT_API LEAT_CHECKED int leat_region_open_or_create_into(leat_region **region, const char *name,
-                                                          uint64_t size,
-                                                          const leat_region_options *options,
-                                                          int process, uint64_t *address);
+LEAT_API LEAT_CHECKED int leat_region_open_into(leat_region **region, const char *name,
+                                                uint64_t size, const leat_region_options *options,
+                                                int process, uint64_t *address);
 
 /* Takes a view out of the process again that this process mapped there. The handle may be closed by
  * now. LEAT_EINVAL when this process mapped nothing at that address (any other program's mapping is

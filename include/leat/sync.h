@@ -40,7 +40,7 @@
  * (LEAT_EFORKED). Signals: nothing here may be called from a handler; waits go on after one unless
  * `interruptible` is set. Cancellation: a thread that waits here for longer than a moment acts on
  * pthread_cancel within about 100 ms, holding nothing that it waits for; what could have been its,
- * others get. So does one that waits for a socket (leat_sync_send and those that receive). No other
+ * others get. No other
  * call is a cancellation point; the handle stays open, and its owner closes it in a cleanup
  * handler. Names, scopes and lifetimes are those of all objects (leat/object.h); what has no name
  * lives as long as a handle or a descriptor of it.
@@ -64,7 +64,8 @@ typedef struct leat_waitable leat_waitable; /* any of the three */
 typedef struct leat_sync_options {
     leat_scope scope;
     leat_mode mode;
-    bool persistent;    /* when created: stays until leat_unlink */
+    bool persistent; /* when created: stays until leat_unlink */
+    bool anonymous;  /* the object has no name: the name is NULL, and the object always created */
     bool interruptible; /* waits end with LEAT_EINTR when a signal handler ran */
     bool recursive;     /* mutex: locking what this handle holds counts, instead of LEAT_ESTATE */
     /* event, when created: stays set until it is reset; otherwise one waiter takes it */
@@ -77,18 +78,17 @@ typedef struct leat_sync_options {
     uint64_t reserved[4]; /* zero */
 } leat_sync_options;
 
-/* What all three `open` functions do: with a name they open or create, as options->way says (NULL:
- * the defaults); without one (NULL) they create. LEAT_ENOENT, LEAT_EEXIST, LEAT_EKIND when the name
- * belongs to another kind of object, LEAT_ENAME, LEAT_ENOSPC, LEAT_EACCES, LEAT_EUNTRUSTED,
+/* What all three `open` functions do: open the object, or create it, as options->mode says (NULL:
+ * the defaults). LEAT_ENOENT, LEAT_EEXIST, LEAT_EKIND when the name belongs to another kind of
+ * object, LEAT_ENAME, also when the name is NULL, LEAT_ENOSPC, LEAT_EACCES, LEAT_EUNTRUSTED,
  * LEAT_EVERSION, LEAT_ECORRUPT, LEAT_EINVAL, LEAT_EBUSY when it has 4095 handles, LEAT_ELIMIT,
  * LEAT_ENOMEM.
  *
  * `open_descriptor` opens what is behind a descriptor that leat_sync_descriptor gave; the
- * descriptor stays the caller's and may be closed. `receive` takes one out of a connected unix
- * socket, as leat_region_receive does, with the same errors. Of the options, `interruptible` and
- * `recursive` count. LEAT_EKIND when it is something else, LEAT_EACCES where this user may not open
- * the file again (`permissions` decide that), or there is no /proc. Such a handle is a user like
- * any other: the name goes with the last of them. */
+ * descriptor stays the caller's and may be closed. Of the options, `interruptible` and `recursive`
+ * count. LEAT_EKIND when it is something else, LEAT_EACCES where this user may not open the file
+ * again (`permissions` decide that), or there is no /proc. Such a handle is a user like any other:
+ * the name goes with the last of them. */
 
 /* --- Mutex ------------------------------------------------------------------------------------ */
 
@@ -103,9 +103,6 @@ LEAT_API LEAT_CHECKED int leat_mutex_open(leat_mutex **mutex, const char *name,
                                           const leat_sync_options *options);
 LEAT_API LEAT_CHECKED int leat_mutex_open_descriptor(leat_mutex **mutex, int descriptor,
                                                      const leat_sync_options *options);
-LEAT_API LEAT_CHECKED int leat_mutex_receive(leat_mutex **mutex, int socket,
-                                             const leat_sync_options *options,
-                                             uint64_t deadline_ns);
 
 /* Leaves. A mutex that the handle still holds is left as by death: the next one is told. NULL is
  * allowed. (One with priority inheritance that another thread holds through this handle stays that
@@ -132,7 +129,6 @@ LEAT_API LEAT_CHECKED int leat_mutex_give_up(leat_mutex *mutex);
  * not lost. */
 LEAT_API LEAT_CHECKED int leat_mutex_reset(leat_mutex *mutex);
 
-LEAT_API bool leat_mutex_created(const leat_mutex *mutex);
 LEAT_API leat_waitable *leat_mutex_waitable(leat_mutex *mutex);
 
 /* --- Event ------------------------------------------------------------------------------------ */
@@ -142,9 +138,6 @@ LEAT_API LEAT_CHECKED int leat_event_open(leat_event **event, const char *name,
                                           const leat_sync_options *options);
 LEAT_API LEAT_CHECKED int leat_event_open_descriptor(leat_event **event, int descriptor,
                                                      const leat_sync_options *options);
-LEAT_API LEAT_CHECKED int leat_event_receive(leat_event **event, int socket,
-                                             const leat_sync_options *options,
-                                             uint64_t deadline_ns);
 LEAT_API void leat_event_close(leat_event *event);
 
 /* Sets it. Manual reset: all who wait go on, and all who come, until it is reset. Automatic: one
@@ -160,8 +153,6 @@ LEAT_API LEAT_CHECKED int leat_event_reset(leat_event *event);
  * for all of several, none. LEAT_EFORKED. */
 LEAT_API LEAT_CHECKED int leat_event_pulse(leat_event *event);
 
-LEAT_API bool leat_event_is_set(const leat_event *event);
-LEAT_API bool leat_event_created(const leat_event *event);
 LEAT_API leat_waitable *leat_event_waitable(leat_event *event);
 
 /* --- Semaphore -------------------------------------------------------------------------------- */
@@ -175,9 +166,6 @@ LEAT_API LEAT_CHECKED int leat_semaphore_open(leat_semaphore **semaphore, const 
                                               const leat_sync_options *options);
 LEAT_API LEAT_CHECKED int leat_semaphore_open_descriptor(leat_semaphore **semaphore, int descriptor,
                                                          const leat_sync_options *options);
-LEAT_API LEAT_CHECKED int leat_semaphore_receive(leat_semaphore **semaphore, int socket,
-                                                 const leat_sync_options *options,
-                                                 uint64_t deadline_ns);
 LEAT_API void leat_semaphore_close(leat_semaphore *semaphore);
 
 /* Adds `amount`, 1 or more (else LEAT_EINVAL), to the count; *previous (may be NULL) is what it
@@ -187,9 +175,6 @@ LEAT_API void leat_semaphore_close(leat_semaphore *semaphore);
 LEAT_API LEAT_CHECKED int leat_semaphore_release(leat_semaphore *semaphore, uint32_t amount,
                                                  uint32_t *previous);
 
-LEAT_API uint32_t leat_semaphore_count(const leat_semaphore *semaphore);
-LEAT_API uint32_t leat_semaphore_maximum(const leat_semaphore *semaphore);
-LEAT_API bool leat_semaphore_created(const leat_semaphore *semaphore);
 LEAT_API leat_waitable *leat_semaphore_waitable(leat_semaphore *semaphore);
 
 /* --- Waiting ---------------------------------------------------------------------------------- */
@@ -219,41 +204,40 @@ LEAT_API LEAT_CHECKED int leat_wait_all(leat_waitable *const *objects, size_t co
 
 /* A new descriptor of the object, to be closed by the caller. It is closed when the process starts
  * another program, unless `inherited`: then programs started while it is open have it under its
- * number. LEAT_EFORKED, LEAT_ELIMIT, LEAT_EACCES where there is no /proc. */
+ * number. leat_descriptor_send passes it on. LEAT_EFORKED, LEAT_ELIMIT, LEAT_EACCES where there is
+ * no /proc. */
 LEAT_API LEAT_CHECKED int leat_sync_descriptor(const leat_waitable *object, bool inherited,
                                                int *descriptor);
 
-/* Sends such a descriptor over a connected unix socket, with one byte of data; errors as
- * leat_region_send. */
-LEAT_API LEAT_CHECKED int leat_sync_send(const leat_waitable *object, int socket,
-                                         uint64_t deadline_ns);
-
-/* --- Looking from outside --------------------------------------------------------------------- */
+/* --- State ------------------------------------------------------------------------------------ */
 
 typedef struct leat_sync_info {
     leat_kind kind;
     uint32_t handles; /* open on it, at most 4095; a snapshot */
-    bool held;        /* mutex: by somebody who lives */
-    bool abandoned;   /* mutex: its holder died, and nobody who was told has unlocked it since */
-    bool lost;        /* mutex: given up */
-    uint32_t
-        holder; /* mutex: the process that holds it or held it last, as it is numbered in its own namespace; else 0. With
-                            * priority inheritance the thread */
+    bool created;     /* this handle's open created it */
+    bool held;        /* mutex: its owner lives */
+    bool
+        abandoned; /* mutex: its owner died, and no owner that learnt of it has unlocked it since */
+    bool lost;     /* mutex: given up */
     bool inherits_priority; /* mutex */
     bool manual_reset;      /* event */
     bool set;               /* event */
-    uint32_t count;         /* semaphore */
-    uint32_t maximum;       /* semaphore */
+    /* mutex: the process that holds it or held it last, as it is numbered in its own namespace;
+     * else 0. With priority inheritance the thread */
+    uint32_t holder;
+    uint32_t count;       /* semaphore */
+    uint32_t maximum;     /* semaphore */
+    uint64_t reserved[4]; /* zero */
 } leat_sync_info;
 
-/* Reads the state of a mutex, event or semaphore without becoming a user. LEAT_EKIND when it is
- * something else, LEAT_ENOENT, LEAT_EACCES, LEAT_EUNTRUSTED, LEAT_EVERSION, LEAT_ECORRUPT;
- * LEAT_ENOMEM, LEAT_EACCES or LEAT_ESYSTEM when the system does not answer which handles live. */
-LEAT_API LEAT_CHECKED int leat_sync_info_read(const char *name, leat_scope scope,
-                                              leat_sync_info *info);
+/* Describes an open object. LEAT_ENOMEM, LEAT_EACCES or LEAT_ESYSTEM when the system does not
+ * answer which handles live; LEAT_EFORKED, LEAT_EINVAL. */
+LEAT_API LEAT_CHECKED int leat_waitable_info(const leat_waitable *object, leat_sync_info *info);
 
-/* The same of an object that is open, with the same last three. LEAT_EFORKED. */
-LEAT_API LEAT_CHECKED int leat_sync_info_get(const leat_waitable *object, leat_sync_info *info);
+/* The same of a mutex, event or semaphore by its name, without becoming a user. LEAT_EKIND when it
+ * is something else, LEAT_ENOENT, LEAT_EACCES, LEAT_EUNTRUSTED, LEAT_EVERSION, LEAT_ECORRUPT,
+ * LEAT_ENAME; and as above. */
+LEAT_API LEAT_CHECKED int leat_sync_stat(const char *name, leat_scope scope, leat_sync_info *info);
 
 #ifdef __cplusplus
 }

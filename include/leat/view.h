@@ -49,6 +49,7 @@ typedef struct leat_view_info {
     leat_access access;
     /* ends with leat_view_unmap; false: the handle's own, ends with leat_region_close */
     bool detached;
+    uint64_t reserved[4]; /* zero */
 } leat_view_info;
 
 /* What view holds the address. LEAT_EINVAL. */
@@ -88,7 +89,7 @@ typedef struct leat_residency {
     /* mapped by huge pages. Known for whole mappings only: where the range is less than one, at
      * most its length */
     uint64_t huge;
-    uint64_t reserved[3];
+    uint64_t reserved[4]; /* zero */
 } leat_residency;
 
 /* Costs about a microsecond for each MiB, and some more for each mapping of the process. Of another

@@ -117,14 +117,15 @@ LEAT_API LEAT_CHECKED int leat_waitset_next(leat_waitset *waitset, void **data);
 LEAT_API void leat_waitset_again(leat_waitset *waitset);
 
 typedef struct leat_waitset_statistics {
-    uint64_t channels; /* in it at the moment */
-    uint64_t wakes;    /* tokens and touches taken from the kernel */
-    uint64_t ready;    /* times that leat_waitset_next named a channel */
-    uint64_t armed;    /* times that a channel was announced */
+    uint64_t channels;    /* in it at the moment */
+    uint64_t wakes;       /* tokens and touches taken from the kernel */
+    uint64_t ready;       /* times that leat_waitset_next named a channel */
+    uint64_t armed;       /* times that a channel was announced */
+    uint64_t reserved[4]; /* zero */
 } leat_waitset_statistics;
 
-LEAT_API void leat_waitset_statistics_read(const leat_waitset *waitset,
-                                           leat_waitset_statistics *statistics);
+/* What the wait set has done since it was opened. */
+LEAT_API void leat_waitset_info(const leat_waitset *waitset, leat_waitset_statistics *statistics);
 
 #ifdef __cplusplus
 }

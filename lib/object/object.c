@@ -27,7 +27,11 @@ int leat__object_check_file(const struct leat__file_status *status, leat_scope s
     return LEAT_OK;
 }
 
-int leat__object_check_options(leat_mode mode, leat_scope scope, uint32_t permissions) {
+int leat__object_check_options(leat_mode mode, leat_scope scope, uint32_t permissions,
+                               const uint64_t reserved[LEAT__RESERVED]) {
+    for (int i = 0; i < LEAT__RESERVED; i++)
+        if (reserved[i] != 0)
+            return leat__fail(LEAT_EINVAL, 0, "a reserved field of the options is not zero");
     if ((unsigned)mode > LEAT_OPEN || (unsigned)scope > LEAT_GLOBAL ||
         (permissions & ~UINT32_C(0777)) != 0)
         return leat__fail(LEAT_EINVAL, 0, "an option has no meaning");
@@ -505,11 +509,17 @@ static int open_named(struct leat__object *object, const struct leat__object_req
     return result;
 }
 
+static int check_anonymous(const struct leat__object_request *request) {
+    return request->name == NULL && request->mode != LEAT_OPEN
+               ? LEAT_OK
+               : leat__fail(LEAT_EINVAL, 0, "an anonymous object has no name and is created");
+}
+
 int leat__object_open(struct leat__object *object, const struct leat__object_request *request) {
     begin(object, request->scope);
-    bool anonymous = request->name == NULL && request->mode != LEAT_OPEN;
-    int result = anonymous ? LEAT_OK : leat__name_encode(request->name, object->file_name);
-    if (result == LEAT_OK && !anonymous)
+    int result = request->anonymous ? check_anonymous(request)
+                                    : leat__name_encode(request->name, object->file_name);
+    if (result == LEAT_OK && !request->anonymous)
         result =
             leat__os_directory_open(request->scope, request->mode != LEAT_OPEN, &object->directory);
     if (result == LEAT_OK)

@@ -62,8 +62,8 @@ struct leat__object {
 };
 
 struct leat__object_request {
-    /* NULL: an object without a name is created, which others get by its descriptor */
     const char *name;
+    bool anonymous; /* an object without a name is created, which others get by its descriptor */
     leat_scope scope;
     leat_kind kind;
     leat_mode mode;
@@ -87,8 +87,12 @@ static inline void leat__object_disarmed(const struct leat__object *object) {
         object->disarmed(object->member);
 }
 
-/* LEAT_EINVAL when one of these, which all objects have among their options, has no meaning. */
-int leat__object_check_options(leat_mode mode, leat_scope scope, uint32_t permissions);
+#define LEAT__RESERVED 4 /* words at the end of each structure of options */
+
+/* LEAT_EINVAL when one of these, which all objects have among their options, has no meaning; and
+ * when a reserved word is not 0: it may be an option that this library does not know. */
+int leat__object_check_options(leat_mode mode, leat_scope scope, uint32_t permissions,
+                               const uint64_t reserved[LEAT__RESERVED]);
 
 /* Opens or creates by the request, and takes a place. */
 int leat__object_open(struct leat__object *object, const struct leat__object_request *request);

@@ -14,8 +14,8 @@ int leat__region_options(const leat_region_options **options) {
     if (*options == NULL)
         *options = &defaults;
     const leat_region_options *given = *options;
-    /* the way is in the function's name */
-    int result = leat__object_check_options(LEAT_OPEN, given->scope, given->permissions);
+    int result =
+        leat__object_check_options(given->mode, given->scope, given->permissions, given->reserved);
     if (result != LEAT_OK)
         return result;
     if ((unsigned)given->access > LEAT_COPY_ON_WRITE ||
@@ -82,13 +82,14 @@ int leat__region_new_size(uint64_t *size, const leat_region_options *options) {
 
 /* --- By name, or without one ------------------------------------------------------------------ */
 
-static int open_object(leat_region *region, leat_scope scope, leat_mode mode, uint64_t size,
+static int open_object(leat_region *region, const char *name, leat_scope scope, uint64_t size,
                        const leat_region_options *options) {
     struct leat__object_request request = {
-        .name = region->backing == LEAT_BACKING_ANONYMOUS ? NULL : region->name,
+        .name = name,
+        .anonymous = options->anonymous,
         .scope = scope,
         .kind = LEAT_KIND_REGION,
-        .mode = mode,
+        .mode = options->mode,
         .writable = options->access == LEAT_READ_WRITE,
         .persistent = options->persistent,
         .permissions = options->permissions,
@@ -96,7 +97,8 @@ static int open_object(leat_region *region, leat_scope scope, leat_mode mode, ui
         .initialise = options->type != NULL ? leat__type_record : NULL,
         .context = options->type,
     };
-    int result = mode == LEAT_OPEN ? LEAT_OK : leat__region_new_size(&request.size, options);
+    int result =
+        options->mode != LEAT_OPEN ? leat__region_new_size(&request.size, options) : LEAT_OK;
     if (result == LEAT_OK)
         result = leat__object_open(&region->object, &request);
     if (result != LEAT_OK)
@@ -107,43 +109,27 @@ static int open_object(leat_region *region, leat_scope scope, leat_mode mode, ui
     return result;
 }
 
-static int open_region(leat_region **out, const char *name, uint64_t size,
-                       const leat_region_options *options, leat_mode mode) {
-    leat_region *region = NULL;
-    leat_scope scope = options != NULL ? options->scope : LEAT_LOCAL;
-    bool anonymous = name == NULL && mode != LEAT_OPEN;
-    name = leat__name_scope(name, &scope);
-    int result = out != NULL ? leat__region_options(&options)
-                             : leat__fail(LEAT_EINVAL, 0, "the place for the handle is NULL");
-    if (result == LEAT_OK && (options->exclusive || (anonymous && options->persistent)))
-        result = leat__fail(LEAT_EINVAL, 0, "exclusive is for files, persistent for names");
-    if (result == LEAT_OK)
-        result = leat__region_new(&region, options,
-                                  anonymous ? LEAT_BACKING_ANONYMOUS : LEAT_BACKING_NAME, name);
-    if (result != LEAT_OK)
-        return leat__fail_about(result, "region", name);
-    result = open_object(region, scope, mode, size, options);
-    if (result != LEAT_OK) {
-        leat__region_free(region);
-        return leat__fail_about(result, "region", name);
-    }
-    *out = region;
-    return LEAT_OK;
-}
-
-int leat_region_create(leat_region **region, const char *name, uint64_t size,
-                       const leat_region_options *options) {
-    return open_region(region, name, size, options, LEAT_CREATE);
-}
-
 int leat_region_open(leat_region **region, const char *name, uint64_t size,
                      const leat_region_options *options) {
-    return open_region(region, name, size, options, LEAT_OPEN);
-}
-
-int leat_region_open_or_create(leat_region **region, const char *name, uint64_t size,
-                               const leat_region_options *options) {
-    return open_region(region, name, size, options, LEAT_OPEN_OR_CREATE);
+    leat_region *made = NULL;
+    leat_scope scope = options != NULL ? options->scope : LEAT_LOCAL;
+    name = leat__name_scope(name, &scope);
+    int result = region != NULL ? leat__region_options(&options)
+                                : leat__fail(LEAT_EINVAL, 0, "the place for the handle is NULL");
+    if (result == LEAT_OK && (options->exclusive || (options->anonymous && options->persistent)))
+        result = leat__fail(LEAT_EINVAL, 0, "exclusive is for files, persistent for names");
+    if (result == LEAT_OK)
+        result = leat__region_new(
+            &made, options, options->anonymous ? LEAT_BACKING_ANONYMOUS : LEAT_BACKING_NAME, name);
+    if (result != LEAT_OK)
+        return leat__fail_about(result, "made", name);
+    result = open_object(made, name, scope, size, options);
+    if (result != LEAT_OK) {
+        leat__region_free(made);
+        return leat__fail_about(result, "made", name);
+    }
+    *region = made;
+    return LEAT_OK;
 }
 
 void leat_region_close(leat_region *region) {
@@ -154,9 +140,7 @@ void leat_region_close(leat_region *region) {
     leat__region_free(region);
 }
 
-/* --- What a handle tells ---------------------------------------------------------------------- */
-
-/* Without a handle: nothing, of no size. */
+/* --- What a handle reports -------------------------------------------------------------------- */
 
 void *leat_region_data(const leat_region *region) {
     return region != NULL && region->view != NULL ? region->view->address : NULL;
@@ -166,29 +150,53 @@ uint64_t leat_region_size(const leat_region *region) {
     return region != NULL ? region->size : 0;
 }
 
-uint64_t leat_region_mapped_size(const leat_region *region) {
-    return region != NULL ? leat__view_pages(region->size) : 0;
+int leat_region_info(const leat_region *region, leat_region_details *details) {
+    if (details == NULL)
+        return leat__fail(LEAT_EINVAL, 0, "details is NULL");
+    int result = leat__region_check_owner(region);
+    if (result != LEAT_OK)
+        return result;
+    leat__file file = region->object.resource.file;
+    leat_region_details found = {
+        .size = region->size,
+        .mapped_size = leat__view_pages(region->size),
+        .access = region->access,
+        .backing = region->backing,
+        .created = region->object.created,
+        .sealed = leat__os_file_sealed(file),
+        .name = region->name,
+    };
+    result = leat__type_read(file, &found.type);
+    if (result != LEAT_OK)
+        return leat__fail_about(result, "region", region->name);
+    *details = found;
+    return LEAT_OK;
 }
 
-bool leat_region_created(const leat_region *region) {
-    return region != NULL && region->object.created;
+static int inspect(leat__file file, leat_kind kind, const struct leat__header *header,
+                   void *context) {
+    (void)header;
+    leat_region_details *details = context;
+    struct leat__file_status status;
+    if (kind != LEAT_KIND_REGION)
+        return leat__fail(LEAT_EKIND, 0, "it is a %s", leat_kind_name(kind));
+    int result = leat__os_file_status_plain(file, &status);
+    if (result != LEAT_OK)
+        return result;
+    details->size = status.size;
+    details->mapped_size = leat__view_pages(status.size);
+    return leat__type_read(file, &details->type);
 }
 
-leat_access leat_region_access(const leat_region *region) {
-    return region != NULL ? region->access : LEAT_READ_ONLY;
-}
-
-leat_backing leat_region_backing(const leat_region *region) {
-    return region != NULL ? region->backing : LEAT_BACKING_NAME;
-}
-
-const char *leat_region_name(const leat_region *region) {
-    return region != NULL ? region->name : "";
-}
-
-bool leat_region_sealed(const leat_region *region) {
-    return region != NULL && !region->object.resource.forked &&
-           leat__os_file_sealed(region->object.resource.file);
+int leat_region_stat(const char *name, leat_scope scope, leat_region_details *details) {
+    if (details == NULL)
+        return leat__fail_about(leat__fail(LEAT_EINVAL, 0, "details is NULL"), "region", name);
+    leat_scope own = scope; /* the prefix chooses it, and is no part of the name */
+    leat_region_details found = {.name = leat__name_scope(name, &own)};
+    int result = leat__object_inspect(name, scope, "region", inspect, &found);
+    if (result == LEAT_OK)
+        *details = found;
+    return result;
 }
 
 /* --- Reading and writing ---------------------------------------------------------------------- */

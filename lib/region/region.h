@@ -6,7 +6,6 @@
  *
  *     region.c        named and anonymous ones; options, queries, reading and writing
  *     region_file.c   files and descriptors
- *     region_send.c   over a socket
  *     region_size.c   size policies, growing, refreshing, flushing
  *     region_type.c   the type recorded with a region
  *     region_view.c   further views
@@ -71,6 +70,10 @@ int leat__type_check(const leat_type *type);
 
 /* Records a type with a file; fits leat__object_request.initialise (context: the leat_type). */
 int leat__type_record(leat__file file, const void *type);
+
+/* The type recorded with the file; a name of NULL when none is. The name is valid until the calling
+ * thread's next call. LEAT_ECORRUPT. */
+int leat__type_read(leat__file file, leat_type *type);
 
 /* LEAT_ETYPE unless this type is recorded with the file. */
 int leat__type_compare(leat__file file, const leat_type *wanted);

@@ -140,14 +140,14 @@ static int make_named(leat__file directory, const char *file_name, uint64_t size
     return result;
 }
 
-static int create_new(leat_region *region, leat_mode mode, uint64_t size,
-                      const leat_region_options *options, leat__file *made) {
+static int create_new(leat_region *region, uint64_t size, const leat_region_options *options,
+                      leat__file *made) {
     leat__file directory, file;
     const char *file_name;
     int result = leat__os_path_directory(region->name, &directory, &file_name);
     if (result != LEAT_OK)
         return result;
-    result = check_free(directory, file_name, mode);
+    result = check_free(directory, file_name, options->mode);
     if (result == LEAT_OK)
         result = make_named(directory, file_name, size, options, made, &file);
     leat__os_file_close(directory);
@@ -156,11 +156,12 @@ static int create_new(leat_region *region, leat_mode mode, uint64_t size,
     return result == LEAT_EEXIST ? TRY_AGAIN : result;
 }
 
-static int attempt(leat_region *region, leat_mode mode, uint64_t size,
-                   const leat_region_options *options, leat__file *made) {
+static int attempt(leat_region *region, uint64_t size, const leat_region_options *options,
+                   leat__file *made) {
+    leat_mode mode = options->mode;
     int result = mode == LEAT_CREATE ? LEAT_ENOENT : open_existing(region, options);
     if (result == LEAT_ENOENT && mode != LEAT_OPEN)
-        result = size > 0 ? create_new(region, mode, size, options, made)
+        result = size > 0 ? create_new(region, size, options, made)
                           : leat__fail(LEAT_ESIZE, 0, "a new file of 0 bytes was asked for");
     if (result == TRY_AGAIN && mode == LEAT_CREATE)
         return leat__fail(LEAT_EEXIST, 0, "the file exists");
@@ -169,12 +170,11 @@ static int attempt(leat_region *region, leat_mode mode, uint64_t size,
 
 /* A file that others make and remove at the same time is tried again; what one attempt made serves
  * the next. */
-static int open_or_create(leat_region *region, leat_mode mode, uint64_t size,
-                          const leat_region_options *options) {
+static int open_or_create(leat_region *region, uint64_t size, const leat_region_options *options) {
     leat__file made = LEAT__NO_FILE;
     int result = TRY_AGAIN;
     for (int i = 0; result == TRY_AGAIN && i < ATTEMPTS; i++)
-        result = attempt(region, mode, size, options, &made);
+        result = attempt(region, size, options, &made);
     leat__os_file_close(made);
     return result != TRY_AGAIN ? result : leat__fail(LEAT_EBUSY, 0, "the file comes and goes");
 }
@@ -197,38 +197,38 @@ static int finish(leat_region **out, leat_region *region, int result, uint64_t s
     return LEAT_OK;
 }
 
-int leat_region_file(leat_region **out, const char *path, leat_mode mode, uint64_t size,
+int leat_region_file(leat_region **region, const char *path, uint64_t size,
                      const leat_region_options *options) {
-    leat_region *region = NULL;
+    leat_region *made = NULL;
     int result = leat__region_options(&options);
-    if (result == LEAT_OK && (out == NULL || path == NULL || path[0] == 0 ||
-                              (unsigned)mode > LEAT_OPEN || options->persistent))
+    if (result == LEAT_OK && (region == NULL || path == NULL || path[0] == 0 ||
+                              options->persistent || options->anonymous))
         result = leat__fail(LEAT_EINVAL, 0,
                             "no path or no place for the handle, or an option that is for names");
-    if (result == LEAT_OK && mode != LEAT_OPEN && size > 0)
+    if (result == LEAT_OK && options->mode != LEAT_OPEN && size > 0)
         result = leat__region_new_size(&size, options);
     if (result == LEAT_OK)
-        result = leat__region_new(&region, options, LEAT_BACKING_FILE, path);
+        result = leat__region_new(&made, options, LEAT_BACKING_FILE, path);
     if (result != LEAT_OK)
         return leat__fail_about(result, "file", path);
-    result = open_or_create(region, mode, size, options);
-    return finish(out, region, result, size, options);
+    result = open_or_create(made, size, options);
+    return finish(region, made, result, size, options);
 }
 
 /* --- By descriptor ---------------------------------------------------------------------------- */
 
-int leat_region_open_descriptor(leat_region **out, int descriptor, uint64_t size,
+int leat_region_open_descriptor(leat_region **region, int descriptor, uint64_t size,
                                 const leat_region_options *options) {
-    leat_region *region = NULL;
+    leat_region *made = NULL;
     leat__file file;
     uint64_t actual = 0;
     bool shares = false;
     int result = leat__region_options(&options);
-    if (result == LEAT_OK && (out == NULL || options->persistent))
+    if (result == LEAT_OK && (region == NULL || options->persistent || options->anonymous))
         result =
             leat__fail(LEAT_EINVAL, 0, "no place for the handle, or an option that is for names");
     if (result == LEAT_OK)
-        result = leat__region_new(&region, options, LEAT_BACKING_DESCRIPTOR, NULL);
+        result = leat__region_new(&made, options, LEAT_BACKING_DESCRIPTOR, NULL);
     if (result != LEAT_OK)
         return result;
     result =
@@ -236,12 +236,12 @@ int leat_region_open_descriptor(leat_region **out, int descriptor, uint64_t size
     if (result == LEAT_OK) {
         result = examine(file, shares, options, &actual);
         if (result == LEAT_OK) {
-            leat__region_adopt(region, file, actual, false);
-            region->object.shares = shares;
+            leat__region_adopt(made, file, actual, false);
+            made->object.shares = shares;
         } else
             leat__os_file_close(file);
     }
-    return finish(out, region, result, size, options);
+    return finish(region, made, result, size, options);
 }
 
 int leat_region_descriptor(const leat_region *region, leat_access access, bool inherited,

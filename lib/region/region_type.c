@@ -86,7 +86,7 @@ int leat__type_compare(leat__file file, const leat_type *wanted) {
 }
 
 /* A file without a note, or on a file system without notes, has no type. */
-static int read_type(leat__file file, leat_type *type) {
+int leat__type_read(leat__file file, leat_type *type) {
     static _Thread_local struct recorded there;
     int result = read_note(file, &there);
     if (result == LEAT_OK)
@@ -96,25 +96,4 @@ static int read_type(leat__file file, leat_type *type) {
     else
         return result;
     return LEAT_OK;
-}
-
-int leat_region_type(const leat_region *region, leat_type *type) {
-    if (region == NULL || type == NULL)
-        return leat__fail(LEAT_EINVAL, 0, "region or type is NULL");
-    int result = leat__region_check_owner(region);
-    if (result == LEAT_OK)
-        result = read_type(region->object.resource.file, type);
-    return result == LEAT_OK ? result : leat__fail_about(result, "region", region->name);
-}
-
-static int look(leat__file file, leat_kind kind, const struct leat__header *header, void *context) {
-    (void)header;
-    return kind == LEAT_KIND_REGION ? read_type(file, context)
-                                    : leat__fail(LEAT_EKIND, 0, "it is a %s", leat_kind_name(kind));
-}
-
-int leat_region_type_read(const char *name, leat_scope scope, leat_type *type) {
-    if (type == NULL)
-        return leat__fail_about(leat__fail(LEAT_EINVAL, 0, "type is NULL"), "region", name);
-    return leat__object_inspect(name, scope, "region", look, type);
 }

@@ -113,7 +113,7 @@ int leat_region_map_into(const leat_region *region, int process, uint64_t *addre
         return leat__fail(LEAT_ENOMEM, 0, "no memory for the view's entry");
     int cancel = leat__os_cancellation_hold();
     result = leat__os_map_into(process, region->object.resource.file, region->view->address,
-                               leat_region_mapped_size(region), region->access == LEAT_READ_WRITE,
+                               leat__view_pages(region->size), region->access == LEAT_READ_WRITE,
                                &remote->view);
     leat__os_cancellation_release(cancel);
     if (result != LEAT_OK) {
@@ -135,15 +135,14 @@ static void close_after_failure(leat_region *region, int code, const char *name)
     leat__fail_about(code, "region", name);
 }
 
-int leat_region_open_or_create_into(leat_region **region, const char *name, uint64_t size,
-                                    const leat_region_options *options, int process,
-                                    uint64_t *address) {
+int leat_region_open_into(leat_region **region, const char *name, uint64_t size,
+                          const leat_region_options *options, int process, uint64_t *address) {
     leat_region *opened;
     if (region == NULL)
         return leat__fail(LEAT_EINVAL, 0, "there is no place for the handle");
     int result = check_arguments(process, address);
     if (result == LEAT_OK)
-        result = leat_region_open_or_create(&opened, name, size, options);
+        result = leat_region_open(&opened, name, size, options);
     if (result != LEAT_OK)
         return result;
     result = leat_region_map_into(opened, process, address);

@@ -30,12 +30,6 @@ int leat_mutex_open_descriptor(leat_mutex **mutex, int descriptor,
                                       LEAT_KIND_MUTEX);
 }
 
-int leat_mutex_receive(leat_mutex **mutex, int socket, const leat_sync_options *options,
-                       uint64_t deadline_ns) {
-    return leat__sync_receive((leat_waitable **)mutex, socket, options, LEAT_KIND_MUTEX,
-                              deadline_ns);
-}
-
 void leat_mutex_close(leat_mutex *mutex) {
     leat__sync_close(of_mutex(mutex));
 }
@@ -106,10 +100,6 @@ int leat_mutex_reset(leat_mutex *mutex) {
     return result;
 }
 
-bool leat_mutex_created(const leat_mutex *mutex) {
-    return of_mutex(mutex)->object.created;
-}
-
 leat_waitable *leat_mutex_waitable(leat_mutex *mutex) {
     return of_mutex(mutex);
 }
@@ -133,12 +123,6 @@ int leat_event_open_descriptor(leat_event **event, int descriptor,
                                const leat_sync_options *options) {
     return leat__sync_open_descriptor((leat_waitable **)event, descriptor, options,
                                       LEAT_KIND_EVENT);
-}
-
-int leat_event_receive(leat_event **event, int socket, const leat_sync_options *options,
-                       uint64_t deadline_ns) {
-    return leat__sync_receive((leat_waitable **)event, socket, options, LEAT_KIND_EVENT,
-                              deadline_ns);
 }
 
 void leat_event_close(leat_event *event) {
@@ -192,14 +176,6 @@ int leat_event_pulse(leat_event *event) {
     return change_event(event, PULSE);
 }
 
-bool leat_event_is_set(const leat_event *event) {
-    return (leat__load_acquire64(&of_event(event)->page->word.owner) & LEAT__SYNC_SET) != 0;
-}
-
-bool leat_event_created(const leat_event *event) {
-    return of_event(event)->object.created;
-}
-
 leat_waitable *leat_event_waitable(leat_event *event) {
     return of_event(event);
 }
@@ -228,12 +204,6 @@ int leat_semaphore_open_descriptor(leat_semaphore **semaphore, int descriptor,
                                    const leat_sync_options *options) {
     return leat__sync_open_descriptor((leat_waitable **)semaphore, descriptor, options,
                                       LEAT_KIND_SEMAPHORE);
-}
-
-int leat_semaphore_receive(leat_semaphore **semaphore, int socket, const leat_sync_options *options,
-                           uint64_t deadline_ns) {
-    return leat__sync_receive((leat_waitable **)semaphore, socket, options, LEAT_KIND_SEMAPHORE,
-                              deadline_ns);
 }
 
 void leat_semaphore_close(leat_semaphore *semaphore) {
@@ -265,18 +235,6 @@ int leat_semaphore_release(leat_semaphore *semaphore, uint32_t amount, uint32_t 
         return LEAT_OK;
     }
     return fail_restless();
-}
-
-uint32_t leat_semaphore_count(const leat_semaphore *semaphore) {
-    return (uint32_t)(leat__load_acquire64(&of_semaphore(semaphore)->page->word.owner) >> 32);
-}
-
-uint32_t leat_semaphore_maximum(const leat_semaphore *semaphore) {
-    return of_semaphore(semaphore)->maximum;
-}
-
-bool leat_semaphore_created(const leat_semaphore *semaphore) {
-    return of_semaphore(semaphore)->object.created;
 }
 
 leat_waitable *leat_semaphore_waitable(leat_semaphore *semaphore) {

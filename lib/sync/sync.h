@@ -144,8 +144,6 @@ int leat__sync_open(leat_waitable **out, const char *name, const leat_sync_optio
                     const struct leat__sync_setup *setup);
 int leat__sync_open_descriptor(leat_waitable **out, int descriptor,
                                const leat_sync_options *options, leat_kind kind);
-int leat__sync_receive(leat_waitable **out, int socket, const leat_sync_options *options,
-                       leat_kind kind, uint64_t deadline_ns);
 void leat__sync_close(leat_waitable *object);
 
 /* LEAT_EINVAL for NULL, LEAT_EFORKED. */

@@ -95,18 +95,20 @@ static int look(leat__file file, leat_kind kind, const struct leat__header *head
     return result;
 }
 
-int leat_sync_info_read(const char *name, leat_scope scope, leat_sync_info *info) {
+int leat_sync_stat(const char *name, leat_scope scope, leat_sync_info *info) {
     if (info == NULL)
         return leat__fail_about(leat__fail(LEAT_EINVAL, 0, "info is NULL"), "object", name);
     return leat__object_inspect(name, scope, "object", look, info);
 }
 
-int leat_sync_info_get(const leat_waitable *object, leat_sync_info *info) {
+int leat_waitable_info(const leat_waitable *object, leat_sync_info *info) {
     int result = leat__sync_check(object);
     if (result == LEAT_OK && info == NULL)
         result = leat__fail(LEAT_EINVAL, 0, "info is NULL");
     if (result == LEAT_OK)
         result = describe(object->object.resource.file, object->participant, object->kind,
                           &object->object.header, object->page, info);
+    if (result == LEAT_OK)
+        info->created = object->object.created;
     return result;
 }

@@ -77,7 +77,8 @@ static int take_place(struct leat__object *base) {
 }
 
 static int new_handle(leat_waitable **object, leat_kind kind, const leat_sync_options *options) {
-    int result = leat__object_check_options(options->mode, options->scope, options->permissions);
+    int result = leat__object_check_options(options->mode, options->scope, options->permissions,
+                                            options->reserved);
     if (result != LEAT_OK)
         return result;
     leat_waitable *made = calloc(1, sizeof *made);
@@ -103,7 +104,7 @@ static int finish(leat_waitable **out, leat_waitable *object, int result) {
 static int open_named(leat_waitable **out, const char *name, leat_scope scope,
                       const leat_sync_options *options, const struct leat__sync_setup *setup) {
     leat_waitable *object = NULL;
-    if (out == NULL || (name == NULL && options->persistent))
+    if (out == NULL || (options->anonymous && options->persistent))
         return leat__fail(LEAT_EINVAL, 0,
                           "no place for the handle, or an option that is for names");
     int result = new_handle(&object, setup->kind, options);
@@ -111,6 +112,7 @@ static int open_named(leat_waitable **out, const char *name, leat_scope scope,
         return result;
     struct leat__object_request request = {
         .name = name,
+        .anonymous = options->anonymous,
         .scope = scope,
         .kind = setup->kind,
         .mode = options->mode,
@@ -178,28 +180,5 @@ int leat_sync_descriptor(const leat_waitable *object, bool inherited, int *descr
     if (result == LEAT_OK)
         result = leat__os_descriptor_give(object->object.resource.file, true, inherited, false,
                                           descriptor);
-    return result;
-}
-
-int leat_sync_send(const leat_waitable *object, int socket, uint64_t deadline_ns) {
-    int descriptor;
-    int result = leat_sync_descriptor(object, false, &descriptor);
-    if (result != LEAT_OK)
-        return result;
-    result = leat__os_descriptor_send(socket, descriptor, deadline_ns);
-    leat__os_file_close(descriptor); /* what is under way holds it */
-    return result;
-}
-
-int leat__sync_receive(leat_waitable **out, int socket, const leat_sync_options *options,
-                       leat_kind kind, uint64_t deadline_ns) {
-    int descriptor;
-    if (out == NULL)
-        return leat__fail(LEAT_EINVAL, 0, "no place for the handle");
-    int result = leat__os_descriptor_receive(socket, &descriptor, deadline_ns);
-    if (result != LEAT_OK)
-        return result;
-    result = leat__sync_open_descriptor(out, descriptor, options, kind);
-    leat__os_file_close(descriptor);
     return result;
 }

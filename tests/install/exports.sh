@@ -25,7 +25,8 @@ awk 'BEGIN { RS = ";" }
     match($0, /leat_[a-z0-9_]+[ \n]*\(/) {
         name = substr($0, RSTART, RLENGTH - 1)
         sub(/[ \n]+$/, "", name)
-        print (index($0, "visibility(\"default\")") ? "api" : "not-api"), name
+        if (!index(substr($0, 1, RSTART), "static inline")) # compiled into the caller
+            print (index($0, "visibility(\"default\")") ? "api" : "not-api"), name
     }' "$work/preprocessed" >"$work/declarations"
 sed -n 's/^api //p' "$work/declarations" | sort >"$work/api"
 not_api=$(sed -n 's/^not-api //p' "$work/declarations")

@@ -19,9 +19,9 @@ int main(int argc, char **argv) {
     leat_region_options options = {};
     options.permissions = 0600;
     leat_region *region = nullptr;
-    int code = leat_region_create(&region, name.c_str(), 4096, &options);
+    int code = leat_region_open(&region, name.c_str(), 4096, &options);
     if (code != LEAT_OK) {
-        std::printf("leat_region_create: %s (%s)\n", leat_error_name(code), leat_error_detail());
+        std::printf("leat_region_open: %s (%s)\n", leat_error_name(code), leat_error_detail());
         return 1;
     }
     char text[6] = "";
