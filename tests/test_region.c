@@ -2,6 +2,7 @@
  * end of a region, views that outlive their handle, listing and looking. What needs several
  * processes is in test_region_processes.c, foreign files in test_hostile_object.c. */
 #include "harness.h"
+#include "leat/remote.h"
 
 #include <fcntl.h>
 #include <stdio.h>
