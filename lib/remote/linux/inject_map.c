@@ -68,6 +68,17 @@ struct errand {
     int ends[2];
 };
 
+/* Moves a descriptor above the standard streams, for what is printed would go into it. Takes and
+ * returns errors too. */
+static int above_streams(int descriptor) {
+    if (descriptor < 0 || descriptor > STDERR_FILENO)
+        return descriptor;
+    int raised = fcntl(descriptor, F_DUPFD_CLOEXEC, STDERR_FILENO + 1), error = errno;
+    close(descriptor);
+    errno = error;
+    return raised;
+}
+
 /* --- One call --------------------------------------------------------------------------------- */
 
 static int fail_there(const struct errand *errand, const char *what, int error) {
@@ -191,7 +202,8 @@ static int send_there(struct errand *errand, int file) {
     int handle = (int)syscall(SYS_pidfd_open, thread, thread == process ? 0 : THREAD_NOT_PROCESS);
     if (handle < 0)
         handle = (int)syscall(SYS_pidfd_open, process, 0);
-    int end = handle < 0 ? -1 : (int)syscall(SYS_pidfd_getfd, handle, errand->ends[1], 0);
+    int end =
+        handle < 0 ? -1 : above_streams((int)syscall(SYS_pidfd_getfd, handle, errand->ends[1], 0));
     int result =
         end < 0 ? leat__fail_system(
                       errno, "cannot share a descriptor with process %d (pidfd_getfd, Linux 5.6)",
@@ -374,7 +386,7 @@ static int open_source(const leat_region *region, struct source *source) {
     if (result != LEAT_OK)
         return result;
     snprintf(path, sizeof path, "/proc/thread-self/fd/%d", given);
-    source->file = open(path, flags | O_CLOEXEC);
+    source->file = above_streams(open(path, flags | O_CLOEXEC));
     if (source->file < 0)
         result = leat__fail_system(errno, "cannot open the region's file once more");
     close(given);
