@@ -1,25 +1,30 @@
 #!/bin/sh
-# own_process.sh CC SHARED-LIBRARY - libleat makes no system call that reaches another process: none that stops, reads or writes
-# one, takes a descriptor from one, sends a signal, starts a program or loads code. (leat_remote makes some of these, which is
-# why it is a library of its own.)
+# own_process.sh CC SHARED-LIBRARY - libleat makes no system call that reaches another process: none
+# that stops, reads or writes one, takes a descriptor from one, sends a signal, starts a program or
+# loads code. (leat_remote makes some of these, which is why it is a library of its own.)
 #
-# Of the library as it is shipped: what it imports from the C library; by which numbers it calls syscall(2), each of which must
-# be found in its code (x86-64; elsewhere that part is left out, and said so); and that it has no such instruction of its own.
+# Of the library as it is shipped: what it imports from the C library; by which numbers it calls
+# syscall(2), each of which must be found in its code (x86-64; elsewhere that part is left out, and
+# said so); and that it has no such instruction of its own.
 set -eu
 LC_ALL=C
 export LC_ALL
 cc=$1 shared=$2
 status=0
-imports='ptrace|process_.*|pidfd_.*|waitp?id|wait[34]?|kill|killpg|tgkill|pthread_kill|pthread_sigqueue|sigqueue'
+processes='ptrace|process_.*|pidfd_.*|waitp?id|wait[34]?'
+signals='kill|killpg|tgkill|pthread_kill|pthread_sigqueue|sigqueue'
 programs='v?fork|_Fork|clone|exec.*|fexecve|posix_spawn.*|system|popen|dlm?open|dlv?sym'
-by_number='futex futex_waitv geteuid gettid membarrier mlock munlock statx' # which C libraries lack, or change
+by_number='futex futex_waitv geteuid gettid membarrier mlock munlock statx'
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
 nm -D --undefined-only "$shared" | sed 's/.* U //; s/@.*//' >"$work/imports"
-[ "$(wc -l <"$work/imports")" -ge 50 ] || { printf 'nm does not list what %s imports\n' "$shared"; status=1; }
-if grep -E -x "$imports|$programs" "$work/imports" >"$work/found"; then
+if [ "$(wc -l <"$work/imports")" -lt 50 ]; then
+    printf 'nm does not list what %s imports\n' "$shared"
+    status=1
+fi
+if grep -E -x "$processes|$signals|$programs" "$work/imports" >"$work/found"; then
     printf 'the library imports: %s\n' "$(tr '\n' ' ' <"$work/found")"
     status=1
 fi
@@ -35,7 +40,10 @@ if readelf -h "$shared" | grep -F X86-64 >/dev/null; then
         /\tcall/ { number = "unknown" }' "$work/code" >"$work/numbers"
     printf '#include <sys/syscall.h>\n' | "$cc" -E -dM - |
         awk '$2 ~ /^__NR_/ && $3 ~ /^[0-9]+$/ { printf "%x %s\n", $3, substr($2, 6) }' >"$work/names"
-    [ "$(wc -l <"$work/numbers")" -ge 10 ] || { printf 'its calls of syscall(2) are not found\n'; status=1; }
+    if [ "$(wc -l <"$work/numbers")" -lt 10 ]; then
+        printf 'its calls of syscall(2) are not found\n'
+        status=1
+    fi
     while read -r number function; do
         name=$(awk -v number="$number" '$1 == number { print $2 }' "$work/names")
         case " $by_number " in
@@ -51,5 +59,7 @@ else
     calls="calls by number not looked at (not x86-64)"
 fi
 
-[ $status -ne 0 ] || printf '%s imports, %s: none reaches another process\n' "$(wc -l <"$work/imports")" "$calls"
+if [ $status -eq 0 ]; then
+    printf '%s imports, %s: none reaches another process\n' "$(wc -l <"$work/imports")" "$calls"
+fi
 exit $status
