@@ -1,4 +1,4 @@
-# What `cmake --install` puts in place: both libraries, the headers, the CMake package, leat.pc, and the command when it was
+# What `cmake --install` puts in place: the libraries, the headers, the CMake package, leat.pc, and the command when it was
 # built. Everything installed is found relative to itself, so that the prefix may be chosen, or the tree moved, afterwards.
 # tests/install builds consumers against the result.
 
@@ -6,25 +6,30 @@ install(TARGETS leat leat_static EXPORT leat-targets
     LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}
     ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR}
     RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+# The libraries on top of it, each of which finds libleat beside itself.
+set(leat_components remote)
+set(leat_not_installed PATTERN uv.h EXCLUDE)
 if(LEAT_BUILD_UV)
-    install(TARGETS leat_uv leat_uv_static EXPORT leat-uv-targets
+    list(APPEND leat_components uv)
+    set(leat_not_installed "")
+endif()
+foreach(component IN LISTS leat_components)
+    set_target_properties(leat_${component} PROPERTIES INSTALL_RPATH "$ORIGIN")
+    install(TARGETS leat_${component} leat_${component}_static EXPORT leat-${component}-targets
         LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}
         ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR}
         RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
-    set(leat_not_installed "")
-else()
-    set(leat_not_installed PATTERN uv.h EXCLUDE)
-endif()
+endforeach()
 install(DIRECTORY ${CMAKE_CURRENT_SOURCE_DIR}/include/leat DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}
     FILES_MATCHING PATTERN "*.h" ${leat_not_installed})
 
 # find_package(leat) gives leat::leat and leat::leat_static, the names that a build which includes leat's tree uses too;
-# find_package(leat COMPONENTS uv) leat::leat_uv and leat::leat_uv_static besides.
+# find_package(leat COMPONENTS remote uv) leat::leat_remote, leat::leat_uv and their _static besides.
 set(leat_package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/leat)
 install(EXPORT leat-targets NAMESPACE leat:: DESTINATION ${leat_package_dir})
-if(LEAT_BUILD_UV)
-    install(EXPORT leat-uv-targets NAMESPACE leat:: DESTINATION ${leat_package_dir})
-endif()
+foreach(component IN LISTS leat_components)
+    install(EXPORT leat-${component}-targets NAMESPACE leat:: DESTINATION ${leat_package_dir})
+endforeach()
 configure_package_config_file(${CMAKE_CURRENT_LIST_DIR}/leat-config.cmake.in
     ${CMAKE_CURRENT_BINARY_DIR}/leat-config.cmake
     INSTALL_DESTINATION ${leat_package_dir}
@@ -51,12 +56,14 @@ else()
     set(LEAT_PC_PREFIX "\${pcfiledir}/${up}")
 endif()
 set(LEAT_PC_LIBS_PRIVATE "${CMAKE_THREAD_LIBS_INIT}")
-configure_file(${CMAKE_CURRENT_LIST_DIR}/leat.pc.in ${CMAKE_CURRENT_BINARY_DIR}/leat.pc @ONLY)
-install(FILES ${CMAKE_CURRENT_BINARY_DIR}/leat.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
-if(LEAT_BUILD_UV)
-    configure_file(${CMAKE_CURRENT_LIST_DIR}/leat_uv.pc.in ${CMAKE_CURRENT_BINARY_DIR}/leat_uv.pc @ONLY)
-    install(FILES ${CMAKE_CURRENT_BINARY_DIR}/leat_uv.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
-endif()
+set(leat_pc_files leat)
+foreach(component IN LISTS leat_components)
+    list(APPEND leat_pc_files leat_${component})
+endforeach()
+foreach(name IN LISTS leat_pc_files)
+    configure_file(${CMAKE_CURRENT_LIST_DIR}/${name}.pc.in ${CMAKE_CURRENT_BINARY_DIR}/${name}.pc @ONLY)
+    install(FILES ${CMAKE_CURRENT_BINARY_DIR}/${name}.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+endforeach()
 
 # The command (tools/ installs it) finds the library next to it, wherever the two are. Packagers who forbid that give
 # CMAKE_SKIP_INSTALL_RPATH.

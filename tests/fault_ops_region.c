@@ -1,6 +1,7 @@
 /* fault_ops_region.c - operations on regions and their views. See fault.h. */
 #include "fault_ops.h"
 #include "handles.h"
+#include "leat/remote.h"
 
 #include <stdio.h>
 #include <stdlib.h>

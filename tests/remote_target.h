@@ -4,6 +4,7 @@
 #define LEAT_TESTS_REMOTE_TARGET_H
 
 #include "harness.h"
+#include "leat/remote.h"
 
 /* Skips the test where this process may not trace its own children. */
 void target_need_ptrace(void);

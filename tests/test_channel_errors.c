@@ -251,6 +251,43 @@ static void a_file_is_touched_where_it_cannot_be_reserved(void **state) {
     harness_wait_ok(harness_spawn(touch_each_way, NULL));
 }
 
+static bool was_read(leat__file watch) {
+    struct leat__notice notices[8];
+    size_t count = leat__os_watch_take(watch, notices, 8);
+    for (size_t i = 0; i < count; i++)
+        assert_true(!notices[i].closed && notices[i].touch == LEAT__TOUCH_READ);
+    return count > 0;
+}
+
+static void looking_from_outside_is_no_touch(void **state) {
+    (void)state;
+    leat_receiver *rx = open_receiver("seen", NULL);
+    leat__file *file = &rx->role.object.resource.file, watch = LEAT__NO_FILE;
+    leat_channel_info info;
+    char seen[64], read[64];
+    int number;
+    assert_ok(leat__os_watch_open_many(&watch));
+    assert_ok(leat__os_watch_add(watch, file, LEAT__TOUCH_READ, &number));
+    assert_ok(leat_channel_stat("seen", LEAT_LOCAL, &info));
+    assert_ok(leat__os_file_peek(*file, 8, seen, sizeof seen));
+    assert_false(was_read(watch));
+    assert_ok(leat__os_file_read(*file, 8, read, sizeof read));
+    assert_true(was_read(watch));
+    assert_memory_equal(seen, read, sizeof read);
+    leat__os_file_close(watch);
+    leat_receiver_close(rx);
+}
+
+static void looking_behind_the_end_of_a_file_is_an_error(void **state) {
+    (void)state;
+    leat_receiver *rx = open_receiver("short", NULL);
+    char seen[64];
+    assert_leat(
+        leat__os_file_peek(rx->role.object.resource.file, UINT64_C(1) << 30, seen, sizeof seen),
+        LEAT_ECORRUPT);
+    leat_receiver_close(rx);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         HARNESS_TEST(a_waiting_call_asks_on_until_there_is_an_answer),
@@ -259,6 +296,8 @@ int main(void) {
         HARNESS_TEST(a_receiver_that_may_not_write_files_wakes_a_sender),
         HARNESS_TEST(a_setter_that_may_not_write_files_wakes_a_loop_without_a_bell),
         HARNESS_TEST(a_file_is_touched_where_it_cannot_be_reserved),
+        HARNESS_TEST(looking_from_outside_is_no_touch),
+        HARNESS_TEST(looking_behind_the_end_of_a_file_is_an_error),
     };
     return HARNESS_MAIN("channel_errors", tests);
 }

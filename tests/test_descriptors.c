@@ -3,11 +3,13 @@
  * object's; and what it gives to programs is above them too. */
 #include "handles.h"
 #include "harness.h"
+#include "leat/remote.h"
 
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -210,6 +212,43 @@ static void descriptors_that_are_given_out_are_above_the_streams(void **state) {
     for_all_subsets(get_descriptors);
 }
 
+static int map_into_itself(rlim_t room, int expected) {
+    leat_region *region;
+    uint64_t address;
+    struct rlimit limit;
+    if (create_region(&region, NULL, 4096, NULL) != LEAT_OK)
+        return FAILED;
+    int next = fcntl(current->file, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+    close(next);
+    getrlimit(RLIMIT_NOFILE, &limit);
+    rlim_t before = limit.rlim_cur;
+    limit.rlim_cur = (rlim_t)next + room;
+    setrlimit(RLIMIT_NOFILE, &limit);
+    int code = leat_region_map_into(region, getpid(), &address);
+    limit.rlim_cur = before;
+    setrlimit(RLIMIT_NOFILE, &limit);
+    if (code == LEAT_OK && leat_region_unmap_from(getpid(), address) != LEAT_OK)
+        return FAILED;
+    leat_region_close(region);
+    return code == expected ? FINE : TAKEN;
+}
+
+/* Mapping takes two descriptors of the region's memory. Where only one is free above the streams,
+ * the other could only be a stream's. */
+static int map_with_room_for_one(void) {
+    return map_into_itself(1, LEAT_ELIMIT);
+}
+
+static int map_with_room_for_two(void) {
+    return map_into_itself(2, LEAT_OK);
+}
+
+static void mapping_into_a_process_takes_no_number_of_a_stream(void **state) {
+    (void)state;
+    for_all_subsets(map_with_room_for_one);
+    for_all_subsets(map_with_room_for_two);
+}
+
 /* --- Waiting ---------------------------------------------------------------------------------- */
 
 static void *send_late(void *context) {
@@ -332,6 +371,7 @@ int main(void) {
         HARNESS_TEST(sync_objects_take_no_number_of_a_stream),
         HARNESS_TEST(regions_of_each_origin_take_no_number_of_a_stream),
         HARNESS_TEST(descriptors_that_are_given_out_are_above_the_streams),
+        HARNESS_TEST(mapping_into_a_process_takes_no_number_of_a_stream),
         HARNESS_TEST(sleeping_receiver_takes_no_number_of_a_stream),
         HARNESS_TEST(wait_set_takes_no_number_of_a_stream),
         HARNESS_TEST(what_a_visitor_prints_reaches_no_object),

@@ -18,7 +18,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "lib/os/linux/inject.h"
+#include "lib/remote/linux/inject.h"
 
 #define MS UINT64_C(1000000)
 

@@ -3,6 +3,7 @@
  * processes is in test_region_processes.c, foreign files in test_hostile_object.c. */
 #include "handles.h"
 #include "harness.h"
+#include "leat/remote.h"
 
 #include <fcntl.h>
 #include <stdio.h>

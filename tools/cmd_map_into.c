@@ -17,6 +17,7 @@
 
 #include "common.h"
 #include "figures.h"
+#include "leat/remote.h"
 #include "names.h"
 #include "signals.h"
 

@@ -6,10 +6,14 @@
  *     leat/region.h     shared memory
  *     leat/view.h       further views of it, and the memory behind them
  *     leat/sync.h       mutexes, events, semaphores, waiting for several
- *     leat/remote.h     the same, mapped into a process that does not know of it
  *     leat/channel.h    messages: sender and receiver
  *     leat/waitset.h   waiting for many of these in an event loop
- *     leat/inline.h     the same for small messages, compiled into the caller; not included here
+ *
+ * Not included here:
+ *
+ *     leat/inline.h     sending and receiving of small messages, compiled into the caller
+ *     leat/remote.h     regions mapped into processes that do not know of them: leat_remote
+ *     leat/uv.h         channels as libuv handles: leat_uv
  */
 #ifndef LEAT_LEAT_H
 #define LEAT_LEAT_H
@@ -19,7 +23,6 @@
 #include "leat/error.h"
 #include "leat/object.h"
 #include "leat/region.h"
-#include "leat/remote.h"
 #include "leat/sync.h"
 #include "leat/view.h"
 #include "leat/waitset.h"

@@ -1,5 +1,6 @@
 /* leat/remote.h - mapping a region into another process, which need not know of it, as a debugger
- * would.
+ * would. The functions are in a library of their own: link leat_remote besides leat. (libleat makes
+ * no system call that stops, reads or writes another process.)
  *
  * Caveats. The target is stopped for some tenths of a millisecond (one thread of it), and that
  * thread is made to run a few system calls; registers, signal mask and signals are put back as they
@@ -13,7 +14,8 @@
  *     uint64_t address;
  *     if (leat_region_open_into(&region, "counters", 4096, NULL, pid, &address) != LEAT_OK)
  *         fprintf(stderr, "%s\n", leat_error_detail());
- *     ... write `address` to where the target looks for it; leat_region_data(region) is the same memory here ...
+ *     ... write `address` to where the target looks for it; leat_region_data(region) is the same
+ *         memory here ...
  *     leat_region_unmap_from(pid, address);
  *     leat_region_close(region);
  *

@@ -9,18 +9,19 @@
 #define LEAT_LIB_FAIL_H
 
 #include "leat/error.h"
+#include "lib/base/private.h"
 
 /* Records a failure and returns its code. system_error is errno, or 0 when the system had no part
  * in it. */
-int leat__fail(int code, int system_error, const char *format, ...)
+LEAT__PRIVATE int leat__fail(int code, int system_error, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
 /* Records the failure of a system call and returns the code that its errno means. */
-int leat__fail_system(int system_error, const char *format, ...)
+LEAT__PRIVATE int leat__fail_system(int system_error, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
 /* Puts "<kind> '<name>': " in front of what was recorded last, and returns the code. Bytes of the
  * name that would garble a terminal are shown as \xHH. */
-int leat__fail_about(int code, const char *kind, const char *name);
+LEAT__PRIVATE int leat__fail_about(int code, const char *kind, const char *name);
 
 #endif

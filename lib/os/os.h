@@ -10,6 +10,7 @@
 
 #include "leat/base.h"
 #include "lib/base/name.h"
+#include "lib/base/private.h"
 #include "lib/base/shared.h"
 
 /* --- Time and processors ---------------------------------------------------------------------- */
@@ -454,31 +455,6 @@ bool leat__os_map_again(void *address, uint64_t size, void **again);
 /* best effort: a guard against bugs, not a promise */
 void leat__os_make_read_only(void *address, uint64_t size);
 
-/* --- Mapping into another process ----------------------------------------------------------------
- *
- * As a debugger would: leat/remote.h has the promises, docs/map-into.md the steps. */
-
-/* One view in another process, with what it takes to know it again. */
-struct leat__remote_view {
-    int process;
-    /* the process's start: with its number, no other process's. Unit and origin are the system's */
-    uint64_t started;
-    uint64_t address;
-    uint64_t size;          /* bytes, whole pages */
-    uint64_t device, inode; /* of the mapped file, as the system's list of mappings gives them */
-};
-
-/* Maps the file's first `size` bytes into the process. `here` is a view of the same file in this
- * process. */
-int leat__os_map_into(int process, leat__file file, const void *here, uint64_t size, bool writable,
-                      struct leat__remote_view *view);
-
-/* Takes it out again. LEAT_EINVAL when something else is mapped there by now. */
-int leat__os_unmap_from(const struct leat__remote_view *view);
-
-/* Whether the view's process is gone, so that its number may be another's. */
-enum leat__answer leat__os_remote_gone(const struct leat__remote_view *view);
-
 /* --- Fork ----------------------------------------------------------------------------------------
  *
  * What a handle owns. In a forked child all registered resources are given up before anything else
@@ -499,8 +475,8 @@ struct leat__resource {
 /* Between these two no fork happens in this process, no signal handler runs in this thread, and it
  * is not cancelled. The lock that does so is the innermost of the process: nobody is waited for
  * meanwhile. A thread may hold more than once. */
-void leat__os_fork_hold(void);
-void leat__os_fork_release(void);
+LEAT__PRIVATE void leat__os_fork_hold(void);
+LEAT__PRIVATE void leat__os_fork_release(void);
 
 /* Nothing owned yet. */
 void leat__os_resource_init(struct leat__resource *resource);

@@ -12,7 +12,7 @@
 
 #include "lib/base/fail.h"
 #include "lib/os/os.h"
-#include "lib/region/region.h"
+#include "lib/remote/remote.h"
 
 struct remote {
     struct leat__remote_view view;
@@ -73,7 +73,7 @@ static void forget(const struct leat__remote_view *view) {
 static void forget_the_gone(void) {
     struct leat__remote_view view;
     for (size_t index = 0; copy_entry(index, &view);) {
-        if (leat__os_remote_gone(&view) == LEAT__YES)
+        if (leat__remote_lives(&view) == LEAT_ENOENT)
             forget(&view);
         else
             index++;
@@ -91,14 +91,14 @@ static int check_arguments(int process, const uint64_t *address) {
 static int check_handle(const leat_region *region) {
     if (region == NULL)
         return leat__fail(LEAT_EINVAL, 0, "region is NULL");
-    if (region->object.resource.forked)
-        return leat__fail(LEAT_EFORKED, 0, "region of the parent process");
-    if (region->view == NULL)
+    if (leat_region_data(region) == NULL)
         return leat__fail(LEAT_ESTATE, 0, "the handle's view was detached");
-    if (region->access == LEAT_COPY_ON_WRITE)
+    leat_region_details details;
+    int result = leat_region_info(region, &details);
+    if (result == LEAT_OK && details.access == LEAT_COPY_ON_WRITE)
         return leat__fail(LEAT_EACCES, 0,
                           "what this handle sees is a copy of its own: there is nothing to share");
-    return LEAT_OK;
+    return result;
 }
 
 int leat_region_map_into(const leat_region *region, int process, uint64_t *address) {
@@ -111,11 +111,7 @@ int leat_region_map_into(const leat_region *region, int process, uint64_t *addre
     struct remote *remote = calloc(1, sizeof *remote);
     if (remote == NULL)
         return leat__fail(LEAT_ENOMEM, 0, "no memory for the view's entry");
-    int cancel = leat__os_cancellation_hold();
-    result = leat__os_map_into(process, region->object.resource.file, region->view->address,
-                               leat__view_pages(region->size), region->access == LEAT_READ_WRITE,
-                               &remote->view);
-    leat__os_cancellation_release(cancel);
+    result = leat__remote_map(region, process, &remote->view);
     if (result != LEAT_OK) {
         free(remote);
         return result;
@@ -158,9 +154,7 @@ int leat_region_unmap_from(int process, uint64_t address) {
     if (remote == NULL)
         return leat__fail(LEAT_EINVAL, 0, "this process mapped nothing at %#llx of process %d",
                           (unsigned long long)address, process);
-    int cancel = leat__os_cancellation_hold();
-    int result = leat__os_unmap_from(&remote->view);
-    leat__os_cancellation_release(cancel);
+    int result = leat__remote_unmap(&remote->view);
     bool known_gone = result == LEAT_OK || result == LEAT_EINVAL || result == LEAT_ENOENT;
     if (known_gone)
         free(remote);

@@ -41,8 +41,12 @@ check_headers() {
 shared=$(pkg-config --cflags --libs leat)
 static=$(pkg-config --static --cflags --libs leat)
 uv=$(pkg-config --cflags --libs leat_uv)
+remote=$(pkg-config --cflags --libs leat_remote)
+remote_static=$(pkg-config --static --cflags --libs leat_remote)
 build_and_run shared c '"$cc" "$c" '"$shared"
 build_and_run shared uv '"$cc" "$(dirname "$c")/uv.c" '"$uv"
+build_and_run shared remote '"$cc" "$(dirname "$c")/remote.c" '"$remote"
+build_and_run static remote '"$cc" -static "$(dirname "$c")/remote.c" '"$remote_static"
 build_and_run static c '"$cc" -static "$c" '"$static"
 check_headers "$cc" -x c -std=c11
 if [ -n "$cxx" ]; then

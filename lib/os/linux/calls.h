@@ -47,6 +47,9 @@ int leat__linux_timer(void);
 int leat__linux_event(void);
 int leat__linux_socket(int domain, int type);
 
+/* The two ends of a pipe, neither of which waits; owned. False when it cannot be had. */
+bool leat__linux_pipe(int ends[2]);
+
 /* A descriptor that is not owned: it carries no lock, or is the caller's. */
 int leat__linux_open_plain(int directory, const char *path, int flags);
 

@@ -163,6 +163,20 @@ int leat__linux_socket(int domain, int type) {
     OWNED(socket(domain, type | SOCK_CLOEXEC, 0));
 }
 
+bool leat__linux_pipe(int ends[2]) {
+    int made[2] = {-1, -1};
+    leat__os_fork_hold();
+    int failed = pipe2(made, O_CLOEXEC | O_NONBLOCK);
+    for (int i = 0; i < 2; i++)
+        ends[i] = own(made[i]);
+    leat__os_fork_release();
+    if (failed == 0 && ends[0] >= 0 && ends[1] >= 0)
+        return true;
+    leat__os_file_close(ends[0]);
+    leat__os_file_close(ends[1]);
+    return false;
+}
+
 int leat__linux_open_plain(int directory, const char *path, int flags) {
     int cancel;
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);

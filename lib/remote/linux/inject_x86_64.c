@@ -1,10 +1,10 @@
-/* lib/os/linux/inject_x86_64.c - registers on x86-64. See inject.h.
+/* lib/remote/linux/inject_x86_64.c - registers on x86-64. See inject.h.
  *
  * The kernel keeps the number of the interrupted system call in orig_rax and decides by it, and by
  * rax, whether to restart. -1 there says "in none", so our own calls are never taken for something
  * to restart; putting back the original brings the decision back. No system call touches
  * floating-point or vector registers here. */
-#include "lib/os/linux/inject.h"
+#include "lib/remote/linux/inject.h"
 
 #if defined(__x86_64__) && defined(__LP64__)
 

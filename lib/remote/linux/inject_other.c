@@ -1,6 +1,6 @@
-/* lib/os/linux/inject_other.c - processors and 32-bit builds for which nobody has written the
+/* lib/remote/linux/inject_other.c - processors and 32-bit builds for which nobody has written the
  * registers' part. See inject.h. */
-#include "lib/os/linux/inject.h"
+#include "lib/remote/linux/inject.h"
 
 #if !(defined(__x86_64__) && defined(__LP64__)) && !(defined(__aarch64__) && defined(__LP64__))
 

@@ -1,4 +1,4 @@
-/* lib/os/linux/target.c - what /proc tells of a process that is to be traced. See inject.h.
+/* lib/remote/linux/target.c - what /proc tells of a process that is to be traced. See inject.h.
  *
  * What is read here may be out of date when it is used: it decides only whom to try, and how to put
  * a refusal into words. What must be certain is asked of a thread that has been stopped.
@@ -20,11 +20,12 @@
 #include <unistd.h>
 
 #include "lib/base/fail.h"
-#include "lib/os/linux/calls.h"
-#include "lib/os/linux/inject.h"
+#include "lib/remote/linux/inject.h"
 
 #define STATUS_SIZE 8192
 #define KERNEL_THREAD UINT64_C(0x00200000) /* PF_KTHREAD in the flags of /proc/<pid>/stat */
+/* a filter may answer EINTR for ever: then it is an error like others */
+#define INTERRUPTIONS 100
 #define FIELD_FLAGS 9
 #define FIELD_STARTED 22
 
@@ -34,17 +35,17 @@
 static int read_small(const char *path, char *text, size_t size) {
     size_t length = 0;
     text[0] = 0;
-    leat__file file = leat__linux_open_plain(AT_FDCWD, path, O_RDONLY);
+    int file = open(path, O_RDONLY | O_CLOEXEC);
     if (file < 0)
         return errno;
-    int error = 0;
-    unsigned interrupted = 0;
+    int error = 0, interruptions = 0;
     for (ssize_t got = 1; got != 0 && error == 0 && length < size - 1;) {
-        got = leat__linux_read(file, text + length, size - 1 - length);
+        got = read(file, text + length, size - 1 - length);
         length += got > 0 ? (size_t)got : 0;
-        error = got < 0 && !leat__linux_again(&interrupted) ? errno : 0;
+        bool again = got < 0 && errno == EINTR && ++interruptions < INTERRUPTIONS;
+        error = got < 0 && !again ? errno : 0;
     }
-    leat__linux_close(file);
+    close(file);
     text[error == 0 ? length : 0] = 0;
     return error != 0 ? error : length == 0 ? ESRCH : 0;
 }
@@ -201,12 +202,12 @@ int leat__target_seccomp(pid_t process, pid_t thread, enum leat__seccomp *seccom
     return LEAT_OK;
 }
 
-enum leat__answer leat__target_is_child(pid_t process) {
+bool leat__target_may_be_child(pid_t process) {
     char status[STATUS_SIZE];
     int error = read_status(process, process, status);
     if (error != 0)
-        return is_absence(error) ? LEAT__NO : LEAT__UNKNOWN;
-    return strtol(field(status, "PPid:"), NULL, 10) == getpid() ? LEAT__YES : LEAT__NO;
+        return !is_absence(error);
+    return strtol(field(status, "PPid:"), NULL, 10) == getpid();
 }
 
 /* --- Why it is refused ------------------------------------------------------------------------ */
@@ -328,7 +329,7 @@ static enum rank rank_of(pid_t process, pid_t thread, long *call, int *error) {
 int leat__target_choose(pid_t process, struct leat__candidate *chosen) {
     char path[64];
     snprintf(path, sizeof path, "/proc/%d/task", process);
-    DIR *threads = leat__linux_open_names(AT_FDCWD, path);
+    DIR *threads = opendir(path);
     if (threads == NULL)
         return fail_for_absence(process, errno);
     enum rank best = ENDED;
@@ -381,7 +382,7 @@ int leat__target_mappings(pid_t thread,
     size_t size = 0;
     int result = 0;
     snprintf(path, sizeof path, "/proc/%d/maps", thread);
-    FILE *maps = leat__linux_open_text(path);
+    FILE *maps = fopen(path, "re");
     if (maps == NULL && (is_absence(errno) || errno == EACCES || errno == EPERM))
         return leat__target_refused(thread, thread, errno == ENOENT ? ESRCH : errno);
     if (maps == NULL)

@@ -1,21 +1,23 @@
-/* lib/os/linux/inject.h - running system calls in another process, in three layers.
+/* lib/remote/linux/inject.h - running system calls in another process, in three layers.
  *
- *     target.c        what /proc tells of a process: may it be traced, by which thread, what is mapped where
- *     inject.c        a session: one thread is stopped, runs system calls of our choice, and goes on as if nothing had been
+ *     target.c        what /proc tells of a process: may it be traced, by which thread, what is
+ *                     mapped where
+ *     inject.c        a session: one thread is stopped, runs system calls of our choice, and goes
+ *                     on as if nothing had been
  *     inject_map.c    what is run there to map a file, and to unmap it
  *     inject_<cpu>.c  registers
  *
  * The essay on why a session leaves no trace is in inject.c. Everything returns LEAT_OK or a
  * recorded failure. */
-#ifndef LEAT_LIB_OS_LINUX_INJECT_H
-#define LEAT_LIB_OS_LINUX_INJECT_H
+#ifndef LEAT_LIB_REMOTE_LINUX_INJECT_H
+#define LEAT_LIB_REMOTE_LINUX_INJECT_H
 
 #include <signal.h>
 #include <stdio.h>
 #include <sys/types.h>
 
 #include "leat/error.h"
-#include "lib/os/os.h"
+#include "lib/remote/remote.h"
 
 /* --- target.c --------------------------------------------------------------------------------- */
 
@@ -50,8 +52,8 @@ bool leat__target_thread_gone(pid_t process, pid_t thread);
  * n. False, and none, when it cannot be read. */
 bool leat__target_signals(pid_t process, pid_t thread, const char *key, uint64_t *signals);
 
-/* Whether the process is a child of this one. */
-enum leat__answer leat__target_is_child(pid_t process);
+/* Whether the process is a child of this one; true also when that cannot be known. */
+bool leat__target_may_be_child(pid_t process);
 
 /* One line of a process's list of mappings. */
 struct leat__mapping {

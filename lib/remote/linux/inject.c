@@ -1,5 +1,5 @@
-/* lib/os/linux/inject.c - a session: one thread of another process runs system calls of ours, and
- * goes on as if nothing had been.
+/* lib/remote/linux/inject.c - a session: one thread of another process runs system calls of ours,
+ * and goes on as if nothing had been.
  *
  * Guarantee. When a session ends, the thread has the registers, the signal mask and the pending
  * signals that it would have had; a system call that the stop interrupted is restarted by the
@@ -12,14 +12,17 @@
  * stop. From others it does so only by the way (6.18: letting go of a thread sends it through
  * delivery). So:
  *
- *     1  at the first stop in delivery, registers and mask are saved. All signals are blocked but SIGSYS, so that they queue up, with all
- *        that belongs to them, instead of being delivered on top of foreign registers. (SIGSYS: the kernel resets the handler of
- *        a blocked signal that a seccomp filter raises.)
- *     2  for each call: registers that say "in no system call, about to make this one" at an instruction found in the target,
- *        PTRACE_SYSCALL to the call's entry, PTRACE_SYSCALL to its exit.
- *     3  PTRACE_INTERRUPT again before the thread can leave the kernel: another stop in delivery. Registers and mask are put back
- *        there, and the kernel is let go on: it restarts what was interrupted, and delivers what has queued up. (Where registers do
- *        not tell of the interrupted call, the thread has entered that again before: inject_arm64.c.)
+ *     1  at the first stop in delivery, registers and mask are saved. All signals are blocked but
+ *        SIGSYS, so that they queue up, with all that belongs to them, instead of being delivered
+ *        on top of foreign registers. (SIGSYS: the kernel resets the handler of a blocked signal
+ *        that a seccomp filter raises.)
+ *     2  for each call: registers that say "in no system call, about to make this one" at an
+ *        instruction found in the target, PTRACE_SYSCALL to the call's entry, PTRACE_SYSCALL to its
+ *        exit.
+ *     3  PTRACE_INTERRUPT again before the thread can leave the kernel: another stop in delivery.
+ *        Registers and mask are put back there, and the kernel is let go on: it restarts what was
+ *        interrupted, and delivers what has queued up. (Where registers do not tell of the
+ *        interrupted call, the thread has entered that again before: inject_arm64.c.)
  *
  * What comes in between. SIGSTOP cannot be blocked: it is passed on, the process's other threads
  * stop, this one runs our calls all the same and stops when it is let go, because the kernel
@@ -36,7 +39,7 @@
  * moment: before step 2 and after step 3 these are its own, and nothing was lost; in between they
  * are ours, and the target most likely crashes. PTRACE_O_EXITKILL, which would make that certain,
  * is not set. Signals wait here meanwhile, so only SIGKILL, a fault or another thread can do it. */
-#include "lib/os/linux/inject.h"
+#include "lib/remote/linux/inject.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -118,9 +121,9 @@ static bool doubt(const struct leat__session *session, enum stop *stop, int *sig
 /* Waits for the next stop; the signal that belongs to it goes out. */
 static enum stop await(struct leat__session *session, uint64_t deadline_ns, int *signal_number) {
     enum stop stop;
-    uint64_t began_ns = leat__os_now(), doubt_ns = began_ns + DOUBT_NS;
+    uint64_t began_ns = leat_now(), doubt_ns = began_ns + DOUBT_NS;
     while (!look(session, &stop, signal_number)) {
-        uint64_t now_ns = leat__os_now();
+        uint64_t now_ns = leat_now();
         if (now_ns >= doubt_ns) {
             if (doubt(session, &stop, signal_number))
                 break;
@@ -377,7 +380,7 @@ int leat__session_call(struct leat__session *session, int64_t *result, long numb
     if (leat__registers_call(session->thread, &session->registers, session->instruction, number,
                              arguments) != LEAT_OK)
         return fail_for_end(session);
-    uint64_t deadline_ns = leat__os_now() + PATIENCE_NS;
+    uint64_t deadline_ns = leat_now() + PATIENCE_NS;
     for (int pass = 0;;) {
         int signal_number;
         if (!late && resume(session, PTRACE_SYSCALL, pass) != LEAT_OK)
@@ -469,7 +472,7 @@ static void put_back(struct leat__session *session) {
  * it finds neither a living process nor one that is still traced. */
 static void take_note_of_end(const struct leat__session *session) {
     bool own_child =
-        session->thread == session->process && leat__target_is_child(session->process) != LEAT__NO;
+        session->thread == session->process && leat__target_may_be_child(session->process);
     int how = WEXITED | WNOHANG | __WALL | (own_child ? WNOWAIT : 0);
     for (unsigned looks = 0; session->thread != 0 && looks < LOOKS_FOR_END; looks++) {
         siginfo_t end = {0};

@@ -1,11 +1,14 @@
-/* lib/os/linux/inject_map.c - what another process is made to do so that a file is mapped there, or
- * unmapped. See inject.h.
+/* lib/remote/linux/inject_map.c - what another process is made to do so that a file is mapped
+ * there, or unmapped. See inject.h.
  *
- *     1  mmap    a page of scratch for what the calls read and write. The thread's stack is not used for that: in a program whose stacks
- *                are small and lie side by side, what is below one belongs to another that runs meanwhile.
- *     2  openat  of /proc/<this process>/fd/<the file>, if that path is the same file in the target's view of the file system;
- *                where it is not, or the target may not open it (another user, another container), instead
- *        socketpair, recvmsg  this process takes a copy of one end (pidfd_getfd) and sends the file through it
+ *     1  mmap    a page of scratch for what the calls read and write. The thread's stack is not
+ *                used for that: in a program whose stacks are small and lie side by side, what is
+ *                below one belongs to another that runs meanwhile.
+ *     2  openat  of /proc/<this process>/fd/<the file>, if that path is the same file in the
+ *                target's view of the file system; where it is not, or the target may not open it
+ *                (another user, another container), instead
+ *        socketpair, recvmsg  this process takes a copy of one end (pidfd_getfd) and sends the file
+ *                through it
  *     3  mmap    the file
  *     4  close, munmap  of what was made on the way
  *
@@ -17,6 +20,7 @@
  * up to three descriptors marked close-on-exec, stay there. */
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -27,7 +31,7 @@
 #include <unistd.h>
 
 #include "lib/base/fail.h"
-#include "lib/os/linux/inject.h"
+#include "lib/remote/linux/inject.h"
 
 #ifndef SYS_mmap /* 32-bit systems, where nothing of this is run */
 #define SYS_mmap SYS_mmap2
@@ -63,6 +67,17 @@ struct errand {
     int file;
     int ends[2];
 };
+
+/* Moves a descriptor above the standard streams, for what is printed would go into it. Takes and
+ * returns errors too. */
+static int above_streams(int descriptor) {
+    if (descriptor < 0 || descriptor > STDERR_FILENO)
+        return descriptor;
+    int raised = fcntl(descriptor, F_DUPFD_CLOEXEC, STDERR_FILENO + 1), error = errno;
+    close(descriptor);
+    errno = error;
+    return raised;
+}
 
 /* --- One call --------------------------------------------------------------------------------- */
 
@@ -187,7 +202,8 @@ static int send_there(struct errand *errand, int file) {
     int handle = (int)syscall(SYS_pidfd_open, thread, thread == process ? 0 : THREAD_NOT_PROCESS);
     if (handle < 0)
         handle = (int)syscall(SYS_pidfd_open, process, 0);
-    int end = handle < 0 ? -1 : (int)syscall(SYS_pidfd_getfd, handle, errand->ends[1], 0);
+    int end =
+        handle < 0 ? -1 : above_streams((int)syscall(SYS_pidfd_getfd, handle, errand->ends[1], 0));
     int result =
         end < 0 ? leat__fail_system(
                       errno, "cannot share a descriptor with process %d (pidfd_getfd, Linux 5.6)",
@@ -300,7 +316,15 @@ static int check_view(const struct leat__remote_view *view, pid_t thread) {
     return result;
 }
 
-/* --- The contract of lib/os/os.h -------------------------------------------------------------- */
+/* --- Mapping ---------------------------------------------------------------------------------- */
+
+/* What is to be mapped. */
+struct source {
+    int file;
+    const void *here; /* a view of it in this process */
+    uint64_t size;
+    bool writable;
+};
 
 static int note_start(struct leat__remote_view *view) {
     int result = leat__target_started(view->process, &view->started);
@@ -308,28 +332,36 @@ static int note_start(struct leat__remote_view *view) {
                                  : result;
 }
 
-static int map_into_other(leat__file file, bool writable, struct leat__remote_view *view) {
+static int map_into_other(const struct source *source, struct leat__remote_view *view) {
     struct errand errand;
-    leat__file unlocked = leat__os_file_reopen(file, writable);
-    if (unlocked == LEAT__NO_FILE)
-        return leat__fail_system(errno, "cannot open the region's file once more");
     int result = errand_begin(&errand, view->process);
-    if (result == LEAT_OK) {
-        result = note_start(view);
-        if (result == LEAT_OK)
-            result = map_there(&errand, unlocked, writable, view);
-        result = leat__session_confirm(&errand.session, result);
-        errand_end(&errand);
-    }
-    leat__os_file_close(unlocked);
+    if (result != LEAT_OK)
+        return result;
+    result = note_start(view);
+    if (result == LEAT_OK)
+        result = map_there(&errand, source->file, source->writable, view);
+    result = leat__session_confirm(&errand.session, result);
+    errand_end(&errand);
     return result;
 }
 
-int leat__os_map_into(int process, leat__file file, const void *here, uint64_t size, bool writable,
-                      struct leat__remote_view *view) {
+static int map_into_own(const struct source *source, struct leat__remote_view *view) {
+    int result = note_start(view);
+    if (result != LEAT_OK)
+        return result;
+    void *mapped = mmap(NULL, source->size, PROT_READ | (source->writable ? PROT_WRITE : 0),
+                        MAP_SHARED, source->file, 0);
+    if (mapped == MAP_FAILED)
+        return leat__fail_system(errno, "cannot map %llu bytes", (unsigned long long)source->size);
+    view->address = (uintptr_t)mapped;
+    return LEAT_OK;
+}
+
+static int map(const struct source *source, int process, struct leat__remote_view *view) {
     bool own;
     int result = leat__target_check(process, &own);
-    struct leat__remote_view made = {.process = process, .address = (uintptr_t)here, .size = size};
+    struct leat__remote_view made = {
+        .process = process, .address = (uintptr_t)source->here, .size = source->size};
     if (result == LEAT_OK && !own && !leat__inject_possible)
         result = leat__fail(
             LEAT_ENOTSUP, 0,
@@ -338,19 +370,46 @@ int leat__os_map_into(int process, leat__file file, const void *here, uint64_t s
         result = leat__target_mappings(gettid(), identify, &made);
     if (result < 0)
         return result;
-    void *mapped = NULL;
-    if (own) {
-        result = note_start(&made);
-        if (result == LEAT_OK)
-            result = leat__os_map_view(file, 0, size, writable ? LEAT_READ_WRITE : LEAT_READ_ONLY,
-                                       NULL, &mapped);
-        made.address = (uintptr_t)mapped;
-    } else
-        result = map_into_other(file, writable, &made);
+    result = own ? map_into_own(source, &made) : map_into_other(source, &made);
     if (result == LEAT_OK)
         *view = made;
     return result;
 }
+
+/* The region's file by a description of its own, which holds no lock. It is opened once more,
+ * because what the region gives can be the open file of its handle. */
+static int open_source(const leat_region *region, struct source *source) {
+    char path[PATH_SIZE];
+    int given, flags = source->writable ? O_RDWR : O_RDONLY;
+    int result = leat_region_descriptor(region, source->writable ? LEAT_READ_WRITE : LEAT_READ_ONLY,
+                                        false, &given);
+    if (result != LEAT_OK)
+        return result;
+    snprintf(path, sizeof path, "/proc/thread-self/fd/%d", given);
+    source->file = above_streams(open(path, flags | O_CLOEXEC));
+    if (source->file < 0)
+        result = leat__fail_system(errno, "cannot open the region's file once more");
+    close(given);
+    return result;
+}
+
+static int map_region(const leat_region *region, int process, struct leat__remote_view *view) {
+    leat_region_details details;
+    int result = leat_region_info(region, &details);
+    if (result != LEAT_OK)
+        return result;
+    struct source source = {.here = leat_region_data(region),
+                            .size = details.mapped_size,
+                            .writable = details.access == LEAT_READ_WRITE};
+    result = open_source(region, &source);
+    if (result != LEAT_OK)
+        return result;
+    result = map(&source, process, view);
+    close(source.file);
+    return result;
+}
+
+/* --- Unmapping -------------------------------------------------------------------------------- */
 
 static int unmap_from_other(const struct leat__remote_view *view) {
     struct errand errand = {.file = -1, .ends = {-1, -1}};
@@ -366,28 +425,50 @@ static int unmap_from_other(const struct leat__remote_view *view) {
     return result;
 }
 
-int leat__os_unmap_from(const struct leat__remote_view *view) {
+static int lives(const struct leat__remote_view *view) {
+    uint64_t started;
+    int result = leat__target_started(view->process, &started);
+    return result == LEAT_OK && started != view->started ? LEAT_ENOENT : result;
+}
+
+static int unmap(const struct leat__remote_view *view) {
     bool own;
-    enum leat__answer gone = leat__os_remote_gone(view);
-    if (gone != LEAT__NO)
-        return gone == LEAT__YES
-                   ? leat__fail(LEAT_ENOENT, ESRCH, "process %d has ended", view->process)
-                   : leat__fail_system(leat_system_error(), "process %d cannot be examined",
-                                       view->process);
-    int result = leat__target_check(view->process, &own);
+    int result = lives(view);
+    if (result == LEAT_ENOENT)
+        return leat__fail(LEAT_ENOENT, ESRCH, "process %d has ended", view->process);
+    if (result == LEAT_OK)
+        result = leat__target_check(view->process, &own);
     if (result == LEAT_OK && !own)
         return unmap_from_other(view);
     if (result == LEAT_OK)
         result = check_view(view, gettid());
     if (result == LEAT_OK)
-        leat__os_unmap((void *)(uintptr_t)view->address, view->size, 0);
+        munmap((void *)(uintptr_t)view->address, view->size);
     return result;
 }
 
-enum leat__answer leat__os_remote_gone(const struct leat__remote_view *view) {
-    uint64_t started;
-    int result = leat__target_started(view->process, &started);
-    if (result != LEAT_OK)
-        return result == LEAT_ENOENT ? LEAT__YES : LEAT__UNKNOWN;
-    return started == view->started ? LEAT__NO : LEAT__YES;
+/* --- The contract of lib/remote/remote.h ------------------------------------------------------ */
+
+int leat__remote_map(const leat_region *region, int process, struct leat__remote_view *view) {
+    int cancel;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
+    int result = map_region(region, process, view);
+    pthread_setcancelstate(cancel, NULL);
+    return result;
+}
+
+int leat__remote_unmap(const struct leat__remote_view *view) {
+    int cancel;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
+    int result = unmap(view);
+    pthread_setcancelstate(cancel, NULL);
+    return result;
+}
+
+int leat__remote_lives(const struct leat__remote_view *view) {
+    int cancel;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
+    int result = lives(view);
+    pthread_setcancelstate(cancel, NULL);
+    return result;
 }

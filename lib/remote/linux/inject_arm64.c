@@ -1,4 +1,4 @@
-/* lib/os/linux/inject_arm64.c - registers on arm64. See inject.h.
+/* lib/remote/linux/inject_arm64.c - registers on arm64. See inject.h.
  *
  * Differences from x86-64. The kernel winds an interrupted system call back *before* it looks for
  * signals: in a stop in delivery the program counter stands at the svc instruction and x0 is the
@@ -9,7 +9,7 @@
  * argument.) Calls that fail with EINTR at any stop do so here: their first argument is not to be
  * had any more. A system call ends streaming mode and drops what the vector registers hold beyond
  * 128 bits: these are saved and put back. */
-#include "lib/os/linux/inject.h"
+#include "lib/remote/linux/inject.h"
 
 #if defined(__aarch64__) && defined(__LP64__)
 
