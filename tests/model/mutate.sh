@@ -257,7 +257,7 @@ mutant pulse_counts_for_all lib/sync/sync_wait.c sync "a_pulse_lets_nobody*" 's/
 
 mutant claim_survives_a_change lib/sync/sync.c hostile_sync "changes_of_an_event*" '/^static uint64_t changed(/,/^}/s/^    word &= .*/    (void)object;/'
 mutant death_without_an_answer lib/sync/lock.c sync_errors "*" '/^bool leat__lock_holder_died/,/^}/s/ == LEAT__NO;/ != LEAT__YES;/'
-mutant cancelled_one_keeps_waiting lib/sync/sync_wait.c sync_cancel "each_kind*" 's/^        leat__os_cancellation_point(leave, wait);.*/        (void)leave;/'
+mutant cancelled_one_keeps_waiting lib/wake/wait.c sync_cancel "each_kind*" '/^static int check(/,/^}/s/^        leat__os_cancellation_point(.*/        (void)last;/'
 
 # Priority inheritance.
 pi=lib/sync/sync_pi.c
