@@ -31,7 +31,6 @@ struct leat__lock {
     leat__u32 contended;  /* 1: somebody may be sleeping */
 };
 
-#define LEAT__LOCK_SLICE_NS UINT64_C(50000000)
 /* A holder is done within a microsecond, or has been stopped: about the cost of one sleep. */
 #define LEAT__LOCK_SPIN_NS UINT64_C(4000)
 #define LEAT__LOCK_INHERITED 1 /* acquired, from a holder that died */

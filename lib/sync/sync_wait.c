@@ -13,10 +13,11 @@ struct wait {
     leat_waitable *const *objects;
     size_t count;
     bool all;
-    size_t index; /* any: which */
-    int result;   /* of the last try to take them */
-    bool armed;   /* it was: wakes may have been meant for this waiter */
-    bool asked;   /* the kernel, about owners and committers */
+    size_t index;      /* any: which */
+    int result;        /* of the last try to take them */
+    bool armed;        /* it was: wakes may have been meant for this waiter */
+    bool asked;        /* the kernel, about owners and committers */
+    uint64_t pause_ns; /* a mutex that inherits priorities: the next pause; 0: the first */
     uint32_t wake_counts[LEAT_WAIT_MAX];
 };
 
@@ -221,62 +222,43 @@ static void leave(void *context) {
     pass_on(context, false);
 }
 
-static int wait_until_taken(struct wait *wait, uint64_t deadline_ns) {
-    static const struct leat__wait_kind kind = {.ready = is_taken,
-                                                .ask = ask_about_owners,
-                                                .arm = arm,
-                                                .sleep = sleep_until,
-                                                .leave = leave};
-    struct leat__spin spin = {.ns = LEAT__LOCK_SPIN_NS};
-    struct leat__wait waiting = {
-        .kind = &kind, .context = wait, .spin = &spin, .deadline_ns = deadline_ns};
-    for (size_t i = 0; i < wait->count; i++)
-        waiting.interruptible = waiting.interruptible || wait->objects[i]->interruptible;
-    int result = leat__wait(&waiting);
-    result = wait->result != LEAT_EBUSY ? wait->result : result;
-    pass_on(wait, result == LEAT_OK || result == LEAT_EOWNERDEAD);
-    return result;
-}
+static const struct leat__wait_kind ordinary = {
+    .ready = is_taken, .ask = ask_about_owners, .arm = arm, .sleep = sleep_until, .leave = leave};
 
 /* --- For one mutex that inherits priorities --------------------------------------------------- */
 
-/* Nothing: the kernel wakes nobody for a thread that is not asleep in it, and the thread is not
- * vouched for between two sleeps. */
-static void leave_nothing(void *context) {
-    (void)context;
+/* The kernel hands over just now, or the mutex is a dead one's that it gives to nobody yet. Longer
+ * and longer. */
+static void pause_a_little(struct wait *wait, uint64_t now_ns, uint64_t until_ns) {
+    uint64_t pause_ns = wait->pause_ns != 0 ? wait->pause_ns : HAND_OVER_NS;
+    wait->pause_ns = pause_ns < PAUSE_MOST_NS ? 2 * pause_ns : pause_ns;
+    leat__os_sleep(until_ns - now_ns > pause_ns ? now_ns + pause_ns : until_ns);
 }
 
-/* Waits for it and nothing else, lending its holder this thread's priority. */
-static int wait_inheriting(leat_waitable *object, uint64_t deadline_ns) {
-    uint64_t slice_ns = LEAT__SLICE_NS, pause_ns = HAND_OVER_NS;
-    /* each turn is a sleep of at most a slice, or somebody was faster */
-    for (bool gone = false;;) {
-        enum leat__pi_holder holder = leat__pi_holder(object);
-        bool dead = gone || holder == LEAT__PI_DEAD;
-        int result = leat__sync_take(object, dead);
-        uint64_t now = leat__os_now();
-        if (result != LEAT_EBUSY)
-            return result;
-        if (now >= deadline_ns)
-            return LEAT_ETIMEDOUT;
-        if (holder == LEAT__PI_NONE)
-            continue;
-        result = dead ? LEAT_EAGAIN
-                      : leat__pi_sleep(object,
-                                       deadline_ns - now > slice_ns ? now + slice_ns : deadline_ns);
-        if (result == LEAT_OK || result == LEAT__LOCK_INHERITED)
-            return leat__sync_locked(object, result);
-        if (result == LEAT_ESTATE)
-            return result;
-        if (result == LEAT_EAGAIN) {
-            leat__os_sleep(deadline_ns - now > pause_ns ? now + pause_ns : deadline_ns);
-            pause_ns = pause_ns < PAUSE_MOST_NS ? 2 * pause_ns : pause_ns;
-        }
-        gone = result == LEAT_ENOENT;
-        slice_ns = result == LEAT_ETIMEDOUT ? LEAT__SYNC_SLICE_NS : slice_ns;
-        leat__os_cancellation_point(leave_nothing, object);
-    }
+/* In the kernel, which serves its sleepers: nothing is announced. Lends the holder this thread's
+ * priority, if the holder is vouched for (lib/sync/sync_pi.c). */
+static int sleep_inheriting(void *context, uint64_t now_ns, uint64_t until_ns) {
+    struct wait *wait = context;
+    leat_waitable *object = wait->objects[0];
+    enum leat__pi_holder holder = leat__pi_holder(object);
+    if (holder == LEAT__PI_NONE)
+        return LEAT_OK;
+    int result = holder == LEAT__PI_ALIVE ? leat__pi_sleep(object, until_ns) : LEAT_ENOENT;
+    if (result == LEAT_OK || result == LEAT__LOCK_INHERITED)
+        wait->result = leat__sync_locked(object, result);
+    else if (result == LEAT_ESTATE)
+        wait->result = result;
+    else if (result == LEAT_ENOENT)
+        wait->result = leat__sync_take(object, true);
+    if (wait->result == LEAT_EBUSY && (result == LEAT_ENOENT || result == LEAT_EAGAIN))
+        pause_a_little(wait, now_ns, until_ns);
+    return LEAT_OK;
 }
+
+/* Cancelled, it leaves nothing: the kernel wakes nobody for a thread that is not asleep in it, and
+ * the thread is not vouched for between two sleeps. */
+static const struct leat__wait_kind inheriting = {
+    .ready = is_taken, .ask = ask_about_owners, .sleep = sleep_inheriting, .leave = leave};
 
 /* --- The calls -------------------------------------------------------------------------------- */
 
@@ -306,6 +288,26 @@ static int check(const struct wait *wait) {
     return LEAT_OK;
 }
 
+static int wait_until_taken(struct wait *wait, uint64_t deadline_ns) {
+    bool interruptible = false;
+    for (size_t i = 0; i < wait->count; i++)
+        interruptible = interruptible || wait->objects[i]->interruptible;
+    bool inherits = wait->count == 1 && wait->objects[0]->pi && !interruptible;
+    struct leat__spin spin = {.ns = inherits ? 0 : LEAT__LOCK_SPIN_NS};
+    struct leat__wait waiting = {
+        .kind = inherits ? &inheriting : &ordinary,
+        .context = wait,
+        .spin = &spin,
+        .ask_at_ns = inherits ? leat__os_now() + LEAT__SLICE_NS : 0, /* its sleep asks, too */
+        .deadline_ns = deadline_ns,
+        .interruptible = interruptible,
+    };
+    int result = leat__wait(&waiting);
+    result = wait->result != LEAT_EBUSY ? wait->result : result;
+    pass_on(wait, result == LEAT_OK || result == LEAT_EOWNERDEAD);
+    return result;
+}
+
 static int perform(struct wait *wait, uint64_t deadline_ns) {
     int result = check(wait);
     if (result != LEAT_OK)
@@ -322,8 +324,6 @@ static int perform(struct wait *wait, uint64_t deadline_ns) {
         return wait->result;
     if (deadline_ns == LEAT_NOW)
         return LEAT_EAGAIN;
-    if (wait->count == 1 && wait->objects[0]->pi && !wait->objects[0]->interruptible)
-        return wait_inheriting(wait->objects[0], deadline_ns);
     return wait_until_taken(wait, deadline_ns);
 }
 
