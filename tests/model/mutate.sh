@@ -29,7 +29,7 @@ command -v clang-format >/dev/null || {
 }
 
 for test in crash_points crash_round crash_step ring_exhaustive channel_streams channel_told \
-    channel_presence channel_errors channel_fuzz channel_inline hostile_channel watch watch_threads sync sync_pi sync_errors \
+    channel_presence channel_errors channel_fuzz channel_inline hostile_channel watch watch_threads wake sync sync_pi sync_errors \
     sync_cancel hostile_sync waitset waitset_many waitset_wakes waitset_errors \
     hostile_waitset; do
     file=$source/tests/$test.c
@@ -220,6 +220,8 @@ mutant stream_noted_of_held channels/queue/receiver.c channel_streams "*among_he
 mutant stream_noted_once channels/queue/receiver.c channel_streams "*whoever*" '/^static uint64_t read_note(/,/^}/s/|| end < newest/|| end > newest + 1/'
 
 # However a call waits.
+mutant wait_sleeps_unpolled lib/wake/wait.c wake "what_came*" '/^static int sleep_once(/,/^}/s/^    if (!is_ready(wait))/    if (wait != NULL)/'
+mutant wait_gives_up_unasked lib/wake/wait.c wake "the_kernel_is_asked*" '/^static int ask(/,/^}/s/ && !last//'
 mutant spin_hides_death lib/wake/wait.c channel_told "*in_a_long_spin*" '/^static int spin(/,/^}/s/earlier(\*now_ns + LEAT__SLICE_NS, wait->deadline_ns)/wait->deadline_ns/'
 mutant turn_hides_death channels/queue/sender.c channel_told "*death_is_told_to_all*" '/^static LONG_WAY int wait_for_lock(/,/^}/s/^        int reported = .*/        int reported = LEAT_OK; role->next_probe_ns = now + LEAT__SLICE_NS;/'
 mutant turn_tells_too_much channels/queue/sender.c channel_told "*turn_alone*" '/^static bool would_have_room(/,/^}/s/^    return .*/    (void)role; return false;/'
