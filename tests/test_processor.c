@@ -80,8 +80,8 @@ static void a_receiver_takes_what_to_wipe(void **state) {
 static void expect_spin(leat_channel_options options, uint64_t longest_ns) {
     leat_sender *tx = open_sender("spins", &options);
     leat_receiver *rx = open_receiver("spins", &options);
-    assert_int_equal(tx->role.spin_ns_max, longest_ns);
-    assert_int_equal(rx->role.spin_ns_max, longest_ns);
+    assert_int_equal(tx->role.spin.ns_max, longest_ns);
+    assert_int_equal(rx->role.spin.ns_max, longest_ns);
     leat_sender_close(tx);
     leat_receiver_close(rx);
 }
@@ -143,7 +143,7 @@ static void a_receiver_naps_only_if_it_spins(void **state) {
     for (int spins = 0; spins <= 1; spins++) {
         leat_channel_options options = {.capacity = 4096, .spin_us = spins ? 0 : -1};
         struct pair pair = {open_sender("naps", &options), open_receiver("naps", &options)};
-        bool naps = false, can = pair.rx->role.spin_ns > 0;
+        bool naps = false, can = pair.rx->role.spin.ns > 0;
         for (int i = 0; i < 50 && !naps; i++) {
             send_text(pair.tx, "quick");
             expect_text(pair.rx, "quick");

@@ -191,17 +191,17 @@ static int check_committed(struct leat__role *role) {
 
 static int wait_for_message(leat_receiver *receiver, struct leat__record *record,
                             uint64_t deadline_ns) {
-    static const struct leat__wait arrival = {has_record, true, check_committed};
+    static const struct leat__role_wait arrival = {has_record, true, check_committed};
     if (deadline_ns == LEAT_NOW && receiver->role.object.member != NULL &&
         check_committed(&receiver->role) != LEAT_OK)
         return LEAT_ECORRUPT; /* a loop that is not woken again does not come back */
-    if (receiver->ring.lane.messages > 0 && receiver->role.spin_ns > 0)
+    if (receiver->ring.lane.messages > 0 && receiver->role.spin.ns > 0)
         nap_if_it_pays(receiver);
     for (;;) {
         check_in(receiver);
-        receiver->role.polls = 1; /* what a wait counts that does not come to spin */
+        receiver->role.spin.polls = 1; /* what a wait counts that does not come to spin */
         int result = leat__role_wait(&receiver->role, &arrival, deadline_ns);
-        receiver->polls += receiver->role.polls;
+        receiver->polls += receiver->role.spin.polls;
         if (result != LEAT_OK)
             return result;
         result = find_message(receiver, record);
@@ -624,7 +624,7 @@ static bool sender_is_there(struct leat__role *role) {
 }
 
 int leat_receiver_wait_peer(leat_receiver *receiver, uint64_t deadline_ns) {
-    static const struct leat__wait arrival = {sender_is_there, false, NULL};
+    static const struct leat__role_wait arrival = {sender_is_there, false, NULL};
     int result = check(receiver, false);
     return result == LEAT_OK ? leat__role_wait(&receiver->role, &arrival, deadline_ns) : result;
 }

@@ -33,10 +33,11 @@ static int check_options(const leat_channel_options *options) {
 }
 
 static void set_spin(struct leat__role *role, const leat_channel_options *options) {
+    uint64_t longest = options->spin_us == 0 ? SPIN_NS_MAX : (uint64_t)options->spin_us * 1000;
+    bool spins =
+        options->spin_us >= 0 && options->waiting != LEAT_WAITING_SLEEP && leat__os_can_spin();
     role->waiting = options->waiting;
-    if (options->spin_us >= 0 && options->waiting != LEAT_WAITING_SLEEP && leat__os_can_spin())
-        role->spin_ns_max = options->spin_us == 0 ? SPIN_NS_MAX : (uint64_t)options->spin_us * 1000;
-    leat__role_begin_spinning(role);
+    leat__spin_adapt(&role->spin, spins ? longest : 0);
 }
 
 static int map(struct leat__role *role) {

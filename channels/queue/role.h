@@ -1,48 +1,40 @@
 /* channels/queue/role.h - what a sender and a receiver have in common: a place in a channel, a way
  * to wait, and a peer.
  *
- * Sleeping. A side sleeps on the *peer's* bell, a counter that only the peer changes, so that every
- * shared word has one writer:
+ * Waiting is the loop of lib/wake/wait.h. A role sleeps on the *peer's* wake count, which only the
+ * peer changes, so that every shared word has one writer:
  *
- *     sleeper                                             the other side, after publishing
- *       bell = peer's wake count
+ *     waiter                                        the other side, after publishing
+ *       count = peer's wake count
  *       own waiting = new ticket
- *       full fence                       [S1] pairs [S2]    full fence
- *       look at the ring; something there? stop             ticket = peer's waiting; 0, or rung for already? done
- *       sleep while peer's wake count == bell                     own bell + 1; wake; note the ticket
+ *       full fence               [S1] pairs [S2]    full fence
+ *       poll the ring; ready? stop                  ticket = peer's waiting; 0, or woken? done
+ *       sleep while peer's wake count == count      own wake count + 1; wake; note the ticket
  *
- * Either the sleeper sees what was published, or the other side sees the ticket; that is the
- * store-buffering pattern, and the two fences are what forbids the one bad outcome. A ring between
- * the look and the sleep changes the wake count, and the kernel does not put the sleeper to sleep.
- * Nothing is rung for a side that is awake, and a sleep is rung for once.
+ * Nothing is done for a side that is awake, and a sleep is ended once.
  *
- * A sender that has sent a good deal without having to ring is *hot*: it says so in its page, and
- * leaves the full fence out, which would cost it as much as all the rest. Then the sleeper makes it
- * execute one, wherever it is just now, with a system call [S3]. Having found the sleeper, the
+ * A sender that has sent a good deal without having to wake is *hot*: its page says so [S4], and it
+ * leaves the full fence out, which would cost as much as all the rest. Then the waiter makes it
+ * execute one, wherever it is just now, with a system call [S3]. Having found the waiter, the
  * sender cools down. So a fence is paid for once for each sleep, by the side that has nothing else
- * to do.
+ * to do. Where the system call fails, the sleep is of a first slice.
  *
- * A sleep lasts at most a slice: then the sleeper looks at the ring again. That covers a peer that
- * was killed or stopped between publishing and ringing. A peer is dead when the kernel has dropped
- * the lock on its role, and for no other reason: one that is stopped keeps it. Whoever waits asks
- * the kernel about that once in 50 ms, however it waits: spinning and sleeping are cut into slices
- * that end when the next question is due. So a wait that is over sooner costs no question, and a
- * death is reported within 100 ms. A call that gives up asks before it does. Where the kernel does
- * not answer, nothing is reported, and it is asked again within a slice. What exactly is asked:
- * channels/queue/presence.h.
+ * A peer is dead when the kernel has dropped the lock on its role, and for no other reason: one
+ * that is stopped keeps it. The kernel is asked about that once in 50 ms, however a role waits.
+ * Where the kernel does not answer, nothing is reported, and it is asked again within a slice. What
+ * exactly is asked: channels/queue/presence.h.
  *
- * Spinning is judged by what it spares (channels/queue/role_spin.c).
- *
- * A side that waits in an event loop announces itself in the same way, with a third kind of ticket;
+ * A role that waits in an event loop arms in the same way, with a third kind of ticket;
  * channels/waitset/waitset.h.
  *
- * The first slice, of 50 ms, is slept on the wake count, with a futex. Who has slept it in vain
+ * The first slice, of 50 ms, is slept on the wake count, with a futex. After one in vain the role
  * sleeps on a *watch* (lib/os/os.h), which the kernel itself wakes when the peer dies, and the
- * slices grow to a minute: an idle side soon does nothing at all. The top bit of the ticket says so
- * to the peer, which then touches the file instead of waking the futex. The watch is cleared before
- * the announcement, so that a touch between the look and the sleep ends the sleep at once. The
- * kernel wakes the watch shortly *before* it drops a dead peer's lock: so what is noticed only
- * starts the slices from 50 ms again. Where no watch can be had, all slices are of 50 ms.
+ * slices grow to a minute: an idle side soon does nothing at all. The top bit of the ticket tells
+ * the peer to touch the file instead of waking the futex. The watch is cleared before the
+ * announcement, so that a touch between the poll and the sleep ends the sleep at once. The kernel
+ * wakes the watch shortly *before* it drops a dead peer's lock: so a notice only starts the slices
+ * from 50 ms again. Where no watch can be had, all slices are of 50 ms. Model:
+ * tests/model/watch.pml.
  */
 #ifndef LEAT_CHANNELS_QUEUE_ROLE_H
 #define LEAT_CHANNELS_QUEUE_ROLE_H
@@ -50,8 +42,7 @@
 #include "channels/queue/wire.h"
 #include "leat/channel.h"
 #include "lib/object/object.h"
-
-#define LEAT__SLICE_NS UINT64_C(50000000)
+#include "lib/wake/wait.h"
 
 /* What has been counted since the last flush into the role's page, besides the lane's messages and
  * bytes. */
@@ -72,18 +63,17 @@ struct leat__role {
     bool unanswered; /* the kernel did not say whether the peer lives when it was asked last */
     bool interruptible;
     leat_waiting waiting;
-    /* sleeps are announced; false for one of many senders that has not got its turn: it only looks
-     * often */
+    /* sleeps are announced; false for one of many senders that does not have the lock: it only
+     * polls often */
     bool arms;
-    /* the spin before the next sleep adapts between 1 us and the maximum; 0 while suspended */
-    uint64_t spin_ns, spin_ns_max;
-    uint64_t spun_ns; /* in the present wait, before its first sleep */
-    /* spins in a row of which the peer did not provide anything until they were over */
-    unsigned vain;
-    uint32_t suspended;  /* waits to come that do not spin */
-    uint32_t suspension; /* how many that will be the next time */
-    uint64_t polls;      /* of the last wait: how often it looked in vain while spinning */
-    uint64_t wait_began_ns;
+    struct leat__spin spin;
+    /* of the present wait: what for; its slice, 0: none yet; and of its last sleep: the peer's
+     * wake count, and whether a hot peer could be made to execute its fence */
+    const struct leat__role_wait *wait;
+    uint64_t slice_ns;
+    uint32_t slept_on;
+    bool reached;
+    bool closed;            /* the watch reported that a process let go of the object */
     uint64_t next_probe_ns; /* when to ask the kernel about the peer again; 0: it was never asked */
     /* what else to undo when a thread is cancelled while it waits; or NULL */
     void (*leave)(struct leat__role *role);
@@ -93,7 +83,7 @@ struct leat__role {
 };
 
 /* What a call waits for. */
-struct leat__wait {
+struct leat__role_wait {
     bool (*ready)(struct leat__role *role); /* is it there? Cheap: called in a spin */
     bool reports; /* whether the caller is told when the peer comes or goes meanwhile */
     int (*check)(struct leat__role *role); /* NULL, or asked with the news, when it is not ready:
@@ -116,9 +106,10 @@ int leat__role_open(struct leat__role *role, leat_lane *lane, const char *name,
 /* Unmaps and leaves. */
 void leat__role_close(struct leat__role *role);
 
-/* Waits until `ready`, with news in between. LEAT_OK, LEAT_EAGAIN, LEAT_ETIMEDOUT, LEAT_EINTR, or
- * the news. */
-int leat__role_wait(struct leat__role *role, const struct leat__wait *wait, uint64_t deadline_ns);
+/* Waits until `ready`, with events in between. LEAT_OK, LEAT_EAGAIN, LEAT_ETIMEDOUT, LEAT_EINTR, or
+ * the event. */
+int leat__role_wait(struct leat__role *role, const struct leat__role_wait *wait,
+                    uint64_t deadline_ns);
 
 /* What a thread does last that is cancelled while it waits. context: its side. */
 void leat__role_leave_wait(void *context);
@@ -149,41 +140,21 @@ static inline void leat__role_wake_for_room(struct leat__role *role) {
 /* Has all senders that wait in event loops look again, this one too. */
 void leat__role_touch_senders(struct leat__role *role);
 
-/* Says that this side sleeps; `how`: 0 (on the wake count), LEAT__WATCHES, or that and LEAT__LOOPS,
- * or all three flags. Followed by a full fence and a look. */
-void leat__role_arm(struct leat__role *role, uint32_t how);
-
-/* After an announcement and its fence: the same fence in a peer that does without [S3]. False: a
- * short sleep has to make up for it. */
-bool leat__role_cool_peer(const struct leat__role *role);
+/* Announces that this side sleeps; `how`: 0 (on the wake count), LEAT__WATCHES, or that and
+ * LEAT__LOOPS, or all three flags. Then a full fence, here and in a hot peer. False: not in the
+ * peer, and a short sleep has to make up for it. */
+bool leat__role_arm(struct leat__role *role, uint32_t how);
 
 /* A wait in an event loop that began at began_ns is over; its sleep began at slept_ns, 0: it had
  * none. Adapts the next spin. */
 void leat__role_learn(struct leat__role *role, uint64_t began_ns, uint64_t slept_ns);
 
-/* --- channels/queue/role_spin.c --- */
-
-/* With the options in place. */
-void leat__role_begin_spinning(struct leat__role *role);
-
-/* Spins for as long as that has paid. LEAT_OK: ready. LEAT_EAGAIN: it is over; *now_ns is the time
- * then. Or the news. */
-int leat__role_spin(struct leat__role *role, const struct leat__wait *wait, uint64_t *now_ns,
-                    uint64_t deadline_ns);
-
-/* In the place of a sleep, for sides that do not. */
-int leat__role_stay_awake(struct leat__role *role, const struct leat__wait *wait, uint64_t now_ns,
-                          uint64_t until_ns);
-
-/* A sleep between these two is over. Adapts the next spin. */
-void leat__role_learn_from_sleep(struct leat__role *role, uint64_t slept_ns, uint64_t awake_ns);
-
 /* --- For the waiting of others --- */
 
-/* When the peer rang, if that was between these two; else 0. Its word for it is taken only where it
- * can be true. */
-uint64_t leat__role_woken_between(const struct leat__role *role, uint64_t slept_ns,
-                                  uint64_t awake_ns);
+/* When what was waited for came, in a sleep between these two: when the peer woke this side, or at
+ * the end. */
+uint64_t leat__role_came_between(const struct leat__role *role, uint64_t slept_ns,
+                                 uint64_t awake_ns);
 
 /* Whether it never sleeps. */
 static inline bool leat__role_stays_awake(const struct leat__role *role) {
@@ -198,14 +169,14 @@ void leat__role_disarm(struct leat__role *role);
 void leat__role_count_wake(struct leat__role *role, uint64_t slept_ns, uint64_t awake_ns);
 
 /* News of the peer, if the wait is one that is told: once each. Not waiting. */
-int leat__role_report_event(struct leat__role *role, const struct leat__wait *wait);
+int leat__role_report_event(struct leat__role *role, const struct leat__role_wait *wait);
 
 /* The same for callers that poll and never wait: the kernel is asked once in a slice. */
-int leat__role_event_for_poller(struct leat__role *role, const struct leat__wait *wait);
+int leat__role_event_for_poller(struct leat__role *role, const struct leat__role_wait *wait);
 
 /* The same for a wait that goes on: the kernel is asked once in a slice, and when the call is about
  * to give up. */
-int leat__role_event_in_time(struct leat__role *role, const struct leat__wait *wait,
+int leat__role_event_in_time(struct leat__role *role, const struct leat__role_wait *wait,
                              uint64_t now_ns, bool gives_up);
 
 /* Whether the peer's page shows that it came, or left in order. A death only the kernel knows. */

@@ -72,7 +72,7 @@ bool leat__role_has_event(struct leat__role *role) {
 
 /* LEAT_OK, or what the caller has to be told. What it waits for is looked at again after the kernel
  * was asked, because the peer can have provided it and died in between: that goes first. */
-int leat__role_report_event(struct leat__role *role, const struct leat__wait *wait) {
+int leat__role_report_event(struct leat__role *role, const struct leat__role_wait *wait) {
     if (!wait->reports)
         return LEAT_OK;
     struct event event = consider(role);
@@ -89,7 +89,7 @@ int leat__role_report_event(struct leat__role *role, const struct leat__wait *wa
 
 /* For callers that poll and never wait: asking the kernel each time would cost more than the
  * polling. */
-int leat__role_event_for_poller(struct leat__role *role, const struct leat__wait *wait) {
+int leat__role_event_for_poller(struct leat__role *role, const struct leat__role_wait *wait) {
     uint64_t now = leat__os_now(), due = role->next_probe_ns;
     if (now < due)
         return LEAT_OK;
@@ -105,7 +105,7 @@ bool leat__role_page_has_event(const struct leat__role *role) {
 
 /* For callers that wait: the kernel is asked once in a slice, and once more before a call gives
  * up. */
-int leat__role_event_in_time(struct leat__role *role, const struct leat__wait *wait,
+int leat__role_event_in_time(struct leat__role *role, const struct leat__role_wait *wait,
                              uint64_t now_ns, bool gives_up) {
     if (!wait->reports ||
         (now_ns < role->next_probe_ns && !gives_up && !leat__role_page_has_event(role)))
@@ -114,16 +114,21 @@ int leat__role_event_in_time(struct leat__role *role, const struct leat__wait *w
     return leat__role_report_event(role, wait);
 }
 
-/* When the peer rang, if that was between these two; else 0. Its word for it is taken only where it
- * can be true. */
-uint64_t leat__role_woken_between(const struct leat__role *role, uint64_t slept_ns,
-                                  uint64_t awake_ns) {
+/* When the peer woke this side, if that was between these two; else 0. Its word for it is taken
+ * only where it can be true. */
+static uint64_t woken_between(const struct leat__role *role, uint64_t slept_ns, uint64_t awake_ns) {
     uint64_t woken = leat__load_relaxed64(&role->peer->woken_at);
     return woken >= slept_ns && woken <= awake_ns ? woken : 0;
 }
 
+uint64_t leat__role_came_between(const struct leat__role *role, uint64_t slept_ns,
+                                 uint64_t awake_ns) {
+    uint64_t woken = woken_between(role, slept_ns, awake_ns);
+    return woken != 0 ? woken : awake_ns; /* being woken takes as long again as the wake */
+}
+
 void leat__role_count_wake(struct leat__role *role, uint64_t slept_ns, uint64_t awake_ns) {
-    uint64_t woken = leat__role_woken_between(role, slept_ns, awake_ns);
+    uint64_t woken = woken_between(role, slept_ns, awake_ns);
     if (woken == 0)
         return;
     role->tally.wakes++;

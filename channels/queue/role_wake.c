@@ -1,5 +1,4 @@
-/* channels/queue/role_wake.c - announcing a sleep, and ending the peer's
- * (channels/queue/role.h). */
+/* channels/queue/role_wake.c - arming, and waking the peer (channels/queue/role.h). */
 #include "channels/queue/role.h"
 
 /* Wakes those of a role that sleep on a watch. Each role watches for what only the other one does,
@@ -38,9 +37,8 @@ void leat__role_wake_for(struct leat__role *role, uint32_t ticket) {
 }
 
 /* Tickets are never given twice, not even by a successor: the peer remembers the last one that it
- * rang for. */
-void leat__role_arm(struct leat__role *role, uint32_t how) {
-    struct leat__role_page *own = role->own;
+ * woke for. */
+static void announce(struct leat__role_page *own, uint32_t how) {
     uint32_t ticket = (leat__load_relaxed32(&own->tickets) + 1) & LEAT__TICKETS;
     ticket = ticket != 0 ? ticket : 1;
     bool displaces = leat__load_relaxed32(&own->many) != 0 &&
@@ -52,13 +50,21 @@ void leat__role_arm(struct leat__role *role, uint32_t how) {
     leat__store_release32(&own->waiting, ticket | how); /* [D1] */
 }
 
+bool leat__role_arm(struct leat__role *role, uint32_t how) {
+    announce(role->own, how);
+    leat__fence_full(); /* [S1] the announcement before the poll */
+    /* [S3] the same in a hot peer, in the place of [S2] */
+    return leat__load_acquire32(&role->peer->hot) == 0 || leat__os_barrier();
+}
+
 void leat__role_disarm(struct leat__role *role) {
     leat__store_relaxed32(&role->own->waiting, 0);
 }
 
-bool leat__role_cool_peer(const struct leat__role *role) {
-    /* [S3] the same in the peer, in the place of [S2] */
-    return leat__load_acquire32(&role->peer->hot) == 0 || leat__os_barrier();
+void leat__role_learn(struct leat__role *role, uint64_t began_ns, uint64_t slept_ns) {
+    uint64_t came =
+        slept_ns != 0 ? leat__role_came_between(role, slept_ns, leat__os_now()) : began_ns;
+    leat__spin_learn(&role->spin, began_ns, slept_ns, came);
 }
 
 /* A thread that is cancelled while it waits: announced or not, in its turn or not. */

@@ -70,7 +70,7 @@ static bool would_have_room(struct leat__role *role) {
     return leat__ring_seems_to_have_room(&role->memory, leat__sender_of(role)->wanted);
 }
 
-static const struct leat__wait room_without_lock = {would_have_room, true, NULL};
+static const struct leat__role_wait room_without_lock = {would_have_room, true, NULL};
 
 static int poll_for_lock(leat_sender *sender) {
     int result = leat__sender_lock(sender, LEAT_NOW), reported = LEAT_OK;
@@ -143,7 +143,7 @@ static void give_up_lock(struct leat__role *role) {
 }
 
 static int wait_for_room(leat_sender *sender, size_t size, uint64_t deadline_ns) {
-    static const struct leat__wait room = {has_room, true, NULL};
+    static const struct leat__role_wait room = {has_room, true, NULL};
     sender->wanted = size;
     sender->role.leave = give_up_lock;
     return leat__role_wait(&sender->role, &room, deadline_ns);
@@ -207,7 +207,7 @@ static int reserve(leat_sender *sender, size_t size, void **payload, uint64_t de
     bool came_to_limit = result != LEAT_OK || sender->ring.released != released;
     if (RARELY(came_to_limit) && leat__load_relaxed32(&sender->role.own->owed) != 0)
         result = reserve_behind_mark(sender, size, payload);
-    if (RARELY(came_to_limit) && deadline_ns != LEAT_NOW && sender->role.spin_ns > 0) {
+    if (RARELY(came_to_limit) && deadline_ns != LEAT_NOW && sender->role.spin.ns > 0) {
         linger(sender);
         if (result == LEAT_EAGAIN)
             result = reserve_behind_mark(sender, size, payload);

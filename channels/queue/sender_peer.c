@@ -219,7 +219,7 @@ static bool receiver_is_there(struct leat__role *role) {
 }
 
 int leat_sender_wait_peer(leat_sender *sender, uint64_t deadline_ns) {
-    static const struct leat__wait arrival = {receiver_is_there, false, NULL};
+    static const struct leat__role_wait arrival = {receiver_is_there, false, NULL};
     struct leat__role *role = &sender->role;
     if (role->object.resource.forked)
         return leat__role_fail_forked();
@@ -237,7 +237,7 @@ static bool never(struct leat__role *role) {
 }
 
 int leat_sender_peer_event(leat_sender *sender) {
-    static const struct leat__wait nothing = {never, true, NULL};
+    static const struct leat__role_wait nothing = {never, true, NULL};
     if (sender->role.object.resource.forked)
         return leat__role_fail_forked();
     return leat__role_report_event(&sender->role, &nothing);
@@ -258,7 +258,7 @@ static bool is_drained(struct leat__role *role) {
 }
 
 int leat_sender_drain(leat_sender *sender, uint64_t deadline_ns) {
-    static const struct leat__wait drained = {is_drained, true, NULL};
+    static const struct leat__role_wait drained = {is_drained, true, NULL};
     if (sender->role.object.resource.forked)
         return leat__role_fail_forked();
     return leat__role_wait(&sender->role, &drained, deadline_ns);

@@ -148,13 +148,13 @@ bool leat__member_stays_awake(struct leat__member *member) {
     struct leat__role *role = member->role;
     if (role == NULL || leat__role_stays_awake(role))
         return role != NULL;
-    if (role->spin_ns == 0 || !member->active || member->armed_at_ns != 0 ||
+    if (role->spin.ns == 0 || !member->active || member->armed_at_ns != 0 ||
         (!member->receives && !member->wants_room))
         return false;
     uint64_t now = leat__os_now();
     if (member->idle_since_ns == 0)
         member->idle_since_ns = now;
-    return now - member->idle_since_ns < role->spin_ns;
+    return now - member->idle_since_ns < role->spin.ns;
 }
 
 /* --- Announcing ------------------------------------------------------------------------------- */
@@ -170,10 +170,8 @@ static bool another_wants_room(const struct leat__member *member) {
 
 static void arm_role(struct leat__member *member) {
     bool events_only = !member->receives && !member->wants_room && !another_wants_room(member);
-    leat__role_arm(member->role,
-                   LEAT__WATCHES | LEAT__LOOPS | (events_only ? LEAT__EVENTS_ONLY : 0));
-    leat__fence_full(); /* [S1] the announcement before the look */
-    if (!leat__role_cool_peer(member->role) && member->rechecks == 0)
+    uint32_t how = LEAT__WATCHES | LEAT__LOOPS | (events_only ? LEAT__EVENTS_ONLY : 0);
+    if (!leat__role_arm(member->role, how) && member->rechecks == 0)
         member->rechecks = 1;
 }
 

@@ -2,12 +2,11 @@
 #include "lib/sync/lock.h"
 
 #include "lib/base/fail.h"
+#include "lib/wake/wait.h"
 
 #define PARTICIPANT_BITS 16
 #define JOIN_NS UINT64_C(1000000000)
 #define TRIES_PER_CLOCK 16
-/* a holder is done within a microsecond or has been stopped: about the cost of one sleep */
-#define SPINS 200
 
 static uint64_t next_owner(uint64_t owner, unsigned participant) {
     return ((owner >> PARTICIPANT_BITS) + 1) << PARTICIPANT_BITS | participant;
@@ -60,64 +59,85 @@ int leat__lock_try(struct leat__lock *lock, leat__file file, unsigned participan
     return holder == 0 ? LEAT_OK : LEAT__LOCK_INHERITED;
 }
 
-/* Announce, look again, sleep; then look once more, and from *probe_at_ns on ask about the holder.
- * By the clock: a waiter that is woken often asks too. */
-static int sleep_and_try(struct leat__lock *lock, leat__file file, unsigned participant,
-                         uint64_t deadline_ns, uint64_t *probe_at_ns) {
-    uint32_t wake_count = leat__load_acquire32(&lock->wake_count);
-    leat__store_relaxed32(&lock->contended, 1);
-    leat__fence_full(); /* [L3] announcement before the look, pairs with [L4] */
-    int result = leat__lock_try(lock, file, participant, false);
-    if (result != LEAT_EBUSY)
-        return result;
-    int slept = leat__os_wait(&lock->wake_count, wake_count,
-                              *probe_at_ns < deadline_ns ? *probe_at_ns : deadline_ns);
-    uint64_t now = leat__os_now();
-    bool probe = now >= *probe_at_ns;
-    if (probe)
-        *probe_at_ns = now + LEAT__LOCK_SLICE_NS;
-    result = leat__lock_try(lock, file, participant, probe);
-    if (result != LEAT_EBUSY)
-        /* others may still sleep: our release has to look after them */
-        leat__store_relaxed32(&lock->contended, 1);
-    return result == LEAT_EBUSY && slept == LEAT_EINTR ? LEAT_EINTR : result;
+/* One that waits for the lock. */
+struct acquisition {
+    struct leat__lock *lock;
+    leat__file file;
+    unsigned participant;
+    int result; /* of the last try */
+    bool armed; /* it was: the one wake that there was may have been meant for it */
+    uint32_t wake_count;
+};
+
+static void try(struct acquisition *waiter, bool probe) {
+    waiter->result = leat__lock_try(waiter->lock, waiter->file, waiter->participant, probe);
 }
 
-/* Who leaves without the lock may have been given the one wake that there was: the holder's release
- * has to look after the others. */
-static void pass_wake_on(struct leat__lock *lock) {
-    leat__store_relaxed32(&lock->contended, 1);
-    /* [L3] before the last look: a lock that was released meanwhile is found free */
-    leat__fence_full();
+static bool is_acquired(void *context) {
+    struct acquisition *waiter = context;
+    if (waiter->result == LEAT_EBUSY)
+        try(waiter, false);
+    return waiter->result != LEAT_EBUSY;
+}
+
+static int ask_about_holder(void *context, uint64_t now_ns, bool last, uint64_t *again_ns) {
+    (void)last;
+    try(context, true);
+    *again_ns = now_ns + LEAT__SLICE_NS;
+    return LEAT_OK;
+}
+
+static void arm(void *context) {
+    struct acquisition *waiter = context;
+    waiter->armed = true;
+    waiter->wake_count = leat__load_acquire32(&waiter->lock->wake_count);
+    leat__store_relaxed32(&waiter->lock->contended, 1);
+    leat__fence_full(); /* [L3] the announcement before the poll, pairs with [L4] */
+}
+
+static int sleep_until(void *context, uint64_t now_ns, uint64_t until_ns) {
+    struct acquisition *waiter = context;
+    (void)now_ns;
+    return leat__os_wait(&waiter->lock->wake_count, waiter->wake_count, until_ns);
+}
+
+/* Others may still sleep: the holder's release has to wake one of them. That is this waiter's own
+ * release, unless it leaves without the lock. */
+static void pass_wake_on(struct acquisition *waiter) {
+    leat__store_relaxed32(&waiter->lock->contended, 1);
+    if (waiter->result != LEAT_EBUSY)
+        return;
+    leat__fence_full(); /* [L3] before the last try: a lock that was released meanwhile is free */
+    try(waiter, false);
+}
+
+static int wait_for_lock(struct acquisition *waiter, uint64_t deadline_ns, bool interruptible) {
+    static const struct leat__wait_kind kind = {
+        .ready = is_acquired, .ask = ask_about_holder, .arm = arm, .sleep = sleep_until};
+    struct leat__spin spin = {.ns = LEAT__LOCK_SPIN_NS};
+    struct leat__wait wait = {
+        .kind = &kind,
+        .context = waiter,
+        .spin = &spin,
+        .ask_at_ns = leat__os_now() + LEAT__SLICE_NS,
+        .deadline_ns = deadline_ns,
+        .interruptible = interruptible,
+    };
+    int result = leat__wait(&wait);
+    if (waiter->armed)
+        pass_wake_on(waiter);
+    return waiter->result != LEAT_EBUSY ? waiter->result : result;
 }
 
 int leat__lock_acquire(struct leat__lock *lock, leat__file file, unsigned participant,
                        uint64_t deadline_ns, bool interruptible) {
-    int result =
-        leat__lock_try(lock, file, participant,
-                       leat__lock_participant(leat__load_relaxed64(&lock->owner)) == participant);
-    for (int spin = 0; result == LEAT_EBUSY && spin < SPINS && deadline_ns != LEAT_NOW; spin++) {
-        leat__pause();
-        result = leat__lock_try(lock, file, participant, false);
-    }
-    uint64_t probe_at_ns = 0;
-    while (result == LEAT_EBUSY) {
-        uint64_t now = leat__os_now();
-        if (now >= deadline_ns) {
-            if (deadline_ns != LEAT_NOW)
-                pass_wake_on(lock);
-            result = leat__lock_try(lock, file, participant, true);
-            return result != LEAT_EBUSY      ? result
-                   : deadline_ns == LEAT_NOW ? LEAT_EAGAIN
-                                             : LEAT_ETIMEDOUT;
-        }
-        if (probe_at_ns == 0)
-            probe_at_ns = now + LEAT__LOCK_SLICE_NS;
-        result = sleep_and_try(lock, file, participant, deadline_ns, &probe_at_ns);
-        if (result == LEAT_EINTR && !interruptible)
-            result = LEAT_EBUSY;
-    }
-    return result;
+    struct acquisition waiter = {.lock = lock, .file = file, .participant = participant};
+    try(&waiter, leat__lock_participant(leat__load_relaxed64(&lock->owner)) == participant);
+    if (waiter.result == LEAT_EBUSY && deadline_ns != LEAT_NOW)
+        return wait_for_lock(&waiter, deadline_ns, interruptible);
+    if (waiter.result == LEAT_EBUSY)
+        try(&waiter, true);
+    return waiter.result == LEAT_EBUSY ? LEAT_EAGAIN : waiter.result;
 }
 
 void leat__lock_release(struct leat__lock *lock) {
@@ -132,6 +152,6 @@ void leat__lock_wake(struct leat__lock *lock, bool all) {
     /* [L4] */
     if (leat__load_total32(&lock->contended) == 0 || leat__exchange32(&lock->contended, 0) == 0)
         return;
-    leat__increment32(&lock->wake_count); /* another release may ring at the same moment */
+    leat__increment32(&lock->wake_count); /* another release may wake at the same moment */
     leat__os_wake(&lock->wake_count, all);
 }

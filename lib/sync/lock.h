@@ -10,9 +10,10 @@
  *                                      holder dead cannot take the lock from a later holder that was given the same slot.
  *
  * acquire  free: one compare-and-exchange to (turn + 1, own slot).
- *          held: announce with `contended`, look again, sleep on `bell`; every slice of 50 ms ask the kernel about the holder. A
- *          dead holder's lock is taken over by the same compare-and-exchange: then the result is LEAT__LOCK_INHERITED and the
- *          caller repairs what the dead one may have left half done.
+ *          held: the loop of lib/wake/wait.h; armed with `contended`, asleep on `wake_count`. The
+ *          kernel is asked about the holder. A dead holder's lock is taken over by the same
+ *          compare-and-exchange: then the result is LEAT__LOCK_INHERITED, and the caller
+ *          repairs what the dead one may have left half done.
  * release  exchange for (turn, 0), and wake one if `contended` was set.
  *
  * Crash points. Holder killed: taken over, within one slice. Killed between its release and the
@@ -30,7 +31,8 @@ struct leat__lock {
     leat__u32 contended;  /* 1: somebody may be sleeping */
 };
 
-#define LEAT__LOCK_SLICE_NS UINT64_C(50000000)
+/* A holder is done within a microsecond, or has been stopped: about the cost of one sleep. */
+#define LEAT__LOCK_SPIN_NS UINT64_C(4000)
 #define LEAT__LOCK_INHERITED 1 /* acquired, from a holder that died */
 #define LEAT__PARTICIPANTS_MAX 4095
 

@@ -35,12 +35,11 @@
  * times in a row means that something other than leat writes to the word: calls without a deadline
  * return LEAT_ECORRUPT.
  *
- * Sleeping is as in lib/sync/lock.h: announce with `contended`, fence, look again, sleep on the
- * wake count; whoever changes the word looks at `contended`, and wakes. A waiter on several objects
- * announces at each and sleeps on several bells at once. One wake-up serves one sleeper; so whoever
- * leaves, or needs something else as well, passes on the wake of what can be had and it does not
- * take. Who waits for all sleeps on those only that cannot be had: else two such waiters would pass
- * a wake to and fro.
+ * Waiting is the loop of lib/wake/wait.h: armed with `contended`, asleep on the wake count; whoever
+ * changes the word reads `contended`, and wakes. A waiter for several objects arms each and sleeps
+ * on several wake counts at once. One wake-up serves one sleeper; so a waiter that leaves, or needs
+ * something else as well, passes on the wake of what can be had and it does not take. A waiter for
+ * all sleeps on those only that cannot be had: else two such waiters would pass a wake to and fro.
  */
 #ifndef LEAT_LIB_SYNC_H
 #define LEAT_LIB_SYNC_H
@@ -134,9 +133,9 @@ struct leat__sync_setup {
     uint64_t word;
 };
 
-/* How long a sleep may last. After it the waiter asks about holders and committers, and acts on a
- * cancellation: neither wakes a sleeper. It costs ten wake-ups a second; a longer slice would hide
- * a death, or a cancelled thread, for as long. */
+/* How long a sleep may last, after the first slice. Then the waiter asks about holders and
+ * committers, and acts on a cancellation: neither wakes a sleeper. It costs ten wake-ups a second;
+ * a longer slice would hide a death, or a cancelled thread, for as long. */
 #define LEAT__SYNC_SLICE_NS UINT64_C(100000000)
 
 /* Opens or creates by name, or opens what is behind a descriptor. */

@@ -2,8 +2,8 @@
  * is in lib/sync/sync.h. */
 #include "lib/base/fail.h"
 #include "lib/sync/sync.h"
+#include "lib/wake/wait.h"
 
-#define SPINS 200 /* who holds something briefly is done by then */
 #define CONFIRMATIONS 8
 /* the first pause while the kernel hands over; each further one is twice as long */
 #define HAND_OVER_NS UINT64_C(50000)
@@ -13,8 +13,11 @@ struct wait {
     leat_waitable *const *objects;
     size_t count;
     bool all;
-    size_t index; /* any: which */
-    bool told;    /* objects were announced to: wakes may have been meant for this waiter */
+    size_t index;      /* any: which */
+    int result;        /* of the last try to take them */
+    bool armed;        /* it was: wakes may have been meant for this waiter */
+    bool asked;        /* the kernel, about owners and committers */
+    uint64_t pause_ns; /* a mutex that inherits priorities: the next pause; 0: the first */
     uint32_t wake_counts[LEAT_WAIT_MAX];
 };
 
@@ -153,23 +156,42 @@ static int take(struct wait *wait, bool probe) {
     return take_all(wait, probe);
 }
 
-/* Reads the bells, then says that somebody may be sleeping. */
-static void announce(struct wait *wait) {
+static bool is_taken(void *context) {
+    struct wait *wait = context;
+    if (wait->result == LEAT_EBUSY)
+        wait->result = take(wait, false);
+    return wait->result != LEAT_EBUSY;
+}
+
+/* The first slice is shorter: what holds an object is briefly held, or dead. */
+static int ask_about_owners(void *context, uint64_t now_ns, bool last, uint64_t *again_ns) {
+    struct wait *wait = context;
+    (void)last;
+    wait->result = take(wait, true);
+    *again_ns = now_ns + (wait->asked ? LEAT__SYNC_SLICE_NS : LEAT__SLICE_NS);
+    wait->asked = true;
+    return LEAT_OK;
+}
+
+static void arm(void *context) {
+    struct wait *wait = context;
     for (size_t i = 0; i < wait->count; i++) {
         struct leat__lock *word = &wait->objects[i]->page->word;
         wait->wake_counts[i] = leat__load_acquire32(&word->wake_count);
         leat__store_relaxed32(&word->contended, 1);
     }
-    wait->told = true;
-    leat__fence_full(); /* [L3] the announcements before the look, pairs with [L4] */
+    wait->armed = true;
+    leat__fence_full(); /* [L3] the announcements before the poll, pairs with [L4] */
 }
 
 /* Until one that is waited for changes. The wakes of those that can be had already, and alone are
  * not enough, are passed on. */
-static int sleep_until(const struct wait *wait, uint64_t until_ns) {
+static int sleep_until(void *context, uint64_t now_ns, uint64_t until_ns) {
+    const struct wait *wait = context;
     const leat__u32 *words[LEAT_WAIT_MAX];
     uint32_t wake_counts[LEAT_WAIT_MAX];
     size_t count = 0;
+    (void)now_ns;
     for (size_t i = 0; i < wait->count; i++) {
         leat_waitable *object = wait->objects[i];
         if (wait->all && leat__sync_available(object)) {
@@ -182,97 +204,61 @@ static int sleep_until(const struct wait *wait, uint64_t until_ns) {
     return count > 0 ? leat__os_wait_any(words, wake_counts, count, until_ns) : LEAT_OK;
 }
 
-/* A wake serves one. Who leaves may have been given one that somebody else needs: of an object that
- * can still be had, or could again. */
+/* A wake serves one. A waiter that leaves may have been given one that another needs: of an object
+ * that can still be had, or could again. */
 static void pass_on(const struct wait *wait, bool served) {
-    for (size_t i = 0; i < wait->count && wait->told; i++) {
+    for (size_t i = 0; i < wait->count && wait->armed; i++) {
         leat_waitable *object = wait->objects[i];
         leat__store_relaxed32(&object->page->word.contended, 1); /* others may still sleep */
+        leat__fence_full(); /* [L3] before the last look: a change that comes later wakes them */
         bool took = served && (wait->all || i == wait->index) && object->kind == LEAT_KIND_MUTEX;
         if (!took && leat__sync_available(object))
             leat__sync_wake(object, false);
     }
 }
 
-/* What a cancelled thread does last. */
+/* What a cancelled thread does last. Nothing is claimed or owned here. */
 static void leave(void *context) {
     pass_on(context, false);
 }
 
-static int wait_until_taken(struct wait *wait, uint64_t deadline_ns) {
-    /* the first one: what holds it is briefly held, or dead */
-    uint64_t slice_ns = LEAT__LOCK_SLICE_NS;
-    bool interruptible = false;
-    for (size_t i = 0; i < wait->count; i++)
-        interruptible = interruptible || wait->objects[i]->interruptible;
-    int result = LEAT_EBUSY;
-    for (int spin = 0; spin < SPINS && result == LEAT_EBUSY; spin++) {
-        leat__pause();
-        result = take(wait, false);
-    }
-    /* by the clock: one who is woken often, by an object that others are faster to take, probes
-     * too */
-    uint64_t probe_at = 0;
-    while (result == LEAT_EBUSY) { /* each turn is a sleep of at most a slice */
-        uint64_t now = leat__os_now();
-        bool probe = now >= probe_at;
-        announce(wait);
-        result = take(wait, probe);
-        if (result != LEAT_EBUSY || now >= deadline_ns)
-            break;
-        if (probe) {
-            probe_at = now + slice_ns;
-            slice_ns = LEAT__SYNC_SLICE_NS;
-        }
-        int slept = sleep_until(wait, probe_at < deadline_ns ? probe_at : deadline_ns);
-        leat__os_cancellation_point(leave, wait); /* nothing is claimed or owned here */
-        if (slept == LEAT_EINTR && interruptible) {
-            result = take(wait, true);
-            return result == LEAT_EBUSY ? LEAT_EINTR : result;
-        }
-    }
-    return result == LEAT_EBUSY ? LEAT_ETIMEDOUT : result;
-}
+static const struct leat__wait_kind ordinary = {
+    .ready = is_taken, .ask = ask_about_owners, .arm = arm, .sleep = sleep_until, .leave = leave};
 
 /* --- For one mutex that inherits priorities --------------------------------------------------- */
 
-/* Nothing: the kernel wakes nobody for a thread that is not asleep in it, and the thread is not
- * vouched for between two sleeps. */
-static void leave_nothing(void *context) {
-    (void)context;
+/* The kernel hands over just now, or the mutex is a dead one's that it gives to nobody yet. Longer
+ * and longer. */
+static void pause_a_little(struct wait *wait, uint64_t now_ns, uint64_t until_ns) {
+    uint64_t pause_ns = wait->pause_ns != 0 ? wait->pause_ns : HAND_OVER_NS;
+    wait->pause_ns = pause_ns < PAUSE_MOST_NS ? 2 * pause_ns : pause_ns;
+    leat__os_sleep(until_ns - now_ns > pause_ns ? now_ns + pause_ns : until_ns);
 }
 
-/* Waits for it and nothing else, lending its holder this thread's priority. */
-static int wait_inheriting(leat_waitable *object, uint64_t deadline_ns) {
-    uint64_t slice_ns = LEAT__LOCK_SLICE_NS, pause_ns = HAND_OVER_NS;
-    /* each turn is a sleep of at most a slice, or somebody was faster */
-    for (bool gone = false;;) {
-        enum leat__pi_holder holder = leat__pi_holder(object);
-        bool dead = gone || holder == LEAT__PI_DEAD;
-        int result = leat__sync_take(object, dead);
-        uint64_t now = leat__os_now();
-        if (result != LEAT_EBUSY)
-            return result;
-        if (now >= deadline_ns)
-            return LEAT_ETIMEDOUT;
-        if (holder == LEAT__PI_NONE)
-            continue;
-        result = dead ? LEAT_EAGAIN
-                      : leat__pi_sleep(object,
-                                       deadline_ns - now > slice_ns ? now + slice_ns : deadline_ns);
-        if (result == LEAT_OK || result == LEAT__LOCK_INHERITED)
-            return leat__sync_locked(object, result);
-        if (result == LEAT_ESTATE)
-            return result;
-        if (result == LEAT_EAGAIN) {
-            leat__os_sleep(deadline_ns - now > pause_ns ? now + pause_ns : deadline_ns);
-            pause_ns = pause_ns < PAUSE_MOST_NS ? 2 * pause_ns : pause_ns;
-        }
-        gone = result == LEAT_ENOENT;
-        slice_ns = result == LEAT_ETIMEDOUT ? LEAT__SYNC_SLICE_NS : slice_ns;
-        leat__os_cancellation_point(leave_nothing, object);
-    }
+/* In the kernel, which serves its sleepers: nothing is announced. Lends the holder this thread's
+ * priority, if the holder is vouched for (lib/sync/sync_pi.c). */
+static int sleep_inheriting(void *context, uint64_t now_ns, uint64_t until_ns) {
+    struct wait *wait = context;
+    leat_waitable *object = wait->objects[0];
+    enum leat__pi_holder holder = leat__pi_holder(object);
+    if (holder == LEAT__PI_NONE)
+        return LEAT_OK;
+    int result = holder == LEAT__PI_ALIVE ? leat__pi_sleep(object, until_ns) : LEAT_ENOENT;
+    if (result == LEAT_OK || result == LEAT__LOCK_INHERITED)
+        wait->result = leat__sync_locked(object, result);
+    else if (result == LEAT_ESTATE)
+        wait->result = result;
+    else if (result == LEAT_ENOENT)
+        wait->result = leat__sync_take(object, true);
+    if (wait->result == LEAT_EBUSY && (result == LEAT_ENOENT || result == LEAT_EAGAIN))
+        pause_a_little(wait, now_ns, until_ns);
+    return LEAT_OK;
 }
+
+/* Cancelled, it leaves nothing: the kernel wakes nobody for a thread that is not asleep in it, and
+ * the thread is not vouched for between two sleeps. */
+static const struct leat__wait_kind inheriting = {
+    .ready = is_taken, .ask = ask_about_owners, .sleep = sleep_inheriting, .leave = leave};
 
 /* --- The calls -------------------------------------------------------------------------------- */
 
@@ -302,6 +288,26 @@ static int check(const struct wait *wait) {
     return LEAT_OK;
 }
 
+static int wait_until_taken(struct wait *wait, uint64_t deadline_ns) {
+    bool interruptible = false;
+    for (size_t i = 0; i < wait->count; i++)
+        interruptible = interruptible || wait->objects[i]->interruptible;
+    bool inherits = wait->count == 1 && wait->objects[0]->pi && !interruptible;
+    struct leat__spin spin = {.ns = inherits ? 0 : LEAT__LOCK_SPIN_NS};
+    struct leat__wait waiting = {
+        .kind = inherits ? &inheriting : &ordinary,
+        .context = wait,
+        .spin = &spin,
+        .ask_at_ns = inherits ? leat__os_now() + LEAT__SLICE_NS : 0, /* its sleep asks, too */
+        .deadline_ns = deadline_ns,
+        .interruptible = interruptible,
+    };
+    int result = leat__wait(&waiting);
+    result = wait->result != LEAT_EBUSY ? wait->result : result;
+    pass_on(wait, result == LEAT_OK || result == LEAT_EOWNERDEAD);
+    return result;
+}
+
 static int perform(struct wait *wait, uint64_t deadline_ns) {
     int result = check(wait);
     if (result != LEAT_OK)
@@ -311,18 +317,14 @@ static int perform(struct wait *wait, uint64_t deadline_ns) {
             (uint32_t)(leat__load_acquire64(&wait->objects[i]->page->word.owner) >> 32);
         wait->objects[i]->unpulsed = wait->all;
     }
-    result = take(wait, false);
-    if (result == LEAT_EBUSY && deadline_ns == LEAT_NOW)
-        result = take(wait, true);
-    if (result != LEAT_EBUSY)
-        return result;
+    wait->result = take(wait, false);
+    if (wait->result == LEAT_EBUSY && deadline_ns == LEAT_NOW)
+        wait->result = take(wait, true);
+    if (wait->result != LEAT_EBUSY)
+        return wait->result;
     if (deadline_ns == LEAT_NOW)
         return LEAT_EAGAIN;
-    if (wait->count == 1 && wait->objects[0]->pi && !wait->objects[0]->interruptible)
-        return wait_inheriting(wait->objects[0], deadline_ns);
-    result = wait_until_taken(wait, deadline_ns);
-    pass_on(wait, result == LEAT_OK || result == LEAT_EOWNERDEAD);
-    return result;
+    return wait_until_taken(wait, deadline_ns);
 }
 
 int leat_wait(leat_waitable *object, uint64_t deadline_ns) {

@@ -564,7 +564,7 @@ inline pass_on(served) {
     if
     :: !told
     :: else ->
-        stores[me] = stores[me] | wants;
+        atomic {stores[me] = stores[me] | wants; DRAIN}; /* [L3] */
         object = 0;
         do
         :: object < 3 ->

@@ -29,7 +29,7 @@ command -v clang-format >/dev/null || {
 }
 
 for test in crash_points crash_round crash_step ring_exhaustive channel_streams channel_told \
-    channel_presence channel_errors channel_fuzz channel_inline hostile_channel watch watch_threads sync sync_pi sync_errors \
+    channel_presence channel_errors channel_fuzz channel_inline hostile_channel watch watch_threads wake sync sync_pi sync_errors \
     sync_cancel hostile_sync waitset waitset_many waitset_wakes waitset_errors \
     hostile_waitset; do
     file=$source/tests/$test.c
@@ -220,7 +220,9 @@ mutant stream_noted_of_held channels/queue/receiver.c channel_streams "*among_he
 mutant stream_noted_once channels/queue/receiver.c channel_streams "*whoever*" '/^static uint64_t read_note(/,/^}/s/|| end < newest/|| end > newest + 1/'
 
 # However a call waits.
-mutant spin_hides_death channels/queue/role_spin.c channel_told "*in_a_long_spin*" '/^int leat__role_spin(/,/^}/s/^            reported = .*/            (void)reported;/'
+mutant wait_sleeps_unpolled lib/wake/wait.c wake "what_came*" '/^static int sleep_once(/,/^}/s/^    if (!is_ready(wait))/    if (wait != NULL)/'
+mutant wait_gives_up_unasked lib/wake/wait.c wake "the_kernel_is_asked*" '/^static int ask(/,/^}/s/ && !last//'
+mutant spin_hides_death lib/wake/wait.c channel_told "*in_a_long_spin*" '/^static int spin(/,/^}/s/earlier(\*now_ns + LEAT__SLICE_NS, wait->deadline_ns)/wait->deadline_ns/'
 mutant turn_hides_death channels/queue/sender.c channel_told "*death_is_told_to_all*" '/^static LONG_WAY int wait_for_lock(/,/^}/s/^        int reported = .*/        int reported = LEAT_OK; role->next_probe_ns = now + LEAT__SLICE_NS;/'
 mutant turn_tells_too_much channels/queue/sender.c channel_told "*turn_alone*" '/^static bool would_have_room(/,/^}/s/^    return .*/    (void)role; return false;/'
 
@@ -232,7 +234,7 @@ mutant presence_without_life channels/queue/presence.c channel_presence "a_recei
 mutant presence_of_nobody channels/queue/sender_peer.c channel_presence "*" '/^static int begin_stream(/,/^}/s/^    set_present(sender, sender->participant, true);//'
 
 # A kernel that does not answer, or forbids.
-mutant no_answer_is_no_news channels/queue/role_wait.c channel_errors "a_waiting_call*" '/^static uint64_t next_slice(/,/^}/s/(role->unanswered && role->arms) || //'
+mutant no_answer_is_no_news channels/queue/role_wait.c channel_errors "a_waiting_call*" '/^static uint64_t next_slice(/,/^}/s/ || role->unanswered//'
 mutant loop_asks_no_more channels/waitset/waitset.c waitset_errors "a_loop_asks_on*" '/^static void ask_later(/,/^}/s/leat__member_is_unanswered(member)/(member == NULL)/'
 mutant written_over_the_limit lib/os/linux/file_io.c channel_errors "a_setter*" '/^int leat__os_file_touch(/,/^}/{s/^    do$/    while (interrupted > 0)/;s/^    while (leat__linux_again.*/        ;/;}'
 
@@ -257,7 +259,7 @@ mutant pulse_counts_for_all lib/sync/sync_wait.c sync "a_pulse_lets_nobody*" 's/
 
 mutant claim_survives_a_change lib/sync/sync.c hostile_sync "changes_of_an_event*" '/^static uint64_t changed(/,/^}/s/^    word &= .*/    (void)object;/'
 mutant death_without_an_answer lib/sync/lock.c sync_errors "*" '/^bool leat__lock_holder_died/,/^}/s/ == LEAT__NO;/ != LEAT__YES;/'
-mutant cancelled_one_keeps_waiting lib/sync/sync_wait.c sync_cancel "each_kind*" 's/^        leat__os_cancellation_point(leave, wait);.*/        (void)leave;/'
+mutant cancelled_one_keeps_waiting lib/wake/wait.c sync_cancel "each_kind*" '/^static int check(/,/^}/s/^        leat__os_cancellation_point(.*/        (void)last;/'
 
 # Priority inheritance.
 pi=lib/sync/sync_pi.c
@@ -271,7 +273,7 @@ mutant pi_owned_by_the_handle $pi sync_pi "the_thread_that*" '/^bool leat__pi_el
 mutant pi_any_namespace $pi sync_pi "thread_numbers*" '/^int leat__pi_check/,/^}/s/^    if (header->parameters.*/    if (header == NULL)/'
 
 # Event loops.
-mutant waitset_not_announced channels/waitset/member.c waitset "it_rings_once*" '/^static void arm_role(/,/^}/s/^    leat__role_arm(.*/    (void)member;/'
+mutant waitset_not_announced channels/waitset/member.c waitset "it_rings_once*" '/^static void arm_role(/,/^}/s/^    if (!leat__role_arm(.*/    if (how == 0)/'
 mutant waitset_not_disturbed channels/waitset/waitset.c waitset "a_channel_in_a_waitset*" '/^void leat__waitset_disarmed(/,/^}/s/^    if (!member->armed)/    if (member != NULL)/'
 mutant waitset_death_not_suspected channels/waitset/waitset.c waitset "what_becomes*" '/^static void suspect(/,/^}/{s/^    member->asks = true;/    (void)member;/;s/^    member->rechecks = LEAT__RECHECKS;//;}'
 mutant waitset_left_off_for_good channels/waitset/waitset.c waitset "who_leaves_off*" '/^void leat_waitset_again(/,/^}/s/^        waitset->raised = .*/        waitset->raised = true;/'
@@ -282,11 +284,11 @@ mutant waitset_rung_only_by_wake channels/queue/role_wake.c waitset "it_rings_on
 mutant waitset_not_touched channels/queue/role_wake.c waitset "who_does_not_find*" 's/(ticket & LEAT__LOOPS) == 0 || !notify_waitset(role))/(ticket \& LEAT__LOOPS) == 0 || (notify_waitset(role), false))/'
 mutant waitset_rung_for_nothing channels/waitset/member.c waitset "who_wants_no_room*" '/^static void arm_role(/,/^}/s/^    bool events_only = .*/    bool events_only = false;/'
 mutant waitset_first_receiver_unnamed channels/waitset/member.c waitset "a_sender_is_told*" '/^static bool meets(/,/^}/s/^    member->met = true;/    return false;/'
-mutant waitset_looks_for_ever channels/waitset/member.c waitset_wakes "the_spin_in*" '/^bool leat__member_stays_awake(/,/^}/s/^    return now - member->idle_since_ns < role->spin_ns;/    return true;/'
-mutant waitset_looks_never channels/waitset/member.c waitset_wakes "an_adaptive_one*" '/^bool leat__member_stays_awake(/,/^}/s/^    return now - member->idle_since_ns < role->spin_ns;/    return false;/'
+mutant waitset_looks_for_ever channels/waitset/member.c waitset_wakes "the_spin_in*" '/^bool leat__member_stays_awake(/,/^}/s/^    return now - member->idle_since_ns < role->spin.ns;/    return true;/'
+mutant waitset_looks_never channels/waitset/member.c waitset_wakes "an_adaptive_one*" '/^bool leat__member_stays_awake(/,/^}/s/^    return now - member->idle_since_ns < role->spin.ns;/    return false;/'
 mutant turn_not_wished_for channels/waitset/member.c waitset_many "it_is_told_of_the_end*" '/^static bool arm_locked(/,/^}/s/^        leat__store_relaxed32(.*/        (void)member;/'
 mutant turn_ends_in_silence channels/queue/sender.c waitset_many "it_is_told_of_the_end*" '/^void leat__sender_unlock(/,/^}/s/^        leat__role_touch_senders(.*/        (void)loops;/'
-mutant turn_hides_a_loop channels/queue/role_wake.c waitset_many "one_that_sleeps*" '/^void leat__role_arm(/,/^}/s/^        leat__store_relaxed32(&own->loops, 1);/        (void)own;/'
+mutant turn_hides_a_loop channels/queue/role_wake.c waitset_many "one_that_sleeps*" '/^static void announce(/,/^}/s/^        leat__store_relaxed32(&own->loops, 1);/        (void)own;/'
 mutant turn_taken_back channels/waitset/member.c waitset_many "who_wakes_up*" '/^void leat__member_disarm(/,/^}/s/^    else if (!member->many)/    else/'
 mutant turn_news_hides channels/waitset/member.c waitset_many "*want*room*" '/^static bool another_wants_room(/,/^}/s/^    return member->many/    return false \&\& member->many/'
 mutant turn_of_its_own_ended channels/waitset/member.c waitset_many "a_reservation_of_its*" '/^static void unlock(/,/^}/s/^    if (taken).*/    if (taken || true)/'

@@ -11,8 +11,8 @@ int main(int argc, char **argv) {
     uint64_t address = 0;
     if (argc < 2 || strcmp(argv[1], leat_version()) != 0)
         return 1;
-    if (leat_region_open_into(&region, "consumer-remote", 4096, NULL, getpid(),
-                                        &address) != LEAT_OK) {
+    if (leat_region_open_into(&region, "consumer-remote", 4096, NULL, getpid(), &address) !=
+        LEAT_OK) {
         printf("%s\n", leat_error_detail()); /* recorded by one library, read from the other */
         return 2;
     }

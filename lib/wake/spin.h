@@ -1,0 +1,58 @@
+/* lib/wake/spin.h - polling for a while before a sleep, for as long as that has paid.
+ *
+ * A spin spares a sleep, and the peer a system call, if what is waited for comes meanwhile. So
+ * spins get longer after one that paid, or after a sleep that a spin within the limit would have
+ * spared; and shorter after a sleep that no spin would have spared.
+ *
+ * A spin can also be the reason why nothing comes: on one processor, which waiter and peer share,
+ * whatever the number of processors of the machine. There the peer runs as soon as the waiter
+ * sleeps. A spin was in *vain* if it took longer than the peer did once the waiter slept. A few of
+ * those in a row, without one that paid, suspend spinning: for 32 waits, then four times as many
+ * each time, until a spin pays. A thread that may run on one processor only begins suspended; its
+ * peer may be on another one, so it tries later. A spin that ends because this thread was
+ * preempted, and the peer ran meanwhile, has not paid.
+ */
+#ifndef LEAT_LIB_WAKE_SPIN_H
+#define LEAT_LIB_WAKE_SPIN_H
+
+#include "lib/os/os.h"
+
+/* All zero: no spin. With `ns` alone: spins of that length, which do not adapt. */
+struct leat__spin {
+    uint64_t ns;         /* the next spin: from 1 us to the maximum; 0 while suspended */
+    uint64_t ns_max;     /* the longest */
+    uint64_t began_ns;   /* the present wait */
+    uint64_t spun_ns;    /* in the present wait, before its first sleep */
+    uint64_t polls;      /* of the last spin: how many were in vain */
+    unsigned vain;       /* spins in vain since the last one that paid */
+    uint32_t suspended;  /* waits to come that do not spin */
+    uint32_t suspension; /* how many that will be the next time */
+};
+
+/* Spins of at most ns_max, which adapt. */
+void leat__spin_adapt(struct leat__spin *spin, uint64_t ns_max);
+
+/* A wait begins. */
+static inline void leat__spin_begin(struct leat__spin *spin, uint64_t now_ns) {
+    spin->began_ns = now_ns;
+    spin->spun_ns = spin->ns;
+}
+
+/* Polls until `ready` or until_ns; whether it is ready. *now_ns: the time, before and after. */
+bool leat__spin(struct leat__spin *spin, bool (*ready)(void *context), void *context,
+                uint64_t *now_ns, uint64_t until_ns);
+
+/* Instead of a sleep, for waits that never sleep: the same, and lets other threads run if it is to
+ * yield. */
+bool leat__spin_on(struct leat__spin *spin, bool (*ready)(void *context), void *context,
+                   uint64_t now_ns, uint64_t until_ns, bool yields);
+
+/* A sleep that began at slept_ns is over. What was waited for came at came_ns. */
+void leat__spin_slept(struct leat__spin *spin, uint64_t slept_ns, uint64_t came_ns);
+
+/* A wait that began at began_ns is over, in a caller's own loop. Its sleep began at slept_ns, and
+ * what was waited for came at came_ns; slept_ns 0: it had no sleep. */
+void leat__spin_learn(struct leat__spin *spin, uint64_t began_ns, uint64_t slept_ns,
+                      uint64_t came_ns);
+
+#endif
