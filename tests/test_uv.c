@@ -20,7 +20,7 @@ struct seen {
 };
 
 static void on_message(leat_uv_receiver_t *receiver, const leat_message *message) {
-    struct seen *seen = receiver->uv.data;
+    struct seen *seen = receiver->handle.data;
     assert_int_equal(message->size, sizeof seen->next);
     assert_memory_equal(message->data, &seen->next, sizeof seen->next);
     if (++seen->next != seen->last)
@@ -28,25 +28,25 @@ static void on_message(leat_uv_receiver_t *receiver, const leat_message *message
     if (seen->stops)
         leat_uv_receiver_stop(receiver);
     else
-        leat_uv_receiver_close(receiver, count_closed);
+        leat_uv_close(&receiver->handle, count_closed);
 }
 
 static void on_peer(leat_uv_receiver_t *receiver, leat_peer peer, int status) {
-    struct seen *seen = receiver->uv.data;
+    struct seen *seen = receiver->handle.data;
     seen->came += peer == LEAT_PEER_PRESENT;
     seen->went += peer == LEAT_PEER_CLOSED;
     seen->died += peer == LEAT_PEER_DIED;
     seen->wrong += status != 0;
     if (peer == LEAT_PEER_DIED || peer == LEAT_PEER_CLOSED)
-        leat_uv_receiver_close(receiver, count_closed);
+        leat_uv_close(&receiver->handle, count_closed);
 }
 
 static void open_started(leat_uv_receiver_t *receiver, const char *name, struct seen *seen) {
     assert_uv(leat_uv_receiver_open(&loop, receiver, name, NULL));
-    receiver->uv.data = seen;
-    assert_false(uv_is_active((uv_handle_t *)&receiver->uv));
+    receiver->handle.data = seen;
+    assert_false(leat_uv_is_active(&receiver->handle));
     assert_uv(leat_uv_receiver_start(receiver, on_message, on_peer));
-    assert_true(uv_is_active((uv_handle_t *)&receiver->uv));
+    assert_true(leat_uv_is_active(&receiver->handle));
     assert_int_equal(leat_uv_receiver_start(receiver, on_message, on_peer), UV_EALREADY);
 }
 
@@ -133,7 +133,7 @@ static void a_sender_that_comes_back_is_told_of_once(void **state) {
     leat_sender_close(open_sender("back", NULL));
     expect_news(channel, LEAT_ECLOSED, LATER);
     assert_uv(leat_uv_receiver_init(&loop, &receiver, channel));
-    receiver.uv.data = &seen;
+    receiver.handle.data = &seen;
     assert_uv(leat_uv_receiver_start(&receiver, on_message, on_peer));
     within_seconds("the sender");
     turn_until_quiet();
@@ -164,7 +164,7 @@ static void stopping_and_closing_inside_the_callback(void **state) {
         assert_ok(leat_send(sender, &value, sizeof value, LEAT_NOW));
     uv_run(&loop, UV_RUN_DEFAULT); /* nothing is active any more */
     assert_int_equal(seen.next, 10);
-    assert_false(uv_is_active((uv_handle_t *)&receiver.uv));
+    assert_false(leat_uv_is_active(&receiver.handle));
     uint32_t value;
     size_t size;
     /* by hand meanwhile */
@@ -187,14 +187,14 @@ static void stopping_and_closing_inside_the_callback(void **state) {
 }
 
 static void give_memory(leat_uv_receiver_t *receiver, size_t size, uv_buf_t *buffer) {
-    struct seen *seen = receiver->uv.data;
+    struct seen *seen = receiver->handle.data;
     if (seen->next == 5 && seen->stops)
         return; /* none today */
     *buffer = uv_buf_init(malloc(size), (unsigned)size);
 }
 
 static void on_copy(leat_uv_receiver_t *receiver, ssize_t size, const uv_buf_t *buffer) {
-    struct seen *seen = receiver->uv.data;
+    struct seen *seen = receiver->handle.data;
     if (size < 0) {
         assert_int_equal(size, UV_ENOBUFS);
         seen->wrong++;
@@ -204,7 +204,7 @@ static void on_copy(leat_uv_receiver_t *receiver, ssize_t size, const uv_buf_t *
     assert_memory_equal(buffer->base, &seen->next, sizeof seen->next);
     free(buffer->base);
     if (++seen->next == seen->last)
-        leat_uv_receiver_close(receiver, NULL);
+        leat_uv_close(&receiver->handle, NULL);
 }
 
 static void messages_are_handed_over_by_copy(void **state) {
@@ -214,7 +214,7 @@ static void messages_are_handed_over_by_copy(void **state) {
     begin();
     leat_sender *sender = open_sender("copies", NULL);
     assert_uv(leat_uv_receiver_open(&loop, &receiver, "copies", NULL));
-    receiver.uv.data = &seen;
+    receiver.handle.data = &seen;
     assert_int_equal(leat_uv_receiver_start_copy(&receiver, NULL, on_copy, NULL), UV_EINVAL);
     assert_uv(leat_uv_receiver_start_copy(&receiver, give_memory, on_copy, NULL));
     for (uint32_t value = 0; value < 8; value++)
@@ -245,12 +245,12 @@ static void count_turn(uv_check_t *check) {
 }
 
 static void count_message(leat_uv_receiver_t *receiver, const leat_message *message) {
-    struct one_of_many *one = receiver->uv.data;
+    struct one_of_many *one = receiver->handle.data;
     assert_int_equal(message->size, 1);
     one->messages++;
 }
 
-static void close_it(uv_handle_t *handle, void *context) {
+static void close_it(leat_uv_handle_t *handle, void *context) {
     (void)context;
     leat_uv_close(handle, NULL);
 }
@@ -266,7 +266,7 @@ static void of_a_thousand_channels_only_the_one_with_a_message_costs(void **stat
         snprintf(name, sizeof name, "m%d", i);
         many[i] = (struct one_of_many){0};
         assert_uv(leat_uv_receiver_open(&loop, &many[i].receiver, name, &small));
-        many[i].receiver.uv.data = &many[i];
+        many[i].receiver.handle.data = &many[i];
         assert_uv(leat_uv_receiver_start(&many[i].receiver, count_message, NULL));
         many[i].sender = open_sender(name, &small);
     }
@@ -287,7 +287,8 @@ static void of_a_thousand_channels_only_the_one_with_a_message_costs(void **stat
     assert_int_equal(turns, 1);
     for (int i = 0; i < CHANNELS; i++)
         assert_int_equal(many[i].messages, i == 777);
-    uv_walk(&loop, close_it, NULL); /* the way in which programs end a loop */
+    leat_uv_walk(&loop, close_it, NULL); /* the way in which programs end a loop */
+    uv_close((uv_handle_t *)&check, NULL);
     end();
     for (int i = 0; i < CHANNELS; i++)
         leat_sender_close(many[i].sender);
@@ -305,7 +306,7 @@ struct flood {
 
 static void count_flood(leat_uv_receiver_t *receiver, const leat_message *message) {
     (void)message;
-    ((struct flood *)receiver->uv.data)->messages++;
+    ((struct flood *)receiver->handle.data)->messages++;
 }
 
 static void on_tick(uv_timer_t *timer) {
@@ -314,7 +315,7 @@ static void on_tick(uv_timer_t *timer) {
 
 static void on_end(uv_timer_t *timer) {
     struct flood *flooded = timer->data;
-    leat_uv_receiver_close(&flooded->receiver, NULL);
+    leat_uv_close(&flooded->receiver.handle, NULL);
     uv_close((uv_handle_t *)&flooded->every_ms, NULL);
     uv_close((uv_handle_t *)&flooded->end, NULL);
 }
@@ -327,7 +328,7 @@ static void a_flooded_loop_has_time_for_others(void **state) {
     struct flood flooded = {0};
     begin();
     assert_uv(leat_uv_receiver_open(&loop, &flooded.receiver, "flood", NULL));
-    flooded.receiver.uv.data = flooded.every_ms.data = flooded.end.data = &flooded;
+    flooded.receiver.handle.data = flooded.every_ms.data = flooded.end.data = &flooded;
     assert_uv(leat_uv_receiver_start(&flooded.receiver, count_flood, NULL));
     uv_timer_init(&loop, &flooded.every_ms);
     uv_timer_init(&loop, &flooded.end);
@@ -356,11 +357,11 @@ struct waiting {
 };
 
 static void on_taken(leat_uv_waiter_t *waiter, int status) {
-    struct waiting *waiting = waiter->uv.data;
+    struct waiting *waiting = waiter->handle.data;
     waiting->set += waiter == &waiting->waiters[0];
     waiting->counted += waiter == &waiting->waiters[1];
     waiting->locked += waiter == &waiting->waiters[2];
-    waiting->orphaned += status == LEAT_EOWNERDEAD;
+    waiting->orphaned += status == UV_ECONNRESET;
     if (waiting->counted == 5)
         leat_uv_waiter_stop(&waiting->waiters[1]);
 }
@@ -398,7 +399,7 @@ static void events_semaphores_and_mutexes_are_taken(void **state) {
                                 leat_mutex_waitable(waiting.mutex)};
     for (int i = 0; i < 3; i++) {
         assert_uv(leat_uv_waiter_init(&loop, &waiting.waiters[i], objects[i]));
-        waiting.waiters[i].uv.data = &waiting;
+        waiting.waiters[i].handle.data = &waiting;
         assert_uv(leat_uv_waiter_start(&waiting.waiters[i], on_taken));
         assert_int_equal(leat_uv_waiter_start(&waiting.waiters[i], on_taken), UV_EALREADY);
     }
@@ -410,7 +411,7 @@ static void events_semaphores_and_mutexes_are_taken(void **state) {
                 waiting.orphaned == 1);
     assert_true(leat_event_is_set(waiting.event));
     for (int i = 0; i < 3; i++)
-        leat_uv_close((uv_handle_t *)&waiting.waiters[i], NULL);
+        leat_uv_close(&waiting.waiters[i].handle, NULL);
     uv_close((uv_handle_t *)&guard, NULL);
     end();
     assert_ok(leat_mutex_unlock(waiting.mutex));
@@ -441,16 +442,16 @@ static void references_and_errors_are_libuvs(void **state) {
     assert_int_equal(leat_uv_receiver_open(&loop, &second, "refs", NULL), UV_EBUSY);
     assert_int_equal(leat_uv_receiver_set_budget(&receiver, 0), UV_EINVAL);
     assert_uv(leat_uv_receiver_set_budget(&receiver, 1));
-    assert_true(uv_has_ref((uv_handle_t *)&receiver));
-    uv_unref((uv_handle_t *)&receiver);
+    assert_true(leat_uv_has_ref(&receiver.handle));
+    leat_uv_unref(&receiver.handle);
     uv_run(&loop, UV_RUN_DEFAULT); /* nothing holds it */
-    uv_ref((uv_handle_t *)&receiver);
+    leat_uv_ref(&receiver.handle);
     assert_int_equal(uv_run(&loop, UV_RUN_NOWAIT), 1);
     assert_int_equal(leat_uv_error(LEAT_EPEERDIED), UV_ECONNRESET);
     assert_int_equal(leat_uv_error(12345), UV_UNKNOWN);
     closed = 0;
-    leat_uv_close((uv_handle_t *)&receiver, count_closed);
-    leat_uv_close((uv_handle_t *)&receiver, count_closed); /* closing already */
+    leat_uv_close(&receiver.handle, count_closed);
+    leat_uv_close(&receiver.handle, count_closed); /* closing already */
     assert_int_equal(leat_uv_receiver_start(&receiver, on_message, on_peer), UV_EINVAL);
     end();
     assert_int_equal(closed, 1);

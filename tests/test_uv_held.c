@@ -57,7 +57,7 @@ static void on_message(leat_uv_receiver_t *handle, const leat_message *message) 
     if (story.next == story.stop_at)
         leat_uv_receiver_stop(handle);
     if (story.next == story.close_at)
-        leat_uv_receiver_close(handle, count_closed);
+        leat_uv_close(&handle->handle, count_closed);
 }
 
 static void on_peer(leat_uv_receiver_t *handle, leat_peer peer, int status) {
@@ -68,7 +68,7 @@ static void on_peer(leat_uv_receiver_t *handle, leat_peer peer, int status) {
     if (peer == LEAT_PEER_PRESENT && story.stops_when_it_comes)
         leat_uv_receiver_stop(handle);
     if ((peer == LEAT_PEER_CLOSED || peer == LEAT_PEER_DIED) && story.closes_when_it_goes)
-        leat_uv_receiver_close(handle, count_closed);
+        leat_uv_close(&handle->handle, count_closed);
 }
 
 static void start(void) {
@@ -86,7 +86,7 @@ static void begin_story(const char *name, uint64_t capacity) {
 }
 
 static void end_story(void) {
-    leat_uv_receiver_close(&receiver, NULL);
+    leat_uv_close(&receiver.handle, NULL);
     uv_close((uv_handle_t *)&guard, NULL);
     end();
 }
@@ -209,7 +209,7 @@ static void messages_are_released_in_any_callback(void **state) {
 
 static uint64_t times_named(void) {
     leat_waitset_statistics statistics;
-    leat_waitset_statistics_read(receiver.member.shared->waitset, &statistics);
+    leat_waitset_statistics_read(receiver.handle.member->shared->waitset, &statistics);
     return statistics.ready;
 }
 
@@ -398,7 +398,7 @@ static void a_corrupt_ring_is_told_and_what_is_held_can_still_be_read(void **sta
     corrupt(behind);
     settle();
     assert_int_equal(story.status, UV_EIO);
-    assert_false(uv_is_active((uv_handle_t *)&receiver));
+    assert_false(leat_uv_is_active(&receiver.handle));
     expect_whole();
     assert_int_equal(leat_uv_receiver_release(&receiver, 1), UV_EIO);
     expect_whole();

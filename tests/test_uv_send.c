@@ -34,7 +34,7 @@ static struct sending *open_sending(const char *name) {
     struct sending *sending = harness_shared(sizeof *sending);
     leat_channel_options small = {.capacity = LEAT_CAPACITY_MIN};
     assert_uv(leat_uv_sender_open(&loop, &sending->sender, name, &small));
-    sending->sender.uv.data = sending;
+    sending->sender.handle.data = sending;
     return sending;
 }
 
@@ -97,7 +97,7 @@ static int send_numbers_with_others(void *context) {
     begin();
     struct sending *sending = harness_shared(sizeof *sending);
     assert_uv(leat_uv_sender_open(&loop, &sending->sender, "others", &options));
-    sending->sender.uv.data = sending;
+    sending->sender.handle.data = sending;
     harness_increment(&shared->here);
     for (uint32_t i = 0; i < REQUESTS; i++)
         assert_uv(send_request(sending, i));
@@ -155,7 +155,7 @@ static void closing_cancels_what_is_queued(void **state) {
     assert_int_equal(send_request(sending, accepted), UV_ENOBUFS);
     assert_int_equal(leat_uv_try_send(&sending->sender, "x", 1), UV_EAGAIN);
     closed = 0;
-    leat_uv_sender_close(&sending->sender, count_closed);
+    leat_uv_close(&sending->sender.handle, count_closed);
     assert_int_equal(sending->cancelled, 0); /* not from inside */
     end();
     assert_int_equal(closed, 1);
@@ -164,18 +164,18 @@ static void closing_cancels_what_is_queued(void **state) {
 }
 
 static void on_writable(leat_uv_sender_t *sender) {
-    struct sending *sending = sender->uv.data;
+    struct sending *sending = sender->handle.data;
     sending->writable++;
     assert_uv(leat_uv_try_send(sender, "x", 1));
 }
 
 static void on_receiver(leat_uv_sender_t *sender, leat_peer peer, int status) {
-    struct sending *sending = sender->uv.data;
+    struct sending *sending = sender->handle.data;
     assert_int_equal(status, 0);
     sending->came += peer == LEAT_PEER_PRESENT;
     sending->died += peer == LEAT_PEER_DIED;
     if (peer == LEAT_PEER_DIED)
-        leat_uv_sender_close(sender, NULL);
+        leat_uv_close(&sender->handle, NULL);
 }
 
 static int take_one_and_die(void *context) {
@@ -215,7 +215,7 @@ static void room_and_the_receiver_are_told_of(void **state) {
 }
 
 static void note_receiver(leat_uv_sender_t *sender, leat_peer peer, int status) {
-    struct sending *sending = sender->uv.data;
+    struct sending *sending = sender->handle.data;
     assert_int_equal(status, 0);
     sending->came += peer == LEAT_PEER_PRESENT;
     sending->went += peer == LEAT_PEER_CLOSED;
@@ -281,20 +281,20 @@ static void send_again(leat_uv_send_t *request, int status) {
     struct repeating *repeating = request->data;
     char bytes[sizeof repeating->message];
     size_t size;
-    if (uv_is_closing((uv_handle_t *)&repeating->sender))
+    if (leat_uv_is_closing(&repeating->sender.handle))
         return;
     assert_uv(status);
     if (repeating->receiver != NULL)
         assert_ok(leat_recv(repeating->receiver, bytes, sizeof bytes, &size, LEAT_NOW));
     if (++repeating->done == repeating->most)
-        leat_uv_sender_close(&repeating->sender, NULL);
+        leat_uv_close(&repeating->sender.handle, NULL);
     else
         assert_uv(leat_uv_send(request, &repeating->sender, repeating->message,
                                sizeof repeating->message, send_again));
 }
 
 static void on_gone(leat_uv_sender_t *sender, leat_peer peer, int status) {
-    struct repeating *repeating = sender->uv.data;
+    struct repeating *repeating = sender->handle.data;
     assert_int_equal(status, 0);
     repeating->gone += peer == LEAT_PEER_CLOSED;
 }
@@ -303,7 +303,7 @@ static void open_repeating(struct repeating *repeating, const char *name) {
     *repeating = (struct repeating){.most = UINT32_MAX};
     assert_uv(leat_uv_sender_open(&loop, &repeating->sender, name,
                                   &(leat_channel_options){.capacity = LEAT_CAPACITY_MIN}));
-    repeating->sender.uv.data = repeating;
+    repeating->sender.handle.data = repeating;
     repeating->request.data = repeating;
     assert_uv(leat_uv_sender_start(&repeating->sender, NULL, on_gone));
 }
@@ -339,7 +339,7 @@ static void stop_repeating(uv_timer_t *timer) {
     struct repeating *repeating = timer->data;
     if (++repeating->gone < 10)
         return;
-    leat_uv_sender_close(&repeating->sender, NULL);
+    leat_uv_close(&repeating->sender.handle, NULL);
     uv_close((uv_handle_t *)timer, NULL);
 }
 
@@ -377,7 +377,7 @@ static void a_sender_that_starts_late_is_told_of_the_receiver_that_is_there(void
     for (int i = 0; i < 3; i++)
         uv_run(&loop, UV_RUN_NOWAIT);
     assert_int_equal(sending->came, 1); /* once */
-    leat_uv_sender_close(&sending->sender, NULL);
+    leat_uv_close(&sending->sender.handle, NULL);
     uv_close((uv_handle_t *)&guard, NULL);
     end();
     leat_receiver_close(receiver);
@@ -391,7 +391,7 @@ static void turn_until(const unsigned *count, unsigned value) {
 }
 
 static void end_sending(struct sending *sending, leat_receiver *receiver) {
-    leat_uv_sender_close(&sending->sender, NULL);
+    leat_uv_close(&sending->sender.handle, NULL);
     uv_close((uv_handle_t *)&guard, NULL);
     end();
     leat_receiver_close(receiver);
@@ -456,7 +456,7 @@ struct neighbours {
 };
 
 static void look_what_was_sent(leat_uv_receiver_t *receiver, const leat_message *message) {
-    struct neighbours *neighbours = receiver->uv.data;
+    struct neighbours *neighbours = receiver->handle.data;
     (void)message;
     if (neighbours->messages++ == 0)
         neighbours->sent_before = empty_out(neighbours->taker);
@@ -476,7 +476,7 @@ static void a_long_queue_does_not_keep_the_others_waiting(void **state) {
     neighbours.sending = open_sending("queued");
     neighbours.taker = open_receiver("queued", NULL);
     assert_uv(leat_uv_receiver_open(&loop, &neighbours.receiver, "neighbour", NULL));
-    neighbours.receiver.uv.data = &neighbours;
+    neighbours.receiver.handle.data = &neighbours;
     assert_uv(leat_uv_receiver_start(&neighbours.receiver, look_what_was_sent, NULL));
     leat_sender *sender = open_sender("neighbour", NULL);
     queue_sends_that_have_room(&neighbours);
@@ -486,7 +486,7 @@ static void a_long_queue_does_not_keep_the_others_waiting(void **state) {
     while (neighbours.messages < 10 || leat_uv_sender_queue_size(&neighbours.sending->sender) > 0)
         uv_run(&loop, UV_RUN_ONCE);
     assert_in_range(neighbours.sent_before, 1, 64); /* the sender was there first */
-    leat_uv_receiver_close(&neighbours.receiver, NULL);
+    leat_uv_close(&neighbours.receiver.handle, NULL);
     leat_sender_close(sender);
     end_sending(neighbours.sending, neighbours.taker);
 }
@@ -500,7 +500,7 @@ struct echo {
 };
 
 static void on_echo(leat_uv_receiver_t *receiver, const leat_message *message) {
-    struct echo *echo = receiver->uv.data;
+    struct echo *echo = receiver->handle.data;
     uint32_t value;
     memcpy(&value, message->data, sizeof value);
     if (++value < echo->rounds) {
@@ -508,8 +508,8 @@ static void on_echo(leat_uv_receiver_t *receiver, const leat_message *message) {
         return;
     }
     for (int i = 0; i < 2; i++, echo = echo->other) {
-        leat_uv_receiver_close(&echo->in, NULL);
-        leat_uv_sender_close(&echo->out, NULL);
+        leat_uv_close(&echo->in.handle, NULL);
+        leat_uv_close(&echo->out.handle, NULL);
     }
 }
 
@@ -522,7 +522,7 @@ static void both_ends_may_be_in_one_loop(void **state) {
         ends[i].other = &ends[!i];
         assert_uv(leat_uv_receiver_open(&loop, &ends[i].in, i == 0 ? "there" : "back", NULL));
         assert_uv(leat_uv_sender_open(&loop, &ends[i].out, i == 0 ? "back" : "there", NULL));
-        ends[i].in.uv.data = &ends[i];
+        ends[i].in.handle.data = &ends[i];
         assert_uv(leat_uv_receiver_start(&ends[i].in, on_echo, NULL));
     }
     uint32_t first = 0;
