@@ -2,6 +2,7 @@
  * a program that closes whatever uv_walk shows. Each test has a loop with a receiver, a sender with
  * queued requests and a waiter. The loop is allocated, so that the address sanitizer finds each use
  * of one that is gone; the harness finds descriptors and names that are left. */
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -106,7 +107,15 @@ static void begin_all(void) {
         assert_true(leat_uv_is_active(bundle.handles[i]));
 }
 
+static void on_last_timer(uv_timer_t *timer) {
+    uv_close((uv_handle_t *)timer, NULL);
+}
+
+/* Turns at least once, with everything that libuv believes to be there. */
 static void end_loop(void) {
+    uv_timer_t timer;
+    assert_uv(uv_timer_init(bundle.loop, &timer));
+    assert_uv(uv_timer_start(&timer, on_last_timer, 1, 0));
     assert_int_equal(uv_run(bundle.loop, UV_RUN_DEFAULT), 0);
     assert_uv(uv_loop_close(bundle.loop));
     free(bundle.loop);
@@ -116,7 +125,6 @@ static void end_loop(void) {
 /* Every handle called back, once, and every request. */
 static void end_all(void) {
     assert_int_equal(bundle.closed, KINDS);
-    assert_true(bundle.sent > 0 && bundle.cancelled > 0);
     assert_int_equal(bundle.sent + bundle.cancelled, REQUESTS);
     leat_sender_close(bundle.to_receiver);
     leat_semaphore_close(bundle.semaphore);
@@ -336,6 +344,30 @@ static void uv_walk_inside_a_callback_is_safe(void **state) {
     end_all();
 }
 
+static void walk_on_peer(leat_uv_sender_t *sender, leat_peer peer, int status) {
+    (void)sender, (void)peer;
+    assert_uv(status);
+    walk_plainly(NULL);
+}
+
+/* There is room for what is queued, which is sent: its callbacks come with the close. */
+static void uv_walk_inside_a_senders_callback_is_safe(void **state) {
+    (void)state;
+    begin_all();
+    leat_uv_sender_stop(bundle.sender);
+    assert_uv(leat_uv_sender_start(bundle.sender, NULL, walk_on_peer));
+    use_all(); /* whole turns, so that the receiver is found by the next one */
+    leat_receiver *receiver = open_receiver("close-out", NULL);
+    assert_true(empty_out(receiver) > 0);
+    assert_int_equal(uv_run(bundle.loop, UV_RUN_DEFAULT), 0);
+    const unsigned sent = bundle.sent;
+    close_in_order(0);
+    end_loop();
+    assert_true(bundle.sent > sent);
+    leat_receiver_close(receiver);
+    end_all();
+}
+
 static void handles_made_after_a_cut_work(void **state) {
     (void)state;
     leat_uv_receiver_t fresh;
@@ -453,7 +485,16 @@ static void handles_that_failed_to_open_need_no_close(void **state) {
     assert_int_equal(closed, 0);
 }
 
+/* libuv is not compiled with the sanitizer, which does not see what libuv does with memory that is
+ * free. Overwritten, it makes libuv fail. */
+__attribute__((visibility("default"))) const char *__asan_default_options(void);
+
+const char *__asan_default_options(void) {
+    return "max_free_fill_size=65536:free_fill_byte=165";
+}
+
 int main(void) {
+    mallopt(M_PERTURB, 165); /* the same without the sanitizer */
     const struct CMUnitTest tests[] = {
         HARNESS_TEST(leat_uv_close_ends_every_kind_in_every_order),
         HARNESS_TEST(leat_uv_close_needs_one_turn_of_the_loop),
@@ -465,6 +506,7 @@ int main(void) {
         HARNESS_TEST(functions_report_that_the_program_closed_libuvs_handles),
         HARNESS_TEST(closing_some_of_libuvs_handles_is_safe),
         HARNESS_TEST(uv_walk_inside_a_callback_is_safe),
+        HARNESS_TEST(uv_walk_inside_a_senders_callback_is_safe),
         HARNESS_TEST(handles_made_after_a_cut_work),
         HARNESS_TEST(uv_walk_meets_three_handles_and_leat_uv_walk_leats),
         HARNESS_TEST(leat_uv_walk_allows_to_close_any_handle),
