@@ -421,6 +421,30 @@ static void events_semaphores_and_mutexes_are_taken(void **state) {
     assert_int_equal(harness_names_left(), 0);
 }
 
+static void on_mutex(leat_uv_waiter_t *waiter, int status) {
+    *(int *)waiter->handle.data = status;
+}
+
+/* LEAT_ELOST: it was not taken, and the waiter is stopped. */
+static void waiter_for_a_lost_mutex_is_stopped_with_uv_eio(void **state) {
+    (void)state;
+    leat_mutex *mutex = NULL;
+    leat_uv_waiter_t waiter;
+    int status = 1;
+    begin();
+    assert_ok(leat_mutex_open(&mutex, "uv-lost", NULL));
+    assert_ok(leat_mutex_lock(mutex, LATER));
+    assert_ok(leat_mutex_give_up(mutex));
+    assert_uv(leat_uv_waiter_init(&loop, &waiter, leat_mutex_waitable(mutex)));
+    waiter.handle.data = &status;
+    assert_uv(leat_uv_waiter_start(&waiter, on_mutex));
+    uv_run(&loop, UV_RUN_DEFAULT); /* until it is stopped */
+    assert_int_equal(status, UV_EIO);
+    leat_uv_close(&waiter.handle, NULL);
+    end();
+    leat_mutex_close(mutex);
+}
+
 /* --- Conventions ------------------------------------------------------------------------------ */
 
 static void references_and_errors_are_libuvs(void **state) {
@@ -457,6 +481,22 @@ static void references_and_errors_are_libuvs(void **state) {
     assert_int_equal(closed, 1);
 }
 
+/* Only what leat itself does not understand is UV_UNKNOWN. */
+static void every_code_of_leats_has_one_of_libuvs(void **state) {
+    (void)state;
+    static const int codes[] = {
+#define CODE(name, number, cause, remedy) name,
+        LEAT_ERRORS(CODE)
+#undef CODE
+    };
+    assert_int_equal(leat_uv_error(LEAT_OK), 0);
+    for (size_t i = 0; i < sizeof codes / sizeof *codes; i++) {
+        const int code = leat_uv_error(codes[i]);
+        if (code >= 0 || (code == UV_UNKNOWN) != (codes[i] == LEAT_ESYSTEM))
+            fail_msg("%s becomes %d", leat_error_name(codes[i]), code);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         HARNESS_TEST(messages_come_in_order_and_the_end_behind_them),
@@ -468,7 +508,9 @@ int main(void) {
         HARNESS_TEST(of_a_thousand_channels_only_the_one_with_a_message_costs),
         HARNESS_TEST(a_flooded_loop_has_time_for_others),
         HARNESS_TEST(events_semaphores_and_mutexes_are_taken),
+        HARNESS_TEST(waiter_for_a_lost_mutex_is_stopped_with_uv_eio),
         HARNESS_TEST(references_and_errors_are_libuvs),
+        HARNESS_TEST(every_code_of_leats_has_one_of_libuvs),
     };
     begin(); /* the first loop of a process opens a pipe that stays */
     end();

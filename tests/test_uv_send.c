@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "channels/queue/receiver.h"
 #include "uv_loop.h"
 
 /* --- Sending ---------------------------------------------------------------------------------- */
@@ -161,6 +162,33 @@ static void closing_cancels_what_is_queued(void **state) {
     assert_int_equal(closed, 1);
     assert_int_equal(sending->cancelled, 100);
     assert_int_equal(sending->done + sending->cancelled, accepted);
+}
+
+static void count_corrupt(leat_uv_send_t *request, int status) {
+    assert_int_equal(status, UV_EIO);
+    ++*(unsigned *)request->data;
+}
+
+static void requests_in_a_corrupt_channel_end_with_uv_eio(void **state) {
+    (void)state;
+    static const char message[1000];
+    unsigned corrupt = 0;
+    leat_uv_send_t request = {.data = &corrupt};
+    begin();
+    struct sending *sending = open_sending("corrupt");
+    leat_receiver *receiver = open_receiver("corrupt", NULL);
+    while (leat_uv_try_send(&sending->sender, message, sizeof message) == 0)
+        ;
+    leat__store_relaxed64(&receiver->ring.memory.receiver->released, 7); /* inside a record */
+    assert_uv(leat_uv_send(&request, &sending->sender, message, sizeof message, count_corrupt));
+    assert_int_equal(corrupt, 0); /* not from inside */
+    within_seconds("the request's callback");
+    while (corrupt == 0)
+        uv_run(&loop, UV_RUN_ONCE);
+    leat_uv_close(&sending->sender.handle, NULL);
+    uv_close((uv_handle_t *)&guard, NULL);
+    end();
+    leat_receiver_close(receiver);
 }
 
 static void on_writable(leat_uv_sender_t *sender) {
@@ -539,6 +567,7 @@ int main(void) {
         HARNESS_TEST(what_is_queued_is_sent_in_order_and_flushed_on_finish),
         HARNESS_TEST(one_of_many_senders_queues_like_any_other),
         HARNESS_TEST(closing_cancels_what_is_queued),
+        HARNESS_TEST(requests_in_a_corrupt_channel_end_with_uv_eio),
         HARNESS_TEST(room_and_the_receiver_are_told_of),
         HARNESS_TEST(finishing_ends_when_the_receiver_goes),
         HARNESS_TEST(finishing_ends_when_the_receiver_has_gone),
