@@ -50,8 +50,9 @@
  * handles off: they are inactive; a turn that is running ends after the current handle's batch of
  * at most 64 messages; then nothing is called back before leat_uv_close. Functions that start or
  * send return UV_EINVAL. leat_uv_close is still needed for each handle, and may be called before,
- * after or in the callbacks of uv_close, and after uv_loop_close. Handles that are made later in
- * the same loop work.
+ * after or in the callbacks of uv_close, and after uv_loop_close. When it has closed the last leat
+ * handle, the three may be gone: a close callback must not use its uv_handle_t after that. Leat
+ * handles that are made later in the same loop work.
  *
  * Growth. The structures have a reserve, so that later versions of leat_uv can add members without
  * changing the size: compiled programs stay compatible. Programs do not touch the reserve.
