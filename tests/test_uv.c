@@ -65,7 +65,7 @@ static int send_stream(void *context) {
     return 0;
 }
 
-static void messages_come_in_order_and_the_end_behind_them(void **state) {
+static void receiver_gets_messages_in_order_and_then_the_end(void **state) {
     (void)state;
     struct stream stream = {"stream", 0, 100000, 0, false};
     struct seen seen = {0};
@@ -85,7 +85,7 @@ static void messages_come_in_order_and_the_end_behind_them(void **state) {
     assert_int_equal(harness_names_left(), 0);
 }
 
-static void a_death_is_told_behind_what_was_sent(void **state) {
+static void death_is_reported_after_what_was_sent(void **state) {
     (void)state;
     struct stream stream = {"dies", 0, 1000, 0, true};
     struct seen seen = {0};
@@ -103,7 +103,7 @@ static void a_death_is_told_behind_what_was_sent(void **state) {
 }
 
 /* Both are told, in this order, however late the loop looks. */
-static void a_sender_that_has_gone_had_come(void **state) {
+static void sender_that_left_is_reported_to_have_come(void **state) {
     (void)state;
     struct stream dying = {"brief", 0, 3, 0, true}, empty = {"brief", 3, 3, 0, true};
     struct seen seen = {0};
@@ -124,7 +124,7 @@ static void a_sender_that_has_gone_had_come(void **state) {
 
 /* The program has received from the channel by hand: for the handle the first is one that came
  * back. */
-static void a_sender_that_comes_back_is_told_of_once(void **state) {
+static void returning_sender_is_reported_once(void **state) {
     (void)state;
     struct seen seen = {0};
     leat_uv_receiver_t receiver;
@@ -153,7 +153,7 @@ static void a_sender_that_comes_back_is_told_of_once(void **state) {
 
 /* Stopping in the middle of a batch leaves the rest where it is; closing inside the callback
  * too. */
-static void stopping_and_closing_inside_the_callback(void **state) {
+static void receiver_stops_and_closes_inside_its_callback(void **state) {
     (void)state;
     struct seen seen = {.last = 10, .stops = true};
     leat_uv_receiver_t receiver;
@@ -207,7 +207,7 @@ static void on_copy(leat_uv_receiver_t *receiver, ssize_t size, const uv_buf_t *
         leat_uv_close(&receiver->handle, NULL);
 }
 
-static void messages_are_handed_over_by_copy(void **state) {
+static void receiver_gets_messages_by_copy(void **state) {
     (void)state;
     struct seen seen = {.last = 8, .stops = true};
     leat_uv_receiver_t receiver;
@@ -255,7 +255,7 @@ static void close_it(leat_uv_handle_t *handle, void *context) {
     leat_uv_close(handle, NULL);
 }
 
-static void of_a_thousand_channels_only_the_one_with_a_message_costs(void **state) {
+static void idle_channels_cost_the_loop_nothing(void **state) {
     (void)state;
     static struct one_of_many many[CHANNELS];
     leat_channel_options small = {.capacity = LEAT_CAPACITY_MIN};
@@ -322,7 +322,7 @@ static void on_end(uv_timer_t *timer) {
 
 /* How close the timer comes to its period is a bench's to say; that it gets its turns at all is
  * this test's. */
-static void a_flooded_loop_has_time_for_others(void **state) {
+static void flooded_loop_has_time_for_others(void **state) {
     (void)state;
     harness_word *stop = harness_shared(sizeof *stop);
     struct flood flooded = {0};
@@ -383,7 +383,7 @@ static int give_and_die(void *context) {
     return 1;
 }
 
-static void events_semaphores_and_mutexes_are_taken(void **state) {
+static void waiters_take_events_semaphores_and_mutexes(void **state) {
     (void)state;
     harness_word *ready = harness_shared(sizeof *ready);
     struct waiting waiting = {0};
@@ -482,7 +482,7 @@ static void references_and_errors_are_libuvs(void **state) {
 }
 
 /* Only what leat itself does not understand is UV_UNKNOWN. */
-static void every_code_of_leats_has_one_of_libuvs(void **state) {
+static void leat_uv_error_converts_every_code(void **state) {
     (void)state;
     static const int codes[] = {
 #define CODE(name, number, cause, remedy) name,
@@ -499,18 +499,18 @@ static void every_code_of_leats_has_one_of_libuvs(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        HARNESS_TEST(messages_come_in_order_and_the_end_behind_them),
-        HARNESS_TEST(a_death_is_told_behind_what_was_sent),
-        HARNESS_TEST(a_sender_that_has_gone_had_come),
-        HARNESS_TEST(a_sender_that_comes_back_is_told_of_once),
-        HARNESS_TEST(stopping_and_closing_inside_the_callback),
-        HARNESS_TEST(messages_are_handed_over_by_copy),
-        HARNESS_TEST(of_a_thousand_channels_only_the_one_with_a_message_costs),
-        HARNESS_TEST(a_flooded_loop_has_time_for_others),
-        HARNESS_TEST(events_semaphores_and_mutexes_are_taken),
+        HARNESS_TEST(receiver_gets_messages_in_order_and_then_the_end),
+        HARNESS_TEST(death_is_reported_after_what_was_sent),
+        HARNESS_TEST(sender_that_left_is_reported_to_have_come),
+        HARNESS_TEST(returning_sender_is_reported_once),
+        HARNESS_TEST(receiver_stops_and_closes_inside_its_callback),
+        HARNESS_TEST(receiver_gets_messages_by_copy),
+        HARNESS_TEST(idle_channels_cost_the_loop_nothing),
+        HARNESS_TEST(flooded_loop_has_time_for_others),
+        HARNESS_TEST(waiters_take_events_semaphores_and_mutexes),
         HARNESS_TEST(waiter_for_a_lost_mutex_is_stopped_with_uv_eio),
         HARNESS_TEST(references_and_errors_are_libuvs),
-        HARNESS_TEST(every_code_of_leats_has_one_of_libuvs),
+        HARNESS_TEST(leat_uv_error_converts_every_code),
     };
     begin(); /* the first loop of a process opens a pipe that stays */
     end();

@@ -64,7 +64,7 @@ static int receive_numbers(void *context) {
     return 0;
 }
 
-static void what_is_queued_is_sent_in_order_and_flushed_on_finish(void **state) {
+static void queued_requests_are_sent_in_order_before_finish_closes(void **state) {
     (void)state;
     struct stream stream = {"queue", 0, REQUESTS, 0, false};
     begin();
@@ -121,7 +121,7 @@ static int call_with_others(void *context) {
     return 0;
 }
 
-static void one_of_many_senders_queues_like_any_other(void **state) {
+static void many_senders_queue_as_one_does(void **state) {
     (void)state;
     struct shared_channel *shared = harness_shared(sizeof *shared);
     leat_receiver *receiver =
@@ -144,7 +144,7 @@ static void one_of_many_senders_queues_like_any_other(void **state) {
     leat_receiver_close(receiver);
 }
 
-static void closing_cancels_what_is_queued(void **state) {
+static void close_cancels_queued_requests(void **state) {
     (void)state;
     begin();
     struct sending *sending = open_sending("cancel");
@@ -218,7 +218,7 @@ static int take_one_and_die(void *context) {
     return 1;
 }
 
-static void room_and_the_receiver_are_told_of(void **state) {
+static void sender_reports_room_and_the_receiver(void **state) {
     (void)state;
     harness_word *go = harness_shared(sizeof *go);
     char message[1000] = {0};
@@ -286,12 +286,12 @@ static void finish_without_a_receiver(const char *name, bool gone_before) {
     end();
 }
 
-static void finishing_ends_when_the_receiver_goes(void **state) {
+static void finish_ends_when_the_receiver_goes(void **state) {
     (void)state;
     finish_without_a_receiver("goes", false);
 }
 
-static void finishing_ends_when_the_receiver_has_gone(void **state) {
+static void finish_ends_when_the_receiver_has_gone(void **state) {
     (void)state;
     finish_without_a_receiver("gone", true);
 }
@@ -336,7 +336,7 @@ static void open_repeating(struct repeating *repeating, const char *name) {
     assert_uv(leat_uv_sender_start(&repeating->sender, NULL, on_gone));
 }
 
-static void a_request_made_while_news_is_told_is_told_of_too(void **state) {
+static void request_made_in_a_callback_is_reported(void **state) {
     (void)state;
     static struct repeating repeating;
     char bytes[1000];
@@ -372,7 +372,7 @@ static void stop_repeating(uv_timer_t *timer) {
 }
 
 /* The harness's limit ends it otherwise. */
-static void a_sender_that_always_has_more_leaves_the_loop_time_for_others(void **state) {
+static void busy_sender_leaves_the_loop_time_for_others(void **state) {
     (void)state;
     static struct repeating repeating;
     uv_timer_t timer;
@@ -389,7 +389,7 @@ static void a_sender_that_always_has_more_leaves_the_loop_time_for_others(void *
     leat_receiver_close(repeating.receiver);
 }
 
-static void a_sender_that_starts_late_is_told_of_the_receiver_that_is_there(void **state) {
+static void late_start_reports_the_receiver_that_is_there(void **state) {
     (void)state;
     begin();
     struct sending *sending = open_sending("late");
@@ -426,7 +426,7 @@ static void end_sending(struct sending *sending, leat_receiver *receiver) {
     assert_int_equal(harness_names_left(), 0);
 }
 
-static void a_receiver_that_came_during_a_stop_is_told_after_the_start(void **state) {
+static void receiver_that_came_during_a_stop_is_reported_after_the_start(void **state) {
     (void)state;
     begin();
     struct sending *sending = open_sending("again");
@@ -450,7 +450,7 @@ static void a_receiver_that_came_during_a_stop_is_told_after_the_start(void **st
     end_sending(sending, receiver);
 }
 
-static void room_that_came_during_a_stop_is_told_after_the_start(void **state) {
+static void room_that_came_during_a_stop_is_reported_after_the_start(void **state) {
     (void)state;
     static const char message[100];
     begin();
@@ -497,7 +497,7 @@ static void queue_sends_that_have_room(struct neighbours *neighbours) {
     assert_true(empty_out(neighbours->taker) > 128);
 }
 
-static void a_long_queue_does_not_keep_the_others_waiting(void **state) {
+static void long_queue_does_not_keep_others_waiting(void **state) {
     (void)state;
     struct neighbours neighbours = {0};
     begin();
@@ -541,7 +541,7 @@ static void on_echo(leat_uv_receiver_t *receiver, const leat_message *message) {
     }
 }
 
-static void both_ends_may_be_in_one_loop(void **state) {
+static void sender_and_receiver_may_share_a_loop(void **state) {
     (void)state;
     struct echo ends[2];
     begin();
@@ -564,20 +564,20 @@ static void both_ends_may_be_in_one_loop(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        HARNESS_TEST(what_is_queued_is_sent_in_order_and_flushed_on_finish),
-        HARNESS_TEST(one_of_many_senders_queues_like_any_other),
-        HARNESS_TEST(closing_cancels_what_is_queued),
+        HARNESS_TEST(queued_requests_are_sent_in_order_before_finish_closes),
+        HARNESS_TEST(many_senders_queue_as_one_does),
+        HARNESS_TEST(close_cancels_queued_requests),
         HARNESS_TEST(requests_in_a_corrupt_channel_end_with_uv_eio),
-        HARNESS_TEST(room_and_the_receiver_are_told_of),
-        HARNESS_TEST(finishing_ends_when_the_receiver_goes),
-        HARNESS_TEST(finishing_ends_when_the_receiver_has_gone),
-        HARNESS_TEST(a_request_made_while_news_is_told_is_told_of_too),
-        HARNESS_TEST(a_sender_that_always_has_more_leaves_the_loop_time_for_others),
-        HARNESS_TEST(a_sender_that_starts_late_is_told_of_the_receiver_that_is_there),
-        HARNESS_TEST(a_receiver_that_came_during_a_stop_is_told_after_the_start),
-        HARNESS_TEST(room_that_came_during_a_stop_is_told_after_the_start),
-        HARNESS_TEST(a_long_queue_does_not_keep_the_others_waiting),
-        HARNESS_TEST(both_ends_may_be_in_one_loop),
+        HARNESS_TEST(sender_reports_room_and_the_receiver),
+        HARNESS_TEST(finish_ends_when_the_receiver_goes),
+        HARNESS_TEST(finish_ends_when_the_receiver_has_gone),
+        HARNESS_TEST(request_made_in_a_callback_is_reported),
+        HARNESS_TEST(busy_sender_leaves_the_loop_time_for_others),
+        HARNESS_TEST(late_start_reports_the_receiver_that_is_there),
+        HARNESS_TEST(receiver_that_came_during_a_stop_is_reported_after_the_start),
+        HARNESS_TEST(room_that_came_during_a_stop_is_reported_after_the_start),
+        HARNESS_TEST(long_queue_does_not_keep_others_waiting),
+        HARNESS_TEST(sender_and_receiver_may_share_a_loop),
     };
     begin(); /* the first loop of a process opens a pipe that stays */
     end();

@@ -35,10 +35,10 @@ static void stop(struct receiver *receiver) {
     leat__uv_set_active(&receiver->member, false);
 }
 
-/* --- Handing over ----------------------------------------------------------------------------- */
+/* --- Delivery --------------------------------------------------------------------------------- */
 
-/* Whether the message was handed over. */
-static bool hand_over(struct receiver *receiver, const leat_message *message) {
+/* Whether the message was delivered. */
+static bool deliver(struct receiver *receiver, const leat_message *message) {
     if (receiver->on_message != NULL) {
         receiver->on_message(handle_of(receiver), message);
         return true;
@@ -62,9 +62,9 @@ static void report_peer(struct receiver *receiver, leat_peer peer) {
         receiver->on_peer(handle_of(receiver), peer, 0);
 }
 
-/* That the first sender has come is no news for those who wait for messages; here it is. Who sent
- * something, or left, had come, even if it was gone before anybody looked. That one has come back
- * is news, which is told as such. */
+/* The channel does not report the first sender's coming; leat_uv does. A sender that sent something
+ * or left had come, even if it left before the loop polled. The channel reports returning senders
+ * itself. */
 static void meet(struct receiver *receiver, int result) {
     bool came = result == LEAT_OK || result == LEAT_ECLOSED || result == LEAT_EPEERDIED;
     if (receiver->met || !receiver->started || result == LEAT_EPEERBACK)
@@ -75,8 +75,7 @@ static void meet(struct receiver *receiver, int result) {
     report_peer(receiver, LEAT_PEER_PRESENT);
 }
 
-/* Of news that comes while a callback has stopped the handle, the channel would not tell again: it
- * is kept. */
+/* The channel reports an event once. If a callback has stopped the handle, the event is kept. */
 static void report_result(struct receiver *receiver, int result) {
     if (result == LEAT_EAGAIN)
         return;
@@ -110,7 +109,7 @@ static void report_kept(struct leat_uv_member *member) {
     report_result(receiver, event);
 }
 
-static void hand_over_batch(struct receiver *receiver) {
+static void deliver_batch(struct receiver *receiver) {
     leat_message messages[LEAT__UV_BATCH];
     size_t count = 0, done = 0;
     int result = leat_peek_many(receiver->channel, messages, receiver->budget, &count, LEAT_NOW);
@@ -120,7 +119,7 @@ static void hand_over_batch(struct receiver *receiver) {
         count = 0;
     }
     while (done < count && receiver->started && !receiver->holds &&
-           hand_over(receiver, &messages[done]))
+           deliver(receiver, &messages[done]))
         done++;
     /* the sender changed what it had sent */
     if (done > 0 && leat_release(receiver->channel, done) != LEAT_OK)
@@ -128,10 +127,10 @@ static void hand_over_batch(struct receiver *receiver) {
     leat_unpeek(receiver->channel);
 }
 
-/* One by one, so that what was looked at and what was handed over are the same when a callback
- * stops the handle. The one exception is the first sender's coming, which is told before its first
- * message: then nothing is held. */
-static void hand_over_held(struct receiver *receiver) {
+/* One message at a time: if a callback stops the handle, no message has been peeked that was not
+ * delivered. One exception: the first sender's coming is reported before its first message, which
+ * has been peeked; nothing is held then, so that leat_unpeek can give it back. */
+static void deliver_held(struct receiver *receiver) {
     for (unsigned i = 0; i < receiver->budget && receiver->started && receiver->holds; i++) {
         leat_message message;
         size_t count;
@@ -155,9 +154,9 @@ static void work(struct leat_uv_member *member) {
     receiver->working = true;
     report_kept(member);
     if (receiver->started && receiver->holds)
-        hand_over_held(receiver);
+        deliver_held(receiver);
     else if (receiver->started)
-        hand_over_batch(receiver);
+        deliver_batch(receiver);
     receiver->working = false;
     if (receiver->member.closing)
         leat_receiver_close(receiver->channel);

@@ -1,8 +1,8 @@
 /* channels/uv/sender.c - senders as libuv handles (leat/uv.h).
  *
- * Requests wait in a queue until there is room, and then in another until the loop can tell of
- * them: never from inside the call that made them. A sender is in the wait set from its making, so
- * that it can wait for room at any time. */
+ * Requests wait in a queue until there is room, and then in another until the loop calls back:
+ * never inside the call that made them. A sender joins the wait set in its init, so that it can
+ * wait for room at any time. */
 #include "channels/uv/loop.h"
 
 struct sender {
@@ -70,7 +70,7 @@ static bool is_event(int result) {
     return result == LEAT_ECLOSED || result == LEAT_EPEERDIED || result == LEAT_EPEERBACK;
 }
 
-/* They come in turn, and are told in turn. Of more than two, the last: a receiver that came and
+/* Events are reported in order. Of more than two, only the last: a receiver that came and
  * went in between is left out. */
 static void note_event(struct sender *sender, int event) {
     bool second = sender->event[0] != LEAT_OK && sender->event[1] == LEAT_OK;
@@ -87,7 +87,7 @@ static void want_room(struct sender *sender, size_t size) {
 }
 
 /* Sends what there is room for, but no more than a batch: then others have their turn, and the
- * wait set names the sender again, for there is room. */
+ * wait set reports the sender again, as there is room. */
 static void flush(struct sender *sender) {
     for (unsigned sent = 0; sender->queue != NULL; sent++) {
         const leat_uv_send_t *request = sender->queue;
@@ -118,7 +118,7 @@ static void report_peer(struct sender *sender, leat_peer peer) {
 static void report_one(struct sender *sender, int event) {
     if (event == LEAT_OK)
         return;
-    if (!sender->met) { /* it came, or came and went before anybody looked */
+    if (!sender->met) { /* it came, or came and went before the loop polled */
         sender->met = sender->started;
         report_peer(sender, LEAT_PEER_PRESENT);
     }
@@ -137,7 +137,7 @@ static void report_event(struct sender *sender) {
     report_one(sender, event[1]);
 }
 
-/* That the first receiver has come is no news for those who wait for room; here it is. */
+/* The channel does not report the first receiver's coming; leat_uv does. */
 static void meet(struct sender *sender) {
     if (!sender->started || sender->met || leat_sender_peer(sender->channel) != LEAT_PEER_PRESENT)
         return;
@@ -175,7 +175,7 @@ static void report(struct leat_uv_member *member) {
     update_active(sender);
 }
 
-/* --- What the wait set says ------------------------------------------------------------------- */
+/* --- Turns ------------------------------------------------------------------------------------ */
 
 static void poll_for_events(struct sender *sender) {
     int event = leat_sender_peer_event(sender->channel);
