@@ -66,7 +66,7 @@ static void count(struct uv_link *link, const leat_message *message) {
 }
 
 static void on_message(leat_uv_receiver_t *receiver, const leat_message *message) {
-    struct uv_link *link = receiver->uv.data;
+    struct uv_link *link = receiver->handle.data;
     if (link->run != NULL)
         count(link, message);
     else
@@ -76,7 +76,7 @@ static void on_message(leat_uv_receiver_t *receiver, const leat_message *message
 /* That the sender has closed is in order when it has sent everything; whoever waits for more is
  * told. */
 static void on_peer(leat_uv_receiver_t *receiver, leat_peer peer, int status) {
-    struct uv_link *link = receiver->uv.data;
+    struct uv_link *link = receiver->handle.data;
     link->failed = link->failed || status != 0 || peer == LEAT_PEER_DIED ||
                    (peer == LEAT_PEER_CLOSED && link->buffer != NULL);
     if (link->failed)
@@ -105,7 +105,7 @@ static int rate_receive(struct run *run, void *handle) {
 /* --- Sending ---------------------------------------------------------------------------------- */
 
 static void on_receiver(leat_uv_sender_t *sender, leat_peer peer, int status) {
-    struct uv_link *link = sender->uv.data;
+    struct uv_link *link = sender->handle.data;
     link->failed = link->failed || status != 0 || peer != LEAT_PEER_PRESENT;
 }
 
@@ -135,14 +135,14 @@ static int open_link(void *handle, enum role role) {
     if (code == 0 && role == SENDER) {
         code = leat_uv_sender_open(&link->loop, &link->sender, link->channel->name,
                                    &link->channel->options);
-        link->sender.uv.data = link;
+        link->sender.handle.data = link;
         if (code == 0)
             code = leat_uv_sender_start(&link->sender, NULL, on_receiver);
     } else if (code == 0) {
         code = leat_uv_receiver_open(&link->loop, &link->receiver, link->channel->name,
                                      &link->channel->options);
         if (code == 0) {
-            link->receiver.uv.data = link;
+            link->receiver.handle.data = link;
             code = leat_uv_receiver_start(&link->receiver, on_message, on_peer);
         }
     }
@@ -160,8 +160,7 @@ static void close_link(void *handle, enum role role, struct counters *counters) 
                                   .stalls = statistics.stalls,
                                   .sleeps = statistics.sleeps,
                                   .wake_calls = statistics.wake_calls};
-    leat_uv_close(role == SENDER ? (uv_handle_t *)&link->sender : (uv_handle_t *)&link->receiver,
-                  NULL);
+    leat_uv_close(role == SENDER ? &link->sender.handle : &link->receiver.handle, NULL);
     uv_run(&link->loop, UV_RUN_DEFAULT);
     uv_loop_close(&link->loop);
 }

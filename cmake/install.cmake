@@ -65,8 +65,11 @@ foreach(name IN LISTS leat_pc_files)
     install(FILES ${CMAKE_CURRENT_BINARY_DIR}/${name}.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 endforeach()
 
-# The command (tools/ installs it) finds the library next to it, wherever the two are. Packagers who forbid that give
-# CMAKE_SKIP_INSTALL_RPATH.
+# The command (tools/ installs it) and libleat_uv find libleat relative to themselves, wherever the tree is. Packagers who
+# forbid that give CMAKE_SKIP_INSTALL_RPATH.
+if(TARGET leat_uv)
+    set_target_properties(leat_uv PROPERTIES INSTALL_RPATH "$ORIGIN")
+endif()
 if(TARGET leat_command)
     file(RELATIVE_PATH lib_from_bin "${CMAKE_INSTALL_FULL_BINDIR}" "${CMAKE_INSTALL_FULL_LIBDIR}")
     set_target_properties(leat_command PROPERTIES INSTALL_RPATH "$ORIGIN/${lib_from_bin}")

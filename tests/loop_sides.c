@@ -319,7 +319,7 @@ static void on_sender(leat_uv_receiver_t *receiver, leat_peer peer, int status) 
     if (peer != LEAT_PEER_CLOSED)
         note(&loop_board->receiver_told, peer);
     else if (loop_board->ending != 0)
-        leat_uv_receiver_close(receiver, NULL);
+        leat_uv_close(&receiver->handle, NULL);
     else
         harness_fail("told that the sender closed");
 }

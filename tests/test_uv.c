@@ -21,7 +21,7 @@ struct seen {
 };
 
 static void on_message(leat_uv_receiver_t *receiver, const leat_message *message) {
-    struct seen *seen = receiver->uv.data;
+    struct seen *seen = receiver->handle.data;
     assert_int_equal(message->size, sizeof seen->next);
     assert_memory_equal(message->data, &seen->next, sizeof seen->next);
     if (++seen->next != seen->last)
@@ -29,25 +29,25 @@ static void on_message(leat_uv_receiver_t *receiver, const leat_message *message
     if (seen->stops)
         leat_uv_receiver_stop(receiver);
     else
-        leat_uv_receiver_close(receiver, count_closed);
+        leat_uv_close(&receiver->handle, count_closed);
 }
 
 static void on_peer(leat_uv_receiver_t *receiver, leat_peer peer, int status) {
-    struct seen *seen = receiver->uv.data;
+    struct seen *seen = receiver->handle.data;
     seen->came += peer == LEAT_PEER_PRESENT;
     seen->went += peer == LEAT_PEER_CLOSED;
     seen->died += peer == LEAT_PEER_DIED;
     seen->wrong += status != 0;
     if (peer == LEAT_PEER_DIED || peer == LEAT_PEER_CLOSED)
-        leat_uv_receiver_close(receiver, count_closed);
+        leat_uv_close(&receiver->handle, count_closed);
 }
 
 static void open_started(leat_uv_receiver_t *receiver, const char *name, struct seen *seen) {
     assert_uv(leat_uv_receiver_open(&loop, receiver, name, NULL));
-    receiver->uv.data = seen;
-    assert_false(uv_is_active((uv_handle_t *)&receiver->uv));
+    receiver->handle.data = seen;
+    assert_false(leat_uv_is_active(&receiver->handle));
     assert_uv(leat_uv_receiver_start(receiver, on_message, on_peer));
-    assert_true(uv_is_active((uv_handle_t *)&receiver->uv));
+    assert_true(leat_uv_is_active(&receiver->handle));
     assert_int_equal(leat_uv_receiver_start(receiver, on_message, on_peer), UV_EALREADY);
 }
 
@@ -66,7 +66,7 @@ static int send_stream(void *context) {
     return 0;
 }
 
-static void messages_come_in_order_and_the_end_behind_them(void **state) {
+static void receiver_gets_messages_in_order_and_then_the_end(void **state) {
     (void)state;
     struct stream stream = {"stream", 0, 100000, 0, false};
     struct seen seen = {0};
@@ -86,7 +86,7 @@ static void messages_come_in_order_and_the_end_behind_them(void **state) {
     assert_int_equal(harness_names_left(), 0);
 }
 
-static void a_death_is_told_behind_what_was_sent(void **state) {
+static void death_is_reported_after_what_was_sent(void **state) {
     (void)state;
     struct stream stream = {"dies", 0, 1000, 0, true};
     struct seen seen = {0};
@@ -104,7 +104,7 @@ static void a_death_is_told_behind_what_was_sent(void **state) {
 }
 
 /* Both are told, in this order, however late the loop looks. */
-static void a_sender_that_has_gone_had_come(void **state) {
+static void sender_that_left_is_reported_to_have_come(void **state) {
     (void)state;
     struct stream dying = {"brief", 0, 3, 0, true}, empty = {"brief", 3, 3, 0, true};
     struct seen seen = {0};
@@ -125,7 +125,7 @@ static void a_sender_that_has_gone_had_come(void **state) {
 
 /* The program has received from the channel by hand: for the handle the first is one that came
  * back. */
-static void a_sender_that_comes_back_is_told_of_once(void **state) {
+static void returning_sender_is_reported_once(void **state) {
     (void)state;
     struct seen seen = {0};
     leat_uv_receiver_t receiver;
@@ -134,7 +134,7 @@ static void a_sender_that_comes_back_is_told_of_once(void **state) {
     leat_sender_close(open_sender("back", NULL));
     expect_news(channel, LEAT_ECLOSED, LATER);
     assert_uv(leat_uv_receiver_init(&loop, &receiver, channel));
-    receiver.uv.data = &seen;
+    receiver.handle.data = &seen;
     assert_uv(leat_uv_receiver_start(&receiver, on_message, on_peer));
     within_seconds("the sender");
     turn_until_quiet();
@@ -154,7 +154,7 @@ static void a_sender_that_comes_back_is_told_of_once(void **state) {
 
 /* Stopping in the middle of a batch leaves the rest where it is; closing inside the callback
  * too. */
-static void stopping_and_closing_inside_the_callback(void **state) {
+static void receiver_stops_and_closes_inside_its_callback(void **state) {
     (void)state;
     struct seen seen = {.last = 10, .stops = true};
     leat_uv_receiver_t receiver;
@@ -165,7 +165,7 @@ static void stopping_and_closing_inside_the_callback(void **state) {
         assert_ok(leat_send(sender, &value, sizeof value, LEAT_NOW));
     uv_run(&loop, UV_RUN_DEFAULT); /* nothing is active any more */
     assert_int_equal(seen.next, 10);
-    assert_false(uv_is_active((uv_handle_t *)&receiver.uv));
+    assert_false(leat_uv_is_active(&receiver.handle));
     uint32_t value;
     size_t size;
     /* by hand meanwhile */
@@ -188,14 +188,14 @@ static void stopping_and_closing_inside_the_callback(void **state) {
 }
 
 static void give_memory(leat_uv_receiver_t *receiver, size_t size, uv_buf_t *buffer) {
-    struct seen *seen = receiver->uv.data;
+    struct seen *seen = receiver->handle.data;
     if (seen->next == 5 && seen->stops)
         return; /* none today */
     *buffer = uv_buf_init(malloc(size), (unsigned)size);
 }
 
 static void on_copy(leat_uv_receiver_t *receiver, ssize_t size, const uv_buf_t *buffer) {
-    struct seen *seen = receiver->uv.data;
+    struct seen *seen = receiver->handle.data;
     if (size < 0) {
         assert_int_equal(size, UV_ENOBUFS);
         seen->wrong++;
@@ -205,17 +205,17 @@ static void on_copy(leat_uv_receiver_t *receiver, ssize_t size, const uv_buf_t *
     assert_memory_equal(buffer->base, &seen->next, sizeof seen->next);
     free(buffer->base);
     if (++seen->next == seen->last)
-        leat_uv_receiver_close(receiver, NULL);
+        leat_uv_close(&receiver->handle, NULL);
 }
 
-static void messages_are_handed_over_by_copy(void **state) {
+static void receiver_gets_messages_by_copy(void **state) {
     (void)state;
     struct seen seen = {.last = 8, .stops = true};
     leat_uv_receiver_t receiver;
     begin();
     leat_sender *sender = open_sender("copies", NULL);
     assert_uv(leat_uv_receiver_open(&loop, &receiver, "copies", NULL));
-    receiver.uv.data = &seen;
+    receiver.handle.data = &seen;
     assert_int_equal(leat_uv_receiver_start_copy(&receiver, NULL, on_copy, NULL), UV_EINVAL);
     assert_uv(leat_uv_receiver_start_copy(&receiver, give_memory, on_copy, NULL));
     for (uint32_t value = 0; value < 8; value++)
@@ -246,17 +246,17 @@ static void count_turn(uv_check_t *check) {
 }
 
 static void count_message(leat_uv_receiver_t *receiver, const leat_message *message) {
-    struct one_of_many *one = receiver->uv.data;
+    struct one_of_many *one = receiver->handle.data;
     assert_int_equal(message->size, 1);
     one->messages++;
 }
 
-static void close_it(uv_handle_t *handle, void *context) {
+static void close_it(leat_uv_handle_t *handle, void *context) {
     (void)context;
     leat_uv_close(handle, NULL);
 }
 
-static void of_a_thousand_channels_only_the_one_with_a_message_costs(void **state) {
+static void idle_channels_cost_the_loop_nothing(void **state) {
     (void)state;
     static struct one_of_many many[CHANNELS];
     leat_channel_options small = {.capacity = LEAT_CAPACITY_MIN};
@@ -267,7 +267,7 @@ static void of_a_thousand_channels_only_the_one_with_a_message_costs(void **stat
         snprintf(name, sizeof name, "m%d", i);
         many[i] = (struct one_of_many){0};
         assert_uv(leat_uv_receiver_open(&loop, &many[i].receiver, name, &small));
-        many[i].receiver.uv.data = &many[i];
+        many[i].receiver.handle.data = &many[i];
         assert_uv(leat_uv_receiver_start(&many[i].receiver, count_message, NULL));
         many[i].sender = open_sender(name, &small);
     }
@@ -288,7 +288,8 @@ static void of_a_thousand_channels_only_the_one_with_a_message_costs(void **stat
     assert_int_equal(turns, 1);
     for (int i = 0; i < CHANNELS; i++)
         assert_int_equal(many[i].messages, i == 777);
-    uv_walk(&loop, close_it, NULL); /* the way in which programs end a loop */
+    leat_uv_walk(&loop, close_it, NULL); /* the way in which programs end a loop */
+    uv_close((uv_handle_t *)&check, NULL);
     end();
     for (int i = 0; i < CHANNELS; i++)
         leat_sender_close(many[i].sender);
@@ -306,7 +307,7 @@ struct flood {
 
 static void count_flood(leat_uv_receiver_t *receiver, const leat_message *message) {
     (void)message;
-    ((struct flood *)receiver->uv.data)->messages++;
+    ((struct flood *)receiver->handle.data)->messages++;
 }
 
 static void on_tick(uv_timer_t *timer) {
@@ -315,20 +316,20 @@ static void on_tick(uv_timer_t *timer) {
 
 static void on_end(uv_timer_t *timer) {
     struct flood *flooded = timer->data;
-    leat_uv_receiver_close(&flooded->receiver, NULL);
+    leat_uv_close(&flooded->receiver.handle, NULL);
     uv_close((uv_handle_t *)&flooded->every_ms, NULL);
     uv_close((uv_handle_t *)&flooded->end, NULL);
 }
 
 /* How close the timer comes to its period is a bench's to say; that it gets its turns at all is
  * this test's. */
-static void a_flooded_loop_has_time_for_others(void **state) {
+static void flooded_loop_has_time_for_others(void **state) {
     (void)state;
     harness_word *stop = harness_shared(sizeof *stop);
     struct flood flooded = {0};
     begin();
     assert_uv(leat_uv_receiver_open(&loop, &flooded.receiver, "flood", NULL));
-    flooded.receiver.uv.data = flooded.every_ms.data = flooded.end.data = &flooded;
+    flooded.receiver.handle.data = flooded.every_ms.data = flooded.end.data = &flooded;
     assert_uv(leat_uv_receiver_start(&flooded.receiver, count_flood, NULL));
     uv_timer_init(&loop, &flooded.every_ms);
     uv_timer_init(&loop, &flooded.end);
@@ -357,11 +358,11 @@ struct waiting {
 };
 
 static void on_taken(leat_uv_waiter_t *waiter, int status) {
-    struct waiting *waiting = waiter->uv.data;
+    struct waiting *waiting = waiter->handle.data;
     waiting->set += waiter == &waiting->waiters[0];
     waiting->counted += waiter == &waiting->waiters[1];
     waiting->locked += waiter == &waiting->waiters[2];
-    waiting->orphaned += status == LEAT_EOWNERDEAD;
+    waiting->orphaned += status == UV_ECONNRESET;
     if (waiting->counted == 5)
         leat_uv_waiter_stop(&waiting->waiters[1]);
 }
@@ -383,7 +384,7 @@ static int give_and_die(void *context) {
     return 1;
 }
 
-static void events_semaphores_and_mutexes_are_taken(void **state) {
+static void waiters_take_events_semaphores_and_mutexes(void **state) {
     (void)state;
     harness_word *ready = harness_shared(sizeof *ready);
     struct waiting waiting = {0};
@@ -399,7 +400,7 @@ static void events_semaphores_and_mutexes_are_taken(void **state) {
                                 leat_mutex_waitable(waiting.mutex)};
     for (int i = 0; i < 3; i++) {
         assert_uv(leat_uv_waiter_init(&loop, &waiting.waiters[i], objects[i]));
-        waiting.waiters[i].uv.data = &waiting;
+        waiting.waiters[i].handle.data = &waiting;
         assert_uv(leat_uv_waiter_start(&waiting.waiters[i], on_taken));
         assert_int_equal(leat_uv_waiter_start(&waiting.waiters[i], on_taken), UV_EALREADY);
     }
@@ -411,7 +412,7 @@ static void events_semaphores_and_mutexes_are_taken(void **state) {
                 waiting.orphaned == 1);
     assert_true(event_is_set(waiting.event));
     for (int i = 0; i < 3; i++)
-        leat_uv_close((uv_handle_t *)&waiting.waiters[i], NULL);
+        leat_uv_close(&waiting.waiters[i].handle, NULL);
     uv_close((uv_handle_t *)&guard, NULL);
     end();
     assert_ok(leat_mutex_unlock(waiting.mutex));
@@ -419,6 +420,30 @@ static void events_semaphores_and_mutexes_are_taken(void **state) {
     leat_semaphore_close(waiting.semaphore);
     leat_mutex_close(waiting.mutex);
     assert_int_equal(harness_names_left(), 0);
+}
+
+static void on_mutex(leat_uv_waiter_t *waiter, int status) {
+    *(int *)waiter->handle.data = status;
+}
+
+/* LEAT_ELOST: it was not taken, and the waiter is stopped. */
+static void waiter_for_a_lost_mutex_is_stopped_with_uv_eio(void **state) {
+    (void)state;
+    leat_mutex *mutex = NULL;
+    leat_uv_waiter_t waiter;
+    int status = 1;
+    begin();
+    assert_ok(leat_mutex_open(&mutex, "uv-lost", NULL));
+    assert_ok(leat_mutex_lock(mutex, LATER));
+    assert_ok(leat_mutex_give_up(mutex));
+    assert_uv(leat_uv_waiter_init(&loop, &waiter, leat_mutex_waitable(mutex)));
+    waiter.handle.data = &status;
+    assert_uv(leat_uv_waiter_start(&waiter, on_mutex));
+    uv_run(&loop, UV_RUN_DEFAULT); /* until it is stopped */
+    assert_int_equal(status, UV_EIO);
+    leat_uv_close(&waiter.handle, NULL);
+    end();
+    leat_mutex_close(mutex);
 }
 
 /* --- Conventions ------------------------------------------------------------------------------ */
@@ -442,33 +467,51 @@ static void references_and_errors_are_libuvs(void **state) {
     assert_int_equal(leat_uv_receiver_open(&loop, &second, "refs", NULL), UV_EBUSY);
     assert_int_equal(leat_uv_receiver_set_budget(&receiver, 0), UV_EINVAL);
     assert_uv(leat_uv_receiver_set_budget(&receiver, 1));
-    assert_true(uv_has_ref((uv_handle_t *)&receiver));
-    uv_unref((uv_handle_t *)&receiver);
+    assert_true(leat_uv_has_ref(&receiver.handle));
+    leat_uv_unref(&receiver.handle);
     uv_run(&loop, UV_RUN_DEFAULT); /* nothing holds it */
-    uv_ref((uv_handle_t *)&receiver);
+    leat_uv_ref(&receiver.handle);
     assert_int_equal(uv_run(&loop, UV_RUN_NOWAIT), 1);
     assert_int_equal(leat_uv_error(LEAT_EPEERDIED), UV_ECONNRESET);
     assert_int_equal(leat_uv_error(12345), UV_UNKNOWN);
     closed = 0;
-    leat_uv_close((uv_handle_t *)&receiver, count_closed);
-    leat_uv_close((uv_handle_t *)&receiver, count_closed); /* closing already */
+    leat_uv_close(&receiver.handle, count_closed);
+    leat_uv_close(&receiver.handle, count_closed); /* closing already */
     assert_int_equal(leat_uv_receiver_start(&receiver, on_message, on_peer), UV_EINVAL);
     end();
     assert_int_equal(closed, 1);
 }
 
+/* Only what leat itself does not understand is UV_UNKNOWN. */
+static void leat_uv_error_converts_every_code(void **state) {
+    (void)state;
+    static const int codes[] = {
+#define CODE(name, number, cause, remedy) name,
+        LEAT_ERRORS(CODE)
+#undef CODE
+    };
+    assert_int_equal(leat_uv_error(LEAT_OK), 0);
+    for (size_t i = 0; i < sizeof codes / sizeof *codes; i++) {
+        const int code = leat_uv_error(codes[i]);
+        if (code >= 0 || (code == UV_UNKNOWN) != (codes[i] == LEAT_ESYSTEM))
+            fail_msg("%s becomes %d", leat_error_name(codes[i]), code);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        HARNESS_TEST(messages_come_in_order_and_the_end_behind_them),
-        HARNESS_TEST(a_death_is_told_behind_what_was_sent),
-        HARNESS_TEST(a_sender_that_has_gone_had_come),
-        HARNESS_TEST(a_sender_that_comes_back_is_told_of_once),
-        HARNESS_TEST(stopping_and_closing_inside_the_callback),
-        HARNESS_TEST(messages_are_handed_over_by_copy),
-        HARNESS_TEST(of_a_thousand_channels_only_the_one_with_a_message_costs),
-        HARNESS_TEST(a_flooded_loop_has_time_for_others),
-        HARNESS_TEST(events_semaphores_and_mutexes_are_taken),
+        HARNESS_TEST(receiver_gets_messages_in_order_and_then_the_end),
+        HARNESS_TEST(death_is_reported_after_what_was_sent),
+        HARNESS_TEST(sender_that_left_is_reported_to_have_come),
+        HARNESS_TEST(returning_sender_is_reported_once),
+        HARNESS_TEST(receiver_stops_and_closes_inside_its_callback),
+        HARNESS_TEST(receiver_gets_messages_by_copy),
+        HARNESS_TEST(idle_channels_cost_the_loop_nothing),
+        HARNESS_TEST(flooded_loop_has_time_for_others),
+        HARNESS_TEST(waiters_take_events_semaphores_and_mutexes),
+        HARNESS_TEST(waiter_for_a_lost_mutex_is_stopped_with_uv_eio),
         HARNESS_TEST(references_and_errors_are_libuvs),
+        HARNESS_TEST(leat_uv_error_converts_every_code),
     };
     begin(); /* the first loop of a process opens a pipe that stays */
     end();

@@ -57,7 +57,7 @@ static void on_message(leat_uv_receiver_t *handle, const leat_message *message) 
     if (story.next == story.stop_at)
         leat_uv_receiver_stop(handle);
     if (story.next == story.close_at)
-        leat_uv_receiver_close(handle, count_closed);
+        leat_uv_close(&handle->handle, count_closed);
 }
 
 static void on_peer(leat_uv_receiver_t *handle, leat_peer peer, int status) {
@@ -68,7 +68,7 @@ static void on_peer(leat_uv_receiver_t *handle, leat_peer peer, int status) {
     if (peer == LEAT_PEER_PRESENT && story.stops_when_it_comes)
         leat_uv_receiver_stop(handle);
     if ((peer == LEAT_PEER_CLOSED || peer == LEAT_PEER_DIED) && story.closes_when_it_goes)
-        leat_uv_receiver_close(handle, count_closed);
+        leat_uv_close(&handle->handle, count_closed);
 }
 
 static void start(void) {
@@ -86,7 +86,7 @@ static void begin_story(const char *name, uint64_t capacity) {
 }
 
 static void end_story(void) {
-    leat_uv_receiver_close(&receiver, NULL);
+    leat_uv_close(&receiver.handle, NULL);
     uv_close((uv_handle_t *)&guard, NULL);
     end();
 }
@@ -147,7 +147,7 @@ static void held_messages_stay_whole_while_others_come(void **state) {
 
 /* What was told while something is held was not yet passed for the next receiver, and is, once it
  * is released. */
-static void news_comes_behind_messages_that_are_still_held(void **state) {
+static void events_come_after_messages_that_are_still_held(void **state) {
     (void)state;
     begin_story("news", 0);
     for (uint32_t round = 0; round < 6; round++) {
@@ -185,7 +185,7 @@ static void on_timer_release(uv_timer_t *timer) {
     release(story.next - story.first);
 }
 
-static void messages_are_released_in_any_callback(void **state) {
+static void held_messages_are_released_in_any_callback(void **state) {
     (void)state;
     begin_story("anywhere", 0);
     leat_uv_receiver_stop(&receiver);
@@ -209,13 +209,13 @@ static void messages_are_released_in_any_callback(void **state) {
 
 static uint64_t times_named(void) {
     leat_waitset_statistics statistics;
-    leat_waitset_info(receiver.member.shared->waitset, &statistics);
+    leat_waitset_info(receiver.handle.member->shared->waitset, &statistics);
     return statistics.ready;
 }
 
 /* The channel is full of what is held: the sender waits, and the loop sleeps, with nothing that
  * would wake it. */
-static void a_full_ring_of_held_messages_costs_the_loop_nothing(void **state) {
+static void full_channel_of_held_messages_costs_the_loop_nothing(void **state) {
     (void)state;
     struct stream stream = {.name = "brim", .to = 100};
     begin_story("brim", LEAT_CAPACITY_MIN);
@@ -272,7 +272,7 @@ static void release_one(uv_prepare_t *prepare) {
         release(1);
 }
 
-static void each_release_wakes_a_sender_that_waits_for_room(void **state) {
+static void release_wakes_a_sender_that_waits_for_room(void **state) {
     (void)state;
     uv_prepare_t prepare;
     begin_story("wakes", LEAT_CAPACITY_MIN);
@@ -295,7 +295,7 @@ static void no_copy(leat_uv_receiver_t *handle, ssize_t size, const uv_buf_t *bu
     (void)handle, (void)size, (void)buffer;
 }
 
-static void what_is_held_stays_held_over_a_stop(void **state) {
+static void held_messages_stay_held_over_a_stop(void **state) {
     (void)state;
     begin_story("stop", 0);
     leat_sender *sender = open_sender("stop", NULL);
@@ -334,7 +334,7 @@ static void on_message_hold(leat_uv_receiver_t *handle, const leat_message *mess
     start();
 }
 
-static void the_way_to_receive_can_change_inside_the_callback(void **state) {
+static void receiver_can_change_how_it_receives_inside_its_callback(void **state) {
     (void)state;
     begin_story("change", 0);
     leat_uv_receiver_stop(&receiver);
@@ -352,7 +352,7 @@ static void the_way_to_receive_can_change_inside_the_callback(void **state) {
     end_story();
 }
 
-static void a_successor_gets_what_was_held_and_not_released(void **state) {
+static void successor_gets_what_was_held_and_not_released(void **state) {
     (void)state;
     begin_story("again", 0);
     leat_sender *sender = open_sender("again", NULL);
@@ -386,7 +386,7 @@ static void corrupt(uint64_t position) {
                           leat__record_header(position, (enum leat__record_type)9, 3));
 }
 
-static void a_corrupt_ring_is_told_and_what_is_held_can_still_be_read(void **state) {
+static void corrupt_channel_is_reported_and_held_messages_stay_readable(void **state) {
     (void)state;
     begin_story("corrupt", 0);
     leat_sender *sender = open_sender("corrupt", NULL);
@@ -398,7 +398,7 @@ static void a_corrupt_ring_is_told_and_what_is_held_can_still_be_read(void **sta
     corrupt(behind);
     settle();
     assert_int_equal(story.status, UV_EIO);
-    assert_false(uv_is_active((uv_handle_t *)&receiver));
+    assert_false(leat_uv_is_active(&receiver.handle));
     expect_whole();
     assert_int_equal(leat_uv_receiver_release(&receiver, 1), UV_EIO);
     expect_whole();
@@ -407,7 +407,7 @@ static void a_corrupt_ring_is_told_and_what_is_held_can_still_be_read(void **sta
     end_story();
 }
 
-static void a_sender_that_changes_what_is_held_is_told_of(void **state) {
+static void release_reports_a_sender_that_changed_held_messages(void **state) {
     (void)state;
     begin_story("changed", 0);
     leat_sender *sender = open_sender("changed", NULL);
@@ -429,7 +429,7 @@ static void a_sender_that_changes_what_is_held_is_told_of(void **state) {
 
 /* The sender's coming and its end are found by one look. The first is told, and stops the handle:
  * the second is told after the next start. */
-static void news_that_finds_the_handle_stopped_is_told_after_the_next_start(void **state) {
+static void event_that_finds_the_handle_stopped_is_reported_after_the_next_start(void **state) {
     (void)state;
     for (int mode = 0; mode < 4; mode++) {
         struct stream empty = {.name = "missed", .dies = mode % 2 == 0};
@@ -456,7 +456,7 @@ static void news_that_finds_the_handle_stopped_is_told_after_the_next_start(void
 
 /* The first sender's coming is told before its first message. Stopped in between, that one is not
  * held, and comes after the next start. */
-static void a_message_behind_news_that_stops_the_handle_is_not_lost(void **state) {
+static void message_behind_an_event_that_stops_the_handle_is_not_lost(void **state) {
     (void)state;
     begin_story("behind", 0);
     leat_sender *sender = open_sender("behind", NULL);
@@ -538,7 +538,7 @@ static int read_sizes(void *context) {
 }
 
 /* The channel's memory goes straight into a pipe that is slower than the channel. */
-static void messages_are_written_elsewhere_from_the_channels_memory(void **state) {
+static void held_messages_are_written_from_the_channels_memory(void **state) {
     (void)state;
     assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
     pid_t reader = harness_spawn(read_sizes, NULL);
@@ -560,18 +560,18 @@ static void messages_are_written_elsewhere_from_the_channels_memory(void **state
 int main(void) {
     const struct CMUnitTest tests[] = {
         HARNESS_TEST(held_messages_stay_whole_while_others_come),
-        HARNESS_TEST(news_comes_behind_messages_that_are_still_held),
-        HARNESS_TEST(messages_are_released_in_any_callback),
-        HARNESS_TEST(a_full_ring_of_held_messages_costs_the_loop_nothing),
-        HARNESS_TEST(each_release_wakes_a_sender_that_waits_for_room),
-        HARNESS_TEST(what_is_held_stays_held_over_a_stop),
-        HARNESS_TEST(the_way_to_receive_can_change_inside_the_callback),
-        HARNESS_TEST(a_successor_gets_what_was_held_and_not_released),
-        HARNESS_TEST(a_corrupt_ring_is_told_and_what_is_held_can_still_be_read),
-        HARNESS_TEST(a_sender_that_changes_what_is_held_is_told_of),
-        HARNESS_TEST(news_that_finds_the_handle_stopped_is_told_after_the_next_start),
-        HARNESS_TEST(a_message_behind_news_that_stops_the_handle_is_not_lost),
-        HARNESS_TEST(messages_are_written_elsewhere_from_the_channels_memory),
+        HARNESS_TEST(events_come_after_messages_that_are_still_held),
+        HARNESS_TEST(held_messages_are_released_in_any_callback),
+        HARNESS_TEST(full_channel_of_held_messages_costs_the_loop_nothing),
+        HARNESS_TEST(release_wakes_a_sender_that_waits_for_room),
+        HARNESS_TEST(held_messages_stay_held_over_a_stop),
+        HARNESS_TEST(receiver_can_change_how_it_receives_inside_its_callback),
+        HARNESS_TEST(successor_gets_what_was_held_and_not_released),
+        HARNESS_TEST(corrupt_channel_is_reported_and_held_messages_stay_readable),
+        HARNESS_TEST(release_reports_a_sender_that_changed_held_messages),
+        HARNESS_TEST(event_that_finds_the_handle_stopped_is_reported_after_the_next_start),
+        HARNESS_TEST(message_behind_an_event_that_stops_the_handle_is_not_lost),
+        HARNESS_TEST(held_messages_are_written_from_the_channels_memory),
     };
     begin(); /* the first loop of a process opens a pipe that stays */
     end();

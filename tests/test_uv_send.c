@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "channels/queue/receiver.h"
 #include "uv_loop.h"
 
 /* --- Sending ---------------------------------------------------------------------------------- */
@@ -34,7 +35,7 @@ static struct sending *open_sending(const char *name) {
     struct sending *sending = harness_shared(sizeof *sending);
     leat_channel_options small = {.capacity = LEAT_CAPACITY_MIN};
     assert_uv(leat_uv_sender_open(&loop, &sending->sender, name, &small));
-    sending->sender.uv.data = sending;
+    sending->sender.handle.data = sending;
     return sending;
 }
 
@@ -63,7 +64,7 @@ static int receive_numbers(void *context) {
     return 0;
 }
 
-static void what_is_queued_is_sent_in_order_and_flushed_on_finish(void **state) {
+static void queued_requests_are_sent_in_order_before_finish_closes(void **state) {
     (void)state;
     struct stream stream = {"queue", 0, REQUESTS, 0, false};
     begin();
@@ -97,7 +98,7 @@ static int send_numbers_with_others(void *context) {
     begin();
     struct sending *sending = harness_shared(sizeof *sending);
     assert_uv(leat_uv_sender_open(&loop, &sending->sender, "others", &options));
-    sending->sender.uv.data = sending;
+    sending->sender.handle.data = sending;
     harness_increment(&shared->here);
     for (uint32_t i = 0; i < REQUESTS; i++)
         assert_uv(send_request(sending, i));
@@ -120,7 +121,7 @@ static int call_with_others(void *context) {
     return 0;
 }
 
-static void one_of_many_senders_queues_like_any_other(void **state) {
+static void many_senders_queue_as_one_does(void **state) {
     (void)state;
     struct shared_channel *shared = harness_shared(sizeof *shared);
     leat_receiver *receiver =
@@ -143,7 +144,7 @@ static void one_of_many_senders_queues_like_any_other(void **state) {
     leat_receiver_close(receiver);
 }
 
-static void closing_cancels_what_is_queued(void **state) {
+static void close_cancels_queued_requests(void **state) {
     (void)state;
     begin();
     struct sending *sending = open_sending("cancel");
@@ -155,7 +156,7 @@ static void closing_cancels_what_is_queued(void **state) {
     assert_int_equal(send_request(sending, accepted), UV_ENOBUFS);
     assert_int_equal(leat_uv_try_send(&sending->sender, "x", 1), UV_EAGAIN);
     closed = 0;
-    leat_uv_sender_close(&sending->sender, count_closed);
+    leat_uv_close(&sending->sender.handle, count_closed);
     assert_int_equal(sending->cancelled, 0); /* not from inside */
     end();
     assert_int_equal(closed, 1);
@@ -163,19 +164,46 @@ static void closing_cancels_what_is_queued(void **state) {
     assert_int_equal(sending->done + sending->cancelled, accepted);
 }
 
+static void count_corrupt(leat_uv_send_t *request, int status) {
+    assert_int_equal(status, UV_EIO);
+    ++*(unsigned *)request->data;
+}
+
+static void requests_in_a_corrupt_channel_end_with_uv_eio(void **state) {
+    (void)state;
+    static const char message[1000];
+    unsigned corrupt = 0;
+    leat_uv_send_t request = {.data = &corrupt};
+    begin();
+    struct sending *sending = open_sending("corrupt");
+    leat_receiver *receiver = open_receiver("corrupt", NULL);
+    while (leat_uv_try_send(&sending->sender, message, sizeof message) == 0)
+        ;
+    leat__store_relaxed64(&receiver->ring.memory.receiver->released, 7); /* inside a record */
+    assert_uv(leat_uv_send(&request, &sending->sender, message, sizeof message, count_corrupt));
+    assert_int_equal(corrupt, 0); /* not from inside */
+    within_seconds("the request's callback");
+    while (corrupt == 0)
+        uv_run(&loop, UV_RUN_ONCE);
+    leat_uv_close(&sending->sender.handle, NULL);
+    uv_close((uv_handle_t *)&guard, NULL);
+    end();
+    leat_receiver_close(receiver);
+}
+
 static void on_writable(leat_uv_sender_t *sender) {
-    struct sending *sending = sender->uv.data;
+    struct sending *sending = sender->handle.data;
     sending->writable++;
     assert_uv(leat_uv_try_send(sender, "x", 1));
 }
 
 static void on_receiver(leat_uv_sender_t *sender, leat_peer peer, int status) {
-    struct sending *sending = sender->uv.data;
+    struct sending *sending = sender->handle.data;
     assert_int_equal(status, 0);
     sending->came += peer == LEAT_PEER_PRESENT;
     sending->died += peer == LEAT_PEER_DIED;
     if (peer == LEAT_PEER_DIED)
-        leat_uv_sender_close(sender, NULL);
+        leat_uv_close(&sender->handle, NULL);
 }
 
 static int take_one_and_die(void *context) {
@@ -190,7 +218,7 @@ static int take_one_and_die(void *context) {
     return 1;
 }
 
-static void room_and_the_receiver_are_told_of(void **state) {
+static void sender_reports_room_and_the_receiver(void **state) {
     (void)state;
     harness_word *go = harness_shared(sizeof *go);
     char message[1000] = {0};
@@ -215,7 +243,7 @@ static void room_and_the_receiver_are_told_of(void **state) {
 }
 
 static void note_receiver(leat_uv_sender_t *sender, leat_peer peer, int status) {
-    struct sending *sending = sender->uv.data;
+    struct sending *sending = sender->handle.data;
     assert_int_equal(status, 0);
     sending->came += peer == LEAT_PEER_PRESENT;
     sending->went += peer == LEAT_PEER_CLOSED;
@@ -258,12 +286,12 @@ static void finish_without_a_receiver(const char *name, bool gone_before) {
     end();
 }
 
-static void finishing_ends_when_the_receiver_goes(void **state) {
+static void finish_ends_when_the_receiver_goes(void **state) {
     (void)state;
     finish_without_a_receiver("goes", false);
 }
 
-static void finishing_ends_when_the_receiver_has_gone(void **state) {
+static void finish_ends_when_the_receiver_has_gone(void **state) {
     (void)state;
     finish_without_a_receiver("gone", true);
 }
@@ -281,20 +309,20 @@ static void send_again(leat_uv_send_t *request, int status) {
     struct repeating *repeating = request->data;
     char bytes[sizeof repeating->message];
     size_t size;
-    if (uv_is_closing((uv_handle_t *)&repeating->sender))
+    if (leat_uv_is_closing(&repeating->sender.handle))
         return;
     assert_uv(status);
     if (repeating->receiver != NULL)
         assert_ok(leat_recv(repeating->receiver, bytes, sizeof bytes, &size, LEAT_NOW));
     if (++repeating->done == repeating->most)
-        leat_uv_sender_close(&repeating->sender, NULL);
+        leat_uv_close(&repeating->sender.handle, NULL);
     else
         assert_uv(leat_uv_send(request, &repeating->sender, repeating->message,
                                sizeof repeating->message, send_again));
 }
 
 static void on_gone(leat_uv_sender_t *sender, leat_peer peer, int status) {
-    struct repeating *repeating = sender->uv.data;
+    struct repeating *repeating = sender->handle.data;
     assert_int_equal(status, 0);
     repeating->gone += peer == LEAT_PEER_CLOSED;
 }
@@ -303,12 +331,12 @@ static void open_repeating(struct repeating *repeating, const char *name) {
     *repeating = (struct repeating){.most = UINT32_MAX};
     assert_uv(leat_uv_sender_open(&loop, &repeating->sender, name,
                                   &(leat_channel_options){.capacity = LEAT_CAPACITY_MIN}));
-    repeating->sender.uv.data = repeating;
+    repeating->sender.handle.data = repeating;
     repeating->request.data = repeating;
     assert_uv(leat_uv_sender_start(&repeating->sender, NULL, on_gone));
 }
 
-static void a_request_made_while_news_is_told_is_told_of_too(void **state) {
+static void request_made_in_a_callback_is_reported(void **state) {
     (void)state;
     static struct repeating repeating;
     char bytes[1000];
@@ -339,12 +367,12 @@ static void stop_repeating(uv_timer_t *timer) {
     struct repeating *repeating = timer->data;
     if (++repeating->gone < 10)
         return;
-    leat_uv_sender_close(&repeating->sender, NULL);
+    leat_uv_close(&repeating->sender.handle, NULL);
     uv_close((uv_handle_t *)timer, NULL);
 }
 
 /* The harness's limit ends it otherwise. */
-static void a_sender_that_always_has_more_leaves_the_loop_time_for_others(void **state) {
+static void busy_sender_leaves_the_loop_time_for_others(void **state) {
     (void)state;
     static struct repeating repeating;
     uv_timer_t timer;
@@ -361,7 +389,7 @@ static void a_sender_that_always_has_more_leaves_the_loop_time_for_others(void *
     leat_receiver_close(repeating.receiver);
 }
 
-static void a_sender_that_starts_late_is_told_of_the_receiver_that_is_there(void **state) {
+static void late_start_reports_the_receiver_that_is_there(void **state) {
     (void)state;
     begin();
     struct sending *sending = open_sending("late");
@@ -377,7 +405,7 @@ static void a_sender_that_starts_late_is_told_of_the_receiver_that_is_there(void
     for (int i = 0; i < 3; i++)
         uv_run(&loop, UV_RUN_NOWAIT);
     assert_int_equal(sending->came, 1); /* once */
-    leat_uv_sender_close(&sending->sender, NULL);
+    leat_uv_close(&sending->sender.handle, NULL);
     uv_close((uv_handle_t *)&guard, NULL);
     end();
     leat_receiver_close(receiver);
@@ -391,14 +419,14 @@ static void turn_until(const unsigned *count, unsigned value) {
 }
 
 static void end_sending(struct sending *sending, leat_receiver *receiver) {
-    leat_uv_sender_close(&sending->sender, NULL);
+    leat_uv_close(&sending->sender.handle, NULL);
     uv_close((uv_handle_t *)&guard, NULL);
     end();
     leat_receiver_close(receiver);
     assert_int_equal(harness_names_left(), 0);
 }
 
-static void a_receiver_that_came_during_a_stop_is_told_after_the_start(void **state) {
+static void receiver_that_came_during_a_stop_is_reported_after_the_start(void **state) {
     (void)state;
     begin();
     struct sending *sending = open_sending("again");
@@ -422,7 +450,7 @@ static void a_receiver_that_came_during_a_stop_is_told_after_the_start(void **st
     end_sending(sending, receiver);
 }
 
-static void room_that_came_during_a_stop_is_told_after_the_start(void **state) {
+static void room_that_came_during_a_stop_is_reported_after_the_start(void **state) {
     (void)state;
     static const char message[100];
     begin();
@@ -456,7 +484,7 @@ struct neighbours {
 };
 
 static void look_what_was_sent(leat_uv_receiver_t *receiver, const leat_message *message) {
-    struct neighbours *neighbours = receiver->uv.data;
+    struct neighbours *neighbours = receiver->handle.data;
     (void)message;
     if (neighbours->messages++ == 0)
         neighbours->sent_before = empty_out(neighbours->taker);
@@ -469,14 +497,14 @@ static void queue_sends_that_have_room(struct neighbours *neighbours) {
     assert_true(empty_out(neighbours->taker) > 128);
 }
 
-static void a_long_queue_does_not_keep_the_others_waiting(void **state) {
+static void long_queue_does_not_keep_others_waiting(void **state) {
     (void)state;
     struct neighbours neighbours = {0};
     begin();
     neighbours.sending = open_sending("queued");
     neighbours.taker = open_receiver("queued", NULL);
     assert_uv(leat_uv_receiver_open(&loop, &neighbours.receiver, "neighbour", NULL));
-    neighbours.receiver.uv.data = &neighbours;
+    neighbours.receiver.handle.data = &neighbours;
     assert_uv(leat_uv_receiver_start(&neighbours.receiver, look_what_was_sent, NULL));
     leat_sender *sender = open_sender("neighbour", NULL);
     queue_sends_that_have_room(&neighbours);
@@ -486,7 +514,7 @@ static void a_long_queue_does_not_keep_the_others_waiting(void **state) {
     while (neighbours.messages < 10 || leat_uv_sender_queue_size(&neighbours.sending->sender) > 0)
         uv_run(&loop, UV_RUN_ONCE);
     assert_in_range(neighbours.sent_before, 1, 64); /* the sender was there first */
-    leat_uv_receiver_close(&neighbours.receiver, NULL);
+    leat_uv_close(&neighbours.receiver.handle, NULL);
     leat_sender_close(sender);
     end_sending(neighbours.sending, neighbours.taker);
 }
@@ -500,7 +528,7 @@ struct echo {
 };
 
 static void on_echo(leat_uv_receiver_t *receiver, const leat_message *message) {
-    struct echo *echo = receiver->uv.data;
+    struct echo *echo = receiver->handle.data;
     uint32_t value;
     memcpy(&value, message->data, sizeof value);
     if (++value < echo->rounds) {
@@ -508,12 +536,12 @@ static void on_echo(leat_uv_receiver_t *receiver, const leat_message *message) {
         return;
     }
     for (int i = 0; i < 2; i++, echo = echo->other) {
-        leat_uv_receiver_close(&echo->in, NULL);
-        leat_uv_sender_close(&echo->out, NULL);
+        leat_uv_close(&echo->in.handle, NULL);
+        leat_uv_close(&echo->out.handle, NULL);
     }
 }
 
-static void both_ends_may_be_in_one_loop(void **state) {
+static void sender_and_receiver_may_share_a_loop(void **state) {
     (void)state;
     struct echo ends[2];
     begin();
@@ -522,7 +550,7 @@ static void both_ends_may_be_in_one_loop(void **state) {
         ends[i].other = &ends[!i];
         assert_uv(leat_uv_receiver_open(&loop, &ends[i].in, i == 0 ? "there" : "back", NULL));
         assert_uv(leat_uv_sender_open(&loop, &ends[i].out, i == 0 ? "back" : "there", NULL));
-        ends[i].in.uv.data = &ends[i];
+        ends[i].in.handle.data = &ends[i];
         assert_uv(leat_uv_receiver_start(&ends[i].in, on_echo, NULL));
     }
     uint32_t first = 0;
@@ -536,19 +564,20 @@ static void both_ends_may_be_in_one_loop(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        HARNESS_TEST(what_is_queued_is_sent_in_order_and_flushed_on_finish),
-        HARNESS_TEST(one_of_many_senders_queues_like_any_other),
-        HARNESS_TEST(closing_cancels_what_is_queued),
-        HARNESS_TEST(room_and_the_receiver_are_told_of),
-        HARNESS_TEST(finishing_ends_when_the_receiver_goes),
-        HARNESS_TEST(finishing_ends_when_the_receiver_has_gone),
-        HARNESS_TEST(a_request_made_while_news_is_told_is_told_of_too),
-        HARNESS_TEST(a_sender_that_always_has_more_leaves_the_loop_time_for_others),
-        HARNESS_TEST(a_sender_that_starts_late_is_told_of_the_receiver_that_is_there),
-        HARNESS_TEST(a_receiver_that_came_during_a_stop_is_told_after_the_start),
-        HARNESS_TEST(room_that_came_during_a_stop_is_told_after_the_start),
-        HARNESS_TEST(a_long_queue_does_not_keep_the_others_waiting),
-        HARNESS_TEST(both_ends_may_be_in_one_loop),
+        HARNESS_TEST(queued_requests_are_sent_in_order_before_finish_closes),
+        HARNESS_TEST(many_senders_queue_as_one_does),
+        HARNESS_TEST(close_cancels_queued_requests),
+        HARNESS_TEST(requests_in_a_corrupt_channel_end_with_uv_eio),
+        HARNESS_TEST(sender_reports_room_and_the_receiver),
+        HARNESS_TEST(finish_ends_when_the_receiver_goes),
+        HARNESS_TEST(finish_ends_when_the_receiver_has_gone),
+        HARNESS_TEST(request_made_in_a_callback_is_reported),
+        HARNESS_TEST(busy_sender_leaves_the_loop_time_for_others),
+        HARNESS_TEST(late_start_reports_the_receiver_that_is_there),
+        HARNESS_TEST(receiver_that_came_during_a_stop_is_reported_after_the_start),
+        HARNESS_TEST(room_that_came_during_a_stop_is_reported_after_the_start),
+        HARNESS_TEST(long_queue_does_not_keep_others_waiting),
+        HARNESS_TEST(sender_and_receiver_may_share_a_loop),
     };
     begin(); /* the first loop of a process opens a pipe that stays */
     end();

@@ -29,12 +29,12 @@ static void say(struct talker *talker) {
 }
 
 static void end(struct talker *talker) {
-    leat_uv_receiver_close(&talker->receiver, NULL);
+    leat_uv_close(&talker->receiver.handle, NULL);
     leat_uv_sender_finish(&talker->sender, NULL);
 }
 
 static void on_number(leat_uv_receiver_t *receiver, const leat_message *message) {
-    struct talker *talker = receiver->uv.data;
+    struct talker *talker = receiver->handle.data;
     uint32_t number;
     assert_int_equal(message->size, sizeof number);
     memcpy(&number, message->data, sizeof number);
@@ -47,7 +47,7 @@ static void on_number(leat_uv_receiver_t *receiver, const leat_message *message)
 
 /* The one that begins does so when it is listened to. */
 static void on_listener(leat_uv_sender_t *sender, leat_peer peer, int status) {
-    struct talker *talker = sender->uv.data;
+    struct talker *talker = sender->handle.data;
     assert_int_equal(status, 0);
     if (peer == LEAT_PEER_PRESENT && talker->begins && talker->next == 0)
         say(talker);
@@ -58,7 +58,7 @@ static void *talk(void *context) {
     assert_uv(uv_loop_init(&talker->loop));
     assert_uv(leat_uv_receiver_open(&talker->loop, &talker->receiver, talker->from, NULL));
     assert_uv(leat_uv_sender_open(&talker->loop, &talker->sender, talker->to, NULL));
-    talker->receiver.uv.data = talker->sender.uv.data = talker;
+    talker->receiver.handle.data = talker->sender.handle.data = talker;
     assert_uv(leat_uv_receiver_start(&talker->receiver, on_number, NULL));
     assert_uv(leat_uv_sender_start(&talker->sender, NULL, on_listener));
     uv_run(&talker->loop, UV_RUN_DEFAULT);

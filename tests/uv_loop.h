@@ -23,7 +23,7 @@ static inline void end(void) {
 
 static unsigned closed;
 
-static inline void count_closed(uv_handle_t *handle) {
+static inline void count_closed(leat_uv_handle_t *handle) {
     (void)handle;
     closed++;
 }

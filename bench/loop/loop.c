@@ -87,13 +87,20 @@ void stop_with_child(uv_poll_t *poll, uv_loop_t *loop, int *descriptor) {
     uv_unref((uv_handle_t *)poll);
 }
 
-static void close_one(uv_handle_t *handle, void *unused) {
+static void close_leat(leat_uv_handle_t *handle, void *unused) {
     (void)unused;
     leat_uv_close(handle, NULL);
 }
 
+static void close_uv(uv_handle_t *handle, void *unused) {
+    (void)unused;
+    if (!uv_is_closing(handle))
+        uv_close(handle, NULL);
+}
+
 int loop_end(uv_loop_t *loop) {
-    uv_walk(loop, close_one, NULL);
+    leat_uv_walk(loop, close_leat, NULL);
+    uv_walk(loop, close_uv, NULL);
     uv_run(loop, UV_RUN_DEFAULT);
     int code = uv_loop_close(loop);
     return code == 0 ? 0 : complain_uv("uv_loop_close", code);

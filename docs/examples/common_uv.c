@@ -60,13 +60,20 @@ bool catch_signals(uv_loop_t *loop, void (*on_end)(void)) {
     return true;
 }
 
-static void close_any(uv_handle_t *handle, void *context) {
+static void close_leat(leat_uv_handle_t *handle, void *context) {
     (void)context;
-    leat_uv_close(handle, NULL); /* nothing for those that are closing */
+    leat_uv_close(handle, NULL);
+}
+
+static void close_uv(uv_handle_t *handle, void *context) {
+    (void)context;
+    if (!uv_is_closing(handle))
+        uv_close(handle, NULL);
 }
 
 void close_loop(uv_loop_t *loop) {
-    uv_walk(loop, close_any, NULL);
+    leat_uv_walk(loop, close_leat, NULL); /* first: uv_walk meets handles of leat_uv too */
+    uv_walk(loop, close_uv, NULL);
     uv_run(loop, UV_RUN_DEFAULT);
     uv_loop_close(loop);
 }

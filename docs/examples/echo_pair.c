@@ -36,8 +36,8 @@ static uv_process_t other;
 static int exit_status;
 
 static void close_both(void) {
-    leat_uv_receiver_close(&in, NULL);
-    leat_uv_sender_close(&out, NULL);
+    leat_uv_close(&in.handle, NULL);
+    leat_uv_close(&out.handle, NULL);
 }
 
 static void interrupt(void) {
@@ -78,7 +78,7 @@ static void on_asker(leat_uv_receiver_t *receiver, leat_peer peer, int status);
 static void on_answered(leat_uv_send_t *request, int status) {
     (void)status; /* cancelled: it is closed */
     free(request->data);
-    if (--answers_waiting > 0 || uv_is_closing((uv_handle_t *)&in))
+    if (--answers_waiting > 0 || leat_uv_is_closing(&in.handle))
         return;
     int result = leat_uv_receiver_start(&in, on_message, on_asker);
     if (result != 0 && result != UV_EALREADY)

@@ -90,7 +90,7 @@ static void end(int status) {
     }
     ending = true;
     flush();
-    leat_uv_receiver_close(&receiver, NULL);
+    leat_uv_close(&receiver.handle, NULL);
     clients_finish(LAST_CHANCE_MS);
 }
 

@@ -48,7 +48,7 @@ static int exit_status;
 
 static void finish(void) {
     ending = true;
-    leat_uv_receiver_close(&receiver, NULL); /* what is held stays in the channel */
+    leat_uv_close(&receiver.handle, NULL); /* what is held stays in the channel */
     if (!writer_close())
         exit_status = EXIT_FAILED;
 }
@@ -101,7 +101,7 @@ static void on_peer(leat_uv_receiver_t *handle, leat_peer peer, int status) {
 }
 
 static void receive(void) {
-    if (closed || uv_is_active((uv_handle_t *)&receiver.uv))
+    if (closed || leat_uv_is_active(&receiver.handle))
         return;
     int result = leat_uv_receiver_start_held(&receiver, on_message, on_peer);
     if (result == 0)

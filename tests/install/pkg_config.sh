@@ -1,6 +1,7 @@
 #!/bin/sh
 # pkg_config.sh PREFIX WORK-DIR VERSION CC [CXX] - programs built with what pkg-config says and nothing else: shared and
-# static, C and C++; and every installed header compiles on its own in both languages, without a warning.
+# static, C and C++; and every installed header compiles on its own in both languages, without a warning. A program that
+# knows where libleat_uv is, and uses nothing of libleat, runs without LD_LIBRARY_PATH: libleat_uv finds libleat beside itself.
 #
 # pkg-config quotes blanks for a shell, so its answers go through eval.
 # shellcheck disable=SC2016,SC2034
@@ -48,6 +49,12 @@ build_and_run shared uv '"$cc" "$(dirname "$c")/uv.c" '"$uv"
 build_and_run shared remote '"$cc" "$(dirname "$c")/remote.c" '"$remote"
 build_and_run static remote '"$cc" -static "$(dirname "$c")/remote.c" '"$remote_static"
 build_and_run static c '"$cc" -static "$c" '"$static"
+
+program=$work/uv-only
+eval '"$cc" "$(dirname "$c")/uv_only.c" -o "$program" -Wl,--as-needed,-rpath,"$libdir" '"$uv"
+needed=$(readelf -d "$program" | sed -n 's/.*(NEEDED).*\[\(libleat.*\)\.so.*/\1/p')
+[ "$needed" = libleat_uv ] || { printf 'uv-only needs %s, not libleat_uv alone\n' "$needed"; exit 1; }
+env -u LD_LIBRARY_PATH "$program" || { printf 'libleat_uv does not find libleat\n'; exit 1; }
 check_headers "$cc" -x c -std=c11
 if [ -n "$cxx" ]; then
     build_and_run shared c++ '"$cxx" "$cpp" '"$shared"

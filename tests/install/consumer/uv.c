@@ -6,7 +6,7 @@ static int received;
 
 static void on_message(leat_uv_receiver_t *receiver, const leat_message *message) {
     received = message->size == 5 && memcmp(message->data, "hello", 5) == 0;
-    leat_uv_receiver_close(receiver, NULL);
+    leat_uv_close(&receiver->handle, NULL);
 }
 
 int main(int argc, char **argv) {
