@@ -1,28 +1,16 @@
 /* cell.c - one cell, measured once; see machine.h.
  *
- * The parent sends and asks, a child receives and answers; a fan-out has several. Order of events,
- * in all: open, probe, experiment, probe, close. Whoever fails says so in control->failed, which
- * every loop looks at.
- *
- * What counts in a fan-out is the sender's time for a message to all of them, so it sends bursts
- * that fit into the queues and then waits, asleep, until all have received them. The receivers
- * share one CPU, as there may be no more: their own speed is not measured. The first of them, who
- * is there even when none was asked for, answers the probes. */
+ * The parent sends and asks, a child receives and answers. Order of events, in both:
+ * open, probe, experiment, probe, close. A side that fails sets control->failed, which every loop
+ * polls. */
 #include "machine.h"
 #include "realtime.h"
 
-/* The links of a cell, and who is at their ends. */
 struct links {
     const struct transport *transport;
     enum experiment experiment;
-    unsigned receivers, children; /* children: one more than receivers when there are none */
     unsigned count;
-    void *link[RECEIVERS_MAX]; /* link[1] of a round trip goes in the direction of the answer */
-};
-
-/* Those of them that one process opens. */
-struct part {
-    unsigned from, to;
+    void *link[2]; /* link[1] of a round trip goes in the direction of the answer */
 };
 
 static bool goes_both_ways(enum experiment experiment) {
@@ -31,35 +19,21 @@ static bool goes_both_ways(enum experiment experiment) {
 
 /* --- Links ------------------------------------------------------------------------------------ */
 
-static struct part parents_part(const struct links *links) {
-    return (struct part){0, links->count};
-}
-
-static struct part childs_part(const struct links *links, unsigned number) {
-    if (links->experiment != FAN_OUT)
-        return (struct part){0, links->count};
-    if (number >= links->receivers)
-        return (struct part){0, 0};
-    unsigned link = links->transport->broadcast ? 0 : number;
-    return (struct part){link, link + 1};
-}
-
-/* side: SENDER for the parent, RECEIVER for a child. */
+/* side: SENDER for the parent, RECEIVER for the child. */
 static enum role role_at(const struct links *links, unsigned i, enum role side) {
     bool answers = i == 1 && goes_both_ways(links->experiment);
     return answers ? (side == SENDER ? RECEIVER : SENDER) : side;
 }
 
-static int links_open(const struct links *links, struct part part, enum role side) {
-    for (unsigned i = part.from; i < part.to && links->transport->open != NULL; i++)
+static int links_open(const struct links *links, enum role side) {
+    for (unsigned i = 0; i < links->count && links->transport->open != NULL; i++)
         if (links->transport->open(links->link[i], role_at(links, i, side)) != 0)
             return -1;
     return 0;
 }
 
-static void links_close(const struct links *links, struct part part, enum role side,
-                        struct counters *sum) {
-    for (unsigned i = part.from; i < part.to && links->transport->close != NULL; i++) {
+static void links_close(const struct links *links, enum role side, struct counters *sum) {
+    for (unsigned i = 0; i < links->count && links->transport->close != NULL; i++) {
         struct counters counters = {0};
         links->transport->close(links->link[i], role_at(links, i, side), &counters);
         counters_add(sum, &counters);
@@ -82,19 +56,13 @@ static bool starves(const struct transport *transport) {
 /* 0, or -1 when the transport does not carry such messages. */
 static int links_create(struct links *links, const struct plan *plan,
                         const struct transport *transport, struct column column) {
-    bool fan = plan->experiment == FAN_OUT;
     *links = (struct links){.transport = transport, .experiment = plan->experiment};
-    if ((fan && transport->fan_send == NULL) || starves(transport))
+    if (starves(transport))
         return -1;
-    links->receivers = fan ? (unsigned)column.level : 1;
-    links->children = links->receivers == 0 ? 1 : links->receivers;
-    links->count = goes_both_ways(plan->experiment) ? 2
-                   : transport->broadcast           ? 1
-                                                    : links->receivers;
+    links->count = goes_both_ways(plan->experiment) ? 2 : 1;
     for (unsigned i = 0; i < links->count; i++) {
-        struct setup setup = {transport,           column.size,
-                              plan->capacity,      link_memory(i),
-                              machine.memory_size, transport->broadcast ? links->receivers : 1};
+        struct setup setup = {transport, column.size, plan->capacity, link_memory(i),
+                              machine.memory_size};
         links->link[i] = transport->create(&setup);
         if (links->link[i] == NULL) {
             links_destroy(links);
@@ -106,41 +74,27 @@ static int links_create(struct links *links, const struct plan *plan,
 
 /* --- The processes ---------------------------------------------------------------------------- */
 
-/* Messages that certainly fit into the queue, whatever a transport adds to each. */
-static uint64_t burst_of(size_t capacity, size_t size) {
-    uint64_t burst = capacity / 4 / (size_longest(size) + 64);
-    return burst < 1 ? 1 : burst > 1000 ? 1000 : burst;
-}
-
-static struct run new_run(const struct plan *plan, const struct links *links,
-                          struct column column) {
+static struct run new_run(const struct plan *plan, struct column column) {
     /* Twice around a queue of small messages, or its first touches are measured; yet a slow
      * transport must get there. */
     uint64_t warm_up = plan->capacity / 8;
     warm_up = warm_up < WARM_UP ? WARM_UP : warm_up < 8 * WARM_UP ? warm_up : 8 * WARM_UP;
-    struct run run = {.warm_up = warm_up,
-                      .lengths = machine.lengths,
-                      .buffer = machine.buffer,
-                      .buffer_size = BUFFER_SIZE,
-                      .failed = &machine.control->failed,
-                      .samples = machine.samples,
-                      .sample_max = SAMPLES_MAX,
-                      .duration_ns = plan->duration_ns};
-    if (plan->experiment == FAN_OUT) {
-        run.burst = burst_of(plan->capacity, column.size);
-        run.progress = machine.control->progress;
-        run.receivers = links->receivers;
-    } else {
-        run.rate = column.level;
-        run.pause_ns = plan->experiment == WAKEUP ? plan->pause_ns : 0;
-    }
-    return run;
+    return (struct run){.warm_up = warm_up,
+                        .lengths = machine.lengths,
+                        .buffer = machine.buffer,
+                        .buffer_size = BUFFER_SIZE,
+                        .failed = &machine.control->failed,
+                        .samples = machine.samples,
+                        .sample_max = SAMPLES_MAX,
+                        .duration_ns = plan->duration_ns,
+                        .rate = column.level,
+                        .pause_ns = plan->experiment == WAKEUP ? plan->pause_ns : 0};
 }
 
 /* Waits until the word has that value: asleep where others have to run on this CPU meanwhile. */
-static int await(const struct links *links, const uint64_t *word, uint64_t value) {
+static int await(const uint64_t *word, uint64_t value) {
     const struct timespec moment = {0, 100000};
-    if (links->experiment != FAN_OUT && !machine.one_cpu)
+    if (!machine.one_cpu)
         return probe_wait(word, value);
     while (__atomic_load_n(word, __ATOMIC_ACQUIRE) != value) {
         if (__atomic_load_n(&machine.control->failed, __ATOMIC_RELAXED))
@@ -151,19 +105,15 @@ static int await(const struct links *links, const uint64_t *word, uint64_t value
 }
 
 static int send_side(const struct links *links, struct run *run) {
-    if (links->experiment == FAN_OUT)
-        return links->transport->fan_send(run, links->link, links->count);
     if (goes_both_ways(links->experiment))
         return links->transport->trip_ask(run, links->link[0], links->link[1]);
     return links->transport->rate_send(run, links->link[0]);
 }
 
-static int receive_side(const struct links *links, struct part part, struct run *run) {
-    if (part.from == part.to) /* nobody asked for this one */
-        return 0;
+static int receive_side(const struct links *links, struct run *run) {
     if (goes_both_ways(links->experiment))
         return links->transport->trip_answer(run, links->link[0], links->link[1]);
-    return links->transport->rate_receive(run, links->link[part.from]);
+    return links->transport->rate_receive(run, links->link[0]);
 }
 
 /* One of the two probes of a cell, by the parent: its round trip, negative where there is no
@@ -177,35 +127,27 @@ static int answer_probe(uint64_t *serial) {
     return machine.one_cpu ? 0 : probe_answer(serial);
 }
 
-/* A receiving, answering process, except for its end. */
-static int child_work(const struct links *links, unsigned number, struct run *run) {
+/* The receiving, answering process, except for its end. */
+static int child_work(const struct links *links, struct run *run) {
     struct control *control = machine.control;
-    struct part part = childs_part(links, number);
     uint64_t serial = 0;
-    if (links_open(links, part, RECEIVER) != 0)
+    if (links_open(links, RECEIVER) != 0)
         return -1;
-    __atomic_fetch_add(&control->ready, 1, __ATOMIC_RELEASE);
-    if (number == 0 &&
-        (await(links, &control->ready, links->children) != 0 || answer_probe(&serial) != 0))
+    __atomic_store_n(&control->ready, 1, __ATOMIC_RELEASE);
+    if (answer_probe(&serial) != 0)
         return -1;
-    usage_add(&control->usages[number], UINT64_MAX);
-    if (await(links, &control->go, 1) != 0)
+    usage_add(&control->usage, UINT64_MAX);
+    if (await(&control->go, 1) != 0)
         return -1;
-    if (run->progress != NULL)
-        run->progress += number * PROGRESS_STRIDE;
-    int result = receive_side(links, part, run);
-    usage_add(&control->usages[number], 1);
-    if (number == 0) {
-        control->count = run->count;
-        control->elapsed_ns = run->elapsed_ns;
-        control->sample_count = run->sample_count;
-    }
-    __atomic_fetch_add(&control->received, 1, __ATOMIC_RELEASE);
-    if (result != 0 ||
-        (number == 0 && (await(links, &control->received, links->children + 1) != 0 ||
-                         answer_probe(&serial) != 0)))
+    int result = receive_side(links, run);
+    usage_add(&control->usage, 1);
+    control->count = run->count;
+    control->elapsed_ns = run->elapsed_ns;
+    control->sample_count = run->sample_count;
+    __atomic_store_n(&control->received, 1, __ATOMIC_RELEASE);
+    if (result != 0 || await(&control->received, 2) != 0 || answer_probe(&serial) != 0)
         return -1;
-    links_close(links, part, RECEIVER, &control->each[number]);
+    links_close(links, RECEIVER, &control->side);
     return 0;
 }
 
@@ -215,8 +157,8 @@ static int parent_work(const struct links *links, struct run *run, const struct 
     struct control *control = machine.control;
     uint64_t serial = 0;
     expect_within(LATE_NS); /* of the harness: what the transport does has the watchdog */
-    if (links_open(links, parents_part(links), SENDER) != 0 ||
-        await(links, &control->ready, links->children) != 0 || probe(&serial, &probes[0]) != 0)
+    if (links_open(links, SENDER) != 0 || await(&control->ready, 1) != 0 ||
+        probe(&serial, &probes[0]) != 0)
         return -1;
     *unwanted = plan->wanted != ANY_PLACEMENT && !machine.one_cpu &&
                 (probes[0] < NEAR_LIMIT_NS ? NEAR : FAR) != plan->wanted;
@@ -227,45 +169,23 @@ static int parent_work(const struct links *links, struct run *run, const struct 
     __atomic_store_n(&control->go, 1, __ATOMIC_RELEASE);
     int result = send_side(links, run);
     usage_add(&sample->usage[SENDER], 1);
-    /* Only when nobody receives any more may the first of them answer, and it learns that from the
-     * parent's one more. */
-    if (result != 0 || await(links, &control->received, links->children) != 0)
+    if (result != 0 || await(&control->received, 1) != 0)
         return -1;
     expect_within(LATE_NS);
-    __atomic_fetch_add(&control->received, 1, __ATOMIC_RELEASE);
+    __atomic_store_n(&control->received, 2, __ATOMIC_RELEASE);
     if (probe(&serial, &probes[1]) != 0)
         return -1;
-    links_close(links, parents_part(links), SENDER, &sample->side[SENDER]);
+    links_close(links, SENDER, &sample->side[SENDER]);
     return 0;
 }
 
 /* --- What came of it -------------------------------------------------------------------------- */
 
-/* All receivers as one. */
-static void take_receivers(const struct links *links, struct sample *sample) {
-    struct usage *sum = &sample->usage[RECEIVER];
-    for (unsigned i = 0; i < links->receivers; i++) {
-        const struct usage *one = &machine.control->usages[i];
-        sum->wall_ns = one->wall_ns > sum->wall_ns ? one->wall_ns : sum->wall_ns;
-        sum->cpu_ns += one->cpu_ns;
-        sum->delay_ns += one->delay_ns;
-        sum->helpers_ns += one->helpers_ns;
-        sum->switches += one->switches;
-        counters_add(&sample->side[RECEIVER], &machine.control->each[i]);
-    }
-}
-
 static void take_times(const struct plan *plan, const struct run *run, struct histogram *times) {
-    /* Of a burst in ticks, the part of one message. */
-    double unit = plan->experiment == FAN_OUT
-                      ? 1 / (machine.ticks_per_ns * (double)run->burst * histogram_unit(plan))
-                      : 1;
     size_t count =
         plan->experiment == OPEN_LOOP ? machine.control->sample_count : run->sample_count;
-    for (size_t i = 0; i < count; i++) {
-        double value = machine.samples[i] * unit;
-        histogram_add(times, value < UINT32_MAX ? (uint32_t)value : UINT32_MAX);
-    }
+    for (size_t i = 0; i < count; i++)
+        histogram_add(times, machine.samples[i]);
 }
 
 /* A percentile that not even one value lies beyond says nothing. */
@@ -283,10 +203,11 @@ static bool kept_pauses(const struct plan *plan, const struct sample *sample, ui
 }
 
 /* Whether there was enough to count. */
-static bool take_results(const struct plan *plan, const struct links *links, const struct run *run,
-                         struct sample *sample, struct histogram *times) {
+static bool take_results(const struct plan *plan, const struct run *run, struct sample *sample,
+                         struct histogram *times) {
     const struct control *control = machine.control;
-    take_receivers(links, sample);
+    sample->usage[RECEIVER] = control->usage;
+    sample->side[RECEIVER] = control->side;
     if (plan->experiment == RATE) {
         if (control->elapsed_ns != 0)
             sample->rate = (double)control->count * 1e3 / (double)control->elapsed_ns;
@@ -318,19 +239,17 @@ static bool was_late_beside(const struct usage *usage, const struct usage *other
     return delay_ns > other->cpu_ns && (delay_ns - other->cpu_ns) * 100 > usage->wall_ns * 3;
 }
 
-/* The sender of a fan-out and the asker of a wake-up sleep in between, whatever their transport
- * does. */
+/* The asker of a wake-up sleeps in between, whatever its transport does. */
 static bool was_disturbed(const struct links *links, const struct sample *sample) {
-    bool fan = links->experiment == FAN_OUT, sleeps = links->transport->sleeps;
+    bool sleeps = links->transport->sleeps;
     const struct usage *usage = sample->usage;
     if (machine.one_cpu)
         return was_late_beside(&usage[SENDER], &usage[RECEIVER]) ||
                was_late_beside(&usage[RECEIVER], &usage[SENDER]);
     bool shared = links->experiment == RATE &&
                   links->transport->senders > 1; /* its CPU, with other senders */
-    return (!shared &&
-            was_late(&sample->usage[SENDER], sleeps || fan || links->experiment == WAKEUP)) ||
-           (!fan && was_late(&sample->usage[RECEIVER], sleeps));
+    return (!shared && was_late(&sample->usage[SENDER], sleeps || links->experiment == WAKEUP)) ||
+           was_late(&sample->usage[RECEIVER], sleeps);
 }
 
 enum placement classify(const double probes[2], bool unwanted, bool disturbed) {
@@ -347,10 +266,9 @@ int run_cell(const struct plan *plan, const struct transport *transport, struct 
     struct links links;
     if (links_create(&links, plan, transport, column) != 0)
         return -1;
-    struct run run = new_run(plan, &links, column);
-    for (unsigned i = 0; i < links.children; i++)
-        if (in_new_child())
-            end_child(child_work(&links, i, &run));
+    struct run run = new_run(plan, column);
+    if (in_new_child())
+        end_child(child_work(&links, &run));
     double probes[2] = {0, 0};
     bool unwanted = false;
     int result = parent_work(&links, &run, plan, sample, probes, &unwanted);
@@ -364,7 +282,7 @@ int run_cell(const struct plan *plan, const struct transport *transport, struct 
         message_lost();
     if (plan->experiment == OPEN_LOOP && !run.timed)
         return -1;
-    bool enough = take_results(plan, &links, &run, sample, times);
+    bool enough = take_results(plan, &run, sample, times);
     sample->probe_ns = (probes[0] + probes[1]) / 2;
     *placement = classify(probes, unwanted, was_disturbed(&links, sample) || !enough);
     return 0;

@@ -7,14 +7,7 @@
 #include <unistd.h>
 
 double histogram_unit(const struct plan *plan) {
-    switch (plan->experiment) {
-    case OPEN_LOOP:
-        return 1;
-    case FAN_OUT:
-        return 0.001;
-    default:
-        return 1 / machine.ticks_per_ns;
-    }
+    return plan->experiment == OPEN_LOOP ? 1 : 1 / machine.ticks_per_ns;
 }
 
 static void list_sample(const struct plan *plan, const struct sample *sample,

@@ -45,7 +45,6 @@ enum experiment {
     ROUND_TRIP, /* one message at a time, there and back */
     WAKEUP,     /* the same with a pause between, so that whoever sleeps is asleep */
     OPEN_LOOP,  /* one way, at fixed rates: the levels of the plan */
-    FAN_OUT,    /* one sender; the levels are numbers of receivers */
     EXPERIMENTS
 };
 extern const char *const experiment_names[EXPERIMENTS];
@@ -95,14 +94,13 @@ extern const double percentile_parts[PERCENTILES];
 /* One measurement of one cell. */
 struct sample {
     double rate; /* RATE: million messages a second; OPEN_LOOP: messages a second */
-    /* ns: of a round trip, of one way, or of the sender for each message of a fan-out. Negative
-     * when there were too few values to tell */
+    /* ns: of a round trip or of one way. Negative when there were too few values to tell */
     double percentile[PERCENTILES];
     double probe_ns; /* median of a cache line's round trips, mean of before and after;
                                 negative: none */
     /* CPU time of the sender of OPEN_LOOP that went into waiting until messages were due */
     uint64_t idle_ns;
-    /* by role: the asker of a round trip is the sender, all receivers of a fan-out are one */
+    /* by role: the asker of a round trip is the sender */
     struct usage usage[2];
     struct counters side[2]; /* of the one link, or the asker's and answerer's sums over both */
 };
@@ -163,7 +161,7 @@ int size_parse(const char *text, size_t *size);
 const char *size_word(size_t size, char text[32]);
 const char *size_name(size_t size, char text[32]);
 
-/* A column for people, with its level: "64 B, 10000/s", "64 B, 4 receivers". */
+/* A column for people, with its level: "64 B, 10000 messages/s". */
 const char *column_name(const struct plan *plan, size_t index, char text[64]);
 
 #endif

@@ -23,8 +23,7 @@ static void name_file(char path[PATH_SIZE], const char *given, const struct plan
     char text[32], level[32] = "";
     const char *size = size_word(column.size, text);
     if (plan->level_count != 0)
-        snprintf(level, sizeof level, "-%llu%s", (unsigned long long)column.level,
-                 plan->experiment == OPEN_LOOP ? "ps" : "rx");
+        snprintf(level, sizeof level, "-%llups", (unsigned long long)column.level);
     snprintf(path, PATH_SIZE, "%.*s-%s-%s%s-%s%s", (int)(dot - given), given,
              plan->transports[t]->name, size, level, placement_names[placement], dot);
 }

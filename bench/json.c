@@ -85,8 +85,6 @@ static void json_cell(FILE *out, const struct plan *plan, const struct cell *cel
             "      {\"transport\": \"%s\", \"size\": \"%s\", \"placement\": \"%s\", \"cells\": %u",
             plan->transports[t]->name, size_name(column.size, text), placement_names[placement],
             cell->count[placement]);
-    if (plan->experiment == FAN_OUT)
-        fprintf(out, ", \"receivers\": %llu", (unsigned long long)column.level);
     if (plan->experiment == OPEN_LOOP) {
         fprintf(out, ", \"rate\": %llu, \"waited_s\": %.4f", (unsigned long long)column.level,
                 (double)sum.idle_ns / 1e9);

@@ -127,17 +127,6 @@ static const struct subcommand subcommands[] = {
      .transports = "leat_wait,leat_place_wait," AND_LEAT_UV "rings,kernel",
      .sizes = "64",
      .sleeping = true},
-    {.word = "fanout",
-     .experiment = FAN_OUT,
-     .quick_s = 0.3,
-     .full_s = 0.3,
-     .levels = "0,1,4,16",
-     .smoke_levels = "0,3",
-     .level_option = "receivers",
-     .about = "one sender to several receivers: what a message to all costs the sender",
-     .transports = "leat_wait,leat_many_wait,rings,kernel",
-     .sizes = "64",
-     .sleeping = true},
     {.word = "paced",
      .experiment = OPEN_LOOP,
      .quick_s = 1,
@@ -230,7 +219,7 @@ int main(int argc, char **argv) {
     memcpy(json_run.argv, argv, (size_t)argc * sizeof *argv);
     options_parse(&o, argc, argv, subcommands, groups);
     if (o.realtime)
-        realtime_start(o.subcommand->experiment != FAN_OUT);
+        realtime_start();
     options_plan(&o, groups, &plan);
     if (o.one_cpu)
         harness_one_cpu();

@@ -68,7 +68,7 @@ static void find_others(void) {
     cpu_set_t set;
     if (sched_getaffinity(0, sizeof set, &set) != 0)
         die("sched_getaffinity");
-    for (int cpu = 0; cpu < CPU_SETSIZE && machine.other_count < RECEIVERS_MAX; cpu++)
+    for (int cpu = 0; cpu < CPU_SETSIZE && machine.other_count < CHILDREN_MAX; cpu++)
         if (CPU_ISSET((size_t)cpu, &set) && cpu != machine.cpus[0] && cpu != machine.cpus[1])
             machine.others[machine.other_count++] = cpu;
 }

@@ -8,6 +8,7 @@
 
 #define PROBE_TRIPS 20000u
 #define SAMPLES_MAX 4000000u
+#define CHILDREN_MAX 8u
 #define BUFFER_SIZE (BATCH * SIZE_MAX_FIXED)
 
 /* Shared by the processes of a cell; zeroed before each. Each word that is polled has a page of its
@@ -15,17 +16,15 @@
 struct control {
     _Alignas(4096) uint64_t ping;
     _Alignas(4096) uint64_t pong;
-    _Alignas(4096) uint64_t go;     /* the probe is over, start */
-    _Alignas(4096) uint64_t failed; /* one side has given up: see enum failure */
-    uint64_t deadline_ns;           /* for waits of the harness itself, of now_ns; 0: none */
-    _Alignas(4096) uint64_t ready;  /* children that have opened their links */
-    /* those that have everything, and then the parent, who has seen that they have */
-    uint64_t received;
-    _Alignas(4096) uint64_t sample_count; /* this and the next two: of the first child */
+    _Alignas(4096) uint64_t go;           /* the probe is over, start */
+    _Alignas(4096) uint64_t failed;       /* one side has given up: see enum failure */
+    uint64_t deadline_ns;                 /* for waits of the harness itself, of now_ns; 0: none */
+    _Alignas(4096) uint64_t ready;        /* the child has opened its links */
+    uint64_t received;                    /* it has everything; 2: and the parent has seen that */
+    _Alignas(4096) uint64_t sample_count; /* this and what follows: of the child */
     uint64_t count, elapsed_ns;
-    struct usage usages[RECEIVERS_MAX]; /* by child; the sums over its links in each[] */
-    struct counters each[RECEIVERS_MAX];
-    _Alignas(4096) uint64_t progress[RECEIVERS_MAX * PROGRESS_STRIDE];
+    struct usage usage;
+    struct counters side;
 };
 
 enum failure {
@@ -35,18 +34,18 @@ enum failure {
 
 struct machine {
     struct control *control;
-    unsigned char *memory[RECEIVERS_MAX];
+    unsigned char *memory[2];
     size_t memory_size; /* of each */
     int cpus[2];
-    int others[RECEIVERS_MAX]; /* CPUs besides */
+    int others[CHILDREN_MAX]; /* CPUs besides */
     unsigned other_count;
     bool one_cpu;
     double ticks_per_ns;
     uint32_t *samples, *probe;
     unsigned char *buffer;
     uint16_t lengths[LENGTHS];
-    char doing[128];          /* for messages and the watchdog */
-    int child[RECEIVERS_MAX]; /* process numbers, of the cell at hand */
+    char doing[128];         /* for messages and the watchdog */
+    int child[CHILDREN_MAX]; /* process numbers, of the cell at hand */
     unsigned children;
 };
 extern struct machine machine;

@@ -123,7 +123,6 @@ enum {
     OPTION_PLOT,
     OPTION_PAUSE,
     OPTION_RATE,
-    OPTION_RECEIVERS,
     OPTION_PARTS,
     OPTION_REALTIME,
     OPTION_ONE_CPU
@@ -159,8 +158,7 @@ static void set_special(struct options *o, int option, const char *value) {
                 : option == OPTION_PARTS    ? sub->parts != NULL
                 : option == OPTION_REALTIME ? !sub->ordinary
                 : option == OPTION_ONE_CPU  ? sub->experiment == ROUND_TRIP
-                : option == OPTION_RATE     ? sub->experiment == OPEN_LOOP
-                                            : sub->experiment == FAN_OUT;
+                                            : sub->experiment == OPEN_LOOP;
     if (!fits)
         refuse("an option that does not go with", sub->word);
     if (option == OPTION_HDR)
@@ -305,7 +303,6 @@ static const struct option option_names[] = {
     {"plot", required_argument, NULL, OPTION_PLOT},
     {"rate", required_argument, NULL, OPTION_RATE},
     {"pause", required_argument, NULL, OPTION_PAUSE},
-    {"receivers", required_argument, NULL, OPTION_RECEIVERS},
     {"parts", required_argument, NULL, OPTION_PARTS},
     {NULL, 0, NULL, 0},
 };
@@ -394,13 +391,10 @@ static void plan_sizes(struct plan *plan, const char *list) {
         refuse("no size in", list);
 }
 
-static void plan_levels(struct plan *plan, const struct subcommand *sub, const char *list) {
-    double min = sub->experiment == FAN_OUT ? 0 : 1,
-           max = sub->experiment == FAN_OUT ? RECEIVERS_MAX : 1e8;
+static void plan_levels(struct plan *plan, const char *list) {
     char *copy = strdup(list), *rest = NULL;
     for (char *text = strtok_r(copy, ",", &rest); text != NULL; text = strtok_r(NULL, ",", &rest)) {
-        double value = number(sub->experiment == FAN_OUT ? "bad number of receivers" : "bad rate",
-                              text, min, max);
+        double value = number("bad rate", text, 1, 1e8);
         if (plan->level_count == LEVELS_MAX)
             refuse("too many values in", list);
         plan->levels[plan->level_count++] = (uint64_t)value;
@@ -467,10 +461,9 @@ void options_plan(const struct options *o, const struct group *groups, struct pl
         plan_transports(o, groups, plan);
         plan_sizes(plan, o->sizes != NULL ? o->sizes : o->smoke ? smoke_sizes : sub->sizes);
         if (sub->level_option != NULL)
-            plan_levels(plan, sub,
-                        o->levels != NULL ? o->levels
-                        : o->smoke        ? sub->smoke_levels
-                                          : sub->levels);
+            plan_levels(plan, o->levels != NULL ? o->levels
+                              : o->smoke        ? sub->smoke_levels
+                                                : sub->levels);
     }
     plan_time(o, plan);
 }

@@ -22,7 +22,7 @@ struct subcommand {
     const char *transports;     /* the usual ones; a group there stands for those of it that fit */
     const char *sizes, *levels; /* the usual ones */
     const char *smoke_levels;   /* few, when it only has to work */
-    const char *level_option;   /* what sets the levels: "rate", "receivers" or NULL */
+    const char *level_option;   /* what sets the levels: "rate" or NULL */
     const char *parts;      /* those of a special one that can be asked for one by one; or NULL */
     double quick_s, full_s; /* of each cell: at most, when in a hurry, and when not */
     bool sleeping;          /* of a group, only transports that sleep */

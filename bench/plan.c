@@ -6,8 +6,7 @@
 
 const char *const placement_names[PLACEMENTS] = {"near",  "far",       "one-cpu",
                                                  "mixed", "disturbed", "unwanted"};
-const char *const experiment_names[EXPERIMENTS] = {"throughput", "latency", "wakeup", "paced",
-                                                   "fanout"};
+const char *const experiment_names[EXPERIMENTS] = {"throughput", "latency", "wakeup", "paced"};
 const char *const percentile_names[PERCENTILES] = {"p50", "p90", "p99", "p99.9", "p99.99", "max"};
 const double percentile_parts[PERCENTILES] = {0.5, 0.9, 0.99, 0.999, 0.9999, 1};
 
@@ -55,8 +54,6 @@ const char *column_name(const struct plan *plan, size_t index, char text[64]) {
     unsigned long long level = column.level;
     if (plan->experiment == OPEN_LOOP)
         snprintf(text, 64, "%s, %llu messages/s", name, level);
-    else if (plan->experiment == FAN_OUT)
-        snprintf(text, 64, "%s, %llu receiver%s", name, level, level == 1 ? "" : "s");
     else
         snprintf(text, 64, "%s", name);
     return text;

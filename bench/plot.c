@@ -94,15 +94,13 @@ static double sample_rate_of(const struct sample *sample) {
     return sample->rate;
 }
 
-/* By column: its number (a fan-out: how many receivers), median, lowest and highest. */
+/* By column: its number, median, lowest and highest. */
 static void columns_data(const struct picture *picture, size_t t) {
     const struct plan *plan = picture->plan;
     fprintf(picture->out, "$t%zu << END\n", t);
     for (size_t c = 0; c < plan_columns(plan); c++) {
         const struct cell *cell = cell_at(picture, t, c);
-        struct spread spread = plan->experiment == RATE
-                                   ? cell_spread(cell, picture->placement, sample_rate_of)
-                                   : cell_percentile(cell, picture->placement, P50);
+        struct spread spread = cell_spread(cell, picture->placement, sample_rate_of);
         if (spread.count != 0)
             fprintf(picture->out, "%zu %g %g %g\n", c, spread.median, spread.min, spread.max);
     }
@@ -156,13 +154,12 @@ static bool has_any(const struct picture *picture, size_t t) {
 static void columns_panel(const struct picture *picture) {
     const struct plan *plan = picture->plan;
     FILE *out = picture->out;
-    bool rate = plan->experiment == RATE, first = true;
+    bool first = true;
     for (size_t t = 0; t < plan->transport_count; t++)
         columns_data(picture, t);
     fprintf(out,
-            "set logscale y\nset ylabel '%s'\nset xlabel '%s'\nset xrange [-0.3:%g]\nset xtics (",
-            rate ? "million messages per second" : "sender''s time for a message to all (ns)",
-            rate ? "size of a message" : "size of a message and receivers",
+            "set logscale y\nset ylabel 'million messages per second'\n"
+            "set xlabel 'size of a message'\nset xrange [-0.3:%g]\nset xtics (",
             (double)plan_columns(plan) - 0.7);
     for (size_t c = 0; c < plan_columns(plan); c++) {
         char text[64];
@@ -225,11 +222,10 @@ static void draw(const struct picture *picture, const char *path, const char *ma
         "Throughput, median with lowest and highest cell",
         "Round trips, one message at a time, by percentile",
         "Round trips that wake the other side, by percentile",
-        "One way at a fixed rate, from when due, by percentile",
-        "Cost of a message to several receivers"};
+        "One way at a fixed rate, from when due, by percentile"};
     const struct plan *plan = picture->plan;
     size_t columns[SIZES_MAX * LEVELS_MAX], panels = list_columns(picture, columns);
-    bool by_column = plan->experiment == RATE || plan->experiment == FAN_OUT;
+    bool by_column = plan->experiment == RATE;
     FILE *out = picture->out;
     panels = by_column ? 1 : panels;
     int height = 60 + (int)panels * PANEL_HEIGHT;

@@ -224,7 +224,6 @@ static const char *const units[EXPERIMENTS] = {
     "round trip in ns with a pause before each, medians of the cells; costs of the side that asks "
     "+ that answers",
     "one way in ns from when a message was due, medians of the cells; costs of sender + receiver",
-    "the sender's ns for a message to all, medians of the cells; costs of sender + all receivers",
 };
 
 void report_table(FILE *out, const struct plan *plan, const struct results *results) {

@@ -74,58 +74,8 @@ static int mailbox_receive(void *link, void *buffer, size_t capacity, size_t *si
 
 static const struct calls mailbox_calls = {mailbox_send, mailbox_receive, NULL};
 DEFINE_LOOPS(mailbox, mailbox_calls)
-static const struct transport mailbox = {.name = "mailbox",
-                                         .create = mailbox_create,
-                                         .destroy = mailbox_destroy,
-                                         LOOPS(mailbox),
-                                         FAN(mailbox)};
-
-/* The same for several receivers at once: a mailbox for each in one link, and each takes the next
- * that is free. */
-struct board {
-    uint64_t receivers, taken;
-    struct mailbox box[RECEIVERS_MAX];
-};
-static uint64_t my_box;
-
-static void *board_create(const struct setup *setup) {
-    struct board *board = setup->memory;
-    if (setup->memory_size < sizeof *board)
-        return NULL;
-    board->receivers = setup->receivers;
-    return board;
-}
-
-static int board_open(void *link, enum role role) {
-    if (role == RECEIVER)
-        my_box = __atomic_fetch_add(&((struct board *)link)->taken, 1, __ATOMIC_RELAXED);
-    return 0;
-}
-
-static int board_send(void *link, const void *message, size_t size) {
-    struct board *board = link;
-    for (uint64_t i = 0; i < board->receivers; i++)
-        if (__atomic_load_n(&board->box[i].full, __ATOMIC_ACQUIRE))
-            return 1;
-    for (uint64_t i = 0; i < board->receivers; i++)
-        if (mailbox_send(&board->box[i], message, size) != 0)
-            return -1;
-    return 0;
-}
-
-static int board_receive(void *link, void *buffer, size_t capacity, size_t *size) {
-    return mailbox_receive(&((struct board *)link)->box[my_box], buffer, capacity, size);
-}
-
-static const struct calls board_calls = {board_send, board_receive, NULL};
-DEFINE_LOOPS(board, board_calls)
-static const struct transport board = {.name = "board",
-                                       .broadcast = true,
-                                       .create = board_create,
-                                       .destroy = mailbox_destroy,
-                                       .open = board_open,
-                                       LOOPS(board),
-                                       FAN(board)};
+static const struct transport mailbox = {
+    .name = "mailbox", .create = mailbox_create, .destroy = mailbox_destroy, LOOPS(mailbox)};
 
 /* A round trip that takes no notice of the pause between trips. */
 static int hasty_trip_ask(struct run *run, void *to, void *from) {
@@ -159,9 +109,6 @@ static struct plan plan_of(enum experiment experiment, const struct transport *t
         plan.level_count = 1;
         plan.levels[0] = 100000;
         plan.duration_ns = 200000000; /* others may have the CPU for most of it */
-    } else if (experiment == FAN_OUT) {
-        plan.level_count = 3;
-        memcpy(plan.levels, (const uint64_t[]){0, 1, 3}, 3 * sizeof *plan.levels);
     }
     return plan;
 }
@@ -204,10 +151,6 @@ static int test_faults(void) {
             snprintf(what, sizeof what, "a transport that %s", fault_names[fault]);
             wrong += expect_status(what, experiment_names[experiment],
                                    status_of(plan_of(experiment, &mailbox), NULL), fault != NONE);
-            snprintf(what, sizeof what, "a broadcast that %s", fault_names[fault]);
-            if (experiment == FAN_OUT)
-                wrong += expect_status(what, "fanout", status_of(plan_of(experiment, &board), NULL),
-                                       fault != NONE);
         }
     return wrong;
 }

@@ -73,7 +73,6 @@ struct loops {
     int (*rate_receive)(struct run *, void *);
     int (*trip_ask)(struct run *, void *, void *);
     int (*trip_answer)(struct run *, void *, void *);
-    int (*fan_send)(struct run *, void *const *, size_t);
 };
 
 template <class Queue> struct inlined {
@@ -112,11 +111,7 @@ template <class Queue, template <class> class Way> struct around {
     static int trip_answer(struct run *run, void *from, void *to) {
         return trip_answer_loop(run, &calls, from, to);
     }
-    static int fan_send(struct run *run, void *const *links, size_t n) {
-        return fan_send_loop(run, &calls, links, n);
-    }
-    static constexpr loops all = {construct, rate_send,   rate_receive,
-                                  trip_ask,  trip_answer, fan_send};
+    static constexpr loops all = {construct, rate_send, rate_receive, trip_ask, trip_answer};
 };
 
 template <size_t Capacity, template <class> class Way> const loops *find_size(size_t size) {
@@ -202,18 +197,6 @@ int boost_trip_answer(struct run *run, void *from, void *to) {
     return link->around->trip_answer(run, link->queue, static_cast<boost_link *>(to)->queue);
 }
 
-// The loops want the queues themselves. Without a receiver there is nothing to send to, by whatever
-// loop.
-int boost_fan_send(struct run *run, void *const *handles, size_t count) {
-    void *queues[RECEIVERS_MAX];
-    static const struct calls none = {nullptr, nullptr, nullptr};
-    if (count == 0)
-        return fan_send_loop(run, &none, queues, 0);
-    for (size_t i = 0; i < count; i++)
-        queues[i] = static_cast<boost_link *>(handles[i])->queue;
-    return static_cast<boost_link *>(handles[0])->around->fan_send(run, queues, count);
-}
-
 } // namespace
 
 extern "C" {
@@ -230,8 +213,6 @@ const struct transport transport_boost = {"boost",
                                           boost_rate_receive,
                                           boost_trip_ask,
                                           boost_trip_answer,
-                                          boost_fan_send,
-                                          false,
                                           0,
                                           false,
                                           false};
@@ -248,8 +229,6 @@ const struct transport transport_boost_call = {"boost_call",
                                                boost_rate_receive,
                                                boost_trip_ask,
                                                boost_trip_answer,
-                                               boost_fan_send,
-                                               false,
                                                0,
                                                false,
                                                false};

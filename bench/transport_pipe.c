@@ -61,5 +61,4 @@ const struct transport transport_pipe = {.name = "pipe",
                                          .about = "a pipe, polled",
                                          .create = pipe_create,
                                          .destroy = pipe_destroy,
-                                         LOOPS(pipe),
-                                         FAN(pipe)};
+                                         LOOPS(pipe)};

@@ -67,7 +67,7 @@ def spread_of(value, unit):
 def column_of(result):
     """A column's name: the size as `leat bench -s` has it, and the level."""
     size = "small" if result["size"] == "mix 8-64 B" else re.split("[ ,]", result["size"])[0]
-    level = result.get("rate", result.get("receivers"))
+    level = result.get("rate")
     return size if level is None else "%s@%d" % (size, level)
 
 
@@ -92,7 +92,7 @@ def asked_for(command):
     """The rows and columns that the command line has; there may be no cell of some."""
     def option(*names):
         return next((command[i + 1].split(",") for i in range(len(command) - 1) if command[i] in names), [])
-    levels = option("--rate", "--receivers")
+    levels = option("--rate")
     sizes = option("-s", "--sizes")
     return option("-t", "--transports"), ["%s@%s" % (s, l) for s in sizes for l in levels] if levels else sizes
 
