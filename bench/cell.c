@@ -1,7 +1,7 @@
 /* cell.c - one cell, measured once; see machine.h.
  *
  * The parent sends and asks, a child receives and answers. Order of events, in both:
- * open, probe, experiment, probe, close. A side that fails sets control->failed, which every loop
+ * open, probe, experiment, probe, close. A side that fails sets control->state, which every loop
  * polls. */
 #include "machine.h"
 #include "realtime.h"
@@ -79,11 +79,13 @@ static struct run new_run(const struct plan *plan, struct column column) {
      * transport must get there. */
     uint64_t warm_up = plan->capacity / 8;
     warm_up = warm_up < WARM_UP ? WARM_UP : warm_up < 8 * WARM_UP ? warm_up : 8 * WARM_UP;
-    return (struct run){.warm_up = warm_up,
+    return (struct run){.warm_up = scaled((unsigned)warm_up),
+                        .warm_up_trips =
+                            plan->experiment == WAKEUP ? WARM_UP_PAUSED : scaled(WARM_UP_TRIPS),
                         .lengths = machine.lengths,
                         .buffer = machine.buffer,
                         .buffer_size = BUFFER_SIZE,
-                        .failed = &machine.control->failed,
+                        .state = &machine.control->state,
                         .samples = machine.samples,
                         .sample_max = SAMPLES_MAX,
                         .duration_ns = plan->duration_ns,
@@ -97,7 +99,7 @@ static int await(const uint64_t *word, uint64_t value) {
     if (!machine.one_cpu)
         return probe_wait(word, value);
     while (__atomic_load_n(word, __ATOMIC_ACQUIRE) != value) {
-        if (__atomic_load_n(&machine.control->failed, __ATOMIC_RELAXED))
+        if (__atomic_load_n(&machine.control->state, __ATOMIC_RELAXED) > POLITE)
             return -1;
         nanosleep(&moment, NULL);
     }
@@ -253,12 +255,13 @@ static bool was_disturbed(const struct links *links, const struct sample *sample
 }
 
 enum placement classify(const double probes[2], bool unwanted, bool disturbed) {
+    disturbed = disturbed && !machine.polite;
     if (unwanted || disturbed)
         return unwanted ? UNWANTED : DISTURBED;
     if (machine.one_cpu)
         return ONE_CPU;
     bool before_near = probes[0] < NEAR_LIMIT_NS, after_near = probes[1] < NEAR_LIMIT_NS;
-    return before_near != after_near ? MIXED : before_near ? NEAR : FAR;
+    return before_near != after_near && !machine.polite ? MIXED : before_near ? NEAR : FAR;
 }
 
 int run_cell(const struct plan *plan, const struct transport *transport, struct column column,

@@ -27,7 +27,7 @@ static int run_once(const struct plan *plan, const struct transport *transport, 
     char text[64];
     snprintf(machine.doing, sizeof machine.doing, "%s, %s, %s", transport->name,
              experiment_names[plan->experiment], column_name(plan, column, text));
-    memset(machine.control, 0, sizeof *machine.control);
+    control_reset();
     *sample = (struct sample){0};
     histogram_clear(times);
     fill_lengths(plan_column(plan, column).size);

@@ -221,6 +221,8 @@ int main(int argc, char **argv) {
     if (o.realtime)
         realtime_start();
     options_plan(&o, groups, &plan);
+    if (o.smoke)
+        harness_polite();
     if (o.one_cpu)
         harness_one_cpu();
     harness_start(o.cpus, o.capacity);

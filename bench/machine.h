@@ -17,7 +17,7 @@ struct control {
     _Alignas(4096) uint64_t ping;
     _Alignas(4096) uint64_t pong;
     _Alignas(4096) uint64_t go;           /* the probe is over, start */
-    _Alignas(4096) uint64_t failed;       /* one side has given up: see enum failure */
+    _Alignas(4096) uint64_t state;        /* see enum state */
     uint64_t deadline_ns;                 /* for waits of the harness itself, of now_ns; 0: none */
     _Alignas(4096) uint64_t ready;        /* the child has opened its links */
     uint64_t received;                    /* it has everything; 2: and the parent has seen that */
@@ -27,11 +27,6 @@ struct control {
     struct counters side;
 };
 
-enum failure {
-    WRONG = 1,
-    LATE = 2, /* only that the CPUs were not to be had before the deadline */
-};
-
 struct machine {
     struct control *control;
     unsigned char *memory[2];
@@ -39,7 +34,7 @@ struct machine {
     int cpus[2];
     int others[CHILDREN_MAX]; /* CPUs besides */
     unsigned other_count;
-    bool one_cpu;
+    bool one_cpu, polite;
     double ticks_per_ns;
     uint32_t *samples, *probe;
     unsigned char *buffer;
@@ -69,6 +64,12 @@ void watch_for(uint64_t seconds);
 
 void fill_lengths(size_t size);
 
+/* Before each cell: all that its processes share is zero, but for the state. */
+void control_reset(void);
+
+/* So many repetitions, or few where figures mean nothing. */
+unsigned scaled(unsigned count);
+
 /* Sorts. */
 double median_ns(uint32_t *ticks, size_t count);
 
@@ -82,7 +83,8 @@ int look_at_deadline(void);
 
 static inline int wait_patiently(struct patience *patience) {
     relax();
-    if (__builtin_expect(__atomic_load_n(&machine.control->failed, __ATOMIC_RELAXED) != 0, 0))
+    uint64_t state = __atomic_load_n(&machine.control->state, __ATOMIC_RELAXED);
+    if (__builtin_expect(state != RUNNING, 0) && give_way(state) != 0)
         return -1;
     return ++patience->spins % SPINS_BETWEEN_CLOCKS == 0 ? look_at_deadline() : 0;
 }
@@ -101,7 +103,7 @@ double probe_ask(uint64_t *serial);
 int probe_answer(uint64_t *serial);
 
 /* Starts a child of a cell, pinned to its CPU: true in the child, which ends with end_child. One
- * that crashes or fails sets control->failed, which every loop looks at. */
+ * that crashes or fails sets control->state, which every loop looks at. */
 bool in_new_child(void);
 bool in_new_child_on(int cpu);
 

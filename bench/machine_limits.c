@@ -72,10 +72,12 @@ static struct handover *handover;
 /* --- Ping-pong -------------------------------------------------------------------------------- */
 
 static int wait_bare(const uint64_t *word, uint64_t value) {
-    for (unsigned spins = 1; __atomic_load_n(word, __ATOMIC_ACQUIRE) != value; spins++)
-        if (__builtin_expect(__atomic_load_n(&machine.control->failed, __ATOMIC_RELAXED) != 0, 0) ||
+    for (unsigned spins = 1; __atomic_load_n(word, __ATOMIC_ACQUIRE) != value; spins++) {
+        uint64_t state = __atomic_load_n(&machine.control->state, __ATOMIC_RELAXED);
+        if ((__builtin_expect(state != RUNNING, 0) && give_way(state) != 0) ||
             (__builtin_expect(spins % SPINS_BETWEEN_CLOCKS == 0, 0) && look_at_deadline() != 0))
             return -1;
+    }
     return 0;
 }
 
@@ -96,19 +98,19 @@ ALWAYS_INLINE void pass_on(uint64_t *flag, uint64_t value, const unsigned char *
 /* ns, 0 when the other process failed. */
 static double ping(uint64_t *serial, bool bare, bool carries) {
     struct control *control = machine.control;
-    for (size_t i = 0; i < TRIPS; i++) {
+    for (size_t i = 0; i < scaled(TRIPS); i++) {
         uint64_t start = ticks(), value = ++*serial;
         pass_on(&control->ping, value, carries ? payload[1] : NULL, payload[0]);
         if (wait_turn(&control->pong, value, bare) != 0)
             return 0;
         machine.probe[i] = (uint32_t)(ticks() - start);
     }
-    return median_ns(machine.probe, TRIPS);
+    return median_ns(machine.probe, scaled(TRIPS));
 }
 
 static int pong(uint64_t *serial, bool bare, bool carries) {
     struct control *control = machine.control;
-    for (size_t i = 0; i < TRIPS; i++) {
+    for (size_t i = 0; i < scaled(TRIPS); i++) {
         uint64_t value = ++*serial;
         if (wait_turn(&control->ping, value, bare) != 0)
             return -1;
@@ -156,7 +158,7 @@ ALWAYS_INLINE double write_lines(uint64_t *serial, size_t turns, size_t ahead) {
 static double write_lines_ahead(uint64_t *serial, double *best_distance) {
     double best = 0;
     for (size_t i = 0; i < DISTANCES; i++) {
-        double speed = write_lines(serial, AHEAD_TURNS, distances[i]);
+        double speed = write_lines(serial, scaled(AHEAD_TURNS), distances[i]);
         if (speed <= 0)
             return 0;
         if (speed > best) {
@@ -249,14 +251,14 @@ static double *pulled;
 
 static int read_all(uint64_t *serial) {
     double ignored;
-    return read_lines(serial, TURNS, false, pulled) != 0 ||
-           read_lines(serial, TURNS, true, &ignored) != 0 ||
-           read_lines(serial, DISTANCES * AHEAD_TURNS, false, &ignored) != 0;
+    return read_lines(serial, scaled(TURNS), false, pulled) != 0 ||
+           read_lines(serial, scaled(TURNS), true, &ignored) != 0 ||
+           read_lines(serial, DISTANCES * scaled(AHEAD_TURNS), false, &ignored) != 0;
 }
 
 static int write_all(uint64_t *serial, double values[LIMITS]) {
-    return (values[REWRITE_READ] = write_lines(serial, TURNS, 0)) <= 0 ||
-           (values[REWRITE_DIRTY] = write_lines(serial, TURNS, 0)) <= 0 ||
+    return (values[REWRITE_READ] = write_lines(serial, scaled(TURNS), 0)) <= 0 ||
+           (values[REWRITE_DIRTY] = write_lines(serial, scaled(TURNS), 0)) <= 0 ||
            (values[REWRITE_AHEAD] = write_lines_ahead(serial, &values[AHEAD_LINES])) <= 0;
 }
 
@@ -285,7 +287,7 @@ static int parent_work(double values[LIMITS], double probes[2]) {
  * want the CPUs, the two seldom run at the same time. */
 static enum placement round_once(const struct plan *plan, double values[LIMITS], double probes[2]) {
     struct usage usage = {0};
-    memset(machine.control, 0, sizeof *machine.control);
+    control_reset();
     fflush(NULL);
     watch_for(plan->hang_s);
     expect_within(LATE_NS);
@@ -349,7 +351,7 @@ void limits_run(const struct plan *plan, struct limits *limits) {
             break;
         if (!plan->list && isatty(STDERR_FILENO))
             fprintf(stderr, "\r\033[Klimits: round %u of %u", round + 1, plan->rounds);
-        copies[0] = copy(to, from, BLOCK, TURNS);
+        copies[0] = copy(to, from, BLOCK, scaled(TURNS));
         copies[1] = copy(to, from, FAR_BLOCK, 5);
         round_until_undisturbed(plan, limits, copies);
     }

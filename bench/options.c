@@ -456,7 +456,7 @@ void options_plan(const struct options *o, const struct group *groups, struct pl
                           .wanted = o->wanted,
                           .hang_s = HANG_SECONDS,
                           .list = o->list};
-    const char *smoke_sizes = sub->level_option != NULL ? "8,mix" : "8,64,12000,mix,bimodal";
+    const char *smoke_sizes = sub->experiment == RATE ? "64,mix,bimodal" : "8,mix";
     if (sub->special == NULL) {
         plan_transports(o, groups, plan);
         plan_sizes(plan, o->sizes != NULL ? o->sizes : o->smoke ? smoke_sizes : sub->sizes);

@@ -40,7 +40,7 @@ DEFINE_TRIPS(many, many_calls)
 static int sleep_until(const struct run *run, const uint64_t *word, uint64_t least) {
     const struct timespec moment = {0, 50000};
     while (__atomic_load_n(word, __ATOMIC_ACQUIRE) < least) {
-        if (__atomic_load_n(run->failed, __ATOMIC_RELAXED))
+        if (__atomic_load_n(run->state, __ATOMIC_RELAXED) > POLITE)
             return -1;
         nanosleep(&moment, NULL);
     }

@@ -139,7 +139,7 @@ static enum placement run_trial(const struct plan *plan, const struct part *part
         trial.duration_ns = realtime_shorten(trial.duration_ns);
     snprintf(trial.name, sizeof trial.name, "leat_bench_loop-%ld-%u", (long)getpid(), serial++);
     snprintf(machine.doing, sizeof machine.doing, "%s, %s", mode->name, part->name);
-    memset(machine.control, 0, sizeof *machine.control);
+    control_reset();
     memset(told, 0, sizeof *told);
     fflush(NULL);
     watch_for(plan->hang_s + trial.duration_ns / 1000000000u);

@@ -234,7 +234,7 @@ static int send_by_pipe(const unsigned char *message) {
     rest.len -= done > 0 ? (size_t)done : 0;
     int code = uv_write(&intake.request, (uv_stream_t *)&intake.pipe, &rest, 1, on_written);
     for (intake.writing = code == 0;
-         intake.writing && !__atomic_load_n(&machine.control->failed, __ATOMIC_RELAXED);)
+         intake.writing && __atomic_load_n(&machine.control->state, __ATOMIC_RELAXED) <= POLITE;)
         uv_run(&intake.loop, UV_RUN_ONCE);
     return code != 0 || intake.wrong || intake.writing ? complain_uv("uv_write", code) : 0;
 }
