@@ -66,8 +66,8 @@ enum state {
     LATE,   /* that too, only because the CPUs were not to be had before the deadline */
 };
 
-/* What polling does in a state other than RUNNING. Sleeping shortly has the scheduler prefer this
- * process afterwards, so that a cell ends soon beside many busy processes. -1: a side has failed. */
+/* What polling does in a state other than RUNNING. The scheduler prefers a process that has slept,
+ * so a cell ends soon beside many busy processes. -1: a side has failed. */
 __attribute__((noinline, cold, unused)) static int give_way(uint64_t state) {
     const struct timespec moment = {0, 20000};
     if (state > POLITE)

@@ -3,8 +3,8 @@
 #ifndef BENCH_MACHINE_H
 #define BENCH_MACHINE_H
 
-#include "harness.h"
 #include "loops.h"
+#include "trial.h"
 
 #define PROBE_TRIPS 20000u
 #define SAMPLES_MAX 4000000u
@@ -16,15 +16,11 @@
 struct control {
     _Alignas(4096) uint64_t ping;
     _Alignas(4096) uint64_t pong;
-    _Alignas(4096) uint64_t go;           /* the probe is over, start */
-    _Alignas(4096) uint64_t state;        /* see enum state */
-    uint64_t deadline_ns;                 /* for waits of the harness itself, of now_ns; 0: none */
-    _Alignas(4096) uint64_t ready;        /* the child has opened its links */
-    uint64_t received;                    /* it has everything; 2: and the parent has seen that */
-    _Alignas(4096) uint64_t sample_count; /* this and what follows: of the child */
-    uint64_t count, elapsed_ns;
-    struct usage usage;
-    struct counters side;
+    _Alignas(4096) uint64_t go;    /* the probe is over, start */
+    _Alignas(4096) uint64_t state; /* see enum state */
+    uint64_t deadline_ns;          /* for waits of the harness itself, of now_ns; 0: none */
+    _Alignas(4096) uint64_t ready; /* the child has opened its links */
+    _Alignas(4096) uint64_t done;  /* the child has everything */
 };
 
 struct machine {
@@ -114,13 +110,5 @@ void end_child(int result) __attribute__((noreturn));
 
 /* Waits for all of them; give_up: ends them. 0 when all ended well. */
 int collect_children(bool give_up);
-
-/* One cell, once. -1 when the transport does not carry such messages. */
-int run_cell(const struct plan *plan, const struct transport *transport, struct column column,
-             struct sample *sample, struct histogram *times, enum placement *placement);
-
-/* What the probes and the usage say. */
-bool was_late(const struct usage *usage, bool sleeps);
-enum placement classify(const double probes[2], bool unwanted, bool disturbed);
 
 #endif

@@ -2,8 +2,8 @@
  * repeats or refuses a message, crashes or hangs, and that it passes one that does none of this;
  * that a stall shows in the open loop and a loop without pauses does not pass for wake-ups; and
  * that the histogram tells what a sorted array tells. No figures. */
-#include "harness.h"
 #include "loops.h"
+#include "trial.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -89,7 +89,8 @@ static const struct transport hasty = {.name = "hasty",
                                        .trip_ask = hasty_trip_ask,
                                        .trip_answer = mailbox_trip_answer};
 
-static const struct plan basic_plan = {.transport_count = 1,
+static const struct plan basic_plan = {.name = "harness",
+                                       .part_count = 1,
                                        .sizes = {64},
                                        .size_count = 1,
                                        .capacity = 4096,
@@ -100,9 +101,11 @@ static const struct plan basic_plan = {.transport_count = 1,
                                        .hang_s = 2};
 
 static struct plan plan_of(enum experiment experiment, const struct transport *transport) {
+    static struct way ways[EXPERIMENTS][1];
+    static struct part parts[EXPERIMENTS];
     struct plan plan = basic_plan;
-    plan.experiment = experiment;
-    plan.transports[0] = transport;
+    parts[experiment] = cell_part(experiment, &transport, 1, ways[experiment]);
+    plan.parts[0] = &parts[experiment];
     if (experiment == WAKEUP) {
         plan.pause_ns = 1000;
     } else if (experiment == OPEN_LOOP) {
@@ -126,7 +129,7 @@ static int status_of(struct plan plan, bool (*judge)(const struct results *resul
         if (judge == NULL) /* what has to work or to fail, not how fast */
             harness_polite();
         harness_start(cpus, plan.capacity);
-        harness_run(&plan, &results);
+        trials_run(&plan, &results);
         bool good = judge == NULL || judge(&results);
         results_free(&results);
         exit(!good);

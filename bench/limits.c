@@ -1,14 +1,13 @@
-/* machine_limits.c - see machine_limits.h. The two processes take turns by a flag each:
- * control->ping is the parent's, pong the child's. */
-#include "machine_limits.h"
+/* limits.c - what the machine itself can do between two pinned processes: no transport can be
+ * faster. The two processes take turns by a flag each: control->ping is the parent's, pong the
+ * child's. */
+#include "handover.h"
 #include "machine.h"
+#include "parts.h"
 #include "realtime.h"
 
-#include <errno.h>
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <unistd.h>
 
 #define TRIPS 20000u
 #define TURNS 2000u
@@ -21,22 +20,19 @@
 
 static const size_t distances[DISTANCES] = {4, 8, 16, 32, 64};
 
-static const struct {
-    const char *name, *text, *unit;
-} table[HANDOVER] = {
-    [PING_PAUSE] = {"ping_pause_ns", "cache line there and back, pause in the loop", "ns"},
-    [PING_BARE] = {"ping_bare_ns", "cache line there and back, bare loop", "ns"},
-    [PING_PAYLOAD] = {"ping_payload_ns", "64 B payload line + flag line, there and back", "ns"},
-    [PULL] = {"pull_gb_s", "receiver reads lines the sender has written", "GB/s"},
-    [REWRITE_READ] = {"rewrite_read_gb_s", "sender rewrites lines the receiver only read", "GB/s"},
-    [REWRITE_DIRTY] = {"rewrite_dirty_gb_s", "sender rewrites lines the receiver wrote 8 B of",
-                       "GB/s"},
-    [REWRITE_AHEAD] = {"rewrite_ahead_gb_s", "sender rewrites lines only read, fetched ahead",
-                       "GB/s"},
-    [AHEAD_LINES] = {"rewrite_ahead_distance_lines", "  the best distance of 4 to 64 lines",
-                     "lines"},
-    [COPY_NEAR] = {"memcpy_cache_gb_s", "memcpy within one process, 64 KiB", "GB/s"},
-    [COPY_FAR] = {"memcpy_memory_gb_s", "memcpy within one process, 32 MiB", "GB/s"},
+enum limit {
+    PING_PAUSE,    /* round trip of a line, pausing in the loop that waits */
+    PING_BARE,     /* the same without the pause */
+    PING_PAYLOAD,  /* a line of payload and a line that says it is there, both ways */
+    PULL,          /* reading lines that the other process has just written */
+    REWRITE_READ,  /* writing lines again that the other process has only read */
+    REWRITE_DIRTY, /* writing lines again of which the other process has written 8 bytes each */
+    REWRITE_AHEAD, /* writing lines only read, fetched for writing ahead: the best distance */
+    AHEAD_LINES,   /* that distance */
+    COPY_NEAR,     /* memcpy in one process, both blocks in the cache next to it */
+    COPY_FAR,      /* memcpy in one process, far more than the caches hold */
+    HANDOVER,      /* records through a ring: for each size, HANDOVER_WAYS of them */
+    LIMITS = HANDOVER + HANDOVER_SIZES * HANDOVER_WAYS
 };
 
 static size_t handover_size(unsigned which) {
@@ -46,27 +42,8 @@ static enum handover_way handover_way(unsigned which) {
     return (which - HANDOVER) % HANDOVER_WAYS;
 }
 
-const char *limit_name(unsigned which, char text[64]) {
-    if (which < HANDOVER)
-        return table[which].name;
-    snprintf(text, 64, "handover_%zu_%s_million_per_s", handover_size(which),
-             handover_names[handover_way(which)]);
-    return text;
-}
-
-const char *limit_text(unsigned which, char text[64]) {
-    if (which < HANDOVER)
-        return table[which].text;
-    snprintf(text, 64, "%zu B: %s", handover_size(which), handover_texts[handover_way(which)]);
-    return text;
-}
-
-const char *limit_unit(unsigned which) {
-    return which < HANDOVER ? table[which].unit : "M/s";
-}
-
 /* Shared by the two processes. */
-static unsigned char *block, *payload[2];
+static unsigned char *block, *payload[2], *copy_from, *copy_to;
 static struct handover *handover;
 
 /* --- Ping-pong -------------------------------------------------------------------------------- */
@@ -213,11 +190,10 @@ static double copy(unsigned char *to, const unsigned char *from, size_t bytes, s
     return gigabytes(machine.probe, turns, bytes);
 }
 
-/* --- Handing records over ------------------------------------------------------------------------
- */
+/* --- Handing records over --------------------------------------------------------------------- */
 
 /* The parent empties the ring, and then says so. */
-static int hand_over(uint64_t *serial, double values[LIMITS]) {
+static int hand_over(uint64_t *serial, double *values) {
     for (unsigned which = HANDOVER; which < LIMITS; which++) {
         uint64_t began_ns = now_ns();
         memset(handover, 0, sizeof *handover);
@@ -244,151 +220,122 @@ static int take_over(uint64_t *serial) {
     return 0;
 }
 
-/* --- A round ---------------------------------------------------------------------------------- */
+/* --- The trial -------------------------------------------------------------------------------- */
 
-/* Set by the child, in shared memory: what it measured. */
-static double *pulled;
-
-static int read_all(uint64_t *serial) {
+static int read_all(uint64_t *serial, double *pulled) {
     double ignored;
     return read_lines(serial, scaled(TURNS), false, pulled) != 0 ||
            read_lines(serial, scaled(TURNS), true, &ignored) != 0 ||
            read_lines(serial, DISTANCES * scaled(AHEAD_TURNS), false, &ignored) != 0;
 }
 
-static int write_all(uint64_t *serial, double values[LIMITS]) {
+static int write_all(uint64_t *serial, double *values) {
     return (values[REWRITE_READ] = write_lines(serial, scaled(TURNS), 0)) <= 0 ||
            (values[REWRITE_DIRTY] = write_lines(serial, scaled(TURNS), 0)) <= 0 ||
            (values[REWRITE_AHEAD] = write_lines_ahead(serial, &values[AHEAD_LINES])) <= 0;
 }
 
-static int child_work(void) {
-    uint64_t serial = 0, began_ns = now_ns();
-    if (probe_answer(&serial) != 0 || pong(&serial, false, false) != 0 ||
-        pong(&serial, true, false) != 0 || pong(&serial, false, true) != 0 ||
-        read_all(&serial) != 0)
+static int answer(uint64_t *serial, double *values) {
+    uint64_t began_ns = now_ns();
+    if (pong(serial, false, false) != 0 || pong(serial, true, false) != 0 ||
+        pong(serial, false, true) != 0 || read_all(serial, &values[PULL]) != 0)
         return -1;
     realtime_rest(began_ns);
-    return take_over(&serial) != 0 || probe_answer(&serial) != 0;
+    return take_over(serial);
 }
 
-static int parent_work(double values[LIMITS], double probes[2]) {
-    uint64_t serial = 0, began_ns = now_ns();
-    if ((probes[0] = probe_ask(&serial)) <= 0 ||
-        (values[PING_PAUSE] = ping(&serial, false, false)) <= 0 ||
-        (values[PING_BARE] = ping(&serial, true, false)) <= 0 ||
-        (values[PING_PAYLOAD] = ping(&serial, false, true)) <= 0 || write_all(&serial, values) != 0)
-        return -1;
-    realtime_rest(began_ns);
-    return hand_over(&serial, values) != 0 || (probes[1] = probe_ask(&serial)) <= 0;
-}
-
-/* A round in which one process waited for long for the other counts as disturbed: where many others
+/* A process that waited for long for the other makes the trial late, and so disturbed: where many
  * want the CPUs, the two seldom run at the same time. */
-static enum placement round_once(const struct plan *plan, double values[LIMITS], double probes[2]) {
-    struct usage usage = {0};
-    control_reset();
-    fflush(NULL);
-    watch_for(plan->hang_s);
+static int ask(uint64_t *serial, double *values) {
+    uint64_t began_ns = now_ns();
     expect_within(LATE_NS);
-    if (in_new_child())
-        end_child(child_work());
-    usage_add(&usage, UINT64_MAX);
-    int wrong = parent_work(values, probes);
-    usage_add(&usage, 1);
-    wrong |= collect_children(wrong != 0);
-    watch_for(0);
-    if (wrong != 0 && was_too_late())
-        return DISTURBED;
-    if (wrong != 0) {
-        fprintf(stderr, "%s: limits: a line was lost, or the other process failed\n",
-                program_invocation_short_name);
-        exit(1);
-    }
-    values[PULL] = *pulled;
-    bool unwanted =
-        plan->wanted != ANY_PLACEMENT && (probes[0] < NEAR_LIMIT_NS ? NEAR : FAR) != plan->wanted;
-    return classify(probes, unwanted, was_late(&usage, realtime_is_on()));
+    if ((values[PING_PAUSE] = ping(serial, false, false)) <= 0 ||
+        (values[PING_BARE] = ping(serial, true, false)) <= 0 ||
+        (values[PING_PAYLOAD] = ping(serial, false, true)) <= 0 || write_all(serial, values) != 0)
+        return -1;
+    realtime_rest(began_ns);
+    return hand_over(serial, values);
 }
 
-static void round_until_undisturbed(const struct plan *plan, struct limits *limits,
-                                    double copies[2]) {
-    for (unsigned attempt = 0; attempt < plan->attempts;) {
-        if (harness_signal() != 0 ||
-            (attempt > 0 && plan->stop_ns != 0 && now_ns() > plan->stop_ns))
-            return;
-        double values[LIMITS] = {[COPY_NEAR] = copies[0], [COPY_FAR] = copies[1]},
-               probes[2] = {0, 0};
-        enum placement placement = round_once(plan, values, probes);
-        limits->tally[placement]++;
-        if (placement == UNWANTED && now_ns() < plan->give_up_ns && harness_signal() == 0) {
-            usleep(100000);
-            continue;
-        }
-        if (placement <= FAR) {
-            unsigned at = limits->count[placement]++;
-            limits->probes[placement][at] = (probes[0] + probes[1]) / 2;
-            for (unsigned i = 0; i < LIMITS; i++)
-                limits->values[placement][i][at] = values[i];
-            return;
-        }
-        attempt++;
+static int prepare(struct trial *trial) {
+    if (block == NULL) {
+        block = map_shared(BLOCK);
+        payload[0] = map_shared(4096);
+        payload[1] = map_shared(4096);
+        handover = map_shared(sizeof *handover);
+        copy_from = map_shared(FAR_BLOCK);
+        copy_to = map_shared(FAR_BLOCK);
     }
+    trial->told->figures[COPY_NEAR] = copy(copy_to, copy_from, BLOCK, scaled(TURNS));
+    trial->told->figures[COPY_FAR] = copy(copy_to, copy_from, FAR_BLOCK, 5);
+    return 0;
 }
 
-void limits_run(const struct plan *plan, struct limits *limits) {
-    *limits = (struct limits){.block = BLOCK};
-    snprintf(machine.doing, sizeof machine.doing, "limits");
-    block = map_shared(BLOCK);
-    payload[0] = map_shared(4096);
-    payload[1] = map_shared(4096);
-    handover = map_shared(sizeof *handover);
-    pulled = map_shared(4096);
-    unsigned char *from = map_shared(FAR_BLOCK), *to = map_shared(FAR_BLOCK);
-    for (unsigned round = 0; round < plan->rounds; round++) {
-        double copies[2];
-        if (harness_signal() != 0 || (plan->stop_ns != 0 && now_ns() > plan->stop_ns))
-            break;
-        if (!plan->list && isatty(STDERR_FILENO))
-            fprintf(stderr, "\r\033[Klimits: round %u of %u", round + 1, plan->rounds);
-        copies[0] = copy(to, from, BLOCK, scaled(TURNS));
-        copies[1] = copy(to, from, FAR_BLOCK, 5);
-        round_until_undisturbed(plan, limits, copies);
-    }
-    if (!plan->list && isatty(STDERR_FILENO))
-        fprintf(stderr, "\r\033[K");
+static int work(struct trial *trial) {
+    double *values = trial->told->figures;
+    if (trial_begin(trial) != 0)
+        return -1;
+    int result = 0;
+    if (trial->told->unwanted) /* set before the child may go on */
+        return trial_end(trial);
+    result = trial->role == SENDER ? ask(&trial->serial, values) : answer(&trial->serial, values);
+    return result != 0 ? -1 : trial_end(trial);
 }
 
-enum handover_way limits_best(const struct limits *limits, enum placement placement,
-                              double times[HANDOVER_SIZES]) {
+/* Which way to hand records over is right for this processor: the one that is best by the geometric
+ * mean over the sizes; plain unless another is 5 % better. */
+static void report_best(FILE *out, const struct part *part, const double *medians) {
     double best = 1.05;
-    enum handover_way chosen = PLAIN;
-    for (unsigned mode = PLAIN; mode < HANDOVER_WAYS; mode++) {
-        double of_way[HANDOVER_SIZES], product = 1;
-        for (unsigned i = 0; i < HANDOVER_SIZES; i++) {
-            unsigned at = HANDOVER + i * HANDOVER_WAYS;
-            of_way[i] = limit_spread(limits, placement, at + mode).median /
-                        limit_spread(limits, placement, at).median;
-            product *= of_way[i];
-        }
-        double mean = pow(product, 1.0 / HANDOVER_SIZES);
-        if (mode != PLAIN && mean <= best)
+    unsigned chosen = PLAIN;
+    (void)part;
+    for (unsigned way = PLAIN + 1; way < HANDOVER_WAYS; way++) {
+        double product = 1;
+        for (unsigned at = HANDOVER; at < LIMITS; at += HANDOVER_WAYS)
+            product *= medians[at + way] / medians[at];
+        if (pow(product, 1.0 / HANDOVER_SIZES) <= best)
             continue;
-        best = mode == PLAIN ? best : mean;
-        chosen = mode;
-        memcpy(times, of_way, sizeof of_way);
+        best = pow(product, 1.0 / HANDOVER_SIZES);
+        chosen = way;
     }
-    return chosen;
+    fprintf(out, "best here: %s", handover_texts[chosen]);
+    if (chosen == PLAIN)
+        fprintf(out, " (no other way is 5 %% better on average)\n");
+    else
+        fprintf(out, " (%.2f times plain, on average)\n", best);
 }
 
-struct spread limit_spread(const struct limits *limits, enum placement placement, unsigned which) {
-    double values[ROUNDS_MAX];
-    memcpy(values, limits->values[placement][which], sizeof values);
-    return spread_of(values, limits->count[placement]);
-}
+static const struct way ways[] = {
+    {.name = "machine", .about = "no transport can be faster", .prepare = prepare, .work = work}};
 
-struct spread limit_probe(const struct limits *limits, enum placement placement) {
-    double values[ROUNDS_MAX];
-    memcpy(values, limits->probes[placement], sizeof values);
-    return spread_of(values, limits->count[placement]);
-}
+#define RECORDS(size)                                                                              \
+    {size " B: plain", "handover_" size "_plain_million_per_s", false},                            \
+        {size " B: receiver wipes", "handover_" size "_wipe_million_per_s", false},                \
+        {size " B: sender fetches ahead", "handover_" size "_ahead_million_per_s", false}, {       \
+        size " B: receiver wipes, sender fetches ahead",                                           \
+            "handover_" size "_wipe_ahead_million_per_s", false                                    \
+    }
+
+const struct part part_limits = {
+    .name = "limits",
+    .title = "Lines back and forth in blocks of 64 KiB; records through a ring of 64 KiB, M/s",
+    .ways = ways,
+    .way_count = 1,
+    .yardstick = 1,
+    .figures = {{"cache line there and back, pause in the loop, ns", "ping_pause_ns", false},
+                {"cache line there and back, bare loop, ns", "ping_bare_ns", false},
+                {"64 B payload line + flag line, there and back, ns", "ping_payload_ns", false},
+                {"receiver reads lines the sender has written, GB/s", "pull_gb_s", false},
+                {"sender rewrites lines the receiver only read, GB/s", "rewrite_read_gb_s", false},
+                {"sender rewrites lines the receiver wrote 8 B of, GB/s", "rewrite_dirty_gb_s",
+                 false},
+                {"sender rewrites lines only read, fetched ahead, GB/s", "rewrite_ahead_gb_s",
+                 false},
+                {"  the best distance of 4 to 64 lines", "rewrite_ahead_distance_lines", false},
+                {"memcpy within one process, 64 KiB, GB/s", "memcpy_cache_gb_s", false},
+                {"memcpy within one process, 32 MiB, GB/s", "memcpy_memory_gb_s", false},
+                RECORDS("64"),
+                RECORDS("256"),
+                RECORDS("1024"),
+                RECORDS("4096")},
+    .remark = report_best,
+};
