@@ -104,6 +104,8 @@ static struct plan plan_of(enum experiment experiment, const struct transport *t
     static struct way ways[EXPERIMENTS][1];
     static struct part parts[EXPERIMENTS];
     struct plan plan = basic_plan;
+    if (fault == NONE) /* beside busy programs it may take long */
+        plan.hang_s = HANG_SECONDS;
     parts[experiment] = cell_part(experiment, &transport, 1, ways[experiment]);
     plan.parts[0] = &parts[experiment];
     if (experiment == WAKEUP) {
