@@ -29,9 +29,6 @@ static const struct transport *const usual[] = {
 #ifdef BENCH_LOOP
     &transport_leat_uv,
 #endif
-#ifdef BENCH_BOOST
-    &transport_boost,         &transport_boost_call,
-#endif
     &transport_pipe,          NULL,
 };
 static const struct group groups[] = {

@@ -55,7 +55,6 @@ struct run {
 struct calls {
     int (*send)(void *link, const void *message, size_t size);
     int (*receive)(void *link, void *buffer, size_t capacity, size_t *size);
-    void (*flush)(void *link); /* sends what `send` has withheld; NULL when it never does */
 };
 
 /* What the two processes of a cell share about its course. */
@@ -161,8 +160,6 @@ ALWAYS_INLINE int trip_ask_loop(struct run *run, const struct calls *calls, void
         before = trip_start(&r, serial, before);
         if (send_one(&r, calls, to, r.buffer, size) != 0)
             return -1;
-        if (calls->flush)
-            calls->flush(to);
         if (last)
             break;
         if (receive_one(&r, calls, from, &got) != 0 || got != size ||
@@ -188,8 +185,6 @@ ALWAYS_INLINE int trip_answer_loop(struct run *run, const struct calls *calls, v
             return 0;
         if (!stamped(r.buffer, size, serial) || send_one(&r, calls, to, r.buffer, size) != 0)
             return -1;
-        if (calls->flush)
-            calls->flush(to);
     }
 }
 
@@ -217,8 +212,6 @@ ALWAYS_INLINE int send_stamped(const struct run *run, const struct calls *calls,
     stamp(run->buffer, size, mark);
     if (send_one(run, calls, link, run->buffer, size) != 0)
         return -1;
-    if (calls->flush)
-        calls->flush(link);
     return 0;
 }
 
@@ -282,8 +275,6 @@ ALWAYS_INLINE int rate_send_loop(struct run *run, const struct calls *calls, voi
         if (last)
             break;
     }
-    if (calls->flush)
-        calls->flush(link);
     return 0;
 }
 

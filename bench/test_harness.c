@@ -72,7 +72,7 @@ static int mailbox_receive(void *link, void *buffer, size_t capacity, size_t *si
     return 0;
 }
 
-static const struct calls mailbox_calls = {mailbox_send, mailbox_receive, NULL};
+static const struct calls mailbox_calls = {mailbox_send, mailbox_receive};
 DEFINE_LOOPS(mailbox, mailbox_calls)
 static const struct transport mailbox = {
     .name = "mailbox", .create = mailbox_create, .destroy = mailbox_destroy, LOOPS(mailbox)};

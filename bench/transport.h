@@ -59,7 +59,6 @@ struct counters {
     uint64_t stalls;     /* calls that found the queue full or empty */
     uint64_t sleeps;     /* waits that went to sleep */
     uint64_t wake_calls; /* system calls made to wake the other side */
-    uint64_t backoffs;   /* voluntary pauses to let messages gather */
 };
 
 struct transport {
@@ -67,7 +66,6 @@ struct transport {
     const char *about;
     /* its calls wait by themselves and may sleep, so little CPU time is no sign of disturbance */
     bool sleeps;
-    const void *context; /* the transport's own */
 
     /* Before the processes part. NULL when it cannot carry such messages: the cell stays empty. */
     void *(*create)(const struct setup *setup);
@@ -89,10 +87,7 @@ struct transport {
     bool threads;     /* has threads of its own: it is not measured at real-time priority */
 };
 
-/* Those that more than one program compares with. */
 extern const struct transport transport_pipe;
-extern const struct transport transport_boost;      /* inlined into the loop */
-extern const struct transport transport_boost_call; /* one function call per message */
 
 #ifdef __cplusplus
 }

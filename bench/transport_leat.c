@@ -80,8 +80,8 @@ static int receive_wait(void *link, void *buffer, size_t capacity, size_t *size)
                                           size, LEAT_FOREVER));
 }
 
-static const struct calls now_calls = {send_now, receive_now, NULL};
-static const struct calls wait_calls = {send_wait, receive_wait, NULL};
+static const struct calls now_calls = {send_now, receive_now};
+static const struct calls wait_calls = {send_wait, receive_wait};
 DEFINE_LOOPS(now, now_calls)
 DEFINE_LOOPS(wait, wait_calls)
 
@@ -214,8 +214,8 @@ static int batch_receive_wait(void *handle, void *buffer, size_t capacity, size_
     return result;
 }
 
-static const struct calls batch_now_calls = {batch_send_now, batch_receive_now, NULL};
-static const struct calls batch_wait_calls = {batch_send_wait, batch_receive_wait, NULL};
+static const struct calls batch_now_calls = {batch_send_now, batch_receive_now};
+static const struct calls batch_wait_calls = {batch_send_wait, batch_receive_wait};
 DEFINE_TRIPS(batch_now, batch_now_calls)
 DEFINE_TRIPS(batch_wait, batch_wait_calls)
 
@@ -275,7 +275,7 @@ ALWAYS_INLINE int place_receive(void *handle, void *buffer, size_t *size, uint64
         (void)capacity; /* as large as the largest message */                                      \
         return place_receive(link, buffer, size, deadline_ns);                                     \
     }                                                                                              \
-    static const struct calls name##_calls = {name##_send, name##_receive, NULL};                  \
+    static const struct calls name##_calls = {name##_send, name##_receive};                        \
     DEFINE_LOOPS(name, name##_calls)
 
 DEFINE_PLACE(place_now, LEAT_NOW)

@@ -53,7 +53,7 @@ ALWAYS_INLINE int receive_place(leat_receiver *receiver, void *buffer, size_t ca
         return outcome(#receive_, receive_(receiver, buffer, capacity_, size, LEAT_FOREVER));      \
     }                                                                                              \
                                                                                                    \
-    static const struct calls calls_##name_ = {send_##name_, receive_##name_, NULL};               \
+    static const struct calls calls_##name_ = {send_##name_, receive_##name_};                     \
     DEFINE_LOOPS(of_##name_, calls_##name_)                                                        \
     static const struct transport transport_##name_ = {LOOPS(of_##name_)};
 

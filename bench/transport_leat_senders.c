@@ -33,7 +33,7 @@ static int receive_from_many(void *link, void *buffer, size_t capacity, size_t *
                                           size, LEAT_FOREVER));
 }
 
-static const struct calls many_calls = {send_one_of_many, receive_from_many, NULL};
+static const struct calls many_calls = {send_one_of_many, receive_from_many};
 DEFINE_TRIPS(many, many_calls)
 
 /* Asleep, as senders may share a CPU. */

@@ -389,7 +389,7 @@ static int message_receive(void *handle, void *buffer, size_t capacity, size_t *
     return fits ? 0 : -1;
 }
 
-static const struct calls calls = {message_send, message_receive, NULL};
+static const struct calls calls = {message_send, message_receive};
 DEFINE_LOOPS(iceoryx, calls)
 
 const struct transport transport_iceoryx = {.name = "iceoryx",
