@@ -1,75 +1,53 @@
-/* cell.c - one cell, measured once; see machine.h.
- *
- * The parent sends and asks, a child receives and answers; a fan-out has several. Order of events,
- * in all: open, probe, experiment, probe, close. Whoever fails says so in control->failed, which
- * every loop looks at.
- *
- * What counts in a fan-out is the sender's time for a message to all of them, so it sends bursts
- * that fit into the queues and then waits, asleep, until all have received them. The receivers
- * share one CPU, as there may be no more: their own speed is not measured. The first of them, who
- * is there even when none was asked for, answers the probes. */
+/* cell.c - a trial of a transport in an experiment: what is sent and asked by the parent, received
+ * and answered by the child. */
 #include "machine.h"
 #include "realtime.h"
 
-/* The links of a cell, and who is at their ends. */
-struct links {
+/* The links of a trial: set before the processes part. */
+static struct links {
     const struct transport *transport;
     enum experiment experiment;
-    unsigned receivers, children; /* children: one more than receivers when there are none */
     unsigned count;
-    void *link[RECEIVERS_MAX]; /* link[1] of a round trip goes in the direction of the answer */
-};
+    void *link[2]; /* link[1] of a round trip goes in the direction of the answer */
+    struct run run;
+} links;
 
-/* Those of them that one process opens. */
-struct part {
-    unsigned from, to;
-};
+/* By role, what each side did. */
+static struct counters *counters; /* shared */
 
-static bool goes_both_ways(enum experiment experiment) {
-    return experiment == ROUND_TRIP || experiment == WAKEUP;
+static bool goes_both_ways(void) {
+    return links.experiment == ROUND_TRIP || links.experiment == WAKEUP;
 }
 
 /* --- Links ------------------------------------------------------------------------------------ */
 
-static struct part parents_part(const struct links *links) {
-    return (struct part){0, links->count};
-}
-
-static struct part childs_part(const struct links *links, unsigned number) {
-    if (links->experiment != FAN_OUT)
-        return (struct part){0, links->count};
-    if (number >= links->receivers)
-        return (struct part){0, 0};
-    unsigned link = links->transport->broadcast ? 0 : number;
-    return (struct part){link, link + 1};
-}
-
-/* side: SENDER for the parent, RECEIVER for a child. */
-static enum role role_at(const struct links *links, unsigned i, enum role side) {
-    bool answers = i == 1 && goes_both_ways(links->experiment);
+static enum role role_at(unsigned i, enum role side) {
+    bool answers = i == 1 && goes_both_ways();
     return answers ? (side == SENDER ? RECEIVER : SENDER) : side;
 }
 
-static int links_open(const struct links *links, struct part part, enum role side) {
-    for (unsigned i = part.from; i < part.to && links->transport->open != NULL; i++)
-        if (links->transport->open(links->link[i], role_at(links, i, side)) != 0)
+static int links_open(enum role side) {
+    for (unsigned i = 0; i < links.count && links.transport->open != NULL; i++)
+        if (links.transport->open(links.link[i], role_at(i, side)) != 0)
             return -1;
     return 0;
 }
 
-static void links_close(const struct links *links, struct part part, enum role side,
-                        struct counters *sum) {
-    for (unsigned i = part.from; i < part.to && links->transport->close != NULL; i++) {
-        struct counters counters = {0};
-        links->transport->close(links->link[i], role_at(links, i, side), &counters);
-        counters_add(sum, &counters);
+static void links_close(enum role side) {
+    for (unsigned i = 0; i < links.count && links.transport->close != NULL; i++) {
+        struct counters more = {0};
+        links.transport->close(links.link[i], role_at(i, side), &more);
+        counters[side].messages += more.messages;
+        counters[side].stalls += more.stalls;
+        counters[side].sleeps += more.sleeps;
+        counters[side].wake_calls += more.wake_calls;
     }
 }
 
-static void links_destroy(const struct links *links) {
-    for (unsigned i = 0; i < links->count; i++)
-        if (links->link[i] != NULL)
-            links->transport->destroy(links->link[i]);
+static void links_destroy(void) {
+    for (unsigned i = 0; i < links.count; i++)
+        if (links.link[i] != NULL)
+            links.transport->destroy(links.link[i]);
 }
 
 /* At real-time priority a process keeps its own threads from its CPU for as long as it does not
@@ -79,293 +57,200 @@ static bool starves(const struct transport *transport) {
     return realtime_is_on() && (transport->threads || (machine.one_cpu && spins));
 }
 
-/* 0, or -1 when the transport does not carry such messages. */
-static int links_create(struct links *links, const struct plan *plan,
-                        const struct transport *transport, struct column column) {
-    bool fan = plan->experiment == FAN_OUT;
-    *links = (struct links){.transport = transport, .experiment = plan->experiment};
-    if ((fan && transport->fan_send == NULL) || starves(transport))
-        return -1;
-    links->receivers = fan ? (unsigned)column.level : 1;
-    links->children = links->receivers == 0 ? 1 : links->receivers;
-    links->count = goes_both_ways(plan->experiment) ? 2
-                   : transport->broadcast           ? 1
-                                                    : links->receivers;
-    for (unsigned i = 0; i < links->count; i++) {
-        struct setup setup = {transport,           column.size,
-                              plan->capacity,      link_memory(i),
-                              machine.memory_size, transport->broadcast ? links->receivers : 1};
-        links->link[i] = transport->create(&setup);
-        if (links->link[i] == NULL) {
-            links_destroy(links);
-            return -1;
-        }
+static struct run new_run(const struct trial *trial) {
+    const struct plan *plan = trial->plan;
+    bool pauses = links.experiment == WAKEUP;
+    /* Twice around a queue of small messages, or its first touches are measured; yet a slow
+     * transport must get there. */
+    uint64_t warm_up = plan->capacity / 8;
+    warm_up = warm_up < WARM_UP ? WARM_UP : warm_up < 8 * WARM_UP ? warm_up : 8 * WARM_UP;
+    return (struct run){.warm_up = scaled((unsigned)warm_up),
+                        .warm_up_trips = pauses ? WARM_UP_PAUSED : scaled(WARM_UP_TRIPS),
+                        .lengths = machine.lengths,
+                        .buffer = machine.buffer,
+                        .buffer_size = BUFFER_SIZE,
+                        .state = &machine.control->state,
+                        .samples = machine.samples,
+                        .sample_max = SAMPLES_MAX,
+                        .rate = trial->column.level,
+                        .pause_ns = pauses ? plan->pause_ns : 0};
+}
+
+/* The asker of a wake-up sleeps in between, whatever its transport does; several senders share a
+ * CPU. */
+static int prepare(struct trial *trial) {
+    const struct transport *transport = trial->way->transport;
+    enum experiment experiment = (enum experiment)trial->way->context;
+    if (counters == NULL)
+        counters = map_shared(2 * sizeof *counters);
+    memset(counters, 0, 2 * sizeof *counters);
+    links = (struct links){.transport = transport, .experiment = experiment};
+    if (starves(transport))
+        return 1;
+    links.count = goes_both_ways() ? 2 : 1;
+    for (unsigned i = 0; i < links.count; i++) {
+        struct setup setup = {transport, trial->column.size, trial->plan->capacity, link_memory(i),
+                              machine.memory_size};
+        if ((links.link[i] = transport->create(&setup)) == NULL)
+            return links_destroy(), 1;
     }
+    links.run = new_run(trial);
+    trial->care[RECEIVER] = transport->sleeps ? SLEEPS : SPINS;
+    trial->care[SENDER] = experiment == RATE && transport->senders > 1 ? SHARES
+                          : experiment == WAKEUP                       ? SLEEPS
+                                                                       : trial->care[RECEIVER];
     return 0;
 }
 
 /* --- The processes ---------------------------------------------------------------------------- */
 
-/* Messages that certainly fit into the queue, whatever a transport adds to each. */
-static uint64_t burst_of(size_t capacity, size_t size) {
-    uint64_t burst = capacity / 4 / (size_longest(size) + 64);
-    return burst < 1 ? 1 : burst > 1000 ? 1000 : burst;
+static int send_or_ask(void) {
+    return goes_both_ways() ? links.transport->trip_ask(&links.run, links.link[0], links.link[1])
+                            : links.transport->rate_send(&links.run, links.link[0]);
 }
 
-static struct run new_run(const struct plan *plan, const struct links *links,
-                          struct column column) {
-    /* Twice around a queue of small messages, or its first touches are measured; yet a slow
-     * transport must get there. */
-    uint64_t warm_up = plan->capacity / 8;
-    warm_up = warm_up < WARM_UP ? WARM_UP : warm_up < 8 * WARM_UP ? warm_up : 8 * WARM_UP;
-    struct run run = {.warm_up = warm_up,
-                      .lengths = machine.lengths,
-                      .buffer = machine.buffer,
-                      .buffer_size = BUFFER_SIZE,
-                      .failed = &machine.control->failed,
-                      .samples = machine.samples,
-                      .sample_max = SAMPLES_MAX,
-                      .duration_ns = plan->duration_ns};
-    if (plan->experiment == FAN_OUT) {
-        run.burst = burst_of(plan->capacity, column.size);
-        run.progress = machine.control->progress;
-        run.receivers = links->receivers;
-    } else {
-        run.rate = column.level;
-        run.pause_ns = plan->experiment == WAKEUP ? plan->pause_ns : 0;
-    }
-    return run;
+static int receive_or_answer(void) {
+    return goes_both_ways() ? links.transport->trip_answer(&links.run, links.link[0], links.link[1])
+                            : links.transport->rate_receive(&links.run, links.link[0]);
 }
 
-/* Waits until the word has that value: asleep where others have to run on this CPU meanwhile. */
-static int await(const struct links *links, const uint64_t *word, uint64_t value) {
-    const struct timespec moment = {0, 100000};
-    if (links->experiment != FAN_OUT && !machine.one_cpu)
-        return probe_wait(word, value);
-    while (__atomic_load_n(word, __ATOMIC_ACQUIRE) != value) {
-        if (__atomic_load_n(&machine.control->failed, __ATOMIC_RELAXED))
-            return -1;
-        nanosleep(&moment, NULL);
+static int work(struct trial *trial) {
+    struct run *run = &links.run;
+    if (links_open(trial->role) != 0 || trial_begin(trial) != 0)
+        return -1;
+    run->duration_ns = trial->duration_ns;
+    if ((trial->role == SENDER ? send_or_ask() : receive_or_answer()) != 0)
+        return -1;
+    if (trial->role == RECEIVER) {
+        trial->told->count = run->count;
+        trial->told->elapsed_ns = run->elapsed_ns;
+        trial->told->received = run->sample_count;
     }
+    if (trial_end(trial) != 0)
+        return -1;
+    links_close(trial->role);
     return 0;
 }
 
-static int send_side(const struct links *links, struct run *run) {
-    if (links->experiment == FAN_OUT)
-        return links->transport->fan_send(run, links->link, links->count);
-    if (goes_both_ways(links->experiment))
-        return links->transport->trip_ask(run, links->link[0], links->link[1]);
-    return links->transport->rate_send(run, links->link[0]);
-}
+/* --- Figures ---------------------------------------------------------------------------------- */
 
-static int receive_side(const struct links *links, struct part part, struct run *run) {
-    if (part.from == part.to) /* nobody asked for this one */
-        return 0;
-    if (goes_both_ways(links->experiment))
-        return links->transport->trip_answer(run, links->link[0], links->link[1]);
-    return links->transport->rate_receive(run, links->link[part.from]);
-}
+#define PERCENTILES 6u
+static const double percentile_parts[PERCENTILES] = {0.5, 0.9, 0.99, 0.999, 0.9999, 1};
 
-/* One of the two probes of a cell, by the parent: its round trip, negative where there is no
- * distance. */
-static int probe(uint64_t *serial, double *ns) {
-    *ns = machine.one_cpu ? -1 : probe_ask(serial);
-    return *ns == 0 ? -1 : 0;
-}
-
-static int answer_probe(uint64_t *serial) {
-    return machine.one_cpu ? 0 : probe_answer(serial);
-}
-
-/* A receiving, answering process, except for its end. */
-static int child_work(const struct links *links, unsigned number, struct run *run) {
-    struct control *control = machine.control;
-    struct part part = childs_part(links, number);
-    uint64_t serial = 0;
-    if (links_open(links, part, RECEIVER) != 0)
-        return -1;
-    __atomic_fetch_add(&control->ready, 1, __ATOMIC_RELEASE);
-    if (number == 0 &&
-        (await(links, &control->ready, links->children) != 0 || answer_probe(&serial) != 0))
-        return -1;
-    usage_add(&control->usages[number], UINT64_MAX);
-    if (await(links, &control->go, 1) != 0)
-        return -1;
-    if (run->progress != NULL)
-        run->progress += number * PROGRESS_STRIDE;
-    int result = receive_side(links, part, run);
-    usage_add(&control->usages[number], 1);
-    if (number == 0) {
-        control->count = run->count;
-        control->elapsed_ns = run->elapsed_ns;
-        control->sample_count = run->sample_count;
+#define COSTS                                                                                      \
+    {"wall s", "sender.wall_s", true}, {"CPU s, sender", "sender.cpu_s", true},                    \
+        {"receiver", "receiver.cpu_s", true}, {"switches, sender", "sender.switches", true},       \
+        {"receiver", "receiver.switches", true}, {"messages", "receiver.messages", true},          \
+        {"wakes, sender", "sender.wake_calls", true}, {"receiver", "receiver.wake_calls", true},   \
+        {"sleeps, sender", "sender.sleeps", true}, {"receiver", "receiver.sleeps", true},          \
+        {"stalls, sender", "sender.stalls", true}, {"receiver", "receiver.stalls", true},          \
+        {NULL, "receiver.wall_s", true}, {                                                         \
+        NULL, "sender.messages", true                                                              \
     }
-    __atomic_fetch_add(&control->received, 1, __ATOMIC_RELEASE);
-    if (result != 0 ||
-        (number == 0 && (await(links, &control->received, links->children + 1) != 0 ||
-                         answer_probe(&serial) != 0)))
-        return -1;
-    links_close(links, part, RECEIVER, &control->each[number]);
-    return 0;
-}
-
-/* The sending, asking process. 0 or -1; the two probes in probes[]. */
-static int parent_work(const struct links *links, struct run *run, const struct plan *plan,
-                       struct sample *sample, double probes[2], bool *unwanted) {
-    struct control *control = machine.control;
-    uint64_t serial = 0;
-    expect_within(LATE_NS); /* of the harness: what the transport does has the watchdog */
-    if (links_open(links, parents_part(links), SENDER) != 0 ||
-        await(links, &control->ready, links->children) != 0 || probe(&serial, &probes[0]) != 0)
-        return -1;
-    *unwanted = plan->wanted != ANY_PLACEMENT && !machine.one_cpu &&
-                (probes[0] < NEAR_LIMIT_NS ? NEAR : FAR) != plan->wanted;
-    if (*unwanted)
-        run->duration_ns = 0;
-    __atomic_store_n(&control->deadline_ns, 0, __ATOMIC_RELAXED);
-    usage_add(&sample->usage[SENDER], UINT64_MAX);
-    __atomic_store_n(&control->go, 1, __ATOMIC_RELEASE);
-    int result = send_side(links, run);
-    usage_add(&sample->usage[SENDER], 1);
-    /* Only when nobody receives any more may the first of them answer, and it learns that from the
-     * parent's one more. */
-    if (result != 0 || await(links, &control->received, links->children) != 0)
-        return -1;
-    expect_within(LATE_NS);
-    __atomic_fetch_add(&control->received, 1, __ATOMIC_RELEASE);
-    if (probe(&serial, &probes[1]) != 0)
-        return -1;
-    links_close(links, parents_part(links), SENDER, &sample->side[SENDER]);
-    return 0;
-}
-
-/* --- What came of it -------------------------------------------------------------------------- */
-
-/* All receivers as one. */
-static void take_receivers(const struct links *links, struct sample *sample) {
-    struct usage *sum = &sample->usage[RECEIVER];
-    for (unsigned i = 0; i < links->receivers; i++) {
-        const struct usage *one = &machine.control->usages[i];
-        sum->wall_ns = one->wall_ns > sum->wall_ns ? one->wall_ns : sum->wall_ns;
-        sum->cpu_ns += one->cpu_ns;
-        sum->delay_ns += one->delay_ns;
-        sum->helpers_ns += one->helpers_ns;
-        sum->switches += one->switches;
-        counters_add(&sample->side[RECEIVER], &machine.control->each[i]);
+#define TIMES                                                                                      \
+    {"p50, ns", "p50_ns", false}, {"p90", "p90_ns", false}, {"p99", "p99_ns", false},              \
+        {"p99.9", "p99.9_ns", false}, {"p99.99", "p99.99_ns", false}, {"max", "max_ns", false},    \
+        {NULL, "times", true}, {                                                                   \
+        NULL, "waited_s", true                                                                     \
     }
+
+static const struct part parts[EXPERIMENTS] = {
+    [RATE] = {.title = "Messages a second, millions",
+              .figures = {{"million messages/s", "million_per_s", false}, COSTS}},
+    [ROUND_TRIP] = {.title = "Round trips", .figures = {TIMES, COSTS}},
+    [WAKEUP] = {.title = "Round trips with a pause before each", .figures = {TIMES, COSTS}},
+    [OPEN_LOOP] = {.title = "One way, from when a message was due",
+                   .figures = {TIMES, COSTS, {"achieved/s", "achieved", false}}},
+};
+#define ACHIEVED 22u /* of OPEN_LOOP, behind the others */
+
+static void take_costs(const struct trial *trial, double *to) {
+    const struct usage *use = trial->told->usage;
+    const struct counters *tx = &counters[SENDER], *rx = &counters[RECEIVER];
+    const double costs[] = {(double)use[SENDER].wall_ns / 1e9,
+                            (double)use[SENDER].cpu_ns / 1e9,
+                            (double)use[RECEIVER].cpu_ns / 1e9,
+                            (double)use[SENDER].switches,
+                            (double)use[RECEIVER].switches,
+                            (double)rx->messages,
+                            (double)tx->wake_calls,
+                            (double)rx->wake_calls,
+                            (double)tx->sleeps,
+                            (double)rx->sleeps,
+                            (double)tx->stalls,
+                            (double)rx->stalls,
+                            (double)use[RECEIVER].wall_ns / 1e9,
+                            (double)tx->messages};
+    memcpy(to, costs, sizeof costs);
 }
 
-static void take_times(const struct plan *plan, const struct run *run, struct histogram *times) {
-    /* Of a burst in ticks, the part of one message. */
-    double unit = plan->experiment == FAN_OUT
-                      ? 1 / (machine.ticks_per_ns * (double)run->burst * histogram_unit(plan))
-                      : 1;
-    size_t count =
-        plan->experiment == OPEN_LOOP ? machine.control->sample_count : run->sample_count;
-    for (size_t i = 0; i < count; i++) {
-        double value = machine.samples[i] * unit;
-        histogram_add(times, value < UINT32_MAX ? (uint32_t)value : UINT32_MAX);
+/* A percentile that not even one value lies beyond is unknown. */
+static void take_times(const struct trial *trial, double *to) {
+    const struct histogram *times = trial->times;
+    size_t count = links.experiment == OPEN_LOOP ? trial->told->received : links.run.sample_count;
+    for (size_t i = 0; i < count; i++)
+        histogram_add(trial->times, machine.samples[i]);
+    for (unsigned i = 0; i < PERCENTILES; i++) {
+        double part = percentile_parts[i], beyond = (1 - part) * (double)times->count;
+        bool known = part < 1 ? beyond > 0.999 : times->count > 0;
+        to[i] =
+            known ? histogram_quantile(times, part) * histogram_unit(links.experiment) : UNKNOWN;
     }
-}
-
-/* A percentile that not even one value lies beyond says nothing. */
-static void take_percentiles(struct sample *sample, const struct histogram *times, double unit) {
-    for (int i = P50; i < PERCENTILES; i++) {
-        double beyond = (1 - percentile_parts[i]) * (double)times->count;
-        bool known = i == HIGHEST ? times->count > 0 : beyond > 0.999;
-        sample->percentile[i] = known ? histogram_quantile(times, percentile_parts[i]) * unit : -1;
-    }
+    to[PERCENTILES] = (double)times->count;
+    to[PERCENTILES + 1] = (double)links.run.idle_ns / 1e9;
 }
 
 /* A transport whose loop ignores the pause would pass its busy round trips off as wake-ups. */
-static bool kept_pauses(const struct plan *plan, const struct sample *sample, uint64_t trips) {
-    return plan->experiment != WAKEUP || trips * plan->pause_ns <= sample->usage[SENDER].wall_ns;
+static bool kept_pauses(const struct trial *trial) {
+    return links.experiment != WAKEUP ||
+           trial->times->count * trial->plan->pause_ns <= trial->told->usage[SENDER].wall_ns;
 }
 
-/* Whether there was enough to count. */
-static bool take_results(const struct plan *plan, const struct links *links, const struct run *run,
-                         struct sample *sample, struct histogram *times) {
-    const struct control *control = machine.control;
-    take_receivers(links, sample);
-    if (plan->experiment == RATE) {
-        if (control->elapsed_ns != 0)
-            sample->rate = (double)control->count * 1e3 / (double)control->elapsed_ns;
-        return sample->rate > 0;
+static void take_figures(struct trial *trial) {
+    struct told *told = trial->told;
+    double *figures = told->figures;
+    if (links.experiment == RATE) {
+        figures[0] =
+            told->elapsed_ns != 0 ? (double)told->count * 1e3 / (double)told->elapsed_ns : UNKNOWN;
+        told->too_little = figures[0] <= 0;
+        take_costs(trial, figures + 1);
+        return;
     }
-    if (plan->experiment == OPEN_LOOP && run->elapsed_ns != 0)
-        sample->rate = (double)run->count * 1e9 / (double)run->elapsed_ns;
-    sample->idle_ns = run->idle_ns;
-    take_times(plan, run, times);
-    take_percentiles(sample, times, histogram_unit(plan));
-    return times->count > 0 && kept_pauses(plan, sample, times->count);
+    take_times(trial, figures);
+    take_costs(trial, figures + PERCENTILES + 2);
+    told->too_little = trial->times->count == 0 || !kept_pauses(trial);
+    if (links.experiment == OPEN_LOOP)
+        figures[ACHIEVED] = links.run.elapsed_ns != 0
+                                ? (double)links.run.count * 1e9 / (double)links.run.elapsed_ns
+                                : UNKNOWN;
 }
 
-/* Did another program run on our CPU? A process that spins must have had all the CPU time there
- * was; one that sleeps must not have waited for the CPU. */
-bool was_late(const struct usage *usage, bool sleeps) {
-    /* its own threads may */
-    uint64_t delay_ns =
-        usage->delay_ns > usage->helpers_ns ? usage->delay_ns - usage->helpers_ns : 0;
-    uint64_t lost_ns = sleeps                           ? delay_ns
-                       : usage->wall_ns > usage->cpu_ns ? usage->wall_ns - usage->cpu_ns
-                                                        : 0;
-    return lost_ns * 100 > usage->wall_ns * 3;
+static void finish(struct trial *trial, bool good) {
+    links_destroy();
+    if (good)
+        take_figures(trial);
+    if (good && links.experiment == OPEN_LOOP && !links.run.timed)
+        trial->told->does_not_fit = true;
 }
 
-/* Of two on one CPU, each is kept waiting while the other runs, and by others besides. */
-static bool was_late_beside(const struct usage *usage, const struct usage *other) {
-    uint64_t delay_ns = usage->delay_ns;
-    return delay_ns > other->cpu_ns && (delay_ns - other->cpu_ns) * 100 > usage->wall_ns * 3;
+double histogram_unit(enum experiment experiment) {
+    return experiment == OPEN_LOOP ? 1 : 1 / machine.ticks_per_ns;
 }
 
-/* The sender of a fan-out and the asker of a wake-up sleep in between, whatever their transport
- * does. */
-static bool was_disturbed(const struct links *links, const struct sample *sample) {
-    bool fan = links->experiment == FAN_OUT, sleeps = links->transport->sleeps;
-    const struct usage *usage = sample->usage;
-    if (machine.one_cpu)
-        return was_late_beside(&usage[SENDER], &usage[RECEIVER]) ||
-               was_late_beside(&usage[RECEIVER], &usage[SENDER]);
-    bool shared = links->experiment == RATE &&
-                  links->transport->senders > 1; /* its CPU, with other senders */
-    return (!shared &&
-            was_late(&sample->usage[SENDER], sleeps || fan || links->experiment == WAKEUP)) ||
-           (!fan && was_late(&sample->usage[RECEIVER], sleeps));
-}
-
-enum placement classify(const double probes[2], bool unwanted, bool disturbed) {
-    if (unwanted || disturbed)
-        return unwanted ? UNWANTED : DISTURBED;
-    if (machine.one_cpu)
-        return ONE_CPU;
-    bool before_near = probes[0] < NEAR_LIMIT_NS, after_near = probes[1] < NEAR_LIMIT_NS;
-    return before_near != after_near ? MIXED : before_near ? NEAR : FAR;
-}
-
-int run_cell(const struct plan *plan, const struct transport *transport, struct column column,
-             struct sample *sample, struct histogram *times, enum placement *placement) {
-    struct links links;
-    if (links_create(&links, plan, transport, column) != 0)
-        return -1;
-    struct run run = new_run(plan, &links, column);
-    for (unsigned i = 0; i < links.children; i++)
-        if (in_new_child())
-            end_child(child_work(&links, i, &run));
-    double probes[2] = {0, 0};
-    bool unwanted = false;
-    int result = parent_work(&links, &run, plan, sample, probes, &unwanted);
-    int status = collect_children(result != 0);
-    links_destroy(&links);
-    if ((result != 0 || status != 0) && was_too_late()) {
-        *placement = DISTURBED;
-        return 0;
-    }
-    if (result != 0 || status != 0)
-        message_lost();
-    if (plan->experiment == OPEN_LOOP && !run.timed)
-        return -1;
-    bool enough = take_results(plan, &links, &run, sample, times);
-    sample->probe_ns = (probes[0] + probes[1]) / 2;
-    *placement = classify(probes, unwanted, was_disturbed(&links, sample) || !enough);
-    return 0;
+struct part cell_part(enum experiment experiment, const struct transport *const *transports,
+                      size_t count, struct way *ways) {
+    struct part part = parts[experiment];
+    part.name = experiment_names[experiment];
+    part.ways = ways;
+    part.way_count = part.yardstick = count;
+    part.sleeps = experiment == WAKEUP;
+    for (size_t i = 0; i < count; i++)
+        ways[i] = (struct way){.name = transports[i]->name,
+                               .about = transports[i]->about,
+                               .prepare = prepare,
+                               .work = work,
+                               .finish = finish,
+                               .context = (int)experiment,
+                               .transport = transports[i]};
+    return part;
 }

@@ -22,7 +22,7 @@ struct records {
 static struct records records_of(size_t size) {
     struct records records = {.size = size, .stride = (8 + size + LINE - 1) / LINE * LINE};
     records.slots = HANDOVER_RING / records.stride;
-    records.count = BYTES / size < RECORDS_MAX ? BYTES / size : RECORDS_MAX;
+    records.count = scaled((unsigned)(BYTES / size < RECORDS_MAX ? BYTES / size : RECORDS_MAX));
     return records;
 }
 

@@ -23,10 +23,9 @@ static void name_file(char path[PATH_SIZE], const char *given, const struct plan
     char text[32], level[32] = "";
     const char *size = size_word(column.size, text);
     if (plan->level_count != 0)
-        snprintf(level, sizeof level, "-%llu%s", (unsigned long long)column.level,
-                 plan->experiment == OPEN_LOOP ? "ps" : "rx");
+        snprintf(level, sizeof level, "-%llups", (unsigned long long)column.level);
     snprintf(path, PATH_SIZE, "%.*s-%s-%s%s-%s%s", (int)(dot - given), given,
-             plan->transports[t]->name, size, level, placement_names[placement], dot);
+             plan->parts[0]->ways[t].name, size, level, placement_names[placement], dot);
 }
 
 static int write_one(const char *path, const struct histogram *histogram, double unit) {
@@ -43,7 +42,8 @@ static int write_one(const char *path, const struct histogram *histogram, double
     return 0;
 }
 
-int hdr_write(const char *given, const struct plan *plan, const struct results *results) {
+int hdr_write(const char *given, const struct results *results) {
+    const struct plan *plan = results->plan;
     size_t count = count_distributions(results);
     if (count == 0) {
         fprintf(
@@ -53,14 +53,16 @@ int hdr_write(const char *given, const struct plan *plan, const struct results *
         return -1;
     }
     char path[PATH_SIZE];
-    for (size_t t = 0; t < plan->transport_count; t++)
+    for (size_t t = 0; t < plan->parts[0]->way_count; t++)
         for (size_t c = 0; c < plan_columns(plan); c++)
             for (enum placement placement = NEAR; placement < PLACED; placement++) {
-                const struct histogram *all = results_cell(plan, results, t, c)->all[placement];
+                const struct histogram *all = results_cell(results, 0, c, t)->all[placement];
                 if (all == NULL)
                     continue;
                 name_file(path, given, plan, t, c, placement);
-                if (write_one(count == 1 ? given : path, all, histogram_unit(plan)) != 0)
+                if (write_one(count == 1 ? given : path, all,
+                              histogram_unit((enum experiment)plan->parts[0]->ways[0].context)) !=
+                    0)
                     return -1;
             }
     return 0;

@@ -3,11 +3,11 @@
 #ifndef BENCH_HDR_H
 #define BENCH_HDR_H
 
-#include "harness.h"
+#include "trial.h"
 
 /* One distribution goes to that path. Of several, each goes to a path of its own, with transport,
  * size, level and placement before the extension: out.hgrm becomes out-leat-64-near.hgrm. Says
  * which on standard error. 0, or -1 having said why. */
-int hdr_write(const char *path, const struct plan *plan, const struct results *results);
+int hdr_write(const char *path, const struct results *results);
 
 #endif

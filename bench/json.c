@@ -1,160 +1,128 @@
-/* json.c - results as JSON; see report.h. Printed by hand: only the command line needs escaping. */
-#include "loops.h"
+/* json.c - results as JSON; see report.h. */
 #include "realtime.h"
 #include "report.h"
 
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/utsname.h>
+#include <time.h>
 
-/* Bytes that are no ASCII text become \u00XX, so that the result is valid whatever the shell
- * gave. */
-static void json_text(FILE *out, const char *text) {
-    fputc('"', out);
-    for (; *text != '\0'; text++) {
-        unsigned char c = (unsigned char)*text;
-        if (c == '"' || c == '\\')
-            fprintf(out, "\\%c", c);
-        else if (c < 0x20 || c >= 0x7f)
-            fprintf(out, "\\u%04x", c);
-        else
-            fputc(c, out);
+/* Text that may be no UTF-8, as the shell gave it: each byte stands for the character of its
+ * number. */
+static json_t *text_of(const char *bytes) {
+    char *text = malloc(2 * strlen(bytes) + 1), *at = text;
+    for (; text != NULL && *bytes != '\0'; bytes++) {
+        unsigned char c = (unsigned char)*bytes;
+        if (c >= 0x80)
+            *at++ = (char)(0xc0 | c >> 6), c = (c & 0x3f) | 0x80;
+        *at++ = (char)c;
     }
-    fputc('"', out);
+    json_t *json = text != NULL ? json_stringn(text, (size_t)(at - text)) : NULL;
+    free(text);
+    return json;
 }
 
-void json_begin(FILE *out, const struct json_run *run) {
-    char model[128], date[32];
+static json_t *machine_of(const struct json_run *run) {
+    char model[128], name[192];
     struct utsname system;
-    time_t now = time(NULL);
     cpu_model(model);
     uname(&system);
-    strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%SZ", gmtime(&now));
-    fprintf(out, "{\n  \"date\": \"%s\",\n  \"library\": \"%s\",\n  \"command\": [", date,
-            run->library);
-    for (int i = 0; i < run->argc; i++) {
-        fputs(i == 0 ? "" : ", ", out);
-        json_text(out, run->argv[i]);
+    snprintf(name, sizeof name, "%s %s", system.sysname, system.release);
+    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:[i, i], s:b}", "host", system.nodename, "cpu",
+                     model, "system", name, "architecture", system.machine, "compiler", __VERSION__,
+                     "cpus", run->cpus[0], run->cpus[1], "realtime", (int)realtime_is_on());
+}
+
+static json_t *spread_of_json(struct spread spread) {
+    return spread.count == 0 ? json_null()
+                             : json_pack("{s:f, s:f, s:f}", "median", spread.median, "min",
+                                         spread.min, "max", spread.max);
+}
+
+/* `sender.cpu_s` becomes a member of the object `sender`. */
+static void set_member(json_t *object, const char *name, json_t *value) {
+    const char *dot = strchr(name, '.');
+    if (dot == NULL || (dot[1] >= '0' && dot[1] <= '9')) {
+        json_object_set_new(object, name, value);
+        return;
     }
-    fprintf(out, "],\n  \"machine\": {\"host\": ");
-    json_text(out, system.nodename);
-    fprintf(out, ", \"cpu\": ");
-    json_text(out, model);
-    fprintf(out,
-            ", \"system\": \"%s %s\", \"architecture\": \"%s\", \"compiler\": ", system.sysname,
-            system.release, system.machine);
-    json_text(out, __VERSION__);
-    fprintf(out, ", \"cpus\": [%d, %d], \"realtime\": %s},\n  \"experiments\": [", run->cpus[0],
-            run->cpus[1], realtime_is_on() ? "true" : "false");
+    char first[32];
+    snprintf(first, sizeof first, "%.*s", (int)(dot - name), name);
+    json_t *inner = json_object_get(object, first);
+    if (inner == NULL)
+        json_object_set_new(object, first, inner = json_object());
+    json_object_set_new(inner, dot + 1, value);
 }
 
-static void json_spread(FILE *out, const char *name, struct spread spread) {
-    if (spread.count == 0)
-        fprintf(out, ", \"%s\": null", name);
-    else
-        fprintf(out, ", \"%s\": {\"median\": %.6g, \"min\": %.6g, \"max\": %.6g}", name,
-                spread.median, spread.min, spread.max);
+static json_t *sum_of_json(double sum) {
+    return sum == (double)(json_int_t)sum ? json_integer((json_int_t)sum) : json_real(sum);
 }
 
-static void json_side(FILE *out, const char *name, const struct usage *usage,
-                      const struct counters *counters) {
-    fprintf(out,
-            ",\n       \"%s\": {\"wall_s\": %.4f, \"cpu_s\": %.4f, \"switches\": %llu, "
-            "\"messages\": %llu, "
-            "\"stalls\": %llu, \"sleeps\": %llu, \"wake_calls\": %llu}",
-            name, (double)usage->wall_ns / 1e9, (double)usage->cpu_ns / 1e9,
-            (unsigned long long)usage->switches, (unsigned long long)counters->messages,
-            (unsigned long long)counters->stalls, (unsigned long long)counters->sleeps,
-            (unsigned long long)counters->wake_calls);
-}
-
-static void json_percentiles(FILE *out, const struct cell *cell, enum placement placement) {
-    for (enum percentile which = P50; which < PERCENTILES; which++) {
-        char name[16];
-        snprintf(name, sizeof name, "%s_ns", percentile_names[which]);
-        json_spread(out, name, cell_percentile(cell, placement, which));
-    }
-    fprintf(out, ", \"times\": %llu",
-            (unsigned long long)(cell->all[placement] != NULL ? cell->all[placement]->count : 0));
-}
-
-static void json_cell(FILE *out, const struct plan *plan, const struct cell *cell, size_t t,
-                      size_t c, enum placement placement) {
+static json_t *cell_json(const struct results *results, size_t at, size_t column, size_t way,
+                         enum placement placement) {
+    const struct plan *plan = results->plan;
+    const struct part *part = plan->parts[at];
+    const struct cell *cell = results_cell(results, at, column, way);
+    struct column place = plan_column(plan, column);
     char text[32];
-    struct column column = plan_column(plan, c);
-    struct sample sum = cell_sum(cell, placement);
-    fprintf(out,
-            "      {\"transport\": \"%s\", \"size\": \"%s\", \"placement\": \"%s\", \"cells\": %u",
-            plan->transports[t]->name, size_name(column.size, text), placement_names[placement],
-            cell->count[placement]);
-    if (plan->experiment == FAN_OUT)
-        fprintf(out, ", \"receivers\": %llu", (unsigned long long)column.level);
-    if (plan->experiment == OPEN_LOOP) {
-        fprintf(out, ", \"rate\": %llu, \"waited_s\": %.4f", (unsigned long long)column.level,
-                (double)sum.idle_ns / 1e9);
-        json_spread(out, "achieved", cell_spread(cell, placement, sample_rate));
+    json_t *json = json_pack("{s:s, s:s}", "part", part->name, "way", part->ways[way].name);
+    if (plan->size_count != 0)
+        set_member(json, "size", json_string(size_name(place.size, text)));
+    if (place.level != 0)
+        set_member(json, "rate", json_integer((json_int_t)place.level));
+    if (!part->alone)
+        set_member(json, "placement", json_string(placement_names[placement]));
+    set_member(json, "rounds", json_integer(cell_count(cell, placement)));
+    for (size_t i = 0; i < figure_count(part); i++)
+        set_member(json, part->figures[i].json,
+                   part->figures[i].sum ? sum_of_json(cell_sum(cell, placement, i))
+                                        : spread_of_json(cell_spread(cell, placement, i)));
+    if (!part->alone)
+        set_member(json, "probe_ns", spread_of_json(cell_probe(cell, placement)));
+    if (part->yardstick < part->way_count && part->way_count > 1) {
+        const struct cell *other = results_cell(results, at, column, part->yardstick);
+        set_member(json, "against", json_string(part->ways[part->yardstick].name));
+        set_member(json, "ratio", spread_of_json(cell_ratio(cell, other, placement)));
     }
-    if (plan->experiment == RATE)
-        json_spread(out, "million_per_s", cell_spread(cell, placement, sample_rate));
-    else
-        json_percentiles(out, cell, placement);
-    json_spread(out, "probe_ns", cell_spread(cell, placement, sample_probe));
-    json_side(out, "sender", &sum.usage[SENDER], &sum.side[SENDER]);
-    json_side(out, "receiver", &sum.usage[RECEIVER], &sum.side[RECEIVER]);
-    fprintf(out, "}");
+    return json;
 }
 
-static void json_dropped(FILE *out, const unsigned tally[PLACEMENTS], unsigned not_begun) {
-    fprintf(out,
-            "\"dropped\": {\"mixed\": %u, \"disturbed\": %u, \"unwanted\": %u}, \"not_begun\": %u",
-            tally[MIXED], tally[DISTURBED], tally[UNWANTED], not_begun);
+static json_t *results_json(const struct results *results) {
+    json_t *json = json_array();
+    for (size_t part = 0; part < results->plan->part_count; part++)
+        for (size_t c = 0; c < plan_columns(results->plan); c++)
+            for (size_t way = 0; way < results->plan->parts[part]->way_count; way++)
+                for (enum placement placement = NEAR; placement < PLACED; placement++)
+                    if (cell_count(results_cell(results, part, c, way), placement) != 0)
+                        json_array_append_new(json, cell_json(results, part, c, way, placement));
+    return json;
 }
 
-void json_experiment(FILE *out, const struct plan *plan, const struct results *results,
-                     bool first) {
-    fprintf(out,
-            "%s\n    {\"experiment\": \"%s\", \"capacity\": %zu, \"rounds\": %u, \"cell_s\": %.3f, "
-            "\"pause_s\": %.6f,\n     ",
-            first ? "" : ",", experiment_names[plan->experiment], plan->capacity, plan->rounds,
-            (double)plan->duration_ns / 1e9,
-            plan->experiment == WAKEUP ? (double)plan->pause_ns / 1e9 : 0);
-    json_dropped(out, results->tally, results->not_begun);
-    fprintf(out, ",\n     \"results\": [");
-    const char *separator = "\n";
-    for (size_t c = 0; c < plan_columns(plan); c++)
-        for (size_t t = 0; t < plan->transport_count; t++)
-            for (enum placement placement = NEAR; placement < PLACED; placement++) {
-                const struct cell *cell = results_cell(plan, results, t, c);
-                if (cell->count[placement] == 0)
-                    continue;
-                fputs(separator, out);
-                separator = ",\n";
-                json_cell(out, plan, cell, t, c, placement);
-            }
-    fprintf(out, "]}");
+static json_t *experiment_json(const struct results *results) {
+    const struct plan *plan = results->plan;
+    const unsigned *tally = results->tally;
+    json_t *dropped = json_pack("{s:i, s:i, s:i}", "mixed", (int)tally[MIXED], "disturbed",
+                                (int)tally[DISTURBED], "unwanted", (int)tally[UNWANTED]);
+    return json_pack("{s:s, s:I, s:i, s:f, s:f, s:o, s:i, s:o}", "experiment", plan->name,
+                     "capacity", (json_int_t)plan->capacity, "rounds", (int)plan->rounds, "cell_s",
+                     (double)plan->duration_ns / 1e9, "pause_s", (double)plan->pause_ns / 1e9,
+                     "dropped", dropped, "not_begun", (int)results->not_begun, "results",
+                     results_json(results));
 }
 
-void json_limits(FILE *out, const struct limits *limits, bool first) {
-    fprintf(out, "%s\n    {\"experiment\": \"limits\", \"block\": %zu,\n     ", first ? "" : ",",
-            limits->block);
-    json_dropped(out, limits->tally, 0);
-    fprintf(out, ",\n     \"results\": [");
-    const char *separator = "\n";
-    for (enum placement placement = NEAR; placement <= FAR; placement++) {
-        if (limits->count[placement] == 0)
-            continue;
-        fprintf(out, "%s      {\"placement\": \"%s\", \"rounds\": %u", separator,
-                placement_names[placement], limits->count[placement]);
-        separator = ",\n";
-        for (unsigned which = 0; which < LIMITS; which++) {
-            char text[64];
-            json_spread(out, limit_name(which, text), limit_spread(limits, placement, which));
-        }
-        json_spread(out, "probe_ns", limit_probe(limits, placement));
-        double times[HANDOVER_SIZES];
-        fprintf(out, ", \"best\": \"%s\"}", handover_names[limits_best(limits, placement, times)]);
-    }
-    fprintf(out, "]}");
-}
-
-void json_end(FILE *out) {
-    fprintf(out, "\n  ]\n}\n");
+int json_write(FILE *out, const struct json_run *run, const struct results *results) {
+    char date[32];
+    time_t now = time(NULL);
+    json_t *command = json_array();
+    strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%SZ", gmtime(&now));
+    for (int i = 0; i < run->argc; i++)
+        json_array_append_new(command, text_of(run->argv[i]));
+    json_t *all =
+        json_pack("{s:s, s:s, s:o, s:o, s:[o]}", "date", date, "library", run->library, "command",
+                  command, "machine", machine_of(run), "experiments", experiment_json(results));
+    int result = json_dumpf(all, out, JSON_INDENT(1) | JSON_REAL_PRECISION(6));
+    json_decref(all);
+    fputc('\n', out);
+    return result;
 }

@@ -5,14 +5,10 @@
  * was taken. */
 #include "hdr.h"
 #include "loops.h"
+#include "options.h"
+#include "parts.h"
 #include "peers/kernel.h"
 #include "peers/rings.h"
-#ifdef BENCH_LOOP
-#include "loop/loop.h"
-#endif
-#include "locking.h"
-#include "opening.h"
-#include "options.h"
 #include "plot.h"
 #include "realtime.h"
 #include "report.h"
@@ -33,9 +29,6 @@ static const struct transport *const usual[] = {
 #ifdef BENCH_LOOP
     &transport_leat_uv,
 #endif
-#ifdef BENCH_BOOST
-    &transport_boost,         &transport_boost_call,
-#endif
     &transport_pipe,          NULL,
 };
 static const struct group groups[] = {
@@ -52,56 +45,17 @@ static const struct group groups[] = {
 #define AND_LEAT_UV ""
 #define WHERE_LOOPS_ARE ""
 #endif
-#define OPENINGS_QUICK 2000u
-#define OPENINGS_FULL 20000u
 
-static int run_limits(const struct options *o, const struct plan *plan) {
-    struct limits *limits = calloc(1, sizeof *limits);
-    if (limits == NULL) {
-        perror("calloc");
-        return 1;
-    }
-    limits_run(plan, limits);
-    if (o->json)
-        json_limits(stdout, limits, true);
-    else
-        report_limits(stdout, limits);
-    free(limits);
-    return 0;
-}
-
-static int run_opening(const struct options *o, const struct plan *plan) {
-    static const struct opening_scale smoke = {100, 20, 100, 5}, quick = {4000, 400, 100000, 3},
-                                      full = {4000, 400, 100000, 600};
-    (void)plan; /* no cells, no placement */
-    return opening_run(stdout,
-                       o->smoke  ? 20
-                       : o->full ? OPENINGS_FULL
-                                 : OPENINGS_QUICK,
-                       o->smoke  ? &smoke
-                       : o->full ? &full
-                                 : &quick,
-                       o->json);
-}
-
-static int run_locking(const struct options *o, const struct plan *plan) {
-    (void)plan;
-    return locking_run(stdout, o->cpus, o->smoke ? 2 : o->full ? 300 : 50, o->json);
-}
-
-static int run_loop(const struct options *o, const struct plan *plan) {
+static const struct part *const opening[] = {&part_open, &part_open_nth, &part_open_at_once,
+                                             &part_open_in_turn, NULL};
+static const struct part *const locking[] = {&part_sync, NULL};
+static const struct part *const limits[] = {&part_limits, NULL};
 #ifdef BENCH_LOOP
-    return loop_run(stdout, plan, o->parts,
-                    o->smoke  ? LOOP_SMOKE
-                    : o->full ? LOOP_FULL
-                              : LOOP_QUICK,
-                    o->json);
+static const struct part *const loops[] = {&part_trips, &part_waiting, &part_rates, &part_channels,
+                                           &part_idle,  &part_timer,   NULL};
 #else
-    (void)plan;
-    fprintf(stderr, "%s: loop: built without libuv (LEAT_BUILD_UV)\n", o->program);
-    return 1;
+static const struct part *const loops[] = {NULL};
 #endif
-}
 
 static const struct subcommand subcommands[] = {
     {.word = "throughput",
@@ -110,6 +64,7 @@ static const struct subcommand subcommands[] = {
      .full_s = 0.15,
      .about = "messages a second from one process to another, as fast as they can",
      .transports = "leat,leat_wait,leat_many,leat_place,boost,rings,pipe",
+     .against = "boost",
      .sizes = "8,64,256,1024,4096,mix"},
     {.word = "latency",
      .experiment = ROUND_TRIP,
@@ -117,6 +72,7 @@ static const struct subcommand subcommands[] = {
      .full_s = 0.3,
      .about = "round trips, one message at a time: percentiles",
      .transports = "leat,leat_wait,leat_place,boost,rings,pipe",
+     .against = "boost",
      .sizes = "8,64,256"},
     {.word = "wakeup",
      .experiment = WAKEUP,
@@ -127,89 +83,55 @@ static const struct subcommand subcommands[] = {
      .transports = "leat_wait,leat_place_wait," AND_LEAT_UV "rings,kernel",
      .sizes = "64",
      .sleeping = true},
-    {.word = "fanout",
-     .experiment = FAN_OUT,
-     .quick_s = 0.3,
-     .full_s = 0.3,
-     .levels = "0,1,4,16",
-     .smoke_levels = "0,3",
-     .level_option = "receivers",
-     .about = "one sender to several receivers: what a message to all costs the sender",
-     .transports = "leat_wait,leat_many_wait,rings,kernel",
-     .sizes = "64",
-     .sleeping = true},
     {.word = "paced",
      .experiment = OPEN_LOOP,
      .quick_s = 1,
      .full_s = 2,
      .levels = "1000,10000,100000,1000000",
      .smoke_levels = "1000,100000",
-     .level_option = "rate",
      .about = "one way at fixed rates: how long after a message was due it arrived\n"
               "(no coordinated omission), and what each side spends",
      .transports = "leat,leat_wait,boost,kernel,pipe",
      .sizes = "64"},
     {.word = "open",
-     .special = run_opening,
-     .experiment = RATE,
+     .parts = opening,
      .ordinary = true,
      .about = "what creating, attaching to, closing and removing a channel costs, beside a\n"
               "region, shm_open and a POSIX message queue; the n-th handle of one object, 400\n"
               "processes that open one at once, 100,000 handles in turn (without --full as many\n"
-              "as there is time for). No cells, no placement; of the options only --json,\n"
-              "--quick, --full and --cpus count"},
+              "as there is time for); no placement"},
     {.word = "sync",
-     .special = run_locking,
-     .experiment = RATE,
+     .parts = locking,
      .about = "mutexes, events and semaphores: locking when nobody else wants to, and waking\n"
-              "who sleeps, beside pthread mutexes and a bare futex; of the options only\n"
-              "--json, --quick, --full and --cpus count"},
+              "a sleeper, beside pthread mutexes and a bare futex"},
     {.word = "loop",
-     .special = run_loop,
-     .experiment = RATE,
-     .parts = "trips,waiting,rates,channels,idle,timer",
+     .parts = loops,
      .about = "channels in libuv loops: round trips, ways of waiting, messages a second, a\n"
               "thousand channels in one loop, idling, timers beside a flood; beside eventfds,\n"
               "named pipes and libuv's own pipes"},
     {.word = "limits",
-     .special = run_limits,
-     .experiment = RATE,
+     .parts = limits,
      .about = "what the machine itself can do between two processes: lines there and back,\n"
-              "reading and rewriting each other's lines, memcpy"},
+              "reading and rewriting each other's lines, memcpy, records through a ring"},
     {.word = NULL},
 };
 
 static struct json_run json_run = {.library = LEAT_VERSION_STRING};
 
-static void report_text(const struct options *o, const struct plan *plan,
-                        const struct results *results) {
-    report_table(stdout, plan, results);
-    if (o->against != NULL)
-        report_ratios(stdout, plan, results, o->against);
-    else if (plan->experiment <= ROUND_TRIP)
-        report_ratios(stdout, plan, results, "boost");
-    if (plan->experiment == RATE)
-        report_costs(stdout, plan, results);
-    report_tally(stdout, results);
-    if (plan->stop_ns != 0)
-        printf("--quick: %.3f s a cell, %u rounds; take figures to rely on from --full\n",
-               (double)plan->duration_ns / 1e9, plan->rounds);
-}
-
-static int run_experiment(const struct options *o, const struct plan *plan) {
+static int run(const struct options *o, const struct plan *plan) {
     struct results results;
     int wrong = 0;
-    harness_run(plan, &results);
+    trials_run(plan, &results);
     if (o->json)
-        json_experiment(stdout, plan, &results, true);
+        wrong |= json_write(stdout, &json_run, &results);
     else
-        report_text(o, plan, &results);
+        report_results(stdout, &results);
     if (o->hdr != NULL)
-        wrong |= hdr_write(o->hdr, plan, &results);
+        wrong |= hdr_write(o->hdr, &results);
     if (o->plot != NULL) {
         char machine[256];
         machine_name(machine);
-        wrong |= plot_write(o->plot, machine, plan, &results);
+        wrong |= plot_write(o->plot, machine, &results);
     }
     results_free(&results);
     return wrong != 0;
@@ -230,20 +152,21 @@ int main(int argc, char **argv) {
     memcpy(json_run.argv, argv, (size_t)argc * sizeof *argv);
     options_parse(&o, argc, argv, subcommands, groups);
     if (o.realtime)
-        realtime_start(o.subcommand->experiment != FAN_OUT);
+        realtime_start();
     options_plan(&o, groups, &plan);
+    if (o.smoke)
+        harness_polite();
     if (o.one_cpu)
         harness_one_cpu();
     harness_start(o.cpus, o.capacity);
     json_run.cpus = o.cpus;
-    if (o.json)
-        json_begin(stdout, &json_run);
-    else
+    if (plan.part_count == 0) {
+        fprintf(stderr, "%s: loop: built without libuv (LEAT_BUILD_UV)\n", o.program);
+        return 1;
+    }
+    if (!o.json)
         report_machine(stdout, o.cpus);
-    int status = o.subcommand->special != NULL ? o.subcommand->special(&o, &plan)
-                                               : run_experiment(&o, &plan);
-    if (o.json)
-        json_end(stdout);
+    int status = run(&o, &plan);
     free(json_run.argv);
     if (fflush(stdout) != 0 || ferror(stdout)) {
         fprintf(stderr, "%s: standard output: ", o.program);

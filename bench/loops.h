@@ -5,8 +5,6 @@
  * a pause between trips, both sides are asleep when one begins, if the transport sleeps at all.
  * Timed: messages are due at fixed times, whatever became of those before, and one that could not
  * be sent in time counts from when it was due. Its stamp is that time instead of a serial number.
- * Fan: one process sends bursts to several, and waits after each until all have it; the sender's
- * clock counts.
  *
  * Every message carries its serial number in the first and, from 16 bytes on, in the last eight
  * bytes; the receiver checks both and the length, and the last message carries STOP. Whoever finds
@@ -37,36 +35,50 @@
 /* One cell, as either process sees it. */
 struct run {
     uint64_t duration_ns;
-    uint64_t warm_up; /* messages before the rate counts */
+    uint64_t warm_up;       /* messages before the rate counts */
+    uint64_t warm_up_trips; /* round trips before they count */
     const uint16_t *lengths;
     unsigned char *buffer; /* of this process, for BATCH messages */
     size_t buffer_size;
-    uint64_t *failed;           /* shared: one side has given up */
+    uint64_t *state;            /* shared: see enum state */
     uint64_t count, elapsed_ns; /* results of a receiver without, and of a sender with a rate */
-    /* results: trip_ask in ticks, fan_send in ticks for a burst, a timed receiver in ns */
+    /* results: trip_ask in ticks, a timed receiver in ns */
     uint32_t *samples;
     size_t sample_count, sample_max;
     uint64_t pause_ns; /* between round trips; 0: none */
     uint64_t rate;     /* of the timed loops: messages a second; 0: as fast as it can */
     uint64_t idle_ns;  /* result of a timed sender: spent waiting until a message was due */
     int timed;         /* result of a timed sender: the rate was kept to */
-    uint64_t burst;    /* fan: messages */
-    size_t receivers;  /* fan: how many, which for a broadcast is not the number of links */
-    /* of a fan, shared: messages received; at each PROGRESS_STRIDE one receiver's; else NULL */
-    uint64_t *progress;
 };
-#define PROGRESS_STRIDE 16u
 
 /* 0 = done, 1 = full or empty, -1 = failed for good. */
 struct calls {
     int (*send)(void *link, const void *message, size_t size);
     int (*receive)(void *link, void *buffer, size_t capacity, size_t *size);
-    void (*flush)(void *link); /* sends what `send` has withheld; NULL when it never does */
 };
+
+/* What the two processes of a cell share about its course. */
+enum state {
+    RUNNING,
+    POLITE, /* the same where figures mean nothing: polling gives the CPU to others */
+    WRONG,  /* a side has given up */
+    LATE,   /* that too, only because the CPUs were not to be had before the deadline */
+};
+
+/* What polling does in a state other than RUNNING. The scheduler prefers a process that has slept,
+ * so a cell ends soon beside many busy processes. -1: a side has failed. */
+__attribute__((noinline, cold, unused)) static int give_way(uint64_t state) {
+    const struct timespec moment = {0, 20000};
+    if (state > POLITE)
+        return -1;
+    nanosleep(&moment, NULL);
+    return 0;
+}
 
 ALWAYS_INLINE int wait_a_moment(const struct run *run) {
     relax();
-    return __atomic_load_n(run->failed, __ATOMIC_RELAXED) ? -1 : 0;
+    uint64_t state = __atomic_load_n(run->state, __ATOMIC_RELAXED);
+    return __builtin_expect(state == RUNNING, 1) ? 0 : give_way(state);
 }
 
 ALWAYS_INLINE void stamp(unsigned char *message, size_t size, uint64_t serial) {
@@ -137,10 +149,6 @@ ALWAYS_INLINE uint64_t trip_start(const struct run *run, uint64_t serial, uint64
     return serial % CLOCK_EVERY == 0 || run->pause_ns != 0 ? ticks() : before;
 }
 
-ALWAYS_INLINE uint64_t warm_up_trips(const struct run *run) {
-    return run->pause_ns != 0 ? WARM_UP_PAUSED : WARM_UP_TRIPS;
-}
-
 ALWAYS_INLINE int trip_ask_loop(struct run *run, const struct calls *calls, void *to, void *from) {
     const struct run r = *run;
     uint64_t end = now_ns() + r.duration_ns, before = 0;
@@ -152,15 +160,13 @@ ALWAYS_INLINE int trip_ask_loop(struct run *run, const struct calls *calls, void
         before = trip_start(&r, serial, before);
         if (send_one(&r, calls, to, r.buffer, size) != 0)
             return -1;
-        if (calls->flush)
-            calls->flush(to);
         if (last)
             break;
         if (receive_one(&r, calls, from, &got) != 0 || got != size ||
             !stamped(r.buffer, size, serial))
             return -1;
         uint64_t after = ticks();
-        if (serial >= warm_up_trips(&r) && count < r.sample_max)
+        if (serial >= r.warm_up_trips && count < r.sample_max)
             r.samples[count++] = (uint32_t)(after - before);
         before = after;
     }
@@ -179,8 +185,6 @@ ALWAYS_INLINE int trip_answer_loop(struct run *run, const struct calls *calls, v
             return 0;
         if (!stamped(r.buffer, size, serial) || send_one(&r, calls, to, r.buffer, size) != 0)
             return -1;
-        if (calls->flush)
-            calls->flush(to);
     }
 }
 
@@ -208,8 +212,6 @@ ALWAYS_INLINE int send_stamped(const struct run *run, const struct calls *calls,
     stamp(run->buffer, size, mark);
     if (send_one(run, calls, link, run->buffer, size) != 0)
         return -1;
-    if (calls->flush)
-        calls->flush(link);
     return 0;
 }
 
@@ -258,71 +260,7 @@ ALWAYS_INLINE int timed_receive_loop(struct run *run, const struct calls *calls,
     return 0;
 }
 
-/* Sends one burst to all; the very last message carries STOP. */
-ALWAYS_INLINE int fan_burst(const struct run *run, const struct calls *calls, void *const *links,
-                            size_t count, uint64_t serial, int last) {
-    for (uint64_t end = serial + run->burst; serial < end; serial++) {
-        size_t size = run->lengths[serial % LENGTHS];
-        stamp(run->buffer, size, last && serial == end - 1 ? STOP : serial);
-        for (size_t i = 0; i < count; i++)
-            if (send_one(run, calls, links[i], run->buffer, size) != 0)
-                return -1;
-    }
-    for (size_t i = 0; i < count && calls->flush; i++)
-        calls->flush(links[i]);
-    return 0;
-}
-
-/* Sleeps until every receiver has so many messages. */
-static inline int fan_wait(const struct run *run, size_t receivers, uint64_t messages) {
-    const struct timespec moment = {0, 20000};
-    for (size_t i = 0; i < receivers; i++)
-        while (__atomic_load_n(&run->progress[i * PROGRESS_STRIDE], __ATOMIC_ACQUIRE) < messages) {
-            if (wait_a_moment(run) != 0)
-                return -1;
-            nanosleep(&moment, NULL);
-        }
-    return 0;
-}
-
-ALWAYS_INLINE int fan_send_loop(struct run *run, const struct calls *calls, void *const *links,
-                                size_t count) {
-    const struct run r = *run;
-    uint64_t end = now_ns() + r.duration_ns, serial = 0;
-    size_t bursts = 0;
-    for (int last = 0; !last;) {
-        last = serial >= 4 * r.burst && now_ns() >= end;
-        uint64_t before = ticks();
-        if (fan_burst(&r, calls, links, count, serial, last) != 0)
-            return -1;
-        uint64_t took = ticks() - before;
-        serial += r.burst;
-        if (serial > 2 * r.burst && bursts < r.sample_max)
-            r.samples[bursts++] = took > UINT32_MAX ? UINT32_MAX : (uint32_t)took;
-        if (fan_wait(&r, r.receivers, serial) != 0)
-            return -1;
-    }
-    run->sample_count = bursts;
-    run->count = serial;
-    return 0;
-}
-
-ALWAYS_INLINE int fan_receive_loop(struct run *run, const struct calls *calls, void *link) {
-    const struct run r = *run;
-    for (uint64_t serial = 0;; serial++) {
-        size_t size = 0;
-        if (receive_one(&r, calls, link, &size) != 0 || size != r.lengths[serial % LENGTHS])
-            return -1;
-        int last = stamped(r.buffer, size, STOP);
-        if (!last && !stamped(r.buffer, size, serial))
-            return -1;
-        __atomic_store_n(r.progress, serial + 1, __ATOMIC_RELEASE);
-        if (last)
-            return 0;
-    }
-}
-
-/* What is sent and received as fast as it can be, unless the run asks for one of the above. */
+/* What is sent and received as fast as it can be, unless the run has a rate. */
 ALWAYS_INLINE int rate_send_loop(struct run *run, const struct calls *calls, void *link) {
     if (run->rate != 0)
         return timed_send_loop(run, calls, link);
@@ -337,16 +275,12 @@ ALWAYS_INLINE int rate_send_loop(struct run *run, const struct calls *calls, voi
         if (last)
             break;
     }
-    if (calls->flush)
-        calls->flush(link);
     return 0;
 }
 
 ALWAYS_INLINE int rate_receive_loop(struct run *run, const struct calls *calls, void *link) {
     if (run->rate != 0)
         return timed_receive_loop(run, calls, link);
-    if (run->progress != NULL)
-        return fan_receive_loop(run, calls, link);
     const struct run r = *run;
     uint64_t serial, first = 0, start = 0;
     for (serial = 0;; serial++) {
@@ -365,7 +299,7 @@ ALWAYS_INLINE int rate_receive_loop(struct run *run, const struct calls *calls, 
 }
 
 /* Defines name_rate_send and so on around the constant `struct calls` at hand; LOOPS lists them for
- * a struct transport, and FAN what a fan-out needs besides. */
+ * a struct transport. */
 #define DEFINE_RATES(name, calls)                                                                  \
     static int name##_rate_send(struct run *run, void *link) {                                     \
         return rate_send_loop(run, &calls, link);                                                  \
@@ -380,16 +314,9 @@ ALWAYS_INLINE int rate_receive_loop(struct run *run, const struct calls *calls, 
     static int name##_trip_answer(struct run *run, void *from, void *to) {                         \
         return trip_answer_loop(run, &calls, from, to);                                            \
     }
-#define DEFINE_FAN(name, calls)                                                                    \
-    __attribute__((unused)) static int name##_fan_send(struct run *run, void *const *links,        \
-                                                       size_t count) {                             \
-        return fan_send_loop(run, &calls, links, count);                                           \
-    }
-#define DEFINE_LOOPS(name, calls)                                                                  \
-    DEFINE_RATES(name, calls) DEFINE_TRIPS(name, calls) DEFINE_FAN(name, calls)
+#define DEFINE_LOOPS(name, calls) DEFINE_RATES(name, calls) DEFINE_TRIPS(name, calls)
 #define LOOPS(name)                                                                                \
     .rate_send = name##_rate_send, .rate_receive = name##_rate_receive,                            \
     .trip_ask = name##_trip_ask, .trip_answer = name##_trip_answer
-#define FAN(name) .fan_send = name##_fan_send
 
 #endif

@@ -3,11 +3,12 @@
 #ifndef BENCH_MACHINE_H
 #define BENCH_MACHINE_H
 
-#include "harness.h"
 #include "loops.h"
+#include "trial.h"
 
 #define PROBE_TRIPS 20000u
 #define SAMPLES_MAX 4000000u
+#define CHILDREN_MAX 8u
 #define BUFFER_SIZE (BATCH * SIZE_MAX_FIXED)
 
 /* Shared by the processes of a cell; zeroed before each. Each word that is polled has a page of its
@@ -15,38 +16,27 @@
 struct control {
     _Alignas(4096) uint64_t ping;
     _Alignas(4096) uint64_t pong;
-    _Alignas(4096) uint64_t go;     /* the probe is over, start */
-    _Alignas(4096) uint64_t failed; /* one side has given up: see enum failure */
-    uint64_t deadline_ns;           /* for waits of the harness itself, of now_ns; 0: none */
-    _Alignas(4096) uint64_t ready;  /* children that have opened their links */
-    /* those that have everything, and then the parent, who has seen that they have */
-    uint64_t received;
-    _Alignas(4096) uint64_t sample_count; /* this and the next two: of the first child */
-    uint64_t count, elapsed_ns;
-    struct usage usages[RECEIVERS_MAX]; /* by child; the sums over its links in each[] */
-    struct counters each[RECEIVERS_MAX];
-    _Alignas(4096) uint64_t progress[RECEIVERS_MAX * PROGRESS_STRIDE];
-};
-
-enum failure {
-    WRONG = 1,
-    LATE = 2, /* only that the CPUs were not to be had before the deadline */
+    _Alignas(4096) uint64_t go;    /* the probe is over, start */
+    _Alignas(4096) uint64_t state; /* see enum state */
+    uint64_t deadline_ns;          /* for waits of the harness itself, of now_ns; 0: none */
+    _Alignas(4096) uint64_t ready; /* the child has opened its links */
+    _Alignas(4096) uint64_t done;  /* the child has everything */
 };
 
 struct machine {
     struct control *control;
-    unsigned char *memory[RECEIVERS_MAX];
+    unsigned char *memory[2];
     size_t memory_size; /* of each */
     int cpus[2];
-    int others[RECEIVERS_MAX]; /* CPUs besides */
+    int others[CHILDREN_MAX]; /* CPUs besides */
     unsigned other_count;
-    bool one_cpu;
+    bool one_cpu, polite;
     double ticks_per_ns;
     uint32_t *samples, *probe;
     unsigned char *buffer;
     uint16_t lengths[LENGTHS];
-    char doing[128];          /* for messages and the watchdog */
-    int child[RECEIVERS_MAX]; /* process numbers, of the cell at hand */
+    char doing[128];         /* for messages and the watchdog */
+    int child[CHILDREN_MAX]; /* process numbers, of the cell at hand */
     unsigned children;
 };
 extern struct machine machine;
@@ -70,6 +60,12 @@ void watch_for(uint64_t seconds);
 
 void fill_lengths(size_t size);
 
+/* Before each cell: all that its processes share is zero, but for the state. */
+void control_reset(void);
+
+/* So many repetitions, or few where figures mean nothing. */
+unsigned scaled(unsigned count);
+
 /* Sorts. */
 double median_ns(uint32_t *ticks, size_t count);
 
@@ -83,7 +79,8 @@ int look_at_deadline(void);
 
 static inline int wait_patiently(struct patience *patience) {
     relax();
-    if (__builtin_expect(__atomic_load_n(&machine.control->failed, __ATOMIC_RELAXED) != 0, 0))
+    uint64_t state = __atomic_load_n(&machine.control->state, __ATOMIC_RELAXED);
+    if (__builtin_expect(state != RUNNING, 0) && give_way(state) != 0)
         return -1;
     return ++patience->spins % SPINS_BETWEEN_CLOCKS == 0 ? look_at_deadline() : 0;
 }
@@ -102,7 +99,7 @@ double probe_ask(uint64_t *serial);
 int probe_answer(uint64_t *serial);
 
 /* Starts a child of a cell, pinned to its CPU: true in the child, which ends with end_child. One
- * that crashes or fails sets control->failed, which every loop looks at. */
+ * that crashes or fails sets control->state, which every loop looks at. */
 bool in_new_child(void);
 bool in_new_child_on(int cpu);
 
@@ -113,13 +110,5 @@ void end_child(int result) __attribute__((noreturn));
 
 /* Waits for all of them; give_up: ends them. 0 when all ended well. */
 int collect_children(bool give_up);
-
-/* One cell, once. -1 when the transport does not carry such messages. */
-int run_cell(const struct plan *plan, const struct transport *transport, struct column column,
-             struct sample *sample, struct histogram *times, enum placement *placement);
-
-/* What the probes and the usage say. */
-bool was_late(const struct usage *usage, bool sleeps);
-enum placement classify(const double probes[2], bool unwanted, bool disturbed);
 
 #endif

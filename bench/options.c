@@ -31,7 +31,7 @@ static void refuse(const char *what, const char *value) {
 /* --- Help ------------------------------------------------------------------------------------- */
 
 static void help_options(FILE *out, const struct subcommand *sub) {
-    if (sub->special == NULL)
+    if (sub->parts == NULL)
         fprintf(out,
                 "  -t, --transports LIST   of those below, groups, or all\n"
                 "                          (%s)\n"
@@ -44,9 +44,9 @@ static void help_options(FILE *out, const struct subcommand *sub) {
                 "  -d, --seconds SECONDS   of each cell (--quick: at most %g; --full: %g)\n"
                 "  -b, --against NAME      show ratios to this one\n",
                 sub->transports, sub->sizes, sub->quick_s, sub->full_s);
-    if (sub->level_option != NULL)
-        fprintf(out, "      --%-9s LIST      (%s)\n", sub->level_option, sub->levels);
-    if (sub->experiment == WAKEUP && sub->special == NULL)
+    if (sub->levels != NULL)
+        fprintf(out, "      --rate LIST         messages a second (%s)\n", sub->levels);
+    if (sub->experiment == WAKEUP && sub->parts == NULL)
         fprintf(out, "      --pause SECONDS     before each round trip (0.0002)\n");
     if (sub->experiment == ROUND_TRIP)
         fprintf(out, "      --one-cpu           both processes on one CPU, the first\n");
@@ -54,9 +54,13 @@ static void help_options(FILE *out, const struct subcommand *sub) {
         fprintf(out,
                 "      --hdr FILE          all times, in HdrHistogram's text format; with several\n"
                 "                          transports or sizes, each to a file of its own\n");
-    if (sub->parts != NULL)
-        fprintf(out, "      --parts LIST        only these (%s)\n", sub->parts);
-    if (sub->special == NULL)
+    if (sub->parts != NULL && sub->parts[1] != NULL) {
+        fprintf(out, "      --parts LIST        only these (");
+        for (const struct part *const *part = sub->parts; *part != NULL; part++)
+            fprintf(out, "%s%s", part == sub->parts ? "" : ",", (*part)->name);
+        fprintf(out, ")\n");
+    }
+    if (sub->parts == NULL)
         fprintf(out, "      --plot FILE         a picture, .svg or .png; needs gnuplot\n");
     fprintf(out,
             "  -r, --rounds N          cells of each kind (--quick: %u; --full: %u)\n"
@@ -82,9 +86,9 @@ static void help_options(FILE *out, const struct subcommand *sub) {
 static void help(FILE *out, const struct subcommand *sub, const struct group *groups) {
     fprintf(out, "Usage: %s %s [OPTION...]\n\n%s\n\n", usage, sub->word, sub->about);
     help_options(out, sub);
-    if (sub->special == NULL)
+    if (sub->parts == NULL)
         fprintf(out, "\ntransports:\n");
-    for (const struct group *group = groups; group->transports != NULL && sub->special == NULL;
+    for (const struct group *group = groups; group->transports != NULL && sub->parts == NULL;
          group++)
         for (const struct transport *const *at = group->transports; *at != NULL; at++)
             fprintf(out, "  %-16s %s%s%s%s\n", (*at)->name, (*at)->about,
@@ -123,7 +127,6 @@ enum {
     OPTION_PLOT,
     OPTION_PAUSE,
     OPTION_RATE,
-    OPTION_RECEIVERS,
     OPTION_PARTS,
     OPTION_REALTIME,
     OPTION_ONE_CPU
@@ -136,16 +139,24 @@ static void set_cpus(struct options *o, const char *value) {
         refuse("bad CPUs", value);
 }
 
-bool list_has(const char *list, const char *name, size_t length) {
+/* Whether a list with commas has that name, of so many characters. */
+static bool list_has(const char *list, const char *name, size_t length) {
     for (const char *at = list; *at != '\0'; at += strcspn(at, ","), at += *at == ',')
         if (strcspn(at, ",") == length && strncmp(at, name, length) == 0)
             return true;
     return false;
 }
 
+static bool has_part(const struct subcommand *sub, const char *name, size_t length) {
+    for (const struct part *const *part = sub->parts; *part != NULL; part++)
+        if (strlen((*part)->name) == length && strncmp((*part)->name, name, length) == 0)
+            return true;
+    return false;
+}
+
 static void set_parts(struct options *o, const char *value) {
     for (const char *at = value; *at != '\0'; at += strcspn(at, ","), at += *at == ',')
-        if (!list_has(o->subcommand->parts, at, strcspn(at, ",")))
+        if (!has_part(o->subcommand, at, strcspn(at, ",")))
             refuse("no such part", value);
     o->parts = value;
 }
@@ -154,13 +165,12 @@ static void set_parts(struct options *o, const char *value) {
 static void set_special(struct options *o, int option, const char *value) {
     const struct subcommand *sub = o->subcommand;
     bool fits = option == OPTION_HDR        ? sub->experiment != RATE
-                : option == OPTION_PLOT     ? sub->special == NULL
+                : option == OPTION_PLOT     ? sub->parts == NULL
                 : option == OPTION_PAUSE    ? sub->experiment == WAKEUP
-                : option == OPTION_PARTS    ? sub->parts != NULL
+                : option == OPTION_PARTS    ? sub->parts != NULL && sub->parts[1] != NULL
                 : option == OPTION_REALTIME ? !sub->ordinary
                 : option == OPTION_ONE_CPU  ? sub->experiment == ROUND_TRIP
-                : option == OPTION_RATE     ? sub->experiment == OPEN_LOOP
-                                            : sub->experiment == FAN_OUT;
+                                            : sub->experiment == OPEN_LOOP;
     if (!fits)
         refuse("an option that does not go with", sub->word);
     if (option == OPTION_HDR)
@@ -200,7 +210,7 @@ static const struct mode *find_mode(const char *name) {
 
 static void set_option(struct options *o, int option, const char *value,
                        const struct group *groups) {
-    if (o->subcommand->special != NULL && option < OPTION_QUICK && strchr("tmscdb", option) != NULL)
+    if (o->subcommand->parts != NULL && option < OPTION_QUICK && strchr("tmscdb", option) != NULL)
         refuse("an option that does not go with", o->subcommand->word);
     switch (option) {
     case 't':
@@ -305,7 +315,6 @@ static const struct option option_names[] = {
     {"plot", required_argument, NULL, OPTION_PLOT},
     {"rate", required_argument, NULL, OPTION_RATE},
     {"pause", required_argument, NULL, OPTION_PAUSE},
-    {"receivers", required_argument, NULL, OPTION_RECEIVERS},
     {"parts", required_argument, NULL, OPTION_PARTS},
     {NULL, 0, NULL, 0},
 };
@@ -337,17 +346,20 @@ void options_parse(struct options *o, int argc, char **argv, const struct subcom
 
 /* --- The plan --------------------------------------------------------------------------------- */
 
-static void plan_transport(struct plan *plan, const struct transport *transport) {
-    for (size_t i = 0; i < plan->transport_count; i++)
-        if (plan->transports[i] == transport)
+/* The transports of the plan, as they are found. */
+static const struct transport *chosen[WAYS_MAX];
+static size_t chosen_count;
+
+static void plan_transport(const struct transport *transport) {
+    for (size_t i = 0; i < chosen_count; i++)
+        if (chosen[i] == transport)
             return;
-    if (plan->transport_count < TRANSPORTS_MAX)
-        plan->transports[plan->transport_count++] = transport;
+    if (chosen_count < WAYS_MAX)
+        chosen[chosen_count++] = transport;
 }
 
 /* What that name stands for; false when this build has no such thing. */
-static bool plan_name(struct plan *plan, const struct group *groups, const char *name,
-                      bool sleeping) {
+static bool plan_name(const struct group *groups, const char *name, bool sleeping) {
     bool known = false, all = strcmp(name, "all") == 0;
     for (const struct group *group = groups; group->transports != NULL; group++) {
         bool whole = all || (group->name != NULL && strcmp(group->name, name) == 0);
@@ -355,7 +367,7 @@ static bool plan_name(struct plan *plan, const struct group *groups, const char 
         for (const struct transport *const *at = group->transports; *at != NULL; at++) {
             bool named = strcmp((*at)->name, name) == 0;
             if (named || (whole && (!sleeping || (*at)->sleeps)))
-                plan_transport(plan, *at);
+                plan_transport(*at);
             known = known || named;
         }
     }
@@ -363,8 +375,7 @@ static bool plan_name(struct plan *plan, const struct group *groups, const char 
 }
 
 /* Peers that this build lacks are passed over when nobody asked for them by name. */
-static void plan_transports(const struct options *o, const struct group *groups,
-                            struct plan *plan) {
+static void plan_transports(const struct options *o, const struct group *groups) {
     const struct mode *mode = o->mode != NULL ? find_mode(o->mode) : NULL;
     const char *usual = mode != NULL ? mode->transports
                         : o->smoke   ? "all"
@@ -375,10 +386,10 @@ static void plan_transports(const struct options *o, const struct group *groups,
                     (mode != NULL ? mode->sleeping : o->one_cpu || o->subcommand->sleeping);
     char *copy = strdup(list), *rest = NULL;
     for (char *name = strtok_r(copy, ",", &rest); name != NULL; name = strtok_r(NULL, ",", &rest))
-        if (!plan_name(plan, groups, name, sleeping) && o->transports != NULL)
+        if (!plan_name(groups, name, sleeping) && o->transports != NULL)
             refuse("unknown transport", name);
     free(copy);
-    if (plan->transport_count == 0)
+    if (chosen_count == 0)
         refuse("no transport in", list);
 }
 
@@ -394,13 +405,10 @@ static void plan_sizes(struct plan *plan, const char *list) {
         refuse("no size in", list);
 }
 
-static void plan_levels(struct plan *plan, const struct subcommand *sub, const char *list) {
-    double min = sub->experiment == FAN_OUT ? 0 : 1,
-           max = sub->experiment == FAN_OUT ? RECEIVERS_MAX : 1e8;
+static void plan_levels(struct plan *plan, const char *list) {
     char *copy = strdup(list), *rest = NULL;
     for (char *text = strtok_r(copy, ",", &rest); text != NULL; text = strtok_r(NULL, ",", &rest)) {
-        double value = number(sub->experiment == FAN_OUT ? "bad number of receivers" : "bad rate",
-                              text, min, max);
+        double value = number("bad rate", text, 1, 1e8);
         if (plan->level_count == LEVELS_MAX)
             refuse("too many values in", list);
         plan->levels[plan->level_count++] = (uint64_t)value;
@@ -412,8 +420,7 @@ static void plan_levels(struct plan *plan, const struct subcommand *sub, const c
 
 /* How long a cell may take so that all of them fit into the time. */
 static double quick_cell_s(const struct subcommand *sub, const struct plan *plan) {
-    double cells = (double)(plan->transport_count * plan_columns(plan) * plan->rounds),
-           shortest = 0.02;
+    double cells = (double)(chosen_count * plan_columns(plan) * plan->rounds), shortest = 0.02;
     double fair = cells > 0 ? QUICK_S / cells - CELL_OVERHEAD_S : sub->quick_s;
     return fair < shortest ? shortest : fair > sub->quick_s ? sub->quick_s : fair;
 }
@@ -447,30 +454,50 @@ static void plan_time(const struct options *o, struct plan *plan) {
                      : o->smoke      ? 0.01
                      : o->full       ? o->subcommand->full_s
                                      : quick_cell_s(o->subcommand, plan);
-    plan->duration_ns = (uint64_t)(seconds * 1e9);
-    if (plan->experiment != WAKEUP) /* which sleeps most of the time */
+    plan->length = o->smoke ? SMOKE : o->full ? FULL : QUICK;
+    if (o->subcommand->parts == NULL)
+        plan->duration_ns = (uint64_t)(seconds * 1e9);
+    if (o->subcommand->experiment != WAKEUP) /* which sleeps most of the time */
         shorten_cells(o, plan);
-    plan->pause_ns = (uint64_t)(o->pause_s * 1e9);
+    bool pauses = o->subcommand->parts == NULL && o->subcommand->experiment == WAKEUP;
+    plan->pause_ns = pauses ? (uint64_t)(o->pause_s * 1e9) : 0;
     plan->give_up_ns = now_ns() + (uint64_t)(patience_s * 1e9);
     plan->stop_ns = hurry ? now_ns() + (uint64_t)(QUICK_STOP_S * 1e9) : 0;
 }
 
+/* Of an experiment, with the transports that were chosen. */
+static void plan_experiment(const struct options *o, struct plan *plan) {
+    static struct way ways[WAYS_MAX];
+    static struct part part;
+    const struct subcommand *sub = o->subcommand;
+    const char *against = o->against != NULL ? o->against : sub->against;
+    part = cell_part(sub->experiment, chosen, chosen_count, ways);
+    for (size_t i = 0; i < chosen_count && against != NULL; i++)
+        if (strcmp(ways[i].name, against) == 0)
+            part.yardstick = i;
+    plan->parts[0] = &part;
+    plan->part_count = 1;
+}
+
 void options_plan(const struct options *o, const struct group *groups, struct plan *plan) {
     const struct subcommand *sub = o->subcommand;
-    *plan = (struct plan){.experiment = sub->experiment,
+    *plan = (struct plan){.name = sub->word,
                           .capacity = o->capacity,
                           .wanted = o->wanted,
                           .hang_s = HANG_SECONDS,
                           .list = o->list};
-    const char *smoke_sizes = sub->level_option != NULL ? "8,mix" : "8,64,12000,mix,bimodal";
-    if (sub->special == NULL) {
-        plan_transports(o, groups, plan);
+    const char *smoke_sizes = sub->experiment == RATE ? "64,mix,bimodal" : "8,mix";
+    for (const struct part *const *part = sub->parts; part != NULL && *part != NULL; part++)
+        if (o->parts == NULL || list_has(o->parts, (*part)->name, strlen((*part)->name)))
+            plan->parts[plan->part_count++] = *part;
+    if (sub->parts == NULL) {
+        plan_transports(o, groups);
+        plan_experiment(o, plan);
         plan_sizes(plan, o->sizes != NULL ? o->sizes : o->smoke ? smoke_sizes : sub->sizes);
-        if (sub->level_option != NULL)
-            plan_levels(plan, sub,
-                        o->levels != NULL ? o->levels
-                        : o->smoke        ? sub->smoke_levels
-                                          : sub->levels);
+        if (sub->levels != NULL)
+            plan_levels(plan, o->levels != NULL ? o->levels
+                              : o->smoke        ? sub->smoke_levels
+                                                : sub->levels);
     }
     plan_time(o, plan);
 }

@@ -3,7 +3,7 @@
 #ifndef BENCH_OPTIONS_H
 #define BENCH_OPTIONS_H
 
-#include "harness.h"
+#include "trial.h"
 
 /* A list of transports, ended by NULL. Those with a name can be asked for all together by it. */
 struct group {
@@ -16,17 +16,15 @@ struct options;
 /* What `leat bench WORD` does. */
 struct subcommand {
     const char *word, *about;
-    /* NULL: an experiment */
-    int (*special)(const struct options *options, const struct plan *plan);
+    const struct part *const *parts; /* ended by NULL; or NULL: an experiment with transports */
     enum experiment experiment;
     const char *transports;     /* the usual ones; a group there stands for those of it that fit */
+    const char *against;        /* what the others are shown against, usually; or NULL */
     const char *sizes, *levels; /* the usual ones */
     const char *smoke_levels;   /* few, when it only has to work */
-    const char *level_option;   /* what sets the levels: "rate", "receivers" or NULL */
-    const char *parts;      /* those of a special one that can be asked for one by one; or NULL */
-    double quick_s, full_s; /* of each cell: at most, when in a hurry, and when not */
-    bool sleeping;          /* of a group, only transports that sleep */
-    bool ordinary;          /* not at real-time priority */
+    double quick_s, full_s;     /* of each trial: at most, when in a hurry, and when not */
+    bool sleeping;              /* of a group, only transports that sleep */
+    bool ordinary;              /* not at real-time priority */
 };
 
 struct options {
@@ -46,9 +44,6 @@ struct options {
 /* groups: ended by one without transports. */
 void options_parse(struct options *options, int argc, char **argv,
                    const struct subcommand *subcommands, const struct group *groups);
-
-/* Whether a list with commas has that name, of so many characters. */
-bool list_has(const char *list, const char *name, size_t length);
 
 /* What they ask for, from now on. */
 void options_plan(const struct options *options, const struct group *groups, struct plan *plan);

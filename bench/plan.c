@@ -1,20 +1,19 @@
-/* plan.c - what is to be measured, its names, and the numbers that come of it; see harness.h. */
-#include "harness.h"
+/* plan.c - what is to be measured, its names, and the numbers that come of it; see trial.h. */
+#include "trial.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 const char *const placement_names[PLACEMENTS] = {"near",  "far",       "one-cpu",
                                                  "mixed", "disturbed", "unwanted"};
-const char *const experiment_names[EXPERIMENTS] = {"throughput", "latency", "wakeup", "paced",
-                                                   "fanout"};
-const char *const percentile_names[PERCENTILES] = {"p50", "p90", "p99", "p99.9", "p99.99", "max"};
-const double percentile_parts[PERCENTILES] = {0.5, 0.9, 0.99, 0.999, 0.9999, 1};
+const char *const experiment_names[EXPERIMENTS] = {"throughput", "latency", "wakeup", "paced"};
 
 /* --- Columns ---------------------------------------------------------------------------------- */
 
 size_t plan_columns(const struct plan *plan) {
-    return plan->size_count * (plan->level_count != 0 ? plan->level_count : 1);
+    size_t sizes = plan->size_count != 0 ? plan->size_count : 1;
+    return sizes * (plan->level_count != 0 ? plan->level_count : 1);
 }
 
 struct column plan_column(const struct plan *plan, size_t index) {
@@ -53,10 +52,10 @@ const char *column_name(const struct plan *plan, size_t index, char text[64]) {
     char size[32];
     const char *name = size_name(column.size, size);
     unsigned long long level = column.level;
-    if (plan->experiment == OPEN_LOOP)
-        snprintf(text, 64, "%s, %llu messages/s", name, level);
-    else if (plan->experiment == FAN_OUT)
-        snprintf(text, 64, "%s, %llu receiver%s", name, level, level == 1 ? "" : "s");
+    if (plan->size_count == 0)
+        return "";
+    if (level != 0)
+        snprintf(text, 64, "%.30s, %llu messages/s", name, level);
     else
         snprintf(text, 64, "%s", name);
     return text;
@@ -94,38 +93,72 @@ struct spread spread_of(double *values, unsigned count) {
     return spread;
 }
 
-struct spread cell_spread(const struct cell *cell, enum placement placement, sample_value value) {
+const struct cell *results_cell(const struct results *results, size_t part, size_t column,
+                                size_t way) {
+    return &results->cells[(part * plan_columns(results->plan) + column) * WAYS_MAX + way];
+}
+
+unsigned cell_count(const struct cell *cell, enum placement placement) {
+    unsigned count = 0;
+    for (unsigned i = 0; i < cell->count; i++)
+        count += cell->trials[i].placement == placement;
+    return count;
+}
+
+bool part_seen(const struct results *results, size_t part, size_t column,
+               enum placement placement) {
+    for (size_t way = 0; way < results->plan->parts[part]->way_count; way++)
+        if (cell_count(results_cell(results, part, column, way), placement) != 0)
+            return true;
+    return false;
+}
+
+/* The known values of a placement; figure FIGURES_MAX is the probe. */
+static struct spread spread_in(const struct cell *cell, enum placement placement, size_t figure) {
     double values[ROUNDS_MAX];
     unsigned count = 0;
-    for (unsigned i = 0; i < cell->count[placement]; i++) {
-        double one = value(&cell->samples[placement][i]);
-        if (one >= 0)
-            values[count++] = one;
+    for (unsigned i = 0; i < cell->count; i++) {
+        const struct measured *one = &cell->trials[i];
+        double value = figure == FIGURES_MAX ? one->probe_ns : one->figures[figure];
+        if (one->placement == placement && value >= 0)
+            values[count++] = value;
     }
     return spread_of(values, count);
 }
 
-struct spread cell_percentile(const struct cell *cell, enum placement placement,
-                              enum percentile which) {
+struct spread cell_spread(const struct cell *cell, enum placement placement, size_t figure) {
+    return spread_in(cell, placement, figure);
+}
+
+struct spread cell_probe(const struct cell *cell, enum placement placement) {
+    return spread_in(cell, placement, FIGURES_MAX);
+}
+
+struct spread cell_ratio(const struct cell *cell, const struct cell *yardstick,
+                         enum placement placement) {
     double values[ROUNDS_MAX];
     unsigned count = 0;
-    for (unsigned i = 0; i < cell->count[placement]; i++) {
-        double one = cell->samples[placement][i].percentile[which];
-        if (one >= 0)
-            values[count++] = one;
-    }
+    for (unsigned i = 0; i < cell->count; i++)
+        for (unsigned k = 0; k < yardstick->count; k++) {
+            const struct measured *own = &cell->trials[i], *other = &yardstick->trials[k];
+            if (own->round == other->round && own->placement == placement &&
+                other->placement == placement && own->figures[0] >= 0 && other->figures[0] > 0)
+                values[count++] = own->figures[0] / other->figures[0];
+        }
     return spread_of(values, count);
 }
 
-void counters_add(struct counters *to, const struct counters *more) {
-    to->messages += more->messages;
-    to->stalls += more->stalls;
-    to->sleeps += more->sleeps;
-    to->wake_calls += more->wake_calls;
-    to->backoffs += more->backoffs;
+double cell_sum(const struct cell *cell, enum placement placement, size_t figure) {
+    double sum = 0;
+    for (unsigned i = 0; i < cell->count; i++)
+        if (cell->trials[i].placement == placement && cell->trials[i].figures[figure] > 0)
+            sum += cell->trials[i].figures[figure];
+    return sum;
 }
 
-const struct cell *results_cell(const struct plan *plan, const struct results *results,
-                                size_t transport, size_t column) {
-    return &results->cells[transport * plan_columns(plan) + column];
+size_t figure_count(const struct part *part) {
+    size_t count = 0;
+    while (count < FIGURES_MAX && part->figures[count].json != NULL)
+        count++;
+    return count;
 }

@@ -86,23 +86,21 @@ static void quoted(FILE *out, const char *text) {
 
 /* --- Data ------------------------------------------------------------------------------------- */
 
+static enum experiment experiment_of(const struct picture *picture) {
+    return (enum experiment)picture->plan->parts[0]->ways[0].context;
+}
+
 static const struct cell *cell_at(const struct picture *picture, size_t t, size_t c) {
-    return results_cell(picture->plan, picture->results, t, c);
+    return results_cell(picture->results, 0, c, t);
 }
 
-static double sample_rate_of(const struct sample *sample) {
-    return sample->rate;
-}
-
-/* By column: its number (a fan-out: how many receivers), median, lowest and highest. */
+/* By column: its number, median, lowest and highest. */
 static void columns_data(const struct picture *picture, size_t t) {
     const struct plan *plan = picture->plan;
     fprintf(picture->out, "$t%zu << END\n", t);
     for (size_t c = 0; c < plan_columns(plan); c++) {
         const struct cell *cell = cell_at(picture, t, c);
-        struct spread spread = plan->experiment == RATE
-                                   ? cell_spread(cell, picture->placement, sample_rate_of)
-                                   : cell_percentile(cell, picture->placement, P50);
+        struct spread spread = cell_spread(cell, picture->placement, 0);
         if (spread.count != 0)
             fprintf(picture->out, "%zu %g %g %g\n", c, spread.median, spread.min, spread.max);
     }
@@ -113,7 +111,7 @@ static void columns_data(const struct picture *picture, size_t t) {
  * beyond it. */
 static void percentiles_data(const struct picture *picture, size_t t, size_t c) {
     const struct histogram *times = cell_at(picture, t, c)->all[picture->placement];
-    double unit = histogram_unit(picture->plan);
+    double unit = histogram_unit(experiment_of(picture));
     fprintf(picture->out, "$t%zu_%zu << END\n", t, c);
     for (double inverse = 1; times != NULL && inverse <= (double)times->count;
          inverse *= 1.333521432163324)
@@ -124,8 +122,8 @@ static void percentiles_data(const struct picture *picture, size_t t, size_t c) 
 
 /* --- Panels ----------------------------------------------------------------------------------- */
 
-static bool is_ours(const struct transport *transport) {
-    return strncmp(transport->name, "leat", 4) == 0;
+static bool is_ours(const struct way *way) {
+    return strncmp(way->name, "leat", 4) == 0;
 }
 
 /* leat's lines are thick, with filled marks; those of others thin and dashed, with open ones. */
@@ -133,17 +131,17 @@ static void line_style(const struct picture *picture, size_t t, bool marked) {
     static const char *const colours[] = {"#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9",
                                           "#e69f00", "#7f7f7f", "#8b4513", "#4b0082", "#6b8e23"};
     static const int filled[] = {7, 5, 9, 11, 13}, open[] = {6, 4, 8, 10, 12};
-    bool ours = is_ours(picture->plan->transports[t]);
+    bool ours = is_ours(&picture->plan->parts[0]->ways[t]);
     fprintf(picture->out, " lw %s dt %d lc rgb '%s'", ours ? "2.5" : "1.4",
             ours ? 1 : (int)(2 + t / 10 % 4), colours[t % 10]);
     if (marked)
         fprintf(picture->out, " pt %d ps 0.7", ours ? filled[t % 5] : open[t % 5]);
     fprintf(picture->out, " title ");
-    quoted(picture->out, picture->plan->transports[t]->name);
+    quoted(picture->out, picture->plan->parts[0]->ways[t].name);
 }
 
 static bool has_column(const struct picture *picture, size_t t, size_t c) {
-    return cell_at(picture, t, c)->count[picture->placement] != 0;
+    return cell_count(cell_at(picture, t, c), picture->placement) != 0;
 }
 
 static bool has_any(const struct picture *picture, size_t t) {
@@ -156,13 +154,12 @@ static bool has_any(const struct picture *picture, size_t t) {
 static void columns_panel(const struct picture *picture) {
     const struct plan *plan = picture->plan;
     FILE *out = picture->out;
-    bool rate = plan->experiment == RATE, first = true;
-    for (size_t t = 0; t < plan->transport_count; t++)
+    bool first = true;
+    for (size_t t = 0; t < plan->parts[0]->way_count; t++)
         columns_data(picture, t);
     fprintf(out,
-            "set logscale y\nset ylabel '%s'\nset xlabel '%s'\nset xrange [-0.3:%g]\nset xtics (",
-            rate ? "million messages per second" : "sender''s time for a message to all (ns)",
-            rate ? "size of a message" : "size of a message and receivers",
+            "set logscale y\nset ylabel 'million messages per second'\n"
+            "set xlabel 'size of a message'\nset xrange [-0.3:%g]\nset xtics (",
             (double)plan_columns(plan) - 0.7);
     for (size_t c = 0; c < plan_columns(plan); c++) {
         char text[64];
@@ -171,7 +168,7 @@ static void columns_panel(const struct picture *picture) {
         fprintf(out, " %zu", c);
     }
     fprintf(out, ")\nplot ");
-    for (size_t t = 0; t < plan->transport_count; t++) {
+    for (size_t t = 0; t < plan->parts[0]->way_count; t++) {
         if (!has_any(picture, t))
             continue;
         fprintf(out, "%s$t%zu using 1:2:3:4 with yerrorlines", first ? "" : ", ", t);
@@ -186,7 +183,7 @@ static void percentiles_panel(const struct picture *picture, size_t c) {
     FILE *out = picture->out;
     char text[64];
     bool first = true;
-    for (size_t t = 0; t < plan->transport_count; t++)
+    for (size_t t = 0; t < plan->parts[0]->way_count; t++)
         percentiles_data(picture, t, c);
     fprintf(out, "set title ");
     quoted(out, column_name(plan, c, text));
@@ -197,8 +194,8 @@ static void percentiles_panel(const struct picture *picture, size_t c) {
             "'99.99%%%%' 1e4, "
             /* %% is a % in gnuplot too */
             "'99.999%%%%' 1e5, '99.9999%%%%' 1e6, '99.99999%%%%' 1e7)\nplot ",
-            plan->experiment == OPEN_LOOP ? "one way" : "round trip");
-    for (size_t t = 0; t < plan->transport_count; t++) {
+            experiment_of(picture) == OPEN_LOOP ? "one way" : "round trip");
+    for (size_t t = 0; t < plan->parts[0]->way_count; t++) {
         if (!has_column(picture, t, c))
             continue;
         fprintf(out, "%s$t%zu_%zu using 1:2 with lines", first ? "" : ", ", t, c);
@@ -212,7 +209,7 @@ static void percentiles_panel(const struct picture *picture, size_t c) {
 static size_t list_columns(const struct picture *picture, size_t columns[SIZES_MAX * LEVELS_MAX]) {
     size_t count = 0;
     for (size_t c = 0; c < plan_columns(picture->plan); c++)
-        for (size_t t = 0; t < picture->plan->transport_count; t++)
+        for (size_t t = 0; t < picture->plan->parts[0]->way_count; t++)
             if (has_column(picture, t, c)) {
                 columns[count++] = c;
                 break;
@@ -225,11 +222,10 @@ static void draw(const struct picture *picture, const char *path, const char *ma
         "Throughput, median with lowest and highest cell",
         "Round trips, one message at a time, by percentile",
         "Round trips that wake the other side, by percentile",
-        "One way at a fixed rate, from when due, by percentile",
-        "Cost of a message to several receivers"};
+        "One way at a fixed rate, from when due, by percentile"};
     const struct plan *plan = picture->plan;
     size_t columns[SIZES_MAX * LEVELS_MAX], panels = list_columns(picture, columns);
-    bool by_column = plan->experiment == RATE || plan->experiment == FAN_OUT;
+    bool by_column = experiment_of(picture) == RATE;
     FILE *out = picture->out;
     panels = by_column ? 1 : panels;
     int height = 60 + (int)panels * PANEL_HEIGHT;
@@ -243,7 +239,7 @@ static void draw(const struct picture *picture, const char *path, const char *ma
             "samplen 2\n"
             "set multiplot layout %zu,1 title '%s' font ',14'\n"
             "set label 1 at screen 0.5,screen %g center font ',9' ",
-            panels, titles[plan->experiment], 1 - 42.0 / height);
+            panels, titles[experiment_of(picture)], 1 - 42.0 / height);
     char text[320];
     snprintf(text, sizeof text, "%s; queue of %zu KiB; %s", machine_text, plan->capacity / 1024,
              picture->placement == ONE_CPU ? "both processes on one CPU"
@@ -266,8 +262,7 @@ static enum placement larger_placement(const struct results *results) {
     return results->tally[FAR] > results->tally[NEAR] ? FAR : NEAR;
 }
 
-int plot_write(const char *path, const char *machine_text, const struct plan *plan,
-               const struct results *results) {
+int plot_write(const char *path, const char *machine_text, const struct results *results) {
     pid_t child;
     int status = 0;
     if (results->tally[NEAR] + results->tally[FAR] + results->tally[ONE_CPU] == 0) {
@@ -276,7 +271,8 @@ int plot_write(const char *path, const char *machine_text, const struct plan *pl
                 program_invocation_short_name);
         return -1;
     }
-    struct picture picture = {start_gnuplot(&child), plan, results, larger_placement(results)};
+    struct picture picture = {start_gnuplot(&child), results->plan, results,
+                              larger_placement(results)};
     if (picture.out == NULL) {
         fprintf(stderr, "%s: --plot: gnuplot could not be started: %s\n",
                 program_invocation_short_name, strerror(errno));

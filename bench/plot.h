@@ -2,16 +2,14 @@
 #ifndef BENCH_PLOT_H
 #define BENCH_PLOT_H
 
-#include "harness.h"
+#include "trial.h"
 
 /* Before hours of measuring: is there a gnuplot, and does the path end in .svg or .png? 0, or -1
  * having said what to do. */
 int plot_check(const char *path);
 
-/* Throughput by size, latencies by percentile, the cost of a fan-out by receivers; of the placement
- * that has more cells. machine: a line of text to go under the title. 0, or -1 having said why on
- * standard error. */
-int plot_write(const char *path, const char *machine, const struct plan *plan,
-               const struct results *results);
+/* Throughput by size, latencies by percentile; of the placement that has more cells. machine: a
+ * line of text to go under the title. 0, or -1 having said why on standard error. */
+int plot_write(const char *path, const char *machine, const struct results *results);
 
 #endif

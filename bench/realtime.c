@@ -13,7 +13,7 @@
 #define REST_PART 8u /* of a cell's time; the kernel wants a twentieth of every second */
 #define RUNTIME "/proc/sys/kernel/sched_rt_runtime_us"
 
-static bool on, for_children;
+static bool on;
 
 static bool kernel_takes_turns(void) {
     long runtime = 950000;
@@ -26,7 +26,7 @@ static bool kernel_takes_turns(void) {
     return runtime >= 0;
 }
 
-void realtime_start(bool children) {
+void realtime_start(void) {
     const struct sched_param parameter = {.sched_priority = PRIORITY + 1};
     if (sched_setscheduler(0, SCHED_FIFO, &parameter) != 0) {
         fprintf(stderr,
@@ -37,15 +37,11 @@ void realtime_start(bool children) {
         exit(1);
     }
     on = true;
-    for_children = children;
 }
 
 int realtime_child(pid_t child, bool same_cpu) {
-    const struct sched_param ordinary = {0}, fifo = {.sched_priority = PRIORITY + same_cpu};
-    if (!on)
-        return 0;
-    return for_children ? sched_setscheduler(child, SCHED_FIFO, &fifo)
-                        : sched_setscheduler(child, SCHED_OTHER, &ordinary);
+    const struct sched_param fifo = {.sched_priority = PRIORITY + same_cpu};
+    return on ? sched_setscheduler(child, SCHED_FIFO, &fifo) : 0;
 }
 
 bool realtime_is_on(void) {

@@ -1,8 +1,7 @@
 /* realtime.h - measuring at real-time priority: other programs on the CPUs take nothing away.
  *
  * The process that sends has a priority above those that receive, each on a CPU of its own; two
- * that share a CPU have the same, or one would preempt the other whenever it is woken. What sleeps
- * anyway (the receivers of a fan-out, which share a CPU) stays ordinary.
+ * that share a CPU have the same, or one would preempt the other whenever it is woken.
  *
  * The kernel takes a CPU away from real-time processes that leave nothing to others, usually for 50
  * ms of every second (sched_rt_runtime_us). Guarantees: no cell is so long that this meets it,
@@ -16,9 +15,9 @@
 
 #define REALTIME_CELL_NS UINT64_C(500000000) /* the longest cell whose processes do not sleep */
 
-/* Gives this process its priority, and its children theirs when `children`. Exits with 1, having
- * said what is missing, where the user may not have it. */
-void realtime_start(bool children);
+/* Gives this process its priority, and from then on its children theirs. Exits with 1, having said
+ * what is missing, where the user may not have it. */
+void realtime_start(void);
 
 /* Called by the parent of a new child. 0, or -1 with errno. */
 int realtime_child(pid_t child, bool same_cpu);

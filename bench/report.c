@@ -1,10 +1,10 @@
 /* report.c - tables; see report.h. */
 #include "report.h"
 #include "channels/queue/processor.h"
-#include "loops.h"
 #include "realtime.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <sys/utsname.h>
 
 /* --- The machine ------------------------------------------------------------------------------ */
@@ -60,323 +60,201 @@ void report_machine(FILE *out, const int cpus[2]) {
     fprintf(out, "load average at the start %.2f\n", load_average());
 }
 
-/* --- Numbers of a sample ---------------------------------------------------------------------- */
-
-double sample_rate(const struct sample *sample) {
-    return sample->rate;
-}
-double sample_probe(const struct sample *sample) {
-    return sample->probe_ns;
-}
-
-/* The number that a cell is compared by. */
-static struct spread main_spread(const struct plan *plan, const struct cell *cell,
-                                 enum placement placement) {
-    return plan->experiment == RATE ? cell_spread(cell, placement, sample_rate)
-                                    : cell_percentile(cell, placement, P50);
-}
-
-static void add_sample(struct sample *sum, const struct sample *more) {
-    sum->idle_ns += more->idle_ns;
-    for (int role = SENDER; role <= RECEIVER; role++) {
-        sum->usage[role].wall_ns += more->usage[role].wall_ns;
-        sum->usage[role].cpu_ns += more->usage[role].cpu_ns;
-        sum->usage[role].switches += more->usage[role].switches;
-        counters_add(&sum->side[role], &more->side[role]);
-    }
-}
-
-struct sample cell_sum(const struct cell *cell, enum placement placement) {
-    struct sample sum = {0};
-    for (unsigned i = 0; i < cell->count[placement]; i++)
-        add_sample(&sum, &cell->samples[placement][i]);
-    return sum;
-}
-
-/* The mean over the cells of a placement of their median probes: how near "near" was. 0 when there
- * were none. */
-static double probe_mean(const struct results *results, enum placement placement) {
-    double sum = 0;
-    unsigned count = 0;
-    for (size_t i = 0; i < results->cell_count; i++) {
-        struct spread spread = cell_spread(&results->cells[i], placement, sample_probe);
-        if (spread.count != 0) {
-            sum += spread.median;
-            count++;
-        }
-    }
-    return count ? sum / count : 0;
-}
-
-static bool placement_seen(const struct results *results, enum placement placement) {
-    for (size_t i = 0; i < results->cell_count; i++)
-        if (results->cells[i].count[placement] != 0)
-            return true;
-    return false;
-}
-
 /* --- Tables ----------------------------------------------------------------------------------- */
 
 /* The first column: as wide as the longest name. */
-static void print_name(FILE *out, const struct plan *plan, const char *name) {
+static void print_name(FILE *out, const struct part *part, const char *name) {
     size_t width = 8;
-    for (size_t t = 0; t < plan->transport_count; t++)
-        if (strlen(plan->transports[t]->name) > width)
-            width = strlen(plan->transports[t]->name);
+    for (size_t way = 0; way < part->way_count; way++)
+        if (strlen(part->ways[way].name) > width)
+            width = strlen(part->ways[way].name);
     fprintf(out, "%-*s", (int)width, name);
 }
 
-static void print_heading(FILE *out, const struct plan *plan, int width) {
-    print_name(out, plan, "");
-    for (size_t c = 0; c < plan_columns(plan); c++) {
-        char text[64];
-        fprintf(out, " | %-*s", width, column_name(plan, c, text));
+static void print_spread(FILE *out, struct spread spread, int width) {
+    char text[64] = "-";
+    if (spread.count == 1)
+        snprintf(text, sizeof text, "%.4g", spread.median);
+    else if (spread.count != 0)
+        snprintf(text, sizeof text, "%.4g [%.4g..%.4g] %u", spread.median, spread.min, spread.max,
+                 spread.count);
+    fprintf(out, " | %-*s", width, text);
+}
+
+/* A row for each way, with its first figure, or that over the yardstick's, in each column. */
+static void print_columns(FILE *out, const struct results *results, size_t at,
+                          enum placement placement, bool ratios) {
+    const struct part *part = results->plan->parts[at];
+    char text[64];
+    print_name(out, part, "");
+    for (size_t c = 0; c < plan_columns(results->plan); c++)
+        fprintf(out, " | %-24s", column_name(results->plan, c, text));
+    for (size_t way = 0; way < part->way_count; way++) {
+        fprintf(out, "\n");
+        print_name(out, part, part->ways[way].name);
+        for (size_t c = 0; c < plan_columns(results->plan); c++) {
+            const struct cell *cell = results_cell(results, at, c, way);
+            const struct cell *other = results_cell(results, at, c, ratios ? part->yardstick : way);
+            print_spread(
+                out, ratios ? cell_ratio(cell, other, placement) : cell_spread(cell, placement, 0),
+                24);
+        }
     }
     fprintf(out, "\n");
 }
 
-static void rate_table(FILE *out, const struct plan *plan, const struct results *results,
-                       enum placement placement) {
-    print_heading(out, plan, 21);
-    for (size_t t = 0; t < plan->transport_count; t++) {
-        print_name(out, plan, plan->transports[t]->name);
-        for (size_t c = 0; c < plan_columns(plan); c++) {
-            char text[64] = "-";
-            struct spread rate =
-                cell_spread(results_cell(plan, results, t, c), placement, sample_rate);
-            if (rate.count != 0)
-                snprintf(text, sizeof text, "%.3g [%.3g..%.3g] %u", rate.median, rate.min, rate.max,
-                         rate.count);
-            fprintf(out, " | %-21s", text);
-        }
+/* The sums of a way over columns from..to. */
+static void print_sums(FILE *out, const struct results *results, size_t at, size_t way,
+                       enum placement placement, size_t from, size_t to) {
+    const struct part *part = results->plan->parts[at];
+    for (size_t i = 0; i < figure_count(part); i++) {
+        double sum = 0;
+        if (!part->figures[i].sum || part->figures[i].head == NULL)
+            continue;
+        for (size_t c = from; c < to; c++)
+            sum += cell_sum(results_cell(results, at, c, way), placement, i);
+        int width = (int)strlen(part->figures[i].head);
+        fprintf(out, " | %*.*g", width < 8 ? 8 : width, sum < 1e4 ? 4 : 7, sum);
+    }
+}
+
+static void print_sum_heads(FILE *out, const struct part *part) {
+    for (size_t i = 0; i < figure_count(part); i++)
+        if (part->figures[i].sum && part->figures[i].head != NULL)
+            fprintf(out, " | %8s", part->figures[i].head);
+    fprintf(out, "\n");
+}
+
+/* Without a column of its own: all figures of each way. */
+static void print_figures(FILE *out, const struct results *results, size_t at, size_t column,
+                          enum placement placement) {
+    const struct part *part = results->plan->parts[at];
+    bool compared = part->yardstick < part->way_count && part->way_count > 1;
+    print_name(out, part, "");
+    for (size_t i = 0; i < figure_count(part); i++)
+        if (!part->figures[i].sum && part->figures[i].head != NULL)
+            fprintf(out, " | %-24s", part->figures[i].head);
+    if (compared)
+        fprintf(out, " | against %-16s", part->ways[part->yardstick].name);
+    print_sum_heads(out, part);
+    for (size_t way = 0; way < part->way_count; way++) {
+        const struct cell *cell = results_cell(results, at, column, way);
+        print_name(out, part, part->ways[way].name);
+        for (size_t i = 0; i < figure_count(part); i++)
+            if (!part->figures[i].sum && part->figures[i].head != NULL)
+                print_spread(out, cell_spread(cell, placement, i), 24);
+        if (compared)
+            print_spread(
+                out,
+                cell_ratio(cell, results_cell(results, at, column, part->yardstick), placement),
+                24);
+        print_sums(out, results, at, way, placement, column, column + 1);
         fprintf(out, "\n");
     }
 }
 
-static double per_message(uint64_t events, uint64_t messages) {
-    return messages == 0 ? 0 : (double)events / (double)messages;
-}
-
-/* What a row of percentiles cost, all its cells together. The sender of an open loop has not spent
- * the time it waited in. */
-static void print_costs(FILE *out, const struct sample *sum) {
-    const struct usage *use = sum->usage;
-    uint64_t sending = use[SENDER].cpu_ns > sum->idle_ns ? use[SENDER].cpu_ns - sum->idle_ns : 0;
-    fprintf(out, " | %6.2f | %6.3f + %6.3f | %6llu + %6llu", (double)use[SENDER].wall_ns / 1e9,
-            (double)sending / 1e9, (double)use[RECEIVER].cpu_ns / 1e9,
-            (unsigned long long)use[SENDER].switches, (unsigned long long)use[RECEIVER].switches);
-    const struct counters *tx = &sum->side[SENDER], *rx = &sum->side[RECEIVER];
-    if (rx->messages != 0)
-        fprintf(out, " | %8.3g + %-8.3g", per_message(tx->wake_calls, rx->messages),
-                per_message(rx->wake_calls, rx->messages));
-}
-
-static void percentile_row(FILE *out, const struct plan *plan, const struct cell *cell,
-                           enum placement placement) {
-    for (enum percentile which = P50; which < PERCENTILES; which++) {
-        struct spread spread = cell_percentile(cell, placement, which);
-        char text[48] = "-";
-        if (spread.count != 0 && which == P50)
-            snprintf(text, sizeof text, "%.0f [%.0f..%.0f]", spread.median, spread.min, spread.max);
-        else if (spread.count != 0)
-            snprintf(text, sizeof text, "%.0f", spread.median);
-        fprintf(out, which == P50 ? " | %-24s" : " | %8s", text);
+/* One way with many figures: a line for each. */
+static void print_lines(FILE *out, const struct results *results, size_t at,
+                        enum placement placement) {
+    const struct part *part = results->plan->parts[at];
+    double medians[FIGURES_MAX];
+    for (size_t i = 0; i < figure_count(part); i++) {
+        struct spread spread = cell_spread(results_cell(results, at, 0, 0), placement, i);
+        medians[i] = spread.median;
+        fprintf(out, "%-56s", part->figures[i].head);
+        print_spread(out, spread, 0);
+        fprintf(out, "\n");
     }
-    fprintf(out, " | %5u", cell->count[placement]);
-    if (plan->experiment == OPEN_LOOP)
-        fprintf(out, " | %10.0f", cell_spread(cell, placement, sample_rate).median);
-    struct sample sum = cell_sum(cell, placement);
-    print_costs(out, &sum);
-    fprintf(out, "\n");
+    if (part->remark != NULL)
+        part->remark(out, part, medians);
 }
 
-static void percentile_table(FILE *out, const struct plan *plan, const struct results *results,
-                             enum placement placement, size_t column) {
+/* The mean of the median probes: how near "near" was. */
+static double probe_mean(const struct results *results, size_t at, enum placement placement) {
+    double sum = 0;
+    unsigned count = 0;
+    for (size_t c = 0; c < plan_columns(results->plan); c++)
+        for (size_t way = 0; way < results->plan->parts[at]->way_count; way++) {
+            struct spread spread = cell_probe(results_cell(results, at, c, way), placement);
+            sum += spread.count != 0 ? spread.median : 0;
+            count += spread.count != 0;
+        }
+    return count != 0 ? sum / count : 0;
+}
+
+static void print_costs(FILE *out, const struct results *results, size_t at,
+                        enum placement placement) {
+    const struct part *part = results->plan->parts[at];
+    fprintf(out, "\n%s, %s, all columns together\n", part->name, placement_names[placement]);
+    print_name(out, part, "");
+    print_sum_heads(out, part);
+    for (size_t way = 0; way < part->way_count; way++) {
+        print_name(out, part, part->ways[way].name);
+        print_sums(out, results, at, way, placement, 0, plan_columns(results->plan));
+        fprintf(out, "\n");
+    }
+}
+
+/* What is compared by its first figure has the columns beside each other; else each has a table. */
+static void print_part(FILE *out, const struct results *results, size_t at,
+                       enum placement placement) {
+    const struct part *part = results->plan->parts[at];
+    bool beside = part->figures[1].sum, lines = part->way_count == 1 && figure_count(part) > 8;
     char text[64];
-    fprintf(out, "\n%s\n", column_name(plan, column, text));
-    print_name(out, plan, "");
-    fprintf(out, " | %-24s", "p50 [min..max]");
-    for (enum percentile which = P90; which < PERCENTILES; which++)
-        fprintf(out, " | %8s", percentile_names[which]);
-    fprintf(out, " | cells%s | wall s | CPU s           | switches        | wakes/message\n",
-            plan->experiment == OPEN_LOOP ? " | achieved/s" : "");
-    for (size_t t = 0; t < plan->transport_count; t++) {
-        const struct cell *cell = results_cell(plan, results, t, column);
-        print_name(out, plan, plan->transports[t]->name);
-        if (cell->count[placement] != 0)
-            percentile_row(out, plan, cell, placement);
-        else
-            fprintf(out, " | -\n");
+    fprintf(out, "\n%s: %s", part->name, part->title);
+    if (!part->alone)
+        fprintf(out, ", %s%s", placement_names[placement], realtime_is_on() ? ", real-time" : "");
+    if (probe_mean(results, at, placement) > 0)
+        fprintf(out, " (a cache line's round trip: %.0f ns)", probe_mean(results, at, placement));
+    fprintf(out, ": median [lowest..highest] rounds\n");
+    if (lines)
+        print_lines(out, results, at, placement);
+    else if (beside)
+        print_columns(out, results, at, placement, false);
+    for (size_t c = 0; c < plan_columns(results->plan) && !beside && !lines; c++)
+        if (part_seen(results, at, c, placement)) {
+            fprintf(out, "%s\n", column_name(results->plan, c, text));
+            print_figures(out, results, at, c, placement);
+        }
+    if (beside && part->yardstick < part->way_count) {
+        fprintf(out, "\ntimes that of %s\n", part->ways[part->yardstick].name);
+        print_columns(out, results, at, placement, true);
     }
+    if (beside)
+        print_costs(out, results, at, placement);
+    if (part->goal != NULL)
+        fprintf(out, "goal: %s\n", part->goal);
 }
 
-static bool column_seen(const struct plan *plan, const struct results *results,
-                        enum placement placement, size_t column) {
-    for (size_t t = 0; t < plan->transport_count; t++)
-        if (results_cell(plan, results, t, column)->count[placement] != 0)
+static bool seen(const struct results *results, size_t part, enum placement placement) {
+    for (size_t c = 0; c < plan_columns(results->plan); c++)
+        if (part_seen(results, part, c, placement))
             return true;
     return false;
 }
 
-static const char *const units[EXPERIMENTS] = {
-    "million messages/s, median [min..max] cells",
-    "round trip in ns, medians of the cells; costs of the side that asks + that answers",
-    "round trip in ns with a pause before each, medians of the cells; costs of the side that asks "
-    "+ that answers",
-    "one way in ns from when a message was due, medians of the cells; costs of sender + receiver",
-    "the sender's ns for a message to all, medians of the cells; costs of sender + all receivers",
-};
-
-void report_table(FILE *out, const struct plan *plan, const struct results *results) {
-    for (enum placement placement = NEAR; placement < PLACED; placement++) {
-        char distance[64] = "";
-        if (!placement_seen(results, placement))
-            continue;
-        if (placement != ONE_CPU)
-            snprintf(distance, sizeof distance, " (a cache line's round trip: %.0f ns)",
-                     probe_mean(results, placement));
-        fprintf(out, "\n%s, %s%s%s, queue of %zu KiB: %s\n", experiment_names[plan->experiment],
-                placement_names[placement], distance, realtime_is_on() ? ", real-time" : "",
-                plan->capacity / 1024, units[plan->experiment]);
-        if (plan->experiment == RATE)
-            rate_table(out, plan, results, placement);
-        for (size_t c = 0; c < plan_columns(plan) && plan->experiment != RATE; c++)
-            if (column_seen(plan, results, placement, c))
-                percentile_table(out, plan, results, placement, c);
-    }
-}
-
-/* Where that transport is in the plan, or transport_count. */
-static size_t find_row(const struct plan *plan, const char *name) {
-    size_t t = 0;
-    while (t < plan->transport_count && strcmp(plan->transports[t]->name, name) != 0)
-        t++;
-    return t;
-}
-
-void report_ratios(FILE *out, const struct plan *plan, const struct results *results,
-                   const char *against) {
-    size_t base = find_row(plan, against);
-    for (enum placement placement = NEAR; placement < PLACED && base < plan->transport_count;
-         placement++) {
-        if (!placement_seen(results, placement))
-            continue;
-        fprintf(out, "\n%s, %s: %s %s, by medians\n", experiment_names[plan->experiment],
-                placement_names[placement],
-                plan->experiment == RATE ? "messages/s, times those of" : "p50, times that of",
-                against);
-        print_heading(out, plan, 8);
-        for (size_t t = 0; t < plan->transport_count; t++) {
-            if (t == base)
-                continue;
-            print_name(out, plan, plan->transports[t]->name);
-            for (size_t c = 0; c < plan_columns(plan); c++) {
-                struct spread mine =
-                    main_spread(plan, results_cell(plan, results, t, c), placement);
-                struct spread theirs =
-                    main_spread(plan, results_cell(plan, results, base, c), placement);
-                char text[64] = "-";
-                if (mine.count != 0 && theirs.count != 0)
-                    snprintf(text, sizeof text, "%.2f", mine.median / theirs.median);
-                char heading[64];
-                int width = (int)strlen(column_name(plan, c, heading));
-                fprintf(out, " | %-*s", width < 8 ? 8 : width, text);
-            }
-            fprintf(out, "\n");
-        }
-    }
-}
-
-static double per_million(uint64_t events, uint64_t messages) {
-    return messages == 0 ? 0 : (double)events * 1e6 / (double)messages;
-}
-
-static void costs_row(FILE *out, const struct sample *sum) {
-    const struct usage *use = sum->usage;
-    const struct counters *tx = &sum->side[SENDER], *rx = &sum->side[RECEIVER];
-    fprintf(out, " | %6.2f | %5.2f + %5.2f | %8llu", (double)use[SENDER].wall_ns / 1e9,
-            (double)use[SENDER].cpu_ns / 1e9, (double)use[RECEIVER].cpu_ns / 1e9,
-            (unsigned long long)(use[SENDER].switches + use[RECEIVER].switches));
-    if (rx->messages != 0)
-        fprintf(out, " | %10llu | %5.3g + %5.3g | %5.3g + %5.3g | %5.3g + %5.3g",
-                (unsigned long long)rx->messages, per_million(tx->wake_calls, rx->messages),
-                per_million(rx->wake_calls, rx->messages), per_million(tx->sleeps, rx->messages),
-                per_million(rx->sleeps, rx->messages), per_million(tx->stalls, rx->messages),
-                per_million(rx->stalls, rx->messages));
-    fprintf(out, "\n");
-}
-
-void report_costs(FILE *out, const struct plan *plan, const struct results *results) {
-    for (enum placement placement = NEAR; placement < PLACED; placement++) {
-        if (!placement_seen(results, placement))
-            continue;
-        fprintf(out, "\n%s, %s, all sizes: sender + receiver\n", experiment_names[plan->experiment],
-                placement_names[placement]);
-        print_name(out, plan, "");
-        fprintf(out, " | wall s | CPU s         | switches | messages   | wakes/M       | sleeps/M "
-                     "     | stalls/M\n");
-        for (size_t t = 0; t < plan->transport_count; t++) {
-            struct sample sum = {0};
-            for (size_t c = 0; c < plan_columns(plan); c++) {
-                struct sample one = cell_sum(results_cell(plan, results, t, c), placement);
-                add_sample(&sum, &one);
-            }
-            print_name(out, plan, plan->transports[t]->name);
-            costs_row(out, &sum);
-        }
-    }
-}
-
-void report_tally(FILE *out, const struct results *results) {
+void report_results(FILE *out, const struct results *results) {
+    const struct plan *plan = results->plan;
     const unsigned *tally = results->tally;
-    fprintf(out, "\ncells: %u near, %u far, %u on one CPU; ", tally[NEAR], tally[FAR],
+    for (size_t part = 0; part < plan->part_count; part++)
+        for (enum placement placement = NEAR; placement < PLACED; placement++)
+            if (seen(results, part, placement))
+                print_part(out, results, part, placement);
+    fprintf(out, "\n");
+    for (size_t part = 0; part < plan->part_count && plan->size_count == 0; part++)
+        for (size_t way = 0; way < plan->parts[part]->way_count; way++)
+            fprintf(out, "%-9s %-16s %s\n", plan->parts[part]->name,
+                    plan->parts[part]->ways[way].name, plan->parts[part]->ways[way].about);
+    fprintf(out, "\ntrials: %u near, %u far, %u on one CPU; ", tally[NEAR], tally[FAR],
             tally[ONE_CPU]);
     fprintf(out, "dropped: %u mixed, %u disturbed, %u of the unwanted placement\n", tally[MIXED],
             tally[DISTURBED], tally[UNWANTED]);
     if (results->not_begun != 0)
         fprintf(out,
                 harness_signal() != 0
-                    ? "interrupted before %u more cells\n"
-                    : "the time was up before %u more cells; --full measures them all\n",
+                    ? "interrupted before %u more trials\n"
+                    : "the time was up before %u more trials; --full runs them all\n",
                 results->not_begun);
-}
-
-/* Which way to hand records over is right for this processor. */
-static void report_best(FILE *out, const struct limits *limits, enum placement placement) {
-    double times[HANDOVER_SIZES];
-    enum handover_way best = limits_best(limits, placement, times);
-    fprintf(out, "best here, %s: %s", placement_names[placement], handover_texts[best]);
-    for (unsigned i = 0; i < HANDOVER_SIZES && best != PLAIN; i++)
-        fprintf(out, "%s%zu B %.2fx", i == 0 ? " (against plain: " : ", ", handover_sizes[i],
-                times[i]);
-    fprintf(out, best != PLAIN ? ")\n" : " (no other way is 5 %% better on average)\n");
-}
-
-void report_limits(FILE *out, const struct limits *limits) {
-    for (enum placement placement = NEAR; placement <= FAR; placement++) {
-        if (limits->count[placement] == 0)
-            continue;
-        fprintf(out,
-                "\nlimits, %s (a cache line's round trip: %.0f ns), blocks of %zu KiB: "
-                "median [min..max] of %u rounds\n",
-                placement_names[placement], limit_probe(limits, placement).median,
-                limits->block / 1024, limits->count[placement]);
-        for (unsigned which = 0; which < LIMITS; which++) {
-            char text[64];
-            struct spread spread = limit_spread(limits, placement, which);
-            if (which == HANDOVER)
-                fprintf(out, "records handed over through a ring of %zu KiB\n",
-                        HANDOVER_RING / 1024);
-            fprintf(out, "%-50s | %6.1f [%.1f..%.1f] %s\n", limit_text(which, text), spread.median,
-                    spread.min, spread.max, limit_unit(which));
-        }
-    }
-    const unsigned *tally = limits->tally;
-    fprintf(out,
-            "\nrounds: %u near, %u far; dropped: %u mixed, %u disturbed, %u of the unwanted "
-            "placement\n",
-            tally[NEAR], tally[FAR], tally[MIXED], tally[DISTURBED], tally[UNWANTED]);
-    for (enum placement placement = NEAR; placement <= FAR; placement++)
-        if (limits->count[placement] != 0)
-            report_best(out, limits, placement);
+    if (plan->stop_ns != 0)
+        fprintf(out, "--quick: %u rounds; take figures to rely on from --full\n", plan->rounds);
 }

@@ -3,14 +3,7 @@
  * One cell of a table goes: create (still one process) - fork - open in each process, in its role -
  * the loops of an experiment, one in each process - close in each process - destroy. A round trip
  * uses two links, one for each direction. Usable from C and C++.
- *
- * A fan-out has one sender and several receivers, each a process. An ordinary transport gets a link
- * for each receiver, and its fan_send sends every message into all of them. A transport whose link
- * reaches all receivers by itself sets `broadcast`: then there is one link, created with
- * setup.receivers telling how many will come (0 is possible); every receiver opens and closes that
- * link as RECEIVER in its own process, and fan_send gets an array of that one link. The loops of
- * loops.h (LOOPS and FAN) fit as they are, as long as `send` sends to all and `receive` gives each
- * receiver every message. */
+ */
 #ifndef BENCH_TRANSPORT_H
 #define BENCH_TRANSPORT_H
 
@@ -27,7 +20,6 @@ extern "C" {
 #define SIZE_BIMODAL 2u   /* as a size: nine of ten messages 24 bytes, the tenth 3072 */
 #define SIZE_MIN 8u       /* a message carries its serial number */
 #define SIZE_MAX_FIXED 32768u
-#define RECEIVERS_MAX 64u /* of a fan-out */
 
 static inline bool size_varies(size_t size) {
     return size < SIZE_MIN;
@@ -59,7 +51,6 @@ struct setup {
     size_t capacity; /* bytes of queue to have */
     void *memory;    /* zeroed, shared by both processes, page aligned; each link has its own */
     size_t memory_size; /* at least 2 * capacity + 64 KiB */
-    unsigned receivers; /* of this link: 1, or for a broadcast as many as there will be */
 };
 
 /* What one side of one link counted, as far as its transport does. */
@@ -68,7 +59,6 @@ struct counters {
     uint64_t stalls;     /* calls that found the queue full or empty */
     uint64_t sleeps;     /* waits that went to sleep */
     uint64_t wake_calls; /* system calls made to wake the other side */
-    uint64_t backoffs;   /* voluntary pauses to let messages gather */
 };
 
 struct transport {
@@ -76,7 +66,6 @@ struct transport {
     const char *about;
     /* its calls wait by themselves and may sleep, so little CPU time is no sign of disturbance */
     bool sleeps;
-    const void *context; /* the transport's own */
 
     /* Before the processes part. NULL when it cannot carry such messages: the cell stays empty. */
     void *(*create)(const struct setup *setup);
@@ -87,25 +76,18 @@ struct transport {
     void (*destroy)(void *link);
 
     /* The experiments, see loops.h. 0, or -1 when a message was lost, torn or refused. The rate_
-     * loops serve the open loop and the receivers of a fan-out too: those of loops.h see in the run
-     * which is meant. One that knows nothing of a rate leaves run->timed as it is, and its cells
-     * stay empty. */
+     * loops serve the open loop too: those of loops.h see in the run which is meant. One that knows
+     * nothing of a rate leaves run->timed as it is, and its cells stay empty. */
     int (*rate_send)(struct run *run, void *link);
     int (*rate_receive)(struct run *run, void *link);
     int (*trip_ask)(struct run *run, void *to, void *from);
     int (*trip_answer)(struct run *run, void *from, void *to);
-    /* may be NULL: those cells stay empty */
-    int (*fan_send)(struct run *run, void *const *links, size_t count);
-    bool broadcast;   /* one link reaches all receivers, see above */
     unsigned senders; /* in `throughput`, when there are several: they may share a CPU; else 0 */
     bool polls;       /* in spite of `sleeps`: only a lock in its calls sleeps */
     bool threads;     /* has threads of its own: it is not measured at real-time priority */
 };
 
-/* Those that more than one program compares with. */
 extern const struct transport transport_pipe;
-extern const struct transport transport_boost;      /* inlined into the loop */
-extern const struct transport transport_boost_call; /* one function call per message */
 
 #ifdef __cplusplus
 }

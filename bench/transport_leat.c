@@ -80,8 +80,8 @@ static int receive_wait(void *link, void *buffer, size_t capacity, size_t *size)
                                           size, LEAT_FOREVER));
 }
 
-static const struct calls now_calls = {send_now, receive_now, NULL};
-static const struct calls wait_calls = {send_wait, receive_wait, NULL};
+static const struct calls now_calls = {send_now, receive_now};
+static const struct calls wait_calls = {send_wait, receive_wait};
 DEFINE_LOOPS(now, now_calls)
 DEFINE_LOOPS(wait, wait_calls)
 
@@ -214,31 +214,27 @@ static int batch_receive_wait(void *handle, void *buffer, size_t capacity, size_
     return result;
 }
 
-static const struct calls batch_now_calls = {batch_send_now, batch_receive_now, NULL};
-static const struct calls batch_wait_calls = {batch_send_wait, batch_receive_wait, NULL};
+static const struct calls batch_now_calls = {batch_send_now, batch_receive_now};
+static const struct calls batch_wait_calls = {batch_send_wait, batch_receive_wait};
 DEFINE_TRIPS(batch_now, batch_now_calls)
 DEFINE_TRIPS(batch_wait, batch_wait_calls)
-DEFINE_FAN(batch_now, batch_now_calls)
-DEFINE_FAN(batch_wait, batch_wait_calls)
 
-/* At a fixed rate, and where several receivers share a CPU, batches of one too. */
+/* At a fixed rate, batches of one too. */
 static int batch_now_rate_send(struct run *run, void *link) {
     return run->rate != 0 ? rate_send_loop(run, &batch_now_calls, link)
                           : batch_send_loop(run, link, LEAT_NOW);
 }
 static int batch_now_rate_receive(struct run *run, void *link) {
-    bool single = run->rate != 0 || run->progress != NULL;
-    return single ? rate_receive_loop(run, &batch_now_calls, link)
-                  : batch_receive_loop(run, link, LEAT_NOW);
+    return run->rate != 0 ? rate_receive_loop(run, &batch_now_calls, link)
+                          : batch_receive_loop(run, link, LEAT_NOW);
 }
 static int batch_wait_rate_send(struct run *run, void *link) {
     return run->rate != 0 ? rate_send_loop(run, &batch_wait_calls, link)
                           : batch_send_loop(run, link, LEAT_FOREVER);
 }
 static int batch_wait_rate_receive(struct run *run, void *link) {
-    bool single = run->rate != 0 || run->progress != NULL;
-    return single ? rate_receive_loop(run, &batch_wait_calls, link)
-                  : batch_receive_loop(run, link, LEAT_FOREVER);
+    return run->rate != 0 ? rate_receive_loop(run, &batch_wait_calls, link)
+                          : batch_receive_loop(run, link, LEAT_FOREVER);
 }
 
 /* --- In place --------------------------------------------------------------------------------- */
@@ -279,7 +275,7 @@ ALWAYS_INLINE int place_receive(void *handle, void *buffer, size_t *size, uint64
         (void)capacity; /* as large as the largest message */                                      \
         return place_receive(link, buffer, size, deadline_ns);                                     \
     }                                                                                              \
-    static const struct calls name##_calls = {name##_send, name##_receive, NULL};                  \
+    static const struct calls name##_calls = {name##_send, name##_receive};                        \
     DEFINE_LOOPS(name, name##_calls)
 
 DEFINE_PLACE(place_now, LEAT_NOW)
@@ -288,34 +284,29 @@ DEFINE_PLACE(place_wait, LEAT_FOREVER)
 /* --- The transports --------------------------------------------------------------------------- */
 
 const struct transport transport_leat = {
-    .name = "leat", .about = "leat_send, leat_recv, polled", CHANNEL, LOOPS(now), FAN(now)};
+    .name = "leat", .about = "leat_send, leat_recv, polled", CHANNEL, LOOPS(now)};
 const struct transport transport_leat_wait = {.name = "leat_wait",
                                               .about = "the same, with leat's own waiting",
                                               .sleeps = true,
                                               CHANNEL,
-                                              LOOPS(wait),
-                                              FAN(wait)};
+                                              LOOPS(wait)};
 const struct transport transport_leat_many = {
     .name = "leat_many",
     .about = "leat_send_many, leat_recv_many in batches of 16, polled",
     CHANNEL,
-    LOOPS(batch_now),
-    FAN(batch_now)};
+    LOOPS(batch_now)};
 const struct transport transport_leat_many_wait = {.name = "leat_many_wait",
                                                    .about = "the same, with leat's own waiting",
                                                    .sleeps = true,
                                                    CHANNEL,
-                                                   LOOPS(batch_wait),
-                                                   FAN(batch_wait)};
+                                                   LOOPS(batch_wait)};
 const struct transport transport_leat_place = {
     .name = "leat_place",
     .about = "leat_reserve, leat_commit, leat_peek, leat_release, polled",
     CHANNEL,
-    LOOPS(place_now),
-    FAN(place_now)};
+    LOOPS(place_now)};
 const struct transport transport_leat_place_wait = {.name = "leat_place_wait",
                                                     .about = "the same, with leat's own waiting",
                                                     .sleeps = true,
                                                     CHANNEL,
-                                                    LOOPS(place_wait),
-                                                    FAN(place_wait)};
+                                                    LOOPS(place_wait)};

@@ -53,9 +53,9 @@ ALWAYS_INLINE int receive_place(leat_receiver *receiver, void *buffer, size_t ca
         return outcome(#receive_, receive_(receiver, buffer, capacity_, size, LEAT_FOREVER));      \
     }                                                                                              \
                                                                                                    \
-    static const struct calls calls_##name_ = {send_##name_, receive_##name_, NULL};               \
+    static const struct calls calls_##name_ = {send_##name_, receive_##name_};                     \
     DEFINE_LOOPS(of_##name_, calls_##name_)                                                        \
-    static const struct transport transport_##name_ = {LOOPS(of_##name_), FAN(of_##name_)};
+    static const struct transport transport_##name_ = {LOOPS(of_##name_)};
 
 /* By copy and in place. */
 #define DEFINE_BOTH(name_, size_, capacity_)                                                       \
@@ -141,15 +141,6 @@ static int inline_trip_answer(struct run *run, void *from, void *to) {
     return link->of_size->trip_answer(run, link->receiver, back->sender);
 }
 
-static int inline_fan_send(struct run *run, void *const *links, size_t count) {
-    void *senders[RECEIVERS_MAX];
-    for (size_t i = 0; i < count; i++)
-        senders[i] = ((struct leat_link *)links[i])->sender;
-    const struct transport *of_size =
-        count > 0 ? ((struct leat_link *)links[0])->of_size : &transport_any;
-    return of_size->fan_send(run, senders, count);
-}
-
 const struct transport transport_leat_inline = {
     .name = "leat_inline",
     .about = "leat_send_inline, leat_recv_inline, with leat's own waiting",
@@ -158,8 +149,7 @@ const struct transport transport_leat_inline = {
     .open = leat_link_open,
     .close = leat_link_close,
     .destroy = leat_link_destroy,
-    LOOPS(inline),
-    FAN(inline)};
+    LOOPS(inline)};
 
 const struct transport transport_leat_place_inline = {.name = "leat_place_inline",
                                                       .about = "leat_place_wait by leat/inline.h",
@@ -168,8 +158,7 @@ const struct transport transport_leat_place_inline = {.name = "leat_place_inline
                                                       .open = leat_link_open,
                                                       .close = leat_link_close,
                                                       .destroy = leat_link_destroy,
-                                                      LOOPS(inline),
-                                                      FAN(inline)};
+                                                      LOOPS(inline)};
 
 const struct transport transport_leat_deaf = {
     .name = "leat_deaf",
@@ -178,5 +167,4 @@ const struct transport transport_leat_deaf = {
     .open = leat_link_open,
     .close = leat_link_close,
     .destroy = leat_link_destroy,
-    LOOPS(inline),
-    FAN(inline)};
+    LOOPS(inline)};

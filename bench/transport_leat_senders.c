@@ -33,15 +33,14 @@ static int receive_from_many(void *link, void *buffer, size_t capacity, size_t *
                                           size, LEAT_FOREVER));
 }
 
-static const struct calls many_calls = {send_one_of_many, receive_from_many, NULL};
+static const struct calls many_calls = {send_one_of_many, receive_from_many};
 DEFINE_TRIPS(many, many_calls)
-DEFINE_FAN(many, many_calls)
 
 /* Asleep, as senders may share a CPU. */
 static int sleep_until(const struct run *run, const uint64_t *word, uint64_t least) {
     const struct timespec moment = {0, 50000};
     while (__atomic_load_n(word, __ATOMIC_ACQUIRE) < least) {
-        if (__atomic_load_n(run->failed, __ATOMIC_RELAXED))
+        if (__atomic_load_n(run->state, __ATOMIC_RELAXED) > POLITE)
             return -1;
         nanosleep(&moment, NULL);
     }
@@ -129,7 +128,7 @@ static int many_rate_receive(struct run *run, void *handle) {
     struct leat_link *link = handle;
     const struct run r = *run;
     uint64_t next[SENDERS_MAX] = {0}, first = 0, start = 0, serial = 0;
-    if (run->rate != 0 || run->progress != NULL)
+    if (run->rate != 0)
         return rate_receive_loop(run, &many_calls, link);
     for (unsigned ended = 0; ended < link->senders; serial++) {
         size_t size = 0;
@@ -157,7 +156,7 @@ static void *many_create(const struct setup *setup) {
 
 #define MANY                                                                                       \
     .sleeps = true, .create = many_create, .open = leat_link_open, .close = leat_link_close,       \
-    .destroy = leat_link_destroy, LOOPS(many), FAN(many)
+    .destroy = leat_link_destroy, LOOPS(many)
 
 const struct transport transport_leat_senders2 = {
     .name = "leat_senders2",

@@ -117,7 +117,7 @@ static int send_message(void *handle, const void *message, size_t size) {
     return code == 0 ? 0 : complain("leat_uv_try_send", code);
 }
 
-static const struct calls calls = {send_message, receive, NULL};
+static const struct calls calls = {send_message, receive};
 DEFINE_TRIPS(uv, calls)
 
 /* It knows nothing of rates: their cells stay empty. */

@@ -54,12 +54,11 @@ static int pipe_receive(void *handle, void *buffer, size_t capacity, size_t *siz
     return 0;
 }
 
-static const struct calls pipe_calls = {pipe_send, pipe_receive, NULL};
+static const struct calls pipe_calls = {pipe_send, pipe_receive};
 DEFINE_LOOPS(pipe, pipe_calls)
 
 const struct transport transport_pipe = {.name = "pipe",
                                          .about = "a pipe, polled",
                                          .create = pipe_create,
                                          .destroy = pipe_destroy,
-                                         LOOPS(pipe),
-                                         FAN(pipe)};
+                                         LOOPS(pipe)};

@@ -30,7 +30,7 @@ when one of the files is not what would be written. Placeholders, each within on
                                 after another in the same cells
 
 A FIGURE is RUN ROW COLUMN FIELD. ROW is a transport, a limit, a way to open, or a way to be counted in instructions; `best:A,B` is the
-best of those. COLUMN is a size, with `@` and a level behind it where there are several rates or numbers of receivers; a step of `open`;
+best of those. COLUMN is a size, with `@` and a level behind it where there are several rates; a step of `open`;
 limits have none. FIELD may be left out: it is the rate, or p50; others are p90, p99, p99.9 and so on, achieved, in a million
 messages, wake_calls (the sender's) and sleeps (the receiver's), and, in percent of one processor, cpu (the receiver's) and sender_cpu
 (without the time in which it waits until a message is due). Of a part of `leat bench loop`, a RUN like loop.trips, ROW is a way, COLUMN a figure

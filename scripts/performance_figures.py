@@ -11,6 +11,7 @@ the date; and as many again of processors far from each other, loop-far.trips. R
 that the file has for them. What there should be is in LOOP_PARTS: anything else is Wrong.
 """
 import json
+import math
 import re
 
 NAMES = {"boost": "boost spsc_queue", "rwqueue": "readerwriterqueue", "boost_mq": "boost message_queue", "zeromq": "ZeroMQ",
@@ -67,7 +68,7 @@ def spread_of(value, unit):
 def column_of(result):
     """A column's name: the size as `leat bench -s` has it, and the level."""
     size = "small" if result["size"] == "mix 8-64 B" else re.split("[ ,]", result["size"])[0]
-    level = result.get("rate", result.get("receivers"))
+    level = result.get("rate")
     return size if level is None else "%s@%d" % (size, level)
 
 
@@ -92,7 +93,7 @@ def asked_for(command):
     """The rows and columns that the command line has; there may be no cell of some."""
     def option(*names):
         return next((command[i + 1].split(",") for i in range(len(command) - 1) if command[i] in names), [])
-    levels = option("--rate", "--receivers")
+    levels = option("--rate")
     sizes = option("-s", "--sizes")
     return option("-t", "--transports"), ["%s@%s" % (s, l) for s in sizes for l in levels] if levels else sizes
 
@@ -110,7 +111,17 @@ def read_cells(run, results):
     run["rows"], run["columns"] = asked_for(run["command"])
     for result in results:
         for field, value in cell_figures(result):
-            run["figures"][result["transport"], column_of(result), field] = value
+            way = result.get("way") or result["transport"] # as files of 2026 have it
+            run["figures"][way, column_of(result), field] = value
+
+
+def best_way(result):
+    """The way to hand records over that is best by the geometric mean over the sizes; plain unless another is 5 % better."""
+    def mean(way):
+        rates = ["handover_%s_%s_million_per_s" % (size, way) for size in HANDED_OVER]
+        return math.prod(result[rate]["median"] for rate in rates) ** (1 / len(rates))
+    best = max(WAYS, key=mean)
+    return best if mean(best) > 1.05 * mean("plain") else "plain"
 
 
 def read_limits(run, results):
@@ -122,10 +133,10 @@ def read_limits(run, results):
             if name + end in first:
                 run["figures"][name, "", "value"] = spread_of(first[name + end], unit)
     yield run
-    if "best" not in first:
+    if not first:
         return
     over = dict(run, name=run["name"] + ".handover", rows=list(WAYS), columns=HANDED_OVER, names=WAYS, figures={}, main="rate",
-                best=WAYS[first["best"]])
+                best=WAYS[best_way(first)])
     for way in WAYS:
         for size in HANDED_OVER:
             over["figures"][way, size, "rate"] = spread_of(first["handover_%s_%s_million_per_s" % (size, way)], "M/s")
@@ -134,11 +145,13 @@ def read_limits(run, results):
 
 def read_open(run, results):
     """Of thousands of calls the longest says nothing: the 99th percentile stands for it."""
+    results = [result for result in results if result.get("part", "open") == "open"]
     run["rows"], run["columns"] = [result["way"] for result in results], STEPS
     for result in results:
         for step in STEPS:
             value = result[step + "_us"]
-            run["figures"][result["way"], step, "p50"] = (value["median"], value["min"], value["p99"], "us")
+            p99 = value.get("p99") or result[step + "_p99_us"]["median"]
+            run["figures"][result["way"], step, "p50"] = (value["median"], value["min"], p99, "us")
 
 
 def title_and_unit(name):
@@ -153,7 +166,8 @@ def read_loop_part(run, part, results):
     run.update(rows=list(run["names"]), columns=columns.split(), main="value")
     run["titles"] = {name: title_and_unit(name)[0] for name in run["columns"]}
     for result in results:
-        figures = {name: value for name, value in result.items() if isinstance(value, dict)}
+        figures = {name: value for name, value in result.items()
+                   if isinstance(value, dict) and name != "probe_ns"}
         if result["way"] not in run["rows"] or not set(figures) <= set(run["columns"]):
             raise Wrong("%s: LOOP_PARTS lacks '%s', or one of its figures" % (run["name"], result["way"]))
         for name, value in figures.items():

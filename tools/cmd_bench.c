@@ -22,7 +22,6 @@ static const char help[] =
     "  throughput  messages a second, as fast as they can\n"
     "  latency     round trips, one message at a time: percentiles\n"
     "  wakeup      round trips after a pause, when the other side really sleeps\n"
-    "  fanout      one sender to several receivers: what a message costs the sender\n"
     "  paced       one way at fixed rates, without coordinated omission\n"
     "  open        creating, attaching, closing\n"
     "  sync        mutexes, events, semaphores: locking, and waking who sleeps\n"

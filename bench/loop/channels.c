@@ -1,6 +1,6 @@
 /* channels.c - many channels in one loop, a loop that idles, and a timer beside a flood. The parent
  * has the senders, and no loop. */
-#include "trial.h"
+#include "loop.h"
 
 #include <stdlib.h>
 #include <sys/eventfd.h>
@@ -40,7 +40,7 @@ static struct intake {
 } intake;
 
 static leat_channel_options channel_options(const struct trial *trial) {
-    bool many = trial->mode->context < QUIET; /* asleep at once: what is counted are wake-ups */
+    bool many = trial->way->context < QUIET; /* asleep at once: what is counted are wake-ups */
     return (leat_channel_options){.capacity = many ? CAPACITY : LEAT_CAPACITY_DEFAULT,
                                   .waiting = many ? LEAT_WAITING_SLEEP : LEAT_WAITING_ADAPTIVE};
 }
@@ -87,7 +87,7 @@ static void hear(const struct content *content, uint32_t channel) {
     }
     intake.serial++;
     /* each channel has been rung for */
-    if (intake.serial > intake.trial->mode->channels + PAUSED_LEAST) {
+    if (intake.serial > intake.trial->way->channels + PAUSED_LEAST) {
         if (!intake.counts)
             start_counting();
         else
@@ -114,7 +114,7 @@ static void on_peer(leat_uv_receiver_t *receiver, leat_peer peer, int status) {
 static int open_receivers(struct trial *trial, leat_uv_message_cb on_message) {
     const leat_channel_options options = channel_options(trial);
     int code = 0;
-    for (unsigned i = 0; i < trial->mode->channels && code == 0; i++) {
+    for (unsigned i = 0; i < trial->way->channels && code == 0; i++) {
         char name[64];
         trial_channel(trial, i, name);
         code = leat_uv_receiver_open(&intake.loop, &intake.receivers[i], name, &options);
@@ -150,18 +150,18 @@ static int close_loop(void) {
 static int open_senders(const struct trial *trial) {
     const leat_channel_options options = channel_options(trial);
     allow_descriptors();
-    for (unsigned i = 0; i < trial->mode->channels; i++) {
+    for (unsigned i = 0; i < trial->way->channels; i++) {
         char name[64];
         trial_channel(trial, i, name);
         int code = leat_sender_open(&senders[i], name, &options);
         if (code != LEAT_OK)
-            return complain_leat("leat_sender_open", code);
+            return check_leat("leat_sender_open", code);
     }
     return 0;
 }
 
 static void close_senders(const struct trial *trial) {
-    for (unsigned i = 0; i < trial->mode->channels; i++)
+    for (unsigned i = 0; i < trial->way->channels; i++)
         leat_sender_close(senders[i]);
 }
 
@@ -170,7 +170,7 @@ static int send_to(uint32_t channel, uint64_t serial, uint64_t sent_ns) {
         .serial = serial, .sent_ns = sent_ns, .channel = channel, .serial_again = serial};
     int code = leat_send(senders[channel == NOWHERE ? 0 : channel], &content, sizeof content,
                          LEAT_FOREVER);
-    return code == LEAT_OK ? 0 : complain_leat("leat_send", code);
+    return code == LEAT_OK ? 0 : check_leat("leat_send", code);
 }
 
 /* Sends to that channel and waits until the loop has it. */
@@ -182,7 +182,7 @@ static int deliver(const struct trial *trial, uint32_t channel, uint64_t *serial
 
 /* A sender finds its receiver's loop when it rings for the first time. */
 static int warm_up(const struct trial *trial, uint64_t *serial) {
-    for (unsigned i = 0; i < trial->mode->channels; i++)
+    for (unsigned i = 0; i < trial->way->channels; i++)
         if (deliver(trial, i, serial) != 0)
             return -1;
     return 0;
@@ -218,7 +218,7 @@ static int send_arrivals(struct trial *trial) {
     while (serial < least || now_ns() < end) {
         random ^= random << 13, random ^= random >> 7, random ^= random << 17;
         uint32_t channel =
-            trial->mode->context == SAME ? 0 : (uint32_t)(random % trial->mode->channels);
+            trial->way->context == SAME ? 0 : (uint32_t)(random % trial->way->channels);
         sleep_ns(PAUSE_NS);
         if (deliver(trial, channel, &serial) != 0)
             return -1;
@@ -290,13 +290,16 @@ static int work_eventfd(struct trial *trial) {
     return post(trial, NOWHERE, serial) != 0 ? -1 : trial_end(trial);
 }
 
-static const struct mode arrivals[] = {
-    {"1", "one channel of 4 KiB", 1, NULL, work_arrivals, ANY},
-    {"10", "ten channels of 4 KiB, the message on any of them", 10, NULL, work_arrivals, ANY},
+static const struct way arrivals[] = {
+    {"1", "one channel of 4 KiB", 1, NULL, work_arrivals, ANY, NULL, NULL},
+    {"10", "ten channels of 4 KiB, the message on any of them", 10, NULL, work_arrivals, ANY, NULL,
+     NULL},
     {"1000", "a thousand channels of 4 KiB, the message on any of them", 1000, NULL, work_arrivals,
-     ANY},
-    {"1000_same", "the same, the message always on the same one", 1000, NULL, work_arrivals, SAME},
-    {"eventfd", "no channel: a bare uv_poll on an eventfd", 0, prepare_eventfd, work_eventfd, ANY},
+     ANY, NULL, NULL},
+    {"1000_same", "the same, the message always on the same one", 1000, NULL, work_arrivals, SAME,
+     NULL, NULL},
+    {"eventfd", "no channel: a bare uv_poll on an eventfd", 0, prepare_eventfd, work_eventfd, ANY,
+     NULL, NULL},
 };
 
 const struct part part_channels = {
@@ -306,12 +309,12 @@ const struct part part_channels = {
     .way_count = sizeof arrivals / sizeof *arrivals,
     .yardstick = 0,
     .goal = "1000 as 1",
-    .headings = {{"send to callback p50, us", "p50_us"},
-                 {"p99, us", "p99_us"},
-                 {"turns a message", "turns"},
-                 {"callbacks a message", "callbacks"},
-                 {"wake-ups a message", "wakeups"},
-                 {"CPU us a message", "cpu_us"}},
+    .figures = {{"send to callback p50, us", "p50_us"},
+                {"p99, us", "p99_us"},
+                {"turns a message", "turns"},
+                {"callbacks a message", "callbacks"},
+                {"wake-ups a message", "wakeups"},
+                {"CPU us a message", "cpu_us"}},
     .seconds = {0.01, 0.2, 0.5},
 };
 
@@ -372,21 +375,23 @@ static int work_idle(struct trial *trial) {
     return trial->role == SENDER ? watch_idling(trial) : idle(trial);
 }
 
-static const struct mode idlers[] = {
-    {"1000", "a thousand channels whose senders are there and silent", 1000, NULL, work_idle, ANY},
+static const struct way idlers[] = {
+    {"1000", "a thousand channels whose senders are there and silent", 1000, NULL, work_idle, ANY,
+     NULL, NULL},
 };
 
 const struct part part_idle = {
     .name = "idle",
     .title = "A loop with a thousand idle channels",
+    .sleeps = true,
     .ways = idlers,
     .way_count = 1,
     .yardstick = 0,
     .goal = "0, 0, 0",
-    .headings = {{"turns", "turns"},
-                 {"wake-ups", "wakeups"},
-                 {"CPU us", "cpu_us"},
-                 {"in seconds", "seconds"}},
+    .figures = {{"turns", "turns"},
+                {"wake-ups", "wakeups"},
+                {"CPU us", "cpu_us"},
+                {"in seconds", "seconds"}},
     .seconds = {0.02, 1, 10},
 };
 
@@ -444,9 +449,9 @@ static int flood(struct trial *trial) {
     if (open_senders(trial) != 0 || trial_begin(trial) != 0)
         return -1;
     uint64_t end = now_ns() + trial->duration_ns;
-    if (trial->mode->context == QUIET)
+    if (trial->way->context == QUIET)
         sleep_ns(trial->duration_ns);
-    while (trial->mode->context == FLOODED && (serial % CLOCK_EVERY != 0 || now_ns() < end))
+    while (trial->way->context == FLOODED && (serial % CLOCK_EVERY != 0 || now_ns() < end))
         if (send_to(0, serial++, 0) != 0)
             return -1;
     if (send_to(NOWHERE, serial, 0) != 0 || trial_end(trial) != 0)
@@ -459,10 +464,11 @@ static int work_timer(struct trial *trial) {
     return trial->role == SENDER ? flood(trial) : tick(trial);
 }
 
-static const struct mode timers[] = {
+static const struct way timers[] = {
     {"quiet", "a timer due every millisecond, and a channel that is silent", 1, NULL, work_timer,
-     QUIET},
-    {"flooded", "the same, and leat_send as fast as it goes", 1, NULL, work_timer, FLOODED},
+     QUIET, NULL, NULL},
+    {"flooded", "the same, and leat_send as fast as it goes", 1, NULL, work_timer, FLOODED, NULL,
+     NULL},
 };
 
 const struct part part_timer = {
@@ -472,10 +478,10 @@ const struct part part_timer = {
     .way_count = 2,
     .yardstick = 0,
     .goal = "flooded within 0.2 of quiet",
-    .headings = {{"ticks/s", "ticks_per_s"},
-                 {"between ticks p50, us", "p50_us"},
-                 {"p99, us", "p99_us"},
-                 {"most, us", "max_us"},
-                 {"million messages/s", "messages_per_us"}},
+    .figures = {{"ticks/s", "ticks_per_s"},
+                {"between ticks p50, us", "p50_us"},
+                {"p99, us", "p99_us"},
+                {"most, us", "max_us"},
+                {"million messages/s", "messages_per_us"}},
     .seconds = {0.05, 0.5, 2},
 };

@@ -1,17 +1,35 @@
-/* loop.h - channels in event loops (leat/uv.h): round trips from loop to loop, messages into a
- * loop, many channels in one loop, a loop that idles, and what a flooded channel leaves to timers;
- * beside eventfds, named pipes and libuv's own pipes in the same loops, in one run. */
+/* loop.h - what the parts of `leat bench loop` share: channels in event loops (leat/uv.h) beside
+ * eventfds, named pipes and libuv's own pipes in the same loops. A way leaves its figures in
+ * told->figures, in the order of its part's. */
 #ifndef BENCH_LOOP_H
 #define BENCH_LOOP_H
 
-#include "harness.h"
+#include "machine.h"
+#include "parts.h"
 
-enum loop_length { LOOP_SMOKE, LOOP_QUICK, LOOP_FULL };
+#include <leat/uv.h>
 
-/* Of all parts, or of those in the list, with the rounds, attempts and placement of the plan.
- * Prints tables, or a JSON experiment. Ends the program with 1 when a message is lost or something
- * hangs. */
-int loop_run(FILE *out, const struct plan *plan, const char *parts, enum loop_length length,
-             bool json);
+#define CHANNELS_MAX 1000u
+#define MESSAGE 64u /* bytes of each */
+
+/* Of a stream there and back: leaves one end to each process, so that either notices the other's
+ * death. */
+void trial_keep_end(struct trial *trial);
+
+/* Says what failed. -1. */
+int complain_uv(const char *call, int code);
+
+/* Counts the turns of a loop there. */
+void turns_count(uv_check_t *check, uv_loop_t *loop, uint64_t *count);
+
+/* Stops the parent's loop when the child has ended, which it does first only when something is
+ * wrong. The descriptor is to be closed after the loop. */
+void stop_with_child(uv_poll_t *poll, uv_loop_t *loop, int *descriptor);
+
+/* Closes all handles of a loop, and the loop. */
+int loop_end(uv_loop_t *loop);
+
+/* CPU time of both sides, microseconds. */
+double cpu_us(const struct trial *trial);
 
 #endif

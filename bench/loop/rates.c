@@ -1,6 +1,6 @@
 /* rates.c - 64-byte messages into a loop, as fast as they go. The receiver's clock counts, once it
  * is warm. */
-#include "trial.h"
+#include "loop.h"
 
 #include "kernel.h"
 
@@ -92,7 +92,7 @@ static leat_sender *sender;
 
 ALWAYS_INLINE int send_by_leat(const unsigned char *message) {
     int code = leat_send(sender, message, MESSAGE, LEAT_FOREVER);
-    return __builtin_expect(code == LEAT_OK, 1) ? 0 : complain_leat("leat_send", code);
+    return __builtin_expect(code == LEAT_OK, 1) ? 0 : check_leat("leat_send", code);
 }
 
 static int leat_sends(struct trial *trial) {
@@ -101,7 +101,7 @@ static int leat_sends(struct trial *trial) {
     trial_channel(trial, 0, name);
     int code = leat_sender_open(&sender, name, NULL);
     if (code != LEAT_OK)
-        return complain_leat("leat_sender_open", code);
+        return check_leat("leat_sender_open", code);
     if (trial_begin(trial) != 0 || send_all(trial, send_by_leat) != 0)
         return -1;
     leat_sender_statistics(sender, &statistics);
@@ -150,7 +150,7 @@ static int work_leat_uv(struct trial *trial) {
     trial_channel(trial, 0, name);
     int code = leat_uv_receiver_open(&intake.loop, &intake.receiver, name, NULL);
     if (code == 0)
-        code = trial->mode->context == HELD
+        code = trial->way->context == HELD
                    ? leat_uv_receiver_start_held(&intake.receiver, on_held, on_peer)
                    : leat_uv_receiver_start(&intake.receiver, on_message, on_peer);
     return code == 0 ? receive_in_loop() : complain_uv("leat_uv_receiver_open", code);
@@ -166,7 +166,7 @@ static int work_leat_recv(struct trial *trial) {
     trial_channel(trial, 0, name);
     int code = leat_receiver_open(&receiver, name, NULL);
     if (code != LEAT_OK)
-        return complain_leat("leat_receiver_open", code);
+        return check_leat("leat_receiver_open", code);
     if (trial_begin(trial) != 0)
         return -1;
     size_t size = 0;
@@ -234,7 +234,7 @@ static int send_by_pipe(const unsigned char *message) {
     rest.len -= done > 0 ? (size_t)done : 0;
     int code = uv_write(&intake.request, (uv_stream_t *)&intake.pipe, &rest, 1, on_written);
     for (intake.writing = code == 0;
-         intake.writing && !__atomic_load_n(&machine.control->failed, __ATOMIC_RELAXED);)
+         intake.writing && __atomic_load_n(&machine.control->state, __ATOMIC_RELAXED) <= POLITE;)
         uv_run(&intake.loop, UV_RUN_ONCE);
     return code != 0 || intake.wrong || intake.writing ? complain_uv("uv_write", code) : 0;
 }
@@ -252,7 +252,7 @@ static int send_by_write(const unsigned char *message) {
 }
 
 static int pipe_sends(struct trial *trial) {
-    bool loops = trial->mode->context == LOOPS;
+    bool loops = trial->way->context == LOOPS;
     peer_fd = trial->fd[THERE][SENDER];
     if (loops && open_pipe(trial) != 0)
         return -1;
@@ -275,16 +275,18 @@ static int work_pipe(struct trial *trial) {
 
 /* ---------------------------------------------------------------------------------------------- */
 
-static const struct mode ways[] = {
-    {"leat_uv", "leat_send into a receiver in a loop, in place", 1, NULL, work_leat_uv, 0},
+static const struct way ways[] = {
+    {"leat_uv", "leat_send into a receiver in a loop, in place", 1, NULL, work_leat_uv, 0, NULL,
+     NULL},
     {"leat_uv_held", "the same with messages that are held, and released in their callback", 1,
-     NULL, work_leat_uv, HELD},
-    {"leat_recv", "leat_send and leat_recv, both waiting: no loop", 1, NULL, work_leat_recv, 0},
+     NULL, work_leat_uv, HELD, NULL, NULL},
+    {"leat_recv", "leat_send and leat_recv, both waiting: no loop", 1, NULL, work_leat_recv, 0,
+     NULL, NULL},
     {"uv_pipe", "write(2) of each message into a uv_pipe_t, whose callback gets up to 64 KiB", 0,
-     prepare_pipe, work_pipe, PLAIN},
+     prepare_pipe, work_pipe, PLAIN, NULL, NULL},
     {"uv_pipe_loops",
      "the same, sent by a uv_pipe_t in a loop: uv_try_write, uv_write for what did not go", 0,
-     prepare_pipe, work_pipe, LOOPS},
+     prepare_pipe, work_pipe, LOOPS, NULL, NULL},
 };
 
 const struct part part_rates = {
@@ -294,9 +296,9 @@ const struct part part_rates = {
     .way_count = sizeof ways / sizeof *ways,
     .yardstick = 3,
     .goal = "leat_uv at least 50 of uv_pipe; fewer than 1000 wakes a million",
-    .headings = {{"million messages/s", "messages_per_us"},
-                 {"wakes a million", "wakes_per_million"},
-                 {"loop turns a million", "turns_per_million"},
-                 {"CPU ns a message, both", "cpu_ns"}},
+    .figures = {{"million messages/s", "messages_per_us"},
+                {"wakes a million", "wakes_per_million"},
+                {"loop turns a million", "turns_per_million"},
+                {"CPU ns a message, both", "cpu_ns"}},
     .seconds = {0.01, 0.1, 0.3},
 };

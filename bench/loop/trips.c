@@ -4,7 +4,7 @@
  *
  * leat_uv and uv_pipe carry 64 bytes, checked at both ends. The others are nothing but a wake-up,
  * with the serial number in a word of shared memory: what it takes to wake a loop at all. */
-#include "trial.h"
+#include "loop.h"
 
 #include "kernel.h"
 
@@ -161,7 +161,7 @@ static int prepare_fifo(struct trial *trial, enum direction direction) {
 }
 
 static int prepare_bare(struct trial *trial) {
-    if (trial->mode->context == EVENTFD)
+    if (trial->way->context == EVENTFD)
         return prepare_eventfds(trial);
     return prepare_fifo(trial, THERE) != 0 ? -1 : prepare_fifo(trial, BACK);
 }
@@ -252,7 +252,7 @@ static void on_peer(leat_uv_receiver_t *receiver, leat_peer peer, int status) {
 
 static int work_leat(struct trial *trial) {
     char to[64], from[64];
-    const leat_channel_options options = {.waiting = (leat_waiting)trial->mode->context};
+    const leat_channel_options options = {.waiting = (leat_waiting)trial->way->context};
     start(trial, say_by_leat);
     trial_channel(trial, ours(), to);
     trial_channel(trial, theirs(), from);
@@ -266,16 +266,16 @@ static int work_leat(struct trial *trial) {
 
 /* ---------------------------------------------------------------------------------------------- */
 
-static const struct mode ways[] = {
+static const struct way ways[] = {
     {"leat_uv", "a receiver and a sender in each loop, in place, answered by leat_uv_try_send", 2,
-     NULL, work_leat, LEAT_WAITING_ADAPTIVE},
+     NULL, work_leat, LEAT_WAITING_ADAPTIVE, NULL, NULL},
     {"leat_uv_sleep", "the same; sleeps at once, as the others do", 2, NULL, work_leat,
-     LEAT_WAITING_SLEEP},
+     LEAT_WAITING_SLEEP, NULL, NULL},
     {"eventfd", "a bare uv_poll on an eventfd, a serial number in shared memory", 0, prepare_bare,
-     work_bare, EVENTFD},
-    {"fifo", "the same with named pipes", 0, prepare_bare, work_bare, FIFO},
-    {"uv_pipe", "a uv_pipe_t in each loop, answered by uv_try_write", 0, prepare_pipe, work_pipe,
-     0},
+     work_bare, EVENTFD, NULL, NULL},
+    {"fifo", "the same with named pipes", 0, prepare_bare, work_bare, FIFO, NULL, NULL},
+    {"uv_pipe", "a uv_pipe_t in each loop, answered by uv_try_write", 0, prepare_pipe, work_pipe, 0,
+     NULL, NULL},
 };
 
 const struct part part_trips = {
@@ -285,9 +285,9 @@ const struct part part_trips = {
     .way_count = sizeof ways / sizeof *ways,
     .yardstick = 2,
     .goal = "leat_uv, and leat_uv_sleep, at most 1.05 of the eventfd",
-    .headings = {{"p50, us", "p50_us"},
-                 {"p99, us", "p99_us"},
-                 {"CPU us a trip, both", "cpu_us"},
-                 {"turns a trip, answerer", "turns"}},
+    .figures = {{"p50, us", "p50_us"},
+                {"p99, us", "p99_us"},
+                {"CPU us a trip, both", "cpu_us"},
+                {"turns a trip, answerer", "turns"}},
     .seconds = {0.01, 0.1, 0.3},
 };

@@ -1,7 +1,7 @@
 /* waiting.c - what each way of waiting costs, in a loop and in calls: messages at a steady pace,
  * first 20 microseconds apart, then a millisecond. The parent sends, by the clock and awake; the
  * child waits. */
-#include "trial.h"
+#include "loop.h"
 
 #include <stdlib.h>
 #include <time.h>
@@ -92,7 +92,7 @@ static void on_peer(leat_uv_receiver_t *receiver, leat_peer peer, int status) {
 }
 
 static leat_channel_options options_of(const struct trial *trial) {
-    return (leat_channel_options){.waiting = (leat_waiting)(trial->mode->context & ~LOOP)};
+    return (leat_channel_options){.waiting = (leat_waiting)(trial->way->context & ~LOOP)};
 }
 
 static int wait_in_loop(const char *name, const leat_channel_options *options) {
@@ -117,7 +117,7 @@ static int wait_in_calls(const char *name, const leat_channel_options *options) 
     size_t size = 0;
     int code = leat_receiver_open(&receiver, name, options);
     if (code != LEAT_OK)
-        return complain_leat("leat_receiver_open", code);
+        return check_leat("leat_receiver_open", code);
     if (trial_begin(intake->trial) != 0)
         return -1;
     do
@@ -139,8 +139,8 @@ static int wait(struct trial *trial) {
     for (unsigned i = 0; i < PACES; i++)
         histogram_clear(&intake->pace[i].times);
     trial_channel(trial, 0, name);
-    int result = (trial->mode->context & LOOP) != 0 ? wait_in_loop(name, &options)
-                                                    : wait_in_calls(name, &options);
+    int result = (trial->way->context & LOOP) != 0 ? wait_in_loop(name, &options)
+                                                   : wait_in_calls(name, &options);
     free(intake);
     return result;
 }
@@ -152,7 +152,7 @@ static int send_content(leat_sender *sender, struct content *content) {
     int code = leat_send(sender, content, sizeof *content, LEAT_FOREVER);
     content->serial++;
     content->nth++;
-    return code == LEAT_OK ? 0 : complain_leat("leat_send", code);
+    return code == LEAT_OK ? 0 : check_leat("leat_send", code);
 }
 
 static uint64_t woken_so_far(const leat_sender *sender) {
@@ -186,7 +186,7 @@ static int work(struct trial *trial) {
     trial_channel(trial, 0, name);
     int code = leat_sender_open(&sender, name, NULL);
     if (code != LEAT_OK)
-        return complain_leat("leat_sender_open", code);
+        return check_leat("leat_sender_open", code);
     if (trial_begin(trial) != 0)
         return -1;
     for (; content.pace < PACES; content.pace++)
@@ -201,17 +201,19 @@ static int work(struct trial *trial) {
 
 /* ---------------------------------------------------------------------------------------------- */
 
-static const struct mode ways[] = {
+static const struct way ways[] = {
     {"loop_adaptive", "leat_uv; looks for as long as that has paid, then sleeps: the default", 1,
-     NULL, work, LOOP | LEAT_WAITING_ADAPTIVE},
-    {"loop_sleep", "leat_uv; sleeps at once", 1, NULL, work, LOOP | LEAT_WAITING_SLEEP},
+     NULL, work, LOOP | LEAT_WAITING_ADAPTIVE, NULL, NULL},
+    {"loop_sleep", "leat_uv; sleeps at once", 1, NULL, work, LOOP | LEAT_WAITING_SLEEP, NULL, NULL},
     {"loop_awake", "leat_uv; never sleeps: the loop turns (YIELD and SPIN are one there)", 1, NULL,
-     work, LOOP | LEAT_WAITING_YIELD},
-    {"call_adaptive", "leat_recv; the default", 1, NULL, work, CALLS | LEAT_WAITING_ADAPTIVE},
-    {"call_sleep", "leat_recv; sleeps at once", 1, NULL, work, CALLS | LEAT_WAITING_SLEEP},
+     work, LOOP | LEAT_WAITING_YIELD, NULL, NULL},
+    {"call_adaptive", "leat_recv; the default", 1, NULL, work, CALLS | LEAT_WAITING_ADAPTIVE, NULL,
+     NULL},
+    {"call_sleep", "leat_recv; sleeps at once", 1, NULL, work, CALLS | LEAT_WAITING_SLEEP, NULL,
+     NULL},
     {"call_yield", "leat_recv; never sleeps, lets others run", 1, NULL, work,
-     CALLS | LEAT_WAITING_YIELD},
-    {"call_spin", "leat_recv; never sleeps", 1, NULL, work, CALLS | LEAT_WAITING_SPIN},
+     CALLS | LEAT_WAITING_YIELD, NULL, NULL},
+    {"call_spin", "leat_recv; never sleeps", 1, NULL, work, CALLS | LEAT_WAITING_SPIN, NULL, NULL},
 };
 
 const struct part part_waiting = {
@@ -221,11 +223,11 @@ const struct part part_waiting = {
     .way_count = sizeof ways / sizeof *ways,
     .yardstick = 1,
     .goal = "none: what each costs",
-    .headings = {{"20 us: p50 us", "p50_us_at_20us"},
-                 {"CPU %, waiter", "cpu_percent_at_20us"},
-                 {"wakes a message", "wakes_at_20us"},
-                 {"1 ms: p50 us", "p50_us_at_1ms"},
-                 {"CPU %, waiter", "cpu_percent_at_1ms"},
-                 {"wakes a message", "wakes_at_1ms"}},
+    .figures = {{"20 us: p50 us", "p50_us_at_20us"},
+                {"CPU %, waiter", "cpu_percent_at_20us"},
+                {"wakes a message", "wakes_at_20us"},
+                {"1 ms: p50 us", "p50_us_at_1ms"},
+                {"CPU %, waiter", "cpu_percent_at_1ms"},
+                {"wakes a message", "wakes_at_1ms"}},
     .seconds = {0.05, 0.3, 1.0},
 };

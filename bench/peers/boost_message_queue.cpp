@@ -37,7 +37,7 @@ void *mq_create(const struct setup *setup) {
     size_t size = size_longest(setup->size), count = setup->capacity / size;
     if (count == 0)
         return nullptr;
-    mq_link *link = new mq_link{{}, static_cast<unsigned *>(setup->memory), nullptr};
+    mq_link *link = new mq_link{{}, static_cast<unsigned *>(setup->memory)};
     snprintf(link->name, sizeof link->name, "leat_bench.%ld.%u", static_cast<long>(getpid()),
              serial++);
     try {
@@ -97,7 +97,7 @@ int mq_receive(void *handle, void *buffer, size_t capacity, size_t *size) {
     return 0;
 }
 
-const struct calls mq_calls = {mq_send, mq_receive, nullptr};
+const struct calls mq_calls = {mq_send, mq_receive};
 DEFINE_LOOPS(mq, mq_calls)
 
 } // namespace

@@ -43,7 +43,7 @@ struct ring {
         return CK_RING_DEQUEUE_SPSC(of_##bytes_, &ring->ck, (void *)ring->slots, buffer) ? 0 : 1;  \
     }                                                                                              \
                                                                                                    \
-    static const struct calls calls_##bytes_ = {send_##bytes_, receive_##bytes_, NULL};            \
+    static const struct calls calls_##bytes_ = {send_##bytes_, receive_##bytes_};                  \
     DEFINE_LOOPS(ck_##bytes_, calls_##bytes_)                                                      \
     static const struct transport ck_##bytes_ = {.name = "ck_ring", LOOPS(ck_##bytes_)};
 
@@ -90,7 +90,7 @@ DEFINE_SIZE(12000)
         return 0;                                                                                  \
     }                                                                                              \
                                                                                                    \
-    static const struct calls calls_##kind_ = {send_##kind_, receive_##kind_, NULL};               \
+    static const struct calls calls_##kind_ = {send_##kind_, receive_##kind_};                     \
     DEFINE_LOOPS(ck_##kind_, calls_##kind_)                                                        \
     static const struct transport ck_##kind_ = {.name = "ck_ring", LOOPS(ck_##kind_)};
 

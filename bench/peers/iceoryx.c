@@ -280,7 +280,7 @@ static void *guard_run(void *handle) {
     struct iceoryx_link *link = handle;
     while (!__atomic_load_n(&link->ended, __ATOMIC_RELAXED)) {
         usleep(GUARD_US);
-        if (__atomic_load_n(&machine.control->failed, __ATOMIC_RELAXED)) {
+        if (__atomic_load_n(&machine.control->state, __ATOMIC_RELAXED) > POLITE) {
             __atomic_store_n(&link->ended, true, __ATOMIC_RELAXED);
             library.pub_stop_offer(link->publisher);
         }
@@ -389,7 +389,7 @@ static int message_receive(void *handle, void *buffer, size_t capacity, size_t *
     return fits ? 0 : -1;
 }
 
-static const struct calls calls = {message_send, message_receive, NULL};
+static const struct calls calls = {message_send, message_receive};
 DEFINE_LOOPS(iceoryx, calls)
 
 const struct transport transport_iceoryx = {.name = "iceoryx",

@@ -1,26 +1,20 @@
 /* kernel.c - see kernel.h. */
 #include "kernel.h"
-#include "clock.h"
+#include "loops.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
 const struct transport *const peers_kernel[] = {
     &transport_pipe_wait,
-    &transport_fifo,
-    &transport_fifo_wait,
     &transport_unix_stream,
     &transport_unix_stream_wait,
     &transport_unix_seqpacket,
     &transport_unix_seqpacket_wait,
-    &transport_unix_datagram,
-    &transport_unix_datagram_wait,
     &transport_posix_mq,
     &transport_posix_mq_wait,
     &transport_raw_futex,
@@ -240,3 +234,26 @@ int stream_receive(void *handle, void *buffer, size_t capacity, size_t *size) {
     *size = link->fixed;
     return 0;
 }
+
+/* --- A pipe that blocks ----------------------------------------------------------------------- */
+
+static void *pipe_create(const struct setup *setup) {
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC) != 0) {
+        perror("pipe2");
+        return NULL;
+    }
+    (void)fcntl(ends[1], F_SETPIPE_SZ, (int)setup->capacity); /* as far as the system lets us */
+    return fd_link_new((const int[2]){[SENDER] = ends[1], [RECEIVER] = ends[0]}, setup);
+}
+
+static const struct calls pipe_calls = {stream_send, stream_receive};
+DEFINE_LOOPS(pipe, pipe_calls)
+
+const struct transport transport_pipe_wait = {.name = "pipe_wait",
+                                              .about = "a pipe, blocking",
+                                              .sleeps = true,
+                                              .create = pipe_create,
+                                              .open = fd_link_open,
+                                              .destroy = fd_link_free,
+                                              LOOPS(pipe)};

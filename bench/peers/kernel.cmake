@@ -19,7 +19,7 @@ function(leat_bench_find_peer name package header library advice)
     endif()
 endfunction()
 
-set(leat_bench_peers_kernel_sources kernel.c fifo.c unix_socket.c posix_mq.c raw_wait.c)
+set(leat_bench_peers_kernel_sources kernel.c unix_socket.c posix_mq.c raw_wait.c)
 set(leat_bench_peers_kernel_definitions)
 set(leat_bench_peers_kernel_includes)
 set(leat_bench_peers_kernel_libraries)

@@ -11,10 +11,9 @@
 
 extern const struct transport *const peers_kernel[]; /* those that this build has; NULL ends it */
 
-extern const struct transport transport_pipe_wait, transport_fifo, transport_fifo_wait;
+extern const struct transport transport_pipe_wait;
 extern const struct transport transport_unix_stream, transport_unix_stream_wait;
 extern const struct transport transport_unix_seqpacket, transport_unix_seqpacket_wait;
-extern const struct transport transport_unix_datagram, transport_unix_datagram_wait;
 extern const struct transport transport_posix_mq, transport_posix_mq_wait;
 extern const struct transport transport_raw_futex, transport_raw_eventfd, transport_raw_epoll;
 extern const struct transport transport_zeromq, transport_zeromq_wait; /* BENCH_HAVE_ZEROMQ */

@@ -57,7 +57,7 @@ static int qb_receive(void *ring, void *buffer, size_t capacity, size_t *size) {
     return 0;
 }
 
-static const struct calls qb_calls = {qb_send, qb_receive, NULL};
+static const struct calls qb_calls = {qb_send, qb_receive};
 DEFINE_LOOPS(qb, qb_calls)
 
 const struct transport transport_libqb = {.name = "libqb",

@@ -138,7 +138,7 @@ static int message_receive(void *handle, void *buffer, size_t capacity, size_t *
     return outcome("nng_recv", library.recv(link->socket, buffer, size, link->flags));
 }
 
-static const struct calls calls = {message_send, message_receive, NULL};
+static const struct calls calls = {message_send, message_receive};
 DEFINE_LOOPS(nng, calls)
 
 #define NNG                                                                                        \

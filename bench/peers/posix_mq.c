@@ -80,7 +80,7 @@ static int mq_receive_one(void *handle, void *buffer, size_t capacity, size_t *s
     return got >= 0 ? 0 : try_again_or_fail("mq_receive");
 }
 
-static const struct calls calls = {mq_send_one, mq_receive_one, NULL};
+static const struct calls calls = {mq_send_one, mq_receive_one};
 DEFINE_LOOPS(mq, calls)
 
 #define QUEUE .create = mq_create, .destroy = mq_destroy, LOOPS(mq)

@@ -169,9 +169,9 @@ ALWAYS_INLINE int raw_receive_acknowledging(struct raw_link *link, void *buffer,
         (void)capacity;                                                                            \
         return raw_receive_acknowledging(link, buffer, size, &name##_mechanism);                   \
     }                                                                                              \
-    static const struct calls name##_trips = {name##_send, name##_receive, NULL};                  \
+    static const struct calls name##_trips = {name##_send, name##_receive};                        \
     static const struct calls name##_rates = {name##_send_acknowledged,                            \
-                                              name##_receive_acknowledging, NULL};                 \
+                                              name##_receive_acknowledging};                       \
     DEFINE_TRIPS(name, name##_trips)                                                               \
     DEFINE_RATES(name, name##_rates)
 

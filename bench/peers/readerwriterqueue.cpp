@@ -124,7 +124,7 @@ template <size_t Longest> struct mixed {
 };
 
 #define DEFINE_KIND(suffix, kind)                                                                  \
-    const struct calls calls_##suffix = {kind::send, kind::receive, nullptr};                      \
+    const struct calls calls_##suffix = {kind::send, kind::receive};                               \
     DEFINE_LOOPS(rw_##suffix, calls_##suffix)                                                      \
     const struct transport rw_##suffix = {.name = "rwqueue", LOOPS(rw_##suffix)};
 

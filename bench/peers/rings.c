@@ -4,6 +4,9 @@
 #include <stdlib.h>
 
 const struct transport *const peers_rings[] = {
+#ifdef BENCH_HAVE_BOOST
+    &transport_boost,
+#endif
 #ifdef BENCH_HAVE_CK_RING
     &transport_ck_ring,
 #endif

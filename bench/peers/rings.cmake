@@ -31,7 +31,7 @@ else()
 endif()
 
 if(NOT CMAKE_CXX_COMPILER OR NOT "cxx_std_20" IN_LIST CMAKE_CXX_COMPILE_FEATURES)
-    message(STATUS "leat_bench: no C++20 compiler: without rwqueue and boost_mq")
+    message(STATUS "leat_bench: no C++20 compiler: without boost, rwqueue and boost_mq")
     return()
 endif()
 
@@ -57,6 +57,13 @@ if(LEAT_BENCH_RWQUEUE_INCLUDE_DIR)
     target_include_directories(leat_bench_peers_rwqueue SYSTEM PRIVATE ${LEAT_BENCH_RWQUEUE_INCLUDE_DIR})
 else()
     message(STATUS "leat_bench: no readerwriterqueue.h: without rwqueue")
+endif()
+
+check_include_file_cxx(boost/lockfree/spsc_queue.hpp LEAT_BENCH_HAVE_BOOST)
+if(LEAT_BENCH_HAVE_BOOST)
+    leat_bench_ring_cxx(boost_queue.cpp BOOST)
+else()
+    message(STATUS "leat_bench: no boost/lockfree/spsc_queue.hpp: without boost")
 endif()
 
 check_include_file_cxx(boost/interprocess/ipc/message_queue.hpp LEAT_BENCH_HAVE_BOOST_MQ)

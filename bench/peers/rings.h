@@ -15,6 +15,7 @@ extern "C" {
 /* Those compiled in, and NULL at the end. */
 extern const struct transport *const peers_rings[];
 
+extern const struct transport transport_boost;
 extern const struct transport transport_ck_ring;
 extern const struct transport transport_rwqueue;
 extern const struct transport transport_boost_mq;

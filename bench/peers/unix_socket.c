@@ -1,10 +1,9 @@
-/* unix_socket.c - Unix domain sockets that met under a name in the file system: stream, seqpacket
- * and datagram.
+/* unix_socket.c - Unix domain sockets that met under a name in the file system: stream and
+ * seqpacket.
  *
  * unix(7): only the sender's buffer limits how much is under way, so SO_SNDBUF is set to the
  * capacity asked for and SO_RCVBUF left alone. The kernel doubles it and charges its own
- * bookkeeping to it, several hundred bytes for each message. Datagrams are limited by their number
- * besides: net.unix.max_dgram_qlen, 10 as a rule. */
+ * bookkeeping to it, several hundred bytes for each message. */
 #include "kernel.h"
 #include "loops.h"
 
@@ -17,8 +16,7 @@ static int bound_socket(int type, const struct sockaddr_un *name) {
     int fd = socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return -1;
-    if (bind(fd, (const struct sockaddr *)name, sizeof *name) == 0 &&
-        (type == SOCK_DGRAM || listen(fd, 1) == 0))
+    if (bind(fd, (const struct sockaddr *)name, sizeof *name) == 0 && listen(fd, 1) == 0)
         return fd;
     close(fd);
     return -1;
@@ -43,9 +41,8 @@ static int connect_at(int type, const struct sockaddr_un *name, int fd[2]) {
         close(bound);
         return -1;
     }
-    fd[RECEIVER] = type == SOCK_DGRAM ? bound : accept4(bound, NULL, NULL, SOCK_CLOEXEC);
-    if (type != SOCK_DGRAM)
-        close(bound);
+    fd[RECEIVER] = accept4(bound, NULL, NULL, SOCK_CLOEXEC);
+    close(bound);
     if (fd[RECEIVER] < 0)
         close(fd[SENDER]);
     return fd[RECEIVER] < 0 ? -1 : 0;
@@ -80,20 +77,15 @@ static void *stream_create(const struct setup *setup) {
 static void *seqpacket_create(const struct setup *setup) {
     return create(SOCK_SEQPACKET, setup);
 }
-static void *datagram_create(const struct setup *setup) {
-    return create(SOCK_DGRAM, setup);
-}
 
-static const struct calls stream_calls = {stream_send, stream_receive, NULL};
-static const struct calls packet_calls = {packet_send, packet_receive, NULL};
+static const struct calls stream_calls = {stream_send, stream_receive};
+static const struct calls packet_calls = {packet_send, packet_receive};
 DEFINE_LOOPS(stream, stream_calls)
 DEFINE_LOOPS(packet, packet_calls)
 
 #define STREAM .create = stream_create, .open = fd_link_open, .destroy = fd_link_free, LOOPS(stream)
 #define SEQPACKET                                                                                  \
     .create = seqpacket_create, .open = fd_link_open, .destroy = fd_link_free, LOOPS(packet)
-#define DATAGRAM                                                                                   \
-    .create = datagram_create, .open = fd_link_open, .destroy = fd_link_free, LOOPS(packet)
 
 const struct transport transport_unix_stream = {
     .name = "unix_stream", .about = "a Unix stream socket, polled", STREAM};
@@ -103,7 +95,3 @@ const struct transport transport_unix_seqpacket = {
     .name = "unix_seqpacket", .about = "a Unix seqpacket socket, polled", SEQPACKET};
 const struct transport transport_unix_seqpacket_wait = {
     .name = "unix_seqpacket_wait", .about = "the same, blocking", .sleeps = true, SEQPACKET};
-const struct transport transport_unix_datagram = {
-    .name = "unix_datagram", .about = "a Unix datagram socket, polled", DATAGRAM};
-const struct transport transport_unix_datagram_wait = {
-    .name = "unix_datagram_wait", .about = "the same, blocking", .sleeps = true, DATAGRAM};

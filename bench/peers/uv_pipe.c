@@ -137,7 +137,7 @@ static int pipe_receive(void *handle, void *buffer, size_t capacity, size_t *siz
     return result;
 }
 
-static const struct calls calls = {pipe_send, pipe_receive, NULL};
+static const struct calls calls = {pipe_send, pipe_receive};
 DEFINE_LOOPS(pipe, calls)
 
 const struct transport transport_uv_pipe = {.name = "uv_pipe",

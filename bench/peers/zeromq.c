@@ -88,7 +88,7 @@ static int zeromq_receive(void *handle, void *buffer, size_t capacity, size_t *s
     return outcome("zmq_recv", got);
 }
 
-static const struct calls calls = {zeromq_send, zeromq_receive, NULL};
+static const struct calls calls = {zeromq_send, zeromq_receive};
 DEFINE_LOOPS(zeromq, calls)
 
 #define ZEROMQ                                                                                     \
