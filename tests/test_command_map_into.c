@@ -171,7 +171,7 @@ static void processes_that_are_no_targets_are_refused_clearly(void **state) {
     leat("map-into", number, "nothing");
     expect_failure(3, "use --create");
     leat("map-into", number, "r", "10");
-    expect_failure(2, "use --create");
+    expect_failure(2, "SIZE: it needs --create");
     leat("map-into", number, "r", "0", "--create");
     expect_failure(2, "'0'");
     leat("map-into", "0", "r");

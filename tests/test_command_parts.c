@@ -11,7 +11,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-#include "common.h"
+#include "arguments.h"
 #include "demo.h"
 #include "figures.h"
 #include "framing.h"

@@ -127,7 +127,7 @@ static void what_became_of_the_memory_is_told(void **state) {
            "");
     leat("rm", "m");
     leat("create", "m", "--keep", "--lock");
-    expect_failure(2, "leave out --keep");
+    expect_failure(2, "--keep: it excludes --lock");
     assert_int_equal(harness_names_left(), 0);
 }
 
@@ -238,7 +238,7 @@ static void files_are_read_and_written_by_their_path(void **state) {
     leat("grow", "--file", path, "5");
     expect(0, "' grew from 0 to 5 bytes\n", "");
     leat("write", path, "--file", "--grow");
-    expect_failure(2, "--create SIZE");
+    expect_failure(2, "--grow: it needs --create");
     leat("read", path, "--file", "--global");
     expect_failure(2, "exclude");
     leat("read", directory, "--file");

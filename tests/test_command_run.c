@@ -98,9 +98,9 @@ static void run_holds_a_mutex_while_the_command_runs(void **state) {
     leat("run", "--with-mutex", "m", "/");
     expect(126, "", "Permission denied");
     leat("run", "true");
-    expect_failure(2, "which mutex? --with-mutex NAME");
+    expect_failure(2, "--with-mutex NAME is missing");
     leat("run", "--with-mutex", "m");
-    expect_failure(2, "which command?");
+    expect_failure(2, "leat: run: COMMAND is missing");
     assert_int_equal(harness_names_left(), 0);
 }
 

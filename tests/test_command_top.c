@@ -279,7 +279,7 @@ static void wrong_usage_is_told(void **state) {
     leat("top", "-n", "0");
     expect_failure(2, "--count");
     leat("top", "--sort", "beauty");
-    expect_failure(2, "--sort: there is no column 'beauty'");
+    expect_failure(2, "--sort: 'beauty' is not one of KIND, SCOPE");
     leat("top", "name");
     expect_failure(2, "--filter TEXT");
 }

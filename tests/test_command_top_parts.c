@@ -174,9 +174,6 @@ static void rows_are_ordered_by_any_column(void **state) {
     assert_true(top_compare(&fast, &slow, TOP_USERS, false) < 0);
     fast.object.scope = LEAT_GLOBAL;
     assert_true(top_compare(&slow, &fast, TOP_SCOPE, false) < 0);
-    assert_int_equal(top_column_named("wakes/s"), TOP_WAKES);
-    assert_int_equal(top_column_named("wake"), TOP_WAKE);
-    assert_int_equal(top_column_named("nonesuch"), TOP_COLUMNS);
 }
 
 static void a_filter_finds_what_is_shown(void **state) {

@@ -6,22 +6,11 @@
  */
 #include <stdio.h>
 
-#include "common.h"
+#include "arguments.h"
 #include "figures.h"
 #include "info.h"
 #include "names.h"
 #include "users.h"
-
-static const char help[] =
-    "Usage: leat info NAME [--global] [--json]\n"
-    "\n"
-    "Shows what is known about an object, without taking part in it: also how many\n"
-    "handles are open, and which processes have its file open or mapped, as far as\n"
-    "this user may look at them.\n"
-    "\n"
-    "  --global  the machine's object of that name, not this user's\n"
-    "  --json    as one JSON object; for a channel with a member \"channel\", and so on\n"
-    "            for mutexes, events and semaphores; for a typed region with \"type\"\n";
 
 static void line(FILE *out, const char *label, const char *value) {
     fprintf(out, "  %-12s %s\n", label, value);
@@ -231,24 +220,28 @@ static int show(const struct target *target, bool json) {
     return code == LEAT_OK ? END_OK : fail_leat(target, code, NULL);
 }
 
-static int run(int argc, char **argv) {
-    static const struct option options[] = {COMMON_OPTIONS, SCOPE_OPTION, {0}};
-    bool global = false, json = false;
-    struct target target;
-    int option;
-    while ((option = getopt_long(argc, argv, "hjg", options, NULL)) != -1) {
-        if (option == OPTION_HELP)
-            return fputs(help, stdout), END_OK;
-        else if (option == OPTION_JSON)
-            json = true;
-        else if (option == OPTION_GLOBAL)
-            global = true;
-        else
-            return fail_usage(NULL);
-    }
-    if (!target_from_arguments(&target, "object", global, argc, argv))
-        return END_USAGE;
+static const char *name;
+static bool global, json;
+
+static const struct argument arguments[] = {
+    {.value = "NAME", .text = &name},
+    GLOBAL_OPTION(&global, "object"),
+    JSON_OPTION(&json, "as one JSON object; with a member \"channel\", \"mutex\", \"event\" or "
+                       "\"semaphore\" for such an object, \"type\" for a typed region"),
+    HELP_OPTION,
+};
+
+static int run(void) {
+    struct target target = target_named("object", name, global);
     return show(&target, json);
 }
 
-const struct command command_info = {"info", "show everything about one object", help, run};
+const struct command command_info = {
+    .name = "info",
+    .summary = "show everything about one object",
+    .about = "Shows what is known about an object, without taking part in it: also how many\n"
+             "handles are open, and which processes have its file open or mapped, as far as\n"
+             "this user may look at them.\n",
+    .arguments = arguments,
+    .run = run,
+};

@@ -13,7 +13,7 @@ struct sending {
     enum framing_mode mode;
     uint64_t frame_size;
     uint64_t wait_ns;
-    bool has_wait, follow, keep, lines, json, help;
+    bool has_wait, follow, keep, lines, json;
 
     leat_sender *sender;
     struct framing framing;

@@ -128,9 +128,8 @@ struct top_layout {
     int width; /* of all that comes before the name */
 };
 
-const char *top_column_title(enum top_column column);
-/* The column whose title it is, in any case; TOP_COLUMNS: none. */
-enum top_column top_column_named(const char *title);
+/* NULL after the last. */
+const char *top_column_title(int column);
 
 /* As many columns as leave the name some room in a line of this width; the less important give way
  * first, the one that is sorted by never. */

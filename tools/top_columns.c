@@ -26,15 +26,8 @@ static const struct {
     [TOP_NAME] = {"NAME", NAME_ROOM, true},
 };
 
-const char *top_column_title(enum top_column column) {
-    return columns[column].title;
-}
-
-enum top_column top_column_named(const char *title) {
-    for (int column = 0; column < TOP_COLUMNS; column++)
-        if (strcasecmp(title, columns[column].title) == 0)
-            return (enum top_column)column;
-    return TOP_COLUMNS;
+const char *top_column_title(int column) {
+    return column < TOP_COLUMNS ? columns[column].title : NULL;
 }
 
 /* --- Layout ----------------------------------------------------------------------------------- */
