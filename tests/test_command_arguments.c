@@ -181,7 +181,7 @@ static void messages_report_what_each_kind_allows(void **state) {
 
 /* --- Options ---------------------------------------------------------------------------------- */
 
-static void an_unknown_option_suggests_the_nearest(void **state) {
+static void unknown_option_suggests_the_nearest(void **state) {
     (void)state;
     leat("ls", "--globl");
     expect_failure(2, "leat: ls: --globl: there is no such option; the nearest is --global\n");
@@ -225,7 +225,7 @@ static void options_that_contradict_are_refused(void **state) {
     expect_failure(2, "leat: map-into: SIZE: it needs --create\n");
 }
 
-static void scanning_is_getopts(void **state) {
+static void options_are_scanned_as_by_getopt(void **state) {
     (void)state;
     leat("ls", "--js");
     expect(0, "[]", "");
@@ -342,10 +342,10 @@ int main(void) {
         HARNESS_TEST(tables_fit_into_the_parser),
         HARNESS_TEST(wrong_values_of_every_option_are_refused),
         HARNESS_TEST(messages_report_what_each_kind_allows),
-        HARNESS_TEST(an_unknown_option_suggests_the_nearest),
+        HARNESS_TEST(unknown_option_suggests_the_nearest),
         HARNESS_TEST(options_are_complete),
         HARNESS_TEST(options_that_contradict_are_refused),
-        HARNESS_TEST(scanning_is_getopts),
+        HARNESS_TEST(options_are_scanned_as_by_getopt),
         HARNESS_TEST(values_of_each_kind_are_stored),
         HARNESS_TEST(help_is_wrapped_at_80_columns),
     };

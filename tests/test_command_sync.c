@@ -2,7 +2,7 @@
  * reset, pulse, release, info. */
 #include "command.h"
 
-static void events_and_semaphores_from_the_shell(void **state) {
+static void events_and_semaphores_work_from_the_shell(void **state) {
     (void)state;
     leat_event *event = NULL;
     leat_semaphore *semaphore = NULL;
@@ -49,7 +49,7 @@ static void events_and_semaphores_from_the_shell(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        HARNESS_TEST(events_and_semaphores_from_the_shell),
+        HARNESS_TEST(events_and_semaphores_work_from_the_shell),
     };
     return HARNESS_MAIN("command_sync", tests);
 }
