@@ -216,11 +216,11 @@ static void persistent_channel_holds_messages_until_they_are_received(void **sta
     leat("recv", "kept");
     expect(0, "", ""); /* the end of the second stream was not told yet */
     leat("recv", "kept");
-    expect(3, "", "nobody sends");
+    expect(3, "", "there is no sender");
     memset(flood, 'x', 9999);
     flood[9999] = 0;
     leat_with_input(flood, "send", "kept", "--keep");
-    expect(3, "", "full, and nobody receives");
+    expect(3, "", "full, and there is no receiver");
     leat_with_input(flood, "send", "kept", "--keep", "--wait", "0.2");
     expect(4, "", "full, and no receiver came");
     leat("rm", "kept");

@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #define DIED "its last holder died while it held it"
-#define TOO_LATE "not to be had in time"
+#define TOO_LATE "not available in time"
 
 /* --- What runs -------------------------------------------------------------------------------- */
 

@@ -333,7 +333,7 @@ static void lines_show_what_is_known(void **state) {
     row.sync.held = false;
     expect_line(&row, "mutex         1 free ");
     row.sync.abandoned = true;
-    expect_line(&row, "mutex         1 held by one who died ");
+    expect_line(&row, "mutex         1 abandoned: its holder died ");
     row.object.kind = row.sync.kind = LEAT_KIND_EVENT;
     expect_line(&row, "event         1 not set, automatic reset ");
     row.object.kind = row.sync.kind = LEAT_KIND_SEMAPHORE;

@@ -329,7 +329,7 @@ static int fail_superfluous(const struct command *command, const char *text) {
                       command->instead == NULL ? "" : command->instead);
 }
 
-/* Of operands that can be left out, the first ones are there. */
+/* Optional operands are filled from the first on. */
 static int parse_operands(const struct command *command, char **operands, uint64_t *given) {
     struct label label;
     for (EACH_ROW(row, command)) {

@@ -1,8 +1,8 @@
 /* cmd_bench.c - `leat bench`: becomes the benchmark program, which is a program of its own so that
  * the command needs nothing of what it compares with.
  *
- * It is looked for relative to this executable only: where it is installed, then where a build tree
- * has it. So a tree that was moved finds its own.
+ * The command searches for it relative to this executable only: where it is installed, then where a
+ * build tree has it. So a tree that was moved finds its own.
  */
 #include <errno.h>
 #include <libgen.h>

@@ -2,8 +2,8 @@
  *
  * States: live run -> full-speed run -> summary. Whatever ends it early (Ctrl-C, a producer that
  * was killed, an error), the producer is ended, both channels are closed, and the summary of what
- * was done is still given. Last it looks whether anything with its name is left, and says so. The
- * channels' names are its own: several demos can run at once.
+ * was done is still printed. At the end the demo searches for objects with its name and reports
+ * them. Each demo has channel names of its own: several demos can run at once.
  */
 #include <errno.h>
 #include <stdio.h>

@@ -1,8 +1,8 @@
 /* cmd_info.c - `leat info`: everything that can be known about one object from outside.
  *
- * Looks without taking part; the figures of a busy channel are a snapshot, and behind by at most an
- * eighth of its ring. Which processes have it is a matter of /proc: of those that this user may
- * look at.
+ * Reads without taking part; the figures of a busy channel are a snapshot, and behind by at most an
+ * eighth of its ring. Which processes have it comes from /proc, which shows those that this user
+ * may inspect.
  */
 #include <stdio.h>
 
@@ -44,7 +44,7 @@ static void show_object(FILE *out, const leat_object_info *info) {
     line(out, "lifetime",
          info->persistent  ? "persistent: stays until 'leat rm'"
          : info->in_use    ? "ends with its last user"
-         : info->abandoned ? "stays until its next owner has been told that the last one died"
+         : info->abandoned ? "stays until a next owner learns of the last owner's death"
                            : "over: its users were killed, 'leat gc' removes it");
 }
 
@@ -100,7 +100,7 @@ static void show_sync(FILE *out, const leat_sync_info *info) {
         line(out, "state",
              info->lost        ? "lost: until 'leat reset'"
              : info->held      ? "held"
-             : info->abandoned ? "held by one who died"
+             : info->abandoned ? "abandoned: its holder died"
                                : "free");
         if (info->held)
             fprintf(out, "  %-12s %s %u\n", "holder",
@@ -115,8 +115,8 @@ static void show_sync(FILE *out, const leat_sync_info *info) {
     }
 }
 
-/* What an object of its kind has besides. Nothing of it is known of a damaged one, and of one that
- * cannot be read: that still has an outside. */
+/* What an object of its kind has besides. It is not known for an object that is damaged or cannot
+ * be read: only the outside is. */
 struct inside {
     leat_kind kind; /* 0: not known */
     leat_channel_info channel;
@@ -179,8 +179,7 @@ struct findings {
     struct inside inside;
 };
 
-/* Other than LEAT_OK: `found` tells whether there is an object, of which then nothing is known but
- * its outside. */
+/* Other than LEAT_OK: `found` is whether there is an object; then only its outside is known. */
 static int find(const struct target *target, struct findings *findings, bool *found) {
     leat_object_info later;
     int code = leat_stat(target->name, target->scope, &findings->info);
@@ -191,7 +190,7 @@ static int find(const struct target *target, struct findings *findings, bool *fo
     if (users_out_of_sight(&findings->users, &findings->info) &&
         leat_stat(target->name, target->scope, &later) == LEAT_OK &&
         later.users < findings->info.users)
-        findings->info = later; /* one has left meanwhile, and is not out of sight but gone */
+        findings->info = later; /* a user has gone meanwhile, and is not out of sight */
     return look_inside(target, &findings->info, &findings->inside);
 }
 
@@ -241,7 +240,7 @@ const struct command command_info = {
     .summary = "show everything about one object",
     .about = "Shows what is known about an object, without taking part in it: also how many\n"
              "handles are open, and which processes have its file open or mapped, as far as\n"
-             "this user may look at them.\n",
+             "this user may inspect them.\n",
     .arguments = arguments,
     .run = run,
 };

@@ -1,6 +1,6 @@
 /* cmd_ls.c - `leat ls`: what objects there are.
  *
- * Looks without taking part: no object's life is changed by being listed. One line for each object
+ * Reads without taking part: listing changes no object's life. One line for each object
  * in the order of the names; the name comes last, so that any name leaves the columns before it in
  * place.
  */
@@ -35,7 +35,8 @@ static const char *users(const leat_object_info *info, char text[32]) {
     return text;
 }
 
-/* Of a mutex, event or semaphore, in a word; NULL when it is something else, or cannot be read. */
+/* The state of a mutex, event or semaphore, in a word; NULL for other kinds, or if it cannot be
+ * read. */
 static const char *state(const leat_object_info *info, char text[32]) {
     leat_sync_info sync;
     if (info->damaged || info->kind == LEAT_KIND_REGION || info->kind == LEAT_KIND_CHANNEL ||

@@ -1,9 +1,9 @@
 /* cmd_map_into.c - `leat map-into`: a region in the memory of a process that need not know of it.
  *
- * The view over there can only be taken out by who put it in (leat/remote.h). So the command stays,
- * holds the region, and takes the view out when it is asked to end; or it leaves the view there for
- * good (--keep), with the region persistent if this created it: a view keeps the memory, not the
- * name. When the process ends first, the view is gone with it, and that is told.
+ * Only the process that mapped a view can take it out (leat/remote.h). So the command stays, holds
+ * the region, and takes the view out when it is asked to end; or it leaves the view there for good
+ * (--keep), with the region persistent if this created it: a view keeps the memory, not the name.
+ * When the process ends first, the view is gone with it, and the command reports that.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -20,7 +20,7 @@
 #include "names.h"
 #include "signals.h"
 
-#define LOOK_MS 250 /* how often to look for the process, where the system cannot tell of its end */
+#define POLL_MS 250 /* period for checking the process, where the system has no event for its end */
 
 struct mapping {
     struct target target;
@@ -33,7 +33,7 @@ struct mapping {
 
 /* --- Mapping ---------------------------------------------------------------------------------- */
 
-/* The library's details say all about the process; the causes of its codes are about objects. */
+/* The library's details describe the process; the causes of its codes are about objects. */
 static int fail_process(const struct mapping *mapping, const char *what, int code) {
     struct shown_text detail;
     const char *remedy = code == LEAT_EACCES  ? " Run this with that right, as root for example."
@@ -91,7 +91,7 @@ static void stay(const struct mapping *mapping) {
                     "mapped until Ctrl-C (with --keep it would stay without this command)");
     while (signals_seen() == 0 && end.revents == 0 &&
            (kill(mapping->process, 0) == 0 || errno != ESRCH))
-        (void)poll(&end, 1, end.fd < 0 ? LOOK_MS : -1);
+        (void)poll(&end, 1, end.fd < 0 ? POLL_MS : -1);
     if (end.fd >= 0)
         close(end.fd);
 }

@@ -1,7 +1,7 @@
 /* cmd_recv.c - `leat recv`: messages of a channel to standard output.
  *
  * Guarantees: a message is released, that is, gone from the channel, only after the system has
- * taken all of its bytes; so whatever ends this command, the next receiver goes on at the first
+ * taken all of its bytes; so whatever ends this command, the next receiver continues at the first
  * message that was not written whole. Everything that a sender sent before it closed or died is
  * delivered before that is reported.
  *
@@ -116,15 +116,15 @@ static int write_owed_newline(struct receiving *receiving) {
 
 enum { GO_ON = -1 };
 
-/* Nothing there at the first look. A persistent channel into which nobody sends would keep us
- * waiting for ever; who wants that says so. */
+/* The first poll found nothing. A persistent channel without a sender would block for ever; --wait
+ * and --follow ask for that. */
 static int on_empty(const struct receiving *receiving) {
     if (receiving->has_wait || receiving->follow ||
         leat_receiver_peer(receiving->receiver) == LEAT_PEER_PRESENT)
         return GO_ON;
-    return fail_target(
-        &receiving->target, END_NO_OBJECT,
-        "it is empty, and nobody sends. Start 'leat send' first, or receive with --wait SECONDS.");
+    return fail_target(&receiving->target, END_NO_OBJECT,
+                       "it is empty, and there is no sender. Start 'leat send' first, or receive "
+                       "with --wait SECONDS.");
 }
 
 /* What leat_peek_many gave, other than LEAT_OK: GO_ON, or how the command ends. */
@@ -140,7 +140,7 @@ static int on_event(struct receiving *receiving, int code) {
     case LEAT_ECLOSED:
     case LEAT_EPEERDIED:
         receiving->newline_owed = receiving->sender_has_none = false;
-        /* News about a sender from before this command: --wait is about one that is there now. */
+        /* An event of an earlier sender: --wait is about a sender that is there now. */
         if (fresh && leat_receiver_peer(receiving->receiver) == LEAT_PEER_PRESENT)
             return GO_ON;
         break;
@@ -199,7 +199,7 @@ static int await_sender(struct receiving *receiving) {
         case LEAT_ECLOSED:
         case LEAT_EPEERDIED:
         case LEAT_EPEERBACK:
-            break; /* about senders from before; what counts is whether there is one */
+            break; /* events of earlier senders; what counts is whether a sender is there */
         case LEAT_ETIMEDOUT:
         case LEAT_EAGAIN:
             return fail_target(&receiving->target, END_TIMED_OUT,

@@ -3,8 +3,8 @@
  *
  * A region dies with its last user, and a command that has ended is no user. So `create` either
  * makes a persistent region and ends (--keep), or stays and holds it. An object that exists is
- * never changed by `create`. What is asked of the memory (--huge, --prefault, --lock) and refused
- * is told and fails nothing: the region is there.
+ * never changed by `create`. A request about the memory (--huge, --prefault, --lock) that is
+ * refused is reported and fails nothing: the region is there.
  */
 #include <stdio.h>
 #include <string.h>
@@ -172,7 +172,7 @@ static void show_grown(const struct target *target, uint64_t before, uint64_t af
                figure_count(&old, before), figure_count(&new, after));
 }
 
-/* Also says how large it was. A file of no bytes is no region before it has grown. */
+/* *before: its size. A file of no bytes is no region before it has grown. */
 static int open_to_grow(const struct target *target, uint64_t size, leat_region **region,
                         uint64_t *before) {
     bool file = target->scope == SCOPE_OF_FILES;

@@ -21,7 +21,8 @@
 
 #define CANNOT_RUN 126
 #define NOT_FOUND 127
-#define SLICE_MS 100 /* a signal between a look and the sleep behind it is noticed so late */
+#define SLICE_MS                                                                                   \
+    100 /* longest delay of a signal that comes between a poll and the sleep after it */
 
 struct run {
     struct target target;
@@ -70,35 +71,35 @@ static void return_signals(void) {
 struct outcome {
     int end;
     bool started;
-    bool by_signal; /* or not known: the next one is to be told */
+    bool by_signal; /* or not known: the next owner gets LEAT_EOWNERDEAD */
 };
 
 /* In the child: becomes the command. What went wrong goes through the pipe. */
-static void become(char **command, int told) {
+static void become(char **command, int report) {
     return_signals();
     execvp(command[0], command);
     int error = errno;
-    (void)!write(told, &error, sizeof error);
+    (void)!write(report, &error, sizeof error);
     _exit(error == ENOENT ? NOT_FOUND : CANNOT_RUN);
 }
 
 /* Starts the command; *error is the reason why it could not be executed. */
 static pid_t start(int *error) {
-    int told[2];
-    if (pipe2(told, O_CLOEXEC) != 0)
+    int report[2];
+    if (pipe2(report, O_CLOEXEC) != 0)
         return -1;
     pid_t child = fork();
     if (child == 0)
-        become(run.command, told[1]);
+        become(run.command, report[1]);
     int reason = errno;
-    close(told[1]);
+    close(report[1]);
     if (child > 0)
         keeper_watch(&run.keeper, child);
-    ssize_t heard = 0;
+    ssize_t got = 0;
     do
-        heard = child > 0 ? read(told[0], error, sizeof *error) : 0;
-    while (heard < 0 && errno == EINTR); /* a signal in between is the business of await */
-    close(told[0]);
+        got = child > 0 ? read(report[0], error, sizeof *error) : 0;
+    while (got < 0 && errno == EINTR); /* a signal in between is the business of await */
+    close(report[0]);
     errno = reason;
     return child;
 }
@@ -157,8 +158,8 @@ static struct outcome run_command(void) {
 
 /* --- The mutex -------------------------------------------------------------------------------- */
 
-/* After a signal the handle is left to the end of this process: then the next one is told, also if
- * nobody else has the mutex. */
+/* After a signal the handle stays open until this process ends: then the next owner gets
+ * LEAT_EOWNERDEAD, even if no other process has the mutex open. */
 static void give_back(bool by_signal) {
     if (by_signal)
         return;

@@ -2,11 +2,11 @@
  *
  * Guarantees: the messages one after another are exactly the input (framing.h). It ends with 0 only
  * when a receiver has released all of them (or, with --keep, when all of them lie in the persistent
- * channel). When it ends otherwise it says how much was not delivered. Input is read only as fast
- * as the receiver takes it.
+ * channel). When it ends otherwise it reports how much was not delivered. Input is read only as
+ * fast as the receiver takes it.
  *
  * States: waiting for a receiver -> sending -> draining -> over. A receiver that goes leads back to
- * waiting, if the options say so, else to the end.
+ * waiting, if the options ask for it, else to the end.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -59,7 +59,7 @@ static int read_input(struct framing *framing) {
         int error = framing_fill(framing, STDIN_FILENO);
         if (error == 0)
             return END_OK;
-        if (error == EAGAIN) /* somebody has made the terminal or pipe non-blocking */
+        if (error == EAGAIN) /* another program has made the terminal or pipe non-blocking */
             poll(&input, 1, -1);
         else if (error != EINTR)
             return fail_system("standard input", error);
@@ -73,7 +73,7 @@ static int send_input(struct sending *sending) {
         size_t count;
         end = read_input(&sending->framing);
         if (end == END_OK)
-            end = sending_look(sending);
+            end = sending_poll(sending);
         while (end == END_OK && (count = framing_cut(&sending->framing, messages, BATCH)) > 0)
             end = send_batch(sending, messages, count);
         if (end == END_OK && sending->framing.too_long)
@@ -83,7 +83,7 @@ static int send_input(struct sending *sending) {
     return end;
 }
 
-/* Waits until everything is delivered; a channel that keeps needs nobody to take it. */
+/* Waits until everything is delivered; a persistent channel needs no receiver for that. */
 static int drain(struct sending *sending) {
     int code, end = END_OK;
     if (sending->keep)

@@ -18,7 +18,7 @@ struct object {
     leat_semaphore *semaphore;
 };
 
-/* Of whatever kind it is. */
+/* Opens the object, whatever its kind. */
 static int open_existing(struct object *object, const struct target *target) {
     leat_sync_options options = {.scope = target->scope, .mode = LEAT_OPEN, .interruptible = true};
     leat_object_info info;
@@ -30,7 +30,7 @@ static int open_existing(struct object *object, const struct target *target) {
         return leat_mutex_open(&object->mutex, target->name, &options);
     if (info.kind == LEAT_KIND_SEMAPHORE)
         return leat_semaphore_open(&object->semaphore, target->name, 0, 1, &options);
-    object->kind = LEAT_KIND_EVENT; /* or the library says what it is instead */
+    object->kind = LEAT_KIND_EVENT; /* or the library reports its kind */
     return leat_event_open(&object->event, target->name, &options);
 }
 
@@ -56,7 +56,7 @@ int end_of_wait(const struct target *target, int code) {
     if (code == LEAT_EINTR && signals_seen() != 0)
         return END_BY_SIGNAL + signals_seen();
     if (code == LEAT_EAGAIN || code == LEAT_ETIMEDOUT)
-        return fail_target(target, END_TIMED_OUT, "not to be had in time");
+        return fail_target(target, END_TIMED_OUT, "not available in time");
     return fail_leat(target, code, NULL);
 }
 
@@ -77,8 +77,9 @@ static int wait_for(const struct waiting *waiting) {
     if (code == LEAT_ENOENT && waiting->create)
         code = leat_event_open(&object.event, waiting->target.name, &created);
     if (code != LEAT_OK)
-        return fail_leat(&waiting->target, code,
-                         code == LEAT_ENOENT ? "create it with --create, or start who does" : NULL);
+        return fail_leat(
+            &waiting->target, code,
+            code == LEAT_ENOENT ? "create it with --create, or start the program that does" : NULL);
     int end = end_of_wait(&waiting->target,
                           leat_wait(waitable_of(&object), deadline_after(waiting->timeout_ns)));
     if (end == END_OK && object.mutex != NULL)
@@ -139,7 +140,7 @@ static int change(const struct target *target, enum change what, uint32_t amount
     int end = END_OK;
     if (code == LEAT_EKIND && object.kind != 0 &&
         (object.mutex != NULL || object.event != NULL || object.semaphore != NULL))
-        end = fail_target(target, END_FAILED, "there is no such change for a thing of its kind: %s",
+        end = fail_target(target, END_FAILED, "an object of kind %s has no such change",
                           leat_kind_name(object.kind));
     else if (code != LEAT_OK)
         end = fail_leat(target, code, NULL);

@@ -37,7 +37,7 @@ struct session {
 
     enum asking asking;
     char answer[sizeof((struct top_model *)NULL)->filter];
-    bool held; /* somebody has selected something: the selection stays on it, wherever it goes */
+    bool held; /* the user has selected an object: the selection follows it */
     leat_object_info selected;
     bool quit;
 };
@@ -69,7 +69,7 @@ static int run_batch(struct session *session) {
     for (uint64_t shown = 0; code == LEAT_OK && (session->count == 0 || shown < session->count);
          shown++) {
         next += session->delay_ns;
-        if (next < leat_now()) /* stopped meanwhile, or looking takes longer */
+        if (next < leat_now()) /* stopped meanwhile, or a refresh takes longer */
             next = leat_now();
         if (!sleep_until(next))
             return END_BY_SIGNAL + signals_seen();
@@ -153,7 +153,7 @@ static void read_details(struct session *session) {
     session->view.text = text;
 }
 
-static void look_again(struct session *session) {
+static void refresh(struct session *session) {
     leat_scope scope = LEAT_LOCAL;
     struct top_view *view = &session->view;
     int code = top_model_refresh(&session->model, &scope);
@@ -250,7 +250,7 @@ static void on_text_key(struct session *session, int key) {
     else if (key == TOP_KEY_END)
         view->text_top = SIZE_MAX / 2;
     else if (key == ' ')
-        look_again(session);
+        refresh(session);
     else if (key == 'q' || key == TOP_KEY_ESCAPE || key == TOP_KEY_ENTER ||
              view->page == TOP_PAGE_HELP)
         leave_page(session);
@@ -280,7 +280,7 @@ static bool on_moving_key(struct session *session, int key) {
         move_selection(session, count);
     else if (key == TOP_KEY_HOME) {
         move_selection(session, -count);
-        session->held = false; /* the first place, whoever has it */
+        session->held = false; /* the first place, whatever object is there */
     } else
         return false;
     return true;
@@ -308,9 +308,9 @@ static void on_list_key(struct session *session, int key) {
     else if (key == 'o') {
         model->others = !model->others;
         model->sort = model->sort == TOP_KIND && !model->others ? TOP_MESSAGES : model->sort;
-        look_again(session);
+        refresh(session);
     } else if (key == ' ' && leat_now() > model->now.taken_ns + HURRY_NS)
-        look_again(session);
+        refresh(session);
     else if (key == TOP_KEY_ENTER && selected_row(session) != NULL) {
         session->selected = selected_row(session)->object;
         session->held = true;
@@ -335,7 +335,7 @@ static int run_screen(struct session *session) {
     int end = END_OK;
     session->view.model = &session->model;
     session->view.delay_ns = session->delay_ns;
-    look_again(session);
+    refresh(session);
     if (session->delay_ns > FIRST_NS)
         session->next_ns = leat_now() + FIRST_NS;
     while (!session->quit && end == END_OK) {
@@ -348,7 +348,7 @@ static int run_screen(struct session *session) {
         else if (key != TOP_KEY_NONE)
             on_key(session, key);
         if (leat_now() >= session->next_ns)
-            look_again(session);
+            refresh(session);
     }
     top_screen_close();
     free(session->view.text);

@@ -45,7 +45,7 @@ static int exit_code_of(int code) {
     }
 }
 
-/* The library's details can start with the object's name, which the message has said already. */
+/* The library's details can start with the object's name, which stands in the message already. */
 static const char *detail_without_object(const char *detail) {
     static const char *const kinds[] = {"channel '", "region '",    "object '", "mutex '",
                                         "event '",   "semaphore '", "file '"};
@@ -68,8 +68,8 @@ static const char *other_scope_remedy(const struct target *target) {
                                 : "a local object of that name exists: leave out --global";
 }
 
-/* News about the other side: the library's details are then those of an earlier failure. And that
- * something does not exist, or does, needs no second and third way of saying so. */
+/* Events of the peer: the library's details are then those of an earlier failure. And that an
+ * object does not exist, or does, needs no second and third wording. */
 static bool speaks_for_itself(int code, int system_error) {
     switch (code) {
     case LEAT_EAGAIN:

@@ -1,8 +1,8 @@
 /* common.h - what all commands of `leat` share: exit codes, messages, arguments.
  *
- * Guarantees: every failure is one line on standard error that says which command failed, on which
- * object, why and what to do; bytes of names never reach a terminal unescaped; the exit code says
- * what kind of failure it was.
+ * Guarantees: every failure is one line on standard error with the command that failed, the object,
+ * the cause and the remedy; bytes of names never reach a terminal unescaped; the exit code is the
+ * kind of failure.
  */
 #ifndef LEAT_TOOLS_COMMON_H
 #define LEAT_TOOLS_COMMON_H
@@ -76,7 +76,7 @@ int fail_system(const char *what, int system_error);
 /* An argument is wrong. A second line points at --help. */
 int fail_usage(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* News that is no failure, on standard error. */
+/* A report that is no failure, on standard error. */
 void note_target(const struct target *target, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
@@ -88,12 +88,12 @@ struct target target_named(const char *kind, const char *name, bool global);
 /* A file: the name is a path. */
 struct target target_of_file(const char *path);
 
-/* The scope in which the library will look for the name. */
+/* The scope in which the library will search for the name. */
 leat_scope scope_of_name(const char *name, leat_scope otherwise);
 const char *scope_name(leat_scope scope);
 
-/* A global region has no header that could say who made it. One that is in use through leat, or
- * dies with its last user, must be leat's; for the others nobody can tell. */
+/* A global region has no header that names its creator. A region that is in use through leat, or
+ * dies with its last user, must be leat's; for others it is not known. */
 bool perhaps_foreign(const leat_object_info *info);
 
 #endif

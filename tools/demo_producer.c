@@ -1,8 +1,8 @@
 /* demo_producer.c - the demo's producer process.
  *
  * "frames" behaves as a game does that publishes its telemetry: a thousand times a second, at fixed
- * times, it writes a frame in place and commits it, and never waits for whoever receives; a frame
- * that finds no room is dropped, which its successors' sequence numbers tell. "speed" sends as fast
+ * times, it writes a frame in place and commits it, and never waits for the receiver; a frame that
+ * finds no room is dropped, which shows in the sequence numbers after it. "speed" sends as fast
  * as the receiver lets it.
  *
  * It ends when its time is over, on a signal, when the receiver goes, and when its parent does.
@@ -100,8 +100,7 @@ static int produce_speed(const struct target *target, leat_sender *sender, uint6
 
 /* --- Both ------------------------------------------------------------------------------------- */
 
-/* What was sent last must be received too, but not at the price of hanging when nobody receives any
- * more. */
+/* The last messages must be received too, but the producer must not hang without a receiver. */
 static int drain(const struct target *target, leat_sender *sender) {
     uint64_t deadline = leat_in_ms(2000);
     int code;

@@ -36,7 +36,7 @@ static void print_overview(FILE *stream) {
           "user unless --global is given or the name starts with Global\\ (then they are\n"
           "the machine's: /dev/shm/NAME). Sizes may be written as 65536, 64K or 64MiB.\n"
           "\n"
-          "Exit codes: 0 done; 1 failed; 2 wrong usage; 3 no such object, or nobody there;\n"
+          "Exit codes: 0 done; 1 failed; 2 wrong usage; 3 no such object, or no peer;\n"
           "4 timed out; 5 the process on the other side died. A command that is ended by\n"
           "a signal cleans up and then ends by it, which a shell shows as 128 + number.\n",
           stream);
