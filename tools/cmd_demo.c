@@ -169,17 +169,17 @@ static json_t *json_of_run(const struct demo_run *run, bool done) {
     double seconds = demo_seconds(run);
     json_t *object = json_object();
     json_object_set_new(object, "complete", json_boolean(done));
-    json_object_set_new(object, "messages", json_integer((json_int_t)run->messages));
-    json_object_set_new(object, "bytes", json_integer((json_int_t)run->bytes));
+    json_object_set_new(object, "messages", json_count(run->messages));
+    json_object_set_new(object, "bytes", json_count(run->bytes));
     json_object_set_new(object, "seconds", json_real(seconds));
     json_object_set_new(object, "messages_per_second",
                         json_real(seconds > 0 ? (double)run->messages / seconds : 0));
     json_object_set_new(object, "bytes_per_second",
                         json_real(seconds > 0 ? (double)run->bytes / seconds : 0));
-    json_object_set_new(object, "lost", json_integer((json_int_t)run->lost));
-    json_object_set_new(object, "damaged", json_integer((json_int_t)run->damaged));
-    json_object_set_new(object, "sent", json_integer((json_int_t)run->sent));
-    json_object_set_new(object, "wake_calls", json_integer((json_int_t)run->wake_calls));
+    json_object_set_new(object, "lost", json_count(run->lost));
+    json_object_set_new(object, "damaged", json_count(run->damaged));
+    json_object_set_new(object, "sent", json_count(run->sent));
+    json_object_set_new(object, "wake_calls", json_count(run->wake_calls));
     json_object_set_new(object, "wakes_per_message",
                         run->sent == 0 ? json_null() : json_real(demo_wakes_per_message(run)));
     return object;
@@ -191,13 +191,12 @@ static json_t *json_of_latency(const struct histogram *latency) {
         double quantile;
     } members[] = {{"p50", 0.5}, {"p90", 0.9}, {"p99", 0.99}, {"p99.9", 0.999}};
     json_t *object = json_object();
-    json_object_set_new(object, "count", json_integer((json_int_t)latency->count));
-    json_object_set_new(object, "min", json_integer((json_int_t)latency->smallest));
+    json_object_set_new(object, "count", json_count(latency->count));
+    json_object_set_new(object, "min", json_count(latency->smallest));
     for (size_t i = 0; i < sizeof members / sizeof members[0]; i++)
-        json_object_set_new(
-            object, members[i].name,
-            json_integer((json_int_t)histogram_quantile(latency, members[i].quantile)));
-    json_object_set_new(object, "max", json_integer((json_int_t)latency->largest));
+        json_object_set_new(object, members[i].name,
+                            json_count(histogram_quantile(latency, members[i].quantile)));
+    json_object_set_new(object, "max", json_count(latency->largest));
     json_object_set_new(object, "mean", json_real(histogram_mean(latency)));
     return object;
 }
@@ -209,7 +208,7 @@ static void summary_json(const struct demo *demo, int end) {
     json_object_set_new(object, "interrupted", json_boolean(end > END_BY_SIGNAL));
     json_object_set_new(object, "live", live);
     json_object_set_new(object, "full_speed", json_of_run(&demo->speed, demo->speed_done));
-    json_object_set_new(object, "left_behind", json_integer((json_int_t)demo->left_behind));
+    json_object_set_new(object, "left_behind", json_count(demo->left_behind));
     json_write(object, stdout, false);
 }
 

@@ -41,7 +41,7 @@ static int collect(struct removal *removal, leat_scope scope) {
 static void show_json(const struct removal *removal) {
     json_t *object = json_object();
     json_object_set_new(object, "removed", removal->objects);
-    json_object_set_new(object, "removed_bytes", json_integer((json_int_t)removal->bytes));
+    json_object_set_new(object, "removed_bytes", json_count(removal->bytes));
     json_write(object, stdout, false);
 }
 

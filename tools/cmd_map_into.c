@@ -68,8 +68,7 @@ static void show_mapped(const struct mapping *mapping, const leat_region *region
         json_object_set_new(object, "scope", json_string(scope_name(mapping->target.scope)));
         json_object_set_new(object, "process", json_integer(mapping->process));
         json_object_set_new(object, "address", json_string(address));
-        json_object_set_new(object, "size_bytes",
-                            json_integer((json_int_t)leat_region_size(region)));
+        json_object_set_new(object, "size_bytes", json_count(leat_region_size(region)));
         json_object_set_new(object, "read_only", json_boolean(read_only));
         json_object_set_new(object, "created", json_boolean(leat_region_created(region)));
         json_write(object, stdout, false);

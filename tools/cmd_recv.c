@@ -239,8 +239,8 @@ static void show_figures(const struct receiving *receiving, int end) {
     json_object_set_new(object, "command", json_string("recv"));
     json_object_set_new(object, "scope", json_string(scope_name(receiving->target.scope)));
     json_object_set_new(object, "exit_code", json_integer(end));
-    json_object_set_new(object, "messages", json_integer((json_int_t)receiving->messages));
-    json_object_set_new(object, "bytes", json_integer((json_int_t)receiving->bytes));
+    json_object_set_new(object, "messages", json_count(receiving->messages));
+    json_object_set_new(object, "bytes", json_count(receiving->bytes));
     json_object_set_new(object, "seconds",
                         json_real((double)(leat_now() - receiving->start_ns) / 1e9));
     leat_receiver_statistics(receiving->receiver, &statistics);

@@ -161,8 +161,8 @@ static void show_grown(const struct target *target, uint64_t before, uint64_t af
     if (json) {
         json_t *object = json_object();
         json_add_name(object, target->name);
-        json_object_set_new(object, "size_bytes", json_integer((json_int_t)after));
-        json_object_set_new(object, "previous_size_bytes", json_integer((json_int_t)before));
+        json_object_set_new(object, "size_bytes", json_count(after));
+        json_object_set_new(object, "previous_size_bytes", json_count(before));
         json_write(object, stdout, false);
     } else if (after == before)
         printf("%s '%s' has %s bytes already\n", target->kind, name_show(&name, target->name),

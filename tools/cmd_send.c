@@ -100,8 +100,8 @@ static void show_figures(const struct sending *sending, int end) {
     json_object_set_new(object, "command", json_string("send"));
     json_object_set_new(object, "scope", json_string(scope_name(sending->target.scope)));
     json_object_set_new(object, "exit_code", json_integer(end));
-    json_object_set_new(object, "messages", json_integer((json_int_t)sending->messages));
-    json_object_set_new(object, "bytes", json_integer((json_int_t)sending->bytes));
+    json_object_set_new(object, "messages", json_count(sending->messages));
+    json_object_set_new(object, "bytes", json_count(sending->bytes));
     json_object_set_new(object, "seconds",
                         json_real((double)(leat_now() - sending->start_ns) / 1e9));
     leat_sender_statistics(sending->sender, &statistics);

@@ -35,6 +35,8 @@ const char *peer_name(leat_peer peer);
 
 /* --- JSON ------------------------------------------------------------------------------------- */
 
+/* jansson's integers are signed; no figure here comes near the difference. */
+json_t *json_count(uint64_t count);
 /* Adds "name" and "name_hex". */
 void json_add_name(json_t *object, const char *name);
 json_t *json_of_object(const leat_object_info *info);
