@@ -50,7 +50,7 @@ static pid_t start_mapping(pid_t pid, const char *name, const char *option, int 
     return command;
 }
 
-static void the_view_is_there_while_the_command_stays(void **state) {
+static void view_is_there_while_the_command_stays(void **state) {
     (void)state;
     pid_t pid = sleeper();
     leat_region *region;
@@ -78,7 +78,7 @@ static void the_view_is_there_while_the_command_stays(void **state) {
     harness_kill(pid);
 }
 
-static void a_view_can_be_for_reading_only(void **state) {
+static void view_can_be_read_only(void **state) {
     (void)state;
     pid_t pid = sleeper();
     uint64_t address;
@@ -93,7 +93,7 @@ static void a_view_can_be_for_reading_only(void **state) {
     harness_kill(pid);
 }
 
-static void a_region_is_created_and_dies_with_the_command(void **state) {
+static void map_into_creates_a_region_that_dies_with_it(void **state) {
     (void)state;
     pid_t pid = sleeper();
     uint64_t address;
@@ -109,7 +109,7 @@ static void a_region_is_created_and_dies_with_the_command(void **state) {
     harness_kill(pid);
 }
 
-static void a_kept_view_stays_and_its_region_too(void **state) {
+static void kept_view_stays_and_its_region_too(void **state) {
     (void)state;
     pid_t pid = sleeper();
     char number[16], text[4];
@@ -129,7 +129,7 @@ static void a_kept_view_stays_and_its_region_too(void **state) {
     harness_kill(pid);
 }
 
-static void the_end_of_the_process_is_told(void **state) {
+static void map_into_reports_the_end_of_the_process(void **state) {
     (void)state;
     pid_t pid = sleeper();
     uint64_t address;
@@ -141,7 +141,7 @@ static void the_end_of_the_process_is_told(void **state) {
     assert_int_equal(harness_names_left(), 0);
 }
 
-static void a_view_that_is_gone_already_is_told(void **state) {
+static void map_into_reports_a_view_that_is_gone(void **state) {
     (void)state;
     harness_kill(sleeper()); /* skips where it must */
     uint64_t address;
@@ -172,7 +172,7 @@ static void processes_that_are_no_targets_are_refused_clearly(void **state) {
     leat("map-into", number, "nothing");
     expect_failure(3, "use --create");
     leat("map-into", number, "r", "10");
-    expect_failure(2, "use --create");
+    expect_failure(2, "SIZE: it needs --create");
     leat("map-into", number, "r", "0", "--create");
     expect_failure(2, "'0'");
     leat("map-into", "0", "r");
@@ -188,7 +188,7 @@ static void processes_that_are_no_targets_are_refused_clearly(void **state) {
 }
 
 /* The command runs as nobody, the process as root. */
-static void who_has_not_the_right_is_told_which(void **state) {
+static void missing_right_to_map_is_reported(void **state) {
     (void)state;
     if (geteuid() != 0 ||
         system("setpriv --reuid=65534 --clear-groups true >/dev/null 2>&1") != 0) {
@@ -215,14 +215,14 @@ static void who_has_not_the_right_is_told_which(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        HARNESS_TEST(the_view_is_there_while_the_command_stays),
-        HARNESS_TEST(a_view_can_be_for_reading_only),
-        HARNESS_TEST(a_region_is_created_and_dies_with_the_command),
-        HARNESS_TEST(a_kept_view_stays_and_its_region_too),
-        HARNESS_TEST(the_end_of_the_process_is_told),
-        HARNESS_TEST(a_view_that_is_gone_already_is_told),
+        HARNESS_TEST(view_is_there_while_the_command_stays),
+        HARNESS_TEST(view_can_be_read_only),
+        HARNESS_TEST(map_into_creates_a_region_that_dies_with_it),
+        HARNESS_TEST(kept_view_stays_and_its_region_too),
+        HARNESS_TEST(map_into_reports_the_end_of_the_process),
+        HARNESS_TEST(map_into_reports_a_view_that_is_gone),
         HARNESS_TEST(processes_that_are_no_targets_are_refused_clearly),
-        HARNESS_TEST(who_has_not_the_right_is_told_which),
+        HARNESS_TEST(missing_right_to_map_is_reported),
     };
     return HARNESS_MAIN("command_map_into", tests);
 }

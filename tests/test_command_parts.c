@@ -11,7 +11,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-#include "common.h"
+#include "arguments.h"
 #include "demo.h"
 #include "figures.h"
 #include "framing.h"
@@ -184,7 +184,7 @@ static void input_is_cut_into_messages(void **state) {
     assert_string_equal(cut(FRAMING_LINES, 0, 4, PIECES("a\nab", "cd", "e\n")), "a\n|TOO LONG");
 }
 
-static void a_line_longer_than_the_buffer_is_one_message(void **state) {
+static void line_longer_than_the_buffer_is_one_message(void **state) {
     (void)state;
     enum { SIZE = 1000000 };
     struct framing framing;
@@ -246,7 +246,7 @@ static void pieces_of_all_sizes_come_out_in_order(void **state) {
     close(file);
 }
 
-static void a_failed_write_is_told(void **state) {
+static void recv_reports_a_failed_write(void **state) {
     (void)state;
     static struct output output;
     int full = open("/dev/full", O_WRONLY | O_CLOEXEC);
@@ -276,7 +276,7 @@ static void quantiles_are_those_of_the_values(void **state) {
 
 /* A value alone in a histogram with a larger one is given back at most 1/64 too large, never too
  * small. */
-static void every_magnitude_is_kept_to_two_percent(void **state) {
+static void histogram_keeps_every_magnitude_to_two_percent(void **state) {
     (void)state;
     static struct histogram histogram;
     uint64_t random = harness_seed();
@@ -297,7 +297,7 @@ static void every_magnitude_is_kept_to_two_percent(void **state) {
 
 /* --- /proc ------------------------------------------------------------------------------------ */
 
-static void the_texts_of_proc_are_understood(void **state) {
+static void proc_texts_are_parsed(void **state) {
     (void)state;
     struct proc_counters counters = {0};
     assert_true(proc_parse_stat(
@@ -326,7 +326,7 @@ static void the_texts_of_proc_are_understood(void **state) {
     assert_int_equal(counters.network_sent_bytes, 220);
 }
 
-static void odd_texts_of_proc_do_no_harm(void **state) {
+static void proc_parsers_survive_odd_texts(void **state) {
     (void)state;
     static const char *const texts[] = {
         "",      "cpu",         "cpu0",      "cpu0\n",       "cpu0 1 2 3\n",
@@ -347,7 +347,7 @@ static void odd_texts_of_proc_do_no_harm(void **state) {
     free(many);
 }
 
-static void this_machine_has_counters(void **state) {
+static void counters_of_this_machine_are_read(void **state) {
     (void)state;
     struct proc_reader reader;
     struct proc_counters counters = {0};
@@ -366,7 +366,7 @@ static void this_machine_has_counters(void **state) {
 
 /* --- The demo's messages ---------------------------------------------------------------------- */
 
-static void every_wrong_byte_is_noticed(void **state) {
+static void pattern_check_notices_every_wrong_byte(void **state) {
     (void)state;
     uint64_t place[DEMO_MESSAGE_MAX / 8 + 2];
     unsigned char *message = (unsigned char *)place;
@@ -424,15 +424,15 @@ int main(void) {
         HARNESS_TEST(names_of_any_length_fit),
         HARNESS_TEST(figures_are_rounded_for_people),
         HARNESS_TEST(input_is_cut_into_messages),
-        HARNESS_TEST(a_line_longer_than_the_buffer_is_one_message),
+        HARNESS_TEST(line_longer_than_the_buffer_is_one_message),
         HARNESS_TEST(pieces_of_all_sizes_come_out_in_order),
-        HARNESS_TEST(a_failed_write_is_told),
+        HARNESS_TEST(recv_reports_a_failed_write),
         HARNESS_TEST(quantiles_are_those_of_the_values),
-        HARNESS_TEST(every_magnitude_is_kept_to_two_percent),
-        HARNESS_TEST(the_texts_of_proc_are_understood),
-        HARNESS_TEST(odd_texts_of_proc_do_no_harm),
-        HARNESS_TEST(this_machine_has_counters),
-        HARNESS_TEST(every_wrong_byte_is_noticed),
+        HARNESS_TEST(histogram_keeps_every_magnitude_to_two_percent),
+        HARNESS_TEST(proc_texts_are_parsed),
+        HARNESS_TEST(proc_parsers_survive_odd_texts),
+        HARNESS_TEST(counters_of_this_machine_are_read),
+        HARNESS_TEST(pattern_check_notices_every_wrong_byte),
         HARNESS_TEST(lines_of_mappings_are_understood),
     };
     return HARNESS_MAIN("command parts", tests);

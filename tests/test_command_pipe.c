@@ -115,7 +115,7 @@ static void text_comes_out_as_lines_exactly(void **state) {
     }
 }
 
-static void a_source_file_comes_out_exactly(void **state) {
+static void source_file_comes_out_exactly(void **state) {
     (void)state;
     char *text = malloc(1 << 20);
     FILE *file = fopen(__FILE__, "r");
@@ -146,7 +146,7 @@ static void messages_without_newlines_become_lines(void **state) {
     assert_ok(leat_unlink("c", LEAT_LOCAL));
 }
 
-static void too_large_a_message_names_the_capacity_needed(void **state) {
+static void message_too_large_reports_the_capacity_needed(void **state) {
     (void)state;
     char line[3000];
     pid_t receiver =
@@ -170,7 +170,7 @@ static void too_large_a_message_names_the_capacity_needed(void **state) {
 
 /* --- Who must be there ------------------------------------------------------------------------ */
 
-static void nobody_there_is_told_at_once(void **state) {
+static void missing_peer_is_reported_at_once(void **state) {
     (void)state;
     leat("send", "nobody");
     expect(3, "", "--wait");
@@ -190,7 +190,7 @@ static void nobody_there_is_told_at_once(void **state) {
     assert_int_equal(harness_names_left(), 0);
 }
 
-static void a_second_one_is_refused(void **state) {
+static void second_sender_and_receiver_are_refused(void **state) {
     (void)state;
     leat_sender *sender;
     leat_receiver *receiver;
@@ -204,7 +204,7 @@ static void a_second_one_is_refused(void **state) {
     leat_receiver_close(receiver);
 }
 
-static void a_kept_channel_holds_messages_until_they_are_received(void **state) {
+static void persistent_channel_holds_messages_until_they_are_received(void **state) {
     (void)state;
     char *flood = malloc(10000);
     leat_with_input("one\n", "send", "kept", "--keep", "--capacity", "4K");
@@ -216,11 +216,11 @@ static void a_kept_channel_holds_messages_until_they_are_received(void **state) 
     leat("recv", "kept");
     expect(0, "", ""); /* the end of the second stream was not told yet */
     leat("recv", "kept");
-    expect(3, "", "nobody sends");
+    expect(3, "", "there is no sender");
     memset(flood, 'x', 9999);
     flood[9999] = 0;
     leat_with_input(flood, "send", "kept", "--keep");
-    expect(3, "", "full, and nobody receives");
+    expect(3, "", "full, and there is no receiver");
     leat_with_input(flood, "send", "kept", "--keep", "--wait", "0.2");
     expect(4, "", "full, and no receiver came");
     leat("rm", "kept");
@@ -229,7 +229,7 @@ static void a_kept_channel_holds_messages_until_they_are_received(void **state) 
     free(flood);
 }
 
-static void keeping_needs_a_persistent_channel(void **state) {
+static void keep_needs_a_persistent_channel(void **state) {
     (void)state;
     leat_receiver *receiver;
     assert_ok(leat_receiver_open(&receiver, "passing", NULL));
@@ -242,7 +242,7 @@ static void keeping_needs_a_persistent_channel(void **state) {
 
 /* The receiver is stopped first, so that something is left that it did not take: if it had taken
  * all, nothing would be lost, and nobody would have to be told. */
-static void the_death_of_the_receiver_is_told(void **state) {
+static void send_reports_the_death_of_the_receiver(void **state) {
     (void)state;
     int in, out, err;
     pid_t receiver = start(NULL, &out, NULL, "recv", "c", "--wait", "20");
@@ -262,7 +262,7 @@ static void the_death_of_the_receiver_is_told(void **state) {
     assert_int_equal(harness_names_left(), 0);
 }
 
-static void a_sender_that_does_not_wait_is_told_within_a_moment(void **state) {
+static void send_that_does_not_wait_notices_death_soon(void **state) {
     (void)state;
     int in, out, err;
     pid_t receiver = start(NULL, &out, NULL, "recv", "c", "--wait", "20", "--follow");
@@ -285,7 +285,7 @@ static void a_sender_that_does_not_wait_is_told_within_a_moment(void **state) {
     close(err);
 }
 
-static void the_successor_of_a_dead_receiver_gets_the_rest(void **state) {
+static void successor_of_a_dead_receiver_gets_the_rest(void **state) {
     (void)state;
     int in, out, err;
     pid_t receiver = start(NULL, &out, NULL, "recv", "c", "--wait", "20");
@@ -308,7 +308,7 @@ static void the_successor_of_a_dead_receiver_gets_the_rest(void **state) {
     close(err);
 }
 
-static void the_death_of_the_sender_is_told_after_all_it_sent(void **state) {
+static void recv_reports_the_death_of_the_sender_after_all_it_sent(void **state) {
     (void)state;
     int in, out, err;
     pid_t receiver = start(NULL, &out, &err, "recv", "c", "--wait", "20");
@@ -325,7 +325,7 @@ static void the_death_of_the_sender_is_told_after_all_it_sent(void **state) {
     assert_int_equal(harness_names_left(), 0);
 }
 
-static void a_receiver_that_closes_early_is_told_with_what_is_lost(void **state) {
+static void send_reports_a_receiver_that_closes_early(void **state) {
     (void)state;
     int out;
     pid_t receiver = start(NULL, &out, NULL, "recv", "c", "--wait", "20", "--count", "1");
@@ -337,7 +337,7 @@ static void a_receiver_that_closes_early_is_told_with_what_is_lost(void **state)
     assert_int_equal(harness_names_left(), 0);
 }
 
-static void following_goes_from_one_peer_to_the_next(void **state) {
+static void follow_continues_with_the_next_peer(void **state) {
     (void)state;
     int in, out, err;
     pid_t receiver = start(NULL, &out, &err, "recv", "c", "--wait", "20", "--follow");
@@ -407,7 +407,7 @@ static void signals_end_a_waiting_command_at_once(void **state) {
 
 /* It is interrupted while it waits for room in the pipe: the next one goes on at the first message
  * that is not in the pipe. */
-static void an_interrupted_receiver_loses_nothing(void **state) {
+static void interrupted_recv_loses_nothing(void **state) {
     (void)state;
     enum { MESSAGES = 40, SIZE = 65536 };
     static char block[SIZE], all[MESSAGES * SIZE + 1];
@@ -439,7 +439,7 @@ static void an_interrupted_receiver_loses_nothing(void **state) {
     assert_ok(leat_unlink("c", LEAT_LOCAL));
 }
 
-static void a_closed_pipe_ends_the_receiver_quietly(void **state) {
+static void recv_ends_quietly_by_a_closed_pipe(void **state) {
     (void)state;
     leat_sender *sender;
     int out, err;
@@ -458,7 +458,7 @@ static void a_closed_pipe_ends_the_receiver_quietly(void **state) {
     leat_sender_close(sender);
 }
 
-static void a_full_disk_loses_nothing(void **state) {
+static void recv_loses_nothing_on_a_full_disk(void **state) {
     (void)state;
     leat_sender *sender;
     assert_ok(leat_sender_open(&sender, "c", NULL));
@@ -490,7 +490,7 @@ static void expect_number(const json_t *object, const char *member, long long nu
         harness_fail("\"%s\" is %lld, not %lld", member, json_integer_value(value), number);
 }
 
-static void both_sides_give_figures(void **state) {
+static void send_and_recv_print_figures(void **state) {
     (void)state;
     int out, err;
     pid_t receiver = start(NULL, &out, &err, "recv", "c", "--wait", "20", "--json");
@@ -518,25 +518,25 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         HARNESS_TEST_WITHIN(random_bytes_come_out_as_they_went_in, 120),
         HARNESS_TEST(text_comes_out_as_lines_exactly),
-        HARNESS_TEST(a_source_file_comes_out_exactly),
+        HARNESS_TEST(source_file_comes_out_exactly),
         HARNESS_TEST(messages_without_newlines_become_lines),
-        HARNESS_TEST(too_large_a_message_names_the_capacity_needed),
-        HARNESS_TEST(nobody_there_is_told_at_once),
-        HARNESS_TEST(a_second_one_is_refused),
-        HARNESS_TEST(a_kept_channel_holds_messages_until_they_are_received),
-        HARNESS_TEST(keeping_needs_a_persistent_channel),
-        HARNESS_TEST(the_death_of_the_receiver_is_told),
-        HARNESS_TEST(a_sender_that_does_not_wait_is_told_within_a_moment),
-        HARNESS_TEST(the_successor_of_a_dead_receiver_gets_the_rest),
-        HARNESS_TEST(the_death_of_the_sender_is_told_after_all_it_sent),
-        HARNESS_TEST(a_receiver_that_closes_early_is_told_with_what_is_lost),
-        HARNESS_TEST(following_goes_from_one_peer_to_the_next),
+        HARNESS_TEST(message_too_large_reports_the_capacity_needed),
+        HARNESS_TEST(missing_peer_is_reported_at_once),
+        HARNESS_TEST(second_sender_and_receiver_are_refused),
+        HARNESS_TEST(persistent_channel_holds_messages_until_they_are_received),
+        HARNESS_TEST(keep_needs_a_persistent_channel),
+        HARNESS_TEST(send_reports_the_death_of_the_receiver),
+        HARNESS_TEST(send_that_does_not_wait_notices_death_soon),
+        HARNESS_TEST(successor_of_a_dead_receiver_gets_the_rest),
+        HARNESS_TEST(recv_reports_the_death_of_the_sender_after_all_it_sent),
+        HARNESS_TEST(send_reports_a_receiver_that_closes_early),
+        HARNESS_TEST(follow_continues_with_the_next_peer),
         HARNESS_TEST(many_senders_share_a_channel),
         HARNESS_TEST(signals_end_a_waiting_command_at_once),
-        HARNESS_TEST(an_interrupted_receiver_loses_nothing),
-        HARNESS_TEST(a_closed_pipe_ends_the_receiver_quietly),
-        HARNESS_TEST(a_full_disk_loses_nothing),
-        HARNESS_TEST(both_sides_give_figures),
+        HARNESS_TEST(interrupted_recv_loses_nothing),
+        HARNESS_TEST(recv_ends_quietly_by_a_closed_pipe),
+        HARNESS_TEST(recv_loses_nothing_on_a_full_disk),
+        HARNESS_TEST(send_and_recv_print_figures),
     };
     return HARNESS_MAIN("command pipe", tests);
 }

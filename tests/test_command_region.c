@@ -24,7 +24,7 @@ static void skip_without_types(void) {
     expect(0, "", "");
 }
 
-static void a_type_is_recorded_shown_and_asked_for(void **state) {
+static void type_is_recorded_shown_and_checked(void **state) {
     (void)state;
     skip_without_types();
     leat_region *region = NULL;
@@ -56,7 +56,7 @@ static void a_type_is_recorded_shown_and_asked_for(void **state) {
     assert_int_equal(harness_names_left(), 0);
 }
 
-static void a_region_without_a_type_shows_none(void **state) {
+static void region_without_a_type_shows_none(void **state) {
     (void)state;
     leat("create", "plain", "--keep", "--json");
     json_t *object = parsed();
@@ -73,7 +73,7 @@ static void a_region_without_a_type_shows_none(void **state) {
     leat("rm", "plain");
 }
 
-static void types_that_are_none_are_told_apart(void **state) {
+static void wrong_types_are_refused(void **state) {
     (void)state;
     static const char *const bad[] = {
         "", "a", "a:1", ":1:1", "a:1:", "a::1", "a:x:1", "a:1:x", "a:1:4294967296", "a:1:-1"};
@@ -95,7 +95,7 @@ static void types_that_are_none_are_told_apart(void **state) {
 
 /* --- Memory ----------------------------------------------------------------------------------- */
 
-static void what_became_of_the_memory_is_told(void **state) {
+static void outcome_of_memory_requests_is_reported(void **state) {
     (void)state;
     int out;
     pid_t holder = harness_start_command(
@@ -128,12 +128,12 @@ static void what_became_of_the_memory_is_told(void **state) {
            "");
     leat("rm", "m");
     leat("create", "m", "--keep", "--lock");
-    expect_failure(2, "leave out --keep");
+    expect_failure(2, "--keep: it excludes --lock");
     assert_int_equal(harness_names_left(), 0);
 }
 
 /* Root may lock what it likes, unless it gives up that right. */
-static void a_lock_that_is_refused_fails_nothing(void **state) {
+static void refused_lock_fails_nothing(void **state) {
     (void)state;
     bool root = geteuid() == 0;
     if (system("ulimit -l 0") != 0 ||
@@ -159,7 +159,7 @@ static void a_lock_that_is_refused_fails_nothing(void **state) {
 
 /* --- Growing ---------------------------------------------------------------------------------- */
 
-static void a_region_grows_and_says_from_what_to_what(void **state) {
+static void grow_reports_the_size_before_and_after(void **state) {
     (void)state;
     run_shell("printf abc | \"$1\" write g --create 4K");
     leat("grow", "g", "64K");
@@ -191,7 +191,7 @@ static void a_region_grows_and_says_from_what_to_what(void **state) {
     assert_int_equal(harness_names_left(), 0);
 }
 
-static void who_has_it_open_goes_on_while_it_grows(void **state) {
+static void open_handles_stay_valid_while_a_region_grows(void **state) {
     (void)state;
     leat_region *region;
     assert_ok(create_region(&region, "g", 4096, NULL));
@@ -239,7 +239,7 @@ static void files_are_read_and_written_by_their_path(void **state) {
     leat("grow", "--file", path, "5");
     expect(0, "' grew from 0 to 5 bytes\n", "");
     leat("write", path, "--file", "--grow");
-    expect_failure(2, "--create SIZE");
+    expect_failure(2, "--grow: it needs --create");
     leat("read", path, "--file", "--global");
     expect_failure(2, "exclude");
     leat("read", directory, "--file");
@@ -251,13 +251,13 @@ static void files_are_read_and_written_by_their_path(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        HARNESS_TEST(a_type_is_recorded_shown_and_asked_for),
-        HARNESS_TEST(a_region_without_a_type_shows_none),
-        HARNESS_TEST(types_that_are_none_are_told_apart),
-        HARNESS_TEST(what_became_of_the_memory_is_told),
-        HARNESS_TEST(a_lock_that_is_refused_fails_nothing),
-        HARNESS_TEST(a_region_grows_and_says_from_what_to_what),
-        HARNESS_TEST(who_has_it_open_goes_on_while_it_grows),
+        HARNESS_TEST(type_is_recorded_shown_and_checked),
+        HARNESS_TEST(region_without_a_type_shows_none),
+        HARNESS_TEST(wrong_types_are_refused),
+        HARNESS_TEST(outcome_of_memory_requests_is_reported),
+        HARNESS_TEST(refused_lock_fails_nothing),
+        HARNESS_TEST(grow_reports_the_size_before_and_after),
+        HARNESS_TEST(open_handles_stay_valid_while_a_region_grows),
         HARNESS_TEST(files_are_read_and_written_by_their_path),
     };
     return HARNESS_MAIN("command_region", tests);

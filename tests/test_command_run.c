@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #define DIED "its last holder died while it held it"
-#define TOO_LATE "not to be had in time"
+#define TOO_LATE "not available in time"
 
 /* --- What runs -------------------------------------------------------------------------------- */
 
@@ -98,9 +98,9 @@ static void run_holds_a_mutex_while_the_command_runs(void **state) {
     leat("run", "--with-mutex", "m", "/");
     expect(126, "", "Permission denied");
     leat("run", "true");
-    expect_failure(2, "which mutex? --with-mutex NAME");
+    expect_failure(2, "--with-mutex NAME is missing");
     leat("run", "--with-mutex", "m");
-    expect_failure(2, "which command?");
+    expect_failure(2, "leat: run: COMMAND is missing");
     assert_int_equal(harness_names_left(), 0);
 }
 
@@ -115,7 +115,7 @@ static void run_passes_its_input_and_ends_as_the_command_does(void **state) {
     assert_int_equal(harness_names_left(), 0);
 }
 
-static void a_signal_to_run_ends_its_command(void **state) {
+static void run_hands_a_signal_on_to_its_command(void **state) {
     (void)state;
     make_mutex(false);
     struct inside inside = ENTER("sh", "-c", "echo in; exec sleep 1000");
@@ -130,7 +130,7 @@ static void a_signal_to_run_ends_its_command(void **state) {
 
 static const char stays[] = "echo in; read line; exit 0";
 
-static void the_mutex_of_a_command_outlives_leat(void **state) {
+static void mutex_of_a_command_outlives_leat(void **state) {
     (void)state;
     make_mutex(false);
     struct inside inside = ENTER("sh", "-c", stays);
@@ -147,7 +147,7 @@ static void the_mutex_of_a_command_outlives_leat(void **state) {
     assert_ok(leat_unlink("m", LEAT_LOCAL));
 }
 
-static void the_mutex_of_a_command_outlives_all_processes_of_leat(void **state) {
+static void mutex_of_a_command_outlives_all_processes_of_leat(void **state) {
     (void)state;
     make_mutex(false);
     struct inside inside = ENTER("sh", "-c", stays);
@@ -161,7 +161,7 @@ static void the_mutex_of_a_command_outlives_all_processes_of_leat(void **state) 
     assert_ok(leat_unlink("m", LEAT_LOCAL));
 }
 
-static void the_mutex_of_a_command_without_descriptors_outlives_leat(void **state) {
+static void mutex_of_a_command_without_descriptors_outlives_leat(void **state) {
     (void)state;
     static const char closes[] =
         "for fd in /proc/self/fd/*; do fd=${fd##*/}; "
@@ -195,7 +195,7 @@ static int lead_a_group(void *context) {
     return 1;
 }
 
-static void the_death_of_the_whole_group_is_reported(void **state) {
+static void death_of_the_whole_group_is_reported(void **state) {
     (void)state;
     make_mutex(false);
     int ready[2];
@@ -215,7 +215,7 @@ static void the_death_of_the_whole_group_is_reported(void **state) {
     assert_ok(leat_unlink("m", LEAT_LOCAL));
 }
 
-static void the_death_of_the_command_is_reported(void **state) {
+static void death_of_the_command_is_reported(void **state) {
     (void)state;
     make_mutex(false);
     leat("run", "--with-mutex", "m", "sh", "-c", "kill -9 $$");
@@ -378,7 +378,7 @@ static void run_without_descriptors_leaves_the_mutex_in_order(void **state) {
 
 /* --- Left behind ------------------------------------------------------------------------------ */
 
-static void what_the_command_left_behind_holds_the_mutex(void **state) {
+static void processes_left_behind_hold_the_mutex(void **state) {
     (void)state;
     leat("run", "--with-mutex", "m", "sh", "-c", "sleep 1000 >/dev/null 2>&1 & echo $!");
     expect(0, "", "held on by processes that the command has left behind");
@@ -392,7 +392,7 @@ static void what_the_command_left_behind_holds_the_mutex(void **state) {
     assert_int_equal(harness_names_left(), 0);
 }
 
-static void what_the_command_left_behind_does_not_count_if_it_is_not_to(void **state) {
+static void processes_left_behind_do_not_count_with_command_only(void **state) {
     (void)state;
     leat("run", "--with-mutex", "m", "--command-only", "sh", "-c",
          "sleep 1000 >/dev/null 2>&1 & echo $!");
@@ -447,21 +447,21 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         HARNESS_TEST(run_holds_a_mutex_while_the_command_runs),
         HARNESS_TEST(run_passes_its_input_and_ends_as_the_command_does),
-        HARNESS_TEST(a_signal_to_run_ends_its_command),
-        HARNESS_TEST(the_mutex_of_a_command_outlives_leat),
-        HARNESS_TEST(the_mutex_of_a_command_outlives_all_processes_of_leat),
-        HARNESS_TEST(the_mutex_of_a_command_without_descriptors_outlives_leat),
+        HARNESS_TEST(run_hands_a_signal_on_to_its_command),
+        HARNESS_TEST(mutex_of_a_command_outlives_leat),
+        HARNESS_TEST(mutex_of_a_command_outlives_all_processes_of_leat),
+        HARNESS_TEST(mutex_of_a_command_without_descriptors_outlives_leat),
         HARNESS_TEST(run_goes_on_when_its_keeper_is_killed),
-        HARNESS_TEST(the_death_of_the_whole_group_is_reported),
-        HARNESS_TEST(the_death_of_the_command_is_reported),
+        HARNESS_TEST(death_of_the_whole_group_is_reported),
+        HARNESS_TEST(death_of_the_command_is_reported),
         HARNESS_TEST(inheriting_mutex_of_a_command_outlives_leat),
         HARNESS_TEST(inheriting_mutex_is_released_or_left_as_by_death_as_others_are),
         HARNESS_TEST(command_is_killed_with_the_keeper_that_owned_its_mutex),
         HARNESS_TEST(signal_ends_the_wait_for_an_inheriting_mutex),
         HARNESS_TEST(run_ends_with_signals_ignored_and_hands_that_on),
         HARNESS_TEST_WITHIN(run_without_descriptors_leaves_the_mutex_in_order, 120),
-        HARNESS_TEST(what_the_command_left_behind_holds_the_mutex),
-        HARNESS_TEST(what_the_command_left_behind_does_not_count_if_it_is_not_to),
+        HARNESS_TEST(processes_left_behind_hold_the_mutex),
+        HARNESS_TEST(processes_left_behind_do_not_count_with_command_only),
         HARNESS_TEST(mutex_of_a_command_alone_outlives_all_processes_of_leat),
         HARNESS_TEST(command_alone_holds_the_mutex_however_it_ends),
     };

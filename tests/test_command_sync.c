@@ -3,14 +3,14 @@
 #include "command.h"
 #include "handles.h"
 
-static void events_and_semaphores_from_the_shell(void **state) {
+static void events_and_semaphores_work_from_the_shell(void **state) {
     (void)state;
     leat_event *event = NULL;
     leat_semaphore *semaphore = NULL;
     assert_ok(leat_event_open(&event, "e", NULL));
     assert_ok(leat_semaphore_open(&semaphore, "s", 1, 3, NULL));
     leat("wait", "e", "--timeout", "0");
-    expect_failure(4, "not to be had in time");
+    expect_failure(4, "not available in time");
     leat("set", "e");
     expect(0, "", "");
     leat("info", "e");
@@ -34,15 +34,15 @@ static void events_and_semaphores_from_the_shell(void **state) {
     leat("release", "s");
     expect_failure(1, "LEAT_EOVERFLOW");
     leat("set", "s");
-    expect_failure(1, "of its kind: semaphore");
+    expect_failure(1, "of kind semaphore has no such change");
     leat("release", "e");
-    expect_failure(1, "of its kind: event");
+    expect_failure(1, "of kind event has no such change");
     leat("release", "s", "x");
     expect_failure(2, "AMOUNT");
     leat("set", "nobody");
     expect_failure(3, "LEAT_ENOENT");
     leat("wait", "created", "--create", "--manual", "--timeout", "0.05");
-    expect_failure(4, "not to be had in time");
+    expect_failure(4, "not available in time");
     leat_event_close(event);
     leat_semaphore_close(semaphore);
     assert_int_equal(harness_names_left(), 0);
@@ -50,7 +50,7 @@ static void events_and_semaphores_from_the_shell(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        HARNESS_TEST(events_and_semaphores_from_the_shell),
+        HARNESS_TEST(events_and_semaphores_work_from_the_shell),
     };
     return HARNESS_MAIN("command_sync", tests);
 }

@@ -92,7 +92,7 @@ static double rate_of(const json_t *object, const char *member) {
     return json_real_value(value);
 }
 
-static void programs_get_rates_and_peers(void **state) {
+static void json_has_rates_and_peers(void **state) {
     (void)state;
     struct traffic *traffic = start_traffic();
     leat_receiver *lonely;
@@ -146,7 +146,7 @@ static void programs_get_rates_and_peers(void **state) {
 
 /* One leat top sees a channel, another of the same name, and none; and the last user's leaving ends
  * each, for it is no user. */
-static void what_goes_and_comes_back_is_told(void **state) {
+static void top_marks_objects_that_go_and_come_back(void **state) {
     (void)state;
     leat_sender *sender;
     int out;
@@ -169,7 +169,7 @@ static void what_goes_and_comes_back_is_told(void **state) {
 }
 
 /* What `leat info` says of both sides, while they wake each other and after. */
-static void info_says_how_long_wake_ups_took(void **state) {
+static void info_reports_how_long_wake_ups_took(void **state) {
     (void)state;
     struct traffic *traffic = start_traffic();
     leat("info", "busy", "--json");
@@ -190,7 +190,7 @@ static void info_says_how_long_wake_ups_took(void **state) {
     stop_traffic(traffic);
 }
 
-static void other_kinds_are_shown_when_asked_for(void **state) {
+static void other_kinds_are_shown_on_request(void **state) {
     (void)state;
     leat_mutex *mutex;
     leat_semaphore *semaphore;
@@ -219,7 +219,7 @@ static void other_kinds_are_shown_when_asked_for(void **state) {
     leat_region_close(region);
 }
 
-static void a_damaged_channel_is_shown_as_such(void **state) {
+static void top_shows_a_damaged_channel_as_such(void **state) {
     (void)state;
     char path[200];
     leat_sender *sender;
@@ -240,7 +240,7 @@ static void a_damaged_channel_is_shown_as_such(void **state) {
     assert_ok(leat_unlink("c", LEAT_LOCAL));
 }
 
-static void what_may_not_be_read_is_passed_over(void **state) {
+static void unreadable_objects_are_passed_over(void **state) {
     (void)state;
     const char *name = harness_global("closed"), *program = leat_program();
     char script[1000];
@@ -265,13 +265,13 @@ static void what_may_not_be_read_is_passed_over(void **state) {
     leat_sender_close(sender);
 }
 
-static void a_directory_that_cannot_be_listed_is_an_error(void **state) {
+static void top_fails_when_a_directory_cannot_be_listed(void **state) {
     (void)state;
     run_shell("LEAT_DIR=/dev/null exec \"$1\" top -n 1 -d 0.1");
     expect_failure(1, "leat: top: directory of 'local objects': ");
 }
 
-static void wrong_usage_is_told(void **state) {
+static void wrong_usage_of_top_is_refused(void **state) {
     (void)state;
     leat("top", "-d", "0");
     expect_failure(2, "--delay");
@@ -280,12 +280,12 @@ static void wrong_usage_is_told(void **state) {
     leat("top", "-n", "0");
     expect_failure(2, "--count");
     leat("top", "--sort", "beauty");
-    expect_failure(2, "--sort: there is no column 'beauty'");
+    expect_failure(2, "--sort: 'beauty' is not one of KIND, SCOPE");
     leat("top", "name");
     expect_failure(2, "--filter TEXT");
 }
 
-static void a_closed_pipe_and_ctrl_c_end_it(void **state) {
+static void top_ends_by_a_closed_pipe_and_ctrl_c(void **state) {
     (void)state;
     int out;
     pid_t top =
@@ -384,7 +384,7 @@ static void close_terminal(struct terminal *terminal) {
 #define PAGE_DOWN "\033[6~"
 #define LEAVES_FULL_SCREEN "\033[?1049l"
 
-static void keys_do_what_they_say(void **state) {
+static void keys_do_what_help_describes(void **state) {
     (void)state;
     struct terminal terminal;
     leat_sender *alpha, *beta;
@@ -427,7 +427,7 @@ static void keys_do_what_they_say(void **state) {
     close_terminal(&terminal);
 }
 
-static void an_error_passes_when_its_cause_has(void **state) {
+static void top_drops_an_error_when_its_cause_is_gone(void **state) {
     (void)state;
     struct terminal terminal;
     leat_sender *sender;
@@ -448,7 +448,7 @@ static void an_error_passes_when_its_cause_has(void **state) {
     close_terminal(&terminal);
 }
 
-static void a_window_of_any_size_will_do(void **state) {
+static void top_fits_a_window_of_any_size(void **state) {
     (void)state;
     static const unsigned short sizes[][2] = {{20, 6}, {3, 2}, {1, 1}, {500, 3}, {10, 40}};
     struct terminal terminal;
@@ -494,7 +494,7 @@ static void signals_give_the_terminal_back(void **state) {
     }
 }
 
-static void a_terminal_that_goes_ends_it(void **state) {
+static void top_ends_when_its_terminal_goes(void **state) {
     (void)state;
     struct terminal terminal;
     open_terminal(&terminal, "xterm");
@@ -503,7 +503,7 @@ static void a_terminal_that_goes_ends_it(void **state) {
     harness_wait_signal(terminal.top, SIGHUP);
 }
 
-static void an_unknown_terminal_gets_lines(void **state) {
+static void unknown_terminal_gets_lines(void **state) {
     (void)state;
     struct terminal terminal;
     open_terminal(&terminal, "leat-no-such-terminal");
@@ -516,21 +516,21 @@ static void an_unknown_terminal_gets_lines(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        HARNESS_TEST(programs_get_rates_and_peers),
-        HARNESS_TEST(what_goes_and_comes_back_is_told),
-        HARNESS_TEST(info_says_how_long_wake_ups_took),
-        HARNESS_TEST(other_kinds_are_shown_when_asked_for),
-        HARNESS_TEST(a_damaged_channel_is_shown_as_such),
-        HARNESS_TEST(what_may_not_be_read_is_passed_over),
-        HARNESS_TEST(a_directory_that_cannot_be_listed_is_an_error),
-        HARNESS_TEST(wrong_usage_is_told),
-        HARNESS_TEST(a_closed_pipe_and_ctrl_c_end_it),
-        HARNESS_TEST(keys_do_what_they_say),
-        HARNESS_TEST(an_error_passes_when_its_cause_has),
-        HARNESS_TEST(a_window_of_any_size_will_do),
+        HARNESS_TEST(json_has_rates_and_peers),
+        HARNESS_TEST(top_marks_objects_that_go_and_come_back),
+        HARNESS_TEST(info_reports_how_long_wake_ups_took),
+        HARNESS_TEST(other_kinds_are_shown_on_request),
+        HARNESS_TEST(top_shows_a_damaged_channel_as_such),
+        HARNESS_TEST(unreadable_objects_are_passed_over),
+        HARNESS_TEST(top_fails_when_a_directory_cannot_be_listed),
+        HARNESS_TEST(wrong_usage_of_top_is_refused),
+        HARNESS_TEST(top_ends_by_a_closed_pipe_and_ctrl_c),
+        HARNESS_TEST(keys_do_what_help_describes),
+        HARNESS_TEST(top_drops_an_error_when_its_cause_is_gone),
+        HARNESS_TEST(top_fits_a_window_of_any_size),
         HARNESS_TEST(signals_give_the_terminal_back),
-        HARNESS_TEST(a_terminal_that_goes_ends_it),
-        HARNESS_TEST(an_unknown_terminal_gets_lines),
+        HARNESS_TEST(top_ends_when_its_terminal_goes),
+        HARNESS_TEST(unknown_terminal_gets_lines),
     };
     return HARNESS_MAIN("command_top", tests);
 }

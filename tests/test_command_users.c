@@ -37,7 +37,7 @@ static json_t *entry_of(const json_t *info, pid_t pid) {
     return NULL;
 }
 
-static void every_kind_tells_how_many_users_it_has(void **state) {
+static void objects_of_every_kind_report_their_users(void **state) {
     (void)state;
     leat_region *regions[3];
     leat_sender *sender;
@@ -77,7 +77,7 @@ static void every_kind_tells_how_many_users_it_has(void **state) {
     leat_semaphore_close(semaphore);
 }
 
-static void the_killed_are_no_users_and_the_kept_need_none(void **state) {
+static void killed_processes_are_no_users_and_kept_objects_need_none(void **state) {
     (void)state;
     leat_region *region;
     int out;
@@ -149,7 +149,7 @@ static void info_lists_the_processes(void **state) {
 }
 
 /* The count needs no right to look at the processes; which they are does. */
-static void who_may_not_look_at_a_process_is_told_so(void **state) {
+static void process_that_may_not_be_inspected_is_reported(void **state) {
     (void)state;
     if (geteuid() != 0 ||
         system("setpriv --reuid=65534 --clear-groups true >/dev/null 2>&1") != 0) {
@@ -184,7 +184,7 @@ static void who_may_not_look_at_a_process_is_told_so(void **state) {
 
 /* A handle of a process in a list of processes of its own is counted, and said to be out of
  * sight. */
-static void users_that_proc_does_not_show_are_said_to_be_there(void **state) {
+static void users_that_proc_does_not_show_are_reported(void **state) {
     (void)state;
     if (system("unshare --pid --fork --mount-proc true >/dev/null 2>&1") != 0) {
         print_message("a list of processes of its own is not to be had: skipped\n");
@@ -200,11 +200,11 @@ static void users_that_proc_does_not_show_are_said_to_be_there(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        HARNESS_TEST(every_kind_tells_how_many_users_it_has),
-        HARNESS_TEST(the_killed_are_no_users_and_the_kept_need_none),
+        HARNESS_TEST(objects_of_every_kind_report_their_users),
+        HARNESS_TEST(killed_processes_are_no_users_and_kept_objects_need_none),
         HARNESS_TEST(info_lists_the_processes),
-        HARNESS_TEST(who_may_not_look_at_a_process_is_told_so),
-        HARNESS_TEST(users_that_proc_does_not_show_are_said_to_be_there),
+        HARNESS_TEST(process_that_may_not_be_inspected_is_reported),
+        HARNESS_TEST(users_that_proc_does_not_show_are_reported),
     };
     return HARNESS_MAIN("command_users", tests);
 }

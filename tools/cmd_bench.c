@@ -1,8 +1,8 @@
 /* cmd_bench.c - `leat bench`: becomes the benchmark program, which is a program of its own so that
  * the command needs nothing of what it compares with.
  *
- * It is looked for relative to this executable only: where it is installed, then where a build tree
- * has it. So a tree that was moved finds its own.
+ * The command searches for it relative to this executable only: where it is installed, then where a
+ * build tree has it. So a tree that was moved finds its own.
  */
 #include <errno.h>
 #include <libgen.h>
@@ -11,29 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "common.h"
-
-static const char help[] =
-    "Usage: leat bench WHAT [OPTION...]\n"
-    "\n"
-    "Measures channels beside other ways to carry messages from one process to\n"
-    "another, on this machine, in the same run. WHAT is one of\n"
-    "\n"
-    "  throughput  messages a second, as fast as they can\n"
-    "  latency     round trips, one message at a time: percentiles\n"
-    "  wakeup      round trips after a pause, when the other side really sleeps\n"
-    "  paced       one way at fixed rates, without coordinated omission\n"
-    "  open        creating, attaching, closing\n"
-    "  sync        mutexes, events, semaphores: locking, and waking who sleeps\n"
-    "  loop        channels in libuv loops: round trips, waiting, rates, idling\n"
-    "  limits      what the machine itself can do between two processes\n"
-    "\n"
-    "Each takes under 30 seconds; --full takes as long as figures to rely on need.\n"
-    "'leat bench WHAT --help' lists its options and transports, among them --json,\n"
-    "--plot FILE.svg and --hdr FILE. It needs two CPUs: close what else uses them.\n"
-    "\n"
-    "Exit codes: 0 done; 1 a message was lost, torn or refused, something hung, or\n"
-    "the benchmark program is not installed; 2 wrong usage; 77 fewer than two CPUs.\n";
+#include "arguments.h"
 
 /* The directory of this executable. */
 static bool own_directory(char directory[PATH_MAX]) {
@@ -46,11 +24,17 @@ static bool own_directory(char directory[PATH_MAX]) {
     return true;
 }
 
-static int run(int argc, char **argv) {
+static char **words; /* the benchmark and its options */
+
+static const struct argument arguments[] = {
+    {.value = "WHAT [OPTION...]", .rest = &words},
+    HELP_OPTION,
+};
+
+static int run(void) {
     static const char *const places[] = {LEAT_BENCH_FROM_BIN, "../bench/leat-bench"};
     char directory[PATH_MAX], tried[2][PATH_MAX + 64], title[] = "leat: bench";
-    if (argc < 2 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)
-        return fputs(help, argc < 2 ? stderr : stdout), argc < 2 ? END_USAGE : END_OK;
+    char **argv = words - 1; /* the word before, which the program gets as its name */
     if (!own_directory(directory))
         return fail_system("/proc/self/exe, to find the benchmark program", errno);
     argv[0] = title;
@@ -62,11 +46,32 @@ static int run(int argc, char **argv) {
     }
     fprintf(stderr,
             "leat: bench: the benchmark program is neither '%s' nor '%s'. Install it with leat's "
-            "benchmarks, or "
-            "build leat with -DLEAT_BUILD_BENCH=ON.\n",
+            "benchmarks, or build leat with -DLEAT_BUILD_BENCH=ON.\n",
             tried[0], tried[1]);
     return END_FAILED;
 }
 
-const struct command command_bench = {"bench", "measure channels beside other transports", help,
-                                      run};
+const struct command command_bench = {
+    .name = "bench",
+    .summary = "measure channels beside other transports",
+    .about = "Measures channels beside other ways to carry messages from one process to\n"
+             "another, on this machine, in the same run. WHAT is one of\n"
+             "\n"
+             "  throughput  messages a second, as fast as they can\n"
+             "  latency     round trips, one message at a time: percentiles\n"
+             "  wakeup      round trips after a pause, when the other side really sleeps\n"
+             "  paced       one way at fixed rates, without coordinated omission\n"
+             "  open        creating, attaching, closing\n"
+             "  sync        mutexes, events, semaphores: locking, and waking a sleeper\n"
+             "  loop        channels in libuv loops: round trips, waiting, rates, idling\n"
+             "  limits      what the machine itself can do between two processes\n"
+             "\n"
+             "Each takes under 30 seconds; --full takes as long as reliable figures need.\n"
+             "'leat bench WHAT --help' lists its options and transports, among them --json,\n"
+             "--plot FILE.svg and --hdr FILE. It needs two CPUs: close other busy programs.\n",
+    .notes = "Exit codes: 0 done; 1 a message was lost, torn or refused, something hung, or\n"
+             "the benchmark program is not installed; 2 wrong usage; 77 fewer than two CPUs.\n",
+    .arguments = arguments,
+    .passes_on = true,
+    .run = run,
+};

@@ -12,65 +12,20 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "common.h"
+#include "arguments.h"
 #include "figures.h"
 #include "names.h"
 #include "signals.h"
 
 #define STEP_BYTES ((uint64_t)1 << 20) /* small enough that Ctrl-C is noticed soon */
 
-enum {
-    OPTION_OFFSET = 'o',
-    OPTION_LENGTH = 'n',
-    OPTION_CREATE = 'c',
-    OPTION_GROW = 'G',
-    OPTION_FILE = 'f'
-};
-
 struct request {
     struct target target;
     uint64_t offset, length;
-    bool has_length, help;
     uint64_t create_size; /* 0: the region must exist */
     uint32_t permissions;
-    bool global, file, grow;
+    bool has_length, global, file, grow;
 };
-
-static const char read_help[] =
-    "Usage: leat read NAME [--offset BYTES] [--length BYTES] [--global | --file]\n"
-    "\n"
-    "Writes the bytes of a region to standard output, as they are. Opens it\n"
-    "read-only.\n"
-    "\n"
-    "  --offset BYTES  where to begin; default 0\n"
-    "  --length BYTES  how many; default: up to the end\n"
-    "  --global        the machine's region of that name, also one that another\n"
-    "                  program made with shm_open\n"
-    "  --file          NAME is the path of a file\n"
-    "\n"
-    "It is an error (and nothing is written) if the range does not lie inside the\n"
-    "region.\n";
-
-static const char write_help[] =
-    "Usage: leat write NAME [--offset BYTES] [--length BYTES]\n"
-    "                  [--create SIZE [--grow]] [--permissions OCTAL]\n"
-    "                  [--global | --file]\n"
-    "\n"
-    "Copies standard input into a region.\n"
-    "\n"
-    "  --offset BYTES  where to begin; default 0\n"
-    "  --length BYTES  how many bytes to take at most; default: all that comes\n"
-    "  --create SIZE   create the region if it is not there, persistent as with\n"
-    "                  'leat create --keep'; one that is there stays as it is\n"
-    "  --grow          then a smaller one grows to SIZE\n"
-    "  --permissions OCTAL\n"
-    "                  of the region, if this creates it; default 600\n"
-    "  --global        the machine's region of that name\n"
-    "  --file          NAME is the path of a file\n"
-    "\n"
-    "Input that is shorter than the range leaves the rest of the region as it was.\n"
-    "Input that is longer than the region's rest is an error: what fits has been\n"
-    "written then.\n";
 
 static const char *range_text(const struct request *request) {
     static char text[96];
@@ -162,48 +117,6 @@ static int copy_in(const struct request *request, char *bytes, struct progress *
     return done < request->length ? END_OK : check_input_ended(request);
 }
 
-static int parse(struct request *request, const struct option *options, int argc, char **argv) {
-    int option;
-    while ((option = getopt_long(argc, argv, "hgo:n:", options, NULL)) != -1) {
-        bool good = true;
-        if (option == OPTION_HELP)
-            return request->help = true, END_OK;
-        else if (option == OPTION_GLOBAL)
-            request->global = true;
-        else if (option == OPTION_FILE)
-            request->file = true;
-        else if (option == OPTION_GROW)
-            request->grow = true;
-        else if (option == OPTION_OFFSET)
-            good = size_option("offset", optarg, &request->offset);
-        else if (option == OPTION_LENGTH)
-            good = request->has_length = size_option("length", optarg, &request->length);
-        else if (option == OPTION_CREATE)
-            good = size_option("create", optarg, &request->create_size);
-        else if (option == OPTION_PERMISSIONS)
-            good = permissions_option(optarg, &request->permissions);
-        else
-            return fail_usage(NULL);
-        if (!good)
-            return END_USAGE;
-        if (option == OPTION_CREATE && request->create_size == 0)
-            return fail_usage("--create: a region has at least one byte");
-    }
-    if (request->grow && request->create_size == 0)
-        return fail_usage("--grow: to what size? --create SIZE");
-    if (!target_from_arguments(&request->target, "region", request->global, argc, argv) ||
-        (request->file && !target_is_file(&request->target, request->global)))
-        return END_USAGE;
-    return END_OK;
-}
-
-#define RANGE_OPTIONS                                                                              \
-    {"help", no_argument, NULL, OPTION_HELP}, SCOPE_OPTION,                                        \
-        {"offset", required_argument, NULL, OPTION_OFFSET},                                        \
-        {"length", required_argument, NULL, OPTION_LENGTH}, {                                      \
-        "file", no_argument, NULL, OPTION_FILE                                                     \
-    }
-
 /* What there is to do when it could not be opened; NULL: the library's advice. */
 static const char *remedy(const struct request *request, int code, const char *when_absent) {
     if (code == LEAT_ENOENT)
@@ -241,18 +154,44 @@ static int open_to_write(const struct request *request, leat_region **region) {
                            remedy(request, code, "create it first, or use --create SIZE"));
 }
 
-static int run_read(int argc, char **argv) {
-    static const struct option options[] = {RANGE_OPTIONS, {0}};
-    struct request request = {0};
+/* --- Arguments -------------------------------------------------------------------------------- */
+
+static struct request request;
+
+/* What `read` and `write` have in common. */
+#define NAME_ROW                                                                                   \
+    { .value = "NAME", .text = &request.target.name }
+#define OFFSET_ROW                                                                                 \
+    { OPTION("offset", 'o', "BYTES", "where to begin; default 0"), .size = &request.offset }
+#define LENGTH_ROW(text)                                                                           \
+    { OPTION("length", 'n', "BYTES", text), .size = &request.length, .given = &request.has_length }
+#define FILE_ROW                                                                                   \
+    {                                                                                              \
+        OPTION("file", 0, NULL, "NAME is the path of a file"), .flag = &request.file,              \
+                                                               .excludes = "global"                \
+    }
+
+static void choose_target(void) {
+    const char *name = request.target.name;
+    request.target =
+        request.file ? target_of_file(name) : target_named("region", name, request.global);
+}
+
+static const struct argument read_arguments[] = {
+    NAME_ROW,
+    OFFSET_ROW,
+    LENGTH_ROW("how many; default: up to the end"),
+    GLOBAL_OPTION(&request.global, "region"),
+    FILE_ROW,
+    HELP_OPTION,
+};
+
+static int run_read(void) {
     leat_region *region;
     struct progress progress;
-    int end = parse(&request, options, argc, argv);
-    if (end != END_OK)
-        return end;
-    if (request.help)
-        return fputs(read_help, stdout), END_OK;
+    choose_target();
     signals_catch();
-    end = open_to_read(&request, &region);
+    int end = open_to_read(&request, &region);
     if (end != END_OK)
         return end;
     end = check_range(&request, leat_region_size(region));
@@ -264,22 +203,28 @@ static int run_read(int argc, char **argv) {
     return end;
 }
 
-static int run_write(int argc, char **argv) {
-    static const struct option options[] = {RANGE_OPTIONS,
-                                            {"create", required_argument, NULL, OPTION_CREATE},
-                                            {"grow", no_argument, NULL, OPTION_GROW},
-                                            CREATION_OPTION,
-                                            {0}};
-    struct request request = {0};
+static const struct argument write_arguments[] = {
+    NAME_ROW,
+    OFFSET_ROW,
+    LENGTH_ROW("how many bytes to take at most; default: all of the input"),
+    {OPTION("create", 0, "SIZE",
+            "create the region if it is missing, persistent as with 'leat create --keep'; an "
+            "existing region stays as it is"),
+     .size = &request.create_size, .min = 1},
+    {OPTION("grow", 0, NULL, "grow an existing region that is smaller to SIZE"),
+     .flag = &request.grow, .needs = "create"},
+    PERMISSIONS_OPTION(&request.permissions, "of the region, if this creates it; default 600"),
+    GLOBAL_OPTION(&request.global, "region"),
+    FILE_ROW,
+    HELP_OPTION,
+};
+
+static int run_write(void) {
     leat_region *region;
     struct progress progress;
-    int end = parse(&request, options, argc, argv);
-    if (end != END_OK)
-        return end;
-    if (request.help)
-        return fputs(write_help, stdout), END_OK;
+    choose_target();
     signals_catch();
-    end = open_to_write(&request, &region);
+    int end = open_to_write(&request, &region);
     if (end != END_OK)
         return end;
     end = check_range(&request, leat_region_size(region));
@@ -290,7 +235,21 @@ static int run_write(int argc, char **argv) {
     return end;
 }
 
-const struct command command_read = {"read", "write a region's bytes to standard output", read_help,
-                                     run_read};
-const struct command command_write = {"write", "copy standard input into a region", write_help,
-                                      run_write};
+const struct command command_read = {
+    .name = "read",
+    .summary = "write a region's bytes to standard output",
+    .about = "Writes the bytes of a region to standard output, as they are. Opens it\n"
+             "read-only.\n",
+    .notes = "A range that does not lie inside the region is an error, and nothing is written.\n",
+    .arguments = read_arguments,
+    .run = run_read,
+};
+const struct command command_write = {
+    .name = "write",
+    .summary = "copy standard input into a region",
+    .about = "Copies standard input into a region.\n",
+    .notes = "Input shorter than the range leaves the rest of the region as it was. Input\n"
+             "longer than the rest of the region is an error, after what fits was written.\n",
+    .arguments = write_arguments,
+    .run = run_write,
+};

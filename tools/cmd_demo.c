@@ -2,8 +2,8 @@
  *
  * States: live run -> full-speed run -> summary. Whatever ends it early (Ctrl-C, a producer that
  * was killed, an error), the producer is ended, both channels are closed, and the summary of what
- * was done is still given. Last it looks whether anything with its name is left, and says so. The
- * channels' names are its own: several demos can run at once.
+ * was done is still printed. At the end the demo searches for objects with its name and reports
+ * them. Each demo has channel names of its own: several demos can run at once.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -11,6 +11,7 @@
 #include <sys/random.h>
 #include <unistd.h>
 
+#include "arguments.h"
 #include "demo.h"
 #include "figures.h"
 #include "names.h"
@@ -20,29 +21,9 @@
 #define SPEED_CAPACITY ((uint64_t)1 << 20)
 #define START_MS 10000 /* a producer that has not opened the channel by then will not */
 
-static const char help[] =
-    "Usage: leat demo [--seconds N] [--speed-seconds N] [--plain] [--json]\n"
-    "\n"
-    "Shows a channel at work between two processes. First one publishes this\n"
-    "machine's live counters from /proc, a thousand frames a second, and the other\n"
-    "shows them, how long each frame was under way, and how often the receiver had\n"
-    "to be woken. Then messages of 16 to 2047 bytes go through as fast as they can,\n"
-    "and every byte of them is checked. In the end nothing is left behind.\n"
-    "\n"
-    "  --seconds N        of the live run; default 5\n"
-    "  --speed-seconds N  of the full-speed run; default 3\n"
-    "  --plain            lines instead of a screen, also on a terminal\n"
-    "  --json             only the summary, as JSON\n"
-    "\n"
-    "Exit codes: 0 all was well; 1 failed, or a message was damaged, or something\n"
-    "was left behind; 5 the producer was killed. Ctrl-C ends it in good order, as\n"
-    "the signal does (130 in the shell).\n";
-
-enum { OPTION_SECONDS = 's', OPTION_SPEED_SECONDS = 'S', OPTION_PLAIN = 'p' };
-
 struct demo {
     char prefix[48], live_name[64], speed_name[64];
-    bool json, plain, help;
+    bool json, plain;
     uint64_t live_ns, speed_ns;
     enum demo_style style;
     struct demo_run live, speed;
@@ -188,17 +169,17 @@ static json_t *json_of_run(const struct demo_run *run, bool done) {
     double seconds = demo_seconds(run);
     json_t *object = json_object();
     json_object_set_new(object, "complete", json_boolean(done));
-    json_object_set_new(object, "messages", json_integer((json_int_t)run->messages));
-    json_object_set_new(object, "bytes", json_integer((json_int_t)run->bytes));
+    json_object_set_new(object, "messages", json_count(run->messages));
+    json_object_set_new(object, "bytes", json_count(run->bytes));
     json_object_set_new(object, "seconds", json_real(seconds));
     json_object_set_new(object, "messages_per_second",
                         json_real(seconds > 0 ? (double)run->messages / seconds : 0));
     json_object_set_new(object, "bytes_per_second",
                         json_real(seconds > 0 ? (double)run->bytes / seconds : 0));
-    json_object_set_new(object, "lost", json_integer((json_int_t)run->lost));
-    json_object_set_new(object, "damaged", json_integer((json_int_t)run->damaged));
-    json_object_set_new(object, "sent", json_integer((json_int_t)run->sent));
-    json_object_set_new(object, "wake_calls", json_integer((json_int_t)run->wake_calls));
+    json_object_set_new(object, "lost", json_count(run->lost));
+    json_object_set_new(object, "damaged", json_count(run->damaged));
+    json_object_set_new(object, "sent", json_count(run->sent));
+    json_object_set_new(object, "wake_calls", json_count(run->wake_calls));
     json_object_set_new(object, "wakes_per_message",
                         run->sent == 0 ? json_null() : json_real(demo_wakes_per_message(run)));
     return object;
@@ -210,13 +191,12 @@ static json_t *json_of_latency(const struct histogram *latency) {
         double quantile;
     } members[] = {{"p50", 0.5}, {"p90", 0.9}, {"p99", 0.99}, {"p99.9", 0.999}};
     json_t *object = json_object();
-    json_object_set_new(object, "count", json_integer((json_int_t)latency->count));
-    json_object_set_new(object, "min", json_integer((json_int_t)latency->smallest));
+    json_object_set_new(object, "count", json_count(latency->count));
+    json_object_set_new(object, "min", json_count(latency->smallest));
     for (size_t i = 0; i < sizeof members / sizeof members[0]; i++)
-        json_object_set_new(
-            object, members[i].name,
-            json_integer((json_int_t)histogram_quantile(latency, members[i].quantile)));
-    json_object_set_new(object, "max", json_integer((json_int_t)latency->largest));
+        json_object_set_new(object, members[i].name,
+                            json_count(histogram_quantile(latency, members[i].quantile)));
+    json_object_set_new(object, "max", json_count(latency->largest));
     json_object_set_new(object, "mean", json_real(histogram_mean(latency)));
     return object;
 }
@@ -228,7 +208,7 @@ static void summary_json(const struct demo *demo, int end) {
     json_object_set_new(object, "interrupted", json_boolean(end > END_BY_SIGNAL));
     json_object_set_new(object, "live", live);
     json_object_set_new(object, "full_speed", json_of_run(&demo->speed, demo->speed_done));
-    json_object_set_new(object, "left_behind", json_integer((json_int_t)demo->left_behind));
+    json_object_set_new(object, "left_behind", json_count(demo->left_behind));
     json_write(object, stdout, false);
 }
 
@@ -246,48 +226,27 @@ static void choose_names(struct demo *demo) {
     demo->speed.target = (struct target){"channel", demo->speed_name, LEAT_LOCAL};
 }
 
-static int parse(struct demo *demo, int argc, char **argv) {
-    static const struct option options[] = {
-        COMMON_OPTIONS,
-        {"seconds", required_argument, NULL, OPTION_SECONDS},
-        {"speed-seconds", required_argument, NULL, OPTION_SPEED_SECONDS},
-        {"plain", no_argument, NULL, OPTION_PLAIN},
-        {0}};
-    int option;
-    while ((option = getopt_long(argc, argv, "hj", options, NULL)) != -1) {
-        bool good = true;
-        if (option == OPTION_HELP)
-            return demo->help = true, END_OK;
-        else if (option == OPTION_JSON)
-            demo->json = true;
-        else if (option == OPTION_PLAIN)
-            demo->plain = true;
-        else if (option == OPTION_SECONDS)
-            good = seconds_option("seconds", optarg, &demo->live_ns);
-        else if (option == OPTION_SPEED_SECONDS)
-            good = seconds_option("speed-seconds", optarg, &demo->speed_ns);
-        else
-            return fail_usage(NULL);
-        if (!good)
-            return END_USAGE;
-    }
-    return optind < argc ? fail_usage("unexpected argument") : END_OK;
-}
+static struct demo demo = {.live_ns = 5000000000U, .speed_ns = 3000000000U};
 
-static int run(int argc, char **argv) {
-    static struct demo demo = {.live_ns = 5000000000U, .speed_ns = 3000000000U};
-    int end = parse(&demo, argc, argv);
-    if (end != END_OK)
-        return end;
-    if (demo.help)
-        return fputs(help, stdout), END_OK;
+static const struct argument arguments[] = {
+    {OPTION("seconds", 0, "SECONDS", "length of the live run; default 5"),
+     .duration = &demo.live_ns},
+    {OPTION("speed-seconds", 0, "SECONDS", "length of the full-speed run; default 3"),
+     .duration = &demo.speed_ns},
+    {OPTION("plain", 0, NULL, "lines instead of a screen, also on a terminal"),
+     .flag = &demo.plain},
+    JSON_OPTION(&demo.json, "only the summary, as JSON"),
+    HELP_OPTION,
+};
+
+static int run(void) {
     choose_names(&demo);
     signals_catch();
     bool terminal = isatty(STDOUT_FILENO);
     demo.style = demo_screen_open(demo.json                 ? DEMO_SILENT
                                   : terminal && !demo.plain ? DEMO_SCREEN
                                                             : DEMO_PLAIN);
-    end = run_both(&demo);
+    int end = run_both(&demo);
     demo_screen_close(demo.style);
     if (end == END_OK)
         end = check_counts(&demo);
@@ -300,5 +259,17 @@ static int run(int argc, char **argv) {
     return end;
 }
 
-const struct command command_demo = {"demo", "see it work: live counters, then full speed", help,
-                                     run};
+const struct command command_demo = {
+    .name = "demo",
+    .summary = "see it work: live counters, then full speed",
+    .about = "Shows a channel at work between two processes. First the producer publishes\n"
+             "this machine's live counters from /proc, a thousand frames a second, and the\n"
+             "receiver shows them, how long each frame took, and how often the receiver was\n"
+             "woken. Then messages of 16 to 2047 bytes pass at full speed, and every byte is\n"
+             "checked. At the end nothing is left behind.\n",
+    .notes = "Exit codes: 0 all was well; 1 failed, or a message was damaged, or something\n"
+             "was left behind; 5 the producer was killed. Ctrl-C ends it in good order, as\n"
+             "the signal does (130 in the shell).\n",
+    .arguments = arguments,
+    .run = run,
+};

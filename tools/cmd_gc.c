@@ -6,24 +6,9 @@
  */
 #include <stdio.h>
 
-#include "common.h"
+#include "arguments.h"
 #include "figures.h"
 #include "names.h"
-
-static const char help[] =
-    "Usage: leat gc [--local | --global] [--json]\n"
-    "\n"
-    "Removes this user's objects that killed processes left behind (as root: in the\n"
-    "global scope everybody's), and says which; also the wait sets of their event\n"
-    "loops: sockets without content. What is in use, and persistent objects,\n"
-    "are never touched. Without an option: in both scopes.\n"
-    "\n"
-    "  --local   only local objects\n"
-    "  --global  only global objects\n"
-    "  --json    {\"removed\": [objects, and what is of kind \"wait set\"],\n"
-    "            \"removed_bytes\": number}\n";
-
-enum { OPTION_LOCAL = 'l' };
 
 struct removal {
     json_t *objects;                 /* NULL: text */
@@ -56,7 +41,7 @@ static int collect(struct removal *removal, leat_scope scope) {
 static void show_json(const struct removal *removal) {
     json_t *object = json_object();
     json_object_set_new(object, "removed", removal->objects);
-    json_object_set_new(object, "removed_bytes", json_integer((json_int_t)removal->bytes));
+    json_object_set_new(object, "removed_bytes", json_count(removal->bytes));
     json_write(object, stdout, false);
 }
 
@@ -72,26 +57,19 @@ static void show_sum(const struct removal *removal) {
                removal->waitsets == 1 ? "" : "s");
 }
 
-static int run(int argc, char **argv) {
-    static const struct option options[] = {
-        COMMON_OPTIONS, SCOPE_OPTION, {"local", no_argument, NULL, OPTION_LOCAL}, {0}};
-    bool local = false, global = false, json = false;
-    int option, end = END_OK;
-    while ((option = getopt_long(argc, argv, "hjgl", options, NULL)) != -1) {
-        if (option == OPTION_HELP)
-            return fputs(help, stdout), END_OK;
-        else if (option == OPTION_JSON)
-            json = true;
-        else if (option == OPTION_GLOBAL)
-            global = true;
-        else if (option == OPTION_LOCAL)
-            local = true;
-        else
-            return fail_usage(NULL);
-    }
-    if (optind < argc)
-        return fail_usage("unexpected argument; to remove one object use 'leat rm NAME'");
+static bool local, global, json;
+
+static const struct argument arguments[] = {
+    {OPTION("local", 'l', NULL, "only local objects"), .flag = &local},
+    {OPTION("global", 'g', NULL, "only global objects"), .flag = &global},
+    JSON_OPTION(&json, "{\"removed\": [objects, and those of kind \"wait set\"], "
+                       "\"removed_bytes\": number}"),
+    HELP_OPTION,
+};
+
+static int run(void) {
     struct removal removal = {.objects = json ? json_array() : NULL};
+    int end = END_OK;
     if (local || !global)
         end = collect(&removal, LEAT_LOCAL);
     if (global || !local) {
@@ -105,4 +83,14 @@ static int run(int argc, char **argv) {
     return end;
 }
 
-const struct command command_gc = {"gc", "remove what killed processes left behind", help, run};
+const struct command command_gc = {
+    .name = "gc",
+    .summary = "remove what killed processes left behind",
+    .about = "Removes this user's objects that killed processes left behind (as root: every\n"
+             "user's in the global scope), and lists them; also the wait sets of their event\n"
+             "loops: sockets without content. Objects in use and persistent objects are never\n"
+             "touched. Without an option: in both scopes.\n",
+    .arguments = arguments,
+    .instead = "'leat rm NAME' removes one object",
+    .run = run,
+};

@@ -1,27 +1,16 @@
 /* cmd_info.c - `leat info`: everything that can be known about one object from outside.
  *
- * Looks without taking part; the figures of a busy channel are a snapshot, and behind by at most an
- * eighth of its ring. Which processes have it is a matter of /proc: of those that this user may
- * look at.
+ * Reads without taking part; the figures of a busy channel are a snapshot, and behind by at most an
+ * eighth of its ring. Which processes have it comes from /proc, which shows those that this user
+ * may inspect.
  */
 #include <stdio.h>
 
-#include "common.h"
+#include "arguments.h"
 #include "figures.h"
 #include "info.h"
 #include "names.h"
 #include "users.h"
-
-static const char help[] =
-    "Usage: leat info NAME [--global] [--json]\n"
-    "\n"
-    "Shows what is known about an object, without taking part in it: also how many\n"
-    "handles are open, and which processes have its file open or mapped, as far as\n"
-    "this user may look at them.\n"
-    "\n"
-    "  --global  the machine's object of that name, not this user's\n"
-    "  --json    as one JSON object; for a channel with a member \"channel\", and so on\n"
-    "            for mutexes, events and semaphores; for a typed region with \"type\"\n";
 
 static void line(FILE *out, const char *label, const char *value) {
     fprintf(out, "  %-12s %s\n", label, value);
@@ -55,7 +44,7 @@ static void show_object(FILE *out, const leat_object_info *info) {
     line(out, "lifetime",
          info->persistent  ? "persistent: stays until 'leat rm'"
          : info->in_use    ? "ends with its last user"
-         : info->abandoned ? "stays until its next owner has been told that the last one died"
+         : info->abandoned ? "stays until a next owner learns of the last owner's death"
                            : "over: its users were killed, 'leat gc' removes it");
 }
 
@@ -111,7 +100,7 @@ static void show_sync(FILE *out, const leat_sync_info *info) {
         line(out, "state",
              info->lost        ? "lost: until 'leat reset'"
              : info->held      ? "held"
-             : info->abandoned ? "held by one who died"
+             : info->abandoned ? "abandoned: its holder died"
                                : "free");
         if (info->held)
             fprintf(out, "  %-12s %s %u\n", "holder",
@@ -126,8 +115,8 @@ static void show_sync(FILE *out, const leat_sync_info *info) {
     }
 }
 
-/* What an object of its kind has besides. Nothing of it is known of a damaged one, and of one that
- * cannot be read: that still has an outside. */
+/* What an object of its kind has besides. It is not known for an object that is damaged or cannot
+ * be read: only the outside is. */
 struct inside {
     leat_kind kind; /* 0: not known */
     leat_channel_info channel;
@@ -190,8 +179,7 @@ struct findings {
     struct inside inside;
 };
 
-/* Other than LEAT_OK: `found` tells whether there is an object, of which then nothing is known but
- * its outside. */
+/* Other than LEAT_OK: `found` is whether there is an object; then only its outside is known. */
 static int find(const struct target *target, struct findings *findings, bool *found) {
     leat_object_info later;
     int code = leat_stat(target->name, target->scope, &findings->info);
@@ -202,7 +190,7 @@ static int find(const struct target *target, struct findings *findings, bool *fo
     if (users_out_of_sight(&findings->users, &findings->info) &&
         leat_stat(target->name, target->scope, &later) == LEAT_OK &&
         later.users < findings->info.users)
-        findings->info = later; /* one has left meanwhile, and is not out of sight but gone */
+        findings->info = later; /* a user has gone meanwhile, and is not out of sight */
     return look_inside(target, &findings->info, &findings->inside);
 }
 
@@ -231,24 +219,28 @@ static int show(const struct target *target, bool json) {
     return code == LEAT_OK ? END_OK : fail_leat(target, code, NULL);
 }
 
-static int run(int argc, char **argv) {
-    static const struct option options[] = {COMMON_OPTIONS, SCOPE_OPTION, {0}};
-    bool global = false, json = false;
-    struct target target;
-    int option;
-    while ((option = getopt_long(argc, argv, "hjg", options, NULL)) != -1) {
-        if (option == OPTION_HELP)
-            return fputs(help, stdout), END_OK;
-        else if (option == OPTION_JSON)
-            json = true;
-        else if (option == OPTION_GLOBAL)
-            global = true;
-        else
-            return fail_usage(NULL);
-    }
-    if (!target_from_arguments(&target, "object", global, argc, argv))
-        return END_USAGE;
+static const char *name;
+static bool global, json;
+
+static const struct argument arguments[] = {
+    {.value = "NAME", .text = &name},
+    GLOBAL_OPTION(&global, "object"),
+    JSON_OPTION(&json, "as one JSON object; with a member \"channel\", \"mutex\", \"event\" or "
+                       "\"semaphore\" for such an object, \"type\" for a typed region"),
+    HELP_OPTION,
+};
+
+static int run(void) {
+    struct target target = target_named("object", name, global);
     return show(&target, json);
 }
 
-const struct command command_info = {"info", "show everything about one object", help, run};
+const struct command command_info = {
+    .name = "info",
+    .summary = "show everything about one object",
+    .about = "Shows what is known about an object, without taking part in it: also how many\n"
+             "handles are open, and which processes have its file open or mapped, as far as\n"
+             "this user may inspect them.\n",
+    .arguments = arguments,
+    .run = run,
+};

@@ -1,6 +1,6 @@
 /* cmd_ls.c - `leat ls`: what objects there are.
  *
- * Looks without taking part: no object's life is changed by being listed. One line for each object
+ * Reads without taking part: listing changes no object's life. One line for each object
  * in the order of the names; the name comes last, so that any name leaves the columns before it in
  * place.
  */
@@ -8,31 +8,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "common.h"
+#include "arguments.h"
 #include "figures.h"
 #include "names.h"
-
-static const char help[] =
-    "Usage: leat ls [--local | --global] [--all] [--json]\n"
-    "\n"
-    "Lists this user's local objects and leat's own global ones.\n"
-    "\n"
-    "  --local   only local objects\n"
-    "  --global  only global objects\n"
-    "  --all     also global shared memory that nobody uses through leat: what\n"
-    "            shm_open of other programs made, and regions made with --keep\n"
-    "  --json    an array of objects, with exact names in \"name_hex\"\n"
-    "\n"
-    "Columns: kind; scope; size in bytes of memory; how many handles are open, in all\n"
-    "processes (\"some\" where that cannot be counted); life; owner; permissions; for\n"
-    "channels whether a sender and a receiver are there; state of mutexes, events and\n"
-    "semaphores (their count and its maximum); name, with backslashes and bytes that\n"
-    "cannot be shown written as the shell takes them in $'...': \\\\ and \\x0a.\n"
-    "\n"
-    "Life: \"used\" ends with its last user; \"kept\" stays until 'leat rm'; \"over\" was\n"
-    "left behind by killed processes, 'leat gc' removes it; or \"damaged\".\n";
-
-enum { OPTION_LOCAL = 'l', OPTION_ALL = 'a' };
 
 struct listing {
     bool all;
@@ -57,7 +35,8 @@ static const char *users(const leat_object_info *info, char text[32]) {
     return text;
 }
 
-/* Of a mutex, event or semaphore, in a word; NULL when it is something else, or cannot be read. */
+/* The state of a mutex, event or semaphore, in a word; NULL for other kinds, or if it cannot be
+ * read. */
 static const char *state(const leat_object_info *info, char text[32]) {
     leat_sync_info sync;
     if (info->damaged || info->kind == LEAT_KIND_REGION || info->kind == LEAT_KIND_CHANNEL ||
@@ -134,35 +113,23 @@ static int list(struct listing *listing, bool local, bool global) {
     return fail_leat(&directory, code, NULL);
 }
 
-static int run(int argc, char **argv) {
-    static const struct option options[] = {COMMON_OPTIONS,
-                                            SCOPE_OPTION,
-                                            {"local", no_argument, NULL, OPTION_LOCAL},
-                                            {"all", no_argument, NULL, OPTION_ALL},
-                                            {0}};
-    bool local = false, global = false, json = false;
-    struct listing listing = {0};
-    int option;
-    while ((option = getopt_long(argc, argv, "hjgla", options, NULL)) != -1) {
-        if (option == OPTION_HELP)
-            return fputs(help, stdout), END_OK;
-        else if (option == OPTION_JSON)
-            json = true;
-        else if (option == OPTION_GLOBAL)
-            global = true;
-        else if (option == OPTION_LOCAL)
-            local = true;
-        else if (option == OPTION_ALL)
-            listing.all = true;
-        else
-            return fail_usage(NULL);
-    }
-    if (optind < argc)
-        return fail_usage("unexpected argument; 'leat info NAME' shows one object");
-    if (!local && !global)
-        local = global = true;
+static bool local, global, json;
+static struct listing listing;
+
+static const struct argument arguments[] = {
+    {OPTION("local", 'l', NULL, "only local objects"), .flag = &local},
+    {OPTION("global", 'g', NULL, "only global objects"), .flag = &global},
+    {OPTION("all", 'a', NULL,
+            "also global shared memory that no process uses through leat: objects that other "
+            "programs made with shm_open, and regions made with --keep"),
+     .flag = &listing.all},
+    JSON_OPTION(&json, "an array of objects, with exact names in \"name_hex\""),
+    HELP_OPTION,
+};
+
+static int run(void) {
     listing.json = json ? json_array() : NULL;
-    int end = list(&listing, local, global);
+    int end = list(&listing, local || !global, global || !local);
     if (json)
         json_write(listing.json, stdout, false);
     else if (end == END_OK && listing.count == 0 && isatty(STDOUT_FILENO))
@@ -171,4 +138,20 @@ static int run(int argc, char **argv) {
     return end;
 }
 
-const struct command command_ls = {"ls", "list objects", help, run};
+const struct command command_ls = {
+    .name = "ls",
+    .summary = "list objects",
+    .about = "Lists this user's local objects and leat's own global ones.\n",
+    .notes =
+        "Columns: kind; scope; size in bytes of memory; number of open handles, in all\n"
+        "processes (\"some\" where that cannot be counted); life; owner; permissions; for\n"
+        "channels whether a sender and a receiver are there; state of mutexes, events and\n"
+        "semaphores (their count and its maximum); name, with backslashes and bytes that\n"
+        "cannot be shown written as the shell takes them in $'...': \\\\ and \\x0a.\n"
+        "\n"
+        "Life: \"used\" ends with its last user; \"kept\" stays until 'leat rm'; \"over\" was\n"
+        "left behind by killed processes, 'leat gc' removes it; or \"damaged\".\n",
+    .arguments = arguments,
+    .instead = "'leat info NAME' shows one object",
+    .run = run,
+};

@@ -1,9 +1,9 @@
 /* cmd_map_into.c - `leat map-into`: a region in the memory of a process that need not know of it.
  *
- * The view over there can only be taken out by who put it in (leat/remote.h). So the command stays,
- * holds the region, and takes the view out when it is asked to end; or it leaves the view there for
- * good (--keep), with the region persistent if this created it: a view keeps the memory, not the
- * name. When the process ends first, the view is gone with it, and that is told.
+ * Only the process that mapped a view can take it out (leat/remote.h). So the command stays, holds
+ * the region, and takes the view out when it is asked to end; or it leaves the view there for good
+ * (--keep), with the region persistent if this created it: a view keeps the memory, not the name.
+ * When the process ends first, the view is gone with it, and the command reports that.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -15,37 +15,13 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "common.h"
+#include "arguments.h"
 #include "figures.h"
 #include "leat/remote.h"
 #include "names.h"
 #include "signals.h"
 
-#define LOOK_MS 250 /* how often to look for the process, where the system cannot tell of its end */
-
-static const char help[] =
-    "Usage: leat map-into PID NAME [SIZE] [--create] [--read-only] [--keep]\n"
-    "                     [--permissions OCTAL] [--global] [--json]\n"
-    "\n"
-    "Maps a region into another process, as a debugger would, and prints the address\n"
-    "at which the process sees it. Stays until Ctrl-C or SIGTERM, then takes the\n"
-    "view out again (exit code 0). When the process ends first: exit code 5.\n"
-    "\n"
-    "  --create             create the region, of SIZE bytes (4096 if not given), if\n"
-    "                       it is not there\n"
-    "  --read-only          the process can read it and not write\n"
-    "  --keep               end at once and leave the view there for as long as the\n"
-    "                       process runs this program; a region that this creates is\n"
-    "                       persistent then\n"
-    "  --permissions OCTAL  of the region, if this creates it; default 600\n"
-    "  --global             the machine's region of that name, not this user's\n"
-    "  --json               {\"process\", \"address\", \"size_bytes\", ...}\n"
-    "\n"
-    "It takes the right that a debugger needs: the same user, or CAP_SYS_PTRACE, and\n"
-    "nothing in kernel.yama.ptrace_scope against it. The process is stopped for less\n"
-    "than a millisecond; it must be a 64-bit one.\n";
-
-enum { OPTION_CREATE = 'c', OPTION_READ_ONLY = 'r', OPTION_KEEP = 'k' };
+#define POLL_MS 250 /* period for checking the process, where the system has no event for its end */
 
 struct mapping {
     struct target target;
@@ -53,12 +29,12 @@ struct mapping {
     uint64_t size;
     int process;
     uint64_t address; /* over there */
-    bool create, keep, global, json, help;
+    bool create, keep, global, json, read_only;
 };
 
 /* --- Mapping ---------------------------------------------------------------------------------- */
 
-/* The library's details say all about the process; the causes of its codes are about objects. */
+/* The library's details describe the process; the causes of its codes are about objects. */
 static int fail_process(const struct mapping *mapping, const char *what, int code) {
     struct shown_text detail;
     const char *remedy = code == LEAT_EACCES  ? " Run this with that right, as root for example."
@@ -98,8 +74,7 @@ static void show_mapped(const struct mapping *mapping, const leat_region *region
         json_object_set_new(object, "scope", json_string(scope_name(mapping->target.scope)));
         json_object_set_new(object, "process", json_integer(mapping->process));
         json_object_set_new(object, "address", json_string(address));
-        json_object_set_new(object, "size_bytes",
-                            json_integer((json_int_t)leat_region_size(region)));
+        json_object_set_new(object, "size_bytes", json_count(leat_region_size(region)));
         json_object_set_new(object, "read_only", json_boolean(read_only));
         json_object_set_new(object, "created", json_boolean(is_new(region)));
         json_write(object, stdout, false);
@@ -121,7 +96,7 @@ static void stay(const struct mapping *mapping) {
                     "mapped until Ctrl-C (with --keep it would stay without this command)");
     while (signals_seen() == 0 && end.revents == 0 &&
            (kill(mapping->process, 0) == 0 || errno != ESRCH))
-        (void)poll(&end, 1, end.fd < 0 ? LOOK_MS : -1);
+        (void)poll(&end, 1, end.fd < 0 ? POLL_MS : -1);
     if (end.fd >= 0)
         close(end.fd);
 }
@@ -167,74 +142,48 @@ static int map(struct mapping *mapping) {
 
 /* --- Arguments -------------------------------------------------------------------------------- */
 
-static int map_option(struct mapping *mapping, int option) {
-    switch (option) {
-    case OPTION_HELP:
-        mapping->help = true;
-        return END_OK;
-    case OPTION_JSON:
-        mapping->json = true;
-        return END_OK;
-    case OPTION_GLOBAL:
-        mapping->global = true;
-        return END_OK;
-    case OPTION_CREATE:
-        mapping->create = true;
-        return END_OK;
-    case OPTION_KEEP:
-        mapping->keep = true;
-        return END_OK;
-    case OPTION_READ_ONLY:
-        mapping->options.access = LEAT_READ_ONLY;
-        return END_OK;
-    case OPTION_PERMISSIONS:
-        return permissions_option(optarg, &mapping->options.permissions) ? END_OK : END_USAGE;
-    default:
-        return fail_usage(NULL);
-    }
+static struct mapping mapping;
+static uint64_t pid;
+
+static const struct argument arguments[] = {
+    {.value = "PID", .count = &pid, .min = 1, .max = INT_MAX},
+    {.value = "NAME", .text = &mapping.target.name},
+    {.value = "SIZE", .size = &mapping.size, .min = 1, .optional = true, .needs = "create"},
+    {OPTION("create", 'c', NULL,
+            "create the region, of SIZE bytes (default 4096), if it is missing"),
+     .flag = &mapping.create},
+    {OPTION("read-only", 0, NULL, "the process can read it and not write"),
+     .flag = &mapping.read_only},
+    {OPTION("keep", 'k', NULL,
+            "end at once and leave the view there for as long as the process runs this program; "
+            "a region that this creates is persistent then"),
+     .flag = &mapping.keep},
+    PERMISSIONS_OPTION(&mapping.options.permissions,
+                       "of the region, if this creates it; default 600"),
+    GLOBAL_OPTION(&mapping.global, "region"),
+    JSON_OPTION(&mapping.json, "{\"process\", \"address\", \"size_bytes\", ...}"),
+    HELP_OPTION,
+};
+
+static int run(void) {
+    mapping.process = (int)pid;
+    mapping.target = target_named("region", mapping.target.name, mapping.global);
+    mapping.options.scope = mapping.target.scope;
+    mapping.options.persistent = mapping.create && mapping.keep;
+    if (mapping.read_only)
+        mapping.options.access = LEAT_READ_ONLY;
+    return map(&mapping);
 }
 
-/* PID NAME [SIZE]. */
-static int map_arguments(struct mapping *mapping, int argc, char **argv) {
-    struct shown_text shown;
-    uint64_t process;
-    if (optind >= argc)
-        return fail_usage("the PID of the process is missing");
-    const char *number = argv[optind++];
-    if (!parse_count(number, &process) || process == 0 || process > INT_MAX)
-        return fail_usage("PID: '%s' is no process's number", text_show(&shown, number));
-    mapping->process = (int)process;
-    if (argc - optind == 2 && !mapping->create)
-        return fail_usage("SIZE is that of a region to be created: use --create");
-    if (argc - optind == 2 && (!parse_size(argv[--argc], &mapping->size) || mapping->size == 0))
-        return fail_usage("SIZE: '%s' is not a number of bytes such as 4096, 64K or 64MiB",
-                          text_show(&shown, argv[argc]));
-    if (!target_from_arguments(&mapping->target, "region", mapping->global, argc, argv))
-        return END_USAGE;
-    mapping->options.scope = mapping->target.scope;
-    mapping->options.persistent = mapping->create && mapping->keep;
-    return END_OK;
-}
-
-static int run(int argc, char **argv) {
-    static const struct option options[] = {COMMON_OPTIONS,
-                                            SCOPE_OPTION,
-                                            {"create", no_argument, NULL, OPTION_CREATE},
-                                            {"keep", no_argument, NULL, OPTION_KEEP},
-                                            {"read-only", no_argument, NULL, OPTION_READ_ONLY},
-                                            CREATION_OPTION,
-                                            {0}};
-    struct mapping mapping = {0};
-    int option, end = END_OK;
-    while (end == END_OK && !mapping.help &&
-           (option = getopt_long(argc, argv, "hjgckp:", options, NULL)) != -1)
-        end = map_option(&mapping, option);
-    if (mapping.help)
-        return fputs(help, stdout), END_OK;
-    if (end == END_OK)
-        end = map_arguments(&mapping, argc, argv);
-    return end == END_OK ? map(&mapping) : end;
-}
-
-const struct command command_map_into = {"map-into", "map a region into another process", help,
-                                         run};
+const struct command command_map_into = {
+    .name = "map-into",
+    .summary = "map a region into another process",
+    .about = "Maps a region into another process, as a debugger would, and prints the address\n"
+             "at which the process sees it. Stays until Ctrl-C or SIGTERM, then takes the\n"
+             "view out again (exit code 0). When the process ends first: exit code 5.\n",
+    .notes = "It takes the right that a debugger needs: the same user, or CAP_SYS_PTRACE, and\n"
+             "nothing in kernel.yama.ptrace_scope against it. The process is stopped for less\n"
+             "than a millisecond; it must be a 64-bit process.\n",
+    .arguments = arguments,
+    .run = run,
+};

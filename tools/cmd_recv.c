@@ -1,7 +1,7 @@
 /* cmd_recv.c - `leat recv`: messages of a channel to standard output.
  *
  * Guarantees: a message is released, that is, gone from the channel, only after the system has
- * taken all of its bytes; so whatever ends this command, the next receiver goes on at the first
+ * taken all of its bytes; so whatever ends this command, the next receiver continues at the first
  * message that was not written whole. Everything that a sender sent before it closed or died is
  * delivered before that is reported.
  *
@@ -14,7 +14,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#include "common.h"
+#include "arguments.h"
 #include "figures.h"
 #include "output.h"
 #include "signals.h"
@@ -24,53 +24,12 @@
 #define FLUSH_BYTES ((uint64_t)256 << 10)
 #define PIPE_BYTES (1 << 20)
 
-static const char help[] =
-    "Usage: leat recv NAME [--raw | --lines] [OPTION...]\n"
-    "\n"
-    "Writes the messages of a channel to standard output until the sender closes. A\n"
-    "message is gone from the channel only after it was written: a recv that was\n"
-    "interrupted can be started again and goes on.\n"
-    "\n"
-    "  --raw             the bytes of the messages and nothing between them; this is\n"
-    "                    the default\n"
-    "  --lines           each message on a line of its own: a newline follows each\n"
-    "                    that does not end with one, except the last of a stream if\n"
-    "                    all others had theirs (so text from 'send --lines' comes\n"
-    "                    out exactly, also when its last line has no newline)\n"
-    "  --count N         end after N messages; those that follow stay for the next\n"
-    "                    receiver\n"
-    "  --wait SECONDS    create the channel if need be, and wait so long for a\n"
-    "                    sender ('forever' is possible)\n"
-    "  --follow          do not end with the stream: wait without limit for the next\n"
-    "                    sender\n"
-    "  --capacity BYTES  of the channel, if this creates it; default 256K\n"
-    "  --global          the machine's channel of that name, not this user's\n"
-    "  --permissions OCTAL\n"
-    "                    of the channel, if this creates it: 660, for example, for\n"
-    "                    users of one group, with --global; default 600. Both sides\n"
-    "                    need to read and to write\n"
-    "  --json            at the end print figures as one line of JSON, the last one\n"
-    "                    on standard error\n"
-    "\n"
-    "Exit codes: 0 end of the stream, or --count reached; 1 failed; 2 wrong usage; 3\n"
-    "no such channel, or nobody has sent anything into it (see --wait); 4 no sender\n"
-    "came in time; 5 the sender died, after all that it had sent was written.\n";
-
-enum {
-    OPTION_LINES = 'l',
-    OPTION_RAW = 'r',
-    OPTION_COUNT = 'n',
-    OPTION_WAIT = 'w',
-    OPTION_FOLLOW = 'F',
-    OPTION_CAPACITY = 'c'
-};
-
 struct receiving {
     struct target target;
     leat_channel_options options;
     uint64_t wait_ns;
-    uint64_t limit; /* messages; 0: all */
-    bool has_wait, follow, lines, raw, has_limit, json, help;
+    uint64_t limit; /* messages */
+    bool has_wait, follow, lines, raw, json;
 
     leat_receiver *receiver;
     struct progress progress;
@@ -157,15 +116,15 @@ static int write_owed_newline(struct receiving *receiving) {
 
 enum { GO_ON = -1 };
 
-/* Nothing there at the first look. A persistent channel into which nobody sends would keep us
- * waiting for ever; who wants that says so. */
+/* The first poll found nothing. A persistent channel without a sender would block for ever; --wait
+ * and --follow ask for that. */
 static int on_empty(const struct receiving *receiving) {
     if (receiving->has_wait || receiving->follow ||
         leat_receiver_peer(receiving->receiver) == LEAT_PEER_PRESENT)
         return GO_ON;
-    return fail_target(
-        &receiving->target, END_NO_OBJECT,
-        "it is empty, and nobody sends. Start 'leat send' first, or receive with --wait SECONDS.");
+    return fail_target(&receiving->target, END_NO_OBJECT,
+                       "it is empty, and there is no sender. Start 'leat send' first, or receive "
+                       "with --wait SECONDS.");
 }
 
 /* What leat_peek_many gave, other than LEAT_OK: GO_ON, or how the command ends. */
@@ -181,7 +140,7 @@ static int on_event(struct receiving *receiving, int code) {
     case LEAT_ECLOSED:
     case LEAT_EPEERDIED:
         receiving->newline_owed = receiving->sender_has_none = false;
-        /* News about a sender from before this command: --wait is about one that is there now. */
+        /* An event of an earlier sender: --wait is about a sender that is there now. */
         if (fresh && leat_receiver_peer(receiving->receiver) == LEAT_PEER_PRESENT)
             return GO_ON;
         break;
@@ -210,7 +169,7 @@ static int receive(struct receiving *receiving) {
         size_t count = 0, max = BATCH;
         if (signals_seen() != 0)
             return END_BY_SIGNAL + signals_seen();
-        if (receiving->has_limit && receiving->limit - receiving->messages < max)
+        if (receiving->limit - receiving->messages < max)
             max = (size_t)(receiving->limit - receiving->messages);
         if (max == 0)
             return write_owed_newline(receiving);
@@ -240,7 +199,7 @@ static int await_sender(struct receiving *receiving) {
         case LEAT_ECLOSED:
         case LEAT_EPEERDIED:
         case LEAT_EPEERBACK:
-            break; /* about senders from before; what counts is whether there is one */
+            break; /* events of earlier senders; what counts is whether a sender is there */
         case LEAT_ETIMEDOUT:
         case LEAT_EAGAIN:
             return fail_target(&receiving->target, END_TIMED_OUT,
@@ -280,8 +239,8 @@ static void show_figures(const struct receiving *receiving, int end) {
     json_object_set_new(object, "command", json_string("recv"));
     json_object_set_new(object, "scope", json_string(scope_name(receiving->target.scope)));
     json_object_set_new(object, "exit_code", json_integer(end));
-    json_object_set_new(object, "messages", json_integer((json_int_t)receiving->messages));
-    json_object_set_new(object, "bytes", json_integer((json_int_t)receiving->bytes));
+    json_object_set_new(object, "messages", json_count(receiving->messages));
+    json_object_set_new(object, "bytes", json_count(receiving->bytes));
     json_object_set_new(object, "seconds",
                         json_real((double)(leat_now() - receiving->start_ns) / 1e9));
     leat_receiver_statistics(receiving->receiver, &statistics);
@@ -309,62 +268,53 @@ static int receive_all(struct receiving *receiving) {
 
 /* --- Arguments -------------------------------------------------------------------------------- */
 
-static bool take_option(struct receiving *receiving, int option) {
-    switch (option) {
-    case OPTION_HELP:
-        return receiving->help = true;
-    case OPTION_JSON:
-        return receiving->json = true;
-    case OPTION_GLOBAL:
-        receiving->options.scope = LEAT_GLOBAL;
-        return true;
-    case OPTION_PERMISSIONS:
-        return permissions_option(optarg, &receiving->options.permissions);
-    case OPTION_LINES:
-        return receiving->lines = true;
-    case OPTION_RAW:
-        return receiving->raw = true;
-    case OPTION_COUNT:
-        return receiving->has_limit = count_option("count", optarg, &receiving->limit);
-    case OPTION_WAIT:
-        return receiving->has_wait = seconds_option("wait", optarg, &receiving->wait_ns);
-    case OPTION_FOLLOW:
-        return receiving->follow = true;
-    case OPTION_CAPACITY:
-        return size_option("capacity", optarg, &receiving->options.capacity);
-    default:
-        fail_usage(NULL);
-        return false;
-    }
-}
+static bool global;
+static struct receiving receiving = {.limit = UINT64_MAX};
 
-static int run(int argc, char **argv) {
-    static const struct option options[] = {COMMON_OPTIONS,
-                                            SCOPE_OPTION,
-                                            CREATION_OPTION,
-                                            {"lines", no_argument, NULL, OPTION_LINES},
-                                            {"raw", no_argument, NULL, OPTION_RAW},
-                                            {"count", required_argument, NULL, OPTION_COUNT},
-                                            {"wait", required_argument, NULL, OPTION_WAIT},
-                                            {"follow", no_argument, NULL, OPTION_FOLLOW},
-                                            {"capacity", required_argument, NULL, OPTION_CAPACITY},
-                                            {0}};
-    struct receiving receiving = {0};
-    int option;
-    while ((option = getopt_long(argc, argv, "hjgn:", options, NULL)) != -1) {
-        if (!take_option(&receiving, option))
-            return END_USAGE;
-        if (receiving.help)
-            return fputs(help, stdout), END_OK;
-    }
-    if (receiving.lines && receiving.raw)
-        return fail_usage("--lines and --raw exclude each other");
-    if (!target_from_arguments(&receiving.target, "channel", receiving.options.scope == LEAT_GLOBAL,
-                               argc, argv))
-        return END_USAGE;
+static const struct argument arguments[] = {
+    {.value = "NAME", .text = &receiving.target.name},
+    {OPTION("raw", 0, NULL,
+            "write the bytes of the messages and nothing between them; this is the default"),
+     .flag = &receiving.raw, .excludes = "lines"},
+    {OPTION("lines", 0, NULL,
+            "write each message on a line of its own: a newline follows each message that does "
+            "not end with one, except the last of a stream if all others had theirs (so text "
+            "from 'send --lines' comes out exactly, even if its last line has no newline)"),
+     .flag = &receiving.lines},
+    {OPTION("count", 'n', "N", "end after N messages; later ones stay for the next receiver"),
+     .count = &receiving.limit},
+    {OPTION("wait", 0, "SECONDS",
+            "create the channel if it is missing, and wait up to SECONDS for a sender"),
+     .duration = &receiving.wait_ns, .given = &receiving.has_wait},
+    {OPTION("follow", 0, NULL,
+            "do not end with the stream: wait without limit for the next sender"),
+     .flag = &receiving.follow},
+    {OPTION("capacity", 0, "BYTES", "of the channel, if this creates it; default 256K"),
+     .size = &receiving.options.capacity},
+    GLOBAL_OPTION(&global, "channel"),
+    PERMISSIONS_OPTION(&receiving.options.permissions,
+                       "of the channel, if this creates it: 660, for example, for users of one "
+                       "group, with --global; default 600. Both sides need to read and to write"),
+    JSON_OPTION(&receiving.json,
+                "at the end print figures as one line of JSON, the last one on standard error"),
+    HELP_OPTION,
+};
+
+static int run(void) {
+    receiving.target = target_named("channel", receiving.target.name, global);
     receiving.options.scope = receiving.target.scope;
     return receive_all(&receiving);
 }
 
-const struct command command_recv = {"recv", "write a channel's messages to standard output", help,
-                                     run};
+const struct command command_recv = {
+    .name = "recv",
+    .summary = "write a channel's messages to standard output",
+    .about = "Writes the messages of a channel to standard output until the sender closes. A\n"
+             "message leaves the channel only after it was written: an interrupted recv can\n"
+             "be started again and goes on.\n",
+    .notes = "Exit codes: 0 end of the stream, or --count reached; 1 failed; 2 wrong usage; 3\n"
+             "no such channel, or it is empty and has no sender (see --wait); 4 no sender\n"
+             "came in time; 5 the sender died, after all that it had sent was written.\n",
+    .arguments = arguments,
+    .run = run,
+};

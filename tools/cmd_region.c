@@ -3,59 +3,20 @@
  *
  * A region dies with its last user, and a command that has ended is no user. So `create` either
  * makes a persistent region and ends (--keep), or stays and holds it. An object that exists is
- * never changed by `create`. What is asked of the memory (--huge, --prefault, --lock) and refused
- * is told and fails nothing: the region is there.
+ * never changed by `create`. A request about the memory (--huge, --prefault, --lock) that is
+ * refused is reported and fails nothing: the region is there.
  */
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "common.h"
+#include "arguments.h"
 #include "figures.h"
 #include "memory.h"
 #include "names.h"
 #include "signals.h"
 
 /* --- create ----------------------------------------------------------------------------------- */
-
-static const char create_help[] =
-    "Usage: leat create NAME [SIZE] [--keep] [--type NAME:SIZE:VERSION] [--huge]\n"
-    "                   [--prefault] [--lock] [--permissions OCTAL] [--global]\n"
-    "                   [--json]\n"
-    "\n"
-    "Creates a region of SIZE bytes (if not given: that of the type, else 4096), all\n"
-    "zero. It is an error if the name is taken.\n"
-    "\n"
-    "A region dies with its last user. So without --keep the command stays in the\n"
-    "foreground and holds the region until Ctrl-C or SIGTERM (exit code 0); if other\n"
-    "processes still use the region then, it stays until the last of them has closed\n"
-    "it. With --keep the region is persistent: the command ends at once, and the\n"
-    "region stays until 'leat rm' or the next boot.\n"
-    "\n"
-    "  --keep               create a persistent region and end\n"
-    "  --type NAME:SIZE:VERSION\n"
-    "                       record what the bytes are, for example frame:256:1:\n"
-    "                       programs that ask for another type are refused\n"
-    "  --permissions OCTAL  who may open it, for example 640; default 600, this user\n"
-    "                       alone\n"
-    "  --global             for the whole machine: /dev/shm/NAME, also for programs\n"
-    "                       that use shm_open\n"
-    "  --json               print the new object as JSON, as soon as it is there\n"
-    "\n"
-    "Of its memory, with word of what came of it; a refusal is no failure:\n"
-    "  --huge               make it of huge pages\n"
-    "  --prefault           have it in memory at once, not at the first touch\n"
-    "  --lock               keep it in memory, never swapped out, while this command\n"
-    "                       holds it (not with --keep)\n";
-
-enum {
-    OPTION_KEEP = 'k',
-    OPTION_TYPE = 't',
-    OPTION_HUGE = 'H',
-    OPTION_PREFAULT = 'F',
-    OPTION_LOCK = 'L',
-    OPTION_FILE = 'f'
-};
 
 struct creation {
     struct target target;
@@ -64,175 +25,136 @@ struct creation {
     leat_type type; /* that of the options, if given */
     char type_name[LEAT_TYPE_NAME_MAX + 1];
     struct memory memory;
-    bool global, json, help;
+    bool global, json;
 };
 
-static int show_created(const struct creation *creation, const leat_region *region) {
+static struct creation creation;
+
+static int show_created(const leat_region *region) {
     leat_object_info info;
-    if (creation->json) {
-        int code = leat_stat(creation->target.name, creation->target.scope, &info);
+    if (creation.json) {
+        int code = leat_stat(creation.target.name, creation.target.scope, &info);
         if (code != LEAT_OK)
-            return fail_leat(&creation->target, code, NULL);
+            return fail_leat(&creation.target, code, NULL);
         json_t *object = json_of_object(&info);
-        json_object_set_new(object, "type", json_of_type(&creation->type));
-        json_object_set_new(object, "memory", json_of_memory(&creation->memory));
+        json_object_set_new(object, "type", json_of_type(&creation.type));
+        json_object_set_new(object, "memory", json_of_memory(&creation.memory));
         json_write(object, stdout, false);
         return END_OK;
     }
     struct shown_name name;
     struct figure size;
     printf("created %s%s region '%s' of %s bytes\n",
-           creation->options.persistent ? "persistent " : "", scope_name(creation->target.scope),
-           name_show(&name, creation->target.name), figure_count(&size, leat_region_size(region)));
-    memory_show(&creation->memory);
+           creation.options.persistent ? "persistent " : "", scope_name(creation.target.scope),
+           name_show(&name, creation.target.name), figure_count(&size, leat_region_size(region)));
+    memory_show(&creation.memory);
     fflush(stdout);
     return END_OK;
 }
 
 /* Ends at the signal with 0: here it is not an interruption but the way in which the command is
  * meant to end. */
-static int hold(const struct creation *creation) {
+static int hold(void) {
     if (isatty(STDERR_FILENO))
-        note_target(&creation->target,
+        note_target(&creation.target,
                     "held until Ctrl-C (with --keep it would stay without this command)");
     while (signals_seen() == 0)
         pause();
     return END_OK;
 }
 
-static int create(struct creation *creation) {
+static int create(void) {
     leat_region *region;
     signals_catch();
-    creation->options.mode = LEAT_CREATE;
-    int code = leat_region_open(&region, creation->target.name, creation->size, &creation->options);
+    creation.options.mode = LEAT_CREATE;
+    int code = leat_region_open(&region, creation.target.name, creation.size, &creation.options);
     if (code != LEAT_OK)
-        return fail_leat(&creation->target, code,
+        return fail_leat(&creation.target, code,
                          code == LEAT_EEXIST
                              ? "choose another name, or remove the object with 'leat rm'"
                              : NULL);
-    if (memory_wanted(&creation->memory))
-        memory_ask(&creation->memory, leat_region_data(region));
-    int end = show_created(creation, region);
-    if (end == END_OK && !creation->options.persistent)
-        end = hold(creation);
+    if (memory_wanted(&creation.memory))
+        memory_ask(&creation.memory, leat_region_data(region));
+    int end = show_created(region);
+    if (end == END_OK && !creation.options.persistent)
+        end = hold();
     leat_region_close(region);
     return end;
 }
 
 /* NAME:SIZE:VERSION; the name may hold colons itself. */
-static bool type_option(struct creation *creation, const char *text) {
+static const char *take_type(const char *text) {
+    static const char allowed[] = "NAME:SIZE:VERSION such as telemetry.frame:256:1";
     char number[32];
     uint64_t version = 0;
     const char *last = strrchr(text, ':'), *middle = last;
     while (middle != NULL && middle > text && *--middle != ':')
         ;
-    bool good = last != NULL && *middle == ':' && middle > text &&
-                (size_t)(middle - text) <= LEAT_TYPE_NAME_MAX &&
-                (size_t)(last - middle) <= sizeof number && parse_count(last + 1, &version) &&
-                version <= UINT32_MAX;
-    if (good) {
-        snprintf(creation->type_name, sizeof creation->type_name, "%.*s", (int)(middle - text),
-                 text);
-        snprintf(number, sizeof number, "%.*s", (int)(last - middle - 1), middle + 1);
-        good = parse_size(number, &creation->type.size);
-    }
-    if (!good) {
-        struct shown_text shown;
-        fail_usage("--type: '%s' is not NAME:SIZE:VERSION such as telemetry.frame:256:1",
-                   text_show(&shown, text));
-        return false;
-    }
-    creation->type.name = creation->type_name;
-    creation->type.version = (uint32_t)version;
-    creation->options.type = &creation->type;
-    return true;
+    if (last == NULL || *middle != ':' || middle == text ||
+        (size_t)(middle - text) > LEAT_TYPE_NAME_MAX || (size_t)(last - middle) > sizeof number ||
+        !parse_count(last + 1, &version) || version > UINT32_MAX)
+        return allowed;
+    snprintf(creation.type_name, sizeof creation.type_name, "%.*s", (int)(middle - text), text);
+    snprintf(number, sizeof number, "%.*s", (int)(last - middle - 1), middle + 1);
+    if (!parse_size(number, &creation.type.size))
+        return allowed;
+    creation.type.name = creation.type_name;
+    creation.type.version = (uint32_t)version;
+    creation.options.type = &creation.type;
+    return NULL;
 }
 
-static int create_option(struct creation *creation, int option) {
-    switch (option) {
-    case OPTION_HELP:
-        creation->help = true;
-        return END_OK;
-    case OPTION_JSON:
-        creation->json = true;
-        return END_OK;
-    case OPTION_GLOBAL:
-        creation->global = true;
-        return END_OK;
-    case OPTION_KEEP:
-        creation->options.persistent = true;
-        return END_OK;
-    case OPTION_HUGE:
-        creation->memory.requests[MEMORY_HUGE].wanted = true;
-        return END_OK;
-    case OPTION_PREFAULT:
-        creation->memory.requests[MEMORY_PREFAULT].wanted = true;
-        return END_OK;
-    case OPTION_LOCK:
-        creation->memory.requests[MEMORY_LOCK].wanted = true;
-        return END_OK;
-    case OPTION_TYPE:
-        return type_option(creation, optarg) ? END_OK : END_USAGE;
-    case OPTION_PERMISSIONS:
-        return permissions_option(optarg, &creation->options.permissions) ? END_OK : END_USAGE;
-    default:
-        return fail_usage(NULL);
-    }
-}
+#define MEMORY_OPTION(word, request, text)                                                         \
+    { OPTION(word, 0, NULL, text), .flag = &creation.memory.requests[request].wanted }
 
-static bool size_argument(const char *text, uint64_t *size) {
-    if (parse_size(text, size) && *size != 0)
-        return true;
-    struct shown_text shown;
-    fail_usage("SIZE: '%s' is not a number of bytes such as 4096, 64K or 64MiB",
-               text_show(&shown, text));
-    return false;
-}
+static const struct argument create_arguments[] = {
+    {.value = "NAME", .text = &creation.target.name},
+    {.value = "SIZE", .size = &creation.size, .min = 1, .optional = true},
+    {OPTION("keep", 'k', NULL, "create a persistent region and end"),
+     .flag = &creation.options.persistent, .excludes = "lock"},
+    {OPTION("type", 't', "NAME:SIZE:VERSION",
+            "record what the bytes are, for example frame:256:1: programs that ask for another "
+            "type are refused"),
+     .take = take_type},
+    MEMORY_OPTION("huge", MEMORY_HUGE, "make it of huge pages"),
+    MEMORY_OPTION("prefault", MEMORY_PREFAULT,
+                  "have it in memory at once, not at the first access"),
+    MEMORY_OPTION("lock", MEMORY_LOCK,
+                  "keep it in memory, never swapped out, while this command holds it"),
+    {OPTION("permissions", 'p', "OCTAL",
+            "the users that may open it, for example 640; default 600, this user alone"),
+     .permissions = &creation.options.permissions},
+    {OPTION("global", 'g', NULL,
+            "for the whole machine: /dev/shm/NAME, also for programs that use shm_open"),
+     .flag = &creation.global},
+    JSON_OPTION(&creation.json, "print the new object as JSON, as soon as it is there"),
+    HELP_OPTION,
+};
 
-static int run_create(int argc, char **argv) {
-    static const struct option options[] = {COMMON_OPTIONS,
-                                            SCOPE_OPTION,
-                                            {"keep", no_argument, NULL, OPTION_KEEP},
-                                            {"type", required_argument, NULL, OPTION_TYPE},
-                                            {"huge", no_argument, NULL, OPTION_HUGE},
-                                            {"prefault", no_argument, NULL, OPTION_PREFAULT},
-                                            {"lock", no_argument, NULL, OPTION_LOCK},
-                                            CREATION_OPTION,
-                                            {0}};
-    struct creation creation = {0};
-    int option, end = END_OK;
-    while (end == END_OK && !creation.help &&
-           (option = getopt_long(argc, argv, "hjgkp:t:", options, NULL)) != -1)
-        end = create_option(&creation, option);
-    if (creation.help)
-        return fputs(create_help, stdout), END_OK;
-    if (end != END_OK)
-        return end;
-    if (creation.options.persistent && creation.memory.requests[MEMORY_LOCK].wanted)
-        return fail_usage("--lock lasts as long as the command: leave out --keep");
-    if (argc - optind == 2 && !size_argument(argv[--argc], &creation.size))
-        return END_USAGE;
-    if (!target_from_arguments(&creation.target, "region", creation.global, argc, argv))
-        return END_USAGE;
+static int run_create(void) {
+    creation.target = target_named("region", creation.target.name, creation.global);
     creation.options.scope = creation.target.scope;
-    return create(&creation);
+    return create();
 }
 
-const struct command command_create = {"create", "create a region of shared memory", create_help,
-                                       run_create};
+const struct command command_create = {
+    .name = "create",
+    .summary = "create a region of shared memory",
+    .about = "Creates a region of SIZE bytes (default: that of the type, else 4096), all zero.\n"
+             "It is an error if the name is taken.\n"
+             "\n"
+             "A region dies with its last user. So without --keep the command stays in the\n"
+             "foreground and holds the region until Ctrl-C or SIGTERM (exit code 0); if other\n"
+             "processes still use the region then, it stays until the last of them has closed\n"
+             "it. With --keep the region is persistent: the command ends at once, and the\n"
+             "region stays until 'leat rm' or the next boot.\n",
+    .notes = "The command reports the outcome of --huge, --prefault and --lock; a refusal is\n"
+             "no failure.\n",
+    .arguments = create_arguments,
+    .run = run_create,
+};
 
 /* --- grow ------------------------------------------------------------------------------------- */
-
-static const char grow_help[] =
-    "Usage: leat grow NAME SIZE [--global | --file] [--json]\n"
-    "\n"
-    "Grows a region to SIZE bytes; what is added is reserved, and zero. One that is\n"
-    "as large already stays as it is: a region never shrinks. Processes that have it\n"
-    "open go on with what they see, until they refresh their handle.\n"
-    "\n"
-    "  --global  the machine's region of that name, not this user's\n"
-    "  --file    NAME is the path of a file\n"
-    "  --json    with members \"size_bytes\" and \"previous_size_bytes\"\n";
 
 static void show_grown(const struct target *target, uint64_t before, uint64_t after, bool json) {
     struct shown_name name;
@@ -240,8 +162,8 @@ static void show_grown(const struct target *target, uint64_t before, uint64_t af
     if (json) {
         json_t *object = json_object();
         json_add_name(object, target->name);
-        json_object_set_new(object, "size_bytes", json_integer((json_int_t)after));
-        json_object_set_new(object, "previous_size_bytes", json_integer((json_int_t)before));
+        json_object_set_new(object, "size_bytes", json_count(after));
+        json_object_set_new(object, "previous_size_bytes", json_count(before));
         json_write(object, stdout, false);
     } else if (after == before)
         printf("%s '%s' has %s bytes already\n", target->kind, name_show(&name, target->name),
@@ -251,7 +173,7 @@ static void show_grown(const struct target *target, uint64_t before, uint64_t af
                figure_count(&old, before), figure_count(&new, after));
 }
 
-/* Also says how large it was. A file of no bytes is no region before it has grown. */
+/* *before: its size. A file of no bytes is no region before it has grown. */
 static int open_to_grow(const struct target *target, uint64_t size, leat_region **region,
                         uint64_t *before) {
     bool file = target->scope == SCOPE_OF_FILES;
@@ -283,49 +205,39 @@ static int grow(const struct target *target, uint64_t size, bool json) {
     return end;
 }
 
-static int run_grow(int argc, char **argv) {
-    static const struct option options[] = {
-        COMMON_OPTIONS, SCOPE_OPTION, {"file", no_argument, NULL, OPTION_FILE}, {0}};
-    struct target target;
+static struct {
+    const char *name;
     uint64_t size;
-    bool global = false, file = false, json = false;
-    int option;
-    while ((option = getopt_long(argc, argv, "hjg", options, NULL)) != -1) {
-        if (option == OPTION_HELP)
-            return fputs(grow_help, stdout), END_OK;
-        else if (option == OPTION_JSON)
-            json = true;
-        else if (option == OPTION_GLOBAL)
-            global = true;
-        else if (option == OPTION_FILE)
-            file = true;
-        else
-            return fail_usage(NULL);
-    }
-    if (argc - optind < 2)
-        return fail_usage("wanted are the NAME of the region and the SIZE it is to have");
-    if (!size_argument(argv[--argc], &size) ||
-        !target_from_arguments(&target, "region", global, argc, argv) ||
-        (file && !target_is_file(&target, global)))
-        return END_USAGE;
-    return grow(&target, size, json);
+    bool global, file, json;
+} growth;
+
+static const struct argument grow_arguments[] = {
+    {.value = "NAME", .text = &growth.name},
+    {.value = "SIZE", .size = &growth.size, .min = 1},
+    GLOBAL_OPTION(&growth.global, "region"),
+    {OPTION("file", 0, NULL, "NAME is the path of a file"), .flag = &growth.file,
+     .excludes = "global"},
+    JSON_OPTION(&growth.json, "with members \"size_bytes\" and \"previous_size_bytes\""),
+    HELP_OPTION,
+};
+
+static int run_grow(void) {
+    struct target target = growth.file ? target_of_file(growth.name)
+                                       : target_named("region", growth.name, growth.global);
+    return grow(&target, growth.size, growth.json);
 }
 
-const struct command command_grow = {"grow", "make a region larger", grow_help, run_grow};
+const struct command command_grow = {
+    .name = "grow",
+    .summary = "make a region larger",
+    .about = "Grows a region to SIZE bytes; the added bytes are reserved, and zero. A region\n"
+             "of that size or more stays as it is: a region never shrinks. Processes that\n"
+             "have it open keep what they see, until they refresh their handle.\n",
+    .arguments = grow_arguments,
+    .run = run_grow,
+};
 
 /* --- rm --------------------------------------------------------------------------------------- */
-
-static const char rm_help[] =
-    "Usage: leat rm NAME... [--global] [--json]\n"
-    "\n"
-    "Removes the names of objects of any kind, in use or not. Processes that have an\n"
-    "object open keep it and go on undisturbed; the name is free for a new object.\n"
-    "\n"
-    "  --global  the machine's objects of these names, not this user's\n"
-    "  --json    {\"removed\": [objects as they were]}\n"
-    "\n"
-    "When one of several names cannot be removed, the others still are; the exit\n"
-    "code is that of the first failure.\n";
 
 static int remove_one(const struct target *target, json_t *objects) {
     leat_object_info info;
@@ -344,32 +256,39 @@ static int remove_one(const struct target *target, json_t *objects) {
     return END_OK;
 }
 
-static int run_rm(int argc, char **argv) {
-    static const struct option options[] = {COMMON_OPTIONS, SCOPE_OPTION, {0}};
-    bool global = false, json = false;
-    int option, end = END_OK;
-    while ((option = getopt_long(argc, argv, "hjg", options, NULL)) != -1) {
-        if (option == OPTION_HELP)
-            return fputs(rm_help, stdout), END_OK;
-        else if (option == OPTION_JSON)
-            json = true;
-        else if (option == OPTION_GLOBAL)
-            global = true;
-        else
-            return fail_usage(NULL);
-    }
-    if (optind >= argc)
-        return fail_usage("the NAME of what to remove is missing");
-    json_t *objects = json ? json_array() : NULL;
-    for (int i = optind; i < argc; i++) {
-        struct target target = {"object", argv[i],
-                                scope_of_name(argv[i], global ? LEAT_GLOBAL : LEAT_LOCAL)};
+static struct {
+    char **names;
+    bool global, json;
+} removal;
+
+static const struct argument rm_arguments[] = {
+    {.value = "NAME...", .rest = &removal.names},
+    {OPTION("global", 'g', NULL, "the machine's objects of these names, not this user's"),
+     .flag = &removal.global},
+    JSON_OPTION(&removal.json, "{\"removed\": [objects as they were]}"),
+    HELP_OPTION,
+};
+
+static int run_rm(void) {
+    json_t *objects = removal.json ? json_array() : NULL;
+    int end = END_OK;
+    for (char **name = removal.names; *name != NULL; name++) {
+        struct target target = target_named("object", *name, removal.global);
         int one = remove_one(&target, objects);
         end = end == END_OK ? one : end;
     }
-    if (json)
+    if (removal.json)
         json_write(json_pack("{s:o}", "removed", objects), stdout, false);
     return end;
 }
 
-const struct command command_rm = {"rm", "remove an object", rm_help, run_rm};
+const struct command command_rm = {
+    .name = "rm",
+    .summary = "remove an object",
+    .about = "Removes the names of objects of any kind, in use or not. Processes that have an\n"
+             "object open keep it and go on undisturbed; the name is free for a new object.\n",
+    .notes = "When one of several names cannot be removed, the others still are; the exit\n"
+             "code is that of the first failure.\n",
+    .arguments = rm_arguments,
+    .run = run_rm,
+};

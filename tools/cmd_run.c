@@ -14,38 +14,15 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "arguments.h"
 #include "keeper.h"
 #include "signals.h"
 #include "taking.h"
 
-enum { OPTION_MUTEX = 'm', OPTION_TIMEOUT = 't', OPTION_COMMAND_ONLY = 'o' };
-
 #define CANNOT_RUN 126
 #define NOT_FOUND 127
-#define SLICE_MS 100 /* a signal between a look and the sleep behind it is noticed so late */
-
-static const char help[] =
-    "Usage: leat run --with-mutex NAME [--timeout SECONDS] [--command-only]\n"
-    "                [--global] [--] COMMAND...\n"
-    "\n"
-    "Runs a command while it holds a mutex, which it creates if need be: of all that\n"
-    "are started so with the same name one runs at a time. The mutex stays held until\n"
-    "the command has ended, also if leat itself is killed, and until the processes\n"
-    "have ended that the command left behind. A message on standard error reports\n"
-    "that a signal ended the last command, or leat, while it held the mutex.\n"
-    "\n"
-    "A mutex with priority inheritance is held by one process of leat, named\n"
-    "'mutex-keeper': if that one is killed, the mutex is free, and leat kills the\n"
-    "command, but not what the command has started.\n"
-    "\n"
-    "  --with-mutex NAME  which\n"
-    "  --timeout SECONDS  wait so long for it; without, for ever\n"
-    "  --command-only     release it when the command ends, whatever it left behind\n"
-    "  --global           the machine's mutex of that name, not this user's\n"
-    "\n"
-    "Exit codes: the command's own, 128 + number if a signal ended it; 4 the mutex\n"
-    "was not to be had in time; 126 and 127 the command cannot be run, or is not\n"
-    "there; else as 'leat --help' says.\n";
+#define SLICE_MS                                                                                   \
+    100 /* longest delay of a signal that comes between a poll and the sleep after it */
 
 struct run {
     struct target target;
@@ -56,7 +33,8 @@ struct run {
     struct keeper keeper;
 };
 
-static struct run run; /* the mutex is left open when the keeper takes it over */
+static struct run run = {.timeout_ns =
+                             UINT64_MAX}; /* the mutex is left open when the keeper takes it over */
 
 /* --- Signals ---------------------------------------------------------------------------------- */
 
@@ -93,35 +71,35 @@ static void return_signals(void) {
 struct outcome {
     int end;
     bool started;
-    bool by_signal; /* or not known: the next one is to be told */
+    bool by_signal; /* or not known: the next owner gets LEAT_EOWNERDEAD */
 };
 
 /* In the child: becomes the command. What went wrong goes through the pipe. */
-static void become(char **command, int told) {
+static void become(char **command, int report) {
     return_signals();
     execvp(command[0], command);
     int error = errno;
-    (void)!write(told, &error, sizeof error);
+    (void)!write(report, &error, sizeof error);
     _exit(error == ENOENT ? NOT_FOUND : CANNOT_RUN);
 }
 
 /* Starts the command; *error is the reason why it could not be executed. */
 static pid_t start(int *error) {
-    int told[2];
-    if (pipe2(told, O_CLOEXEC) != 0)
+    int report[2];
+    if (pipe2(report, O_CLOEXEC) != 0)
         return -1;
     pid_t child = fork();
     if (child == 0)
-        become(run.command, told[1]);
+        become(run.command, report[1]);
     int reason = errno;
-    close(told[1]);
+    close(report[1]);
     if (child > 0)
         keeper_watch(&run.keeper, child);
-    ssize_t heard = 0;
+    ssize_t got = 0;
     do
-        heard = child > 0 ? read(told[0], error, sizeof *error) : 0;
-    while (heard < 0 && errno == EINTR); /* a signal in between is the business of await */
-    close(told[0]);
+        got = child > 0 ? read(report[0], error, sizeof *error) : 0;
+    while (got < 0 && errno == EINTR); /* a signal in between is the business of await */
+    close(report[0]);
     errno = reason;
     return child;
 }
@@ -180,8 +158,8 @@ static struct outcome run_command(void) {
 
 /* --- The mutex -------------------------------------------------------------------------------- */
 
-/* After a signal the handle is left to the end of this process: then the next one is told, also if
- * nobody else has the mutex. */
+/* After a signal the handle stays open until this process ends: then the next owner gets
+ * LEAT_EOWNERDEAD, even if no other process has the mutex open. */
 static void give_back(bool by_signal) {
     if (by_signal)
         return;
@@ -262,48 +240,41 @@ static int lock_and_run(void) {
 
 /* --- Arguments -------------------------------------------------------------------------------- */
 
-static int take_option(int option, bool *global) {
-    switch (option) {
-    case OPTION_GLOBAL:
-        *global = true;
-        return END_OK;
-    case OPTION_MUTEX:
-        run.target.name = optarg;
-        return END_OK;
-    case OPTION_COMMAND_ONLY:
-        run.command_only = true;
-        return END_OK;
-    case OPTION_TIMEOUT:
-        return seconds_option("timeout", optarg, &run.timeout_ns) ? END_OK : END_USAGE;
-    default:
-        return fail_usage(NULL);
-    }
-}
+static bool global;
 
-static int run_run(int argc, char **argv) {
-    static const struct option options[] = {
-        COMMON_OPTIONS,
-        SCOPE_OPTION,
-        {"with-mutex", required_argument, NULL, OPTION_MUTEX},
-        {"timeout", required_argument, NULL, OPTION_TIMEOUT},
-        {"command-only", no_argument, NULL, OPTION_COMMAND_ONLY},
-        {0}};
-    run = (struct run){.target = {.kind = "mutex"}, .timeout_ns = UINT64_MAX};
-    bool global = false;
-    int option;
-    while ((option = getopt_long(argc, argv, "+hgom:t:", options, NULL)) != -1) {
-        if (option == OPTION_HELP)
-            return fputs(help, stdout), END_OK;
-        if (take_option(option, &global) != END_OK)
-            return END_USAGE;
-    }
-    if (run.target.name == NULL)
-        return fail_usage("which mutex? --with-mutex NAME");
-    if (optind == argc)
-        return fail_usage("which command?");
-    run.target.scope = scope_of_name(run.target.name, global ? LEAT_GLOBAL : LEAT_LOCAL);
-    run.command = argv + optind;
+static const struct argument arguments[] = {
+    {OPTION("with-mutex", 'm', "NAME", "the mutex, which is created if it is missing"),
+     .text = &run.target.name, .required = true},
+    {OPTION("timeout", 't', "SECONDS", "wait up to SECONDS for the mutex; default forever"),
+     .duration = &run.timeout_ns},
+    {OPTION("command-only", 'o', NULL, "release it when the command ends, whatever it left behind"),
+     .flag = &run.command_only},
+    GLOBAL_OPTION(&global, "mutex"),
+    {.value = "COMMAND...", .rest = &run.command},
+    HELP_OPTION,
+};
+
+static int run_run(void) {
+    run.target = target_named("mutex", run.target.name, global);
     return lock_and_run();
 }
 
-const struct command command_run = {"run", "run a command while holding a mutex", help, run_run};
+const struct command command_run = {
+    .name = "run",
+    .summary = "run a command while holding a mutex",
+    .about = "Runs a command while it holds a mutex: of all commands that are started so with\n"
+             "the same name, one runs at a time. The mutex stays held until the command has\n"
+             "ended, even if leat itself is killed, and until the processes have ended that\n"
+             "the command left behind. A message on standard error reports that a signal\n"
+             "ended the last command, or leat, while it held the mutex.\n"
+             "\n"
+             "A mutex with priority inheritance is held by a process of leat with the name\n"
+             "'mutex-keeper': if that process is killed, the mutex is free, and leat kills the\n"
+             "command, but not the processes that the command has started.\n",
+    .notes = "Exit codes: the command's own, 128 + number if a signal ended it; 4 the mutex\n"
+             "was not free in time; 126 the command cannot be run, 127 there is no such\n"
+             "command; else as in 'leat --help'.\n",
+    .arguments = arguments,
+    .passes_on = true,
+    .run = run_run,
+};

@@ -2,11 +2,11 @@
  *
  * Guarantees: the messages one after another are exactly the input (framing.h). It ends with 0 only
  * when a receiver has released all of them (or, with --keep, when all of them lie in the persistent
- * channel). When it ends otherwise it says how much was not delivered. Input is read only as fast
- * as the receiver takes it.
+ * channel). When it ends otherwise it reports how much was not delivered. Input is read only as
+ * fast as the receiver takes it.
  *
  * States: waiting for a receiver -> sending -> draining -> over. A receiver that goes leads back to
- * waiting, if the options say so, else to the end.
+ * waiting, if the options ask for it, else to the end.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -14,54 +14,12 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "arguments.h"
 #include "sending.h"
 #include "signals.h"
 
 #define BATCH 4096
 #define PIPE_BYTES (1 << 20) /* fewer switches between us and the program before us */
-
-static const char help[] =
-    "Usage: leat send NAME [--lines | --frame BYTES] [OPTION...]\n"
-    "\n"
-    "Sends standard input through a channel, and ends when the receiver has taken\n"
-    "all of it. Whatever becomes one message, the messages one after another are\n"
-    "exactly the input.\n"
-    "\n"
-    "  --lines           each line is a message, its newline included\n"
-    "  --frame BYTES     each BYTES bytes are a message; the last may be shorter\n"
-    "                    (neither: what each read gives is a message, at most 64\n"
-    "                    KiB)\n"
-    "  --wait SECONDS    create the channel if need be, and wait so long for a\n"
-    "                    receiver ('forever' is possible); if the receiver's process\n"
-    "                    dies, wait so long for its successor, which gets the rest\n"
-    "  --follow          wait without limit for the next receiver, whether the last\n"
-    "                    one died or closed\n"
-    "  --capacity BYTES  of the channel, if this creates it; default 256K. A message\n"
-    "                    is at most half of it less 72 bytes\n"
-    "  --many            share the channel with other senders that say --many too\n"
-    "  --keep            put the messages into a persistent channel, created if need\n"
-    "                    be, for a receiver that comes later; 'leat rm' removes it\n"
-    "  --global          the machine's channel of that name, not this user's\n"
-    "  --permissions OCTAL\n"
-    "                    of the channel, if this creates it: 660, for example, for\n"
-    "                    users of one group, with --global; default 600. Both sides\n"
-    "                    need to read and to write\n"
-    "  --json            at the end print figures as one line of JSON, the last one\n"
-    "                    on standard error\n"
-    "\n"
-    "Exit codes: 0 all delivered; 1 failed, or the receiver closed early; 2 wrong\n"
-    "usage; 3 no receiver is there (see --wait); 4 none came in time; 5 the receiver\n"
-    "died, and no successor came in time.\n";
-
-enum {
-    OPTION_LINES = 'l',
-    OPTION_FRAME = 'f',
-    OPTION_WAIT = 'w',
-    OPTION_FOLLOW = 'F',
-    OPTION_CAPACITY = 'c',
-    OPTION_MANY = 'm',
-    OPTION_KEEP = 'k'
-};
 
 /* --- Sending ---------------------------------------------------------------------------------- */
 
@@ -101,7 +59,7 @@ static int read_input(struct framing *framing) {
         int error = framing_fill(framing, STDIN_FILENO);
         if (error == 0)
             return END_OK;
-        if (error == EAGAIN) /* somebody has made the terminal or pipe non-blocking */
+        if (error == EAGAIN) /* another program has made the terminal or pipe non-blocking */
             poll(&input, 1, -1);
         else if (error != EINTR)
             return fail_system("standard input", error);
@@ -115,7 +73,7 @@ static int send_input(struct sending *sending) {
         size_t count;
         end = read_input(&sending->framing);
         if (end == END_OK)
-            end = sending_look(sending);
+            end = sending_poll(sending);
         while (end == END_OK && (count = framing_cut(&sending->framing, messages, BATCH)) > 0)
             end = send_batch(sending, messages, count);
         if (end == END_OK && sending->framing.too_long)
@@ -125,7 +83,7 @@ static int send_input(struct sending *sending) {
     return end;
 }
 
-/* Waits until everything is delivered; a channel that keeps needs nobody to take it. */
+/* Waits until everything is delivered; a persistent channel needs no receiver for that. */
 static int drain(struct sending *sending) {
     int code, end = END_OK;
     if (sending->keep)
@@ -142,8 +100,8 @@ static void show_figures(const struct sending *sending, int end) {
     json_object_set_new(object, "command", json_string("send"));
     json_object_set_new(object, "scope", json_string(scope_name(sending->target.scope)));
     json_object_set_new(object, "exit_code", json_integer(end));
-    json_object_set_new(object, "messages", json_integer((json_int_t)sending->messages));
-    json_object_set_new(object, "bytes", json_integer((json_int_t)sending->bytes));
+    json_object_set_new(object, "messages", json_count(sending->messages));
+    json_object_set_new(object, "bytes", json_count(sending->bytes));
     json_object_set_new(object, "seconds",
                         json_real((double)(leat_now() - sending->start_ns) / 1e9));
     leat_sender_statistics(sending->sender, &statistics);
@@ -175,71 +133,60 @@ static int send_all(struct sending *sending) {
 
 /* --- Arguments -------------------------------------------------------------------------------- */
 
-static bool take_option(struct sending *sending, int option) {
-    switch (option) {
-    case OPTION_HELP:
-        return sending->help = true;
-    case OPTION_JSON:
-        return sending->json = true;
-    case OPTION_GLOBAL:
-        sending->options.scope = LEAT_GLOBAL;
-        return true;
-    case OPTION_PERMISSIONS:
-        return permissions_option(optarg, &sending->options.permissions);
-    case OPTION_LINES:
-        return sending->lines = true;
-    case OPTION_FRAME:
-        if (!size_option("frame", optarg, &sending->frame_size))
-            return false;
-        if (sending->frame_size == 0)
-            fail_usage("--frame: a frame has at least one byte");
-        return sending->frame_size != 0;
-    case OPTION_WAIT:
-        return sending->has_wait = seconds_option("wait", optarg, &sending->wait_ns);
-    case OPTION_FOLLOW:
-        return sending->follow = true;
-    case OPTION_CAPACITY:
-        return size_option("capacity", optarg, &sending->options.capacity);
-    case OPTION_MANY:
-        return sending->options.many_senders = true;
-    case OPTION_KEEP:
-        return sending->keep = true;
-    default:
-        fail_usage(NULL);
-        return false;
-    }
-}
+static bool global;
+static struct sending sending;
 
-static int run(int argc, char **argv) {
-    static const struct option options[] = {COMMON_OPTIONS,
-                                            SCOPE_OPTION,
-                                            CREATION_OPTION,
-                                            {"lines", no_argument, NULL, OPTION_LINES},
-                                            {"frame", required_argument, NULL, OPTION_FRAME},
-                                            {"wait", required_argument, NULL, OPTION_WAIT},
-                                            {"follow", no_argument, NULL, OPTION_FOLLOW},
-                                            {"capacity", required_argument, NULL, OPTION_CAPACITY},
-                                            {"many", no_argument, NULL, OPTION_MANY},
-                                            {"keep", no_argument, NULL, OPTION_KEEP},
-                                            {0}};
-    struct sending sending = {0};
-    int option;
-    while ((option = getopt_long(argc, argv, "hjg", options, NULL)) != -1) {
-        if (!take_option(&sending, option))
-            return END_USAGE;
-        if (sending.help)
-            return fputs(help, stdout), END_OK;
-    }
-    if (sending.lines && sending.frame_size != 0)
-        return fail_usage("--lines and --frame exclude each other");
+static const struct argument arguments[] = {
+    {.value = "NAME", .text = &sending.target.name},
+    {OPTION("lines", 0, NULL, "each line is a message, its newline included"),
+     .flag = &sending.lines, .excludes = "frame"},
+    {OPTION("frame", 0, "BYTES",
+            "each BYTES bytes are a message; the last may be shorter. (Without --lines and "
+            "--frame: what each read returns is a message, at most 64 KiB)"),
+     .size = &sending.frame_size, .min = 1},
+    {OPTION("wait", 0, "SECONDS",
+            "create the channel if it is missing, and wait up to SECONDS for a receiver; if the "
+            "receiver's process dies, wait up to SECONDS for its successor, which gets the rest"),
+     .duration = &sending.wait_ns, .given = &sending.has_wait},
+    {OPTION("follow", 0, NULL,
+            "wait without limit for the next receiver, whether the last one died or closed"),
+     .flag = &sending.follow},
+    {OPTION("capacity", 0, "BYTES",
+            "of the channel, if this creates it; default 256K. A message is at most half of it "
+            "less 72 bytes"),
+     .size = &sending.options.capacity},
+    {OPTION("many", 0, NULL, "share the channel with other senders that use --many too"),
+     .flag = &sending.options.many_senders},
+    {OPTION("keep", 0, NULL,
+            "put the messages into a persistent channel, which is created if it is missing, for "
+            "a receiver that comes later; 'leat rm' removes it"),
+     .flag = &sending.keep},
+    GLOBAL_OPTION(&global, "channel"),
+    PERMISSIONS_OPTION(&sending.options.permissions,
+                       "of the channel, if this creates it: 660, for example, for users of one "
+                       "group, with --global; default 600. Both sides need to read and to write"),
+    JSON_OPTION(&sending.json,
+                "at the end print figures as one line of JSON, the last one on standard error"),
+    HELP_OPTION,
+};
+
+static int run(void) {
     sending.mode = sending.lines             ? FRAMING_LINES
                    : sending.frame_size != 0 ? FRAMING_FRAMES
                                              : FRAMING_CHUNKS;
-    if (!target_from_arguments(&sending.target, "channel", sending.options.scope == LEAT_GLOBAL,
-                               argc, argv))
-        return END_USAGE;
+    sending.target = target_named("channel", sending.target.name, global);
     sending.options.scope = sending.target.scope;
     return send_all(&sending);
 }
 
-const struct command command_send = {"send", "send standard input through a channel", help, run};
+const struct command command_send = {
+    .name = "send",
+    .summary = "send standard input through a channel",
+    .about = "Sends standard input through a channel. Ends when the receiver has taken all of\n"
+             "it. The messages one after another are exactly the input.\n",
+    .notes = "Exit codes: 0 all delivered; 1 failed, or the receiver closed early; 2 wrong\n"
+             "usage; 3 no receiver is there (see --wait); 4 no receiver came in time; 5 the\n"
+             "receiver died, and no successor came in time.\n",
+    .arguments = arguments,
+    .run = run,
+};

@@ -5,39 +5,9 @@
  */
 #include <stdio.h>
 
+#include "arguments.h"
 #include "signals.h"
 #include "taking.h"
-
-enum { OPTION_TIMEOUT = 't', OPTION_CREATE = 'c', OPTION_MANUAL = 'M' };
-
-static const char wait_help[] =
-    "Usage: leat wait NAME [--timeout SECONDS] [--create [--manual]] [--global]\n"
-    "\n"
-    "Waits until an event is set, a semaphore has a count or a mutex is free. Takes\n"
-    "the signal of an event that resets itself, or one of the count; a mutex is let\n"
-    "go again at once.\n"
-    "\n"
-    "  --timeout SECONDS  wait so long; without, for ever; 0 only looks\n"
-    "  --create           create an event of that name if there is nothing\n"
-    "  --manual           one that stays set until it is reset\n"
-    "  --global           the machine's object of that name, not this user's\n"
-    "\n"
-    "Exit codes: 0 it came; 3 there is no such object; 4 it did not come in time;\n"
-    "else as 'leat --help' says.\n";
-
-#define CHANGE_HELP(usage, text)                                                                   \
-    "Usage: leat " usage " [--global]\n"                                                           \
-    "\n" text "\n"                                                                                 \
-    "  --global  the machine's object of that name, not this user's\n"
-
-static const char set_help[] =
-    CHANGE_HELP("set NAME", "Sets an event: all who wait go on, or one, if it resets itself.\n");
-static const char reset_help[] = CHANGE_HELP(
-    "reset NAME", "Resets an event; or makes a mutex usable again that was given up as lost.\n");
-static const char pulse_help[] = CHANGE_HELP(
-    "pulse NAME", "Lets those go on who wait for an event at this moment, and leaves it reset.\n");
-static const char release_help[] =
-    CHANGE_HELP("release NAME [AMOUNT]", "Adds to a semaphore's count; without AMOUNT, 1.\n");
 
 /* --- The object of a name --------------------------------------------------------------------- */
 
@@ -48,7 +18,7 @@ struct object {
     leat_semaphore *semaphore;
 };
 
-/* Of whatever kind it is. */
+/* Opens the object, whatever its kind. */
 static int open_existing(struct object *object, const struct target *target) {
     leat_sync_options options = {.scope = target->scope, .mode = LEAT_OPEN, .interruptible = true};
     leat_object_info info;
@@ -60,7 +30,7 @@ static int open_existing(struct object *object, const struct target *target) {
         return leat_mutex_open(&object->mutex, target->name, &options);
     if (info.kind == LEAT_KIND_SEMAPHORE)
         return leat_semaphore_open(&object->semaphore, target->name, 0, 1, &options);
-    object->kind = LEAT_KIND_EVENT; /* or the library says what it is instead */
+    object->kind = LEAT_KIND_EVENT; /* or the library reports its kind */
     return leat_event_open(&object->event, target->name, &options);
 }
 
@@ -86,7 +56,7 @@ int end_of_wait(const struct target *target, int code) {
     if (code == LEAT_EINTR && signals_seen() != 0)
         return END_BY_SIGNAL + signals_seen();
     if (code == LEAT_EAGAIN || code == LEAT_ETIMEDOUT)
-        return fail_target(target, END_TIMED_OUT, "not to be had in time");
+        return fail_target(target, END_TIMED_OUT, "not available in time");
     return fail_leat(target, code, NULL);
 }
 
@@ -107,8 +77,9 @@ static int wait_for(const struct waiting *waiting) {
     if (code == LEAT_ENOENT && waiting->create)
         code = leat_event_open(&object.event, waiting->target.name, &created);
     if (code != LEAT_OK)
-        return fail_leat(&waiting->target, code,
-                         code == LEAT_ENOENT ? "create it with --create, or start who does" : NULL);
+        return fail_leat(
+            &waiting->target, code,
+            code == LEAT_ENOENT ? "create it with --create, or start the program that does" : NULL);
     int end = end_of_wait(&waiting->target,
                           leat_wait(waitable_of(&object), deadline_after(waiting->timeout_ns)));
     if (end == END_OK && object.mutex != NULL)
@@ -117,34 +88,37 @@ static int wait_for(const struct waiting *waiting) {
     return end;
 }
 
-static int run_wait(int argc, char **argv) {
-    static const struct option options[] = {COMMON_OPTIONS,
-                                            SCOPE_OPTION,
-                                            {"timeout", required_argument, NULL, OPTION_TIMEOUT},
-                                            {"create", no_argument, NULL, OPTION_CREATE},
-                                            {"manual", no_argument, NULL, OPTION_MANUAL},
-                                            {0}};
-    struct waiting waiting = {.timeout_ns = UINT64_MAX};
-    bool global = false;
-    int option;
-    while ((option = getopt_long(argc, argv, "hgt:", options, NULL)) != -1) {
-        if (option == OPTION_HELP)
-            return fputs(wait_help, stdout), END_OK;
-        else if (option == OPTION_GLOBAL)
-            global = true;
-        else if (option == OPTION_CREATE)
-            waiting.create = true;
-        else if (option == OPTION_MANUAL)
-            waiting.manual = true;
-        else if (option != OPTION_TIMEOUT)
-            return fail_usage(NULL);
-        else if (!seconds_option("timeout", optarg, &waiting.timeout_ns))
-            return END_USAGE;
-    }
-    if (!target_from_arguments(&waiting.target, "object", global, argc, argv))
-        return END_USAGE;
+static struct waiting waiting = {.timeout_ns = UINT64_MAX};
+static bool wait_global;
+
+static const struct argument wait_arguments[] = {
+    {.value = "NAME", .text = &waiting.target.name},
+    {OPTION("timeout", 't', "SECONDS", "wait up to SECONDS; default forever; 0 polls once"),
+     .duration = &waiting.timeout_ns},
+    {OPTION("create", 0, NULL, "create an event of that name if there is no object"),
+     .flag = &waiting.create},
+    {OPTION("manual", 0, NULL, "create an event that stays set until it is reset"),
+     .flag = &waiting.manual},
+    GLOBAL_OPTION(&wait_global, "object"),
+    HELP_OPTION,
+};
+
+static int run_wait(void) {
+    waiting.target = target_named("object", waiting.target.name, wait_global);
     return wait_for(&waiting);
 }
+
+const struct command command_wait = {
+    .name = "wait",
+    .summary = "wait for an event, a semaphore or a mutex",
+    .about = "Waits until an event is set, a semaphore has a count or a mutex is free. Takes\n"
+             "the signal of an event that resets itself, or 1 from the count; a mutex is\n"
+             "unlocked again at once.\n",
+    .notes = "Exit codes: 0 it came; 3 there is no such object; 4 it did not come in time;\n"
+             "else as in 'leat --help'.\n",
+    .arguments = wait_arguments,
+    .run = run_wait,
+};
 
 /* --- leat set, reset, pulse, release ---------------------------------------------------------- */
 
@@ -166,7 +140,7 @@ static int change(const struct target *target, enum change what, uint32_t amount
     int end = END_OK;
     if (code == LEAT_EKIND && object.kind != 0 &&
         (object.mutex != NULL || object.event != NULL || object.semaphore != NULL))
-        end = fail_target(target, END_FAILED, "there is no such change for a thing of its kind: %s",
+        end = fail_target(target, END_FAILED, "an object of kind %s has no such change",
                           leat_kind_name(object.kind));
     else if (code != LEAT_OK)
         end = fail_leat(target, code, NULL);
@@ -174,49 +148,75 @@ static int change(const struct target *target, enum change what, uint32_t amount
     return end;
 }
 
-static int run_change(int argc, char **argv, enum change what, const char *help) {
-    static const struct option options[] = {COMMON_OPTIONS, SCOPE_OPTION, {0}};
-    struct target target;
-    uint64_t amount = 1;
-    bool global = false;
-    int option;
-    while ((option = getopt_long(argc, argv, "hg", options, NULL)) != -1) {
-        if (option == OPTION_HELP)
-            return fputs(help, stdout), END_OK;
-        if (option != OPTION_GLOBAL)
-            return fail_usage(NULL);
-        global = true;
-    }
-    if (what == RELEASE && argc - optind == 2 &&
-        (!parse_count(argv[--argc], &amount) || amount == 0 || amount > LEAT_SEMAPHORE_MAX))
-        return fail_usage("AMOUNT: wanted is a whole number from 1 on");
-    if (!target_from_arguments(&target, "object", global, argc, argv))
-        return END_USAGE;
-    return change(&target, what, (uint32_t)amount);
+static struct {
+    const char *name;
+    uint64_t amount;
+    bool global;
+} changing = {.amount = 1};
+
+static const struct argument change_arguments[] = {
+    {.value = "NAME", .text = &changing.name},
+    GLOBAL_OPTION(&changing.global, "object"),
+    HELP_OPTION,
+};
+
+static const struct argument release_arguments[] = {
+    {.value = "NAME", .text = &changing.name},
+    {.value = "AMOUNT",
+     .count = &changing.amount,
+     .min = 1,
+     .max = LEAT_SEMAPHORE_MAX,
+     .optional = true},
+    GLOBAL_OPTION(&changing.global, "object"),
+    HELP_OPTION,
+};
+
+static int run_change(enum change what) {
+    struct target target = target_named("object", changing.name, changing.global);
+    return change(&target, what, (uint32_t)changing.amount);
 }
 
-static int run_set(int argc, char **argv) {
-    return run_change(argc, argv, SET, set_help);
+static int run_set(void) {
+    return run_change(SET);
 }
 
-static int run_reset(int argc, char **argv) {
-    return run_change(argc, argv, RESET, reset_help);
+static int run_reset(void) {
+    return run_change(RESET);
 }
 
-static int run_pulse(int argc, char **argv) {
-    return run_change(argc, argv, PULSE, pulse_help);
+static int run_pulse(void) {
+    return run_change(PULSE);
 }
 
-static int run_release(int argc, char **argv) {
-    return run_change(argc, argv, RELEASE, release_help);
+static int run_release(void) {
+    return run_change(RELEASE);
 }
 
-const struct command command_wait = {"wait", "wait for an event, a semaphore or a mutex", wait_help,
-                                     run_wait};
-const struct command command_set = {"set", "set an event", set_help, run_set};
-const struct command command_reset = {"reset", "reset an event, or a lost mutex", reset_help,
-                                      run_reset};
-const struct command command_pulse = {"pulse", "let those go on who wait for an event", pulse_help,
-                                      run_pulse};
-const struct command command_release = {"release", "add to a semaphore's count", release_help,
-                                        run_release};
+const struct command command_set = {
+    .name = "set",
+    .summary = "set an event",
+    .about = "Sets an event: all waiters go on, or one waiter if the event resets itself.\n",
+    .arguments = change_arguments,
+    .run = run_set,
+};
+const struct command command_reset = {
+    .name = "reset",
+    .summary = "reset an event, or a lost mutex",
+    .about = "Resets an event; or makes a mutex usable again that was declared lost.\n",
+    .arguments = change_arguments,
+    .run = run_reset,
+};
+const struct command command_pulse = {
+    .name = "pulse",
+    .summary = "wake those that wait for an event now",
+    .about = "Wakes the waiters that an event has at this moment, and leaves it reset.\n",
+    .arguments = change_arguments,
+    .run = run_pulse,
+};
+const struct command command_release = {
+    .name = "release",
+    .summary = "add to a semaphore's count",
+    .about = "Adds AMOUNT (default 1) to a semaphore's count.\n",
+    .arguments = release_arguments,
+    .run = run_release,
+};

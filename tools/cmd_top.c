@@ -11,37 +11,12 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "arguments.h"
 #include "figures.h"
 #include "info.h"
 #include "names.h"
 #include "signals.h"
 #include "top.h"
-
-static const char help[] =
-    "Usage: leat top [--local | --global] [--others] [-d SECONDS] [--sort COLUMN]\n"
-    "                [--filter TEXT] [-b] [-n N] [--json]\n"
-    "\n"
-    "Shows every channel that this user may read, with rates, backlog, and who is\n"
-    "there, again and again. It only looks: nothing is opened, woken or held up.\n"
-    "Press h for the keys.\n"
-    "\n"
-    "  --local          only local objects\n"
-    "  --global         only global objects\n"
-    "  -o, --others     also mutexes, events, semaphores and regions\n"
-    "  -d, --delay S    seconds between two refreshes, 0.1 to 86400; 1 unless given\n"
-    "  --sort COLUMN    by this column, named as in the heading; MSG/S unless given\n"
-    "  --filter TEXT    those with TEXT in the name, in upper or lower case\n"
-    "  -b, --batch      plain lines, also on a terminal; elsewhere that is so anyway\n"
-    "  -n, --count N    ends after N refreshes; batch\n"
-    "  --json           batch; each refresh is a JSON object in a line of its own\n"
-    "\n"
-    "Batch waits once before it shows anything, so that there are rates to be shown.\n"
-    "Rates are the receiver's where there is one, else the sender's. A sender\n"
-    "publishes its counters every eighth of the ring: what only it knows is an\n"
-    "average since they last moved, and \"-\" until that is known. WAKE is the mean\n"
-    "time from a sender's ring until the receiver was awake, where it had slept.\n";
-
-enum { OPTION_LOCAL = 'l', OPTION_SORT = 0x100, OPTION_FILTER };
 
 #define DELAY_NS_MIN 100000000U
 #define DELAY_NS_MAX (UINT64_C(86400) * 1000000000)
@@ -62,7 +37,7 @@ struct session {
 
     enum asking asking;
     char answer[sizeof((struct top_model *)NULL)->filter];
-    bool held; /* somebody has selected something: the selection stays on it, wherever it goes */
+    bool held; /* the user has selected an object: the selection follows it */
     leat_object_info selected;
     bool quit;
 };
@@ -94,7 +69,7 @@ static int run_batch(struct session *session) {
     for (uint64_t shown = 0; code == LEAT_OK && (session->count == 0 || shown < session->count);
          shown++) {
         next += session->delay_ns;
-        if (next < leat_now()) /* stopped meanwhile, or looking takes longer */
+        if (next < leat_now()) /* stopped meanwhile, or a refresh takes longer */
             next = leat_now();
         if (!sleep_until(next))
             return END_BY_SIGNAL + signals_seen();
@@ -178,7 +153,7 @@ static void read_details(struct session *session) {
     session->view.text = text;
 }
 
-static void look_again(struct session *session) {
+static void refresh(struct session *session) {
     leat_scope scope = LEAT_LOCAL;
     struct top_view *view = &session->view;
     int code = top_model_refresh(&session->model, &scope);
@@ -275,7 +250,7 @@ static void on_text_key(struct session *session, int key) {
     else if (key == TOP_KEY_END)
         view->text_top = SIZE_MAX / 2;
     else if (key == ' ')
-        look_again(session);
+        refresh(session);
     else if (key == 'q' || key == TOP_KEY_ESCAPE || key == TOP_KEY_ENTER ||
              view->page == TOP_PAGE_HELP)
         leave_page(session);
@@ -305,7 +280,7 @@ static bool on_moving_key(struct session *session, int key) {
         move_selection(session, count);
     else if (key == TOP_KEY_HOME) {
         move_selection(session, -count);
-        session->held = false; /* the first place, whoever has it */
+        session->held = false; /* the first place, whatever object is there */
     } else
         return false;
     return true;
@@ -333,9 +308,9 @@ static void on_list_key(struct session *session, int key) {
     else if (key == 'o') {
         model->others = !model->others;
         model->sort = model->sort == TOP_KIND && !model->others ? TOP_MESSAGES : model->sort;
-        look_again(session);
+        refresh(session);
     } else if (key == ' ' && leat_now() > model->now.taken_ns + HURRY_NS)
-        look_again(session);
+        refresh(session);
     else if (key == TOP_KEY_ENTER && selected_row(session) != NULL) {
         session->selected = selected_row(session)->object;
         session->held = true;
@@ -360,7 +335,7 @@ static int run_screen(struct session *session) {
     int end = END_OK;
     session->view.model = &session->model;
     session->view.delay_ns = session->delay_ns;
-    look_again(session);
+    refresh(session);
     if (session->delay_ns > FIRST_NS)
         session->next_ns = leat_now() + FIRST_NS;
     while (!session->quit && end == END_OK) {
@@ -373,7 +348,7 @@ static int run_screen(struct session *session) {
         else if (key != TOP_KEY_NONE)
             on_key(session, key);
         if (leat_now() >= session->next_ns)
-            look_again(session);
+            refresh(session);
     }
     top_screen_close();
     free(session->view.text);
@@ -382,99 +357,55 @@ static int run_screen(struct session *session) {
 
 /* --- Arguments -------------------------------------------------------------------------------- */
 
-static bool delay_option(struct session *session, const char *text) {
-    if (!seconds_option("delay", text, &session->delay_ns))
-        return false;
-    if (session->delay_ns >= DELAY_NS_MIN && session->delay_ns <= DELAY_NS_MAX)
-        return true;
-    fail_usage("--delay: wanted are 0.1 to 86400 seconds");
-    return false;
-}
+static struct session session = {.delay_ns = 1000000000};
+static int sort = TOP_MESSAGES;
+static const char *filter = "";
 
-static bool sort_option(struct session *session, const char *text) {
-    struct shown_text shown;
-    session->model.sort = top_column_named(text);
-    if (session->model.sort < TOP_COLUMNS)
-        return true;
-    fail_usage("--sort: there is no column '%s'; there are for example MSG/S, BACKLOG and NAME",
-               text_show(&shown, text));
-    return false;
-}
+static const struct argument arguments[] = {
+    {OPTION("local", 'l', NULL, "only local objects"), .flag = &session.model.local},
+    {OPTION("global", 'g', NULL, "only global objects"), .flag = &session.model.global},
+    {OPTION("others", 'o', NULL, "also mutexes, events, semaphores and regions"),
+     .flag = &session.model.others},
+    {OPTION("delay", 'd', "SECONDS", "seconds between two refreshes, 0.1 to 86400; default 1"),
+     .duration = &session.delay_ns, .min = DELAY_NS_MIN, .max = DELAY_NS_MAX},
+    {OPTION("sort", 0, "COLUMN",
+            "the column to sort by, with its name in the heading; default MSG/S"),
+     .choice = &sort, .choices = top_column_title},
+    {OPTION("filter", 0, "TEXT", "only objects with TEXT in the name, in upper or lower case"),
+     .text = &filter, .max = sizeof session.model.filter - 1},
+    {OPTION("batch", 'b', NULL, "plain lines, also on a terminal; elsewhere this is the default"),
+     .flag = &session.batch},
+    {OPTION("count", 'n', "N", "end after N refreshes; batch"), .count = &session.count, .min = 1},
+    JSON_OPTION(&session.json, "batch; each refresh is a JSON object in a line of its own"),
+    HELP_OPTION,
+};
 
-static bool filter_option(struct session *session, const char *text) {
-    if (strlen(text) >= sizeof session->model.filter) {
-        fail_usage("--filter: no name is that long");
-        return false;
-    }
-    strcpy(session->model.filter, text);
-    return true;
-}
-
-static bool count_of_refreshes(struct session *session, const char *text) {
-    if (!count_option("count", text, &session->count))
-        return false;
-    if (session->count == 0)
-        fail_usage("--count: wanted is 1 or more");
-    return session->count > 0;
-}
-
-/* False: a usage error, reported. */
-static bool take_option(struct session *session, int option) {
-    switch (option) {
-    case OPTION_JSON:
-        return session->json = session->batch = true;
-    case OPTION_LOCAL:
-        return session->model.local = true;
-    case OPTION_GLOBAL:
-        return session->model.global = true;
-    case 'o':
-        return session->model.others = true;
-    case 'b':
-        return session->batch = true;
-    case 'd':
-        return delay_option(session, optarg);
-    case 'n':
-        return count_of_refreshes(session, optarg);
-    case OPTION_SORT:
-        return sort_option(session, optarg);
-    case OPTION_FILTER:
-        return filter_option(session, optarg);
-    default:
-        fail_usage(NULL);
-        return false;
-    }
-}
-
-static int run(int argc, char **argv) {
-    static const struct option options[] = {COMMON_OPTIONS,
-                                            SCOPE_OPTION,
-                                            {"local", no_argument, NULL, OPTION_LOCAL},
-                                            {"others", no_argument, NULL, 'o'},
-                                            {"batch", no_argument, NULL, 'b'},
-                                            {"delay", required_argument, NULL, 'd'},
-                                            {"count", required_argument, NULL, 'n'},
-                                            {"sort", required_argument, NULL, OPTION_SORT},
-                                            {"filter", required_argument, NULL, OPTION_FILTER},
-                                            {0}};
-    static struct session session = {.delay_ns = 1000000000, .model.sort = TOP_MESSAGES};
-    int option;
-    while ((option = getopt_long(argc, argv, "hjglobd:n:", options, NULL)) != -1) {
-        if (option == OPTION_HELP)
-            return fputs(help, stdout), END_OK;
-        if (!take_option(&session, option))
-            return END_USAGE;
-    }
-    if (optind < argc)
-        return fail_usage(
-            "unexpected argument; --filter TEXT picks by name, 'leat info NAME' shows one object");
-    if (!session.model.local && !session.model.global)
-        session.model.local = session.model.global = true;
-    bool terminal =
-        isatty(STDIN_FILENO) && isatty(STDOUT_FILENO) && !session.batch && session.count == 0;
+static int run(void) {
+    struct top_model *model = &session.model;
+    model->sort = (enum top_column)sort;
+    strcpy(model->filter, filter);
+    if (!model->local && !model->global)
+        model->local = model->global = true;
+    bool terminal = isatty(STDIN_FILENO) && isatty(STDOUT_FILENO) && !session.batch &&
+                    !session.json && session.count == 0;
     signals_catch();
     int end = terminal && top_screen_open() ? run_screen(&session) : run_batch(&session);
-    top_model_forget(&session.model);
+    top_model_forget(model);
     return end;
 }
 
-const struct command command_top = {"top", "show all channels, live", help, run};
+const struct command command_top = {
+    .name = "top",
+    .summary = "show all channels, live",
+    .about = "Shows every channel that this user may read, with rates, backlog and roles,\n"
+             "again and again. It reads from outside: nothing is opened, woken or held up.\n"
+             "Press h for the keys.\n",
+    .notes = "Batch waits once before the first output, so that it can show rates. Rates are\n"
+             "the receiver's, or the sender's where there is no receiver. A sender publishes\n"
+             "its counters every eighth of the ring: figures that only the sender has are an\n"
+             "average since they last moved, and \"-\" until that is known. WAKE is the mean\n"
+             "time from a sender's wake call until the sleeping receiver was awake.\n",
+    .arguments = arguments,
+    .instead = "--filter TEXT selects by name, 'leat info NAME' shows one object",
+    .run = run,
+};

@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "names.h"
@@ -46,7 +45,7 @@ static int exit_code_of(int code) {
     }
 }
 
-/* The library's details can start with the object's name, which the message has said already. */
+/* The library's details can start with the object's name, which stands in the message already. */
 static const char *detail_without_object(const char *detail) {
     static const char *const kinds[] = {"channel '", "region '",    "object '", "mutex '",
                                         "event '",   "semaphore '", "file '"};
@@ -69,8 +68,8 @@ static const char *other_scope_remedy(const struct target *target) {
                                 : "a local object of that name exists: leave out --global";
 }
 
-/* News about the other side: the library's details are then those of an earlier failure. And that
- * something does not exist, or does, needs no second and third way of saying so. */
+/* Events of the peer: the library's details are then those of an earlier failure. And that an
+ * object does not exist, or does, needs no second and third wording. */
 static bool speaks_for_itself(int code, int system_error) {
     switch (code) {
     case LEAT_EAGAIN:
@@ -142,12 +141,10 @@ int fail_system(const char *what, int system_error) {
 
 int fail_usage(const char *format, ...) {
     va_list arguments;
-    if (format != NULL) {
-        va_start(arguments, format);
-        begin_message(NULL);
-        end_message(format, arguments);
-        va_end(arguments);
-    }
+    va_start(arguments, format);
+    begin_message(NULL);
+    end_message(format, arguments);
+    va_end(arguments);
     fprintf(stderr, "leat: %s: try 'leat %s --help'\n", current_command, current_command);
     return END_USAGE;
 }
@@ -169,119 +166,10 @@ bool perhaps_foreign(const leat_object_info *info) {
            !info->in_use;
 }
 
-bool target_from_arguments(struct target *target, const char *kind, bool global, int argc,
-                           char **argv) {
-    if (optind >= argc) {
-        fail_usage("the NAME of the %s is missing", kind);
-        return false;
-    }
-    if (optind + 1 < argc) {
-        struct shown_text shown;
-        fail_usage("unexpected argument '%s'", text_show(&shown, argv[optind + 1]));
-        return false;
-    }
-    *target = (struct target){kind, argv[optind],
-                              scope_of_name(argv[optind], global ? LEAT_GLOBAL : LEAT_LOCAL)};
-    return true;
+struct target target_named(const char *kind, const char *name, bool global) {
+    return (struct target){kind, name, scope_of_name(name, global ? LEAT_GLOBAL : LEAT_LOCAL)};
 }
 
-bool target_is_file(struct target *target, bool global) {
-    if (global) {
-        fail_usage("--file and --global exclude each other: a file's name is its path");
-        return false;
-    }
-    *target = (struct target){"file", target->name, SCOPE_OF_FILES};
-    return true;
-}
-
-bool parse_count(const char *text, uint64_t *count) {
-    char *end;
-    if (!isdigit((unsigned char)text[0])) /* strtoull would take "-1" and " 1" */
-        return false;
-    errno = 0;
-    unsigned long long value = strtoull(text, &end, 10);
-    if (errno != 0 || *end != 0)
-        return false;
-    *count = value;
-    return true;
-}
-
-/* What the letters after a number multiply it with; 0 when they mean nothing. */
-static uint64_t unit_of(const char *letters) {
-    static const char prefixes[] = "KMGT";
-    if (letters[0] == 0 || strcmp(letters, "B") == 0)
-        return 1;
-    const char *prefix = strchr(prefixes, toupper((unsigned char)letters[0]));
-    if (prefix == NULL)
-        return 0;
-    bool binary =
-        letters[1] == 0 || strcmp(letters + 1, "iB") == 0 || strcmp(letters + 1, "i") == 0;
-    if (!binary && strcmp(letters + 1, "B") != 0)
-        return 0;
-    uint64_t unit = 1;
-    for (const char *step = prefixes; step <= prefix; step++)
-        unit *= binary ? 1024 : 1000;
-    return unit;
-}
-
-bool parse_size(const char *text, uint64_t *bytes) {
-    char *letters;
-    if (!isdigit((unsigned char)text[0]))
-        return false;
-    errno = 0;
-    unsigned long long value = strtoull(text, &letters, 10);
-    uint64_t unit = unit_of(letters);
-    if (errno != 0 || unit == 0 || value > UINT64_MAX / unit)
-        return false;
-    *bytes = value * unit;
-    return true;
-}
-
-bool parse_seconds(const char *text, uint64_t *duration_ns) {
-    char *end;
-    if (strcmp(text, "forever") == 0) {
-        *duration_ns = UINT64_MAX;
-        return true;
-    }
-    if (!isdigit((unsigned char)text[0]) && text[0] != '.')
-        return false;
-    double seconds = strtod(text, &end);
-    if (end == text || *end != 0 || !(seconds >= 0))
-        return false;
-    *duration_ns = seconds >= 1e9 ? UINT64_MAX : (uint64_t)(seconds * 1e9);
-    return true;
-}
-
-static bool option_value(bool good, const char *option, const char *text, const char *wanted) {
-    struct shown_text shown;
-    if (!good)
-        fail_usage("--%s: '%s' is not %s", option, text_show(&shown, text), wanted);
-    return good;
-}
-
-bool size_option(const char *option, const char *text, uint64_t *bytes) {
-    return option_value(parse_size(text, bytes), option, text,
-                        "a number of bytes such as 65536, 64K or 64MiB");
-}
-
-bool seconds_option(const char *option, const char *text, uint64_t *duration_ns) {
-    return option_value(parse_seconds(text, duration_ns), option, text,
-                        "a number of seconds such as 10 or 0.5, or 'forever'");
-}
-
-bool count_option(const char *option, const char *text, uint64_t *count) {
-    return option_value(parse_count(text, count), option, text, "a whole number");
-}
-
-bool permissions_option(const char *text, uint32_t *permissions) {
-    uint32_t value = 0;
-    size_t digits = 0;
-    for (; text[digits] >= '0' && text[digits] <= '7' && digits < 5; digits++)
-        value = value * 8 + (uint32_t)(text[digits] - '0');
-    if (digits == 0 || text[digits] != 0 || value == 0 || value > 0777) {
-        fail_usage("--permissions: wanted is an octal number from 001 to 777, such as 640");
-        return false;
-    }
-    *permissions = value;
-    return true;
+struct target target_of_file(const char *path) {
+    return (struct target){"file", path, SCOPE_OF_FILES};
 }

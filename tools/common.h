@@ -1,13 +1,13 @@
 /* common.h - what all commands of `leat` share: exit codes, messages, arguments.
  *
- * Guarantees: every failure is one line on standard error that says which command failed, on which
- * object, why and what to do; bytes of names never reach a terminal unescaped; the exit code says
- * what kind of failure it was.
+ * Guarantees: every failure is one line on standard error with the command that failed, the object,
+ * the cause and the remedy; bytes of names never reach a terminal unescaped; the exit code is the
+ * kind of failure.
  */
 #ifndef LEAT_TOOLS_COMMON_H
 #define LEAT_TOOLS_COMMON_H
 
-#include <getopt.h>
+#include <stdbool.h>
 
 #include "leat/leat.h"
 
@@ -24,12 +24,23 @@ enum {
     END_BY_SIGNAL = 128,
 };
 
+struct argument;
+
 struct command {
     const char *name;
-    const char *summary; /* one line; NULL for commands that only leat itself starts */
-    const char *help;
-    int (*run)(int argc, char **argv);
+    const char *summary;              /* one line; NULL for commands that only leat itself starts */
+    const char *about;                /* help: what it does, above the options */
+    const char *notes;                /* help: what to know besides, below them; may be NULL */
+    const struct argument *arguments; /* ends with HELP_OPTION */
+    const char *instead;              /* hint at a superfluous argument; may be NULL */
+    bool passes_on;   /* the first operand ends the options: the rest is passed on */
+    int (*run)(void); /* after the arguments were stored; gives the exit code */
 };
+
+extern const struct command *const commands[]; /* NULL ends */
+
+/* NULL: there is none of that name. */
+const struct command *command_named(const char *name);
 
 extern const struct command command_ls, command_info, command_top, command_send, command_recv,
     command_create, command_read, command_write, command_grow, command_map_into, command_rm,
@@ -62,57 +73,27 @@ int fail_target(const struct target *target, int exit_code, const char *format, 
 /* A system call failed on something that is no object, for example "standard input". */
 int fail_system(const char *what, int system_error);
 
-/* The arguments make no sense. With a NULL format: getopt has said so already. */
+/* An argument is wrong. A second line points at --help. */
 int fail_usage(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* News that is no failure, on standard error. */
+/* A report that is no failure, on standard error. */
 void note_target(const struct target *target, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
 /* --- Arguments -------------------------------------------------------------------------------- */
 
-/* The options that most commands have, for the array that getopt_long takes, and their values. */
-enum { OPTION_HELP = 'h', OPTION_JSON = 'j', OPTION_GLOBAL = 'g', OPTION_PERMISSIONS = 'p' };
-#define COMMON_OPTIONS                                                                             \
-    {"help", no_argument, NULL, OPTION_HELP}, {                                                    \
-        "json", no_argument, NULL, OPTION_JSON                                                     \
-    }
-#define SCOPE_OPTION                                                                               \
-    { "global", no_argument, NULL, OPTION_GLOBAL }
-#define CREATION_OPTION                                                                            \
-    { "permissions", required_argument, NULL, OPTION_PERMISSIONS }
+/* What a command works on. A prefix of the name decides on its scope, else --global. */
+struct target target_named(const char *kind, const char *name, bool global);
 
-/* Makes the target from the one argument that is left after the options. False: usage error,
- * already reported. */
-bool target_from_arguments(struct target *target, const char *kind, bool global, int argc,
-                           char **argv);
+/* A file: the name is a path. */
+struct target target_of_file(const char *path);
 
-/* Makes it the path of a file instead: --file, which --global contradicts. False as above. */
-bool target_is_file(struct target *target, bool global);
-
-/* The scope in which the library will look for the name. */
+/* The scope in which the library will search for the name. */
 leat_scope scope_of_name(const char *name, leat_scope otherwise);
 const char *scope_name(leat_scope scope);
 
-/* A global region has no header that could say who made it. One that is in use through leat, or
- * dies with its last user, must be leat's; for the others nobody can tell. */
+/* A global region has no header that names its creator. A region that is in use through leat, or
+ * dies with its last user, must be leat's; for others it is not known. */
 bool perhaps_foreign(const leat_object_info *info);
-
-/* "65536", "64K", "64KiB" (1024) and "64kB" (1000), up to T. */
-bool parse_size(const char *text, uint64_t *bytes);
-
-/* "10", "0.5" or "forever", as a duration in nanoseconds (UINT64_MAX: for ever). */
-bool parse_seconds(const char *text, uint64_t *duration_ns);
-
-/* A whole number. */
-bool parse_count(const char *text, uint64_t *count);
-
-/* The same for an option's argument; reports what is wrong. `option` without its dashes. */
-bool size_option(const char *option, const char *text, uint64_t *bytes);
-bool seconds_option(const char *option, const char *text, uint64_t *duration_ns);
-bool count_option(const char *option, const char *text, uint64_t *count);
-
-/* The argument of --permissions, in octal. */
-bool permissions_option(const char *text, uint32_t *permissions);
 
 #endif

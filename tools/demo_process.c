@@ -1,7 +1,8 @@
 /* demo_process.c - starting and ending the demo's producer.
  *
- * Guarantees: the producer is this very program, started anew, so that nothing of ours (handles,
- * mappings) is shared with it but the standard streams. After demo_finish it exists no more.
+ * Guarantees: the producer is this very program, started anew, so that nothing of the demo
+ * (handles, mappings) is shared with it but the standard streams. After demo_finish it exists no
+ * more.
  */
 #include <errno.h>
 #include <signal.h>

@@ -1,8 +1,8 @@
 /* demo_producer.c - the demo's producer process.
  *
  * "frames" behaves as a game does that publishes its telemetry: a thousand times a second, at fixed
- * times, it writes a frame in place and commits it, and never waits for whoever receives; a frame
- * that finds no room is dropped, which its successors' sequence numbers tell. "speed" sends as fast
+ * times, it writes a frame in place and commits it, and never waits for the receiver; a frame that
+ * finds no room is dropped, which shows in the sequence numbers after it. "speed" sends as fast
  * as the receiver lets it.
  *
  * It ends when its time is over, on a signal, when the receiver goes, and when its parent does.
@@ -10,19 +10,17 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "arguments.h"
 #include "demo.h"
 #include "signals.h"
 
 #define TICK_NS (1000000000U / DEMO_FRAMES_PER_SECOND)
 #define REFRESH_TICKS 10 /* each source in /proc is read every so many frames, in turn */
-
-static const char help[] = "leat demo-producer is started by 'leat demo'.\n";
 
 /* --- frames ----------------------------------------------------------------------------------- */
 
@@ -102,8 +100,7 @@ static int produce_speed(const struct target *target, leat_sender *sender, uint6
 
 /* --- Both ------------------------------------------------------------------------------------- */
 
-/* What was sent last must be received too, but not at the price of hanging when nobody receives any
- * more. */
+/* The last messages must be received too, but the producer must not hang without a receiver. */
 static int drain(const struct target *target, leat_sender *sender) {
     uint64_t deadline = leat_in_ms(2000);
     int code;
@@ -130,17 +127,30 @@ static int produce(const char *run, const struct target *target, uint64_t durati
     return end;
 }
 
-static int run(int argc, char **argv) {
-    uint64_t duration_ns;
-    if (argc != 5 || !parse_seconds(argv[3], &duration_ns))
-        return fputs(help, stderr), END_USAGE;
-    /* If the demo is killed there is nobody to stop this process. */
+static const char *frames_or_speed, *channel;
+static uint64_t duration, parent;
+
+static const struct argument arguments[] = {
+    {.value = "RUN", .text = &frames_or_speed},
+    {.value = "CHANNEL", .text = &channel},
+    {.value = "SECONDS", .duration = &duration},
+    {.value = "PARENT", .count = &parent},
+    HELP_OPTION,
+};
+
+static int run(void) {
+    /* If the demo is killed, no process is left to stop this one. */
     prctl(PR_SET_PDEATHSIG, SIGTERM);
     prctl(PR_SET_NAME, "leat-producer"); /* for ps and top; otherwise "exe" */
     signals_catch();
-    if (getppid() != (pid_t)atol(argv[4]))
+    if (getppid() != (pid_t)parent)
         return END_FAILED;
-    return produce(argv[1], &(struct target){"channel", argv[2], LEAT_LOCAL}, duration_ns);
+    return produce(frames_or_speed, &(struct target){"channel", channel, LEAT_LOCAL}, duration);
 }
 
-const struct command command_demo_producer = {"demo-producer", NULL, help, run};
+const struct command command_demo_producer = {
+    .name = "demo-producer",
+    .about = "The producer process of 'leat demo', which starts it.\n",
+    .arguments = arguments,
+    .run = run,
+};

@@ -184,7 +184,7 @@ static void screen_speed(const struct demo_view *view) {
     mvprintw(9, 2, "%s", figure_decimal(&bytes, view->bytes_per_second, "B/s"));
     mvprintw(10, 2, "%s messages received and checked", figure_count(&all, view->messages));
     if (view->wakes_per_message >= 0)
-        mvprintw(11, 2, "%.6f wakes per message: nobody has to be woken", view->wakes_per_message);
+        mvprintw(11, 2, "%.6f wakes per message: no wake-up is needed", view->wakes_per_message);
 }
 
 static bool open_curses(void) {

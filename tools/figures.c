@@ -96,8 +96,7 @@ const char *peer_name(leat_peer peer) {
 
 /* --- JSON ------------------------------------------------------------------------------------- */
 
-/* jansson's integers are signed; no figure of ours comes near the difference. */
-static json_t *json_count(uint64_t count) {
+json_t *json_count(uint64_t count) {
     return json_integer((json_int_t)count);
 }
 

@@ -28,13 +28,15 @@ const char *figure_duration(struct figure *figure, uint64_t nanoseconds);
 /* 0640 -> "rw-r-----"; the buffer takes 10 bytes. */
 const char *figure_permissions(char text[10], uint32_t permissions);
 
-/* The user's name, or the number when nobody has it. */
+/* The user's name, or the number when no user has it. */
 const char *figure_user(struct figure *figure, uint32_t user);
 
 const char *peer_name(leat_peer peer);
 
 /* --- JSON ------------------------------------------------------------------------------------- */
 
+/* jansson's integers are signed; no figure here comes near the difference. */
+json_t *json_count(uint64_t count);
 /* Adds "name" and "name_hex". */
 void json_add_name(json_t *object, const char *name);
 json_t *json_of_object(const leat_object_info *info);
@@ -60,7 +62,7 @@ struct progress {
 
 void progress_start(struct progress *progress, int data);
 void progress_update(struct progress *progress, uint64_t bytes, uint64_t messages);
-/* Takes the line away, so that a message can stand there. */
+/* Removes the line, so that a message can stand there. */
 void progress_clear(struct progress *progress);
 /* Leaves the final figures. */
 void progress_finish(struct progress *progress, uint64_t bytes, uint64_t messages);

@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 /* What one read takes. Measured from 32 to 256 KiB with channels of 64 KiB to 4 MiB: no difference,
- * but a single read much larger than the ring makes the two sides take turns. */
+ * but a single read much larger than the ring makes the two sides alternate. */
 #define READ_BYTES ((size_t)64 << 10)
 
 bool framing_open(struct framing *framing, enum framing_mode mode, size_t frame_size,

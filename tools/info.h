@@ -1,4 +1,4 @@
-/* info.h - what `leat info` shows of an object, for whoever shows it elsewhere. */
+/* info.h - what `leat info` shows of an object, for other commands. */
 #ifndef LEAT_TOOLS_INFO_H
 #define LEAT_TOOLS_INFO_H
 
@@ -6,8 +6,8 @@
 
 #include "common.h"
 
-/* Writes it as lines of text. When nothing is known but the outside of the object, that is written,
- * and the code says why; of an object that cannot be looked at, or is not there, nothing is. */
+/* Writes it as lines of text. When only the outside of the object is known, that is written, and
+ * the code is the reason. Nothing is written for an object that cannot be read, or is not there. */
 int info_text(const struct target *target, FILE *out);
 
 #endif

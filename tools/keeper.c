@@ -36,14 +36,14 @@ static pid_t copy_process(void) {
 #endif
 }
 
-/* Both ends of what leat and the keeper tell each other. */
+/* Both ends of the pipes between leat and the keeper. */
 struct lines {
     int control[2], answer[2];
 };
 
 /* --- In the keeper ---------------------------------------------------------------------------- */
 
-/* Out of reach of what is meant for the command and its terminal, and in nobody's way. */
+/* Out of reach of signals for the command and its terminal, and holding no directory busy. */
 static void withdraw(void) {
     static const int ignored[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGALRM};
     for (size_t i = 0; i < sizeof ignored / sizeof *ignored; i++)
@@ -102,11 +102,11 @@ static void await_holders(const struct keeper *keeper, int watched, bool ended) 
 static _Noreturn void keep(const struct keeper *keeper, int control) {
     pid_t command = 0;
     char order = 0;
-    bool told = read_some(control, &command, sizeof command) == sizeof command;
+    bool has_command = read_some(control, &command, sizeof command) == sizeof command;
     /* Linux 5.3 */
-    int watched = told && command > 0 ? (int)syscall(SYS_pidfd_open, command, 0) : -1;
-    bool ended = told && watched < 0 && errno == ESRCH;
-    if (told && read_some(control, &order, 1) == 1 && order == RELEASE) {
+    int watched = has_command && command > 0 ? (int)syscall(SYS_pidfd_open, command, 0) : -1;
+    bool ended = has_command && watched < 0 && errno == ESRCH;
+    if (has_command && read_some(control, &order, 1) == 1 && order == RELEASE) {
         if (keeper->counts)
             await_end_of(keeper->alive[0]);
         (void)!leat_mutex_unlock(keeper->mutex);
@@ -117,11 +117,11 @@ static _Noreturn void keep(const struct keeper *keeper, int control) {
     _exit(0);
 }
 
-/* Nothing but its end is said on the line afterwards, which stays open until then. */
+/* The pipe stays open until the keeper ends; only its end is reported there afterwards. */
 static _Noreturn void say_and_keep(const struct keeper *keeper, int end,
                                    const struct lines *lines) {
-    bool told = write(lines->answer[1], &end, sizeof end) == sizeof end;
-    if (end != 0 || !told)
+    bool sent = write(lines->answer[1], &end, sizeof end) == sizeof end;
+    if (end != 0 || !sent)
         _exit(0);
     keep(keeper, lines->control[0]);
 }
@@ -191,7 +191,7 @@ static bool find_descriptors(struct keeper *keeper) {
     return true;
 }
 
-/* A pipe that tells when the last process that inherited its write end has gone. */
+/* A pipe that ends when the last process that inherited its write end has gone. */
 static bool prepare_pipe(struct keeper *keeper) {
     int ends[2];
     if (pipe2(ends, O_CLOEXEC) != 0)
@@ -267,8 +267,8 @@ static void leave_to_leat(struct keeper *keeper, const struct lines *lines) {
     close_one(&keeper->alive[1]);
 }
 
-/* In leat, after a fork: what the keeper says first, an exit code; or -1 with errno. If it is not
- * 0, no keeper is left. */
+/* In leat, after a fork: what the keeper reports first, an exit code; or -1 with errno. If it is
+ * not 0, no keeper is left. */
 static int begin_keeping(struct keeper *keeper, const struct lines *lines) {
     int error = errno;
     close(lines->control[0]);

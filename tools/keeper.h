@@ -6,13 +6,13 @@
  * killed. There are two further holders of the open file that stands for the handle, either of
  * which is enough:
  *
- *     the keeper    a process in a session of its own, which waits for the command. It also holds the mutex for a
- *                   command that closes its descriptors (sudo, ssh).
+ *     the keeper    a process in a session of its own, which waits for the command. It also
+ *                   holds the mutex for a command that closes its descriptors (sudo, ssh).
  *     descriptors   of that open file, which the command inherits. They outlive the keeper.
  *
  * A mutex with priority inheritance belongs to a thread, and no descriptor keeps it: there the
- * keeper locks it, and is the one holder. It outlives leat; whoever kills the keeper itself frees
- * the mutex.
+ * keeper locks it, and is the only holder. It outlives leat; killing the keeper itself frees the
+ * mutex.
  *
  * Whether the mutex is released or left as by death is decided once: leat or the keeper unlocks it
  * when the command has ended and leat was there to see it end by itself. In all other cases the
@@ -32,11 +32,11 @@ struct keeper {
     leat_mutex *mutex;
     pid_t process;
     bool counts;        /* processes that the command has left behind hold the mutex too */
-    bool owns;          /* the keeper has locked the mutex, and nobody else holds it */
-    int control;        /* what the keeper is to know; its end: leat has ended */
+    bool owns;          /* the keeper has locked the mutex, and is its only holder */
+    int control;        /* orders to the keeper; its end: leat has ended */
     int alive[2];       /* a pipe: at the end of [0] nothing is left that inherited [1] */
     int descriptors[4]; /* of the handle's open file, for the command; -1 */
-    int ended;          /* what the keeper says; its end: the keeper has ended */
+    int ended;          /* reports of the keeper; its end: the keeper has ended */
 };
 
 /* Starts one for a mutex that this process has just locked. counts: processes that the command

@@ -11,27 +11,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "common.h"
+#include "arguments.h"
 #include "names.h"
 #include "signals.h"
-
-static const struct command *const commands[] = {
-    &command_ls,       &command_info,  &command_top,
-    &command_send,     &command_recv,  &command_create,
-    &command_read,     &command_write, &command_grow,
-    &command_map_into, &command_rm,    &command_gc,
-    &command_run,      &command_wait,  &command_set,
-    &command_reset,    &command_pulse, &command_release,
-    &command_demo,     &command_bench, &command_demo_producer,
-};
-#define COMMAND_COUNT (sizeof commands / sizeof commands[0])
-
-static const struct command *find(const char *name) {
-    for (size_t i = 0; i < COMMAND_COUNT; i++)
-        if (strcmp(commands[i]->name, name) == 0)
-            return commands[i];
-    return NULL;
-}
 
 static void print_overview(FILE *stream) {
     fputs("Usage: leat COMMAND [OPTION...] [NAME]\n"
@@ -41,7 +23,7 @@ static void print_overview(FILE *stream) {
           "\n"
           "Commands:\n",
           stream);
-    for (size_t i = 0; i < COMMAND_COUNT; i++)
+    for (size_t i = 0; commands[i] != NULL; i++)
         if (commands[i]->summary != NULL)
             fprintf(stream, "  %-8s %s\n", commands[i]->name, commands[i]->summary);
     fputs("  help     explain a command: leat help COMMAND\n"
@@ -54,7 +36,7 @@ static void print_overview(FILE *stream) {
           "user unless --global is given or the name starts with Global\\ (then they are\n"
           "the machine's: /dev/shm/NAME). Sizes may be written as 65536, 64K or 64MiB.\n"
           "\n"
-          "Exit codes: 0 done; 1 failed; 2 wrong usage; 3 no such object, or nobody there;\n"
+          "Exit codes: 0 done; 1 failed; 2 wrong usage; 3 no such object, or no peer;\n"
           "4 timed out; 5 the process on the other side died. A command that is ended by\n"
           "a signal cleans up and then ends by it, which a shell shows as 128 + number.\n",
           stream);
@@ -65,24 +47,21 @@ static int run_help(int argc, char **argv) {
         print_overview(stdout);
         return END_OK;
     }
-    const struct command *command = find(argv[1]);
+    const struct command *command = command_named(argv[1]);
     if (command == NULL || command->summary == NULL) {
         struct shown_text shown;
         fprintf(stderr, "leat: help: there is no command '%s'; 'leat --help' lists them\n",
                 text_show(&shown, argv[1]));
         return END_USAGE;
     }
-    fputs(command->help, stdout);
+    arguments_help(command, stdout);
     return END_OK;
 }
 
 static int run_command(const struct command *command, int argc, char **argv) {
-    char title[64];
-    /* getopt_long starts its messages with argv[0]. */
-    snprintf(title, sizeof title, "leat: %s", command->name);
-    argv[0] = title;
     message_command(command->name);
-    return command->run(argc, argv);
+    int end = arguments_parse(command, argc, argv);
+    return end == ARGUMENTS_GOOD ? command->run() : end;
 }
 
 static int run(int argc, char **argv) {
@@ -100,7 +79,7 @@ static int run(int argc, char **argv) {
     }
     if (strcmp(argv[1], "help") == 0)
         return run_help(argc - 1, argv + 1);
-    const struct command *command = find(argv[1]);
+    const struct command *command = command_named(argv[1]);
     if (command == NULL) {
         struct shown_text shown;
         fprintf(stderr, "leat: there is no command '%s'; 'leat --help' lists them\n",

@@ -93,7 +93,6 @@ json_t *json_of_memory(const struct memory *memory) {
     const uint64_t figures[] = {is->resident, is->present, is->locked, is->huge};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         json_object_set_new(object, names[i],
-                            memory->residency_known ? json_integer((json_int_t)figures[i])
-                                                    : json_null());
+                            memory->residency_known ? json_count(figures[i]) : json_null());
     return object;
 }

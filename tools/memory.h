@@ -1,7 +1,7 @@
 /* memory.h - what a command asks the system to do with the memory behind a region (leat/view.h),
  * and what came of it.
  *
- * Guarantees: what was refused is said to be, with the reason; the figures are asked for
+ * Guarantees: a refusal is reported, with the reason; the figures are asked for
  * afterwards, not concluded from what was granted.
  */
 #ifndef LEAT_TOOLS_MEMORY_H

@@ -1,8 +1,8 @@
 /* names.h - names of objects, which may hold any byte, for people and for JSON.
  *
  * Guarantees: what comes out is valid UTF-8, holds no control character and nothing that changes
- * the direction of text, and tells different names apart. A backslash, and every byte of what is
- * not shown as it is, is written as the shell's $'...' takes it: \\ and \x0a.
+ * the direction of text, and keeps different names different. A backslash, and every byte of what
+ * is not shown as it is, is written as the shell's $'...' takes it: \\ and \x0a.
  */
 #ifndef LEAT_TOOLS_NAMES_H
 #define LEAT_TOOLS_NAMES_H

@@ -33,7 +33,7 @@ int output_flush(struct output *output) {
             writev(output->descriptor, output->parts + first, (int)(output->count - first));
         if (written >= 0)
             first = advance(output, first, (size_t)written);
-        else if (errno == EAGAIN) /* somebody has made the terminal or pipe non-blocking */
+        else if (errno == EAGAIN) /* another program has made the terminal or pipe non-blocking */
             poll(&(struct pollfd){output->descriptor, POLLOUT, 0}, 1, -1);
         else if (errno != EINTR)
             return errno;

@@ -28,8 +28,8 @@ struct output {
 
 void output_open(struct output *output, int descriptor);
 
-/* 0, or the system's error number: EINTR when signals_seen says that the command should end, EPIPE
- * when nobody reads. */
+/* 0, or the system's error number: EINTR when a signal asks the command to end, EPIPE when
+ * the reader has gone. */
 int output_add(struct output *output, const void *data, size_t size);
 int output_flush(struct output *output);
 

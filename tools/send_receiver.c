@@ -2,14 +2,14 @@
  * and what happens when it goes.
  *
  * Guarantees: without --wait and --keep nothing is touched unless a receiver is there. When a
- * receiver has gone for good the message says how much it did not take.
+ * receiver has gone for good the message reports how much it did not take.
  */
 #include "figures.h"
 #include "sending.h"
 #include "signals.h"
 
-/* how often a sender that is not waiting looks whether its receiver is alive */
-#define LOOK_NS 100000000U
+/* period in which a sender that is not waiting polls its receiver */
+#define POLL_NS 100000000U
 #define RECORD_OVERHEAD 72 /* leat_sender_max_message: capacity / 2 - 72 */
 
 uint64_t sending_capacity_for(uint64_t message) {
@@ -47,7 +47,7 @@ static int await_receiver(struct sending *sending, uint64_t deadline_ns) {
         int code = leat_sender_wait_peer(sending->sender, deadline_ns);
         if (code == LEAT_EINTR && signals_seen() == 0)
             continue;
-        /* News about a receiver that went before; what counts is whether there is one. */
+        /* An event of an earlier receiver; what counts is whether a receiver is there. */
         if (code != LEAT_ECLOSED && code != LEAT_EPEERDIED && code != LEAT_EPEERBACK)
             return code;
     }
@@ -98,7 +98,7 @@ static int on_kept_full(struct sending *sending) {
                        "full, and %s; %s bytes of the input were kept in it. Start 'leat recv', or "
                        "give it more --capacity "
                        "when it is created.",
-                       waits ? "no receiver came in time" : "nobody receives",
+                       waits ? "no receiver came in time" : "there is no receiver",
                        figure_count(&count, sending->bytes));
 }
 
@@ -119,11 +119,11 @@ int sending_on_event(struct sending *sending, int code) {
     }
 }
 
-int sending_look(struct sending *sending) {
+int sending_poll(struct sending *sending) {
     uint64_t now = leat_now();
     if (sending->keep || now < sending->next_poll_ns)
         return END_OK;
-    sending->next_poll_ns = now + LOOK_NS;
+    sending->next_poll_ns = now + POLL_NS;
     switch (leat_sender_peer(sending->sender)) {
     case LEAT_PEER_CLOSED:
         return on_receiver_gone(sending, LEAT_ECLOSED);
@@ -199,7 +199,7 @@ int sending_open(struct sending *sending) {
         return fail_leat(
             &sending->target, code,
             code == LEAT_EBUSY
-                ? "it has a sender: wait until that one ends, or let all senders say --many"
+                ? "it has a sender: wait until that sender ends, or give all senders --many"
                 : NULL);
     end = check_channel(sending);
     if (end != END_OK || sending->keep || !sending->has_wait)

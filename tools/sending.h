@@ -1,5 +1,5 @@
 /* sending.h - what the two files of `leat send` share: cmd_send.c (arguments, input to messages)
- * and send_receiver.c (the receiver: is one there, what if it goes). */
+ * and send_receiver.c (the receiver: whether it is there, what if it goes). */
 #ifndef LEAT_TOOLS_SENDING_H
 #define LEAT_TOOLS_SENDING_H
 
@@ -13,7 +13,7 @@ struct sending {
     enum framing_mode mode;
     uint64_t frame_size;
     uint64_t wait_ns;
-    bool has_wait, follow, keep, lines, json, help;
+    bool has_wait, follow, keep, lines, json;
 
     leat_sender *sender;
     struct framing framing;
@@ -25,16 +25,15 @@ struct sending {
 
 /* The functions below give END_OK to go on, or how the command ends (then all is reported). */
 
-/* Opens the channel, and waits for the receiver as the options say. */
+/* Opens the channel, and waits for the receiver as the options ask. */
 int sending_open(struct sending *sending);
 
 /* What a sender's call that can wait gave, other than LEAT_OK. END_OK: call again. */
 int sending_on_event(struct sending *sending, int code);
 
-/* While there is room, nobody tells a sender that its receiver has gone. So that a slow input does
- * not go on filling the ring for nobody (a pipe would not either), this looks ten times a
- * second. */
-int sending_look(struct sending *sending);
+/* While there is room, a sender gets no event when its receiver goes. So that a slow input does not
+ * fill the ring without a receiver (a pipe would not either), this polls ten times a second. */
+int sending_poll(struct sending *sending);
 
 /* The capacity that a channel needs for messages of this size; 0 when no channel takes them. */
 uint64_t sending_capacity_for(uint64_t message);

@@ -1,7 +1,7 @@
 /* top.h - the parts of `leat top`.
  *
- * Everything is looked at from outside (leat_list, leat_channel_stat, leat_sync_stat): no
- * object gets a user by being shown, none is mapped, and nobody who waits is woken.
+ * All objects are read from outside (leat_list, leat_channel_stat, leat_sync_stat): no
+ * object gets a user by being shown, none is mapped, and no waiter is woken.
  *
  *     cmd_top.c      arguments, the order of events, keys
  *     top_model.c    two samples of all objects, the rates between them, filter and order
@@ -32,10 +32,10 @@ struct top_rates {
 
 /* A sender publishes what it has counted every eighth of the ring, which can take a slow one
  * minutes: the rate is that between the last two times at which its counters were seen to move. The
- * first move tells nothing, unless it is large: the sender may have begun to count long before
- * anybody looked. */
+ * first move gives no rate, unless it is large: the sender may have begun to count long before the
+ * first sample. */
 struct top_sender {
-    uint64_t moved_ns; /* as seen; before the first move: when it was looked at first */
+    uint64_t moved_ns; /* as seen; before the first move: the time of the first sample */
     bool moved, known;
     double messages, bytes, wake_calls; /* per second, if known */
 };
@@ -104,8 +104,8 @@ struct top_model {
     uint64_t refreshes;
 };
 
-/* Looks at all objects and works the rates out. An error leaves the model as it was; *scope says
- * where. A new sample comes arranged. */
+/* Samples all objects and computes the rates. An error leaves the model as it was; *scope is where
+ * it happened. A new sample comes arranged. */
 int top_model_refresh(struct top_model *model, leat_scope *scope);
 /* Again after a change of filter or order. LEAT_ENOMEM. */
 int top_model_arrange(struct top_model *model);
@@ -128,9 +128,8 @@ struct top_layout {
     int width; /* of all that comes before the name */
 };
 
-const char *top_column_title(enum top_column column);
-/* The column whose title it is, in any case; TOP_COLUMNS: none. */
-enum top_column top_column_named(const char *title);
+/* NULL after the last. */
+const char *top_column_title(int column);
 
 /* As many columns as leave the name some room in a line of this width; the less important give way
  * first, the one that is sorted by never. */
@@ -161,7 +160,7 @@ void top_batch_json(const struct top_model *model, FILE *out);
 
 enum top_page { TOP_PAGE_LIST, TOP_PAGE_HELP, TOP_PAGE_DETAILS };
 
-/* What is to be seen. */
+/* What the screen shows. */
 struct top_view {
     enum top_page page;
     const struct top_model *model;
@@ -175,7 +174,7 @@ struct top_view {
     char notice[160]; /* what went wrong; "": nothing */
 };
 
-/* False: curses does not know the terminal, or it could not be had. */
+/* False: curses does not know the terminal, or it could not be opened. */
 bool top_screen_open(void);
 /* The terminal is as it was. May be called any number of times. */
 void top_screen_close(void);
@@ -201,7 +200,7 @@ enum top_key {
     TOP_KEY_HELP,
     TOP_KEY_FILTER,
     TOP_KEY_SORT,
-    TOP_KEY_OTHER, /* means nothing to us */
+    TOP_KEY_OTHER, /* means nothing here */
 };
 
 /* Waits for a key: a byte of text, or one of the above. Signals end the wait as the deadline

@@ -58,7 +58,7 @@ static json_t *json_of_row(const struct top_row *row) {
     bool sync = row->code == LEAT_OK && row->object.kind != LEAT_KIND_CHANNEL &&
                 row->object.kind != LEAT_KIND_REGION;
     json_t *object = json_of_object(&row->object);
-    json_object_set_new(object, "inode", json_integer((json_int_t)row->object.inode));
+    json_object_set_new(object, "inode", json_count(row->object.inode));
     json_object_set_new(object, "new", json_boolean(row->fresh));
     json_object_set_new(object, "error",
                         row->code == LEAT_OK ? json_null()
@@ -73,11 +73,11 @@ static json_t *json_of_row(const struct top_row *row) {
 
 static json_t *json_of_totals(const struct top_totals *totals) {
     json_t *object = json_object();
-    json_object_set_new(object, "channels", json_integer((json_int_t)totals->channels));
-    json_object_set_new(object, "others", json_integer((json_int_t)totals->others));
-    json_object_set_new(object, "busy", json_integer((json_int_t)totals->busy));
-    json_object_set_new(object, "died", json_integer((json_int_t)totals->died));
-    json_object_set_new(object, "backlog_bytes", json_integer((json_int_t)totals->backlog_bytes));
+    json_object_set_new(object, "channels", json_count(totals->channels));
+    json_object_set_new(object, "others", json_count(totals->others));
+    json_object_set_new(object, "busy", json_count(totals->busy));
+    json_object_set_new(object, "died", json_count(totals->died));
+    json_object_set_new(object, "backlog_bytes", json_count(totals->backlog_bytes));
     add_rates(object, &totals->rates);
     return object;
 }
@@ -89,9 +89,9 @@ void top_batch_json(const struct top_model *model, FILE *out) {
     for (size_t i = 0; i < model->shown_count; i++)
         json_array_append_new(objects, json_of_row(model->shown[i]));
     json_object_set_new(object, "time_unix_ns",
-                        json_integer((json_int_t)now.tv_sec * 1000000000 + now.tv_nsec));
+                        json_count((uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec));
     json_object_set_new(object, "seconds", json_real(model->totals.rates.seconds));
-    json_object_set_new(object, "cost_ns", json_integer((json_int_t)model->now.cost_ns));
+    json_object_set_new(object, "cost_ns", json_count(model->now.cost_ns));
     json_object_set_new(object, "totals", json_of_totals(&model->totals));
     json_object_set_new(object, "objects", objects);
     json_write(object, out, true);

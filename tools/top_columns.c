@@ -1,7 +1,8 @@
 /* top_columns.c - one line for each object: which columns there are, what stands in them, how rows
  * compare.
  *
- * The name comes last, as in `leat ls`, and is left to whoever knows how wide its characters are.
+ * The name comes last, as in `leat ls`, and is left to the caller, which knows how wide its
+ * characters are.
  */
 #include <string.h>
 
@@ -26,15 +27,8 @@ static const struct {
     [TOP_NAME] = {"NAME", NAME_ROOM, true},
 };
 
-const char *top_column_title(enum top_column column) {
-    return columns[column].title;
-}
-
-enum top_column top_column_named(const char *title) {
-    for (int column = 0; column < TOP_COLUMNS; column++)
-        if (strcasecmp(title, columns[column].title) == 0)
-            return (enum top_column)column;
-    return TOP_COLUMNS;
+const char *top_column_title(int column) {
+    return column < TOP_COLUMNS ? columns[column].title : NULL;
 }
 
 /* --- Layout ----------------------------------------------------------------------------------- */
@@ -72,7 +66,7 @@ int top_column_place(const struct top_layout *layout, enum top_column column, in
 
 /* --- Texts ------------------------------------------------------------------------------------ */
 
-/* Of any size in seven places: 0, 0.5, 12345, "1.2 M". */
+/* A number of any size in seven places: 0, 0.5, 12345, "1.2 M". */
 static const char *number(struct figure *figure, double value) {
     if (value >= 99999.5)
         return figure_decimal(figure, value, "");
@@ -95,7 +89,7 @@ static double full(const struct top_row *row) {
                : (double)row->channel.backlog_bytes / (double)row->channel.capacity;
 }
 
-/* A channel's column that takes two looks; NULL: it is none. */
+/* A channel's column that takes two samples; NULL: it is none. */
 static const double *rate_of(const struct top_row *row, enum top_column column) {
     switch (column) {
     case TOP_MESSAGES:
@@ -169,7 +163,7 @@ static void sentence(char text[TOP_LINE_SIZE], const struct top_row *row) {
     else
         snprintf(text, TOP_LINE_SIZE, "%s",
                  sync->lost        ? "lost: until 'leat reset'"
-                 : sync->abandoned ? "held by one who died"
+                 : sync->abandoned ? "abandoned: its holder died"
                                    : "free");
 }
 

@@ -1,9 +1,9 @@
 /* top_model.c - what `leat top` knows: two samples of all objects and the rates between them. No
  * terminal, no output.
  *
- * A sample is made of looks at one object after the other, each with a time of its own, so that
- * rates are right however long a sample takes. Objects come and go between two looks, and under the
- * same name: which file it is (its inode) tells. Where the file system gives a number out again,
+ * A sample reads one object after the other, each with a time of its own, so that rates are right
+ * however long a sample takes. Objects come and go between two samples, and under the same name:
+ * the inode tells them apart. Where the file system gives a number out again,
  * counters that went back do.
  */
 #include <stdlib.h>
@@ -34,8 +34,8 @@ static bool moved(const leat_statistics *now, const leat_statistics *before) {
            now->wake_calls != before->wake_calls;
 }
 
-/* The first move stands for something when what was counted before the first look, an eighth of the
- * ring at most, is a small part of it. */
+/* The first move stands for something when what was counted before the first sample, an eighth of
+ * the ring at most, is a small part of it. */
 static void rate_sender(struct top_row *row, const struct top_row *before) {
     const leat_statistics *now = &row->channel.sent, *then = &before->channel.sent;
     struct top_sender *sender = &row->sender;
@@ -156,7 +156,7 @@ struct sampling {
 };
 
 /* An object that has gone since it was listed is left out. A region has nothing to be read. */
-static int look(const leat_object_info *info, void *context) {
+static int sample_object(const leat_object_info *info, void *context) {
     struct sampling *sampling = context;
     if (info->kind != LEAT_KIND_CHANNEL && (!sampling->others || perhaps_foreign(info)))
         return LEAT_OK;
@@ -183,10 +183,10 @@ static int take(const struct top_model *model, struct top_sample *sample, leat_s
     uint64_t began = leat_now();
     *scope = LEAT_LOCAL;
     if (model->local)
-        code = leat_list(LEAT_LOCAL, look, &sampling);
+        code = leat_list(LEAT_LOCAL, sample_object, &sampling);
     if (code == LEAT_OK && model->global) {
         *scope = LEAT_GLOBAL;
-        code = leat_list(LEAT_GLOBAL, look, &sampling);
+        code = leat_list(LEAT_GLOBAL, sample_object, &sampling);
     }
     sample->taken_ns = began;
     sample->cost_ns = leat_now() - began;

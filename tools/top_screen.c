@@ -82,7 +82,7 @@ static void draw_top(const struct top_view *view) {
     const struct top_model *model = view->model;
     char text[TOP_LINE_SIZE], clock[16];
     struct figure delay, cost;
-    snprintf(text, sizeof text, " leat top  %s  by %s%s  every %s  %s  looked for %s",
+    snprintf(text, sizeof text, " leat top  %s  by %s%s  every %s  %s  read in %s",
              clock_text(clock), top_column_title(model->sort), model->reversed ? ", reversed" : "",
              figure_duration(&delay, view->delay_ns),
              model->local && model->global ? "local and global"
@@ -171,7 +171,7 @@ static void draw_list(struct top_view *view) {
 /* --- Pages of text ---------------------------------------------------------------------------- */
 
 static const char help_text[] =
-    "leat top shows every channel and what goes through it; it only looks.\n"
+    "leat top shows every channel and what goes through it; it only reads.\n"
     "\n"
     "  q              quit (in help and details: back)\n"
     "  Up Down k j    select;  PgUp PgDn Home End\n"
@@ -188,9 +188,9 @@ static const char help_text[] =
     "  WAKES/S        system calls to wake the other side, both sides together\n"
     "  SLEEPS/S       how often a side went to sleep\n"
     "  STALLS/S       calls that found the ring full (sender) or empty (receiver)\n"
-    "  WAKE           from the sender's ring until the receiver was awake, the mean\n"
+    "  WAKE           from the sender's wake call until the receiver was awake, the mean\n"
     "                 since the last refresh; - if no sleep ended in that way\n"
-    "  SENDER RECEIVER  yes, many, none (nobody came yet), closed, died\n"
+    "  SENDER RECEIVER  yes, many, none (not come yet), closed, died\n"
     "  USERS          open handles, in all processes\n"
     "\n"
     "A sender publishes its counters every eighth of the ring: what it did is an\n"
@@ -319,7 +319,7 @@ static int meaning_of(int key) {
 }
 
 int top_screen_key(uint64_t deadline_ns) {
-    int key = getch(); /* what curses has read already, and sizes it has been told of */
+    int key = getch(); /* what curses has read already, and sizes that it has received */
     if (key != ERR)
         return meaning_of(key);
     uint64_t now = leat_now(), left = deadline_ns > now ? deadline_ns - now : 0;

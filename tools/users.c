@@ -17,7 +17,7 @@
 
 #define KERNEL_THREAD UINT64_C(0x00200000) /* PF_KTHREAD in the flags of /proc/PID/stat */
 
-/* GONE: it ended while it was looked at. */
+/* GONE: it ended while it was inspected. */
 enum sight { SEEN, DENIED, GONE };
 
 static enum sight sight_of(int error) {
@@ -82,7 +82,7 @@ static enum sight look_for_mapping(pid_t process, const leat_object_info *info, 
     return SEEN;
 }
 
-/* Of a process that may not be looked at: whether it can have files at all. Its name may hold
+/* Whether a process that may not be inspected can have files at all. Its name may hold
  * anything, brackets too. */
 static bool can_have_files(pid_t process) {
     char text[1024], state = 'X';

@@ -1,6 +1,6 @@
 /* users.h - which processes have a file open or mapped, as far as this user may see.
  *
- * Guarantees: a process that is listed had it a moment ago; one that may not be looked at is
+ * Guarantees: a process that is listed had it a moment ago; a process that may not be inspected is
  * counted, not guessed about. Processes that /proc does not show at all (another container's, or
  * mounted with hidepid) are neither. No process is touched or held up.
  */
@@ -23,13 +23,13 @@ struct user {
 struct users {
     struct user *list;
     size_t count;
-    /* processes that this user may not look at; threads of the kernel and zombies have no files and
+    /* processes that this user may not inspect; threads of the kernel and zombies have no files and
      * do not count */
     uint32_t denied;
     bool known; /* false: /proc is not there, or memory is short */
 };
 
-/* Looks at every process for the object's file. */
+/* Searches every process for the object's file. */
 void users_find(struct users *users, const leat_object_info *info);
 void users_forget(struct users *users);
 
