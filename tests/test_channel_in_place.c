@@ -62,7 +62,7 @@ static void an_abort_leaves_no_trace(void **state) {
     close_pair(&pair);
 }
 
-/* Whatever comes first, the short way does not lead beyond the room there is. */
+/* Whatever comes first, the fast path does not lead beyond the room there is. */
 static void what_comes_first_opens_no_more_than_there_is(void **state) {
     (void)state;
     struct pair pair = open_pair("first", 4096);
@@ -70,12 +70,12 @@ static void what_comes_first_opens_no_more_than_there_is(void **state) {
     size_t size = 0, sent = 0;
     reserve(pair.tx, 1000);
     leat_abort(pair.tx);
-    assert_true(pair.tx->ring.lane.window <= 4096 - 64);
+    assert_true(pair.tx->ring.lane.fast_limit <= 4096 - 64);
     for (uint64_t text = 0; leat_send(pair.tx, &text, 8, LEAT_NOW) == LEAT_OK; text++)
         sent++;
     assert_true(sent <= 4096 / 16);
     assert_leat(leat_recv(pair.rx, &byte, 1, &size, LEAT_NOW), LEAT_EMSGSIZE);
-    assert_true(pair.rx->ring.lane.window <= 4096);
+    assert_true(pair.rx->ring.lane.fast_limit <= 4096);
     for (uint64_t i = 0, text = 99; i < sent; i++) {
         assert_ok(leat_recv(pair.rx, &text, sizeof text, &size, LEAT_NOW));
         assert_int_equal(text, i);

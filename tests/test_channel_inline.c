@@ -289,7 +289,8 @@ static void whoever_sleeps_is_woken(void **state) {
 
 /* --- The binary interface "inline 2" ---------------------------------------------------------- */
 
-_Static_assert(offsetof(leat_lane, position) == 0 && offsetof(leat_lane, window) == 8, "inline 2");
+_Static_assert(offsetof(leat_lane, position) == 0 && offsetof(leat_lane, fast_limit) == 8,
+               "inline 2");
 _Static_assert(offsetof(leat_lane, messages) == 16 && offsetof(leat_lane, mask) == 24, "inline 2");
 _Static_assert(offsetof(leat_lane, max) == 32 && offsetof(leat_lane, ring) == 48, "inline 2");
 _Static_assert(offsetof(leat_lane, wipe) == 40 && offsetof(leat_lane, noted) == 48 + sizeof(void *),
@@ -311,18 +312,18 @@ _Static_assert(offsetof(struct leat_receiver, ring) == 0 &&
                    offsetof(struct leat__ring_receiver, lane) == 0,
                "inline 2");
 
-/* As a later library would that works differently: the window stays 0, whatever else the first
+/* As a later library would that works differently: the fast limit stays 0, whatever else the first
  * bytes of a handle are. */
-static void with_the_window_shut_each_message_takes_a_call(void **state) {
+static void fast_limit_of_zero_makes_each_message_a_call(void **state) {
     (void)state;
     struct pair pair = open_pair("shut", 0);
     for (uint64_t i = 0, got = 0; i < 1000; i++) {
         size_t size;
         leat_lane *tx = &pair.tx->ring.lane, *rx = &pair.rx->ring.lane;
-        tx->window = rx->window = 0;
+        tx->fast_limit = rx->fast_limit = 0;
         assert_false(leat__lane_send(tx, &i, sizeof i));
         assert_ok(leat_send_inline(pair.tx, &i, sizeof i, LEAT_NOW));
-        tx->window = rx->window = 0;
+        tx->fast_limit = rx->fast_limit = 0;
         assert_false(leat__lane_receive(rx, &got, sizeof got, &size));
         assert_ok(leat_recv_inline(pair.rx, &got, sizeof got, &size, LEAT_NOW));
         assert_int_equal(got, i);
@@ -338,7 +339,7 @@ int main(void) {
         HARNESS_TEST(a_full_ring_refuses_and_loses_nothing),
         HARNESS_TEST(a_forked_child_is_refused),
         HARNESS_TEST(whoever_sleeps_is_woken),
-        HARNESS_TEST(with_the_window_shut_each_message_takes_a_call),
+        HARNESS_TEST(fast_limit_of_zero_makes_each_message_a_call),
     };
     return HARNESS_MAIN("channel_inline", tests);
 }

@@ -29,22 +29,22 @@ static void perform_send(struct crash_round *round) {
     crash_send(round, round->tx, round->operation->built);
 }
 
-/* Lets what follows go the short way (leat/inline.h), which a call that goes the long way opens. */
-static void open_window(struct crash_round *round) {
+/* Opens the fast path (leat/inline.h) for what follows: a call on the slow path does so. */
+static void open_fast_path(struct crash_round *round) {
     void *place;
     leat__sender_flush(round->tx); /* so that the next one is an eighth of the ring away */
     assert_ok(leat__ring_refresh(&round->tx->ring));
     assert_ok(leat_reserve(round->tx, 8, &place, LEAT_NOW));
     leat_abort(round->tx);
-    assert_true(round->tx->ring.lane.window > round->tx->ring.lane.position);
+    assert_true(round->tx->ring.lane.fast_limit > round->tx->ring.lane.position);
 }
 
 /* And without a fence. */
 static void prepare_hot(struct crash_round *round) {
     leat__sender_heat_up(round->tx);
     assert_true(round->tx->hot);
-    open_window(round);
-    assert_true(round->tx->ring.lane.window >=
+    open_fast_path(round);
+    assert_true(round->tx->ring.lane.fast_limit >=
                 round->tx->ring.lane.position + leat__slot_size(round->operation->sizes[0]));
 }
 
@@ -57,7 +57,7 @@ static void prepare_batch(struct crash_round *round) {
         batch[i] = (leat_message){batch_bytes[i], crash_size(round, number)};
         stream_fill(batch_bytes[i], number, batch[i].size);
     }
-    open_window(round);
+    open_fast_path(round);
 }
 
 static void perform_send_many(struct crash_round *round) {

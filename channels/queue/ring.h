@@ -50,7 +50,7 @@
  * which fences. */
 extern const uint32_t leat__lane_always[1];
 
-/* The lane of a ring's side whose page is `own` (leat/inline.h), its window shut. */
+/* The lane (leat/inline.h) of the role whose page is `own`, with the fast path closed. */
 static inline leat_lane leat__lane(const struct leat__ring_memory *memory,
                                    struct leat__role_page *own) {
     return (leat_lane){
@@ -73,7 +73,7 @@ static inline uint64_t leat__ring_released(const struct leat__role_page *receive
  * Records are *staged* one behind the other and then *published* together: all but the first header
  * are in place, and storing the first one makes all of them visible at once. */
 struct leat__ring_sender {
-    leat_lane lane; /* first: position, and the short way's window, which its users set */
+    leat_lane lane; /* first: the position, and the fast limit, which senders set */
     struct leat__ring_memory memory;
     uint64_t staged;           /* bytes behind the position */
     uint64_t first_header;     /* of the first staged record: the one that publishing stores */

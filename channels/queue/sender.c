@@ -12,7 +12,7 @@
 #include "lib/base/fail.h"
 
 #define RARELY(condition) __builtin_expect((condition) != 0, 0)
-#define LONG_WAY __attribute__((noinline))
+#define OUT_OF_LINE __attribute__((noinline))
 #define COPIED_WITHOUT_CALL LEAT__LINE
 #define LINGER_LOOKS 64
 #define LINGER_PAUSES 16
@@ -81,7 +81,7 @@ static int poll_for_lock(leat_sender *sender) {
 
 /* While another sender has the turn. It may be waiting for room, and this one with it: so this one
  * looks at the receiver itself, once in a slice, and reports what it finds if there is no room. */
-static LONG_WAY int wait_for_lock(leat_sender *sender, uint64_t deadline_ns) {
+static OUT_OF_LINE int wait_for_lock(leat_sender *sender, uint64_t deadline_ns) {
     struct leat__role *role = &sender->role;
     int result;
     do { /* waits: each turn is a slice */
@@ -239,7 +239,7 @@ static bool reserves(const leat_sender *sender) {
     return sender->reserving || sender->ring.lane.kept != 0;
 }
 
-/* Makes a reservation one of the long way. */
+/* Moves a reservation to the slow path. */
 static void take_reservation(leat_sender *sender) {
     leat_lane *lane = &sender->ring.lane;
     if (lane->kept == 0)
@@ -249,16 +249,16 @@ static void take_reservation(leat_sender *sender) {
     sender->reserving = true;
 }
 
-/* Lets messages go the short way (leat/inline.h). */
-static void open_window(leat_sender *sender) {
+/* Opens the fast path for messages (leat/inline.h). */
+static void open_fast_path(leat_sender *sender) {
     struct leat__ring_sender *ring = &sender->ring;
-    bool shut = sender->many || reserves(sender) || sender->owes_open_mark || ring->corrupt;
+    bool slow = sender->many || reserves(sender) || sender->owes_open_mark || ring->corrupt;
     uint64_t limit = leat__ring_lap_end(&ring->memory, ring->lane.position);
     limit = ring->limit < limit ? ring->limit : limit;
-    /* nothing has been published yet: the long way finds out what there is to know */
-    shut = shut || sender->next_flush == 0;
+    /* nothing has been published yet: the slow path finds out what there is to know */
+    slow = slow || sender->next_flush == 0;
     limit = sender->next_flush <= limit ? sender->next_flush - 1 : limit;
-    ring->lane.window = shut ? 0 : leat__ring_probe_ahead(ring, limit);
+    ring->lane.fast_limit = slow ? 0 : leat__ring_probe_ahead(ring, limit);
 }
 
 static int check(const leat_sender *sender, size_t size) {
@@ -290,7 +290,7 @@ static inline void tell(leat_sender *sender) {
 }
 
 /* An eighth of the ring has been sent. */
-static LONG_WAY void end_period(leat_sender *sender) {
+static OUT_OF_LINE void end_period(leat_sender *sender) {
     if (leat__load_relaxed32(&sender->role.peer->plain) != 0)
         leat__sender_cool_down(sender);
     else if (sender->role.tally.wake_calls == 0)
@@ -315,8 +315,9 @@ static void count(leat_sender *sender, uint64_t bytes) {
     sender->ring.lane.bytes += bytes;
 }
 
-/* The long way; out of line, so that the short one needs no stack. */
-static LONG_WAY int send(leat_sender *sender, const void *data, size_t size, uint64_t deadline_ns) {
+/* The slow path; out of line, so that the fast path needs no stack. */
+static OUT_OF_LINE int send(leat_sender *sender, const void *data, size_t size,
+                            uint64_t deadline_ns) {
     void *payload;
     int result = check(sender, size);
     if (RARELY(result != LEAT_OK))
@@ -332,13 +333,13 @@ static LONG_WAY int send(leat_sender *sender, const void *data, size_t size, uin
     }
     if (RARELY(sender->many))
         leat__sender_unlock(sender);
-    open_window(sender);
+    open_fast_path(sender);
     return result;
 }
 
-/* The short way of what takes more than a line; out of line for the same reason. */
-static LONG_WAY int send_lines(leat_sender *sender, const void *data, size_t size,
-                               uint64_t deadline_ns) {
+/* The fast path of what takes more than a line; out of line for the same reason. */
+static OUT_OF_LINE int send_lines(leat_sender *sender, const void *data, size_t size,
+                                  uint64_t deadline_ns) {
     if (RARELY(!leat__lane_send(&sender->ring.lane, data, size)))
         return send(sender, data, size, deadline_ns);
     tell(sender);
@@ -354,9 +355,9 @@ int leat_send(leat_sender *sender, const void *data, size_t size, uint64_t deadl
     return LEAT_OK;
 }
 
-/* Stages as many of the messages as go the short way. With copies of what does not change, so that
- * it stays in registers. */
-static size_t stage_short(leat_sender *sender, const leat_message *messages, size_t amount) {
+/* Stages as many of the messages as the fast path takes. With copies of what does not change, so
+ * that it stays in registers. */
+static size_t stage_fast(leat_sender *sender, const leat_message *messages, size_t amount) {
     struct leat__ring_sender *ring = &sender->ring;
     const leat_lane lane = ring->lane;
     uint64_t at = lane.position + ring->staged, bytes = 0, first_header = ring->first_header;
@@ -386,7 +387,7 @@ static size_t stage_short(leat_sender *sender, const leat_message *messages, siz
 
 /* Stages as many of the messages as there is room for without waiting. */
 static size_t stage_many(leat_sender *sender, const leat_message *messages, size_t amount) {
-    size_t done = stage_short(sender, messages, amount);
+    size_t done = stage_fast(sender, messages, amount);
     for (void *payload; done < amount; done++) {
         size_t size = messages[done].size;
         if (size > sender->ring.lane.max ||
@@ -400,8 +401,8 @@ static size_t stage_many(leat_sender *sender, const leat_message *messages, size
 }
 
 /* The rest of a batch, or all of it, waiting for room. */
-static LONG_WAY int send_rest(leat_sender *sender, const leat_message *messages, size_t amount,
-                              size_t *done, uint64_t deadline_ns) {
+static OUT_OF_LINE int send_rest(leat_sender *sender, const leat_message *messages, size_t amount,
+                                 size_t *done, uint64_t deadline_ns) {
     int result = check(sender, 0);
     if (result == LEAT_OK)
         result = lock_to_send(sender, *done < amount ? messages[*done].size : 0, deadline_ns);
@@ -419,7 +420,7 @@ static LONG_WAY int send_rest(leat_sender *sender, const leat_message *messages,
     if (sender->many && !reserves(sender))
         leat__sender_unlock(sender);
     if (!sender->role.object.resource.forked)
-        open_window(sender);
+        open_fast_path(sender);
     return result;
 }
 
@@ -427,17 +428,17 @@ int leat_send_many(leat_sender *sender, const leat_message *messages, size_t amo
                    uint64_t deadline_ns) {
     int result = LEAT_OK;
     size_t done = 0;
-    if (sender->ring.lane.window != 0 && (done = stage_many(sender, messages, amount)) > 0)
+    if (sender->ring.lane.fast_limit != 0 && (done = stage_many(sender, messages, amount)) > 0)
         publish(sender);
-    if (RARELY(done < amount || sender->ring.lane.position >= sender->ring.lane.window))
+    if (RARELY(done < amount || sender->ring.lane.position >= sender->ring.lane.fast_limit))
         result = send_rest(sender, messages, amount, &done, deadline_ns);
     if (sent != NULL)
         *sent = done;
     return result;
 }
 
-static LONG_WAY int reserve_long(leat_sender *sender, size_t size, void **data,
-                                 uint64_t deadline_ns) {
+static OUT_OF_LINE int reserve_slowly(leat_sender *sender, size_t size, void **data,
+                                      uint64_t deadline_ns) {
     int result = check(sender, size);
     if (result == LEAT_OK)
         result = lock_to_send(sender, size, deadline_ns);
@@ -448,17 +449,17 @@ static LONG_WAY int reserve_long(leat_sender *sender, size_t size, void **data,
     sender->ring.lane.open_size = size;
     if (result != LEAT_OK)
         leat__sender_unlock(sender);
-    open_window(sender);
+    open_fast_path(sender);
     return result;
 }
 
 int leat_reserve(leat_sender *sender, size_t size, void **data, uint64_t deadline_ns) {
     if (RARELY(!leat__lane_reserve(&sender->ring.lane, size, data)))
-        return reserve_long(sender, size, data, deadline_ns);
+        return reserve_slowly(sender, size, data, deadline_ns);
     return LEAT_OK;
 }
 
-static LONG_WAY int commit_long(leat_sender *sender, size_t size) {
+static OUT_OF_LINE int commit_slowly(leat_sender *sender, size_t size) {
     if (sender->role.object.resource.forked)
         return leat__role_fail_forked();
     if (!reserves(sender))
@@ -472,13 +473,13 @@ static LONG_WAY int commit_long(leat_sender *sender, size_t size) {
     publish(sender);
     sender->reserving = false;
     leat__sender_unlock(sender);
-    open_window(sender);
+    open_fast_path(sender);
     return LEAT_OK;
 }
 
 int leat_commit(leat_sender *sender, size_t size) {
     if (RARELY(!leat__lane_commit_open(&sender->ring.lane, size)))
-        return commit_long(sender, size);
+        return commit_slowly(sender, size);
     tell(sender);
     return LEAT_OK;
 }
@@ -490,5 +491,5 @@ void leat_abort(leat_sender *sender) {
     leat__ring_forget(&sender->ring);
     sender->reserving = false;
     leat__sender_unlock(sender);
-    open_window(sender);
+    open_fast_path(sender);
 }

@@ -15,7 +15,7 @@ struct leat_sender {
     uint64_t next_flush; /* position at which the tally goes to the page */
     bool hot;            /* publishes without a fence (channels/queue/role.h) */
     bool may_be_hot;     /* this process can be sent barriers */
-    bool reserving;      /* the long way; the short one's reservation is the lane's */
+    bool reserving;      /* on the slow path; a reservation of the fast path is in the lane */
     bool owes_open_mark; /* the ring was full when this sender came */
     bool many;
     bool has_lock;        /* many: holds the lock */

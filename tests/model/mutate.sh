@@ -134,7 +134,7 @@ sender=channels/queue/ring_sender.c receiver=channels/queue/ring_receiver.c inli
 
 # The commit.
 mutant payload_behind_header channels/queue/sender.c crash "send long" \
-    '/^static LONG_WAY int send(/,/^}/{/leat__copy(payload, /d;s/^        publish(sender);/        publish(sender); if (size > 0) memcpy(payload, data, size);/;}'
+    '/^static OUT_OF_LINE int send(/,/^}/{/leat__copy(payload, /d;s/^        publish(sender);/        publish(sender); if (size > 0) memcpy(payload, data, size);/;}'
 mutant first_header_not_withheld $sender crash "send a long batch" \
     '/^static void seal(/,/^}/s/^    if (ring->staged == 0)$/    if (ring->staged == 0) leat__store_relaxed64(leat__word_at(\&ring->memory, start), header); if (ring->staged == 0)/'
 mutant position_ahead_of_commit $sender crash "send long" \
@@ -147,7 +147,7 @@ mutant only_line_starts_cleared $sender ring "*queue*" '/^void leat__ring_publis
 mutant stretch_not_looked_at $sender ring "*queue*" '/^uint64_t leat__ring_probe_ahead/,/^}/s/^        look_at(.*/        (void)ring;/'
 mutant stretch_ends_late $sender ring "*queue*" '/^uint64_t leat__ring_probe_ahead/,/^}/s/^    return .*/    return limit;/'
 mutant stretch_without_its_last_line $sender ring "*queue*" '/^uint64_t leat__ring_probe_ahead/,/^}/s/all ? end + 1/all ? end/'
-mutant short_word_behind_not_zeroed $inlined ring "*queue*" '/^LEAT__INLINE void leat__lane_zero_behind/,/^}/s/^        __atomic_store_n(.*/        (void)record;/'
+mutant fast_word_behind_not_zeroed $inlined ring "*queue*" '/^LEAT__INLINE void leat__lane_zero_behind/,/^}/s/^        __atomic_store_n(.*/        (void)record;/'
 mutant zero_is_a_header $inlined ring "*queue*" '/^static inline bool leat__is_header/,/^}/s/word != 0 && //'
 mutant header_of_any_lap $inlined ring "*queue*" '/^static inline bool leat__is_header/,/^}/s/>> 40) == 0/>> 40 \& 0xff) == 0/'
 
@@ -160,8 +160,8 @@ mutant successor_promises $receiver ring "*queue*" '/^int leat__ring_receiver_re
 mutant successor_promises_at_once $receiver ring "*queue*" '/^int leat__ring_receiver_recover/,/^}/s/position == 0;/position < LEAT__POSITION_END;/'
 mutant no_wipe_on_release $receiver ring "*queue*" '/^static void wipe(/,/^}/s/^            leat__.*/            (void)memory;/'
 mutant wipe_leaves_the_first_line $receiver ring "*queue*" '/^static void wipe(/,/^}/s/at = (from + LEAT__LINE - 1) \& ~(LEAT__LINE - 1)/at = ((from + LEAT__LINE - 1) \& ~(LEAT__LINE - 1)) + LEAT__LINE/'
-mutant short_not_wiped $inlined ring "*queue*" '/^LEAT__INLINE void leat__lane_release/,/^}/s/^    leat__lane_wipe(lane, record, slot);/    (void)record;/'
-mutant short_longest_wiped_by_half $inlined ring "*queue*" '/^LEAT__INLINE void leat__lane_wipe(/,/^}/s/^            __atomic_store_n(record, 0, .*/            break;/'
+mutant fast_not_wiped $inlined ring "*queue*" '/^LEAT__INLINE void leat__lane_release/,/^}/s/^    leat__lane_wipe(lane, record, slot);/    (void)record;/'
+mutant fast_longest_wiped_by_half $inlined ring "*queue*" '/^LEAT__INLINE void leat__lane_wipe(/,/^}/s/^            __atomic_store_n(record, 0, .*/            break;/'
 mutant resume_trusts_others $sender channel_fuzz "*several*" \
     '/^int leat__ring_sender_resume/,/^}/s/^    ring->written = .*//'
 mutant reservation_is_not_written channels/queue/sender.c channel_fuzz "*one_sender*" \
@@ -170,24 +170,24 @@ mutant reservation_is_not_written channels/queue/sender.c channel_fuzz "*one_sen
 # Marks.
 mutant filled_to_the_last_byte $sender ring "*marks*" '/^int leat__ring_mark/,/^}/s/end >= ring->released/end > ring->released/'
 
-# The short way.
-mutant short_header_first $inlined crash "hot: send lines" \
+# The fast path.
+mutant fast_header_first $inlined crash "hot: send lines" \
     '/^LEAT__INLINE bool leat__lane_send_in/,/^}/s/^    leat__copy(.*/    __atomic_store_n(record, leat__record_header(lane->position, LEAT__MESSAGE, size), __ATOMIC_RELEASE); leat__copy(record + 1, data, size, most, lane->piece);/'
-mutant short_position_ahead_of_commit $inlined crash "send 16" \
+mutant fast_position_ahead_of_commit $inlined crash "send 16" \
     '/^LEAT__INLINE void leat__lane_commit/,/^}/{s/^    __atomic_store_n(record, .*/    __atomic_store_n(lane->noted, end, __ATOMIC_RELEASE);/;t;s/^    __atomic_store_n(lane->noted, .*/    __atomic_store_n(record, leat__record_header(start, LEAT__MESSAGE, size), __ATOMIC_RELEASE);/;}'
-mutant short_first_header_not_withheld channels/queue/sender.c crash "send a batch" '/^static size_t stage_short(/,/^}/s/^        else$//'
-mutant short_wiped_before_position $inlined crash "recv" \
+mutant fast_first_header_not_withheld channels/queue/sender.c crash "send a batch" '/^static size_t stage_fast(/,/^}/s/^        else$//'
+mutant fast_wiped_before_position $inlined crash "recv" \
     '/^LEAT__INLINE void leat__lane_release/,/^}/{/^    __atomic_store_n(noted, end,/d;s/^    lane->position = end;/    __atomic_store_n(noted, end, __ATOMIC_RELEASE); lane->position = end;/;}'
-mutant short_lines_back_before_wiped $inlined crash "recv" \
+mutant fast_lines_back_before_wiped $inlined crash "recv" \
     '/^LEAT__INLINE void leat__lane_release/,/^}/{/^    __atomic_store_n(noted + 1,/d;s/^    __atomic_store_n(noted, end,.*/    __atomic_store_n(noted + 1, end \& ~(LEAT__LINE - 1), __ATOMIC_RELEASE); __atomic_store_n(noted, end, __ATOMIC_RELEASE);/;}'
 mutant forgotten_lines_not_looked_at $sender channel_fuzz "*one_sender*" '/^void leat__ring_forget/,/^}/s/^    ring->polled_to = 0;//'
 mutant shorter_lines_not_looked_at $sender channel_fuzz "*one_sender*" '/^void leat__ring_stage/,/^}/s/^        ring->polled_to = 0;/        (void)ring;/'
-mutant window_not_looked_at channels/queue/sender.c channel_fuzz "*one_sender*" \
-    '/^static void open_window(/,/^}/s/leat__ring_probe_ahead(ring, limit)/limit/'
-mutant commit_shorter_the_short_way $inlined channel_fuzz "*one_sender*" \
+mutant fast_path_not_probed channels/queue/sender.c channel_fuzz "*one_sender*" \
+    '/^static void open_fast_path(/,/^}/s/leat__ring_probe_ahead(ring, limit)/limit/'
+mutant commit_shorter_on_the_fast_path $inlined channel_fuzz "*one_sender*" \
     '/^LEAT__INLINE bool leat__lane_commit_open/,/^}/s/ || slot != lane->open_slot//'
-mutant open_message_leaves_the_window $inlined channel_inline "*mixture*" \
-    '/^LEAT__INLINE void leat__lane_open/,/^}/s/^    lane->window = 0;//'
+mutant open_message_leaves_the_fast_path $inlined channel_inline "*mixture*" \
+    '/^LEAT__INLINE void leat__lane_open/,/^}/s/^    lane->fast_limit = 0;//'
 mutant child_may_commit channels/queue/role.c channel_inline "*forked*" 's/, &role->lane->kept)/, NULL)/'
 mutant destroyed_header_not_told $receiver hostile_channel "*" \
     '/^int leat__ring_check_committed/,/^}/s/^    return fail_corrupt(.*/    return LEAT_OK;/'
@@ -216,12 +216,12 @@ mutant peer_back_not_told channels/queue/receiver.c crash "send 16" 's/before ==
 
 # Streams, from one receiver to the next.
 mutant stream_not_noted channels/queue/receiver.c channel_streams "*whoever*" '/^static void note_mark(/,/^}/s/^    if (mark == receiver->noted)/    if (mark != 0)/'
-mutant stream_noted_of_held channels/queue/receiver.c channel_streams "*among_held_messages_is_told_to*" '/^static __attribute__((noinline)) int release_long(/,/^}/s/end == receiver->peeked_end ? receiver->stream : receiver->oldest_stream/receiver->stream/'
+mutant stream_noted_of_held channels/queue/receiver.c channel_streams "*among_held_messages_is_told_to*" '/^static __attribute__((noinline)) int release_slowly(/,/^}/s/end == receiver->peeked_end ? receiver->stream : receiver->oldest_stream/receiver->stream/'
 mutant stream_noted_once channels/queue/receiver.c channel_streams "*whoever*" '/^static uint64_t read_note(/,/^}/s/|| end < newest/|| end > newest + 1/'
 
 # However a call waits.
 mutant spin_hides_death channels/queue/role_spin.c channel_told "*in_a_long_spin*" '/^int leat__role_spin(/,/^}/s/^            reported = .*/            (void)reported;/'
-mutant turn_hides_death channels/queue/sender.c channel_told "*death_is_told_to_all*" '/^static LONG_WAY int wait_for_lock(/,/^}/s/^        int reported = .*/        int reported = LEAT_OK; role->next_probe_ns = now + LEAT__SLICE_NS;/'
+mutant turn_hides_death channels/queue/sender.c channel_told "*death_is_told_to_all*" '/^static OUT_OF_LINE int wait_for_lock(/,/^}/s/^        int reported = .*/        int reported = LEAT_OK; role->next_probe_ns = now + LEAT__SLICE_NS;/'
 mutant turn_tells_too_much channels/queue/sender.c channel_told "*turn_alone*" '/^static bool would_have_room(/,/^}/s/^    return .*/    (void)role; return false;/'
 
 # Whether a peer lives.
