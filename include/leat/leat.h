@@ -2,14 +2,15 @@
  *
  *     leat/base.h       version, deadlines, scopes
  *     leat/error.h      error codes and what they mean
- *     leat/object.h     named objects: list, look, remove, clean up
+ *     leat/object.h     named objects: list, inspect, remove, clean up
  *     leat/region.h     shared memory
  *     leat/view.h       further views of it, and the memory behind them
- *     leat/sync.h       mutexes, events, semaphores, waiting for several
- *     leat/remote.h     the same, mapped into a process that does not know of it
+ *     leat/remote.h     regions mapped into a process that does not use leat
+ *     leat/sync.h       mutexes, events, semaphores, waiting for several of them
  *     leat/channel.h    messages: sender and receiver
- *     leat/waitset.h   waiting for many of these in an event loop
- *     leat/inline.h     the same for small messages, compiled into the caller; not included here
+ *     leat/waitset.h    waiting for many channels and sync objects in an event loop
+ *     leat/inline.h     the calls for one message, compiled into the caller; not included here
+ *     leat/uv.h         channels as libuv handles, a library of its own; not included here
  */
 #ifndef LEAT_LEAT_H
 #define LEAT_LEAT_H
