@@ -221,8 +221,8 @@ mutant stream_noted_once channels/queue/receiver.c channel_streams "*whoever*" '
 
 # However a call waits.
 mutant spin_hides_death channels/queue/role_spin.c channel_told "*in_a_long_spin*" '/^int leat__role_spin(/,/^}/s/^            reported = .*/            (void)reported;/'
-mutant turn_hides_death channels/queue/sender.c channel_told "*death_is_told_to_all*" '/^static OUT_OF_LINE int wait_for_lock(/,/^}/s/^        int reported = .*/        int reported = LEAT_OK; role->next_probe_ns = now + LEAT__SLICE_NS;/'
-mutant turn_tells_too_much channels/queue/sender.c channel_told "*turn_alone*" '/^static bool would_have_room(/,/^}/s/^    return .*/    (void)role; return false;/'
+mutant lock_wait_hides_death channels/queue/sender.c channel_told "*death_is_told_to_all*" '/^static OUT_OF_LINE int wait_for_lock(/,/^}/s/^        int reported = .*/        int reported = LEAT_OK; role->next_probe_ns = now + LEAT__SLICE_NS;/'
+mutant lock_wait_reports_too_much channels/queue/sender.c channel_told "*turn_alone*" '/^static bool would_have_room(/,/^}/s/^    return .*/    (void)role; return false;/'
 
 # Whether a peer lives.
 mutant presence_any_lock channels/queue/presence.c channel_presence "a_senders_death*" '/^static bool is_present(/,/^}/s/^    return .*/    return page != NULL || word + participant + opened != 0;/;/^static bool is_present(/,/^}/s/^           leat__load_relaxed64.*//'
@@ -232,7 +232,7 @@ mutant presence_without_life channels/queue/presence.c channel_presence "a_recei
 mutant presence_of_nobody channels/queue/sender_peer.c channel_presence "*" '/^static int begin_stream(/,/^}/s/^    set_present(sender, sender->participant, true);//'
 
 # A kernel that does not answer, or forbids.
-mutant no_answer_is_no_news channels/queue/role_wait.c channel_errors "a_waiting_call*" '/^static uint64_t next_slice(/,/^}/s/(role->unanswered && role->arms) || //'
+mutant no_answer_is_no_event channels/queue/role_wait.c channel_errors "a_waiting_call*" '/^static uint64_t next_slice(/,/^}/s/(role->unanswered && role->arms) || //'
 mutant loop_asks_no_more channels/waitset/waitset.c waitset_errors "a_loop_asks_on*" '/^static void ask_later(/,/^}/s/leat__member_is_unanswered(member)/(member == NULL)/'
 mutant written_over_the_limit lib/os/linux/file_io.c channel_errors "a_setter*" '/^int leat__os_file_touch(/,/^}/{s/^    do$/    while (interrupted > 0)/;s/^    while (leat__linux_again.*/        ;/;}'
 
@@ -271,25 +271,25 @@ mutant pi_owned_by_the_handle $pi sync_pi "the_thread_that*" '/^bool leat__pi_el
 mutant pi_any_namespace $pi sync_pi "thread_numbers*" '/^int leat__pi_check/,/^}/s/^    if (header->parameters.*/    if (header == NULL)/'
 
 # Event loops.
-mutant waitset_not_announced channels/waitset/member.c waitset "it_rings_once*" '/^static void arm_role(/,/^}/s/^    leat__role_arm(.*/    (void)member;/'
-mutant waitset_not_disturbed channels/waitset/waitset.c waitset "a_channel_in_a_waitset*" '/^void leat__waitset_disarmed(/,/^}/s/^    if (!member->armed)/    if (member != NULL)/'
+mutant waitset_not_armed channels/waitset/member.c waitset "it_rings_once*" '/^static void arm_role(/,/^}/s/^    leat__role_arm(.*/    (void)member;/'
+mutant waitset_not_disarmed channels/waitset/waitset.c waitset "a_channel_in_a_waitset*" '/^void leat__waitset_disarmed(/,/^}/s/^    if (!member->armed)/    if (member != NULL)/'
 mutant waitset_death_not_suspected channels/waitset/waitset.c waitset "what_becomes*" '/^static void suspect(/,/^}/{s/^    member->asks = true;/    (void)member;/;s/^    member->rechecks = LEAT__RECHECKS;//;}'
 mutant waitset_left_off_for_good channels/waitset/waitset.c waitset "who_leaves_off*" '/^void leat_waitset_again(/,/^}/s/^        waitset->raised = .*/        waitset->raised = true;/'
 mutant waitset_name_not_watched channels/waitset/waitset.c hostile_waitset "a_ring_that*" '/^static void take_notices(/,/^}/s/^            check_notify(waitset);/            (void)check_notify;/'
-mutant waitset_nameless_announced channels/waitset/member.c hostile_waitset "a_bell_that_loses*" '/^void leat__member_do_without_notify(/,/^}/s/^        leat__store.*/        (void)member;/'
-mutant waitset_limit_leaves_bell channels/waitset/waitset.c hostile_waitset "at_the_limit*" '/^static void close_descriptors(/,/^}/s/^        leat__os_notify_remove(.*/        (void)waitset;/'
-mutant waitset_rung_only_by_wake channels/queue/role_wake.c waitset "it_rings_once*" 's/^    if ((ticket & (LEAT__WATCHES | LEAT__LOOPS)) == 0)/    if ((ticket \& LEAT__WATCHES) == 0 || (ticket \& LEAT__LOOPS) != 0)/'
+mutant waitset_nameless_armed channels/waitset/member.c hostile_waitset "a_bell_that_loses*" '/^void leat__member_do_without_notify(/,/^}/s/^        leat__store.*/        (void)member;/'
+mutant waitset_limit_leaves_socket channels/waitset/waitset.c hostile_waitset "at_the_limit*" '/^static void close_descriptors(/,/^}/s/^        leat__os_notify_remove(.*/        (void)waitset;/'
+mutant waitset_woken_by_futex_only channels/queue/role_wake.c waitset "it_rings_once*" 's/^    if ((ticket & (LEAT__WATCHES | LEAT__LOOPS)) == 0)/    if ((ticket \& LEAT__WATCHES) == 0 || (ticket \& LEAT__LOOPS) != 0)/'
 mutant waitset_not_touched channels/queue/role_wake.c waitset "who_does_not_find*" 's/(ticket & LEAT__LOOPS) == 0 || !notify_waitset(role))/(ticket \& LEAT__LOOPS) == 0 || (notify_waitset(role), false))/'
-mutant waitset_rung_for_nothing channels/waitset/member.c waitset "who_wants_no_room*" '/^static void arm_role(/,/^}/s/^    bool events_only = .*/    bool events_only = false;/'
-mutant waitset_first_receiver_unnamed channels/waitset/member.c waitset "a_sender_is_told*" '/^static bool meets(/,/^}/s/^    member->met = true;/    return false;/'
-mutant waitset_looks_for_ever channels/waitset/member.c waitset_wakes "the_spin_in*" '/^bool leat__member_stays_awake(/,/^}/s/^    return now - member->idle_since_ns < role->spin_ns;/    return true;/'
-mutant waitset_looks_never channels/waitset/member.c waitset_wakes "an_adaptive_one*" '/^bool leat__member_stays_awake(/,/^}/s/^    return now - member->idle_since_ns < role->spin_ns;/    return false;/'
-mutant turn_not_wished_for channels/waitset/member.c waitset_many "it_is_told_of_the_end*" '/^static bool arm_locked(/,/^}/s/^        leat__store_relaxed32(.*/        (void)member;/'
-mutant turn_ends_in_silence channels/queue/sender.c waitset_many "it_is_told_of_the_end*" '/^void leat__sender_unlock(/,/^}/s/^        leat__role_touch_senders(.*/        (void)loops;/'
-mutant turn_hides_a_loop channels/queue/role_wake.c waitset_many "one_that_sleeps*" '/^void leat__role_arm(/,/^}/s/^        leat__store_relaxed32(&own->loops, 1);/        (void)own;/'
-mutant turn_taken_back channels/waitset/member.c waitset_many "who_wakes_up*" '/^void leat__member_disarm(/,/^}/s/^    else if (!member->many)/    else/'
-mutant turn_news_hides channels/waitset/member.c waitset_many "*want*room*" '/^static bool another_wants_room(/,/^}/s/^    return member->many/    return false \&\& member->many/'
-mutant turn_of_its_own_ended channels/waitset/member.c waitset_many "a_reservation_of_its*" '/^static void unlock(/,/^}/s/^    if (taken).*/    if (taken || true)/'
+mutant waitset_woken_for_nothing channels/waitset/member.c waitset "who_wants_no_room*" '/^static void arm_role(/,/^}/s/^    bool events_only = .*/    bool events_only = false;/'
+mutant waitset_first_receiver_not_ready channels/waitset/member.c waitset "a_sender_is_told*" '/^static bool meets(/,/^}/s/^    member->met = true;/    return false;/'
+mutant waitset_polls_for_ever channels/waitset/member.c waitset_wakes "the_spin_in*" '/^bool leat__member_stays_awake(/,/^}/s/^    return now - member->idle_since_ns < role->spin_ns;/    return true;/'
+mutant waitset_polls_never channels/waitset/member.c waitset_wakes "an_adaptive_one*" '/^bool leat__member_stays_awake(/,/^}/s/^    return now - member->idle_since_ns < role->spin_ns;/    return false;/'
+mutant lock_loops_not_set channels/waitset/member.c waitset_many "it_is_told_of_the_end*" '/^static bool arm_locked(/,/^}/s/^        leat__store_relaxed32(.*/        (void)member;/'
+mutant lock_release_does_not_touch channels/queue/sender.c waitset_many "it_is_told_of_the_end*" '/^void leat__sender_unlock(/,/^}/s/^        leat__role_touch_senders(.*/        (void)loops;/'
+mutant lock_hides_a_loop channels/queue/role_wake.c waitset_many "one_that_sleeps*" '/^void leat__role_arm(/,/^}/s/^        leat__store_relaxed32(&own->loops, 1);/        (void)own;/'
+mutant lock_ticket_taken_back channels/waitset/member.c waitset_many "who_wakes_up*" '/^void leat__member_disarm(/,/^}/s/^    else if (!member->many)/    else/'
+mutant lock_events_hide channels/waitset/member.c waitset_many "*want*room*" '/^static bool another_wants_room(/,/^}/s/^    return member->many/    return false \&\& member->many/'
+mutant lock_of_its_own_released channels/waitset/member.c waitset_many "a_reservation_of_its*" '/^static void unlock(/,/^}/s/^    if (taken).*/    if (taken || true)/'
 
 echo "$killed mutants noticed, $failures not"
 [ $failures -eq 0 ]
