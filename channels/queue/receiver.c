@@ -207,8 +207,8 @@ static int wait_for_message(leat_receiver *receiver, struct leat__record *record
         result = find_message(receiver, record);
         if (result != LEAT_EAGAIN)
             return result;
-        /* It was a pad or a mark without news: wait on. From a hostile sender, that may never end
-         * by itself. */
+        /* It was a pad or a mark without an event: wait on. From a hostile sender, that may never
+         * end by itself. */
         if (deadline_ns == LEAT_NOW || leat__os_now() >= deadline_ns)
             return deadline_ns == LEAT_NOW ? LEAT_EAGAIN : LEAT_ETIMEDOUT;
     }
@@ -602,8 +602,8 @@ static uint64_t read_note(leat_receiver *receiver) {
     return mark;
 }
 
-/* Behind an end mark, or before all marks: the first stream is no news. Where nothing was noted, a
- * sender that is there, or died there, is news. */
+/* Behind an end mark, or before all marks: the first stream is no event. Where nothing was noted, a
+ * sender that is there, or died there, is an event. */
 void leat__receiver_begin(leat_receiver *receiver) {
     struct leat__role *role = &receiver->role;
     receiver->stream = receiver->noted = read_note(receiver);

@@ -1,9 +1,9 @@
 /* channels/queue/sender.c - sending: leat_send, leat_send_many, leat_reserve and what follows it
  * (leat/channel.h).
  *
- * Each call is: take the turn (many senders only), make room, write, publish, ring if somebody
- * sleeps, end the turn. The ring (channels/queue/ring.h) does the writing; this file decides when
- * to wait and what to report.
+ * Each call takes the lock (many senders only), makes room, writes, publishes, wakes the receiver
+ * if it sleeps, and releases the lock. The ring (channels/queue/ring.h) does the writing; this file
+ * decides when to wait and what to report.
  */
 #include "channels/queue/sender.h"
 
@@ -14,7 +14,7 @@
 #define RARELY(condition) __builtin_expect((condition) != 0, 0)
 #define OUT_OF_LINE __attribute__((noinline))
 #define COPIED_WITHOUT_CALL LEAT__LINE
-#define LINGER_LOOKS 64
+#define LINGER_POLLS 64
 #define LINGER_PAUSES 16
 
 void leat__sender_heat_up(leat_sender *sender) {
@@ -23,7 +23,8 @@ void leat__sender_heat_up(leat_sender *sender) {
     sender->hot = true;
     sender->ring.lane.waiting = (const uint32_t *)(const void *)&sender->role.peer->waiting;
     leat__store_release32(&sender->role.own->hot, 1);
-    /* [S4] whoever falls asleep from here on sees it; who did before will be seen */
+    /* [S4] a receiver that arms from here on sees `hot`; the ticket of one that armed before is
+     * seen */
     leat__fence_full();
 }
 
@@ -65,7 +66,7 @@ int leat__sender_lock(leat_sender *sender, uint64_t deadline_ns) {
 }
 
 /* Whether a message of the wanted length would fit behind what the others have sent, as far as that
- * is known without the turn. */
+ * is known without the lock. */
 static bool would_have_room(struct leat__role *role) {
     return leat__ring_seems_to_have_room(&role->memory, leat__sender_of(role)->wanted);
 }
@@ -79,12 +80,13 @@ static int poll_for_lock(leat_sender *sender) {
     return reported != LEAT_OK ? reported : result;
 }
 
-/* While another sender has the turn. It may be waiting for room, and this one with it: so this one
- * looks at the receiver itself, once in a slice, and reports what it finds if there is no room. */
+/* While another sender has the lock. That sender may be waiting for room, and this one with it. So
+ * this sender asks about the receiver itself, once in a slice, and reports an event if there is no
+ * room. */
 static OUT_OF_LINE int wait_for_lock(leat_sender *sender, uint64_t deadline_ns) {
     struct leat__role *role = &sender->role;
     int result;
-    do { /* waits: each turn is a slice */
+    do { /* waits: each pass is a slice */
         uint64_t now = leat__os_now();
         bool over = now >= deadline_ns;
         leat__role_cancellation_point(role);
@@ -123,7 +125,7 @@ void leat__sender_unlock(leat_sender *sender) {
     sender->has_lock = sender->role.arms = false;
     leat__lock_release(&sender->role.own->lock);
     leat__u32 *loops = &sender->role.own->loops;
-    /* [M2] after the exchange that ended the turn */
+    /* [M2] after the exchange that released the lock */
     if (leat__load_total32(loops) != 0 && leat__exchange32(loops, 0) != 0)
         leat__role_touch_senders(&sender->role);
 }
@@ -135,7 +137,7 @@ static bool has_room(struct leat__role *role) {
     return leat__ring_has_room(&sender->ring, sender->wanted);
 }
 
-/* The thread is cancelled. A reservation that is open keeps the turn. */
+/* The thread is cancelled. An open reservation keeps the lock. */
 static void give_up_lock(struct leat__role *role) {
     leat_sender *sender = leat__sender_of(role);
     if (!sender->reserving)
@@ -156,7 +158,7 @@ static int wait_for_room(leat_sender *sender, size_t size, uint64_t deadline_ns)
 static void linger(leat_sender *sender) {
     uint64_t enough = sender->role.memory.capacity / 4, seen = sender->ring.released;
     for (int polls = 0;
-         polls < LINGER_LOOKS &&
+         polls < LINGER_POLLS &&
          sender->ring.limit - sender->ring.lane.position - sender->ring.staged < enough;
          polls++) {
         for (int pauses = 0; pauses < LINGER_PAUSES; pauses++)
@@ -181,12 +183,12 @@ int leat__sender_open_mark(leat_sender *sender) {
 }
 
 void leat__sender_pay_open_mark(leat_sender *sender) {
-    sender->owes_open_mark = false; /* another one of many may have written it */
+    sender->owes_open_mark = false; /* another sender may have written it */
     if (leat__load_relaxed32(&sender->role.own->owed) != 0)
         (void)leat__sender_open_mark(sender);
 }
 
-/* Reserves again after the receiver's progress was looked at. A stream's open mark that found no
+/* Reserves again after reading the receiver's progress. A stream's open mark that found no
  * room goes before its first message, of many senders' whichever that is: all of them came to a
  * ring that was full, and so have to look. */
 static int reserve_behind_mark(leat_sender *sender, size_t size, void **payload) {
@@ -279,12 +281,12 @@ void leat_sender_wake(leat_sender *sender) {
     leat__sender_cool_down(sender);
     uint64_t woken = sender->role.tally.wake_calls;
     leat__role_wake(&sender->role);
-    /* after a system call: those who look from outside see a slow stream's rings */
+    /* after a system call: so that readers from outside see the wake-ups of a slow stream */
     if (RARELY(sender->role.tally.wake_calls != woken))
         leat__sender_flush(sender);
 }
 
-static inline void tell(leat_sender *sender) {
+static inline void wake_receiver(leat_sender *sender) {
     if (RARELY(leat__lane_must_wake(&sender->ring.lane)))
         leat_sender_wake(sender);
 }
@@ -300,7 +302,7 @@ static OUT_OF_LINE void end_period(leat_sender *sender) {
 
 static inline void after_commit(leat_sender *sender) {
     sender->sent_to = sender->ring.lane.position;
-    tell(sender);
+    wake_receiver(sender);
     if (RARELY(sender->ring.lane.position >= sender->next_flush))
         end_period(sender);
 }
@@ -342,7 +344,7 @@ static OUT_OF_LINE int send_lines(leat_sender *sender, const void *data, size_t 
                                   uint64_t deadline_ns) {
     if (RARELY(!leat__lane_send(&sender->ring.lane, data, size)))
         return send(sender, data, size, deadline_ns);
-    tell(sender);
+    wake_receiver(sender);
     return LEAT_OK;
 }
 
@@ -351,7 +353,7 @@ int leat_send(leat_sender *sender, const void *data, size_t size, uint64_t deadl
         return send_lines(sender, data, size, deadline_ns);
     if (RARELY(!leat__lane_send(&sender->ring.lane, data, size)))
         return send(sender, data, size, deadline_ns);
-    tell(sender);
+    wake_receiver(sender);
     return LEAT_OK;
 }
 
@@ -480,7 +482,7 @@ static OUT_OF_LINE int commit_slowly(leat_sender *sender, size_t size) {
 int leat_commit(leat_sender *sender, size_t size) {
     if (RARELY(!leat__lane_commit_open(&sender->ring.lane, size)))
         return commit_slowly(sender, size);
-    tell(sender);
+    wake_receiver(sender);
     return LEAT_OK;
 }
 

@@ -22,7 +22,7 @@ struct leat_sender {
     unsigned participant; /* this sender's identity in the senders' lock and gate */
 };
 
-/* The handle that a side is part of. */
+/* The handle that a role is part of. */
 static inline leat_sender *leat__sender_of(struct leat__role *role) {
     return (leat_sender *)(void *)((char *)role - offsetof(leat_sender, role));
 }
@@ -31,7 +31,7 @@ static inline leat_sender *leat__sender_of(struct leat__role *role) {
  * now. */
 int leat__sender_open_mark(leat_sender *sender);
 
-/* The same where it is still owed, by this sender or another one of many. */
+/* The same where it is still owed, by this sender or another. */
 void leat__sender_pay_open_mark(leat_sender *sender);
 
 /* Brings the page's counters up to date. */
