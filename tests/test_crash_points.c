@@ -86,7 +86,7 @@ static void perform_abort(struct crash_round *round) {
     leat_abort(round->tx);
 }
 
-/* The ring is full: the sender announces itself, sleeps and gives up. */
+/* The ring is full: the sender arms, sleeps and gives up. */
 static void perform_wait_for_room(struct crash_round *round) {
     char bytes[500] = "";
     assert_leat(leat_send(round->tx, bytes, sizeof bytes, leat_in_ms(3)), LEAT_ETIMEDOUT);
@@ -438,7 +438,7 @@ static void run_operation(const struct crash_operation *operation, struct crash_
                   (double)(harness_now() - started) / 1e9);
 }
 
-static void a_kill_at_any_point_harms_nobody(void **state) {
+static void kill_at_any_point_harms_nobody(void **state) {
     (void)state;
     if (!crash_can_step())
         skip();
@@ -464,7 +464,7 @@ int main(void) {
     if (HARNESS_SANITIZED) /* a round of an opening is up to 70,000 steps */
         setenv("LEAT_TEST_PATIENCE", "6", 0);
     const struct CMUnitTest tests[] = {
-        HARNESS_TEST_WITHIN(a_kill_at_any_point_harms_nobody, 880),
+        HARNESS_TEST_WITHIN(kill_at_any_point_harms_nobody, 880),
     };
     return HARNESS_MAIN("crash_points", tests);
 }
