@@ -1,8 +1,8 @@
 /* epoll_loop.c - several channels, a timer and signals in one epoll loop, without libuv: the recipe
  * of docs/event-loops.md.
  *
- *     epoll_loop engine tyres weather          every second, and at the end: how much came on each channel
- *     epoll_loop --print --period 5000 log     also every message, as "log: ..." with a newline
+ *     epoll_loop engine tyres weather        every second, and at the end: the messages of each channel
+ *     epoll_loop --print --period 5000 log   also every message, as "log: ..." with a newline
  *
  * Guarantees. Every message of every channel is counted once, in order. A channel that is flooded
  * holds up neither the others, nor the timer, nor a signal, for longer than --budget messages
