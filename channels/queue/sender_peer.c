@@ -168,8 +168,8 @@ int leat_sender_open(leat_sender **out, const char *name, const leat_channel_opt
 
 /* --- Going ------------------------------------------------------------------------------------ */
 
-/* Inside the gate: whether this is the last sender; if so, the ring is taken up where the last holder
- * ended, however that ended. */
+/* Inside the gate: whether this is the last sender; if so, the ring is taken up where the last
+ * holder ended, however that ended. */
 static bool is_last(leat_sender *sender) {
     sender->role.interruptible = false; /* a signal would make a death of it */
     return !sender->many || (has_others(sender) == LEAT__NO &&
