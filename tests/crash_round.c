@@ -103,7 +103,7 @@ static uint64_t deadline(const struct crash_round *round) {
                                                    : after_the_kill(round, ms);
 }
 
-/* Receives what the victim may have sent, up to the news. */
+/* Receives what the victim may have sent, up to the event. */
 static void receive_the_rest(struct crash_round *round, uint64_t *next) {
     unsigned char bytes[MESSAGE_MAX];
     leat_message message = {bytes, 0};

@@ -24,7 +24,7 @@ static inline void crash_leave_loop(struct crash_round *round) {
     round->waitset = NULL;
 }
 
-/* Until something is named: true. Or the time is over. */
+/* Until a member is ready: true. Or the time is over. */
 static inline bool crash_wait_in_loop(struct crash_round *round, uint64_t deadline_ns) {
     struct pollfd ready = {.fd = leat_waitset_descriptor(round->waitset), .events = POLLIN};
     for (;;) {

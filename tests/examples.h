@@ -34,7 +34,7 @@ static inline void send_number(leat_sender *sender, uint32_t number, size_t size
     static char message[65536];
     memcpy(message, &number, sizeof number);
     int result = leat_send(sender, message, size, LATER);
-    /* news; nothing was sent */
+    /* an event; nothing was sent */
     while (result == LEAT_EPEERBACK || result == LEAT_EPEERDIED || result == LEAT_ECLOSED)
         result = leat_send(sender, message, size, LATER);
     assert_ok(result);

@@ -141,7 +141,7 @@ static int close_receiver(void) {
 
 /* --- Turning ---------------------------------------------------------------------------------- */
 
-/* Until nothing is there: everything is announced. */
+/* Until nothing is ready: every member is armed. */
 static void come_to_rest(void) {
     for (int i = 0; i < 1000; i++)
         if (leat_waitset_next(waitset, &found) == LEAT_EAGAIN)
@@ -204,7 +204,7 @@ static void judge_wakes(int code) {
         fault_found(FAULT_HELD_UP, "something waits, and the descriptor does not tell");
 }
 
-/* --- Being rung for --------------------------------------------------------------------------- */
+/* --- Being woken ------------------------------------------------------------------------------ */
 
 static int turn_elsewhere(void) {
     leat_waitset *turning;

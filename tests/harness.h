@@ -13,7 +13,10 @@
  *
  *     int main(void)
  *     {
- *         const struct CMUnitTest tests[] = { HARNESS_TEST(a_message_arrives), HARNESS_TEST_WITHIN(slow_one, 60) };
+ *         const struct CMUnitTest tests[] = {
+ *             HARNESS_TEST(message_arrives),
+ *             HARNESS_TEST_WITHIN(slow_message_arrives, 60),
+ *         };
  *         return HARNESS_MAIN("channel", tests);
  *     }
  *

@@ -1,10 +1,12 @@
 /* interop_shm.c - a program that knows nothing of leat and shares memory as POSIX describes it:
  * shm_open and mmap. test_interop.c drives it; interop_python.py is its twin.
  *
- *     create NAME SIZE   makes the object, writes "from a stranger" to its start, says "ready SIZE"; on a line from standard
- *                        input says what stands at byte 64, removes the name, says "removed"
- *     open NAME          says "SIZE: " and the text at its start, writes "from a stranger" to byte 64, says
- * "done" */
+ *     create NAME SIZE   makes the object, writes "from a stranger" to its start, prints "ready SIZE";
+ *                        on a line from standard input prints what is at byte 64, removes the name,
+ *                        prints "removed"
+ *     open NAME          prints "SIZE: " and the text at its start, writes "from a stranger" to
+ *                        byte 64, prints "done"
+ */
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -41,7 +41,7 @@ static void note(struct loop_told *told, leat_peer peer) {
     harness_increment(peer == LEAT_PEER_DIED ? &told->died : &told->came);
 }
 
-/* As the channel's own calls tell it: that the first peer has come is no news. */
+/* As the channel's own calls tell it: that the first peer has come is no event. */
 static void note_event(struct loop_told *told, int event) {
     if (event == LEAT_EPEERDIED && told->came == 0)
         note(told, LEAT_PEER_PRESENT);
@@ -51,7 +51,7 @@ static void note_event(struct loop_told *told, int event) {
         assert_ok(event);
 }
 
-static bool named(leat_waitset *waitset) {
+static bool next_ready(leat_waitset *waitset) {
     void *data;
     int result = leat_waitset_next(waitset, &data);
     if (result != LEAT_OK)
@@ -237,7 +237,7 @@ int loop_send_waitset(void *context) {
     struct pollfd ready = {.fd = leat_waitset_descriptor(waitset), .events = POLLIN};
     harness_set(&loop_board->sender_ready, 1);
     for (;;) {
-        while (named(waitset)) {
+        while (next_ready(waitset)) {
             int event = leat_sender_peer_event(sender);
             note_event(&loop_board->sender_told, event);
             if (event == LEAT_EPEERBACK)
@@ -338,7 +338,7 @@ int loop_receive_uv(void *context) {
     return 0;
 }
 
-/* What the channel that was named has; false at the end of the stream. */
+/* What the ready channel has; false at the end of the stream. */
 static bool receive_some(leat_receiver *receiver) {
     leat_message messages[8];
     size_t count = 0;
@@ -368,7 +368,7 @@ int loop_receive_waitset(void *context) {
     assert_int_equal(epoll_ctl(epoll, EPOLL_CTL_ADD, leat_waitset_descriptor(waitset), &event), 0);
     harness_set(&loop_board->receiver_ready, 1);
     for (bool goes_on = true; goes_on;) {
-        while (goes_on && named(waitset))
+        while (goes_on && next_ready(waitset))
             goes_on = receive_some(receiver);
         if (goes_on)
             /* stopped and continued */

@@ -5,7 +5,7 @@
  * (tests/stream.h). What each side has done is on a board that all processes share, so that a
  * successor knows what its predecessor left, and the parent what everybody was told. A side fails
  * by abort when a message is missing, changed or comes again although it was released, and when
- * news of its peer does not take turns.
+ * events of its peer does not take turns.
  *
  * Nothing here looks at a clock or the board in order to go on, except the ticks of a sender that
  * trickles: who sleeps is woken by its loop's descriptor or not at all.

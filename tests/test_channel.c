@@ -11,7 +11,7 @@
 
 /* --- Sizes ------------------------------------------------------------------------------------ */
 
-static void a_message_arrives_whole(void **state) {
+static void message_arrives_whole(void **state) {
     (void)state;
     struct pair pair = open_pair("whole", 0);
     send_text(pair.tx, "hello");
@@ -74,7 +74,7 @@ static void bytes_of_zero_are_bytes(void **state) {
     close_pair(&pair);
 }
 
-static void a_buffer_that_is_too_small_leaves_the_message_where_it_is(void **state) {
+static void buffer_that_is_too_small_leaves_the_message_where_it_is(void **state) {
     (void)state;
     struct pair pair = open_pair("small-buffer", 0);
     char buffer[20] = "untouched";
@@ -91,7 +91,7 @@ static void a_buffer_that_is_too_small_leaves_the_message_where_it_is(void **sta
 
 /* --- Full and empty --------------------------------------------------------------------------- */
 
-static void a_full_channel_takes_no_more_and_loses_nothing(void **state) {
+static void full_channel_takes_no_more_and_loses_nothing(void **state) {
     (void)state;
     static const size_t sizes[] = {0, 1, 8, 9, 24, 25, 56, 57, 120, 1000, 1976};
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
@@ -105,7 +105,7 @@ static void a_full_channel_takes_no_more_and_loses_nothing(void **state) {
     }
 }
 
-static void waiting_for_room_or_for_a_message_ends_at_the_deadline(void **state) {
+static void wait_for_room_or_for_a_message_ends_at_the_deadline(void **state) {
     (void)state;
     struct pair pair = open_pair("deadline", 4096);
     uint64_t start = harness_now();
@@ -124,7 +124,7 @@ static void waiting_for_room_or_for_a_message_ends_at_the_deadline(void **state)
     close_pair(&pair);
 }
 
-static void what_is_there_is_given_even_when_the_deadline_has_passed(void **state) {
+static void message_is_received_even_when_the_deadline_has_passed(void **state) {
     (void)state;
     struct pair pair = open_pair("late", 0);
     char text[10];
@@ -300,7 +300,7 @@ static void capacities_are_rounded_up_to_powers_of_two(void **state) {
     assert_null(tx);
 }
 
-static void an_existing_channel_keeps_its_capacity_and_says_who_created_it(void **state) {
+static void existing_channel_keeps_its_capacity_and_reports_its_creator(void **state) {
     (void)state;
     leat_sender *tx = open_sender("kept", &(leat_channel_options){.capacity = 8192});
     leat_receiver *rx = open_receiver("kept", &(leat_channel_options){.capacity = 65536});
@@ -375,18 +375,18 @@ static void statistics_go_on_after_a_restart(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        HARNESS_TEST(a_message_arrives_whole),
+        HARNESS_TEST(message_arrives_whole),
         HARNESS_TEST(messages_of_every_size_arrive_up_to_the_maximum),
         HARNESS_TEST(messages_of_no_bytes_are_messages),
         HARNESS_TEST(bytes_of_zero_are_bytes),
-        HARNESS_TEST(a_buffer_that_is_too_small_leaves_the_message_where_it_is),
-        HARNESS_TEST(a_full_channel_takes_no_more_and_loses_nothing),
-        HARNESS_TEST(waiting_for_room_or_for_a_message_ends_at_the_deadline),
-        HARNESS_TEST(what_is_there_is_given_even_when_the_deadline_has_passed),
+        HARNESS_TEST(buffer_that_is_too_small_leaves_the_message_where_it_is),
+        HARNESS_TEST(full_channel_takes_no_more_and_loses_nothing),
+        HARNESS_TEST(wait_for_room_or_for_a_message_ends_at_the_deadline),
+        HARNESS_TEST(message_is_received_even_when_the_deadline_has_passed),
         HARNESS_TEST(order_and_content_hold_over_hundreds_of_laps),
         HARNESS_TEST_WITHIN(order_and_content_hold_in_a_large_ring, 60),
         HARNESS_TEST(capacities_are_rounded_up_to_powers_of_two),
-        HARNESS_TEST(an_existing_channel_keeps_its_capacity_and_says_who_created_it),
+        HARNESS_TEST(existing_channel_keeps_its_capacity_and_reports_its_creator),
         HARNESS_TEST(statistics_are_exact),
         HARNESS_TEST(statistics_go_on_after_a_restart),
     };

@@ -130,12 +130,12 @@ static void stream_with_cancels(const leat_channel_options *options, unsigned co
     leat_receiver_close(receiver.rx);
 }
 
-static void a_stream_whose_threads_are_cancelled_loses_and_doubles_nothing(void **state) {
+static void stream_whose_threads_are_cancelled_loses_and_doubles_nothing(void **state) {
     (void)state;
     stream_with_cancels(&small, 1);
 }
 
-static void a_stream_of_many_senders_whose_threads_are_cancelled_loses_nothing(void **state) {
+static void stream_of_many_senders_whose_threads_are_cancelled_loses_nothing(void **state) {
     (void)state;
     stream_with_cancels(&many, SENDERS);
 }
@@ -158,7 +158,7 @@ static void *receive_for_ever(void *context) {
     return NULL;
 }
 
-static void a_cleanup_handler_closes_the_receiver_of_a_thread_that_slept_for_long(void **state) {
+static void cleanup_handler_closes_the_receiver_of_a_thread_that_slept_for_long(void **state) {
     (void)state;
     if (HARNESS_SANITIZED)
         skip();
@@ -183,7 +183,7 @@ static void *send_into_full_ring(void *context) {
     return NULL;
 }
 
-static void a_cancelled_sender_gives_up_its_turn_and_its_place_in_the_queue(void **state) {
+static void cancelled_sender_gives_up_the_lock_and_its_place_in_the_queue(void **state) {
     (void)state;
     if (HARNESS_SANITIZED)
         skip();
@@ -211,11 +211,10 @@ static void a_cancelled_sender_gives_up_its_turn_and_its_place_in_the_queue(void
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        HARNESS_TEST_WITHIN(a_stream_whose_threads_are_cancelled_loses_and_doubles_nothing, 120),
-        HARNESS_TEST_WITHIN(a_stream_of_many_senders_whose_threads_are_cancelled_loses_nothing,
-                            120),
-        HARNESS_TEST(a_cleanup_handler_closes_the_receiver_of_a_thread_that_slept_for_long),
-        HARNESS_TEST(a_cancelled_sender_gives_up_its_turn_and_its_place_in_the_queue),
+        HARNESS_TEST_WITHIN(stream_whose_threads_are_cancelled_loses_and_doubles_nothing, 120),
+        HARNESS_TEST_WITHIN(stream_of_many_senders_whose_threads_are_cancelled_loses_nothing, 120),
+        HARNESS_TEST(cleanup_handler_closes_the_receiver_of_a_thread_that_slept_for_long),
+        HARNESS_TEST(cancelled_sender_gives_up_the_lock_and_its_place_in_the_queue),
     };
     return HARNESS_MAIN("channel_cancel", tests);
 }

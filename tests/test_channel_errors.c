@@ -40,7 +40,7 @@ static int expect_death(void *context) {
     return 0;
 }
 
-static void a_waiting_call_asks_on_until_there_is_an_answer(void **state) {
+static void waiting_call_asks_on_until_there_is_an_answer(void **state) {
     (void)state;
     begin_answers();
     struct board *board = harness_shared(sizeof *board);
@@ -74,7 +74,7 @@ static int await_receiver(void *context) {
     return 0;
 }
 
-static void a_peer_that_comes_while_there_is_no_answer_is_met_later(void **state) {
+static void peer_that_comes_while_there_is_no_answer_is_reported_later(void **state) {
     (void)state;
     begin_answers();
     struct board *board = harness_shared(sizeof *board);
@@ -103,7 +103,7 @@ static int hold_a_mutex(void *context) {
     return 0;
 }
 
-static void a_call_that_is_interrupted_for_ever_ends(void **state) {
+static void call_that_is_interrupted_for_ever_ends(void **state) {
     (void)state;
     begin_answers();
     struct board *board = harness_shared(sizeof *board);
@@ -153,7 +153,7 @@ static int receive_without_files(void *context) {
     return 0;
 }
 
-static void a_receiver_that_may_not_write_files_wakes_a_sender(void **state) {
+static void receiver_that_may_not_write_files_wakes_a_sender(void **state) {
     (void)state;
     leat_sender *tx =
         open_sender("limited", &(leat_channel_options){.capacity = LEAT_CAPACITY_MIN});
@@ -177,7 +177,7 @@ static int set_without_files(void *context) {
     return 0;
 }
 
-static void a_setter_that_may_not_write_files_wakes_a_loop_without_a_bell(void **state) {
+static void setter_that_may_not_write_files_wakes_a_loop_without_a_socket(void **state) {
     (void)state;
     struct board *board = harness_shared(sizeof *board);
     uint32_t wakes = 0;
@@ -186,10 +186,10 @@ static void a_setter_that_may_not_write_files_wakes_a_loop_without_a_bell(void *
     assert_ok(leat_event_open(&event, "limited-event", NULL));
     assert_ok(leat_waitset_add_waitable(waitset, leat_event_waitable(event), event));
     leat__sync_listen_elsewhere(leat_event_waitable(event), 0);
-    assert_ptr_equal(named(waitset), NULL);
+    assert_ptr_equal(next_ready(waitset), NULL);
     pid_t setter = harness_spawn(set_without_files, board);
     harness_await(&board->ready, 1);
-    assert_ptr_equal(named(waitset), NULL);
+    assert_ptr_equal(next_ready(waitset), NULL);
     harness_set(&board->go, 1);
     assert_ptr_equal(next_named_within(waitset, 5000, &wakes), event);
     harness_set(&board->go, 2);
@@ -246,7 +246,7 @@ static int touch_each_way(void *context) {
     return 0;
 }
 
-static void a_file_is_touched_where_it_cannot_be_reserved(void **state) {
+static void file_is_touched_where_it_cannot_be_reserved(void **state) {
     (void)state;
     harness_wait_ok(harness_spawn(touch_each_way, NULL));
 }
@@ -290,12 +290,12 @@ static void looking_behind_the_end_of_a_file_is_an_error(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        HARNESS_TEST(a_waiting_call_asks_on_until_there_is_an_answer),
-        HARNESS_TEST(a_peer_that_comes_while_there_is_no_answer_is_met_later),
-        HARNESS_TEST(a_call_that_is_interrupted_for_ever_ends),
-        HARNESS_TEST(a_receiver_that_may_not_write_files_wakes_a_sender),
-        HARNESS_TEST(a_setter_that_may_not_write_files_wakes_a_loop_without_a_bell),
-        HARNESS_TEST(a_file_is_touched_where_it_cannot_be_reserved),
+        HARNESS_TEST(waiting_call_asks_on_until_there_is_an_answer),
+        HARNESS_TEST(peer_that_comes_while_there_is_no_answer_is_reported_later),
+        HARNESS_TEST(call_that_is_interrupted_for_ever_ends),
+        HARNESS_TEST(receiver_that_may_not_write_files_wakes_a_sender),
+        HARNESS_TEST(setter_that_may_not_write_files_wakes_a_loop_without_a_socket),
+        HARNESS_TEST(file_is_touched_where_it_cannot_be_reserved),
         HARNESS_TEST(looking_from_outside_is_no_touch),
         HARNESS_TEST(looking_behind_the_end_of_a_file_is_an_error),
     };

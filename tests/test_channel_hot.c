@@ -118,7 +118,7 @@ static unsigned run(struct board *board, unsigned rounds, unsigned *hot) {
  * now and then, so a few are let pass. This notices a sleeper that is missed often. It does not
  * notice a barrier that is left out: the moment for which that matters was not hit in 600,000
  * rounds. tests/model/sleep.pml -DBUG_NO_BARRIER finds it. */
-static void no_sleeper_is_missed(void **state) {
+static void sleeper_is_never_missed(void **state) {
     (void)state;
     struct board *board = harness_shared(sizeof *board);
     unsigned rounds = (unsigned)harness_setting("LEAT_HOT_ROUNDS", 20000), hot = 0;
@@ -126,7 +126,7 @@ static void no_sleeper_is_missed(void **state) {
     assert_true(late <= 3 + rounds / 2000);
 }
 
-static void a_receiver_that_cannot_send_barriers_is_rung_for_with_fences(void **state) {
+static void receiver_that_cannot_send_barriers_is_woken_with_fences(void **state) {
     (void)state;
     struct board *board = harness_shared(sizeof *board);
     unsigned rounds = 2000, hot = 0;
@@ -136,8 +136,8 @@ static void a_receiver_that_cannot_send_barriers_is_rung_for_with_fences(void **
     assert_true(late <= 3 + rounds / 2000);
 }
 
-/* Stops the receiver where it has announced a sleep. A ticket alone does not make it sleep: it
- * looks once more, and takes without a ring what has come meanwhile. */
+/* Stops the receiver where it has armed. A ticket alone does not make it sleep: it
+ * polls once more, and takes without a wake what has come meanwhile. */
 static void stop_in_a_sleep(const leat_sender *tx, pid_t receiver) {
     for (;;) {
         while (leat__load_relaxed32(&tx->role.peer->waiting) == 0)
@@ -149,7 +149,7 @@ static void stop_in_a_sleep(const leat_sender *tx, pid_t receiver) {
     }
 }
 
-static void a_hot_sender_cools_down_when_it_rings(void **state) {
+static void hot_sender_cools_down_when_it_wakes(void **state) {
     (void)state;
     struct board *board = harness_shared(sizeof *board);
     board->messages = 2 * BURST + 1;
@@ -174,9 +174,9 @@ static void a_hot_sender_cools_down_when_it_rings(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        HARNESS_TEST_WITHIN(no_sleeper_is_missed, 120),
-        HARNESS_TEST(a_receiver_that_cannot_send_barriers_is_rung_for_with_fences),
-        HARNESS_TEST(a_hot_sender_cools_down_when_it_rings),
+        HARNESS_TEST_WITHIN(sleeper_is_never_missed, 120),
+        HARNESS_TEST(receiver_that_cannot_send_barriers_is_woken_with_fences),
+        HARNESS_TEST(hot_sender_cools_down_when_it_wakes),
     };
     return HARNESS_MAIN("channel_hot", tests);
 }

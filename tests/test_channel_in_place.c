@@ -18,7 +18,7 @@ static void *reserve(leat_sender *tx, size_t size) {
 
 /* --- Reserving -------------------------------------------------------------------------------- */
 
-static void a_reservation_is_sent_with_its_final_size(void **state) {
+static void reservation_is_sent_with_its_final_size(void **state) {
     (void)state;
     struct pair pair = open_pair("reserved", 0);
     memcpy(reserve(pair.tx, 100), "short", 5);
@@ -34,7 +34,7 @@ static void a_reservation_is_sent_with_its_final_size(void **state) {
     close_pair(&pair);
 }
 
-static void committing_more_than_was_reserved_is_refused_and_stays_reserved(void **state) {
+static void commit_of_more_than_was_reserved_is_refused_and_stays_reserved(void **state) {
     (void)state;
     struct pair pair = open_pair("too-much", 0);
     memcpy(reserve(pair.tx, 10), "0123456789", 10);
@@ -45,7 +45,7 @@ static void committing_more_than_was_reserved_is_refused_and_stays_reserved(void
     close_pair(&pair);
 }
 
-static void an_abort_leaves_no_trace(void **state) {
+static void abort_leaves_no_trace(void **state) {
     (void)state;
     struct pair pair = open_pair("aborted", 0);
     leat_abort(pair.tx); /* without a reservation: nothing */
@@ -62,20 +62,20 @@ static void an_abort_leaves_no_trace(void **state) {
     close_pair(&pair);
 }
 
-/* Whatever comes first, the short way does not lead beyond the room there is. */
-static void what_comes_first_opens_no_more_than_there_is(void **state) {
+/* Whatever comes first, the fast path does not lead beyond the room there is. */
+static void fast_path_opens_no_more_room_than_there_is(void **state) {
     (void)state;
     struct pair pair = open_pair("first", 4096);
     char byte;
     size_t size = 0, sent = 0;
     reserve(pair.tx, 1000);
     leat_abort(pair.tx);
-    assert_true(pair.tx->ring.lane.window <= 4096 - 64);
+    assert_true(pair.tx->ring.lane.fast_limit <= 4096 - 64);
     for (uint64_t text = 0; leat_send(pair.tx, &text, 8, LEAT_NOW) == LEAT_OK; text++)
         sent++;
     assert_true(sent <= 4096 / 16);
     assert_leat(leat_recv(pair.rx, &byte, 1, &size, LEAT_NOW), LEAT_EMSGSIZE);
-    assert_true(pair.rx->ring.lane.window <= 4096);
+    assert_true(pair.rx->ring.lane.fast_limit <= 4096);
     for (uint64_t i = 0, text = 99; i < sent; i++) {
         assert_ok(leat_recv(pair.rx, &text, sizeof text, &size, LEAT_NOW));
         assert_int_equal(text, i);
@@ -84,7 +84,7 @@ static void what_comes_first_opens_no_more_than_there_is(void **state) {
     close_pair(&pair);
 }
 
-static void one_reservation_at_a_time(void **state) {
+static void sender_has_one_reservation_at_a_time(void **state) {
     (void)state;
     struct pair pair = open_pair("one", 0);
     leat_message message = {"x", 1};
@@ -104,7 +104,7 @@ static void one_reservation_at_a_time(void **state) {
     close_pair(&pair);
 }
 
-static void too_large_or_no_room_is_said_at_once(void **state) {
+static void reserve_that_is_too_large_or_has_no_room_fails_at_once(void **state) {
     (void)state;
     struct pair pair = open_pair("large", 4096);
     void *place = NULL;
@@ -123,7 +123,7 @@ static void too_large_or_no_room_is_said_at_once(void **state) {
     close_pair(&pair);
 }
 
-static void closing_aborts_an_open_reservation(void **state) {
+static void close_aborts_an_open_reservation(void **state) {
     (void)state;
     struct pair pair = open_pair("closing", 0);
     send_text(pair.tx, "before");
@@ -142,7 +142,7 @@ static void closing_aborts_an_open_reservation(void **state) {
 /* What was written into a reservation looks like anything, such as a whole ring of records.
  * Wherever it lies in the ring, at every size and after every abort or short commit, only what was
  * sent is received. */
-static void bytes_of_messages_that_never_were_are_not_taken_for_messages(void **state) {
+static void bytes_of_aborted_messages_are_not_taken_for_messages(void **state) {
     (void)state;
     struct pair pair = open_pair("dirty", 4096);
     size_t max = leat_sender_max_message(pair.tx), size;
@@ -185,7 +185,7 @@ static leat_message peek(leat_receiver *rx) {
     return message;
 }
 
-static void a_message_stays_until_it_is_released(void **state) {
+static void message_stays_until_it_is_released(void **state) {
     (void)state;
     struct pair pair = open_pair("peeked", 0);
     send_text(pair.tx, "first");
@@ -203,7 +203,7 @@ static void a_message_stays_until_it_is_released(void **state) {
     close_pair(&pair);
 }
 
-static void several_are_peeked_at_and_released_in_parts(void **state) {
+static void messages_are_peeked_at_and_released_in_parts(void **state) {
     (void)state;
     struct pair pair = open_pair("parts", 0);
     leat_message messages[5] = {{0}};
@@ -230,7 +230,7 @@ static void several_are_peeked_at_and_released_in_parts(void **state) {
     close_pair(&pair);
 }
 
-static void receiving_by_copy_waits_until_what_was_peeked_at_is_released(void **state) {
+static void receive_by_copy_waits_until_peeked_messages_are_released(void **state) {
     (void)state;
     struct pair pair = open_pair("mixed", 0);
     char buffer[16];
@@ -247,7 +247,7 @@ static void receiving_by_copy_waits_until_what_was_peeked_at_is_released(void **
     close_pair(&pair);
 }
 
-static void what_is_peeked_at_keeps_its_memory_while_the_sender_fills_the_ring(void **state) {
+static void peeked_message_keeps_its_memory_while_the_sender_fills_the_ring(void **state) {
     (void)state;
     struct pair pair = open_pair("held", 4096);
     for (int lap = 0; lap < 200; lap++) {
@@ -266,7 +266,7 @@ static void what_is_peeked_at_keeps_its_memory_while_the_sender_fills_the_ring(v
 
 /* A ring that is as full as it can be: all of it peeked at, nothing released, and then the marks of
  * senders that come and go. */
-static void a_ring_that_is_full_to_the_last_byte_is_read_to_its_end(void **state) {
+static void ring_that_is_full_to_the_last_byte_is_read_to_its_end(void **state) {
     (void)state;
     static leat_message messages[300];
     for (size_t size = 0; size < 130; size += 8) {
@@ -313,7 +313,7 @@ static leat_message peek_more(leat_receiver *rx) {
     return message;
 }
 
-static void peeking_goes_on_behind_what_was_peeked_at(void **state) {
+static void peek_goes_on_behind_peeked_messages(void **state) {
     (void)state;
     struct pair pair = open_pair("further", 0);
     leat_message messages[8];
@@ -347,7 +347,7 @@ static void peeking_goes_on_behind_what_was_peeked_at(void **state) {
 /* Any number of looks and releases in any order, over many laps of a small ring, with senders that
  * come and go: each message is whole from the look to its release, each end is told once, behind
  * what came before it. */
-static void what_is_held_stays_whole_over_many_laps(void **state) {
+static void held_message_stays_whole_over_many_laps(void **state) {
     (void)state;
     struct pair pair = open_pair("laps", 4096);
     static leat_message held[300];
@@ -384,7 +384,7 @@ static void what_is_held_stays_whole_over_many_laps(void **state) {
     close_pair(&pair);
 }
 
-static void a_successor_begins_with_the_oldest_that_was_held(void **state) {
+static void successor_begins_with_the_oldest_held_message(void **state) {
     (void)state;
     struct pair pair = open_pair("oldest", 0);
     send_text(pair.tx, "one");
@@ -412,7 +412,7 @@ static void a_successor_begins_with_the_oldest_that_was_held(void **state) {
 
 /* --- Batches ---------------------------------------------------------------------------------- */
 
-static void a_batch_is_sent_and_received_in_order(void **state) {
+static void batch_is_sent_and_received_in_order(void **state) {
     (void)state;
     struct pair pair = open_pair("batch", 0);
     const leat_message out[] = {{"one", 3}, {NULL, 0}, {"three", 5}, {"fourteen bytes", 14}};
@@ -440,7 +440,7 @@ static void a_batch_is_sent_and_received_in_order(void **state) {
     close_pair(&pair);
 }
 
-static void a_batch_that_does_not_fit_goes_out_in_part_and_says_how_much(void **state) {
+static void batch_that_does_not_fit_is_sent_in_part_and_reports_how_much(void **state) {
     (void)state;
     struct pair pair = open_pair("overfull", 4096);
     static char bytes[100];
@@ -461,7 +461,7 @@ static void a_batch_that_does_not_fit_goes_out_in_part_and_says_how_much(void **
     close_pair(&pair);
 }
 
-static void a_batch_is_received_as_far_as_the_buffer_goes(void **state) {
+static void batch_is_received_as_far_as_the_buffer_goes(void **state) {
     (void)state;
     struct pair pair = open_pair("buffer", 0);
     leat_message in[8];
@@ -485,25 +485,25 @@ static void a_batch_is_received_as_far_as_the_buffer_goes(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        HARNESS_TEST(a_reservation_is_sent_with_its_final_size),
-        HARNESS_TEST(committing_more_than_was_reserved_is_refused_and_stays_reserved),
-        HARNESS_TEST(an_abort_leaves_no_trace),
-        HARNESS_TEST(what_comes_first_opens_no_more_than_there_is),
-        HARNESS_TEST(one_reservation_at_a_time),
-        HARNESS_TEST(too_large_or_no_room_is_said_at_once),
-        HARNESS_TEST(closing_aborts_an_open_reservation),
-        HARNESS_TEST(bytes_of_messages_that_never_were_are_not_taken_for_messages),
-        HARNESS_TEST(a_message_stays_until_it_is_released),
-        HARNESS_TEST(several_are_peeked_at_and_released_in_parts),
-        HARNESS_TEST(receiving_by_copy_waits_until_what_was_peeked_at_is_released),
-        HARNESS_TEST(what_is_peeked_at_keeps_its_memory_while_the_sender_fills_the_ring),
-        HARNESS_TEST(a_ring_that_is_full_to_the_last_byte_is_read_to_its_end),
-        HARNESS_TEST(peeking_goes_on_behind_what_was_peeked_at),
-        HARNESS_TEST(what_is_held_stays_whole_over_many_laps),
-        HARNESS_TEST(a_successor_begins_with_the_oldest_that_was_held),
-        HARNESS_TEST(a_batch_is_sent_and_received_in_order),
-        HARNESS_TEST(a_batch_that_does_not_fit_goes_out_in_part_and_says_how_much),
-        HARNESS_TEST(a_batch_is_received_as_far_as_the_buffer_goes),
+        HARNESS_TEST(reservation_is_sent_with_its_final_size),
+        HARNESS_TEST(commit_of_more_than_was_reserved_is_refused_and_stays_reserved),
+        HARNESS_TEST(abort_leaves_no_trace),
+        HARNESS_TEST(fast_path_opens_no_more_room_than_there_is),
+        HARNESS_TEST(sender_has_one_reservation_at_a_time),
+        HARNESS_TEST(reserve_that_is_too_large_or_has_no_room_fails_at_once),
+        HARNESS_TEST(close_aborts_an_open_reservation),
+        HARNESS_TEST(bytes_of_aborted_messages_are_not_taken_for_messages),
+        HARNESS_TEST(message_stays_until_it_is_released),
+        HARNESS_TEST(messages_are_peeked_at_and_released_in_parts),
+        HARNESS_TEST(receive_by_copy_waits_until_peeked_messages_are_released),
+        HARNESS_TEST(peeked_message_keeps_its_memory_while_the_sender_fills_the_ring),
+        HARNESS_TEST(ring_that_is_full_to_the_last_byte_is_read_to_its_end),
+        HARNESS_TEST(peek_goes_on_behind_peeked_messages),
+        HARNESS_TEST(held_message_stays_whole_over_many_laps),
+        HARNESS_TEST(successor_begins_with_the_oldest_held_message),
+        HARNESS_TEST(batch_is_sent_and_received_in_order),
+        HARNESS_TEST(batch_that_does_not_fit_is_sent_in_part_and_reports_how_much),
+        HARNESS_TEST(batch_is_received_as_far_as_the_buffer_goes),
     };
     return HARNESS_MAIN("channel_in_place", tests);
 }

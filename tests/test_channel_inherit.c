@@ -81,7 +81,7 @@ static void signal_until_ended(pid_t pid) {
     }
 }
 
-static void a_signal_ends_the_wait_of_an_interruptible_handle(void **state) {
+static void signal_ends_the_wait_of_an_interruptible_handle(void **state) {
     (void)state;
     for (int mode = 0; mode < 2; mode++) {
         struct board *board = harness_shared(sizeof *board);
@@ -93,7 +93,7 @@ static void a_signal_ends_the_wait_of_an_interruptible_handle(void **state) {
     }
 }
 
-static void a_signal_does_not_disturb_the_wait_of_another_handle(void **state) {
+static void signal_does_not_disturb_the_wait_of_another_handle(void **state) {
     (void)state;
     struct board *board = harness_shared(sizeof *board);
     pid_t pid = harness_spawn(block_in_receive, board);
@@ -189,7 +189,7 @@ static int use_the_parents_handles(void *context) {
     return 0;
 }
 
-static void a_forked_child_cannot_use_its_parents_handles(void **state) {
+static void forked_child_cannot_use_its_parents_handles(void **state) {
     (void)state;
     struct board *board = harness_shared(sizeof *board);
     board->tx = open_sender("forked", NULL);
@@ -218,7 +218,7 @@ static int use_handles_of_its_own(void *context) {
     return 0;
 }
 
-static void a_forked_child_can_open_handles_of_its_own(void **state) {
+static void forked_child_can_open_handles_of_its_own(void **state) {
     (void)state;
     leat_sender *tx = open_sender("forked", NULL);
     pid_t child = harness_spawn(use_handles_of_its_own, NULL);
@@ -247,7 +247,7 @@ static int open_and_fork(void *context) {
     return 0;
 }
 
-static void a_death_is_noticed_although_a_child_of_the_dead_lives(void **state) {
+static void death_is_noticed_although_a_child_of_the_dead_lives(void **state) {
     (void)state;
     struct board *board = harness_shared(sizeof *board);
     leat_receiver *rx = open_receiver("to-test", NULL);
@@ -275,12 +275,12 @@ static void a_death_is_noticed_although_a_child_of_the_dead_lives(void **state) 
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        HARNESS_TEST(a_signal_ends_the_wait_of_an_interruptible_handle),
-        HARNESS_TEST(a_signal_does_not_disturb_the_wait_of_another_handle),
+        HARNESS_TEST(signal_ends_the_wait_of_an_interruptible_handle),
+        HARNESS_TEST(signal_does_not_disturb_the_wait_of_another_handle),
         HARNESS_TEST(signals_do_not_lengthen_a_wait),
-        HARNESS_TEST(a_forked_child_cannot_use_its_parents_handles),
-        HARNESS_TEST(a_forked_child_can_open_handles_of_its_own),
-        HARNESS_TEST(a_death_is_noticed_although_a_child_of_the_dead_lives),
+        HARNESS_TEST(forked_child_cannot_use_its_parents_handles),
+        HARNESS_TEST(forked_child_can_open_handles_of_its_own),
+        HARNESS_TEST(death_is_noticed_although_a_child_of_the_dead_lives),
     };
     return HARNESS_MAIN("channel_inherit", tests);
 }

@@ -78,7 +78,7 @@ static void expect_message(const struct pair *pair, uint64_t seed, uint64_t sequ
     assert_true(stream_holds(buffer, sequence, size));
 }
 
-static void any_mixture_of_calls_carries_the_same_messages(void **state) {
+static void calls_in_any_mixture_carry_the_same_messages(void **state) {
     (void)state;
     uint64_t seed = harness_seed(), random = seed, sent = 0, received = 0;
     struct pair pair = open_pair("mixed", 8192);
@@ -124,7 +124,7 @@ static void any_mixture_of_calls_carries_the_same_messages(void **state) {
         assert_ok(leat_release_inline(pair.rx));                                                   \
     } while (0)
 
-static void sizes_known_to_the_compiler(void **state) {
+static void messages_of_sizes_known_to_the_compiler_arrive(void **state) {
     (void)state;
     struct pair pair = open_pair("constant", 4096);
     uint64_t sequence = 0;
@@ -164,7 +164,7 @@ static void sizes_known_to_the_compiler(void **state) {
 
 /* --- The same results ------------------------------------------------------------------------- */
 
-static void what_cannot_be_done_is_told_as_by_the_functions(void **state) {
+static void inline_calls_report_errors_as_the_functions_do(void **state) {
     (void)state;
     struct pair pair = open_pair("told", 4096);
     unsigned char bytes[4096] = {0};
@@ -199,7 +199,7 @@ static void what_cannot_be_done_is_told_as_by_the_functions(void **state) {
     leat_receiver_close(pair.rx);
 }
 
-static void a_full_ring_refuses_and_loses_nothing(void **state) {
+static void full_ring_refuses_and_loses_nothing(void **state) {
     (void)state;
     struct pair pair = open_pair("full", 4096);
     uint64_t sent = 0, got = 0;
@@ -226,7 +226,7 @@ static int use_in_child(void *context) {
     return 0;
 }
 
-static void a_forked_child_is_refused(void **state) {
+static void forked_child_is_refused(void **state) {
     (void)state;
     struct pair pair = open_pair("forked", 0);
     unsigned char bytes[8] = {0};
@@ -270,7 +270,7 @@ static int answer(void *context) {
 
 /* Neither side may sleep for longer than the other is silent: with spinning off, each exchange is
  * two sleeps. */
-static void whoever_sleeps_is_woken(void **state) {
+static void sleeper_is_woken_by_inline_calls(void **state) {
     (void)state;
     leat_channel_options no_spin = {.spin_us = -1};
     pid_t child = harness_spawn(answer, NULL);
@@ -289,7 +289,8 @@ static void whoever_sleeps_is_woken(void **state) {
 
 /* --- The binary interface "inline 2" ---------------------------------------------------------- */
 
-_Static_assert(offsetof(leat_lane, position) == 0 && offsetof(leat_lane, window) == 8, "inline 2");
+_Static_assert(offsetof(leat_lane, position) == 0 && offsetof(leat_lane, fast_limit) == 8,
+               "inline 2");
 _Static_assert(offsetof(leat_lane, messages) == 16 && offsetof(leat_lane, mask) == 24, "inline 2");
 _Static_assert(offsetof(leat_lane, max) == 32 && offsetof(leat_lane, ring) == 48, "inline 2");
 _Static_assert(offsetof(leat_lane, wipe) == 40 && offsetof(leat_lane, noted) == 48 + sizeof(void *),
@@ -311,18 +312,18 @@ _Static_assert(offsetof(struct leat_receiver, ring) == 0 &&
                    offsetof(struct leat__ring_receiver, lane) == 0,
                "inline 2");
 
-/* As a later library would that works differently: the window stays 0, whatever else the first
+/* As a later library would that works differently: the fast limit stays 0, whatever else the first
  * bytes of a handle are. */
-static void with_the_window_shut_each_message_takes_a_call(void **state) {
+static void fast_limit_of_zero_makes_each_message_a_call(void **state) {
     (void)state;
     struct pair pair = open_pair("shut", 0);
     for (uint64_t i = 0, got = 0; i < 1000; i++) {
         size_t size;
         leat_lane *tx = &pair.tx->ring.lane, *rx = &pair.rx->ring.lane;
-        tx->window = rx->window = 0;
+        tx->fast_limit = rx->fast_limit = 0;
         assert_false(leat__lane_send(tx, &i, sizeof i));
         assert_ok(leat_send_inline(pair.tx, &i, sizeof i, LEAT_NOW));
-        tx->window = rx->window = 0;
+        tx->fast_limit = rx->fast_limit = 0;
         assert_false(leat__lane_receive(rx, &got, sizeof got, &size));
         assert_ok(leat_recv_inline(pair.rx, &got, sizeof got, &size, LEAT_NOW));
         assert_int_equal(got, i);
@@ -332,13 +333,13 @@ static void with_the_window_shut_each_message_takes_a_call(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        HARNESS_TEST(any_mixture_of_calls_carries_the_same_messages),
-        HARNESS_TEST(sizes_known_to_the_compiler),
-        HARNESS_TEST(what_cannot_be_done_is_told_as_by_the_functions),
-        HARNESS_TEST(a_full_ring_refuses_and_loses_nothing),
-        HARNESS_TEST(a_forked_child_is_refused),
-        HARNESS_TEST(whoever_sleeps_is_woken),
-        HARNESS_TEST(with_the_window_shut_each_message_takes_a_call),
+        HARNESS_TEST(calls_in_any_mixture_carry_the_same_messages),
+        HARNESS_TEST(messages_of_sizes_known_to_the_compiler_arrive),
+        HARNESS_TEST(inline_calls_report_errors_as_the_functions_do),
+        HARNESS_TEST(full_ring_refuses_and_loses_nothing),
+        HARNESS_TEST(forked_child_is_refused),
+        HARNESS_TEST(sleeper_is_woken_by_inline_calls),
+        HARNESS_TEST(fast_limit_of_zero_makes_each_message_a_call),
     };
     return HARNESS_MAIN("channel_inline", tests);
 }

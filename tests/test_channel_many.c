@@ -105,7 +105,7 @@ static void receive_tagged(struct board *board, const void *bytes, size_t size) 
     account->received = message.sequence + 1;
 }
 
-static void every_senders_messages_arrive_complete_and_in_its_order(void **state) {
+static void messages_of_every_sender_arrive_complete_and_in_its_order(void **state) {
     (void)state;
     struct board *board = harness_shared(sizeof *board);
     pid_t pids[SENDERS];
@@ -144,7 +144,7 @@ static int reserve_and_stay(void *context) {
     return 0;
 }
 
-static void a_sender_that_is_killed_with_a_reservation_harms_nobody(void **state) {
+static void sender_that_is_killed_with_a_reservation_harms_nobody(void **state) {
     (void)state;
     struct board *board = harness_shared(sizeof *board);
     leat_receiver *rx = open_receiver("many", &many);
@@ -187,7 +187,7 @@ static int pester(void *context) {
 }
 
 /* It has to wait until the kernel tells of the holder's death, and signals come meanwhile. */
-static void the_last_sender_closes_in_order_whatever_signals_come(void **state) {
+static void last_sender_closes_in_order_whatever_signals_come(void **state) {
     (void)state;
     const leat_channel_options interruptible = {
         .many_senders = true, .capacity = 16384, .interruptible = true};
@@ -208,7 +208,7 @@ static void the_last_sender_closes_in_order_whatever_signals_come(void **state) 
 
 /* A newcomer that took the dead holder's place, and sends nothing, would pass for the holder,
  * alive. */
-static void a_newcomer_does_not_bring_the_dead_holder_to_life(void **state) {
+static void dead_holder_stays_dead_when_a_sender_comes(void **state) {
     (void)state;
     struct board *board = harness_shared(sizeof *board);
     leat_receiver *rx = open_receiver("many", &many);
@@ -280,10 +280,10 @@ static void senders_killed_at_random_lose_nothing_that_was_committed(void **stat
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        HARNESS_TEST_WITHIN(every_senders_messages_arrive_complete_and_in_its_order, 60),
-        HARNESS_TEST_WITHIN(a_sender_that_is_killed_with_a_reservation_harms_nobody, 60),
-        HARNESS_TEST_WITHIN(the_last_sender_closes_in_order_whatever_signals_come, 60),
-        HARNESS_TEST_WITHIN(a_newcomer_does_not_bring_the_dead_holder_to_life, 60),
+        HARNESS_TEST_WITHIN(messages_of_every_sender_arrive_complete_and_in_its_order, 60),
+        HARNESS_TEST_WITHIN(sender_that_is_killed_with_a_reservation_harms_nobody, 60),
+        HARNESS_TEST_WITHIN(last_sender_closes_in_order_whatever_signals_come, 60),
+        HARNESS_TEST_WITHIN(dead_holder_stays_dead_when_a_sender_comes, 60),
         HARNESS_TEST_WITHIN(senders_killed_at_random_lose_nothing_that_was_committed, 90),
     };
     return HARNESS_MAIN("channel_many", tests);

@@ -86,7 +86,7 @@ static bool sender_dies_beside_one_that_stops(const leat_channel_options *option
     return stops;
 }
 
-static void a_senders_death_is_not_hidden_by_an_opener_that_stops(void **state) {
+static void senders_death_is_not_hidden_by_an_opener_that_stops(void **state) {
     (void)state;
     begin_answers();
     int n = 1;
@@ -122,7 +122,7 @@ static bool successor_stops(const leat_channel_options *options, int n) {
     return stops;
 }
 
-static void a_senders_death_is_not_hidden_by_its_successor_that_stops(void **state) {
+static void senders_death_is_not_hidden_by_its_successor_that_stops(void **state) {
     (void)state;
     begin_answers();
     int n = 1;
@@ -135,7 +135,7 @@ static void a_senders_death_is_not_hidden_by_its_successor_that_stops(void **sta
 }
 
 /* Inside the gate, at each of the stores of a sender that comes: made here by hand. */
-static void a_sender_that_comes_is_of_its_own_stream_only(void **state) {
+static void sender_that_comes_is_of_its_own_stream_only(void **state) {
     (void)state;
     struct pair pair = open_pair("stores", LEAT_CAPACITY_MIN);
     struct leat__role_page *page = pair.tx->role.own;
@@ -169,7 +169,7 @@ static int lock_many_slots(void *context) {
     return 0;
 }
 
-static void the_last_of_many_senders_keeps_them_alive(void **state) {
+static void last_of_many_senders_keeps_them_alive(void **state) {
     (void)state;
     harness_word *ready = harness_shared(sizeof *ready);
     leat_receiver *rx = open_receiver("crowd", &shared);
@@ -218,7 +218,7 @@ static bool receiver_dies_beside_its_successor(int n) {
     return stops;
 }
 
-static void a_receivers_death_is_not_hidden_by_its_successor_that_stops(void **state) {
+static void receivers_death_is_not_hidden_by_its_successor_that_stops(void **state) {
     (void)state;
     begin_answers();
     int n = 1;
@@ -229,7 +229,7 @@ static void a_receivers_death_is_not_hidden_by_its_successor_that_stops(void **s
 
 /* A stranger has the lock for its life: then the role's lock stands for it, as in earlier versions.
  */
-static void a_receiver_without_a_life_lock_is_seen_all_the_same(void **state) {
+static void receiver_without_a_life_lock_is_seen_all_the_same(void **state) {
     (void)state;
     leat_sender *tx = open_sender("no-life", &one);
     leat__file stranger = leat__os_file_reopen(tx->role.object.resource.file, true);
@@ -247,12 +247,12 @@ static void a_receiver_without_a_life_lock_is_seen_all_the_same(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        HARNESS_TEST_WITHIN(a_senders_death_is_not_hidden_by_an_opener_that_stops, 120),
-        HARNESS_TEST_WITHIN(a_senders_death_is_not_hidden_by_its_successor_that_stops, 120),
-        HARNESS_TEST(a_sender_that_comes_is_of_its_own_stream_only),
-        HARNESS_TEST(the_last_of_many_senders_keeps_them_alive),
-        HARNESS_TEST_WITHIN(a_receivers_death_is_not_hidden_by_its_successor_that_stops, 120),
-        HARNESS_TEST(a_receiver_without_a_life_lock_is_seen_all_the_same),
+        HARNESS_TEST_WITHIN(senders_death_is_not_hidden_by_an_opener_that_stops, 120),
+        HARNESS_TEST_WITHIN(senders_death_is_not_hidden_by_its_successor_that_stops, 120),
+        HARNESS_TEST(sender_that_comes_is_of_its_own_stream_only),
+        HARNESS_TEST(last_of_many_senders_keeps_them_alive),
+        HARNESS_TEST_WITHIN(receivers_death_is_not_hidden_by_its_successor_that_stops, 120),
+        HARNESS_TEST(receiver_without_a_life_lock_is_seen_all_the_same),
     };
     return HARNESS_MAIN("channel_presence", tests);
 }

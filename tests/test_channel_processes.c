@@ -79,7 +79,7 @@ static int receive_stream(void *context) {
     return 0;
 }
 
-static void a_stream_at_full_speed_arrives_complete_and_in_order(void **state) {
+static void stream_at_full_speed_arrives_complete_and_in_order(void **state) {
     (void)state;
     static const uint64_t capacities[] = {4096, 65536, 1 << 20};
     for (size_t i = 0; i < 3; i++) {
@@ -126,7 +126,7 @@ static int receive_until_news(void *context) {
     return -result;
 }
 
-static void a_blocked_receiver_is_told_that_the_sender_died(void **state) {
+static void blocked_receiver_learns_that_the_sender_died(void **state) {
     (void)state;
     struct board *board = new_board();
     pid_t sender = harness_spawn(send_one_and_stay, board),
@@ -140,7 +140,7 @@ static void a_blocked_receiver_is_told_that_the_sender_died(void **state) {
     assert_ok(leat_gc(LEAT_LOCAL, NULL, NULL));
 }
 
-static void a_blocked_receiver_is_told_that_the_sender_closed(void **state) {
+static void blocked_receiver_learns_that_the_sender_closed(void **state) {
     (void)state;
     for (uint32_t how = 1; how <= 2; how++) {
         struct board *board = new_board();
@@ -162,7 +162,8 @@ static void send_and_die(struct board *board) {
     harness_kill(sender);
 }
 
-static void a_killed_senders_backlog_comes_before_the_news_and_its_successor_after(void **state) {
+static void
+backlog_of_a_killed_sender_comes_before_the_event_and_its_successor_after(void **state) {
     (void)state;
     struct board *board = new_board();
     leat_receiver *rx = open_receiver("peer", NULL);
@@ -184,7 +185,7 @@ static void a_killed_senders_backlog_comes_before_the_news_and_its_successor_aft
     leat_receiver_close(rx);
 }
 
-static void a_stopped_sender_is_not_dead(void **state) {
+static void stopped_sender_is_not_dead(void **state) {
     (void)state;
     struct board *board = new_board();
     leat_receiver *rx = open_receiver("peer", NULL);
@@ -239,7 +240,7 @@ static void block_a_sender(struct board *board, pid_t *sender, pid_t *receiver) 
     harness_await_asleep(*sender);
 }
 
-static void a_blocked_sender_is_told_that_the_receiver_died(void **state) {
+static void blocked_sender_learns_that_the_receiver_died(void **state) {
     (void)state;
     struct board *board = new_board();
     pid_t sender, receiver;
@@ -249,7 +250,7 @@ static void a_blocked_sender_is_told_that_the_receiver_died(void **state) {
     harness_wait_exit(sender, -LEAT_EPEERDIED);
 }
 
-static void a_blocked_sender_is_told_that_the_receiver_closed(void **state) {
+static void blocked_sender_learns_that_the_receiver_closed(void **state) {
     (void)state;
     struct board *board = new_board();
     pid_t sender, receiver;
@@ -259,7 +260,7 @@ static void a_blocked_sender_is_told_that_the_receiver_closed(void **state) {
     harness_wait_ok(receiver);
 }
 
-static void a_sender_that_never_waited_is_told_that_the_receiver_was_killed(void **state) {
+static void sender_that_never_waited_learns_that_the_receiver_was_killed(void **state) {
     (void)state;
     struct board *board = new_board();
     leat_sender *tx = open_sender("peer", &(leat_channel_options){.capacity = 4096});
@@ -272,7 +273,7 @@ static void a_sender_that_never_waited_is_told_that_the_receiver_was_killed(void
     leat_sender_close(tx);
 }
 
-static void a_stopped_receiver_is_not_dead(void **state) {
+static void stopped_receiver_is_not_dead(void **state) {
     (void)state;
     struct board *board = new_board();
     leat_sender *tx = open_sender("peer", &(leat_channel_options){.capacity = 4096});
@@ -313,7 +314,7 @@ static int echo(void *context) {
     return 0;
 }
 
-/* Gives how often somebody was rung for. */
+/* Returns how many wake-ups were sent. */
 static uint64_t echo_round(leat_waiting waiting, uint32_t rounds) {
     static const char *const names[] = {"adaptive", "asleep", "yielding", "spinning"};
     struct echo *how = harness_shared(sizeof *how);
@@ -340,13 +341,13 @@ static uint64_t echo_round(leat_waiting waiting, uint32_t rounds) {
     return statistics.wake_calls;
 }
 
-static void two_that_sleep_wake_each_other(void **state) {
+static void sleeping_peers_wake_each_other(void **state) {
     (void)state;
     assert_true(echo_round(LEAT_WAITING_SLEEP, 20000) > 0);
     (void)echo_round(LEAT_WAITING_ADAPTIVE, 20000);
 }
 
-static void two_that_never_sleep_are_never_rung_for(void **state) {
+static void peers_that_never_sleep_are_never_woken(void **state) {
     (void)state;
     assert_int_equal(echo_round(LEAT_WAITING_YIELD, 2000), 0);
     if (sysconf(_SC_NPROCESSORS_ONLN) > 1)
@@ -361,7 +362,7 @@ static int die_at_once(void *context) {
     return 1;
 }
 
-static void one_that_never_sleeps_is_told_of_deaths(void **state) {
+static void peer_that_never_sleeps_learns_of_deaths(void **state) {
     (void)state;
     for (leat_waiting waiting = LEAT_WAITING_YIELD; waiting <= LEAT_WAITING_SPIN; waiting++) {
         harness_word *ready = harness_shared(sizeof *ready);
@@ -413,8 +414,8 @@ static int send_into_the_falling_asleep(void *context) {
     return 0;
 }
 
-/* Runs the race once and counts lost wake-ups. A message that came late although it was rung for
- * was held up by the machine. */
+/* Runs the race once and counts lost wake-ups. A message that came late although its receiver was
+ * woken was held up by the machine. */
 static uint64_t count_lost_wake_ups(void) {
     struct race *race = harness_shared(sizeof *race);
     race->seed = harness_seed();
@@ -437,13 +438,13 @@ static uint64_t count_lost_wake_ups(void) {
         lost += race->slow[i] && !race->rang[i];
     }
     print_message("%u messages, %llu sleeps; %llu messages came after more than 45 ms, %llu of "
-                  "them without a ring\n",
+                  "them without a wake\n",
                   RACES, (unsigned long long)statistics.sleeps, (unsigned long long)slow,
                   (unsigned long long)lost);
     return lost;
 }
 
-static void no_wake_up_is_lost_to_a_message_sent_while_falling_asleep(void **state) {
+static void wake_up_is_not_lost_when_a_message_is_sent_while_falling_asleep(void **state) {
     (void)state;
     /* Once more: a receiver that the machine keeps from running while it is awake looks the same,
      * now and then. */
@@ -461,7 +462,7 @@ static int send_numbers(void *context) {
     return 1;
 }
 
-static void a_sender_that_is_killed_and_restarted_continues_the_stream(void **state) {
+static void sender_that_is_killed_and_restarted_continues_the_stream(void **state) {
     (void)state;
     struct board *board = new_board();
     leat_receiver *rx = open_receiver("numbers", &(leat_channel_options){.capacity = 4096});
@@ -510,7 +511,7 @@ static int receive_numbers(void *context) {
     return 1;
 }
 
-static void a_receiver_that_is_killed_and_restarted_resumes_where_it_was(void **state) {
+static void receiver_that_is_killed_and_restarted_resumes_where_it_was(void **state) {
     (void)state;
     struct board *board = new_board();
     leat_sender *tx = open_sender("numbers", &(leat_channel_options){.capacity = 4096});
@@ -538,21 +539,21 @@ static void a_receiver_that_is_killed_and_restarted_resumes_where_it_was(void **
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        HARNESS_TEST_WITHIN(a_stream_at_full_speed_arrives_complete_and_in_order, 120),
-        HARNESS_TEST(a_blocked_receiver_is_told_that_the_sender_died),
-        HARNESS_TEST(a_blocked_receiver_is_told_that_the_sender_closed),
-        HARNESS_TEST(a_killed_senders_backlog_comes_before_the_news_and_its_successor_after),
-        HARNESS_TEST(a_stopped_sender_is_not_dead),
-        HARNESS_TEST(a_blocked_sender_is_told_that_the_receiver_died),
-        HARNESS_TEST(a_blocked_sender_is_told_that_the_receiver_closed),
-        HARNESS_TEST(a_sender_that_never_waited_is_told_that_the_receiver_was_killed),
-        HARNESS_TEST(a_stopped_receiver_is_not_dead),
-        HARNESS_TEST_WITHIN(two_that_sleep_wake_each_other, 60),
-        HARNESS_TEST(two_that_never_sleep_are_never_rung_for),
-        HARNESS_TEST(one_that_never_sleeps_is_told_of_deaths),
-        HARNESS_TEST_WITHIN(no_wake_up_is_lost_to_a_message_sent_while_falling_asleep, 90),
-        HARNESS_TEST_WITHIN(a_sender_that_is_killed_and_restarted_continues_the_stream, 60),
-        HARNESS_TEST_WITHIN(a_receiver_that_is_killed_and_restarted_resumes_where_it_was, 60),
+        HARNESS_TEST_WITHIN(stream_at_full_speed_arrives_complete_and_in_order, 120),
+        HARNESS_TEST(blocked_receiver_learns_that_the_sender_died),
+        HARNESS_TEST(blocked_receiver_learns_that_the_sender_closed),
+        HARNESS_TEST(backlog_of_a_killed_sender_comes_before_the_event_and_its_successor_after),
+        HARNESS_TEST(stopped_sender_is_not_dead),
+        HARNESS_TEST(blocked_sender_learns_that_the_receiver_died),
+        HARNESS_TEST(blocked_sender_learns_that_the_receiver_closed),
+        HARNESS_TEST(sender_that_never_waited_learns_that_the_receiver_was_killed),
+        HARNESS_TEST(stopped_receiver_is_not_dead),
+        HARNESS_TEST_WITHIN(sleeping_peers_wake_each_other, 60),
+        HARNESS_TEST(peers_that_never_sleep_are_never_woken),
+        HARNESS_TEST(peer_that_never_sleeps_learns_of_deaths),
+        HARNESS_TEST_WITHIN(wake_up_is_not_lost_when_a_message_is_sent_while_falling_asleep, 90),
+        HARNESS_TEST_WITHIN(sender_that_is_killed_and_restarted_continues_the_stream, 60),
+        HARNESS_TEST_WITHIN(receiver_that_is_killed_and_restarted_resumes_where_it_was, 60),
     };
     return HARNESS_MAIN("channel_processes", tests);
 }

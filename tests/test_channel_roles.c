@@ -11,7 +11,7 @@ static const leat_channel_options create_only = {.mode = LEAT_CREATE};
 
 /* --- Taking a role ---------------------------------------------------------------------------- */
 
-static void a_second_sender_or_receiver_is_refused(void **state) {
+static void second_sender_or_receiver_is_refused(void **state) {
     (void)state;
     struct pair pair = open_pair("taken", 0);
     leat_sender *tx = NULL;
@@ -29,7 +29,7 @@ static void a_second_sender_or_receiver_is_refused(void **state) {
     close_pair(&pair);
 }
 
-static void the_three_ways_in_hold_for_channels_too(void **state) {
+static void modes_of_opening_hold_for_channels_too(void **state) {
     (void)state;
     leat_sender *tx = NULL;
     leat_receiver *rx = NULL;
@@ -46,7 +46,7 @@ static void the_three_ways_in_hold_for_channels_too(void **state) {
     leat_receiver_close(NULL);
 }
 
-static void a_channel_dies_with_its_last_user_and_its_backlog_with_it(void **state) {
+static void channel_dies_with_its_last_user_and_its_backlog_with_it(void **state) {
     (void)state;
     leat_sender *tx = open_sender("mortal", NULL);
     send_text(tx, "lost");
@@ -58,7 +58,7 @@ static void a_channel_dies_with_its_last_user_and_its_backlog_with_it(void **sta
     leat_receiver_close(rx);
 }
 
-static void a_persistent_channel_keeps_its_backlog(void **state) {
+static void persistent_channel_keeps_its_backlog(void **state) {
     (void)state;
     leat_object_info info;
     leat_sender *tx = open_sender("lasting", &(leat_channel_options){.persistent = true});
@@ -75,7 +75,7 @@ static void a_persistent_channel_keeps_its_backlog(void **state) {
     assert_ok(leat_unlink("lasting", LEAT_LOCAL));
 }
 
-static void unlinking_lets_the_two_go_on(void **state) {
+static void unlinked_channel_lets_its_peers_go_on(void **state) {
     (void)state;
     struct pair pair = open_pair("unlinked", 0);
     assert_ok(leat_unlink("unlinked", LEAT_LOCAL));
@@ -91,7 +91,7 @@ static void unlinking_lets_the_two_go_on(void **state) {
 
 /* --- The end of a stream ---------------------------------------------------------------------- */
 
-static void the_end_of_the_stream_comes_after_the_backlog_and_once(void **state) {
+static void end_of_the_stream_comes_after_the_backlog_and_once(void **state) {
     (void)state;
     struct pair pair = open_pair("end", 0);
     send_text(pair.tx, "one");
@@ -105,7 +105,7 @@ static void the_end_of_the_stream_comes_after_the_backlog_and_once(void **state)
     leat_receiver_close(pair.rx);
 }
 
-static void the_end_of_the_stream_is_seen_in_place_and_in_batches_too(void **state) {
+static void end_of_the_stream_is_seen_in_place_and_in_batches_too(void **state) {
     (void)state;
     for (int mode = 0; mode < 3; mode++) {
         struct pair pair = open_pair("ends", 0);
@@ -128,7 +128,7 @@ static void the_end_of_the_stream_is_seen_in_place_and_in_batches_too(void **sta
     }
 }
 
-static void the_end_of_a_full_stream_is_seen(void **state) {
+static void end_of_a_full_stream_is_seen(void **state) {
     (void)state;
     static const size_t sizes[] = {0, 8, 24, 56, 57, 100, 1976};
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
@@ -146,7 +146,7 @@ static void the_end_of_a_full_stream_is_seen(void **state) {
 }
 
 /* The last of them find no room for their marks: what they leave is that they closed. */
-static void senders_that_closed_in_a_full_ring_are_not_called_dead(void **state) {
+static void senders_that_closed_in_a_full_ring_are_not_reported_dead(void **state) {
     (void)state;
     struct pair pair = open_pair("orderly", 4096);
     size_t filled = fill_up(pair.tx, 56), received = 0, closed = 0;
@@ -190,10 +190,10 @@ static void streams_follow_each_other_in_order(void **state) {
     leat_receiver_close(rx);
 }
 
-static void a_receiver_is_told_of_the_next_sender_before_it_sends(void **state) {
+static void receiver_learns_of_the_next_sender_before_it_sends(void **state) {
     (void)state;
     struct pair pair = open_pair("next", 0);
-    expect_news(pair.rx, LEAT_ETIMEDOUT, SOON); /* no news about the first one */
+    expect_news(pair.rx, LEAT_ETIMEDOUT, SOON); /* no event for the first one */
     leat_sender_close(pair.tx);
     expect_news(pair.rx, LEAT_ECLOSED, LATER);
     pair.tx = open_sender("next", NULL);
@@ -204,7 +204,7 @@ static void a_receiver_is_told_of_the_next_sender_before_it_sends(void **state) 
     close_pair(&pair);
 }
 
-static void a_receivers_successor_goes_on_at_the_first_message_not_released(void **state) {
+static void successor_of_a_receiver_goes_on_at_the_first_message_not_released(void **state) {
     (void)state;
     struct pair pair = open_pair("successor", 0);
     leat_message messages[3];
@@ -224,7 +224,7 @@ static void a_receivers_successor_goes_on_at_the_first_message_not_released(void
 
 /* --- What the sender is told ------------------------------------------------------------------ */
 
-static void a_sender_is_told_only_while_it_waits_for_room(void **state) {
+static void sender_gets_events_only_while_it_waits_for_room(void **state) {
     (void)state;
     struct pair pair = open_pair("told", 4096);
     leat_receiver_close(pair.rx);
@@ -240,7 +240,7 @@ static void a_sender_is_told_only_while_it_waits_for_room(void **state) {
     close_pair(&pair);
 }
 
-static void a_sender_that_never_waited_is_told_that_the_receiver_has_left(void **state) {
+static void sender_that_never_waited_learns_that_the_receiver_has_left(void **state) {
     (void)state;
     leat_sender *tx = open_sender("unseen", &(leat_channel_options){.capacity = 4096});
     leat_receiver *rx = open_receiver("unseen", NULL);
@@ -254,7 +254,7 @@ static void a_sender_that_never_waited_is_told_that_the_receiver_has_left(void *
     leat_sender_close(tx);
 }
 
-static void a_receiver_that_left_before_the_sender_came_is_no_news(void **state) {
+static void receiver_that_left_before_the_sender_came_is_no_event(void **state) {
     (void)state;
     leat_sender *tx =
         open_sender("before", &(leat_channel_options){.capacity = 4096, .persistent = true});
@@ -269,7 +269,7 @@ static void a_receiver_that_left_before_the_sender_came_is_no_news(void **state)
     assert_ok(leat_unlink("before", LEAT_LOCAL));
 }
 
-static void draining_waits_for_the_last_release(void **state) {
+static void drain_waits_for_the_last_release(void **state) {
     (void)state;
     struct pair pair = open_pair("drained", 0);
     leat_message message;
@@ -293,7 +293,7 @@ static void draining_waits_for_the_last_release(void **state) {
     close_pair(&pair);
 }
 
-static void each_side_can_ask_and_wait_for_the_other(void **state) {
+static void peer_can_be_asked_about_and_waited_for_by_each_role(void **state) {
     (void)state;
     leat_sender *tx = open_sender("peers", NULL);
     assert_int_equal(leat_sender_peer(tx), LEAT_PEER_NONE);
@@ -321,7 +321,7 @@ static void each_side_can_ask_and_wait_for_the_other(void **state) {
 
 /* --- Many senders ----------------------------------------------------------------------------- */
 
-static void many_senders_share_a_channel_if_all_ask(void **state) {
+static void channel_is_shared_by_many_senders_if_all_ask(void **state) {
     (void)state;
     leat_receiver *rx = open_receiver("many", NULL);
     leat_sender *one = open_sender("many", &many), *two = open_sender("many", &many), *three = NULL;
@@ -349,7 +349,7 @@ static void many_senders_share_a_channel_if_all_ask(void **state) {
     leat_receiver_close(rx);
 }
 
-static void a_reservation_keeps_the_other_senders_waiting(void **state) {
+static void reservation_keeps_the_other_senders_waiting(void **state) {
     (void)state;
     leat_receiver *rx = open_receiver("turns", NULL);
     leat_sender *one = open_sender("turns", &many), *two = open_sender("turns", &many);
@@ -376,7 +376,7 @@ static void a_reservation_keeps_the_other_senders_waiting(void **state) {
     leat_receiver_close(rx);
 }
 
-static void the_senders_statistics_are_common(void **state) {
+static void statistics_of_the_senders_are_common(void **state) {
     (void)state;
     leat_receiver *rx = open_receiver("common", NULL);
     leat_sender *one = open_sender("common", &many), *two = open_sender("common", &many);
@@ -397,7 +397,7 @@ static void the_senders_statistics_are_common(void **state) {
 
 /* --- From outside ----------------------------------------------------------------------------- */
 
-static void a_channel_can_be_looked_at_without_taking_part(void **state) {
+static void channel_can_be_inspected_without_taking_part(void **state) {
     (void)state;
     leat_channel_info info;
     assert_leat(leat_channel_stat("seen", LEAT_LOCAL, &info), LEAT_ENOENT);
@@ -421,27 +421,27 @@ static void a_channel_can_be_looked_at_without_taking_part(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        HARNESS_TEST(a_second_sender_or_receiver_is_refused),
-        HARNESS_TEST(the_three_ways_in_hold_for_channels_too),
-        HARNESS_TEST(a_channel_dies_with_its_last_user_and_its_backlog_with_it),
-        HARNESS_TEST(a_persistent_channel_keeps_its_backlog),
-        HARNESS_TEST(unlinking_lets_the_two_go_on),
-        HARNESS_TEST(the_end_of_the_stream_comes_after_the_backlog_and_once),
-        HARNESS_TEST(the_end_of_the_stream_is_seen_in_place_and_in_batches_too),
-        HARNESS_TEST(the_end_of_a_full_stream_is_seen),
-        HARNESS_TEST(senders_that_closed_in_a_full_ring_are_not_called_dead),
+        HARNESS_TEST(second_sender_or_receiver_is_refused),
+        HARNESS_TEST(modes_of_opening_hold_for_channels_too),
+        HARNESS_TEST(channel_dies_with_its_last_user_and_its_backlog_with_it),
+        HARNESS_TEST(persistent_channel_keeps_its_backlog),
+        HARNESS_TEST(unlinked_channel_lets_its_peers_go_on),
+        HARNESS_TEST(end_of_the_stream_comes_after_the_backlog_and_once),
+        HARNESS_TEST(end_of_the_stream_is_seen_in_place_and_in_batches_too),
+        HARNESS_TEST(end_of_a_full_stream_is_seen),
+        HARNESS_TEST(senders_that_closed_in_a_full_ring_are_not_reported_dead),
         HARNESS_TEST(streams_follow_each_other_in_order),
-        HARNESS_TEST(a_receiver_is_told_of_the_next_sender_before_it_sends),
-        HARNESS_TEST(a_receivers_successor_goes_on_at_the_first_message_not_released),
-        HARNESS_TEST(a_sender_is_told_only_while_it_waits_for_room),
-        HARNESS_TEST(a_sender_that_never_waited_is_told_that_the_receiver_has_left),
-        HARNESS_TEST(a_receiver_that_left_before_the_sender_came_is_no_news),
-        HARNESS_TEST(draining_waits_for_the_last_release),
-        HARNESS_TEST(each_side_can_ask_and_wait_for_the_other),
-        HARNESS_TEST(many_senders_share_a_channel_if_all_ask),
-        HARNESS_TEST(a_reservation_keeps_the_other_senders_waiting),
-        HARNESS_TEST(the_senders_statistics_are_common),
-        HARNESS_TEST(a_channel_can_be_looked_at_without_taking_part),
+        HARNESS_TEST(receiver_learns_of_the_next_sender_before_it_sends),
+        HARNESS_TEST(successor_of_a_receiver_goes_on_at_the_first_message_not_released),
+        HARNESS_TEST(sender_gets_events_only_while_it_waits_for_room),
+        HARNESS_TEST(sender_that_never_waited_learns_that_the_receiver_has_left),
+        HARNESS_TEST(receiver_that_left_before_the_sender_came_is_no_event),
+        HARNESS_TEST(drain_waits_for_the_last_release),
+        HARNESS_TEST(peer_can_be_asked_about_and_waited_for_by_each_role),
+        HARNESS_TEST(channel_is_shared_by_many_senders_if_all_ask),
+        HARNESS_TEST(reservation_keeps_the_other_senders_waiting),
+        HARNESS_TEST(statistics_of_the_senders_are_common),
+        HARNESS_TEST(channel_can_be_inspected_without_taking_part),
     };
     return HARNESS_MAIN("channel_roles", tests);
 }

@@ -364,7 +364,7 @@ static void play(struct setting setting, const char *steps, bool exact) {
     replay(&setting, choices, exact);
 }
 
-static void a_stream_that_begins_among_held_messages_is_told_to_a_successor(void **state) {
+static void stream_that_begins_among_held_messages_is_reported_to_a_successor(void **state) {
     (void)state;
     const struct setting setting = {.senders = 1, .holds = true, .capacity = 16384, .message = 8};
     play(setting, "A+ A. A. A! A+ A. R+ R. R. Rr R!", true);
@@ -374,19 +374,19 @@ static void a_stream_that_begins_among_held_messages_is_told_to_a_successor(void
 }
 
 /* The first of many senders finds no room for the open mark, and another one sends first. */
-static void an_open_mark_that_was_owed_is_written_by_whichever_sender_sends(void **state) {
+static void open_mark_that_was_owed_is_written_by_whichever_sender_sends(void **state) {
     (void)state;
     const struct setting setting = {.senders = 2, .capacity = 4096, .message = 1900, .before = 2};
     play(setting, "A! A+ A! A+ A! A+ A! A+ B+ R+ R. B.", false);
     play(setting, "A- A+ A! A+ A! A+ B+ R+ R. R. B. A.", false);
 }
 
-static void a_change_of_stream_is_told_in_its_place_to_whoever_receives(void **state) {
+static void change_of_stream_is_reported_in_its_place_to_whichever_receiver(void **state) {
     (void)state;
     run_all(&(struct setting){.length = 7, .senders = 1, .capacity = 16384, .message = 8}, true);
 }
 
-static void a_change_of_stream_among_held_messages_is_told_in_its_place(void **state) {
+static void change_of_stream_among_held_messages_is_reported_in_its_place(void **state) {
     (void)state;
     run_all(
         &(struct setting){
@@ -394,12 +394,12 @@ static void a_change_of_stream_among_held_messages_is_told_in_its_place(void **s
         true);
 }
 
-static void a_change_of_stream_of_many_senders_is_told_in_its_place(void **state) {
+static void change_of_stream_of_many_senders_is_reported_in_its_place(void **state) {
     (void)state;
     run_all(&(struct setting){.length = 5, .senders = 2, .capacity = 16384, .message = 8}, true);
 }
 
-static void a_change_of_stream_in_a_full_ring_is_never_silent(void **state) {
+static void change_of_stream_in_a_full_ring_is_never_silent(void **state) {
     (void)state;
     run_all(
         &(struct setting){
@@ -407,7 +407,7 @@ static void a_change_of_stream_in_a_full_ring_is_never_silent(void **state) {
         false);
 }
 
-static void a_change_of_stream_of_many_senders_in_a_full_ring_is_never_silent(void **state) {
+static void change_of_stream_of_many_senders_in_a_full_ring_is_never_silent(void **state) {
     (void)state;
     run_all(
         &(struct setting){
@@ -417,13 +417,13 @@ static void a_change_of_stream_of_many_senders_in_a_full_ring_is_never_silent(vo
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        HARNESS_TEST(a_stream_that_begins_among_held_messages_is_told_to_a_successor),
-        HARNESS_TEST(an_open_mark_that_was_owed_is_written_by_whichever_sender_sends),
-        HARNESS_TEST_WITHIN(a_change_of_stream_is_told_in_its_place_to_whoever_receives, 120),
-        HARNESS_TEST_WITHIN(a_change_of_stream_among_held_messages_is_told_in_its_place, 120),
-        HARNESS_TEST_WITHIN(a_change_of_stream_of_many_senders_is_told_in_its_place, 120),
-        HARNESS_TEST_WITHIN(a_change_of_stream_in_a_full_ring_is_never_silent, 120),
-        HARNESS_TEST_WITHIN(a_change_of_stream_of_many_senders_in_a_full_ring_is_never_silent, 120),
+        HARNESS_TEST(stream_that_begins_among_held_messages_is_reported_to_a_successor),
+        HARNESS_TEST(open_mark_that_was_owed_is_written_by_whichever_sender_sends),
+        HARNESS_TEST_WITHIN(change_of_stream_is_reported_in_its_place_to_whichever_receiver, 120),
+        HARNESS_TEST_WITHIN(change_of_stream_among_held_messages_is_reported_in_its_place, 120),
+        HARNESS_TEST_WITHIN(change_of_stream_of_many_senders_is_reported_in_its_place, 120),
+        HARNESS_TEST_WITHIN(change_of_stream_in_a_full_ring_is_never_silent, 120),
+        HARNESS_TEST_WITHIN(change_of_stream_of_many_senders_in_a_full_ring_is_never_silent, 120),
     };
     return HARNESS_MAIN("channel_streams", tests);
 }

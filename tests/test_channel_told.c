@@ -55,12 +55,12 @@ static void expect_death(const leat_channel_options *mine) {
     leat_receiver_close(rx);
 }
 
-static void a_death_is_told_in_a_long_spin(void **state) {
+static void death_is_reported_in_a_long_spin(void **state) {
     (void)state;
     expect_death(&(leat_channel_options){.spin_us = FOR_AGES});
 }
 
-static void a_receivers_death_is_told_in_a_long_spin(void **state) {
+static void death_of_a_receiver_is_reported_in_a_long_spin(void **state) {
     (void)state;
     static const char zeros[50000];
     struct board *board = harness_shared(sizeof *board);
@@ -75,13 +75,13 @@ static void a_receivers_death_is_told_in_a_long_spin(void **state) {
     leat_sender_close(tx);
 }
 
-static void a_death_is_told_to_one_that_never_sleeps(void **state) {
+static void death_is_reported_to_a_receiver_that_never_sleeps(void **state) {
     (void)state;
     expect_death(&(leat_channel_options){.waiting = LEAT_WAITING_SPIN, .spin_us = FOR_AGES});
     expect_death(&(leat_channel_options){.waiting = LEAT_WAITING_YIELD, .spin_us = FOR_AGES});
 }
 
-static void a_death_is_told_to_a_waiting_call_whose_deadline_passes(void **state) {
+static void death_is_reported_to_a_waiting_call_whose_deadline_passes(void **state) {
     (void)state;
     struct board *board = harness_shared(sizeof *board);
     pid_t sender = harness_spawn(send_nothing, board);
@@ -170,7 +170,7 @@ static void expect_reports(const struct board *board, unsigned which, int code) 
                          leat_error_name(board->code[i][which]));
 }
 
-static void the_receivers_death_is_told_to_all_senders_that_wait(void **state) {
+static void death_of_the_receiver_is_reported_to_all_senders_that_wait(void **state) {
     (void)state;
     struct board *board = harness_shared(sizeof *board);
     pid_t pids[SENDERS], receiver = harness_spawn(stay_as_receiver, board);
@@ -187,7 +187,7 @@ static void the_receivers_death_is_told_to_all_senders_that_wait(void **state) {
     leat_receiver_close(rx);
 }
 
-static void a_receiver_that_closes_and_comes_back_is_told_to_all_senders_that_wait(void **state) {
+static void receiver_that_closes_and_comes_back_is_reported_to_all_senders_that_wait(void **state) {
     (void)state;
     struct board *board = harness_shared(sizeof *board);
     pid_t pids[SENDERS], receiver = harness_spawn(stay_as_receiver, board);
@@ -222,7 +222,7 @@ static int reserve_and_stay(void *context) {
 }
 
 /* As long as there is room, messages queue up for a receiver to come. */
-static void a_sender_that_waits_for_its_turn_alone_is_told_nothing(void **state) {
+static void sender_that_waits_for_the_lock_alone_gets_no_event(void **state) {
     (void)state;
     struct board *board = harness_shared(sizeof *board);
     pid_t receiver = harness_spawn(stay_as_receiver, board);
@@ -240,13 +240,13 @@ static void a_sender_that_waits_for_its_turn_alone_is_told_nothing(void **state)
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        HARNESS_TEST(a_death_is_told_in_a_long_spin),
-        HARNESS_TEST(a_receivers_death_is_told_in_a_long_spin),
-        HARNESS_TEST(a_death_is_told_to_one_that_never_sleeps),
-        HARNESS_TEST(a_death_is_told_to_a_waiting_call_whose_deadline_passes),
-        HARNESS_TEST(the_receivers_death_is_told_to_all_senders_that_wait),
-        HARNESS_TEST(a_receiver_that_closes_and_comes_back_is_told_to_all_senders_that_wait),
-        HARNESS_TEST(a_sender_that_waits_for_its_turn_alone_is_told_nothing),
+        HARNESS_TEST(death_is_reported_in_a_long_spin),
+        HARNESS_TEST(death_of_a_receiver_is_reported_in_a_long_spin),
+        HARNESS_TEST(death_is_reported_to_a_receiver_that_never_sleeps),
+        HARNESS_TEST(death_is_reported_to_a_waiting_call_whose_deadline_passes),
+        HARNESS_TEST(death_of_the_receiver_is_reported_to_all_senders_that_wait),
+        HARNESS_TEST(receiver_that_closes_and_comes_back_is_reported_to_all_senders_that_wait),
+        HARNESS_TEST(sender_that_waits_for_the_lock_alone_gets_no_event),
     };
     return HARNESS_MAIN("channel_told", tests);
 }

@@ -1,6 +1,6 @@
-/* test_channel_unpeek.c - looking anew at what is held: what was told between the messages is told
- * again, each time and by whichever call, as long as it was not released, and nothing is made
- * up. */
+/* test_channel_unpeek.c - peeking again at what is held: what was reported between the messages is
+ * reported again, each time and by whichever call, as long as it was not released, and nothing is
+ * made up. */
 #include <signal.h>
 
 #include "channel_pair.h"
@@ -81,7 +81,7 @@ static void expect_peek(leat_receiver *rx, char expected) {
     assert_int_equal(*(const char *)message.data, expected);
 }
 
-static void what_was_told_between_is_told_again(void **state) {
+static void event_between_messages_is_reported_again(void **state) {
     (void)state;
     for (size_t i = 0; i < TOLD_BETWEEN; i++) {
         leat_receiver *rx = open_visited(told_between[i].visits);
@@ -95,20 +95,20 @@ static void what_was_told_between_is_told_again(void **state) {
 }
 
 /* The first is looked at where it is, and only then held. */
-static void what_was_told_behind_a_short_look_is_told_again(void **state) {
+static void event_behind_a_short_peek_is_reported_again(void **state) {
     (void)state;
     for (size_t i = 0; i < TOLD_BETWEEN; i++) {
         leat_receiver *rx = open_visited(told_between[i].visits);
         expect_peek(rx, 'a');
         expect_told(rx, true, told_between[i].told + 1);
-        expect_peek(rx, 'a'); /* which looks anew by itself */
+        expect_peek(rx, 'a'); /* which peeks again by itself */
         leat_unpeek(rx);
         expect_told(rx, false, told_between[i].told);
         leat_receiver_close(rx);
     }
 }
 
-static void what_was_told_before_the_oldest_is_not_told_again(void **state) {
+static void event_before_the_oldest_message_is_not_reported_again(void **state) {
     (void)state;
     for (size_t i = 0; i < TOLD_BETWEEN; i++) {
         const char *told = told_between[i].told;
@@ -126,7 +126,7 @@ static void what_was_told_before_the_oldest_is_not_told_again(void **state) {
 }
 
 /* The one before it has been released, and so has what was told of it. */
-static void of_a_sender_that_stays_nothing_is_made_up(void **state) {
+static void sender_that_stays_causes_no_event(void **state) {
     (void)state;
     for (int dies = 0; dies < 2; dies++) {
         struct visit visits[2] = {{"a", dies}, {NULL, false}};
@@ -146,10 +146,10 @@ static void of_a_sender_that_stays_nothing_is_made_up(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        HARNESS_TEST(what_was_told_between_is_told_again),
-        HARNESS_TEST(what_was_told_behind_a_short_look_is_told_again),
-        HARNESS_TEST(what_was_told_before_the_oldest_is_not_told_again),
-        HARNESS_TEST(of_a_sender_that_stays_nothing_is_made_up),
+        HARNESS_TEST(event_between_messages_is_reported_again),
+        HARNESS_TEST(event_behind_a_short_peek_is_reported_again),
+        HARNESS_TEST(event_before_the_oldest_message_is_not_reported_again),
+        HARNESS_TEST(sender_that_stays_causes_no_event),
     };
     return HARNESS_MAIN("channel_unpeek", tests);
 }

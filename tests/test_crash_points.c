@@ -30,22 +30,22 @@ static void perform_send(struct crash_round *round) {
     crash_send(round, round->tx, round->operation->built);
 }
 
-/* Lets what follows go the short way (leat/inline.h), which a call that goes the long way opens. */
-static void open_window(struct crash_round *round) {
+/* Opens the fast path (leat/inline.h) for what follows: a call on the slow path does so. */
+static void open_fast_path(struct crash_round *round) {
     void *place;
     leat__sender_flush(round->tx); /* so that the next one is an eighth of the ring away */
     assert_ok(leat__ring_refresh(&round->tx->ring));
     assert_ok(leat_reserve(round->tx, 8, &place, LEAT_NOW));
     leat_abort(round->tx);
-    assert_true(round->tx->ring.lane.window > round->tx->ring.lane.position);
+    assert_true(round->tx->ring.lane.fast_limit > round->tx->ring.lane.position);
 }
 
 /* And without a fence. */
 static void prepare_hot(struct crash_round *round) {
     leat__sender_heat_up(round->tx);
     assert_true(round->tx->hot);
-    open_window(round);
-    assert_true(round->tx->ring.lane.window >=
+    open_fast_path(round);
+    assert_true(round->tx->ring.lane.fast_limit >=
                 round->tx->ring.lane.position + leat__slot_size(round->operation->sizes[0]));
 }
 
@@ -58,7 +58,7 @@ static void prepare_batch(struct crash_round *round) {
         batch[i] = (leat_message){batch_bytes[i], crash_size(round, number)};
         stream_fill(batch_bytes[i], number, batch[i].size);
     }
-    open_window(round);
+    open_fast_path(round);
 }
 
 static void perform_send_many(struct crash_round *round) {
@@ -87,7 +87,7 @@ static void perform_abort(struct crash_round *round) {
     leat_abort(round->tx);
 }
 
-/* The ring is full: the sender announces itself, sleeps and gives up. */
+/* The ring is full: the sender arms, sleeps and gives up. */
 static void perform_wait_for_room(struct crash_round *round) {
     char bytes[500] = "";
     assert_leat(leat_send(round->tx, bytes, sizeof bytes, leat_in_ms(3)), LEAT_ETIMEDOUT);
@@ -439,7 +439,7 @@ static void run_operation(const struct crash_operation *operation, struct crash_
                   (double)(harness_now() - started) / 1e9);
 }
 
-static void a_kill_at_any_point_harms_nobody(void **state) {
+static void kill_at_any_point_harms_nobody(void **state) {
     (void)state;
     if (!crash_can_step())
         skip();
@@ -465,7 +465,7 @@ int main(void) {
     if (HARNESS_SANITIZED) /* a round of an opening is up to 70,000 steps */
         setenv("LEAT_TEST_PATIENCE", "6", 0);
     const struct CMUnitTest tests[] = {
-        HARNESS_TEST_WITHIN(a_kill_at_any_point_harms_nobody, 880),
+        HARNESS_TEST_WITHIN(kill_at_any_point_harms_nobody, 880),
     };
     return HARNESS_MAIN("crash_points", tests);
 }

@@ -181,7 +181,7 @@ static void a_full_disk_holds_the_sender_up_and_loses_nothing(void **state) {
     pid = start(NULL, &err, "log_files", "full", log_prefix(directory));
     assert_ok(leat_sender_wait_peer(sender, LATER));
     for (int result = LEAT_EPEERBACK; result != LEAT_OK;)
-        result = leat_sender_drain(sender, LATER); /* after the news */
+        result = leat_sender_drain(sender, LATER); /* after the event */
     end_in_order(pid);
     close(err);
     leat_sender_close(sender);

@@ -125,7 +125,7 @@ struct liar {
     uint64_t woken_at; /* used if that is 0 */
 };
 
-/* Rings for one that sleeps on the senders' bell, and says when. */
+/* Wakes a receiver that sleeps on the senders' wake count, and stores when. */
 static int ring_and_lie(void *context) {
     struct liar *liar = context;
     char path[300];
@@ -162,7 +162,7 @@ static leat_statistics woken_by(struct liar lie) {
 }
 
 /* The time counts only if it is after the receiver fell asleep, and not after it woke up. */
-static void a_ring_at_an_impossible_time_is_no_measured_wake_up(void **state) {
+static void wake_at_an_impossible_time_is_not_counted(void **state) {
     (void)state;
     static const struct liar lies[] = {{.woken_at = 0},
                                        {.woken_at = 1},
@@ -211,7 +211,7 @@ static void *receive_numbers(void *context) {
 
 /* A send whose deadline passes at the moment when room comes free sends nothing, and leaves nothing
  * staged that what comes next, the end mark of a close for example, would have to reckon with. */
-static void a_send_that_gives_up_leaves_nothing_behind(void **state) {
+static void send_that_gives_up_leaves_nothing_behind(void **state) {
     (void)state;
     static const size_t lengths[] = {8, 200}; /* the second needs a long pad behind the first */
     leat_channel_options options = {.capacity = CAPACITY, .spin_us = -1};
@@ -306,8 +306,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         HARNESS_TEST_WITHIN(hostile_words_in_the_pages_give_documented_codes, 120),
         HARNESS_TEST_WITHIN(positions_at_the_end_of_their_range_do_not_hang, 10),
-        HARNESS_TEST(a_ring_at_an_impossible_time_is_no_measured_wake_up),
-        HARNESS_TEST(a_send_that_gives_up_leaves_nothing_behind),
+        HARNESS_TEST(wake_at_an_impossible_time_is_not_counted),
+        HARNESS_TEST(send_that_gives_up_leaves_nothing_behind),
         HARNESS_TEST(destroyed_header_ends_a_wait),
         HARNESS_TEST(destroyed_header_is_found_by_polling),
         HARNESS_TEST(destroyed_header_is_found_in_a_wait_set),

@@ -75,7 +75,7 @@ static void expect_untrusted(const char *name) {
 
 /* --- No file, or not ours --------------------------------------------------------------------- */
 
-static void a_symbolic_link_is_not_followed(void **state) {
+static void symbolic_link_is_not_followed(void **state) {
     (void)state;
     leat_region *target;
     assert_ok(create_region(&target, "target", 0, NULL));
@@ -95,7 +95,7 @@ static void a_symbolic_link_is_not_followed(void **state) {
     assert_int_equal(unlink(path_of("link")), 0);
 }
 
-static void a_directory_is_refused(void **state) {
+static void directory_is_refused(void **state) {
     (void)state;
     assert_int_equal(mkdir(path_of("directory"), 0700), 0);
     expect_untrusted("directory");
@@ -103,14 +103,14 @@ static void a_directory_is_refused(void **state) {
     assert_int_equal(rmdir(path_of("directory")), 0);
 }
 
-static void a_fifo_is_refused_without_waiting_for_its_other_end(void **state) {
+static void fifo_is_refused_without_waiting_for_its_other_end(void **state) {
     (void)state;
     assert_int_equal(mkfifo(path_of("fifo"), 0600), 0);
     expect_untrusted("fifo");
     assert_int_equal(unlink(path_of("fifo")), 0);
 }
 
-static void a_socket_is_refused(void **state) {
+static void socket_is_refused(void **state) {
     (void)state;
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     int descriptor = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -122,7 +122,7 @@ static void a_socket_is_refused(void **state) {
     assert_int_equal(unlink(path_of("socket")), 0);
 }
 
-static void somebody_elses_file_is_refused_in_the_local_scope(void **state) {
+static void file_of_another_user_is_refused_in_the_local_scope(void **state) {
     (void)state;
     if (geteuid() != 0)
         skip();
@@ -201,7 +201,7 @@ static void expect_directory(const char *path, int code) {
 }
 
 /* W32-N9. */
-static void a_local_directory_that_others_could_use_is_refused(void **state) {
+static void local_directory_that_others_could_use_is_refused(void **state) {
     (void)state;
     char directory[300], link[300];
     strcpy(directory, path_of("directory"));
@@ -230,7 +230,7 @@ static void a_local_directory_that_others_could_use_is_refused(void **state) {
 /* --- Another kind ----------------------------------------------------------------------------- */
 
 /* RT-06, W32-N1. */
-static void a_region_is_no_channel_and_is_unharmed_by_the_try(void **state) {
+static void region_is_no_channel_and_is_unharmed_by_the_try(void **state) {
     (void)state;
     leat_region *region, *too = NULL;
     assert_ok(create_region(&region, "kind", 300000, NULL));
@@ -248,7 +248,7 @@ static void a_region_is_no_channel_and_is_unharmed_by_the_try(void **state) {
 }
 
 /* CE-04, RT-06. */
-static void a_channel_is_no_region_and_is_unharmed_by_the_try(void **state) {
+static void channel_is_no_region_and_is_unharmed_by_the_try(void **state) {
     (void)state;
     leat_sender *sender;
     leat_receiver *receiver;
@@ -304,7 +304,7 @@ static int open_channel(void) {
     return result;
 }
 
-static void a_truncated_channel_is_an_error_and_no_crash(void **state) {
+static void truncated_channel_is_an_error_and_no_crash(void **state) {
     (void)state;
     static const struct {
         off_t size;
@@ -365,7 +365,7 @@ static void expect_header(int descriptor, struct leat__header header, int code) 
     assert_leat(open_channel(), code);
 }
 
-static void a_header_whose_checksum_is_right_is_still_not_believed(void **state) {
+static void header_whose_checksum_is_right_is_still_not_believed(void **state) {
     (void)state;
     int descriptor = damaged_channel();
     struct leat__header good, bad;
@@ -403,7 +403,7 @@ static void a_header_whose_checksum_is_right_is_still_not_believed(void **state)
     remove_channel(descriptor);
 }
 
-static void a_region_that_holds_a_copy_of_a_channel_stays_a_region(void **state) {
+static void region_that_holds_a_copy_of_a_channel_stays_a_region(void **state) {
     (void)state;
     int descriptor = damaged_channel();
     leat_region *region;
@@ -474,19 +474,19 @@ static void garbage_in_a_channel_is_an_error_and_no_crash(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        HARNESS_TEST(a_symbolic_link_is_not_followed),
-        HARNESS_TEST(a_directory_is_refused),
-        HARNESS_TEST(a_fifo_is_refused_without_waiting_for_its_other_end),
-        HARNESS_TEST(a_socket_is_refused),
-        HARNESS_TEST(somebody_elses_file_is_refused_in_the_local_scope),
+        HARNESS_TEST(symbolic_link_is_not_followed),
+        HARNESS_TEST(directory_is_refused),
+        HARNESS_TEST(fifo_is_refused_without_waiting_for_its_other_end),
+        HARNESS_TEST(socket_is_refused),
+        HARNESS_TEST(file_of_another_user_is_refused_in_the_local_scope),
         HARNESS_TEST(permissions_decide_what_other_users_may_do),
-        HARNESS_TEST(a_local_directory_that_others_could_use_is_refused),
-        HARNESS_TEST(a_region_is_no_channel_and_is_unharmed_by_the_try),
-        HARNESS_TEST(a_channel_is_no_region_and_is_unharmed_by_the_try),
-        HARNESS_TEST(a_truncated_channel_is_an_error_and_no_crash),
+        HARNESS_TEST(local_directory_that_others_could_use_is_refused),
+        HARNESS_TEST(region_is_no_channel_and_is_unharmed_by_the_try),
+        HARNESS_TEST(channel_is_no_region_and_is_unharmed_by_the_try),
+        HARNESS_TEST(truncated_channel_is_an_error_and_no_crash),
         HARNESS_TEST(every_damaged_byte_of_a_header_is_noticed),
-        HARNESS_TEST(a_header_whose_checksum_is_right_is_still_not_believed),
-        HARNESS_TEST(a_region_that_holds_a_copy_of_a_channel_stays_a_region),
+        HARNESS_TEST(header_whose_checksum_is_right_is_still_not_believed),
+        HARNESS_TEST(region_that_holds_a_copy_of_a_channel_stays_a_region),
         HARNESS_TEST_WITHIN(garbage_in_a_channel_is_an_error_and_no_crash, 60),
     };
     return HARNESS_MAIN("hostile_object", tests);

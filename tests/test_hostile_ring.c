@@ -64,7 +64,7 @@ static int look_at(uint64_t position, uint64_t header) {
     return result;
 }
 
-static void what_a_correct_sender_writes_is_accepted(void **state) {
+static void record_of_a_correct_sender_is_accepted(void **state) {
     (void)state;
     assert_leat(look_at(0, 0), LEAT_EAGAIN);
     assert_ok(look_at(0, leat__record_header(0, LEAT__MESSAGE, 0)));
@@ -254,7 +254,7 @@ static void hostile_ring_found_when_attaching(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        HARNESS_TEST(what_a_correct_sender_writes_is_accepted),
+        HARNESS_TEST(record_of_a_correct_sender_is_accepted),
         HARNESS_TEST(hostile_type_that_does_not_exist),
         HARNESS_TEST(hostile_length_beyond_the_longest_message),
         HARNESS_TEST(hostile_length_covers_the_end_of_the_ring),

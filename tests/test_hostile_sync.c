@@ -338,7 +338,7 @@ static void changes_of_an_event_do_not_wait_for_a_committer(void **state) {
     close_objects();
 }
 
-static void a_release_does_not_wait_for_a_committer(void **state) {
+static void release_does_not_wait_for_a_committer(void **state) {
     (void)state;
     open_objects();
     leat_semaphore *semaphore = AS(leat_semaphore, SEMAPHORE);
@@ -378,7 +378,7 @@ static int take_both(void *context) {
 }
 
 /* The event is reset whenever there is a count: nobody can have both. */
-static void all_are_taken_at_one_moment_or_none(void **state) {
+static void objects_are_taken_all_at_one_moment_or_none(void **state) {
     (void)state;
     struct both *both = harness_shared(sizeof *both);
     open_objects(); /* the event first, and so it is claimed first */
@@ -460,7 +460,7 @@ static void locks_of_strangers_end_no_call_late(void **state) {
     close_objects();
 }
 
-static void who_may_only_read_cannot_hide_a_death(void **state) {
+static void reader_cannot_hide_a_death(void **state) {
     (void)state;
     open_objects();
     pid_t stranger = start_stranger(MUTEX, false);
@@ -476,10 +476,10 @@ int main(void) {
         HARNESS_TEST_WITHIN(any_value_in_any_word_is_survived, 240),
         HARNESS_TEST_WITHIN(words_that_change_all_the_time_are_survived, 120),
         HARNESS_TEST(changes_of_an_event_do_not_wait_for_a_committer),
-        HARNESS_TEST(a_release_does_not_wait_for_a_committer),
-        HARNESS_TEST_WITHIN(all_are_taken_at_one_moment_or_none, 60),
+        HARNESS_TEST(release_does_not_wait_for_a_committer),
+        HARNESS_TEST_WITHIN(objects_are_taken_all_at_one_moment_or_none, 60),
         HARNESS_TEST_WITHIN(locks_of_strangers_end_no_call_late, 120),
-        HARNESS_TEST(who_may_only_read_cannot_hide_a_death),
+        HARNESS_TEST(reader_cannot_hide_a_death),
     };
     return HARNESS_MAIN("hostile_sync", tests);
 }

@@ -1,6 +1,6 @@
 /* test_hostile_waitset.c - what strangers and hostile peers can do to a loop that waits with a
- * wait set: any bytes dropped into its bell, its bell's name taken away or given to something
- * else, any value in the words that say where to ring, locks on any byte. No honest sender's
+ * wait set: any bytes sent to its socket, its socket's name taken away or given to something
+ * else, any value in the words that hold the socket's number, locks on any byte. No honest sender's
  * message is missed, no call is without end. LEAT_TEST_SEED repeats a run. */
 #include <dirent.h>
 #include <errno.h>
@@ -33,7 +33,7 @@ static uint64_t any(void) {
 
 /* --- Bells, from outside ---------------------------------------------------------------------- */
 
-/* The path of the only bell, or an empty text; gives their number. */
+/* The path of the only notify socket, or an empty text; returns their number. */
 static unsigned find_notify(char path[300]) {
     unsigned count = 0;
     DIR *list = opendir(harness_directory());
@@ -101,7 +101,7 @@ static void require_message(struct loop *loop) {
 
 /* As often as it takes to fall asleep. */
 static void go_to_sleep(struct loop *loop) {
-    while (rings(loop->waitset, 0))
+    while (is_readable(loop->waitset, 0))
         take_marks(loop->waitset, loop->pair.rx);
 }
 
@@ -120,7 +120,7 @@ static void drop_anything(int wake_count) {
     }
 }
 
-static void bytes_of_strangers_in_a_bell_hide_no_message(void **state) {
+static void bytes_of_strangers_in_a_socket_hide_no_message(void **state) {
     (void)state;
     random_state = harness_seed();
     struct loop loop = open_loop("bytes");
@@ -136,7 +136,7 @@ static void bytes_of_strangers_in_a_bell_hide_no_message(void **state) {
     close_loop(&loop);
 }
 
-static void a_bell_full_of_a_strangers_tokens_hides_no_message(void **state) {
+static void socket_full_of_a_strangers_tokens_hides_no_message(void **state) {
     (void)state;
     struct loop loop = open_loop("full");
     int wake_count = connect_to(loop.notify_path);
@@ -150,8 +150,8 @@ static void a_bell_full_of_a_strangers_tokens_hides_no_message(void **state) {
     close_loop(&loop);
 }
 
-/* A stranger cannot take what is for the loop, and the mode lets no other user ring. */
-static void nobody_else_reads_from_a_bell(void **state) {
+/* A stranger cannot take what is for the loop, and the mode lets no other user send. */
+static void socket_is_read_by_its_owner_alone(void **state) {
     (void)state;
     struct loop loop = open_loop("read");
     struct stat status;
@@ -162,7 +162,7 @@ static void nobody_else_reads_from_a_bell(void **state) {
     close_loop(&loop);
 }
 
-static void the_umask_changes_no_bell(void **state) {
+static void socket_does_not_depend_on_the_umask(void **state) {
     (void)state;
     static const mode_t masks[] = {0, 0177, 0277, 0777};
     for (size_t i = 0; i < sizeof masks / sizeof *masks; i++) {
@@ -178,8 +178,8 @@ static void the_umask_changes_no_bell(void **state) {
     }
 }
 
-/* More channels at once than a bell has room for: the others touch their files. */
-static void more_rings_than_a_bell_holds_are_all_noticed(void **state) {
+/* More channels at once than a socket has room for: the others touch their files. */
+static void tokens_beyond_what_a_socket_holds_are_all_noticed(void **state) {
     (void)state;
     enum { MANY = 600 };
     static struct pair pairs[MANY];
@@ -193,7 +193,7 @@ static void more_rings_than_a_bell_holds_are_all_noticed(void **state) {
         pairs[i] = (struct pair){open_sender(name, &least), open_receiver(name, &least)};
         assert_ok(leat_waitset_add_receiver(waitset, pairs[i].rx, &pairs[i]));
     }
-    for (struct pair *pair; (pair = named(waitset)) != NULL;) /* the senders' coming */
+    for (struct pair *pair; (pair = next_ready(waitset)) != NULL;) /* the senders' coming */
         assert_leat(leat_recv(pair->rx, &byte, 1, &size, LEAT_NOW), LEAT_EAGAIN);
     for (int i = 0; i < MANY; i++)
         send_text(pairs[i].tx, "x");
@@ -237,9 +237,9 @@ static void clear_away(const char *path) {
     (void)unlink(other);
 }
 
-/* Noticed while the loop sleeps; by a sender that has found the bell before, and by one that
+/* Noticed while the loop sleeps; by a sender that has found the socket before, and by one that
  * looks for it afterwards. */
-static void a_bell_that_loses_its_name_hides_no_message(void **state) {
+static void socket_that_loses_its_name_hides_no_message(void **state) {
     (void)state;
     for (int how = REMOVED; how < ENDS; how++)
         for (int woken_before = 0; woken_before < 2; woken_before++) {
@@ -248,7 +248,7 @@ static void a_bell_that_loses_its_name_hides_no_message(void **state) {
                 require_message(&loop);
             go_to_sleep(&loop);
             int stranger = replace(loop.notify_path, how);
-            assert_true(rings(loop.waitset, 5000));
+            assert_true(is_readable(loop.waitset, 5000));
             go_to_sleep(&loop);
             for (int i = 0; i < 3; i++) {
                 require_message(&loop);
@@ -263,8 +263,8 @@ static void a_bell_that_loses_its_name_hides_no_message(void **state) {
         }
 }
 
-/* The sender rings the stranger's socket, and the loop finds the message all the same. */
-static void a_ring_that_a_stranger_gets_hides_no_message(void **state) {
+/* The sender sends to the stranger's socket, and the loop finds the message all the same. */
+static void token_that_a_stranger_gets_hides_no_message(void **state) {
     (void)state;
     struct loop loop = open_loop("gets");
     int stranger = replace(loop.notify_path, BY_SOCKET);
@@ -285,19 +285,19 @@ static void a_ring_that_a_stranger_gets_hides_no_message(void **state) {
     clear_away(loop.notify_path);
 }
 
-static void an_event_is_noticed_without_a_bell(void **state) {
+static void event_is_noticed_without_a_socket(void **state) {
     (void)state;
     leat_waitset *waitset = open_waitset();
     leat_event *event;
     assert_ok(leat_event_open(&event, "event", NULL));
     assert_ok(leat_waitset_add_waitable(waitset, leat_event_waitable(event), event));
-    assert_null(named(waitset));
+    assert_null(next_ready(waitset));
     char path[300];
     assert_int_equal(find_notify(path), 1);
     clear_away(path);
     for (int i = 0; i < 3; i++) {
-        while (rings(waitset, 0))
-            assert_null(named(waitset));
+        while (is_readable(waitset, 0))
+            assert_null(next_ready(waitset));
         assert_ok(leat_event_set(event));
         assert_ptr_equal(next_named(waitset), event);
         assert_ok(leat_wait(leat_event_waitable(event), LEAT_NOW));
@@ -306,7 +306,7 @@ static void an_event_is_noticed_without_a_bell(void **state) {
     leat_waitset_close(waitset);
 }
 
-/* --- Where bells cannot be had ---------------------------------------------------------------- */
+/* --- Where sockets are not possible ----------------------------------------------------------- */
 
 static void forbid_sockets(int error) {
     struct sock_filter code[] = {
@@ -334,7 +334,7 @@ static int wait_without_sockets(void *context) {
     return 0;
 }
 
-static void a_process_without_sockets_waits_all_the_same(void **state) {
+static void process_without_sockets_waits_all_the_same(void **state) {
     (void)state;
     static const int errors[] = {EPERM, EACCES, EAFNOSUPPORT};
     for (size_t i = 0; i < sizeof errors / sizeof *errors; i++)
@@ -352,7 +352,7 @@ static int open_without_memory(void *context) {
     return 0;
 }
 
-static void a_bell_that_cannot_be_made_is_an_error_at_once(void **state) {
+static void socket_that_cannot_be_made_is_an_error_at_once(void **state) {
     (void)state;
     harness_wait_ok(harness_spawn(open_without_memory, NULL));
 }
@@ -394,7 +394,7 @@ static int open_and_close_at_the_limit(void *context) {
     return 0;
 }
 
-static void at_the_limit_of_descriptors_no_bell_is_left(void **state) {
+static void socket_is_not_left_at_the_limit_of_descriptors(void **state) {
     (void)state;
     harness_wait_ok(harness_spawn(open_and_close_at_the_limit, NULL));
 }
@@ -412,14 +412,14 @@ static int close_elsewhere(void *context) {
     return 0;
 }
 
-static void a_waitset_that_is_closed_elsewhere_leaves_no_bell(void **state) {
+static void waitset_that_is_closed_elsewhere_leaves_no_socket(void **state) {
     (void)state;
     harness_wait_ok(harness_spawn(close_elsewhere, NULL));
 }
 
 /* --- Hostile peers ---------------------------------------------------------------------------- */
 
-/* The receiver's page as a hostile receiver writes it: where to ring, with what, and how it
+/* The receiver's page as a hostile receiver writes it: the socket, the token, and how it
  * sleeps. */
 static void write_anything(struct leat__role_page *page, uint64_t notify_number) {
     static const uint32_t flags[] = {0, LEAT__WATCHES, LEAT__WATCHES | LEAT__LOOPS, LEAT__LOOPS,
@@ -431,9 +431,9 @@ static void write_anything(struct leat__role_page *page, uint64_t notify_number)
     leat__store_relaxed32(&page->woken, (uint32_t)any());
 }
 
-/* Whoever sends to a hostile receiver rings where that says: into the bell of an honest loop
+/* A sender to a hostile receiver notifies the socket that it finds there: that of an honest loop
  * too. */
-static void any_value_in_the_words_of_a_bell_hides_no_message(void **state) {
+static void value_in_the_words_of_a_socket_hides_no_message(void **state) {
     (void)state;
     random_state = harness_seed();
     struct loop loop = open_loop("honest");
@@ -455,7 +455,7 @@ static void any_value_in_the_words_of_a_bell_hides_no_message(void **state) {
 
 /* A hostile sender of a channel in the loop changes all that is its own while the loop looks:
  * calls end, and the honest channel is served. */
-static void a_hostile_peer_in_a_loop_holds_up_no_other(void **state) {
+static void hostile_peer_in_a_loop_holds_up_no_other(void **state) {
     (void)state;
     random_state = harness_seed();
     struct loop loop = open_loop("served");
@@ -519,20 +519,20 @@ static void locks_on_any_byte_hold_up_no_loop(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        HARNESS_TEST_WITHIN(bytes_of_strangers_in_a_bell_hide_no_message, 60),
-        HARNESS_TEST(a_bell_full_of_a_strangers_tokens_hides_no_message),
-        HARNESS_TEST(nobody_else_reads_from_a_bell),
-        HARNESS_TEST(the_umask_changes_no_bell),
-        HARNESS_TEST_WITHIN(more_rings_than_a_bell_holds_are_all_noticed, 60),
-        HARNESS_TEST_WITHIN(a_bell_that_loses_its_name_hides_no_message, 60),
-        HARNESS_TEST(a_ring_that_a_stranger_gets_hides_no_message),
-        HARNESS_TEST(an_event_is_noticed_without_a_bell),
-        HARNESS_TEST(a_process_without_sockets_waits_all_the_same),
-        HARNESS_TEST(a_bell_that_cannot_be_made_is_an_error_at_once),
-        HARNESS_TEST(at_the_limit_of_descriptors_no_bell_is_left),
-        HARNESS_TEST(a_waitset_that_is_closed_elsewhere_leaves_no_bell),
-        HARNESS_TEST_WITHIN(any_value_in_the_words_of_a_bell_hides_no_message, 60),
-        HARNESS_TEST_WITHIN(a_hostile_peer_in_a_loop_holds_up_no_other, 60),
+        HARNESS_TEST_WITHIN(bytes_of_strangers_in_a_socket_hide_no_message, 60),
+        HARNESS_TEST(socket_full_of_a_strangers_tokens_hides_no_message),
+        HARNESS_TEST(socket_is_read_by_its_owner_alone),
+        HARNESS_TEST(socket_does_not_depend_on_the_umask),
+        HARNESS_TEST_WITHIN(tokens_beyond_what_a_socket_holds_are_all_noticed, 60),
+        HARNESS_TEST_WITHIN(socket_that_loses_its_name_hides_no_message, 60),
+        HARNESS_TEST(token_that_a_stranger_gets_hides_no_message),
+        HARNESS_TEST(event_is_noticed_without_a_socket),
+        HARNESS_TEST(process_without_sockets_waits_all_the_same),
+        HARNESS_TEST(socket_that_cannot_be_made_is_an_error_at_once),
+        HARNESS_TEST(socket_is_not_left_at_the_limit_of_descriptors),
+        HARNESS_TEST(waitset_that_is_closed_elsewhere_leaves_no_socket),
+        HARNESS_TEST_WITHIN(value_in_the_words_of_a_socket_hides_no_message, 60),
+        HARNESS_TEST_WITHIN(hostile_peer_in_a_loop_holds_up_no_other, 60),
         HARNESS_TEST_WITHIN(locks_on_any_byte_hold_up_no_loop, 60),
     };
     return HARNESS_MAIN("hostile_waitset", tests);

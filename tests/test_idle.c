@@ -64,7 +64,7 @@ static void watch_idle(pid_t pid, const char *what) {
     assert_int_equal(used, 0);
 }
 
-static void a_blocked_receiver_uses_no_cpu(void **state) {
+static void blocked_receiver_uses_no_cpu(void **state) {
     (void)state;
     struct board *board = harness_shared(sizeof *board);
     leat_sender *tx = open_sender("idle", NULL); /* with a peer there ... */
@@ -83,7 +83,7 @@ static void a_blocked_receiver_uses_no_cpu(void **state) {
     leat_sender_close(tx);
 }
 
-static void a_blocked_sender_uses_no_cpu(void **state) {
+static void blocked_sender_uses_no_cpu(void **state) {
     (void)state;
     struct board *board = harness_shared(sizeof *board);
     pid_t pid = harness_spawn(block_in_send, board);
@@ -137,7 +137,7 @@ static int block_in_a_loop(void *context) {
     return 0;
 }
 
-static void a_loop_with_idle_channels_uses_no_cpu(void **state) {
+static void loop_with_idle_channels_uses_no_cpu(void **state) {
     (void)state;
     struct loop_board *board = harness_shared(sizeof *board);
     leat_sender *senders[LOOP_CHANNELS];
@@ -192,7 +192,7 @@ static int send_a_message(void *context) {
 static int make_room(void *context) {
     struct waker *waker = context;
     leat_receiver *rx = open_receiver("wake", &small);
-    /* what the sender's coming left: letting go of it rings too */
+    /* what the sender's coming left: closing it wakes too */
     expect_news(rx, LEAT_EAGAIN, LEAT_NOW);
     await_parent(waker);
     empty_out(rx);
@@ -260,16 +260,16 @@ static void expect_one_wake(leat_statistics statistics, const char *who) {
     assert_true(statistics.wake_ns > 0 && statistics.wake_ns < UINT64_C(60000000000));
 }
 
-static void a_wake_up_is_measured_from_the_ring(void **state) {
+static void wake_up_is_measured_from_the_wake(void **state) {
     (void)state;
-    /* asleep on the bell, and on the watch */
+    /* asleep on the wake count, and on the watch */
     for (unsigned delay_ms = 0; delay_ms <= 200; delay_ms += 200) {
         expect_one_wake(woken_receiver(LEAT_WAITING_SLEEP, delay_ms), "receiver");
         expect_one_wake(woken_sender(LEAT_WAITING_SLEEP, delay_ms), "sender");
     }
 }
 
-static void who_never_slept_or_slept_in_vain_was_not_woken(void **state) {
+static void receiver_that_never_slept_or_slept_in_vain_was_not_woken(void **state) {
     (void)state;
     leat_statistics statistics = woken_receiver(LEAT_WAITING_YIELD, 0);
     assert_true(statistics.wakes == 0 && statistics.wake_ns == 0);
@@ -352,8 +352,8 @@ static bool run_load(void) {
                   (unsigned long long)board->received.sleeps);
     assert_int_equal(board->sent.messages, MESSAGES);
     assert_int_equal(board->received.messages, MESSAGES);
-    /* At most one ring for each announcement, whatever the load: that of a sleep, or one behind
-     * which something was found, which ends the wait. Opening rings too. */
+    /* At most one wake for each ticket, whatever the load: that of a sleep, or one whose poll was
+     * successful, which ends the wait. Opening wakes too. */
     assert_true(board->sent.wake_calls <= board->received.sleeps + board->received.stalls + 1);
     assert_true(board->received.wake_calls <= board->sent.sleeps + board->sent.stalls + 1);
     return woken < MESSAGES / 10000;
@@ -362,7 +362,7 @@ static bool run_load(void) {
 /* Full load means that both run; other programs on the machine can keep one of them off its
  * processor, and then the other one sleeps and has to be woken. So one good run in ten is what is
  * required. */
-static void under_full_load_hardly_a_message_rings(void **state) {
+static void message_under_full_load_hardly_ever_wakes(void **state) {
     (void)state;
     cpu_set_t all;
     bool good = false;
@@ -376,13 +376,13 @@ static void under_full_load_hardly_a_message_rings(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        HARNESS_TEST_WITHIN(a_blocked_receiver_uses_no_cpu, 60),
-        HARNESS_TEST_WITHIN(a_blocked_sender_uses_no_cpu, 60),
-        HARNESS_TEST_WITHIN(a_loop_with_idle_channels_uses_no_cpu, 60),
-        HARNESS_TEST(a_wake_up_is_measured_from_the_ring),
-        HARNESS_TEST(who_never_slept_or_slept_in_vain_was_not_woken),
+        HARNESS_TEST_WITHIN(blocked_receiver_uses_no_cpu, 60),
+        HARNESS_TEST_WITHIN(blocked_sender_uses_no_cpu, 60),
+        HARNESS_TEST_WITHIN(loop_with_idle_channels_uses_no_cpu, 60),
+        HARNESS_TEST(wake_up_is_measured_from_the_wake),
+        HARNESS_TEST(receiver_that_never_slept_or_slept_in_vain_was_not_woken),
         HARNESS_TEST(wake_ups_are_kept_in_the_channel),
-        HARNESS_TEST_WITHIN(under_full_load_hardly_a_message_rings, 240),
+        HARNESS_TEST_WITHIN(message_under_full_load_hardly_ever_wakes, 240),
     };
     return HARNESS_MAIN("idle", tests);
 }

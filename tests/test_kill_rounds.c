@@ -177,7 +177,7 @@ static void new_board(void) {
     board->seed = harness_seed();
 }
 
-static void the_survivor_is_told_and_no_message_is_lost_or_doubled(void **state) {
+static void survivor_gets_the_event_and_no_message_is_lost_or_doubled(void **state) {
     (void)state;
     size_t rounds = (size_t)harness_setting("LEAT_KILL_ROUNDS", 1000);
     uint64_t *times = calloc(rounds, sizeof *times), random;
@@ -218,7 +218,7 @@ static int refuse(const leat_object_info *info, void *context) {
     harness_fail("%s is left", info->name);
 }
 
-static void when_both_are_killed_the_next_open_works_and_nothing_is_left(void **state) {
+static void next_open_works_and_nothing_is_left_when_both_are_killed(void **state) {
     (void)state;
     size_t rounds = (size_t)harness_setting("LEAT_KILL_ROUNDS", 1000) / 10 + 1;
     new_board();
@@ -245,8 +245,8 @@ static void when_both_are_killed_the_next_open_works_and_nothing_is_left(void **
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        HARNESS_TEST_WITHIN(the_survivor_is_told_and_no_message_is_lost_or_doubled, 240),
-        HARNESS_TEST_WITHIN(when_both_are_killed_the_next_open_works_and_nothing_is_left, 120),
+        HARNESS_TEST_WITHIN(survivor_gets_the_event_and_no_message_is_lost_or_doubled, 240),
+        HARNESS_TEST_WITHIN(next_open_works_and_nothing_is_left_when_both_are_killed, 120),
     };
     return HARNESS_MAIN("kill_rounds", tests);
 }

@@ -79,7 +79,7 @@ static void report_times(struct times *times, const char *what) {
     free(times->values);
 }
 
-/* The bells of wait sets whose owners were killed are all that may be left. */
+/* The sockets of wait sets whose owners were killed are all that may be left. */
 static void require_nothing_left(void) {
     assert_ok(leat_gc(LEAT_LOCAL, NULL, NULL));
     assert_int_equal(harness_names_left(), 0);
@@ -467,7 +467,7 @@ static void wait_again(uv_timer_t *timer) {
     assert_uv(leat_uv_waiter_start(timer->data, on_mutex));
 }
 
-/* It has to be waited for anew each time; a moment later, so that others can have it. */
+/* It has to be waited for again each time; a moment later, so that others can have it. */
 static void on_mutex(leat_uv_waiter_t *waiter, int status) {
     (void)waiter;
     if (status == UV_ECONNRESET) {

@@ -43,7 +43,7 @@ static bool all_zero(const void *data, size_t size) {
 /* --- Ways in ---------------------------------------------------------------------------------- */
 
 /* GD-15, RS-02. */
-static void creating_succeeds_once_and_changes_nothing_the_second_time(void **state) {
+static void create_succeeds_once_and_changes_nothing_the_second_time(void **state) {
     (void)state;
     leat_region *first = created("once", 100), *second = NULL;
     memset(leat_region_data(first), 7, 100);
@@ -57,7 +57,7 @@ static void creating_succeeds_once_and_changes_nothing_the_second_time(void **st
 }
 
 /* GD-32, RT-11, W32-N5, RS-02. */
-static void opening_needs_something_to_open(void **state) {
+static void open_needs_an_existing_region(void **state) {
     (void)state;
     leat_region *region = NULL;
     assert_leat(open_region(&region, "absent", 0, NULL), LEAT_ENOENT);
@@ -71,7 +71,7 @@ static void opening_needs_something_to_open(void **state) {
 }
 
 /* CE-04, CE-18, RT-01, RT-08, W32-N3, W32-N4, RS-02, RS-08. */
-static void open_or_create_says_which_it_did(void **state) {
+static void open_or_create_reports_which_it_did(void **state) {
     (void)state;
     leat_region *first, *second;
     assert_ok(open_or_create_region(&first, "either", 77, NULL));
@@ -94,7 +94,7 @@ static void names_are_case_sensitive(void **state) {
 }
 
 /* GD-45. */
-static void closing_nothing_is_allowed(void **state) {
+static void close_of_nothing_is_allowed(void **state) {
     (void)state;
     leat_region_close(NULL);
 }
@@ -102,7 +102,7 @@ static void closing_nothing_is_allowed(void **state) {
 /* --- Sizes ------------------------------------------------------------------------------------ */
 
 /* CE-01, CE-23, GD-19, GD-20, RT-14, W32-05, W32-07. */
-static void the_size_is_exact_and_the_mapping_whole_pages_of_zeros(void **state) {
+static void size_is_exact_and_the_mapping_whole_pages_of_zeros(void **state) {
     (void)state;
     static const uint64_t sizes[][3] = {{0, 4096, 4096},
                                         {1, 1, 4096},
@@ -135,7 +135,7 @@ static void memory_is_reserved_when_the_region_is_created(void **state) {
     leat_region_close(region);
 }
 
-static void the_size_policy_is_compared_with_what_is_there(void **state) {
+static void size_policy_is_compared_with_what_is_there(void **state) {
     (void)state;
     static const struct {
         leat_size_policy policy;
@@ -164,7 +164,7 @@ static void the_size_policy_is_compared_with_what_is_there(void **state) {
 }
 
 /* CE-21, GD-17. */
-static void an_absurd_size_is_an_error(void **state) {
+static void absurd_size_is_an_error(void **state) {
     (void)state;
     static const uint64_t sizes[] = {UINT64_MAX, UINT64_MAX - 4095, (uint64_t)1 << 63,
                                      (uint64_t)1 << 60, (uint64_t)1 << 46};
@@ -196,7 +196,7 @@ static void two_handles_see_the_same_bytes_at_two_addresses(void **state) {
 }
 
 /* GD-40, GD-42, GD-43. */
-static void reading_and_writing_stay_inside_the_region(void **state) {
+static void read_and_write_stay_inside_the_region(void **state) {
     (void)state;
     leat_region *region = created("bounds", 10);
     char buffer[16] = "";
@@ -227,7 +227,7 @@ static void reading_and_writing_stay_inside_the_region(void **state) {
 static const leat_region_options read_only = {.access = LEAT_READ_ONLY};
 
 /* GD-42. */
-static void a_read_only_handle_reads_and_does_not_write(void **state) {
+static void read_only_handle_reads_and_does_not_write(void **state) {
     (void)state;
     leat_region *writer = created("readonly", 0), *reader = NULL;
     char byte = 0;
@@ -251,7 +251,7 @@ static int write_through_a_read_only_view(void *context) {
     return 0;
 }
 
-static void writing_through_a_read_only_view_is_a_segmentation_fault(void **state) {
+static void write_through_a_read_only_view_is_a_segmentation_fault(void **state) {
     (void)state;
     leat_region *region = created("faulty", 0);
     harness_wait_signal(harness_spawn(write_through_a_read_only_view, NULL), 11);
@@ -280,7 +280,7 @@ static void permissions_are_exact_whatever_the_umask(void **state) {
 /* --- The end of a region ---------------------------------------------------------------------- */
 
 /* CE-17, GD-48, RT-13, W32-N10. */
-static void a_region_dies_with_its_last_handle(void **state) {
+static void region_dies_with_its_last_handle(void **state) {
     (void)state;
     leat_region *first = created("mortal", 0), *second = opened("mortal"), *third = NULL;
     leat_region_close(first);
@@ -294,7 +294,7 @@ static void a_region_dies_with_its_last_handle(void **state) {
 }
 
 /* GD-46, GD-47. */
-static void a_persistent_region_stays_until_it_is_unlinked(void **state) {
+static void persistent_region_stays_until_it_is_unlinked(void **state) {
     (void)state;
     leat_region *region;
     leat_object_info info;
@@ -315,7 +315,7 @@ static void a_persistent_region_stays_until_it_is_unlinked(void **state) {
 }
 
 /* GD-47. */
-static void unlinking_frees_the_name_and_disturbs_nobody(void **state) {
+static void unlink_frees_the_name_and_disturbs_no_user(void **state) {
     (void)state;
     leat_region *old = created("renewed", 10), *partner = opened("renewed");
     assert_ok(leat_unlink("renewed", LEAT_LOCAL));
@@ -332,7 +332,7 @@ static void unlinking_frees_the_name_and_disturbs_nobody(void **state) {
 }
 
 /* CE-18, W32-27. */
-static void a_detached_view_outlives_its_handle_and_not_the_name(void **state) {
+static void detached_view_outlives_its_handle_and_not_the_name(void **state) {
     (void)state;
     leat_region *region = created("viewed", 6000), *other = NULL;
     char *view = leat_region_detach_view(region);
@@ -351,7 +351,7 @@ static void a_detached_view_outlives_its_handle_and_not_the_name(void **state) {
     leat_region_close(other);
 }
 
-static void a_detached_view_does_not_stand_in_the_way_of_other_users(void **state) {
+static void detached_view_does_not_stand_in_the_way_of_other_users(void **state) {
     (void)state;
     leat_region *one = created("shared", 0), *two = opened("shared"), *three;
     char *view = leat_region_detach_view(one);
@@ -367,7 +367,7 @@ static void a_detached_view_does_not_stand_in_the_way_of_other_users(void **stat
     assert_ok(leat_view_unmap(view));
 }
 
-static void a_view_that_nobody_detached_cannot_be_unmapped(void **state) {
+static void view_that_was_not_detached_cannot_be_unmapped(void **state) {
     (void)state;
     leat_region *region = created("attached", 0);
     int local = 0;
@@ -410,7 +410,7 @@ static void objects_are_listed_in_the_order_of_their_names(void **state) {
     assert_string_equal(seen.text, "");
 }
 
-static void looking_at_a_region_tells_what_it_is_and_uses_nothing(void **state) {
+static void inspection_reports_what_a_region_is_and_uses_nothing(void **state) {
     (void)state;
     leat_region *region = created("looked", 123);
     leat_object_info info;
@@ -431,7 +431,7 @@ static void count_object(const leat_object_info *info, void *context) {
     ++*(int *)context;
 }
 
-static void collecting_garbage_touches_nothing_that_is_in_use(void **state) {
+static void garbage_collection_touches_nothing_that_is_in_use(void **state) {
     (void)state;
     leat_region *region = created("alive", 0);
     int removed = 0;
@@ -459,7 +459,7 @@ static void scopes_do_not_mix(void **state) {
 }
 
 /* Every public function that takes a handle; nothing crashes, and nothing is opened or made. */
-static void a_region_of_null_is_an_error(void **state) {
+static void region_of_null_is_an_error(void **state) {
     (void)state;
     char byte = 0;
     int descriptor = -1;
@@ -510,31 +510,31 @@ static void bytes_at_null_are_an_error(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        HARNESS_TEST(a_region_of_null_is_an_error),
+        HARNESS_TEST(region_of_null_is_an_error),
         HARNESS_TEST(bytes_at_null_are_an_error),
-        HARNESS_TEST(creating_succeeds_once_and_changes_nothing_the_second_time),
-        HARNESS_TEST(opening_needs_something_to_open),
-        HARNESS_TEST(open_or_create_says_which_it_did),
+        HARNESS_TEST(create_succeeds_once_and_changes_nothing_the_second_time),
+        HARNESS_TEST(open_needs_an_existing_region),
+        HARNESS_TEST(open_or_create_reports_which_it_did),
         HARNESS_TEST(names_are_case_sensitive),
-        HARNESS_TEST(closing_nothing_is_allowed),
-        HARNESS_TEST(the_size_is_exact_and_the_mapping_whole_pages_of_zeros),
+        HARNESS_TEST(close_of_nothing_is_allowed),
+        HARNESS_TEST(size_is_exact_and_the_mapping_whole_pages_of_zeros),
         HARNESS_TEST(memory_is_reserved_when_the_region_is_created),
-        HARNESS_TEST(the_size_policy_is_compared_with_what_is_there),
-        HARNESS_TEST(an_absurd_size_is_an_error),
+        HARNESS_TEST(size_policy_is_compared_with_what_is_there),
+        HARNESS_TEST(absurd_size_is_an_error),
         HARNESS_TEST(two_handles_see_the_same_bytes_at_two_addresses),
-        HARNESS_TEST(reading_and_writing_stay_inside_the_region),
-        HARNESS_TEST(a_read_only_handle_reads_and_does_not_write),
-        HARNESS_TEST(writing_through_a_read_only_view_is_a_segmentation_fault),
+        HARNESS_TEST(read_and_write_stay_inside_the_region),
+        HARNESS_TEST(read_only_handle_reads_and_does_not_write),
+        HARNESS_TEST(write_through_a_read_only_view_is_a_segmentation_fault),
         HARNESS_TEST(permissions_are_exact_whatever_the_umask),
-        HARNESS_TEST(a_region_dies_with_its_last_handle),
-        HARNESS_TEST(a_persistent_region_stays_until_it_is_unlinked),
-        HARNESS_TEST(unlinking_frees_the_name_and_disturbs_nobody),
-        HARNESS_TEST(a_detached_view_outlives_its_handle_and_not_the_name),
-        HARNESS_TEST(a_detached_view_does_not_stand_in_the_way_of_other_users),
-        HARNESS_TEST(a_view_that_nobody_detached_cannot_be_unmapped),
+        HARNESS_TEST(region_dies_with_its_last_handle),
+        HARNESS_TEST(persistent_region_stays_until_it_is_unlinked),
+        HARNESS_TEST(unlink_frees_the_name_and_disturbs_no_user),
+        HARNESS_TEST(detached_view_outlives_its_handle_and_not_the_name),
+        HARNESS_TEST(detached_view_does_not_stand_in_the_way_of_other_users),
+        HARNESS_TEST(view_that_was_not_detached_cannot_be_unmapped),
         HARNESS_TEST(objects_are_listed_in_the_order_of_their_names),
-        HARNESS_TEST(looking_at_a_region_tells_what_it_is_and_uses_nothing),
-        HARNESS_TEST(collecting_garbage_touches_nothing_that_is_in_use),
+        HARNESS_TEST(inspection_reports_what_a_region_is_and_uses_nothing),
+        HARNESS_TEST(garbage_collection_touches_nothing_that_is_in_use),
         HARNESS_TEST(scopes_do_not_mix),
     };
     return HARNESS_MAIN("region", tests);

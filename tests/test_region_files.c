@@ -52,7 +52,7 @@ static off_t size_of(const char *path) {
 /* --- Ways in ---------------------------------------------------------------------------------- */
 
 /* W32-33. */
-static void a_new_file_is_whole_reserved_and_stays(void **state) {
+static void new_file_is_whole_reserved_and_stays(void **state) {
     (void)state;
     const char *path = path_of("new");
     leat_region *region = NULL, *second = NULL;
@@ -90,7 +90,7 @@ static void a_new_file_is_whole_reserved_and_stays(void **state) {
 }
 
 /* W32-02, W32-05: the exact size of the file, and no empty ones. */
-static void a_file_is_seen_whole_and_exactly(void **state) {
+static void file_is_seen_whole_and_exactly(void **state) {
     (void)state;
     const char *path = file_of("whole", 36), *empty = file_of("empty", 0);
     leat_region *region = NULL;
@@ -116,7 +116,7 @@ static void a_file_is_seen_whole_and_exactly(void **state) {
 
 /* W32-03 and the size policies: a larger request extends, a smaller one is a shorter view; only on
  * request. */
-static void the_size_policy_decides_about_files_too(void **state) {
+static void size_policy_decides_about_files_too(void **state) {
     (void)state;
     static const struct {
         leat_size_policy policy;
@@ -157,7 +157,7 @@ static void the_size_policy_decides_about_files_too(void **state) {
         }
 }
 
-static void what_is_no_file_is_refused(void **state) {
+static void path_of_no_file_is_refused(void **state) {
     (void)state;
     leat_region *region = NULL;
     leat_receiver *receiver;
@@ -185,7 +185,7 @@ static void what_is_no_file_is_refused(void **state) {
 /* So large that making it again and again would take minutes. */
 #define LARGE (UINT64_C(64) * MIB)
 
-static void a_link_to_nothing_is_refused_at_once(void **state) {
+static void link_to_nothing_is_refused_at_once(void **state) {
     (void)state;
     leat_region *region = NULL;
     const char *link = path_of("link"), *target = path_of("target");
@@ -203,7 +203,7 @@ static void a_link_to_nothing_is_refused_at_once(void **state) {
     assert_null(region);
 }
 
-static void a_link_to_a_file_is_followed(void **state) {
+static void link_to_a_file_is_followed(void **state) {
     (void)state;
     leat_region *region;
     const char *target = file_of("target", 100), *link = path_of("link"),
@@ -270,7 +270,7 @@ static int make_and_remove(void *context) {
 
 /* Sometimes it is there and empty, sometimes it is not there: each answer is right, and each comes
  * soon. */
-static void a_file_that_comes_and_goes_is_opened_or_made(void **state) {
+static void file_that_comes_and_goes_is_opened_or_made(void **state) {
     (void)state;
     struct churn *churn = harness_shared(sizeof *churn);
     pid_t pid = harness_spawn(make_and_remove, churn);
@@ -316,7 +316,7 @@ static int use_a_read_only_file(void *context) {
 }
 
 /* W32-03, W32-08. */
-static void a_read_only_file_is_read_or_copied(void **state) {
+static void read_only_file_is_read_or_copied(void **state) {
     (void)state;
     const char *path = file_of("readonly", 100);
     chmod(path, 0444);
@@ -342,7 +342,7 @@ static int hold_exclusively(void *context) {
     return 0;
 }
 
-static void exclusive_use_excludes_others_until_it_ends(void **state) {
+static void exclusive_handle_excludes_others_until_it_closes(void **state) {
     (void)state;
     const char *path = file_of("exclusive", 100);
     static const leat_region_options exclusive = {.exclusive = true};
@@ -451,7 +451,7 @@ static void skip_in_memory(void) {
 }
 
 /* W32-29. */
-static void a_durable_flush_leaves_nothing_dirty(void **state) {
+static void durable_flush_leaves_nothing_dirty(void **state) {
     (void)state;
     const char *path = path_of("dirty");
     leat_region *region;
@@ -493,7 +493,7 @@ static int fill_a_small_file_system(void *context) {
 }
 
 /* W32-03, W32-12, RT-09: the code, the figures, and nothing changed. */
-static void a_full_disk_is_an_error_and_changes_nothing(void **state) {
+static void full_disk_is_an_error_and_changes_nothing(void **state) {
     (void)state;
     const char *path = path_of("small");
     assert_int_equal(mkdir(path, 0700), 0);
@@ -516,7 +516,7 @@ static int extend_beyond_the_limit(void *context) {
     return 0;
 }
 
-static void a_limit_of_file_size_is_an_error_and_no_signal(void **state) {
+static void limit_of_file_size_is_an_error_and_no_signal(void **state) {
     (void)state;
     const char *path = file_of("limited", 100);
     harness_wait_ok(harness_spawn(extend_beyond_the_limit, (void *)(uintptr_t)path));
@@ -545,7 +545,7 @@ static int race_to_create(void *context) {
     return 0;
 }
 
-static void of_many_that_open_or_create_a_file_one_creates(void **state) {
+static void file_is_created_by_one_of_many_that_open_or_create_it(void **state) {
     (void)state;
     struct race *race = harness_shared(sizeof *race);
     pid_t pids[RACERS];
@@ -561,21 +561,21 @@ static void of_many_that_open_or_create_a_file_one_creates(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        HARNESS_TEST(a_new_file_is_whole_reserved_and_stays),
-        HARNESS_TEST(a_file_is_seen_whole_and_exactly),
-        HARNESS_TEST(the_size_policy_decides_about_files_too),
-        HARNESS_TEST(what_is_no_file_is_refused),
-        HARNESS_TEST(a_link_to_nothing_is_refused_at_once),
-        HARNESS_TEST(a_link_to_a_file_is_followed),
+        HARNESS_TEST(new_file_is_whole_reserved_and_stays),
+        HARNESS_TEST(file_is_seen_whole_and_exactly),
+        HARNESS_TEST(size_policy_decides_about_files_too),
+        HARNESS_TEST(path_of_no_file_is_refused),
+        HARNESS_TEST(link_to_nothing_is_refused_at_once),
+        HARNESS_TEST(link_to_a_file_is_followed),
         HARNESS_TEST(links_that_lead_to_no_file_are_refused),
-        HARNESS_TEST(a_file_that_comes_and_goes_is_opened_or_made),
-        HARNESS_TEST(a_read_only_file_is_read_or_copied),
-        HARNESS_TEST(exclusive_use_excludes_others_until_it_ends),
+        HARNESS_TEST(file_that_comes_and_goes_is_opened_or_made),
+        HARNESS_TEST(read_only_file_is_read_or_copied),
+        HARNESS_TEST(exclusive_handle_excludes_others_until_it_closes),
         HARNESS_TEST(changes_are_flushed),
-        HARNESS_TEST(a_durable_flush_leaves_nothing_dirty),
-        HARNESS_TEST(a_full_disk_is_an_error_and_changes_nothing),
-        HARNESS_TEST(a_limit_of_file_size_is_an_error_and_no_signal),
-        HARNESS_TEST(of_many_that_open_or_create_a_file_one_creates),
+        HARNESS_TEST(durable_flush_leaves_nothing_dirty),
+        HARNESS_TEST(full_disk_is_an_error_and_changes_nothing),
+        HARNESS_TEST(limit_of_file_size_is_an_error_and_no_signal),
+        HARNESS_TEST(file_is_created_by_one_of_many_that_open_or_create_it),
     };
     const char *parent = getenv("TMPDIR");
     snprintf(directory, sizeof directory, "%s/leat-files-XXXXXX",

@@ -40,7 +40,7 @@ static const char *path_of(const char *name) {
 
 /* RT-10, GD-34, GD-35, W32-04, CE-05: keep (adopt), fail (at least), grow, clip, and RTX's both
  * ways (fit). */
-static void the_policy_decides_when_the_object_exists(void **state) {
+static void policy_decides_when_the_object_exists(void **state) {
     (void)state;
     static const struct {
         leat_size_policy policy;
@@ -85,7 +85,7 @@ static void the_policy_decides_when_the_object_exists(void **state) {
 }
 
 /* GD-14. */
-static void a_new_region_has_the_size_asked_for_whatever_the_policy(void **state) {
+static void new_region_has_the_size_asked_for_whatever_the_policy(void **state) {
     (void)state;
     for (int policy = LEAT_SIZE_ADOPT; policy <= LEAT_SIZE_FIT; policy++) {
         leat_region *region;
@@ -102,7 +102,7 @@ static void a_new_region_has_the_size_asked_for_whatever_the_policy(void **state
     assert_null(region);
 }
 
-static void only_what_may_be_written_grows(void **state) {
+static void region_that_may_not_be_written_does_not_grow(void **state) {
     (void)state;
     leat_region *there = created("readers", 5000), *region = NULL;
     for (int access = LEAT_READ_ONLY; access <= LEAT_COPY_ON_WRITE; access++) {
@@ -121,7 +121,7 @@ static void only_what_may_be_written_grows(void **state) {
 }
 
 /* A clipped handle sees no more than it asked for, by whatever way; growing is asking for more. */
-static void a_clipped_handle_stays_clipped(void **state) {
+static void clipped_handle_stays_clipped(void **state) {
     (void)state;
     leat_region *there = created("clipped", 3 * PAGE), *region;
     void *view = NULL;
@@ -177,7 +177,7 @@ static int watch_it_grow(void *context) {
 }
 
 /* W32-11. */
-static void others_keep_their_views_and_may_look_again(void **state) {
+static void views_of_others_stay_and_may_be_refreshed(void **state) {
     (void)state;
     struct board *board = harness_shared(sizeof *board);
     leat_region *region = created("growing", 2 * PAGE);
@@ -199,7 +199,7 @@ static void others_keep_their_views_and_may_look_again(void **state) {
     assert_int_equal(harness_names_left(), 0);
 }
 
-static void nothing_ever_shrinks(void **state) {
+static void region_never_shrinks(void **state) {
     (void)state;
     leat_region *region = created("never", 3 * PAGE);
     assert_ok(leat_region_grow(region, PAGE));
@@ -212,7 +212,7 @@ static void nothing_ever_shrinks(void **state) {
 
 /* Views are whole pages: what a program wrote behind the end must not be there when the end
  * moves. */
-static void what_was_written_behind_the_end_does_not_appear(void **state) {
+static void bytes_written_behind_the_end_do_not_appear(void **state) {
     (void)state;
     static const char *const names[] = {"tail", NULL};
     for (int i = 0; i < 2; i++) {
@@ -251,7 +251,7 @@ static void anonymous_regions_grow_and_stay_sealed(void **state) {
 
 /* --- The handle's own view -------------------------------------------------------------------- */
 
-static void a_view_that_cannot_be_extended_in_place_moves(void **state) {
+static void view_that_cannot_be_extended_in_place_moves(void **state) {
     (void)state;
     leat_region *region = created("moving", PAGE);
     char *before = leat_region_data(region);
@@ -274,7 +274,7 @@ static void a_view_that_cannot_be_extended_in_place_moves(void **state) {
 }
 
 /* The system splits a mapping of which a part is locked, and extends no pieces. */
-static void a_view_in_pieces_is_extended_too(void **state) {
+static void view_in_pieces_is_extended_too(void **state) {
     (void)state;
     leat_region *region = created("pieces", 4 * PAGE), *copy;
     char *data = leat_region_data(region);
@@ -301,7 +301,7 @@ static void a_view_in_pieces_is_extended_too(void **state) {
 }
 
 /* W32-25. */
-static void refreshing_tells_what_cannot_be(void **state) {
+static void refresh_reports_what_cannot_be(void **state) {
     (void)state;
     leat_region *region = created("odd", 2 * PAGE);
     assert_ok(leat_region_refresh(region)); /* nothing has changed */
@@ -351,7 +351,7 @@ static int grow_by_steps(void *context) {
     return 0;
 }
 
-static void many_that_grow_at_once_lose_nothing(void **state) {
+static void growers_at_once_lose_nothing(void **state) {
     (void)state;
     struct board *board = harness_shared(sizeof *board);
     leat_region *region = created("race", GROWERS);
@@ -378,7 +378,7 @@ static int grow_until_killed(void *context) {
     return 1;
 }
 
-static void a_grower_may_be_killed_at_any_moment(void **state) {
+static void grower_may_be_killed_at_any_moment(void **state) {
     (void)state;
     uint64_t random = harness_seed();
     leat_region *region = created("killed", 100);
@@ -422,19 +422,19 @@ static void signals_do_not_disturb_growing(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        HARNESS_TEST(the_policy_decides_when_the_object_exists),
-        HARNESS_TEST(a_new_region_has_the_size_asked_for_whatever_the_policy),
-        HARNESS_TEST(only_what_may_be_written_grows),
-        HARNESS_TEST(a_clipped_handle_stays_clipped),
-        HARNESS_TEST(others_keep_their_views_and_may_look_again),
-        HARNESS_TEST(nothing_ever_shrinks),
-        HARNESS_TEST(what_was_written_behind_the_end_does_not_appear),
+        HARNESS_TEST(policy_decides_when_the_object_exists),
+        HARNESS_TEST(new_region_has_the_size_asked_for_whatever_the_policy),
+        HARNESS_TEST(region_that_may_not_be_written_does_not_grow),
+        HARNESS_TEST(clipped_handle_stays_clipped),
+        HARNESS_TEST(views_of_others_stay_and_may_be_refreshed),
+        HARNESS_TEST(region_never_shrinks),
+        HARNESS_TEST(bytes_written_behind_the_end_do_not_appear),
         HARNESS_TEST(anonymous_regions_grow_and_stay_sealed),
-        HARNESS_TEST(a_view_that_cannot_be_extended_in_place_moves),
-        HARNESS_TEST(a_view_in_pieces_is_extended_too),
-        HARNESS_TEST(refreshing_tells_what_cannot_be),
-        HARNESS_TEST(many_that_grow_at_once_lose_nothing),
-        HARNESS_TEST(a_grower_may_be_killed_at_any_moment),
+        HARNESS_TEST(view_that_cannot_be_extended_in_place_moves),
+        HARNESS_TEST(view_in_pieces_is_extended_too),
+        HARNESS_TEST(refresh_reports_what_cannot_be),
+        HARNESS_TEST(growers_at_once_lose_nothing),
+        HARNESS_TEST(grower_may_be_killed_at_any_moment),
         HARNESS_TEST(signals_do_not_disturb_growing),
     };
     return HARNESS_MAIN("region_grow", tests);

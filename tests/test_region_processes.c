@@ -46,7 +46,7 @@ static int hold_until_told(void *context) {
 }
 
 /* CE-07. */
-static void a_region_lives_while_any_process_has_it(void **state) {
+static void region_lives_while_any_process_has_it(void **state) {
     (void)state;
     struct board *board = harness_shared(sizeof *board);
     leat_region *region;
@@ -78,7 +78,7 @@ static void kill_all_users(void) {
 }
 
 /* CE-17, RT-13. */
-static void when_all_users_were_killed_the_region_is_gone(void **state) {
+static void region_is_gone_when_all_users_were_killed(void **state) {
     (void)state;
     leat_region *region = NULL;
     int removed = 0;
@@ -90,7 +90,7 @@ static void when_all_users_were_killed_the_region_is_gone(void **state) {
     assert_int_equal(harness_names_left(), 0);
 }
 
-static void collecting_garbage_removes_what_killed_processes_left(void **state) {
+static void garbage_collection_removes_what_killed_processes_left(void **state) {
     (void)state;
     int removed = 0;
     kill_all_users();
@@ -100,7 +100,7 @@ static void collecting_garbage_removes_what_killed_processes_left(void **state) 
     assert_int_equal(harness_names_left(), 0);
 }
 
-static void the_next_open_or_create_after_a_kill_gives_a_new_zeroed_region(void **state) {
+static void next_open_or_create_after_a_kill_gives_a_new_zeroed_region(void **state) {
     (void)state;
     leat_region *region;
     kill_all_users();
@@ -116,7 +116,7 @@ static void the_next_open_or_create_after_a_kill_gives_a_new_zeroed_region(void 
     assert_int_equal(harness_names_left(), 0);
 }
 
-static void a_stopped_user_keeps_its_region(void **state) {
+static void stopped_user_keeps_its_region(void **state) {
     (void)state;
     struct board *board = harness_shared(sizeof *board);
     pid_t child = harness_spawn(hold_until_told, board);
@@ -153,7 +153,7 @@ static int use_the_parents_handle(void *context) {
     return 0;
 }
 
-static void a_forked_child_can_neither_use_nor_keep_alive_its_parents_region(void **state) {
+static void forked_child_can_neither_use_nor_keep_alive_its_parents_region(void **state) {
     (void)state;
     struct inherited *inherited = harness_shared(sizeof *inherited);
     assert_ok(create_region(&inherited->region, "parental", 0, NULL));
@@ -179,7 +179,7 @@ static int hold_the_view(void *context) {
     return 0;
 }
 
-static void an_inherited_view_does_not_stand_in_the_way_of_other_users(void **state) {
+static void inherited_view_does_not_stand_in_the_way_of_other_users(void **state) {
     (void)state;
     struct inherited *inherited = harness_shared(sizeof *inherited);
     leat_region *other, *third;
@@ -208,7 +208,7 @@ static int close_the_parents_handle(void *context) {
     return 0;
 }
 
-static void closing_the_handle_in_a_child_does_not_end_the_region(void **state) {
+static void close_of_the_handle_in_a_child_does_not_end_the_region(void **state) {
     (void)state;
     struct inherited *inherited = harness_shared(sizeof *inherited);
     assert_ok(create_region(&inherited->region, "parental", 0, NULL));
@@ -238,7 +238,7 @@ static int open_and_fork(void *context) {
     return 0;
 }
 
-static void a_child_that_outlives_its_killed_parent_keeps_nothing_alive(void **state) {
+static void child_that_outlives_its_killed_parent_keeps_nothing_alive(void **state) {
     (void)state;
     struct inherited *inherited = harness_shared(sizeof *inherited);
     pid_t parent = harness_spawn(open_and_fork, inherited);
@@ -256,7 +256,7 @@ static void a_child_that_outlives_its_killed_parent_keeps_nothing_alive(void **s
 
 /* posix_spawn does not run the handlers of pthread_atfork: only close-on-exec protects here.
  * W32-09. */
-static void a_started_program_inherits_no_descriptor(void **state) {
+static void started_program_inherits_no_descriptor(void **state) {
     (void)state;
     leat_region *region;
     leat_sender *sender;
@@ -366,7 +366,7 @@ static int race_to_create(void *context) {
     return 0;
 }
 
-static void of_64_processes_that_open_or_create_at_once_exactly_one_creates(void **state) {
+static void region_is_created_by_exactly_one_of_64_processes_at_once(void **state) {
     (void)state;
     struct board *board = harness_shared(sizeof *board);
     pid_t pids[RACERS];
@@ -418,7 +418,7 @@ static int collect_for_a_second(void *context) {
     return 0;
 }
 
-static void racing_opens_and_closes_see_only_documented_outcomes_and_leave_nothing(void **state) {
+static void opens_and_closes_that_race_have_documented_outcomes_and_leave_nothing(void **state) {
     (void)state;
     struct board *board = harness_shared(sizeof *board);
     pid_t pids[LOOPERS + 1];
@@ -462,21 +462,21 @@ static void kills_at_random_moments_leave_nothing_that_does_not_heal(void **stat
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        HARNESS_TEST(a_region_lives_while_any_process_has_it),
-        HARNESS_TEST(when_all_users_were_killed_the_region_is_gone),
-        HARNESS_TEST(collecting_garbage_removes_what_killed_processes_left),
-        HARNESS_TEST(the_next_open_or_create_after_a_kill_gives_a_new_zeroed_region),
-        HARNESS_TEST(a_stopped_user_keeps_its_region),
-        HARNESS_TEST(a_forked_child_can_neither_use_nor_keep_alive_its_parents_region),
-        HARNESS_TEST(an_inherited_view_does_not_stand_in_the_way_of_other_users),
-        HARNESS_TEST(closing_the_handle_in_a_child_does_not_end_the_region),
-        HARNESS_TEST(a_child_that_outlives_its_killed_parent_keeps_nothing_alive),
-        HARNESS_TEST(a_started_program_inherits_no_descriptor),
+        HARNESS_TEST(region_lives_while_any_process_has_it),
+        HARNESS_TEST(region_is_gone_when_all_users_were_killed),
+        HARNESS_TEST(garbage_collection_removes_what_killed_processes_left),
+        HARNESS_TEST(next_open_or_create_after_a_kill_gives_a_new_zeroed_region),
+        HARNESS_TEST(stopped_user_keeps_its_region),
+        HARNESS_TEST(forked_child_can_neither_use_nor_keep_alive_its_parents_region),
+        HARNESS_TEST(inherited_view_does_not_stand_in_the_way_of_other_users),
+        HARNESS_TEST(close_of_the_handle_in_a_child_does_not_end_the_region),
+        HARNESS_TEST(child_that_outlives_its_killed_parent_keeps_nothing_alive),
+        HARNESS_TEST(started_program_inherits_no_descriptor),
         HARNESS_TEST(
             a_process_that_stops_while_removing_a_name_holds_others_up_for_a_second_at_most),
         HARNESS_TEST(local_objects_live_in_a_directory_of_the_users_own),
-        HARNESS_TEST(of_64_processes_that_open_or_create_at_once_exactly_one_creates),
-        HARNESS_TEST(racing_opens_and_closes_see_only_documented_outcomes_and_leave_nothing),
+        HARNESS_TEST(region_is_created_by_exactly_one_of_64_processes_at_once),
+        HARNESS_TEST(opens_and_closes_that_race_have_documented_outcomes_and_leave_nothing),
         HARNESS_TEST(kills_at_random_moments_leave_nothing_that_does_not_heal),
     };
     return HARNESS_MAIN("region_processes", tests);

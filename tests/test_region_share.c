@@ -41,7 +41,7 @@ static int descriptor_of(const leat_region *region, leat_access access) {
 /* --- Without a name --------------------------------------------------------------------------- */
 
 /* RT-04, W32-01, W32-07: no name, zero-filled, of the size asked for. */
-static void a_region_without_a_name_is_reserved_zeroed_and_sealed(void **state) {
+static void region_without_a_name_is_reserved_zeroed_and_sealed(void **state) {
     (void)state;
     leat_region *region = anonymous(10 * PAGE + 7);
     struct stat status;
@@ -67,7 +67,7 @@ static void a_region_without_a_name_is_reserved_zeroed_and_sealed(void **state) 
 }
 
 /* W32-N5: only creating goes without a name. */
-static void what_has_no_name_cannot_be_opened_by_it(void **state) {
+static void region_without_a_name_cannot_be_opened_by_one(void **state) {
     (void)state;
     leat_region *region = NULL, *second = NULL;
     assert_leat(open_region(&region, NULL, 0, NULL), LEAT_ENAME);
@@ -86,7 +86,7 @@ static void what_has_no_name_cannot_be_opened_by_it(void **state) {
     assert_null(region);
 }
 
-static void an_anonymous_region_may_be_read_only_or_copied(void **state) {
+static void anonymous_region_may_be_read_only_or_copied(void **state) {
     (void)state;
     leat_region *region;
     assert_ok(create_region(&region, NULL, 0, &copy_on_write));
@@ -106,7 +106,7 @@ static void an_anonymous_region_may_be_read_only_or_copied(void **state) {
 
 /* --- From a descriptor ------------------------------------------------------------------------ */
 
-static void a_region_from_a_descriptor_is_the_same_memory(void **state) {
+static void region_from_a_descriptor_is_the_same_memory(void **state) {
     (void)state;
     leat_region *region = anonymous(3 * PAGE + 1), *other = NULL;
     int descriptor = descriptor_of(region, LEAT_READ_WRITE);
@@ -127,7 +127,7 @@ static void a_region_from_a_descriptor_is_the_same_memory(void **state) {
 }
 
 /* W32-21, W32-22: what the descriptor permits. W32-08. */
-static void the_descriptors_mode_decides_about_access(void **state) {
+static void descriptors_mode_decides_about_access(void **state) {
     (void)state;
     leat_region *region = anonymous(PAGE);
     int descriptors[4] = {descriptor_of(region, LEAT_READ_WRITE),
@@ -153,7 +153,7 @@ static void the_descriptors_mode_decides_about_access(void **state) {
     leat_region_close(region);
 }
 
-static void what_is_no_memory_is_refused(void **state) {
+static void descriptor_of_no_memory_is_refused(void **state) {
     (void)state;
     leat_region *region = NULL;
     leat_sender *sender;
@@ -184,7 +184,7 @@ static void what_is_no_memory_is_refused(void **state) {
 }
 
 /* The memory of a named region can be given away; the name is not kept alive by that (W32-27). */
-static void a_named_regions_descriptor_keeps_memory_and_no_name(void **state) {
+static void named_regions_descriptor_keeps_memory_and_no_name(void **state) {
     (void)state;
     leat_region *named, *other = NULL;
     leat_object_info info;
@@ -225,7 +225,7 @@ static int start_this_program(void *context) {
 }
 
 /* W32-09. */
-static void a_started_program_inherits_what_was_made_for_it(void **state) {
+static void started_program_inherits_the_descriptor_made_for_it(void **state) {
     (void)state;
     leat_region *region = anonymous(PAGE);
     int descriptor = -1;
@@ -255,7 +255,7 @@ static int receive_and_answer(void *context) {
     return 0;
 }
 
-static void a_region_travels_over_a_socket(void **state) {
+static void region_travels_over_a_socket(void **state) {
     (void)state;
     static const int types[] = {SOCK_STREAM, SOCK_SEQPACKET, SOCK_DGRAM};
     for (int i = 0; i < 3; i++) {
@@ -299,7 +299,7 @@ static void send_raw(int socket, size_t descriptors, size_t bytes) {
 }
 
 /* Whatever is refused leaves no descriptor behind: the harness looks. */
-static void what_is_not_one_region_is_refused(void **state) {
+static void message_that_is_not_one_region_is_refused(void **state) {
     (void)state;
     int sockets[2];
     leat_region *region = NULL;
@@ -320,7 +320,7 @@ static void what_is_not_one_region_is_refused(void **state) {
     assert_null(region);
 }
 
-static void a_socket_that_cannot_carry_a_region_is_an_error(void **state) {
+static void socket_that_cannot_carry_a_region_is_an_error(void **state) {
     (void)state;
     leat_region *region = anonymous(PAGE), *received = NULL;
     int sockets[2], internet = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0),
@@ -381,7 +381,7 @@ static int share_with_few_descriptors(void *context) {
     return 0;
 }
 
-static void running_out_of_descriptors_is_an_error_at_every_step(void **state) {
+static void lack_of_descriptors_is_an_error_at_every_step(void **state) {
     (void)state;
     harness_wait_ok(harness_spawn(share_with_few_descriptors, NULL));
 }
@@ -433,7 +433,7 @@ static int send_and_die(void *context) {
     return 1;
 }
 
-static void what_a_killed_process_has_sent_arrives(void **state) {
+static void region_that_a_killed_process_has_sent_arrives(void **state) {
     (void)state;
     int sockets[2];
     leat_region *region = NULL;
@@ -494,20 +494,20 @@ int main(int argc, char **argv) {
     if (argc == 3)
         return run_inherited(atoi(argv[1]), atoi(argv[2]));
     const struct CMUnitTest tests[] = {
-        HARNESS_TEST(a_region_without_a_name_is_reserved_zeroed_and_sealed),
-        HARNESS_TEST(what_has_no_name_cannot_be_opened_by_it),
-        HARNESS_TEST(an_anonymous_region_may_be_read_only_or_copied),
-        HARNESS_TEST(a_region_from_a_descriptor_is_the_same_memory),
-        HARNESS_TEST(the_descriptors_mode_decides_about_access),
-        HARNESS_TEST(what_is_no_memory_is_refused),
-        HARNESS_TEST(a_named_regions_descriptor_keeps_memory_and_no_name),
-        HARNESS_TEST(a_started_program_inherits_what_was_made_for_it),
-        HARNESS_TEST(a_region_travels_over_a_socket),
-        HARNESS_TEST(what_is_not_one_region_is_refused),
-        HARNESS_TEST(a_socket_that_cannot_carry_a_region_is_an_error),
-        HARNESS_TEST(running_out_of_descriptors_is_an_error_at_every_step),
+        HARNESS_TEST(region_without_a_name_is_reserved_zeroed_and_sealed),
+        HARNESS_TEST(region_without_a_name_cannot_be_opened_by_one),
+        HARNESS_TEST(anonymous_region_may_be_read_only_or_copied),
+        HARNESS_TEST(region_from_a_descriptor_is_the_same_memory),
+        HARNESS_TEST(descriptors_mode_decides_about_access),
+        HARNESS_TEST(descriptor_of_no_memory_is_refused),
+        HARNESS_TEST(named_regions_descriptor_keeps_memory_and_no_name),
+        HARNESS_TEST(started_program_inherits_the_descriptor_made_for_it),
+        HARNESS_TEST(region_travels_over_a_socket),
+        HARNESS_TEST(message_that_is_not_one_region_is_refused),
+        HARNESS_TEST(socket_that_cannot_carry_a_region_is_an_error),
+        HARNESS_TEST(lack_of_descriptors_is_an_error_at_every_step),
         HARNESS_TEST(signals_do_not_end_the_waiting),
-        HARNESS_TEST(what_a_killed_process_has_sent_arrives),
+        HARNESS_TEST(region_that_a_killed_process_has_sent_arrives),
         HARNESS_TEST(shared_open_file_keeps_the_locks_of_its_first_handle),
     };
     return HARNESS_MAIN("region_share", tests);

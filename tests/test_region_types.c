@@ -32,7 +32,7 @@ static int note_of(const char *name, const char *note) {
 }
 
 /* RS-01, RS-02, RS-08: the size is that of the type; the same type opens it. */
-static void a_type_is_recorded_and_found_again(void **state) {
+static void type_is_recorded_and_found_again(void **state) {
     (void)state;
     skip_without_attributes();
     leat_region *region, *second, *untyped;
@@ -53,7 +53,7 @@ static void a_type_is_recorded_and_found_again(void **state) {
 }
 
 /* RS-04. */
-static void another_type_is_refused_and_both_are_said(void **state) {
+static void type_that_differs_is_refused_and_both_are_reported(void **state) {
     (void)state;
     skip_without_attributes();
     static const leat_type others[] = {{"telemetry.state", 64, 3}, {"telemetry.frame", 32, 3},
@@ -83,7 +83,7 @@ static void another_type_is_refused_and_both_are_said(void **state) {
     leat_region_close(region);
 }
 
-static void a_type_travels_with_the_memory(void **state) {
+static void type_travels_with_the_memory(void **state) {
     (void)state;
     skip_without_attributes();
     leat_region *region, *other = NULL;
@@ -115,7 +115,7 @@ static void a_type_travels_with_the_memory(void **state) {
     unlink(path);
 }
 
-static void a_persistent_region_keeps_its_type(void **state) {
+static void persistent_region_keeps_its_type(void **state) {
     (void)state;
     skip_without_attributes();
     leat_region *region = NULL;
@@ -134,7 +134,7 @@ static void a_persistent_region_keeps_its_type(void **state) {
 }
 
 /* RS-08: what is smaller than the type is not opened as one. */
-static void a_region_holds_at_least_one_of_its_type(void **state) {
+static void region_holds_at_least_one_of_its_type(void **state) {
     (void)state;
     skip_without_attributes();
     leat_region *region = NULL, *other = NULL;
@@ -149,7 +149,7 @@ static void a_region_holds_at_least_one_of_its_type(void **state) {
     leat_region_close(region);
 }
 
-static void a_type_must_have_a_proper_name(void **state) {
+static void type_must_have_a_proper_name(void **state) {
     (void)state;
     char longest[LEAT_TYPE_NAME_MAX + 2];
     memset(longest, 'n', sizeof longest);
@@ -180,7 +180,7 @@ static void a_type_must_have_a_proper_name(void **state) {
 }
 
 /* Opening what killed processes left behind would remove it. */
-static void a_type_is_read_without_opening_the_region(void **state) {
+static void type_is_read_without_opening_the_region(void **state) {
     (void)state;
     skip_without_attributes();
     leat_region *region;
@@ -205,7 +205,7 @@ static void a_type_is_read_without_opening_the_region(void **state) {
 }
 
 /* Anybody who may write the file can write the note: it is foreign data. */
-static void a_note_that_leat_did_not_write_is_corrupt(void **state) {
+static void note_that_leat_did_not_write_is_corrupt(void **state) {
     (void)state;
     skip_without_attributes();
     static const char *const notes[] = {"",
@@ -236,7 +236,7 @@ static void a_note_that_leat_did_not_write_is_corrupt(void **state) {
     leat_region_close(region);
 }
 
-static void a_name_of_a_type_comes_back_byte_for_byte(void **state) {
+static void name_of_a_type_comes_back_byte_for_byte(void **state) {
     (void)state;
     skip_without_attributes();
     char longest[LEAT_TYPE_NAME_MAX + 1] = "";
@@ -277,16 +277,16 @@ static void names_of_types_that_differ_in_a_blank_are_different(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        HARNESS_TEST(a_type_is_recorded_and_found_again),
-        HARNESS_TEST(another_type_is_refused_and_both_are_said),
-        HARNESS_TEST(a_type_travels_with_the_memory),
-        HARNESS_TEST(a_persistent_region_keeps_its_type),
-        HARNESS_TEST(a_region_holds_at_least_one_of_its_type),
-        HARNESS_TEST(a_type_must_have_a_proper_name),
-        HARNESS_TEST(a_type_is_read_without_opening_the_region),
-        HARNESS_TEST(a_name_of_a_type_comes_back_byte_for_byte),
+        HARNESS_TEST(type_is_recorded_and_found_again),
+        HARNESS_TEST(type_that_differs_is_refused_and_both_are_reported),
+        HARNESS_TEST(type_travels_with_the_memory),
+        HARNESS_TEST(persistent_region_keeps_its_type),
+        HARNESS_TEST(region_holds_at_least_one_of_its_type),
+        HARNESS_TEST(type_must_have_a_proper_name),
+        HARNESS_TEST(type_is_read_without_opening_the_region),
+        HARNESS_TEST(name_of_a_type_comes_back_byte_for_byte),
         HARNESS_TEST(names_of_types_that_differ_in_a_blank_are_different),
-        HARNESS_TEST(a_note_that_leat_did_not_write_is_corrupt),
+        HARNESS_TEST(note_that_leat_did_not_write_is_corrupt),
     };
     return HARNESS_MAIN("region_types", tests);
 }

@@ -51,7 +51,7 @@ static void several_views_of_one_region_show_the_same_bytes(void **state) {
 
 /* W32-23: length 0 is to the end; all bytes must be inside; the offset aligned (here to pages, not
  * to 64 KiB). W32-06, W32-24. */
-static void a_view_lies_inside_the_region(void **state) {
+static void view_lies_inside_the_region(void **state) {
     (void)state;
     leat_region *region = created("inside", 3 * PAGE + 10);
     static const struct {
@@ -98,7 +98,7 @@ static void a_view_lies_inside_the_region(void **state) {
 }
 
 /* W32-30: at the address or not at all. */
-static void a_view_is_where_it_was_asked_for_or_nowhere(void **state) {
+static void view_is_where_it_was_asked_for_or_nowhere(void **state) {
     (void)state;
     leat_region *region = created("placed", 4 * PAGE);
     char *free_place = mmap(NULL, 8 * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -132,7 +132,7 @@ static void a_view_is_where_it_was_asked_for_or_nowhere(void **state) {
 }
 
 /* W32-31: two views side by side make a buffer that wraps by itself. */
-static void two_views_side_by_side_wrap(void **state) {
+static void views_side_by_side_wrap(void **state) {
     (void)state;
     leat_region *region = created("wrap", PAGE);
     char *place = mmap(NULL, 2 * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -171,7 +171,7 @@ static void views_outlive_the_handle_and_not_the_name(void **state) {
 }
 
 /* W32-26: any address inside; none outside. CE-19 ignores the result. */
-static void a_view_is_unmapped_by_any_address_inside(void **state) {
+static void view_is_unmapped_by_any_address_inside(void **state) {
     (void)state;
     leat_region *region = created("anywhere", 3 * PAGE);
     static const uint64_t inside[] = {0, 100, PAGE, PAGE + 100, 3 * PAGE - 1};
@@ -194,7 +194,7 @@ static void a_view_is_unmapped_by_any_address_inside(void **state) {
 
 /* W32-21, W32-22, RT-11: what the handle permits, its views permit. GD-36, RT-03, RT-14, W32-06,
  * RS-01. */
-static void the_handle_decides_what_a_view_may_do(void **state) {
+static void handle_decides_what_a_view_may_do(void **state) {
     (void)state;
     static const leat_access accesses[] = {LEAT_READ_WRITE, LEAT_READ_ONLY, LEAT_COPY_ON_WRITE};
     leat_region *creator = created("access", PAGE);
@@ -217,7 +217,7 @@ static void the_handle_decides_what_a_view_may_do(void **state) {
     leat_region_close(creator);
 }
 
-static void private_copies_are_seen_by_nobody_else(void **state) {
+static void private_copies_are_seen_by_their_handle_alone(void **state) {
     (void)state;
     leat_region *writer = created("private", 2 * PAGE), *copy, *second;
     static const leat_region_options copy_on_write = {.access = LEAT_COPY_ON_WRITE};
@@ -287,7 +287,7 @@ static int write_in_a_process_of_its_own(void *context) {
 }
 
 /* RT-11, W32-25. */
-static void writing_to_a_read_only_view_is_a_segmentation_fault(void **state) {
+static void write_to_a_read_only_view_is_a_segmentation_fault(void **state) {
     (void)state;
     leat_region *region = created("readonly", PAGE);
     harness_wait_signal(harness_spawn(write_in_a_process_of_its_own, NULL), SIGSEGV);
@@ -324,7 +324,7 @@ static int use_the_parents(void *context) {
     return 0;
 }
 
-static void a_child_has_its_parents_views_and_not_its_handles(void **state) {
+static void child_has_its_parents_views_and_not_its_handles(void **state) {
     (void)state;
     struct inherited inherited = {.region = created("parental", PAGE)};
     inherited.view = mapped(inherited.region, 0, 0, LEAT_READ_WRITE);
@@ -368,7 +368,7 @@ static void prefaulted_pages_are_present(void **state) {
 }
 
 /* What is done on kernels that cannot be asked: every page is touched, and nothing changes. */
-static void touching_makes_present_and_changes_nothing(void **state) {
+static void touch_makes_pages_present_and_changes_nothing(void **state) {
     (void)state;
     leat_region *region = created("touched", 4 * PAGE);
     char *data = leat_region_data(region), *view = mapped(region, 0, 0, LEAT_READ_ONLY);
@@ -383,7 +383,7 @@ static void touching_makes_present_and_changes_nothing(void **state) {
 }
 
 /* RT-09. */
-static void locked_pages_are_told(void **state) {
+static void locked_pages_are_reported(void **state) {
     (void)state;
     leat_region *region = created("locked", 8 * PAGE);
     char *data = leat_region_data(region);
@@ -416,7 +416,7 @@ static int lock_more_than_permitted(void *context) {
     _exit(0); /* the name is in a directory that this user may not change */
 }
 
-static void locking_more_than_permitted_is_an_error(void **state) {
+static void lock_of_more_memory_than_permitted_is_an_error(void **state) {
     (void)state;
     harness_wait_ok(harness_spawn(lock_more_than_permitted, NULL));
     assert_ok(leat_gc(LEAT_LOCAL, NULL, NULL));
@@ -468,20 +468,20 @@ static void ranges_must_lie_inside_a_view(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         HARNESS_TEST(several_views_of_one_region_show_the_same_bytes),
-        HARNESS_TEST(a_view_lies_inside_the_region),
-        HARNESS_TEST(a_view_is_where_it_was_asked_for_or_nowhere),
-        HARNESS_TEST(two_views_side_by_side_wrap),
+        HARNESS_TEST(view_lies_inside_the_region),
+        HARNESS_TEST(view_is_where_it_was_asked_for_or_nowhere),
+        HARNESS_TEST(views_side_by_side_wrap),
         HARNESS_TEST(views_outlive_the_handle_and_not_the_name),
-        HARNESS_TEST(a_view_is_unmapped_by_any_address_inside),
-        HARNESS_TEST(the_handle_decides_what_a_view_may_do),
-        HARNESS_TEST(private_copies_are_seen_by_nobody_else),
+        HARNESS_TEST(view_is_unmapped_by_any_address_inside),
+        HARNESS_TEST(handle_decides_what_a_view_may_do),
+        HARNESS_TEST(private_copies_are_seen_by_their_handle_alone),
         HARNESS_TEST(read_permission_suffices_for_private_copies),
-        HARNESS_TEST(writing_to_a_read_only_view_is_a_segmentation_fault),
-        HARNESS_TEST(a_child_has_its_parents_views_and_not_its_handles),
+        HARNESS_TEST(write_to_a_read_only_view_is_a_segmentation_fault),
+        HARNESS_TEST(child_has_its_parents_views_and_not_its_handles),
         HARNESS_TEST(prefaulted_pages_are_present),
-        HARNESS_TEST(touching_makes_present_and_changes_nothing),
-        HARNESS_TEST(locked_pages_are_told),
-        HARNESS_TEST(locking_more_than_permitted_is_an_error),
+        HARNESS_TEST(touch_makes_pages_present_and_changes_nothing),
+        HARNESS_TEST(locked_pages_are_reported),
+        HARNESS_TEST(lock_of_more_memory_than_permitted_is_an_error),
         HARNESS_TEST(huge_pages_are_made_or_refused),
         HARNESS_TEST(ranges_must_lie_inside_a_view),
     };

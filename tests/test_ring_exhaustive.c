@@ -13,8 +13,8 @@
 
 /* --- Operations ------------------------------------------------------------------------------- */
 
-/* The short way, for as long as the window that is open now lets messages go. */
-static unsigned send_short(uint64_t length) {
+/* The fast path, up to the fast limit. */
+static unsigned send_fast(uint64_t length) {
     unsigned char bytes[MAX_MESSAGE];
     unsigned count = 0;
     for (;; count++) {
@@ -25,14 +25,14 @@ static unsigned send_short(uint64_t length) {
     }
 }
 
-/* That, or the long way where the short one is closed; with `most` bytes of window. */
+/* The fast path, or the slow path beyond it; with `most` bytes up to the fast limit. */
 static void send_small(uint64_t length, uint64_t most) {
     uint64_t lap_end = leat__ring_lap_end(&memory, tx.lane.position),
              limit = tx.limit < lap_end ? tx.limit : lap_end;
-    tx.lane.window = leat__ring_probe_ahead(&tx, limit);
-    if (tx.lane.window > tx.lane.position + most)
-        tx.lane.window = tx.lane.position + most;
-    if (send_short(length) == 0)
+    tx.lane.fast_limit = leat__ring_probe_ahead(&tx, limit);
+    if (tx.lane.fast_limit > tx.lane.position + most)
+        tx.lane.fast_limit = tx.lane.position + most;
+    if (send_fast(length) == 0)
         send(length);
 }
 
@@ -98,7 +98,7 @@ static void replace_receiver(void) {
     assert_int_equal(rx.lane.position, position);
 }
 
-/* The short way: a message is received as it would be by the long one, or nothing happens. */
+/* The fast path: a message is received as it would be by the slow path, or nothing happens. */
 static void receive_small(void) {
     unsigned char bytes[MAX_MESSAGE];
     struct leat__record record = {.type = LEAT__MESSAGE, .payload = bytes};
@@ -106,7 +106,7 @@ static void receive_small(void) {
     int result = leat__ring_poll(&rx, rx.lane.position, &there);
     bool fits = result == LEAT_OK && there.type == LEAT__MESSAGE && there.length <= MAX_MESSAGE;
     size_t size = 0;
-    rx.lane.window = leat__ring_lap_end(&memory, rx.lane.position);
+    rx.lane.fast_limit = leat__ring_lap_end(&memory, rx.lane.position);
     assert_int_equal(leat__lane_receive(&rx.lane, bytes, sizeof bytes, &size), fits);
     if (!fits)
         return;

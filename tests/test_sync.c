@@ -33,7 +33,7 @@ static leat_semaphore *open_semaphore(const char *name, uint32_t initial, uint32
 
 /* --- Mutex ------------------------------------------------------------------------------------ */
 
-static void one_handle_holds_a_mutex_at_a_time(void **state) {
+static void mutex_is_held_by_one_handle_at_a_time(void **state) {
     (void)state;
     leat_mutex *one = open_mutex("held", NULL), *other = open_mutex("held", NULL);
     assert_true(mutex_created(one));
@@ -52,7 +52,7 @@ static void one_handle_holds_a_mutex_at_a_time(void **state) {
     assert_int_equal(harness_names_left(), 0);
 }
 
-static void a_recursive_handle_unlocks_as_often_as_it_locked(void **state) { /* W32-40 */
+static void recursive_mutex_is_unlocked_as_often_as_it_was_locked(void **state) { /* W32-40 */
     (void)state;
     leat_sync_options options = {.recursive = true};
     leat_mutex *one = open_mutex("recursive", &options), *other = open_mutex("recursive", NULL);
@@ -69,7 +69,8 @@ static void a_recursive_handle_unlocks_as_often_as_it_locked(void **state) { /* 
     leat_mutex_close(one);
 }
 
-static void it_can_be_held_from_the_start_by_its_creator_alone(void **state) { /* RT-20, W32-44 */
+static void
+mutex_can_be_held_from_the_start_by_its_creator_alone(void **state) { /* RT-20, W32-44 */
     (void)state;
     leat_sync_options options = {.initially = true};
     leat_mutex *one = open_mutex("initially", &options), *other = open_mutex("initially", &options);
@@ -82,7 +83,7 @@ static void it_can_be_held_from_the_start_by_its_creator_alone(void **state) { /
     leat_mutex_close(other);
 }
 
-static void closing_while_holding_is_told_to_the_next(void **state) { /* W32-43 */
+static void mutex_closed_while_held_is_reported_to_the_next_owner(void **state) { /* W32-43 */
     (void)state;
     leat_mutex *one = open_mutex("left", NULL), *other = open_mutex("left", NULL);
     assert_ok(leat_mutex_lock(one, LEAT_NOW));
@@ -106,7 +107,7 @@ static int wait_for_lost(void *context) {
     return 0;
 }
 
-static void what_is_given_up_stays_lost_until_it_is_reset(void **state) {
+static void mutex_that_is_given_up_stays_lost_until_it_is_reset(void **state) {
     (void)state;
     harness_word *ready = harness_shared(sizeof *ready);
     leat_mutex *one = open_mutex("given-up", NULL), *other = open_mutex("given-up", NULL);
@@ -129,7 +130,7 @@ static void what_is_given_up_stays_lost_until_it_is_reset(void **state) {
 
 /* --- Event ------------------------------------------------------------------------------------ */
 
-static void an_automatic_event_lets_one_go_on_for_each_set(void **state) { /* W32-46 */
+static void automatic_event_lets_one_waiter_go_on_for_each_set(void **state) { /* W32-46 */
     (void)state;
     leat_event *one = open_event("automatic", NULL), *other = open_event("automatic", NULL);
     assert_leat(leat_wait(E(one), LEAT_NOW), LEAT_EAGAIN);
@@ -145,7 +146,7 @@ static void an_automatic_event_lets_one_go_on_for_each_set(void **state) { /* W3
     leat_event_close(other);
 }
 
-static void a_manual_event_stays_set_until_it_is_reset(void **state) { /* W32-46, RT-30 */
+static void manual_event_stays_set_until_it_is_reset(void **state) { /* W32-46, RT-30 */
     (void)state;
     leat_sync_options options = {.manual_reset = true, .initially = true};
     /* which keeps its kind */
@@ -189,7 +190,7 @@ static unsigned pulse_three(leat_event *event) {
     return waiters->woken;
 }
 
-static void a_pulse_lets_go_on_who_waits(void **state) { /* RT-30 */
+static void pulse_lets_waiters_go_on(void **state) { /* RT-30 */
     (void)state;
     leat_sync_options manual = {.manual_reset = true};
     leat_event *event = open_event("pulsed", NULL);
@@ -218,7 +219,7 @@ static int wait_for_pulse_and_more(void *context) {
     return 0;
 }
 
-static void a_pulse_lets_nobody_go_on_who_waits_for_all(void **state) {
+static void pulse_lets_no_wait_for_all_go_on(void **state) {
     (void)state;
     for (int manual = 0; manual < 2; manual++) {
         struct waiters *waiters = harness_shared(sizeof *waiters);
@@ -238,7 +239,7 @@ static void a_pulse_lets_nobody_go_on_who_waits_for_all(void **state) {
 
 /* --- Semaphore -------------------------------------------------------------------------------- */
 
-static void a_semaphore_counts_within_its_bounds(void **state) { /* W32-47, RT-31 */
+static void semaphore_counts_within_its_bounds(void **state) { /* W32-47, RT-31 */
     (void)state;
     /* which keeps its own */
     leat_semaphore *one = open_semaphore("counted", 2, 3), *other = open_semaphore("counted", 1, 9);
@@ -269,7 +270,7 @@ static void a_semaphore_counts_within_its_bounds(void **state) { /* W32-47, RT-3
 
 /* --- Several ---------------------------------------------------------------------------------- */
 
-static void of_any_the_first_that_can_be_had_is_taken(void **state) { /* W32-49 */
+static void wait_any_takes_the_first_that_is_ready(void **state) { /* W32-49 */
     (void)state;
     leat_mutex *mutex = open_mutex("any-m", NULL), *other = open_mutex("any-m", NULL);
     leat_event *event = open_event("any-e", NULL);
@@ -299,7 +300,7 @@ static void of_any_the_first_that_can_be_had_is_taken(void **state) { /* W32-49 
     leat_semaphore_close(semaphore);
 }
 
-static void of_all_none_is_taken_before_the_last_can_be(void **state) { /* W32-49 */
+static void wait_all_takes_none_before_the_last_is_ready(void **state) { /* W32-49 */
     (void)state;
     leat_mutex *mutex = open_mutex("all-m", NULL), *other = open_mutex("all-m", NULL);
     leat_event *event = open_event("all-e", NULL);
@@ -398,7 +399,7 @@ static void wrong_arguments_are_refused(void **state) {
 
 /* --- As objects ------------------------------------------------------------------------------- */
 
-static void a_name_belongs_to_one_kind(void **state) { /* RT-06, W32-N1 */
+static void name_belongs_to_one_kind(void **state) { /* RT-06, W32-N1 */
     (void)state;
     leat_mutex *mutex = open_mutex("one-kind", NULL);
     leat_event *event = NULL;
@@ -417,7 +418,7 @@ static void a_name_belongs_to_one_kind(void **state) { /* RT-06, W32-N1 */
     leat_event_close(event);
 }
 
-static void the_state_can_be_read_from_outside(void **state) {
+static void state_can_be_read_from_outside(void **state) {
     (void)state;
     leat_mutex *mutex = open_mutex("seen-m", NULL), *other = open_mutex("seen-m", NULL);
     leat_sync_info info;
@@ -461,7 +462,7 @@ static int use_in_child(void *context) {
     return 0;
 }
 
-static void a_forked_child_is_refused_and_harms_nothing(void **state) {
+static void forked_child_is_refused_and_harms_nothing(void **state) {
     (void)state;
     struct handles handles = {open_mutex("fork-m", NULL), open_event("fork-e", NULL),
                               open_semaphore("fork-s", 1, 1)};
@@ -480,23 +481,23 @@ static void a_forked_child_is_refused_and_harms_nothing(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        HARNESS_TEST(one_handle_holds_a_mutex_at_a_time),
-        HARNESS_TEST(a_recursive_handle_unlocks_as_often_as_it_locked),
-        HARNESS_TEST(it_can_be_held_from_the_start_by_its_creator_alone),
-        HARNESS_TEST(closing_while_holding_is_told_to_the_next),
-        HARNESS_TEST(what_is_given_up_stays_lost_until_it_is_reset),
-        HARNESS_TEST(an_automatic_event_lets_one_go_on_for_each_set),
-        HARNESS_TEST(a_manual_event_stays_set_until_it_is_reset),
-        HARNESS_TEST(a_pulse_lets_go_on_who_waits),
-        HARNESS_TEST(a_pulse_lets_nobody_go_on_who_waits_for_all),
-        HARNESS_TEST(a_semaphore_counts_within_its_bounds),
-        HARNESS_TEST(of_any_the_first_that_can_be_had_is_taken),
-        HARNESS_TEST(of_all_none_is_taken_before_the_last_can_be),
+        HARNESS_TEST(mutex_is_held_by_one_handle_at_a_time),
+        HARNESS_TEST(recursive_mutex_is_unlocked_as_often_as_it_was_locked),
+        HARNESS_TEST(mutex_can_be_held_from_the_start_by_its_creator_alone),
+        HARNESS_TEST(mutex_closed_while_held_is_reported_to_the_next_owner),
+        HARNESS_TEST(mutex_that_is_given_up_stays_lost_until_it_is_reset),
+        HARNESS_TEST(automatic_event_lets_one_waiter_go_on_for_each_set),
+        HARNESS_TEST(manual_event_stays_set_until_it_is_reset),
+        HARNESS_TEST(pulse_lets_waiters_go_on),
+        HARNESS_TEST(pulse_lets_no_wait_for_all_go_on),
+        HARNESS_TEST(semaphore_counts_within_its_bounds),
+        HARNESS_TEST(wait_any_takes_the_first_that_is_ready),
+        HARNESS_TEST(wait_all_takes_none_before_the_last_is_ready),
         HARNESS_TEST(waits_for_several_are_woken),
         HARNESS_TEST(wrong_arguments_are_refused),
-        HARNESS_TEST(a_name_belongs_to_one_kind),
-        HARNESS_TEST(the_state_can_be_read_from_outside),
-        HARNESS_TEST(a_forked_child_is_refused_and_harms_nothing),
+        HARNESS_TEST(name_belongs_to_one_kind),
+        HARNESS_TEST(state_can_be_read_from_outside),
+        HARNESS_TEST(forked_child_is_refused_and_harms_nothing),
     };
     return HARNESS_MAIN("sync", tests);
 }

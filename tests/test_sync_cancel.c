@@ -53,7 +53,7 @@ static void cancel_one(struct waiting *waiting) {
     join_cancelled(thread);
 }
 
-static void each_kind_of_wait_can_be_cancelled(void **state) {
+static void wait_of_each_kind_can_be_cancelled(void **state) {
     (void)state;
     for (int inherits = 0; inherits < 2; inherits++) {
         const leat_sync_options options = {.inherit_priority = inherits != 0};
@@ -210,7 +210,7 @@ static void cancelled_waiters_for_a_mutex_that_inherits_lose_nothing(void **stat
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        HARNESS_TEST_WITHIN(each_kind_of_wait_can_be_cancelled, 120),
+        HARNESS_TEST_WITHIN(wait_of_each_kind_can_be_cancelled, 120),
         HARNESS_TEST_WITHIN(cancelled_waiters_lose_nothing, 120),
         HARNESS_TEST_WITHIN(cancelled_waiters_for_a_mutex_that_inherits_lose_nothing, 120),
     };

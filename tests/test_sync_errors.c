@@ -71,7 +71,7 @@ static int wait_without(void *context) {
     return 0;
 }
 
-static void a_sleep_that_is_refused_is_no_signal(void **state) {
+static void sleep_that_is_refused_is_no_signal(void **state) {
     (void)state;
     static const int errors[] = {EPERM, ENOSYS, EINVAL, ENOMEM, EACCES};
     struct refusal *refusal = harness_shared(sizeof *refusal);
@@ -102,7 +102,7 @@ static int try_for_the_lock(void *context) {
     _exit(0);
 }
 
-static void an_unanswered_question_makes_no_second_holder(void **state) {
+static void unanswered_question_makes_no_second_holder(void **state) {
     (void)state;
     static const struct refusal refusals[] = {
         {SYS_fcntl, F_OFD_GETLK, ENOMEM},      {SYS_fcntl, F_OFD_GETLK, EPERM},
@@ -139,7 +139,7 @@ static int open_without_proc(void *create) {
     return result == LEAT_ENOTSUP ? 0 : 1;
 }
 
-static void an_unknown_namespace_is_no_namespace_in_common(void **state) {
+static void unknown_namespace_is_no_namespace_in_common(void **state) {
     (void)state;
     leat_mutex *mutex = open_mutex(true);
     for (int create = 0; create < 2; create++) {
@@ -156,9 +156,9 @@ static void an_unknown_namespace_is_no_namespace_in_common(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        HARNESS_TEST_WITHIN(a_sleep_that_is_refused_is_no_signal, 120),
-        HARNESS_TEST_WITHIN(an_unanswered_question_makes_no_second_holder, 120),
-        HARNESS_TEST(an_unknown_namespace_is_no_namespace_in_common),
+        HARNESS_TEST_WITHIN(sleep_that_is_refused_is_no_signal, 120),
+        HARNESS_TEST_WITHIN(unanswered_question_makes_no_second_holder, 120),
+        HARNESS_TEST(unknown_namespace_is_no_namespace_in_common),
     };
     return HARNESS_MAIN("sync_errors", tests);
 }

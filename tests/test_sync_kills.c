@@ -139,12 +139,13 @@ static void kill_holders(bool inherit_priority) {
     assert_int_equal(harness_names_left(), 0);
 }
 
-static void a_mutex_has_one_holder_whoever_is_killed(void **state) {
+static void mutex_has_one_holder_whichever_process_is_killed(void **state) {
     (void)state;
     kill_holders(false);
 }
 
-static void a_mutex_with_priority_inheritance_has_one_holder_whoever_is_killed(void **state) {
+static void
+mutex_with_priority_inheritance_has_one_holder_whichever_process_is_killed(void **state) {
     (void)state;
     kill_holders(true);
 }
@@ -180,7 +181,7 @@ static int post_or_take(const struct role *role) {
     return 0;
 }
 
-static void a_semaphore_loses_and_invents_nothing(void **state) {
+static void semaphore_loses_and_invents_nothing(void **state) {
     (void)state;
     struct arena *arena = harness_shared(sizeof *arena);
     struct role roles[PROCESSES];
@@ -239,7 +240,7 @@ static int ask_or_answer(const struct role *role) {
     return 0;
 }
 
-static void events_forget_nobody(void **state) {
+static void events_forget_no_waiter(void **state) {
     (void)state;
     struct arena *arena = harness_shared(sizeof *arena);
     struct role roles[PROCESSES];
@@ -279,7 +280,7 @@ static int dine(const struct role *role) {
     return 0;
 }
 
-static void who_waits_for_all_gets_on_whoever_is_killed(void **state) {
+static void wait_all_ends_whichever_process_is_killed(void **state) {
     (void)state;
     struct arena *arena = harness_shared(sizeof *arena);
     struct role roles[PROCESSES];
@@ -328,7 +329,7 @@ static bool keeps(leat_mutex *mutex) {
 
 /* The last user killed while it holds the mutex, gone while it holds it, or having given it up: the
  * next one is told. */
-static void the_last_user_s_end_is_told_to_the_next(void **state) {
+static void end_of_the_last_user_is_reported_to_the_next(void **state) {
     (void)state;
     for (unsigned i = 0; i < 6; i++) {
         struct role role = {.number = i % 3, .inherit_priority = i >= 3};
@@ -351,13 +352,13 @@ static void the_last_user_s_end_is_told_to_the_next(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        HARNESS_TEST(the_last_user_s_end_is_told_to_the_next),
-        HARNESS_TEST_WITHIN(a_mutex_has_one_holder_whoever_is_killed, 1200),
-        HARNESS_TEST_WITHIN(a_mutex_with_priority_inheritance_has_one_holder_whoever_is_killed,
-                            1200),
-        HARNESS_TEST_WITHIN(a_semaphore_loses_and_invents_nothing, 600),
-        HARNESS_TEST_WITHIN(events_forget_nobody, 600),
-        HARNESS_TEST_WITHIN(who_waits_for_all_gets_on_whoever_is_killed, 1200),
+        HARNESS_TEST(end_of_the_last_user_is_reported_to_the_next),
+        HARNESS_TEST_WITHIN(mutex_has_one_holder_whichever_process_is_killed, 1200),
+        HARNESS_TEST_WITHIN(
+            mutex_with_priority_inheritance_has_one_holder_whichever_process_is_killed, 1200),
+        HARNESS_TEST_WITHIN(semaphore_loses_and_invents_nothing, 600),
+        HARNESS_TEST_WITHIN(events_forget_no_waiter, 600),
+        HARNESS_TEST_WITHIN(wait_all_ends_whichever_process_is_killed, 1200),
     };
     return HARNESS_MAIN("sync_kills", tests);
 }

@@ -133,7 +133,7 @@ static int lent_priority(enum sort sort) {
     return lent;
 }
 
-static void a_waiter_lends_its_priority(void **state) {
+static void waiter_lends_its_priority(void **state) {
     (void)state;
     require_real_time();
     assert_int_equal(lent_priority(INHERITING), -1 - 7);
@@ -175,7 +175,7 @@ static bool served_by_priority(leat_mutex *mutex) {
     return in_order;
 }
 
-static void the_highest_priority_is_served_first(void **state) { /* RT-22 */
+static void waiter_of_the_highest_priority_is_served_first(void **state) { /* RT-22 */
     (void)state;
     require_real_time();
     leat_mutex *mutex = open_mutex("in-turn");
@@ -239,7 +239,7 @@ static void in_a_thread(void *(*run)(void *context), void *context) {
     assert_int_equal(pthread_join(thread, NULL), 0);
 }
 
-static void the_thread_that_locked_it_unlocks_it(void **state) { /* W32-40, W32-41 */
+static void mutex_is_unlocked_by_the_thread_that_locked_it(void **state) { /* W32-40, W32-41 */
     (void)state;
     leat_sync_options options = {.inherit_priority = true, .recursive = true};
     leat_mutex *one = NULL, *other = open_mutex("threads");
@@ -260,7 +260,7 @@ static void the_thread_that_locked_it_unlocks_it(void **state) { /* W32-40, W32-
     assert_int_equal(harness_names_left(), 0);
 }
 
-static void the_end_of_a_thread_is_told(void **state) { /* W32-43, RT-23 */
+static void end_of_a_thread_is_reported(void **state) { /* W32-43, RT-23 */
     (void)state;
     leat_mutex *one = open_mutex("ends"), *other = open_mutex("ends");
     in_a_thread(lock_and_end, one);
@@ -305,7 +305,7 @@ static int wait_for_heritage(void *context) {
     return 0;
 }
 
-static void a_sleeper_is_told_when_the_thread_ends(void **state) {
+static void sleeper_gets_the_mutex_when_the_thread_ends(void **state) {
     (void)state;
     harness_word *words = harness_shared(3 * sizeof *words);
     struct meeting meeting = {open_mutex("heritage"), words};
@@ -321,7 +321,7 @@ static void a_sleeper_is_told_when_the_thread_ends(void **state) {
     leat_mutex_close(meeting.mutex);
 }
 
-static void what_another_thread_holds_stays_when_its_handle_is_closed(void **state) { /* W32-42 */
+static void mutex_of_another_thread_stays_when_its_handle_is_closed(void **state) { /* W32-42 */
     (void)state;
     harness_word *words = harness_shared(2 * sizeof *words);
     struct meeting meeting = {open_mutex("kept"), words};
@@ -367,7 +367,7 @@ static pid_t start_holder(void) {
     return holder;
 }
 
-static void the_death_of_a_process_is_told(void **state) {
+static void death_of_a_process_is_reported(void **state) {
     (void)state;
     leat_mutex *mutex = open_mutex("dies");
     pid_t holder = start_holder();
@@ -402,7 +402,7 @@ static int sleep_on(void *context) {
 
 /* As after a death whose thread's number was given to another since: to a thread that has nothing
  * to do with it, and to our own. */
-static void a_number_that_is_anothers_by_now_deceives_nobody(void **state) {
+static void thread_number_that_was_reused_deceives_no_waiter(void **state) {
     (void)state;
     leat_mutex *mutex = open_mutex("reused");
     leat_waitable *inside = M(mutex);
@@ -434,7 +434,7 @@ static int sleep_for_a_stranger(void *context) {
     return 0;
 }
 
-static void who_sleeps_for_a_stranger_has_it_alone(void **state) {
+static void sleeper_for_a_stranger_has_the_mutex_alone(void **state) {
     (void)state;
     harness_word *words = harness_shared(2 * sizeof *words);
     leat_mutex *mutex = open_mutex("strange");
@@ -508,7 +508,7 @@ static int want_several(void *context) {
     return 0;
 }
 
-static void it_can_be_one_of_several(void **state) {
+static void mutex_is_taken_by_wait_any(void **state) {
     (void)state;
     struct meeting *meeting = harness_shared(sizeof *meeting);
     meeting->words = harness_shared(2 * sizeof *meeting->words);
@@ -541,7 +541,7 @@ static int wait_for_lost(void *context) {
     return 0;
 }
 
-static void giving_up_is_told_to_all_who_sleep(void **state) {
+static void loss_is_reported_to_all_sleepers(void **state) {
     (void)state;
     harness_word *ready = harness_shared(sizeof *ready);
     leat_mutex *mutex = open_mutex("lost");
@@ -579,7 +579,7 @@ static int wait_interruptibly(void *context) {
     return 0;
 }
 
-static void an_interruptible_handle_is_interrupted(void **state) {
+static void interruptible_handle_is_interrupted(void **state) {
     (void)state;
     harness_word *ready = harness_shared(sizeof *ready);
     leat_mutex *mutex = open_mutex("interrupted");
@@ -599,20 +599,20 @@ static void an_interruptible_handle_is_interrupted(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        HARNESS_TEST(a_waiter_lends_its_priority),
-        HARNESS_TEST(the_highest_priority_is_served_first),
+        HARNESS_TEST(waiter_lends_its_priority),
+        HARNESS_TEST(waiter_of_the_highest_priority_is_served_first),
         HARNESS_TEST(sleepers_are_woken_by_priority),
-        HARNESS_TEST(the_thread_that_locked_it_unlocks_it),
-        HARNESS_TEST(the_end_of_a_thread_is_told),
-        HARNESS_TEST(a_sleeper_is_told_when_the_thread_ends),
-        HARNESS_TEST(what_another_thread_holds_stays_when_its_handle_is_closed),
-        HARNESS_TEST(the_death_of_a_process_is_told),
-        HARNESS_TEST(a_number_that_is_anothers_by_now_deceives_nobody),
-        HARNESS_TEST(who_sleeps_for_a_stranger_has_it_alone),
+        HARNESS_TEST(mutex_is_unlocked_by_the_thread_that_locked_it),
+        HARNESS_TEST(end_of_a_thread_is_reported),
+        HARNESS_TEST(sleeper_gets_the_mutex_when_the_thread_ends),
+        HARNESS_TEST(mutex_of_another_thread_stays_when_its_handle_is_closed),
+        HARNESS_TEST(death_of_a_process_is_reported),
+        HARNESS_TEST(thread_number_that_was_reused_deceives_no_waiter),
+        HARNESS_TEST(sleeper_for_a_stranger_has_the_mutex_alone),
         HARNESS_TEST(thread_numbers_of_another_namespace_are_refused),
-        HARNESS_TEST(it_can_be_one_of_several),
-        HARNESS_TEST(giving_up_is_told_to_all_who_sleep),
-        HARNESS_TEST(an_interruptible_handle_is_interrupted),
+        HARNESS_TEST(mutex_is_taken_by_wait_any),
+        HARNESS_TEST(loss_is_reported_to_all_sleepers),
+        HARNESS_TEST(interruptible_handle_is_interrupted),
     };
     return HARNESS_MAIN("sync_pi", tests);
 }

@@ -57,7 +57,7 @@ static struct three again(const struct three *three) {
     return other;
 }
 
-static void what_has_no_name_is_shared_by_its_descriptor(void **state) {
+static void object_without_a_name_is_shared_by_its_descriptor(void **state) {
     (void)state;
     struct three one = make_three(), other = again(&one);
     assert_int_equal(harness_names_left(), 0);
@@ -102,7 +102,7 @@ static int receive_and_use(void *context) {
     return 1;
 }
 
-static void they_travel_over_a_socket(void **state) {
+static void objects_travel_over_a_socket(void **state) {
     (void)state;
     int sockets[2];
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets), 0);
@@ -142,7 +142,7 @@ static int start_this_program(void *context) {
     return 4;
 }
 
-static void a_started_program_inherits_what_was_made_for_it(void **state) {
+static void started_program_inherits_the_descriptor_made_for_it(void **state) {
     (void)state;
     leat_event *event = NULL;
     int descriptor = -1;
@@ -156,7 +156,7 @@ static void a_started_program_inherits_what_was_made_for_it(void **state) {
 }
 
 /* A handle by descriptor is a user like any other: the name goes with the last of them. */
-static void what_has_a_name_can_be_handed_over_too(void **state) {
+static void object_with_a_name_can_be_passed_too(void **state) {
     (void)state;
     leat_semaphore *named = NULL, *other = NULL, *later = NULL;
     assert_ok(leat_semaphore_open(&named, "handed", 1, 1, NULL));
@@ -175,7 +175,7 @@ static void what_has_a_name_can_be_handed_over_too(void **state) {
     assert_int_equal(harness_names_left(), 0);
 }
 
-static void what_is_no_such_object_is_refused(void **state) {
+static void descriptor_of_another_object_is_refused(void **state) {
     (void)state;
     struct three three = make_three(), none = {NULL, NULL, NULL};
     leat_sync_options persistent = {.anonymous = true, .persistent = true},
@@ -203,7 +203,7 @@ static void what_is_no_such_object_is_refused(void **state) {
 }
 
 /* Takes one object for another's, and is told after it took it out of the socket. */
-static void the_wrong_kind_in_a_socket_is_refused(void **state) {
+static void object_of_the_wrong_kind_in_a_socket_is_refused(void **state) {
     (void)state;
     int sockets[2];
     struct three three = make_three(), none = {NULL, NULL, NULL};
@@ -222,12 +222,12 @@ int main(int argc, char **argv) {
     if (argc > 1)
         return use_inherited(atoi(argv[1]));
     const struct CMUnitTest tests[] = {
-        HARNESS_TEST(what_has_no_name_is_shared_by_its_descriptor),
-        HARNESS_TEST(they_travel_over_a_socket),
-        HARNESS_TEST(a_started_program_inherits_what_was_made_for_it),
-        HARNESS_TEST(what_has_a_name_can_be_handed_over_too),
-        HARNESS_TEST(what_is_no_such_object_is_refused),
-        HARNESS_TEST(the_wrong_kind_in_a_socket_is_refused),
+        HARNESS_TEST(object_without_a_name_is_shared_by_its_descriptor),
+        HARNESS_TEST(objects_travel_over_a_socket),
+        HARNESS_TEST(started_program_inherits_the_descriptor_made_for_it),
+        HARNESS_TEST(object_with_a_name_can_be_passed_too),
+        HARNESS_TEST(descriptor_of_another_object_is_refused),
+        HARNESS_TEST(object_of_the_wrong_kind_in_a_socket_is_refused),
     };
     return HARNESS_MAIN("sync_share", tests);
 }

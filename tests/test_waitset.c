@@ -1,5 +1,5 @@
 /* test_waitset.c - channels in an event loop, with plain poll: one descriptor, level-triggered,
- * silent while nothing waits; named are those at which something waits, and nothing is lost between
+ * silent while nothing is ready; it returns the ready members, and nothing is lost between
  * looking and sleeping. Each test sleeps in the kernel for real. */
 #include <fcntl.h>
 #include <signal.h>
@@ -25,32 +25,32 @@ static void receive_all(leat_receiver *receiver, uint32_t *next) {
 
 /* --- One channel ------------------------------------------------------------------------------ */
 
-static void it_rings_once_for_many_messages(void **state) {
+static void waitset_is_woken_once_for_many_messages(void **state) {
     (void)state;
     leat_waitset *waitset = open_waitset();
     leat_receiver *receiver = open_receiver("one", &sleeps);
     leat_sender *sender = open_sender("one", &sleeps);
     uint32_t received = 0;
     assert_ok(leat_waitset_add_receiver(waitset, receiver, receiver));
-    assert_true(rings(waitset, 0)); /* it has to be looked at once */
+    assert_true(is_readable(waitset, 0)); /* it has to be polled once */
     settle(waitset, receiver);
     for (uint32_t value = 0; value < 100; value++)
         assert_ok(leat_send(sender, &value, sizeof value, LEAT_NOW));
-    assert_true(rings(waitset, 5000));
+    assert_true(is_readable(waitset, 5000));
     assert_int_equal(wake_calls(sender), 1);
     leat_channel_info info;
     assert_ok(leat_channel_stat("one", LEAT_LOCAL, &info));
     assert_int_equal(info.sent.wake_calls, 1); /* seen from outside at once */
-    assert_true(rings(waitset, 0));            /* level-triggered: until somebody looks */
-    assert_ptr_equal(named(waitset), receiver);
-    assert_ptr_equal(named(waitset), receiver);      /* it was not received yet */
-    for (uint32_t value = 100; value < 200; value++) /* the receiver is awake: nobody rings */
+    assert_true(is_readable(waitset, 0));      /* level-triggered: until it is polled */
+    assert_ptr_equal(next_ready(waitset), receiver);
+    assert_ptr_equal(next_ready(waitset), receiver); /* it was not received yet */
+    for (uint32_t value = 100; value < 200; value++) /* the receiver is awake: no wakes */
         assert_ok(leat_send(sender, &value, sizeof value, LEAT_NOW));
     assert_int_equal(wake_calls(sender), 1);
     receive_all(receiver, &received);
     assert_int_equal(received, 200);
-    assert_ptr_equal(named(waitset), NULL);
-    assert_false(rings(waitset, 0));
+    assert_ptr_equal(next_ready(waitset), NULL);
+    assert_false(is_readable(waitset, 0));
     assert_int_equal(statistics_of(waitset).armed, 2);
     leat_sender_close(sender);
     leat_receiver_close(receiver);
@@ -59,24 +59,24 @@ static void it_rings_once_for_many_messages(void **state) {
     assert_int_equal(harness_names_left(), 0);
 }
 
-static void who_leaves_off_is_rung_again(void **state) {
+static void loop_that_stops_early_is_woken_again(void **state) {
     (void)state;
     leat_waitset *waitset = open_waitset();
     struct pair pair = {open_sender("again", &sleeps), open_receiver("again", &sleeps)};
     assert_ok(leat_waitset_add_receiver(waitset, pair.rx, pair.rx));
     settle(waitset, pair.rx);
     assert_ok(leat_send(pair.tx, "x", 1, LEAT_NOW));
-    assert_true(rings(waitset, 5000));
-    assert_ptr_equal(named(waitset), pair.rx);
+    assert_true(is_readable(waitset, 5000));
+    assert_ptr_equal(next_ready(waitset), pair.rx);
     leat_waitset_again(waitset); /* the message stays where it is */
     leat_waitset_again(waitset);
-    assert_true(rings(waitset, 0));
-    assert_ptr_equal(named(waitset), pair.rx);
+    assert_true(is_readable(waitset, 0));
+    assert_ptr_equal(next_ready(waitset), pair.rx);
     char byte;
     size_t size;
     assert_ok(leat_recv(pair.rx, &byte, 1, &size, LEAT_NOW));
-    assert_ptr_equal(named(waitset), NULL);
-    assert_false(rings(waitset, 0));
+    assert_ptr_equal(next_ready(waitset), NULL);
+    assert_false(is_readable(waitset, 0));
     leat_sender_close(pair.tx);
     leat_receiver_close(pair.rx);
     leat_waitset_close(waitset);
@@ -96,7 +96,7 @@ static int send_when_asleep(void *context) {
     return 0;
 }
 
-static void a_channel_in_a_waitset_can_be_waited_for_too(void **state) {
+static void channel_in_a_waitset_can_be_waited_for_in_a_call_too(void **state) {
     (void)state;
     leat_waitset *waitset = open_waitset();
     leat_receiver *receiver = open_receiver("both-ways", &sleeps);
@@ -108,12 +108,12 @@ static void a_channel_in_a_waitset_can_be_waited_for_too(void **state) {
         int result = LEAT_EAGAIN;
         if (expected % 2 == 0) {
             while (result == LEAT_EAGAIN) {
-                if (named(waitset) == NULL)
-                    assert_true(rings(waitset, 5000));
+                if (next_ready(waitset) == NULL)
+                    assert_true(is_readable(waitset, 5000));
                 result = leat_recv(receiver, &value, sizeof value, &size, LEAT_NOW);
             }
         } else {
-            assert_ptr_equal(named(waitset), NULL); /* announced: the call overwrites that */
+            assert_ptr_equal(next_ready(waitset), NULL); /* armed: the call overwrites the ticket */
             result = leat_recv(receiver, &value, sizeof value, &size, LATER);
         }
         assert_ok(result);
@@ -130,7 +130,7 @@ static void a_channel_in_a_waitset_can_be_waited_for_too(void **state) {
 
 enum { CHANNELS = 100 };
 
-static void of_many_those_with_messages_are_named_in_turn(void **state) {
+static void members_with_messages_are_returned_in_rotation(void **state) {
     (void)state;
     leat_waitset *waitset = open_waitset();
     leat_channel_options small = {.capacity = LEAT_CAPACITY_MIN, .waiting = LEAT_WAITING_SLEEP};
@@ -146,25 +146,25 @@ static void of_many_those_with_messages_are_named_in_turn(void **state) {
     for (int i = 0; i < 3; i++)
         for (int which = 7; which < CHANNELS; which += 31)
             assert_ok(leat_send(pairs[which].tx, "x", 1, LEAT_NOW));
-    assert_true(rings(waitset, 5000));
+    assert_true(is_readable(waitset, 5000));
     char byte;
     size_t size;
     for (int i = 0; i < 3; i++)
         for (int which = 7; which < CHANNELS; which += 31) {
-            struct pair *pair = named(waitset);
+            struct pair *pair = next_ready(waitset);
             assert_ptr_equal(pair, &pairs[which]);
             assert_ok(leat_recv(pair->rx, &byte, 1, &size, LEAT_NOW));
         }
-    assert_ptr_equal(named(waitset), NULL);
+    assert_ptr_equal(next_ready(waitset), NULL);
     /* idle ones are not touched */
     assert_int_equal(statistics_of(waitset).armed, CHANNELS + 3);
     leat_waitset_remove_receiver(pairs[3].rx);
     /* the kernel's word that it is watched no more is taken */
-    assert_ptr_equal(named(waitset), NULL);
+    assert_ptr_equal(next_ready(waitset), NULL);
     assert_ok(leat_send(pairs[3].tx, "x", 1, LEAT_NOW));
-    assert_false(rings(waitset, 20));
+    assert_false(is_readable(waitset, 20));
     assert_ok(leat_waitset_add_receiver(waitset, pairs[3].rx, &pairs[3]));
-    assert_ptr_equal(named(waitset), &pairs[3]);
+    assert_ptr_equal(next_ready(waitset), &pairs[3]);
     leat_waitset_close(waitset); /* with all of them in it */
     for (int i = 0; i < CHANNELS; i++) {
         leat_sender_close(pairs[i].tx);
@@ -196,31 +196,31 @@ static int send_and_close(void *context) {
 static int next_told(leat_waitset *waitset, leat_receiver *receiver, char *byte) {
     size_t size;
     for (;;) {
-        while (named(waitset) != NULL) {
+        while (next_ready(waitset) != NULL) {
             int result = leat_recv(receiver, byte, 1, &size, LEAT_NOW);
             if (result != LEAT_EAGAIN)
                 return result;
         }
-        if (!rings(waitset, 5000))
+        if (!is_readable(waitset, 5000))
             return LEAT_ETIMEDOUT;
     }
 }
 
-static void what_becomes_of_the_sender_is_told(void **state) {
+static void end_of_the_sender_is_reported(void **state) {
     (void)state;
     harness_word *ready = harness_shared(sizeof *ready);
     leat_waitset *waitset = open_waitset();
     leat_receiver *receiver = open_receiver("peers", &sleeps);
     char byte = 0;
     assert_ok(leat_waitset_add_receiver(waitset, receiver, receiver));
-    assert_ptr_equal(named(waitset), NULL);
+    assert_ptr_equal(next_ready(waitset), NULL);
     for (long round = 0; round < harness_setting("LEAT_KILLS", 10); round++) {
         pid_t killed = harness_spawn(send_and_wait, ready);
         if (round > 0)
             assert_leat(next_told(waitset, receiver, &byte), LEAT_EPEERBACK);
         assert_ok(next_told(waitset, receiver, &byte));
         assert_int_equal(byte, 'x');
-        assert_ptr_equal(named(waitset), NULL);
+        assert_ptr_equal(next_ready(waitset), NULL);
         uint64_t before = harness_now();
         harness_kill(killed);
         assert_leat(next_told(waitset, receiver, &byte), LEAT_EPEERDIED);
@@ -233,7 +233,7 @@ static void what_becomes_of_the_sender_is_told(void **state) {
         assert_leat(next_told(waitset, receiver, &byte), LEAT_ECLOSED);
         harness_wait_ok(closes);
     }
-    assert_ptr_equal(named(waitset), NULL);
+    assert_ptr_equal(next_ready(waitset), NULL);
     leat_receiver_close(receiver);
     leat_waitset_close(waitset);
 }
@@ -255,7 +255,7 @@ static int receive_slowly(void *context) {
     return 1;
 }
 
-static void a_sender_is_told_of_room_and_of_the_receiver(void **state) {
+static void sender_is_ready_for_room_and_for_events_of_the_receiver(void **state) {
     (void)state;
     harness_word *words = harness_shared(2 * sizeof *words);
     leat_channel_options small = {.capacity = LEAT_CAPACITY_MIN, .waiting = LEAT_WAITING_SLEEP};
@@ -264,14 +264,14 @@ static void a_sender_is_told_of_room_and_of_the_receiver(void **state) {
     assert_leat(leat_waitset_want_room(sender, 8), LEAT_ESTATE);
     assert_ok(leat_waitset_add_sender(waitset, sender, sender));
     assert_leat(leat_waitset_want_room(sender, 1 << 20), LEAT_EMSGSIZE);
-    assert_ptr_equal(named(waitset), NULL); /* there is room, but nobody wants it */
+    assert_ptr_equal(next_ready(waitset), NULL); /* there is room, but the sender wants none */
     pid_t child = harness_spawn(receive_slowly, words);
     harness_await(&words[0], 1);
     assert_ptr_equal(next_named(waitset), sender);
-    /* the first one is no news, but it is named for it, once */
+    /* the first one is no event, but the member is ready for it, once */
     assert_ok(leat_sender_peer_event(sender));
     assert_int_equal(leat_sender_peer(sender), LEAT_PEER_PRESENT);
-    assert_ptr_equal(named(waitset), NULL);
+    assert_ptr_equal(next_ready(waitset), NULL);
     unsigned stalls = 0;
     for (uint64_t value = 0; value < 1000;) {
         int result = leat_send(sender, &value, sizeof value, LEAT_NOW);
@@ -282,52 +282,52 @@ static void a_sender_is_told_of_room_and_of_the_receiver(void **state) {
         stalls++;
         assert_ok(leat_waitset_want_room(sender, sizeof value));
         harness_set(&words[1], 1);
-        while (named(waitset) == NULL)
-            assert_true(rings(waitset, 5000));
+        while (next_ready(waitset) == NULL)
+            assert_true(is_readable(waitset, 5000));
     }
     assert_true(stalls > 0);
     assert_ok(leat_sender_drain(sender, LATER));
-    assert_ptr_equal(named(waitset), NULL);
+    assert_ptr_equal(next_ready(waitset), NULL);
     uint64_t filler = 0;
     while (leat_send(sender, &filler, sizeof filler, LEAT_NOW) == LEAT_OK)
         ;
     /* is still wanted after what comes next */
     assert_ok(leat_waitset_want_room(sender, sizeof filler));
     harness_kill(child);
-    while (named(waitset) == NULL)
-        assert_true(rings(waitset, 5000));
+    while (next_ready(waitset) == NULL)
+        assert_true(is_readable(waitset, 5000));
     assert_leat(leat_sender_peer_event(sender), LEAT_EPEERDIED);
     assert_ok(leat_sender_peer_event(sender));
-    assert_ptr_equal(named(waitset), NULL);
+    assert_ptr_equal(next_ready(waitset), NULL);
     leat_receiver *successor = open_receiver("room", &sleeps);
-    while (named(waitset) == NULL)
-        assert_true(rings(waitset, 5000));
+    while (next_ready(waitset) == NULL)
+        assert_true(is_readable(waitset, 5000));
     assert_leat(leat_sender_peer_event(sender), LEAT_EPEERBACK);
-    assert_ptr_equal(named(waitset), NULL);
+    assert_ptr_equal(next_ready(waitset), NULL);
     size_t size;
     while (leat_recv(successor, &filler, sizeof filler, &size, LEAT_NOW) == LEAT_OK)
         ;
-    assert_ptr_equal(named(waitset), sender); /* now there is room */
-    assert_ptr_equal(named(waitset), NULL);   /* and it was wanted once */
+    assert_ptr_equal(next_ready(waitset), sender); /* now there is room */
+    assert_ptr_equal(next_ready(waitset), NULL);   /* and it was wanted once */
     leat_receiver_close(successor);
     leat_sender_close(sender);
     leat_waitset_close(waitset);
 }
 
-/* A sender that is in a loop for news of its receiver, and has all the room it wants. */
-static void who_wants_no_room_is_not_rung_for_any(void **state) {
+/* A sender that is in a loop for events of its receiver, and has all the room it wants. */
+static void sender_that_wants_no_room_is_not_woken_for_any(void **state) {
     (void)state;
     leat_waitset *waitset = open_waitset();
     struct pair pair = {.rx = open_receiver("no-room", NULL)};
     pair.tx = open_sender("no-room", &sleeps);
     leat_statistics statistics;
     assert_ok(leat_waitset_add_sender(waitset, pair.tx, pair.tx));
-    assert_ptr_equal(named(waitset), NULL);
+    assert_ptr_equal(next_ready(waitset), NULL);
     for (int i = 0; i < 100; i++) {
         send_text(pair.tx, "x");
         expect_text(pair.rx, "x");
         assert_int_equal(empty_out(pair.rx), 0);
-        assert_false(rings(waitset, 0));
+        assert_false(is_readable(waitset, 0));
     }
     leat_receiver_statistics(pair.rx, &statistics);
     assert_int_equal(statistics.wake_calls, 0);
@@ -338,7 +338,7 @@ static void who_wants_no_room_is_not_rung_for_any(void **state) {
     leat_waitset_close(waitset);
 }
 
-static void one_that_never_sleeps_keeps_the_loop_awake(void **state) {
+static void channel_that_never_sleeps_keeps_the_loop_awake(void **state) {
     (void)state;
     harness_word *ready = harness_shared(sizeof *ready);
     leat_waitset *waitset = open_waitset();
@@ -350,15 +350,15 @@ static void one_that_never_sleeps_keeps_the_loop_awake(void **state) {
     assert_ok(leat_waitset_add_receiver(waitset, other.rx, other.rx));
     for (int i = 0; i < 100; i++) {
         size_t size;
-        void *data = named(waitset);
+        void *data = next_ready(waitset);
         if (data != NULL) /* what a sender's coming leaves */
             assert_leat(leat_recv(data, &byte, 1, &size, LEAT_NOW), LEAT_EAGAIN);
         else
-            assert_true(rings(waitset, 0));
+            assert_true(is_readable(waitset, 0));
     }
     assert_ok(leat_send(other.tx, "x", 1, LEAT_NOW));
     assert_int_equal(wake_calls(other.tx), 1); /* it sleeps all the same */
-    assert_ptr_equal(named(waitset), other.rx);
+    assert_ptr_equal(next_ready(waitset), other.rx);
     leat_sender_close(other.tx);
     leat_receiver_close(other.rx);
     pid_t killed = harness_spawn(send_and_wait, ready);
@@ -385,9 +385,9 @@ static int send_at_the_edge(void *context) {
     return 0;
 }
 
-/* The sender's pauses are about as long as it takes to announce and look: a ring that is forgotten
+/* The sender's pauses are about as long as it takes to arm and poll: a wake that is forgotten
  * would be a poll without end. */
-static void no_ring_is_lost_at_the_edge_of_sleep(void **state) {
+static void wake_is_not_lost_at_the_edge_of_sleep(void **state) {
     (void)state;
     uint32_t messages = (uint32_t)harness_setting("LEAT_MESSAGES", 300000), next = 0;
     leat_waitset *waitset = open_waitset();
@@ -395,14 +395,14 @@ static void no_ring_is_lost_at_the_edge_of_sleep(void **state) {
     assert_ok(leat_waitset_add_receiver(waitset, receiver, receiver));
     pid_t child = harness_spawn(send_at_the_edge, &messages);
     while (next < messages) {
-        while (named(waitset) != NULL && next < messages)
+        while (next_ready(waitset) != NULL && next < messages)
             receive_all(receiver, &next);
-        if (next < messages && !rings(waitset, 5000))
+        if (next < messages && !is_readable(waitset, 5000))
             harness_fail("message %u does not come", next);
     }
     harness_wait_ok(child);
     leat_waitset_statistics statistics = statistics_of(waitset);
-    print_message("%u messages, %llu rings, announced %llu times\n", messages,
+    print_message("%u messages, %llu wakes, armed %llu times\n", messages,
                   (unsigned long long)statistics.wakes, (unsigned long long)statistics.armed);
     leat_receiver_close(receiver);
     leat_waitset_close(waitset);
@@ -415,9 +415,9 @@ static int receive_in_a_loop(void *context) {
     leat_receiver *receiver = open_receiver("edge", &sleeps);
     assert_ok(leat_waitset_add_receiver(waitset, receiver, receiver));
     while (next < messages) {
-        while (named(waitset) != NULL && next < messages)
+        while (next_ready(waitset) != NULL && next < messages)
             receive_all(receiver, &next);
-        if (next < messages && !rings(waitset, 10000))
+        if (next < messages && !is_readable(waitset, 10000))
             harness_fail("message %u does not come", next);
     }
     leat_receiver_close(receiver);
@@ -425,9 +425,9 @@ static int receive_in_a_loop(void *context) {
     return 0;
 }
 
-/* Stopped anywhere, between publishing and ringing too, and continued: every message comes, and no
- * ring is lost. */
-static void stopping_either_side_loses_nothing(void **state) {
+/* Stopped anywhere, between publishing and waking too, and continued: every message comes, and no
+ * wake is lost. */
+static void stop_of_either_peer_loses_nothing(void **state) {
     (void)state;
     uint32_t *messages = harness_shared(sizeof *messages);
     *messages = (uint32_t)harness_setting("LEAT_MESSAGES", 300000);
@@ -451,13 +451,13 @@ static void stopping_either_side_loses_nothing(void **state) {
     assert_int_equal(harness_names_left(), 0);
 }
 
-/* Another user's sender, or one in another container, does not find the bell: it touches the
+/* Another user's sender, or one in another container, does not find the socket: it touches the
  * file. */
 static int send_from_elsewhere(void *context) {
     pid_t parent = *(pid_t *)context;
     char other[] = "/tmp/leat-elsewhere-XXXXXX";
     assert_non_null(mkdtemp(other));
-    assert_int_equal(setenv("LEAT_DIR", other, 1), 0); /* first: a new sender rings */
+    assert_int_equal(setenv("LEAT_DIR", other, 1), 0); /* first: a new sender wakes */
     leat_sender *sender =
         open_sender(harness_global("elsewhere"), &(leat_channel_options){.scope = LEAT_GLOBAL});
     for (uint32_t value = 0; value < 20; value++) {
@@ -470,7 +470,7 @@ static int send_from_elsewhere(void *context) {
     return 0;
 }
 
-static void who_does_not_find_the_bell_touches_the_file(void **state) {
+static void peer_that_does_not_find_the_socket_touches_the_file(void **state) {
     (void)state;
     leat_waitset *waitset = open_waitset();
     leat_receiver *receiver =
@@ -480,13 +480,13 @@ static void who_does_not_find_the_bell_touches_the_file(void **state) {
     assert_ok(leat_waitset_add_receiver(waitset, receiver, receiver));
     pid_t parent = getpid(), child = harness_spawn(send_from_elsewhere, &parent);
     while (next < 20) {
-        while (named(waitset) != NULL && next < 20)
+        while (next_ready(waitset) != NULL && next < 20)
             receive_all(receiver, &next);
         if (next < 20)
-            assert_true(rings(waitset, 5000));
+            assert_true(is_readable(waitset, 5000));
     }
     harness_wait_ok(child);
-    assert_true(wakes_of_receiver(receiver) > 0); /* a touch is a ring too */
+    assert_true(wakes_of_receiver(receiver) > 0); /* a touch is a wake too */
     leat_receiver_close(receiver);
     leat_waitset_close(waitset);
 }
@@ -506,7 +506,7 @@ static void note_removed(const leat_object_info *info, void *context) {
     *removed = *info;
 }
 
-static void what_killed_processes_leave_is_removed(void **state) {
+static void sockets_of_killed_processes_are_removed(void **state) {
     (void)state;
     leat_waitset *alive = open_waitset();
     harness_wait_signal(harness_spawn(leave_a_notify_socket, NULL), SIGKILL);
@@ -547,9 +547,9 @@ static void wrong_use_is_refused(void **state) {
     assert_ok(leat_waitset_add_sender(waitset, pair.tx, pair.tx)); /* both ends of one channel */
     settle(waitset, pair.rx);
     assert_ok(leat_send(pair.tx, "x", 1, LEAT_NOW));
-    assert_ptr_equal(named(waitset), pair.rx);
+    assert_ptr_equal(next_ready(waitset), pair.rx);
     harness_wait_ok(harness_spawn(use_in_child, waitset));
-    assert_ptr_equal(named(waitset), pair.rx);
+    assert_ptr_equal(next_ready(waitset), pair.rx);
     leat_sender_close(pair.tx);
     leat_receiver_close(pair.rx);
     leat_waitset_close(waitset);
@@ -560,18 +560,18 @@ static void wrong_use_is_refused(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        HARNESS_TEST(it_rings_once_for_many_messages),
-        HARNESS_TEST(who_leaves_off_is_rung_again),
-        HARNESS_TEST(a_channel_in_a_waitset_can_be_waited_for_too),
-        HARNESS_TEST(of_many_those_with_messages_are_named_in_turn),
-        HARNESS_TEST_WITHIN(what_becomes_of_the_sender_is_told, 600),
-        HARNESS_TEST(a_sender_is_told_of_room_and_of_the_receiver),
-        HARNESS_TEST(who_wants_no_room_is_not_rung_for_any),
-        HARNESS_TEST(one_that_never_sleeps_keeps_the_loop_awake),
-        HARNESS_TEST_WITHIN(no_ring_is_lost_at_the_edge_of_sleep, 1200),
-        HARNESS_TEST_WITHIN(stopping_either_side_loses_nothing, 1200),
-        HARNESS_TEST(who_does_not_find_the_bell_touches_the_file),
-        HARNESS_TEST(what_killed_processes_leave_is_removed),
+        HARNESS_TEST(waitset_is_woken_once_for_many_messages),
+        HARNESS_TEST(loop_that_stops_early_is_woken_again),
+        HARNESS_TEST(channel_in_a_waitset_can_be_waited_for_in_a_call_too),
+        HARNESS_TEST(members_with_messages_are_returned_in_rotation),
+        HARNESS_TEST_WITHIN(end_of_the_sender_is_reported, 600),
+        HARNESS_TEST(sender_is_ready_for_room_and_for_events_of_the_receiver),
+        HARNESS_TEST(sender_that_wants_no_room_is_not_woken_for_any),
+        HARNESS_TEST(channel_that_never_sleeps_keeps_the_loop_awake),
+        HARNESS_TEST_WITHIN(wake_is_not_lost_at_the_edge_of_sleep, 1200),
+        HARNESS_TEST_WITHIN(stop_of_either_peer_loses_nothing, 1200),
+        HARNESS_TEST(peer_that_does_not_find_the_socket_touches_the_file),
+        HARNESS_TEST(sockets_of_killed_processes_are_removed),
         HARNESS_TEST(wrong_use_is_refused),
     };
     return HARNESS_MAIN("waitset", tests);

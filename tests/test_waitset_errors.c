@@ -83,8 +83,9 @@ static void close_handle(struct handle *handle) {
 
 /* Turns the loop for a while; nothing must be reported. */
 static void turn_in_silence(leat_waitset *waitset, struct handle *handle, uint64_t time_ns) {
-    for (uint64_t end = harness_now() + time_ns; harness_now() < end; (void)rings(waitset, 20))
-        while (named(waitset) != NULL) {
+    for (uint64_t end = harness_now() + time_ns; harness_now() < end;
+         (void)is_readable(waitset, 20))
+        while (next_ready(waitset) != NULL) {
             int result = try_handle(handle);
             assert_true(result == LEAT_OK || result == LEAT_EAGAIN);
         }
@@ -116,22 +117,22 @@ static void expect_death_after_silence(int kind) {
     assert_int_equal(harness_names_left(), 0);
 }
 
-static void a_loop_asks_on_about_a_sender(void **state) {
+static void loop_asks_on_about_a_sender(void **state) {
     (void)state;
     expect_death_after_silence(SENDER);
 }
 
-static void a_loop_asks_on_about_a_receiver(void **state) {
+static void loop_asks_on_about_a_receiver(void **state) {
     (void)state;
     expect_death_after_silence(RECEIVER);
 }
 
-static void a_loop_asks_on_about_the_owner_of_a_mutex(void **state) {
+static void loop_asks_on_about_the_owner_of_a_mutex(void **state) {
     (void)state;
     expect_death_after_silence(MUTEX);
 }
 
-static void a_loop_asks_on_about_the_owner_of_an_inheriting_mutex(void **state) {
+static void loop_asks_on_about_the_owner_of_an_inheriting_mutex(void **state) {
     (void)state;
     expect_death_after_silence(INHERITING_MUTEX);
 }
@@ -176,7 +177,7 @@ static int open_without_instances(void *context) {
     return 0;
 }
 
-static void a_waitset_that_cannot_be_opened_names_the_limit(void **state) {
+static void waitset_that_cannot_be_opened_reports_the_limit(void **state) {
     (void)state;
     harness_wait_ok(harness_spawn(open_without_descriptors, NULL));
     harness_wait_ok(harness_spawn(open_without_instances, NULL));
@@ -205,7 +206,7 @@ static int add_refused(void *context) {
     return 0;
 }
 
-static void a_handle_that_cannot_be_added_names_the_cause(void **state) {
+static void handle_that_cannot_be_added_reports_the_cause(void **state) {
     (void)state;
     static const struct refusal refusals[] = {
         {ENOSPC, LEAT_ELIMIT, true},
@@ -240,7 +241,7 @@ static int open_without_bell(void *context) {
     return 0;
 }
 
-static void a_forked_child_has_no_descriptors(void **state) {
+static void forked_child_has_no_descriptors(void **state) {
     (void)state;
     leat_waitset *waitset = open_waitset();
     harness_wait_ok(harness_spawn(look_at_descriptors, waitset));
@@ -250,13 +251,13 @@ static void a_forked_child_has_no_descriptors(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        HARNESS_TEST(a_loop_asks_on_about_a_sender),
-        HARNESS_TEST(a_loop_asks_on_about_a_receiver),
-        HARNESS_TEST(a_loop_asks_on_about_the_owner_of_a_mutex),
-        HARNESS_TEST(a_loop_asks_on_about_the_owner_of_an_inheriting_mutex),
-        HARNESS_TEST(a_waitset_that_cannot_be_opened_names_the_limit),
-        HARNESS_TEST(a_handle_that_cannot_be_added_names_the_cause),
-        HARNESS_TEST(a_forked_child_has_no_descriptors),
+        HARNESS_TEST(loop_asks_on_about_a_sender),
+        HARNESS_TEST(loop_asks_on_about_a_receiver),
+        HARNESS_TEST(loop_asks_on_about_the_owner_of_a_mutex),
+        HARNESS_TEST(loop_asks_on_about_the_owner_of_an_inheriting_mutex),
+        HARNESS_TEST(waitset_that_cannot_be_opened_reports_the_limit),
+        HARNESS_TEST(handle_that_cannot_be_added_reports_the_cause),
+        HARNESS_TEST(forked_child_has_no_descriptors),
     };
     return HARNESS_MAIN("waitset_errors", tests);
 }

@@ -24,8 +24,8 @@ static struct fixture begin(void) {
                               .receiver = open_receiver("shared", &many)};
     fixture.sender = open_sender("shared", &many);
     assert_ok(leat_waitset_add_sender(fixture.waitset, fixture.sender, fixture.sender));
-    assert_ptr_equal(named(fixture.waitset), NULL);
-    assert_false(rings(fixture.waitset, 0));
+    assert_ptr_equal(next_ready(fixture.waitset), NULL);
+    assert_false(is_readable(fixture.waitset, 0));
     return fixture;
 }
 
@@ -39,27 +39,27 @@ static void end(const struct fixture *fixture) {
 /* Wants room that is not there, and sleeps. */
 static void want_in_vain(const struct fixture *fixture, size_t size) {
     assert_ok(leat_waitset_want_room(fixture->sender, size));
-    assert_ptr_equal(named(fixture->waitset), NULL);
-    assert_false(rings(fixture->waitset, 0));
+    assert_ptr_equal(next_ready(fixture->waitset), NULL);
+    assert_false(is_readable(fixture->waitset, 0));
 }
 
 /* --- Room ------------------------------------------------------------------------------------- */
 
-static void it_is_told_of_room_once(void **state) {
+static void sender_is_ready_for_room_once(void **state) {
     (void)state;
     struct fixture fixture = begin();
     fill_up(fixture.sender, 40);
     want_in_vain(&fixture, 40);
     empty_out(fixture.receiver);
-    assert_true(rings(fixture.waitset, 5000));
-    assert_ptr_equal(named(fixture.waitset), fixture.sender);
-    assert_ptr_equal(named(fixture.waitset), NULL);
-    assert_false(rings(fixture.waitset, 20));
+    assert_true(is_readable(fixture.waitset, 5000));
+    assert_ptr_equal(next_ready(fixture.waitset), fixture.sender);
+    assert_ptr_equal(next_ready(fixture.waitset), NULL);
+    assert_false(is_readable(fixture.waitset, 20));
     end(&fixture);
 }
 
-/* All of them are woken, and who finds nothing is announced again. */
-static void all_that_wait_are_told(void **state) {
+/* All of them are woken, and each that finds nothing arms again. */
+static void senders_that_wait_are_all_ready(void **state) {
     (void)state;
     struct fixture fixture = begin(), other = {open_waitset(), open_sender("shared", &many), NULL};
     assert_ok(leat_waitset_add_sender(other.waitset, other.sender, other.sender));
@@ -77,8 +77,8 @@ static void all_that_wait_are_told(void **state) {
     end(&fixture);
 }
 
-/* One that wakes up leaves the announcement, which by then may be another's. */
-static void who_wakes_up_takes_nothing_back(void **state) {
+/* A loop that wakes up leaves the ticket, which by then may be another's. */
+static void loop_that_wakes_up_takes_no_ticket_back(void **state) {
     (void)state;
     struct fixture fixture = begin(), other = {open_waitset(), open_sender("shared", &many), NULL};
     assert_ok(leat_waitset_add_sender(other.waitset, other.sender, other.sender));
@@ -112,11 +112,11 @@ static void close_others(const struct fixture others[OTHERS]) {
 }
 
 /* Until nothing is left to look at. A file that somebody closed is looked at for a while; nobody is
- * named for that. */
+ * ready for that. */
 static void expect_silence(leat_waitset *waitset) {
     do
-        assert_ptr_equal(named(waitset), NULL);
-    while (rings(waitset, 100));
+        assert_ptr_equal(next_ready(waitset), NULL);
+    while (is_readable(waitset, 100));
 }
 
 /* One sends, and each time the receiver makes room, which is nothing to the others. */
@@ -131,15 +131,15 @@ static void expect_others_sleep(leat_receiver *receiver, leat_sender *sender,
         assert_true(fill_up(sender, 40) > 1);
         empty_out(receiver);
         for (int i = 0; i < OTHERS; i++)
-            assert_false(rings(others[i].waitset, 0));
+            assert_false(is_readable(others[i].waitset, 0));
     }
     for (int i = 0; i < OTHERS; i++) {
-        assert_ptr_equal(named(others[i].waitset), NULL);
+        assert_ptr_equal(next_ready(others[i].waitset), NULL);
         assert_int_equal(statistics_of(others[i].waitset).wakes, wakes_before[i]);
     }
 }
 
-static void room_wakes_nobody_who_wants_none(void **state) {
+static void room_wakes_no_sender_that_wants_none(void **state) {
     (void)state;
     struct fixture fixture = begin(), others[OTHERS];
     open_others(others);
@@ -148,8 +148,8 @@ static void room_wakes_nobody_who_wants_none(void **state) {
     end(&fixture);
 }
 
-/* All share one announcement. Once the wish is fulfilled, room is nothing to anybody again. */
-static void who_wants_no_room_hides_nobody_who_does(void **state) {
+/* All share one ticket. Once the wish is fulfilled, room wakes no sender again. */
+static void sender_that_wants_no_room_hides_none_that_does(void **state) {
     (void)state;
     struct fixture fixture = begin(), others[OTHERS];
     open_others(others);
@@ -159,7 +159,7 @@ static void who_wants_no_room_hides_nobody_who_does(void **state) {
     want_in_vain(&fixture, 40);
     struct fixture last = {open_waitset(), open_sender("shared", &many), NULL};
     assert_ok(leat_waitset_add_sender(last.waitset, last.sender, last.sender));
-    assert_ptr_equal(named(last.waitset), NULL);
+    assert_ptr_equal(next_ready(last.waitset), NULL);
     empty_out(fixture.receiver);
     assert_ptr_equal(next_named(fixture.waitset), fixture.sender);
     expect_silence(fixture.waitset);
@@ -177,14 +177,14 @@ static void corrupt_senders_page(const struct fixture *fixture) {
     leat__store_relaxed64(&fixture->sender->role.own->position, 7);
 }
 
-static void a_corrupt_page_is_nothing_to_those_who_want_no_room(void **state) {
+static void corrupt_page_is_no_event_for_senders_that_want_no_room(void **state) {
     (void)state;
     struct fixture fixture = begin();
     leat_sender *other = open_sender("shared", &many);
     expect_silence(fixture.waitset);
     corrupt_senders_page(&fixture);
     leat_sender_close(other);
-    assert_true(rings(fixture.waitset, 5000)); /* its going is looked into */
+    assert_true(is_readable(fixture.waitset, 5000)); /* its going is looked into */
     expect_silence(fixture.waitset);
     leat_receiver_close(fixture.receiver); /* of which is told nevertheless */
     assert_ptr_equal(next_named(fixture.waitset), fixture.sender);
@@ -194,7 +194,7 @@ static void a_corrupt_page_is_nothing_to_those_who_want_no_room(void **state) {
     end(&fixture);
 }
 
-static void who_wants_room_is_told_once_that_the_page_is_corrupt(void **state) {
+static void sender_that_wants_room_is_ready_once_when_the_page_is_corrupt(void **state) {
     (void)state;
     struct fixture fixture = begin();
     fill_up(fixture.sender, 40);
@@ -213,7 +213,7 @@ static void who_wants_room_is_told_once_that_the_page_is_corrupt(void **state) {
 
 /* --- Another's turn --------------------------------------------------------------------------- */
 
-static void it_is_told_of_the_end_of_anothers_turn(void **state) {
+static void loop_polls_after_another_sender_releases_the_lock(void **state) {
     (void)state;
     struct fixture fixture = begin();
     leat_sender *holder = open_sender("shared", &many);
@@ -226,8 +226,8 @@ static void it_is_told_of_the_end_of_anothers_turn(void **state) {
             leat_abort(holder);
         else
             assert_ok(leat_commit(holder, 8));
-        assert_true(rings(fixture.waitset, 5000));
-        assert_ptr_equal(named(fixture.waitset), fixture.sender);
+        assert_true(is_readable(fixture.waitset, 5000));
+        assert_ptr_equal(next_ready(fixture.waitset), fixture.sender);
         assert_ok(leat_send(fixture.sender, "x", 1, LEAT_NOW));
     }
     leat_sender_close(holder);
@@ -235,15 +235,15 @@ static void it_is_told_of_the_end_of_anothers_turn(void **state) {
 }
 
 /* It has the turn itself: looking must not end it. */
-static void a_reservation_of_its_own_lasts(void **state) {
+static void reservation_of_its_own_lasts(void **state) {
     (void)state;
     struct fixture fixture = begin();
     leat_sender *other = open_sender("shared", &many);
     void *place;
     assert_ok(leat_reserve(fixture.sender, 8, &place, LEAT_NOW));
     assert_ok(leat_waitset_want_room(fixture.sender, 8));
-    assert_ptr_equal(named(fixture.waitset), fixture.sender); /* there is room besides */
-    assert_ptr_equal(named(fixture.waitset), NULL);
+    assert_ptr_equal(next_ready(fixture.waitset), fixture.sender); /* there is room besides */
+    assert_ptr_equal(next_ready(fixture.waitset), NULL);
     assert_leat(leat_send(other, "x", 1, LEAT_NOW), LEAT_EAGAIN);
     assert_ok(leat_commit(fixture.sender, 8));
     assert_ok(leat_send(other, "x", 1, LEAT_NOW));
@@ -262,9 +262,9 @@ static int send_blocked(void *context) {
     return 0;
 }
 
-/* Both want room. One waits in its turn, in a call, and has overwritten what the other announced:
+/* Both want room. One waits with the lock, in a call, and has overwritten the other's ticket:
  * who was served first sees to the other. */
-static void one_that_sleeps_in_its_turn_hides_nobody(void **state) {
+static void sender_that_sleeps_with_the_lock_hides_no_loop(void **state) {
     (void)state;
     harness_word *steps = harness_shared(2 * sizeof *steps);
     struct fixture fixture = begin();
@@ -273,7 +273,7 @@ static void one_that_sleeps_in_its_turn_hides_nobody(void **state) {
     pid_t child = harness_spawn(send_blocked, steps);
     harness_await(&steps[0], 1);
     harness_await_asleep(child);
-    assert_ptr_equal(named(fixture.waitset), NULL); /* its coming was noticed */
+    assert_ptr_equal(next_ready(fixture.waitset), NULL); /* its coming was noticed */
     empty_out(fixture.receiver);
     assert_ptr_equal(next_named(fixture.waitset), fixture.sender);
     harness_set(&steps[1], 1);
@@ -294,7 +294,7 @@ static int hold_the_turn(void *context) {
     return 1;
 }
 
-static void a_dead_holders_turn_is_inherited(void **state) {
+static void lock_of_a_dead_holder_is_inherited(void **state) {
     (void)state;
     struct fixture fixture = begin();
     harness_word *holds = harness_shared(sizeof *holds); /* how many have held it so far */
@@ -303,7 +303,7 @@ static void a_dead_holders_turn_is_inherited(void **state) {
         pid_t holder = harness_spawn(hold_the_turn, holds);
         harness_await(holds, round + 1);
         assert_ok(leat_waitset_want_room(fixture.sender, 1));
-        assert_ptr_equal(named(fixture.waitset), NULL);
+        assert_ptr_equal(next_ready(fixture.waitset), NULL);
         uint64_t start = harness_now();
         harness_kill(holder);
         assert_ptr_equal(next_named(fixture.waitset), fixture.sender);
@@ -316,22 +316,22 @@ static void a_dead_holders_turn_is_inherited(void **state) {
     end(&fixture);
 }
 
-static void what_becomes_of_the_receiver_is_told(void **state) {
+static void end_of_the_receiver_is_reported(void **state) {
     (void)state;
     struct fixture fixture = begin();
     leat_receiver_close(fixture.receiver);
     assert_ptr_equal(next_named(fixture.waitset), fixture.sender);
     assert_leat(leat_sender_peer_event(fixture.sender), LEAT_ECLOSED);
-    assert_ptr_equal(named(fixture.waitset), NULL);
+    assert_ptr_equal(next_ready(fixture.waitset), NULL);
     fixture.receiver = open_receiver("shared", &many);
     assert_ptr_equal(next_named(fixture.waitset), fixture.sender);
     assert_leat(leat_sender_peer_event(fixture.sender), LEAT_EPEERBACK);
-    assert_ptr_equal(named(fixture.waitset), NULL);
+    assert_ptr_equal(next_ready(fixture.waitset), NULL);
     end(&fixture);
 }
 
-/* Then it cannot announce itself: whoever comes looks after all that wait. */
-static void the_receivers_return_is_told_during_anothers_turn(void **state) {
+/* Then it cannot arm: a receiver that comes touches the file for all that wait. */
+static void return_of_the_receiver_is_reported_while_another_has_the_lock(void **state) {
     (void)state;
     struct fixture fixture = begin();
     leat_sender *holder = open_sender("shared", &many);
@@ -443,9 +443,9 @@ static void pass_the_time(uint64_t *random) {
         __asm__ volatile("");
 }
 
-/* In short rounds, of every composition: a ring that is lost while others still send is made up for
+/* In short rounds, of every composition: a wake that is lost while others still send is made up for
  * by theirs. */
-static void no_ring_is_lost_among_many(void **state) {
+static void wake_is_not_lost_among_many_senders(void **state) {
     (void)state;
     struct crowd *crowd = harness_shared(sizeof *crowd);
     pid_t pids[SENDERS];
@@ -499,20 +499,20 @@ static void killed_senders_harm_no_loop(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        HARNESS_TEST(it_is_told_of_room_once),
-        HARNESS_TEST(all_that_wait_are_told),
-        HARNESS_TEST(who_wakes_up_takes_nothing_back),
-        HARNESS_TEST(room_wakes_nobody_who_wants_none),
-        HARNESS_TEST(who_wants_no_room_hides_nobody_who_does),
-        HARNESS_TEST(a_corrupt_page_is_nothing_to_those_who_want_no_room),
-        HARNESS_TEST(who_wants_room_is_told_once_that_the_page_is_corrupt),
-        HARNESS_TEST(it_is_told_of_the_end_of_anothers_turn),
-        HARNESS_TEST(a_reservation_of_its_own_lasts),
-        HARNESS_TEST(one_that_sleeps_in_its_turn_hides_nobody),
-        HARNESS_TEST_WITHIN(a_dead_holders_turn_is_inherited, 600),
-        HARNESS_TEST(what_becomes_of_the_receiver_is_told),
-        HARNESS_TEST(the_receivers_return_is_told_during_anothers_turn),
-        HARNESS_TEST_WITHIN(no_ring_is_lost_among_many, 1200),
+        HARNESS_TEST(sender_is_ready_for_room_once),
+        HARNESS_TEST(senders_that_wait_are_all_ready),
+        HARNESS_TEST(loop_that_wakes_up_takes_no_ticket_back),
+        HARNESS_TEST(room_wakes_no_sender_that_wants_none),
+        HARNESS_TEST(sender_that_wants_no_room_hides_none_that_does),
+        HARNESS_TEST(corrupt_page_is_no_event_for_senders_that_want_no_room),
+        HARNESS_TEST(sender_that_wants_room_is_ready_once_when_the_page_is_corrupt),
+        HARNESS_TEST(loop_polls_after_another_sender_releases_the_lock),
+        HARNESS_TEST(reservation_of_its_own_lasts),
+        HARNESS_TEST(sender_that_sleeps_with_the_lock_hides_no_loop),
+        HARNESS_TEST_WITHIN(lock_of_a_dead_holder_is_inherited, 600),
+        HARNESS_TEST(end_of_the_receiver_is_reported),
+        HARNESS_TEST(return_of_the_receiver_is_reported_while_another_has_the_lock),
+        HARNESS_TEST_WITHIN(wake_is_not_lost_among_many_senders, 1200),
         HARNESS_TEST_WITHIN(killed_senders_harm_no_loop, 1200),
     };
     return HARNESS_MAIN("waitset_many", tests);

@@ -68,23 +68,23 @@ static void what_is_given_and_who_dies(bool inherit) {
     pid_t child = harness_spawn(give, words);
     harness_await(&words[0], 1);
     add_three(waitset, &three);
-    assert_ptr_equal(named(waitset), NULL);
-    assert_false(rings(waitset, 0));
+    assert_ptr_equal(next_ready(waitset), NULL);
+    assert_false(is_readable(waitset, 0));
     harness_set(&words[1], 1);
     assert_ptr_equal(next_named(waitset), &three.event);
-    assert_ptr_equal(named(waitset), &three.event); /* until it is taken */
+    assert_ptr_equal(next_ready(waitset), &three.event); /* until it is taken */
     assert_ok(leat_wait(E(three.event), LEAT_NOW));
-    assert_ptr_equal(named(waitset), NULL);
+    assert_ptr_equal(next_ready(waitset), NULL);
     harness_set(&words[1], 2);
     for (int i = 0; i < 3; i++) {
         assert_ptr_equal(next_named(waitset), &three.semaphore);
         assert_ok(leat_wait(S(three.semaphore), LEAT_NOW));
     }
-    assert_ptr_equal(named(waitset), NULL);
+    assert_ptr_equal(next_ready(waitset), NULL);
     harness_set(&words[1], 3);
     assert_ptr_equal(next_named(waitset), &three.mutex);
     assert_ok(leat_wait(M(three.mutex), LEAT_NOW));
-    assert_ptr_equal(named(waitset), NULL); /* held by ourselves */
+    assert_ptr_equal(next_ready(waitset), NULL); /* held by ourselves */
     assert_ok(leat_mutex_unlock(three.mutex));
     /* it could be had again, so it is taken out for now */
     assert_ptr_equal(next_named(waitset), &three.mutex);
@@ -92,7 +92,7 @@ static void what_is_given_and_who_dies(bool inherit) {
     harness_set(&words[1], 4);
     harness_await(&words[0], 2);
     assert_ok(leat_waitset_add_waitable(waitset, M(three.mutex), &three.mutex));
-    assert_ptr_equal(named(waitset), NULL);
+    assert_ptr_equal(next_ready(waitset), NULL);
     harness_set(&words[1], 5);
     assert_ptr_equal(next_named(waitset), &three.mutex); /* its owner died */
     assert_leat(leat_wait(M(three.mutex), LEAT_NOW), LEAT_EOWNERDEAD);
@@ -103,12 +103,12 @@ static void what_is_given_and_who_dies(bool inherit) {
     assert_int_equal(harness_names_left(), 0);
 }
 
-static void what_others_give_is_told_and_deaths_are(void **state) {
+static void objects_given_by_others_and_deaths_are_reported(void **state) {
     (void)state;
     what_is_given_and_who_dies(false);
 }
 
-static void with_priority_inheritance_too(void **state) {
+static void mutex_with_priority_inheritance_is_reported_too(void **state) {
     (void)state;
     what_is_given_and_who_dies(true);
 }
@@ -140,10 +140,10 @@ static int take_counts(void *context) {
         int result = LEAT_EAGAIN;
         if (self->number % 2 != 0)
             result = leat_wait(S(semaphore), leat_in_ms(20));
-        else if (named(waitset) != NULL)
+        else if (next_ready(waitset) != NULL)
             result = leat_wait(S(semaphore), LEAT_NOW);
         else
-            (void)rings(waitset, 20); /* perhaps the last has been taken meanwhile */
+            (void)is_readable(waitset, 20); /* perhaps the last has been taken meanwhile */
         if (result == LEAT_OK) {
             contest->taken[self->number]++;
             contest->all++;
@@ -189,7 +189,7 @@ static void loops_and_threads_take_each_count_once(void **state) {
     assert_int_equal(harness_names_left(), 0);
 }
 
-/* Asks and is answered, one by loop, one blocked: a ring that is lost ends it. */
+/* Asks and is answered, one by loop, one blocked: a wake that is lost ends it. */
 static int answer(void *context) {
     uint32_t rounds = *(uint32_t *)context;
     leat_event *ask = NULL, *answered = NULL;
@@ -204,7 +204,7 @@ static int answer(void *context) {
     return 0;
 }
 
-static void no_set_is_lost_at_the_edge_of_sleep(void **state) {
+static void set_is_not_lost_at_the_edge_of_sleep(void **state) {
     (void)state;
     uint32_t rounds = (uint32_t)harness_setting("LEAT_MESSAGES", 20000);
     leat_waitset *waitset = open_waitset();
@@ -227,7 +227,7 @@ static void no_set_is_lost_at_the_edge_of_sleep(void **state) {
     leat_waitset_close(waitset);
 }
 
-static void so_many_loops_and_no_more(void **state) {
+static void loops_are_limited_for_each_object(void **state) {
     (void)state;
     enum { LOOPS = 64 };
     leat_waitset *waitset = open_waitset();
@@ -240,15 +240,15 @@ static void so_many_loops_and_no_more(void **state) {
     assert_leat(leat_waitset_add_waitable(waitset, E(events[LOOPS]), NULL), LEAT_EBUSY);
     assert_leat(leat_waitset_add_waitable(waitset, E(events[0]), NULL), LEAT_ESTATE);
     assert_leat(leat_waitset_add_waitable(waitset, NULL, NULL), LEAT_EINVAL);
-    assert_ptr_equal(named(waitset), NULL);
+    assert_ptr_equal(next_ready(waitset), NULL);
     assert_ok(leat_event_set(events[LOOPS])); /* one that does not listen */
     for (int i = 0; i < 2 * LOOPS; i++)
         assert_non_null(next_named(waitset)); /* all of them, in turn, as long as it is set */
     assert_ok(leat_event_reset(events[3]));
-    assert_ptr_equal(named(waitset), NULL);
+    assert_ptr_equal(next_ready(waitset), NULL);
     assert_ok(leat_event_pulse(events[3]));
-    assert_ptr_equal(named(waitset), NULL); /* is for those who wait at that moment */
-    leat_event_close(events[7]);            /* makes room */
+    assert_ptr_equal(next_ready(waitset), NULL); /* is for those who wait at that moment */
+    leat_event_close(events[7]);                 /* makes room */
     assert_ok(leat_waitset_add_waitable(waitset, E(events[LOOPS]), events[LOOPS]));
     for (int i = 0; i <= LOOPS; i++)
         if (i != 7)
@@ -259,11 +259,11 @@ static void so_many_loops_and_no_more(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        HARNESS_TEST(what_others_give_is_told_and_deaths_are),
-        HARNESS_TEST(with_priority_inheritance_too),
+        HARNESS_TEST(objects_given_by_others_and_deaths_are_reported),
+        HARNESS_TEST(mutex_with_priority_inheritance_is_reported_too),
         HARNESS_TEST_WITHIN(loops_and_threads_take_each_count_once, 120),
-        HARNESS_TEST_WITHIN(no_set_is_lost_at_the_edge_of_sleep, 1200),
-        HARNESS_TEST(so_many_loops_and_no_more),
+        HARNESS_TEST_WITHIN(set_is_not_lost_at_the_edge_of_sleep, 1200),
+        HARNESS_TEST(loops_are_limited_for_each_object),
     };
     return HARNESS_MAIN("waitset_sync", tests);
 }

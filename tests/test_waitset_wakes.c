@@ -1,5 +1,5 @@
 /* test_waitset_wakes.c - when an event loop looks and when it sleeps; how long it took to wake up
- * is measured when it slept and was rung for, and only then. */
+ * is measured when it slept and was woken, and only then. */
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -18,7 +18,7 @@ static void receive_one(leat_waitset *waitset, leat_receiver *receiver, char exp
 }
 
 /* Only after something was there, and for no longer than the spin. */
-static void an_adaptive_one_looks_for_a_while_before_it_sleeps(void **state) {
+static void adaptive_channel_is_polled_for_a_while_before_the_loop_sleeps(void **state) {
     (void)state;
     if (!leat__os_can_spin())
         skip(); /* a single processor */
@@ -29,12 +29,12 @@ static void an_adaptive_one_looks_for_a_while_before_it_sleeps(void **state) {
     assert_ok(leat_waitset_add_receiver(waitset, receiver, receiver));
     take_marks(waitset, receiver);
     for (char letter = 'a'; letter <= 'z'; letter++) {
-        assert_ptr_equal(named(waitset), NULL);
-        assert_true(rings(waitset, 0)); /* it looks again */
+        assert_ptr_equal(next_ready(waitset), NULL);
+        assert_true(is_readable(waitset, 0)); /* it polls again */
         assert_ok(leat_send(sender, &letter, 1, LEAT_NOW));
         receive_one(waitset, receiver, letter);
     }
-    assert_int_equal(wake_calls(sender), 0); /* nobody has to ring for one that looks */
+    assert_int_equal(wake_calls(sender), 0); /* no wake is needed for a loop that polls */
     assert_int_equal(statistics_of(waitset).armed, 0);
     leat_receiver_close(receiver);
     leat_sender_close(sender);
@@ -42,7 +42,7 @@ static void an_adaptive_one_looks_for_a_while_before_it_sleeps(void **state) {
 }
 
 /* A wait that a spin would not have covered makes the next spin shorter. */
-static void the_spin_in_a_loop_adapts(void **state) {
+static void spin_in_a_loop_adapts(void **state) {
     (void)state;
     if (!leat__os_can_spin())
         skip(); /* a single processor */
@@ -57,7 +57,7 @@ static void the_spin_in_a_loop_adapts(void **state) {
     uint64_t before = 1000000;
     assert_int_equal(receiver->role.spin.ns, before);
     for (int round = 0; round < 5; round++) {
-        while (named(waitset) == NULL && rings(waitset, 0))
+        while (next_ready(waitset) == NULL && is_readable(waitset, 0))
             ;
         usleep(3000);
         assert_ok(leat_send(sender, "b", 1, LEAT_NOW));
@@ -72,7 +72,7 @@ static void the_spin_in_a_loop_adapts(void **state) {
 
 /* --- Waking up -------------------------------------------------------------------------------- */
 
-static void a_loop_that_was_woken_counts_it_once(void **state) {
+static void loop_that_was_woken_counts_it_once(void **state) {
     (void)state;
     leat_waitset *waitset = open_waitset();
     struct pair one = {open_sender("one", NULL), open_receiver("one", &sleeps)},
@@ -82,26 +82,26 @@ static void a_loop_that_was_woken_counts_it_once(void **state) {
     settle(waitset, one.rx);
     assert_ok(leat_waitset_add_receiver(waitset, two.rx, two.rx));
     settle(waitset, two.rx);
-    /* its own token made it look, nobody's ring */
+    /* its own token made it poll, no peer's */
     assert_int_equal(wakes_of_receiver(one.rx) + wakes_of_receiver(two.rx), 0);
     for (int i = 0; i < 3; i++)
         send_text(one.tx, "x");
-    assert_true(rings(waitset, 5000));
-    assert_ptr_equal(named(waitset), one.rx);
+    assert_true(is_readable(waitset, 5000));
+    assert_ptr_equal(next_ready(waitset), one.rx);
     assert_int_equal(wakes_of_receiver(one.rx), 1);
-    send_text(two.tx, "y"); /* rings, for it was announced; but the loop is awake */
+    send_text(two.tx, "y"); /* wakes, for it was armed; but the loop is awake */
     leat_sender_statistics(two.tx, &statistics);
     assert_int_equal(statistics.wake_calls, 1);
     leat_waitset_again(waitset);
-    assert_ptr_equal(named(waitset), one.rx);
+    assert_ptr_equal(next_ready(waitset), one.rx);
     assert_int_equal(empty_out(one.rx), 3);
-    assert_ptr_equal(named(waitset), two.rx);
+    assert_ptr_equal(next_ready(waitset), two.rx);
     assert_int_equal(empty_out(two.rx), 1);
-    assert_ptr_equal(named(waitset), NULL);
+    assert_ptr_equal(next_ready(waitset), NULL);
     assert_true(wakes_of_receiver(one.rx) == 1 && wakes_of_receiver(two.rx) == 0);
     send_text(one.tx, "x");
     send_text(two.tx, "y");
-    assert_true(named(waitset) != NULL && named(waitset) != NULL);
+    assert_true(next_ready(waitset) != NULL && next_ready(waitset) != NULL);
     /* both in one sleep */
     assert_true(wakes_of_receiver(one.rx) == 2 && wakes_of_receiver(two.rx) == 1);
     close_pair(&one);
@@ -109,7 +109,7 @@ static void a_loop_that_was_woken_counts_it_once(void **state) {
     leat_waitset_close(waitset);
 }
 
-static void a_sender_that_was_woken_for_room_counts_it(void **state) {
+static void sender_that_was_woken_for_room_counts_it(void **state) {
     (void)state;
     leat_waitset *waitset = open_waitset();
     leat_channel_options small = {.capacity = LEAT_CAPACITY_MIN, .waiting = LEAT_WAITING_SLEEP};
@@ -118,10 +118,10 @@ static void a_sender_that_was_woken_for_room_counts_it(void **state) {
     assert_ok(leat_waitset_add_sender(waitset, pair.tx, pair.tx));
     fill_up(pair.tx, 8);
     assert_ok(leat_waitset_want_room(pair.tx, 8));
-    assert_ptr_equal(named(waitset), NULL);
+    assert_ptr_equal(next_ready(waitset), NULL);
     empty_out(pair.rx);
-    assert_true(rings(waitset, 5000));
-    assert_ptr_equal(named(waitset), pair.tx);
+    assert_true(is_readable(waitset, 5000));
+    assert_ptr_equal(next_ready(waitset), pair.tx);
     assert_int_equal(wakes_of_sender(pair.tx), 1);
     close_pair(&pair);
     leat_waitset_close(waitset);
@@ -134,7 +134,7 @@ static int count_one(const leat_object_info *info, void *context) {
 }
 
 /* leat top does this every second: those who look from outside wake nobody. */
-static void looking_from_outside_wakes_no_loop(void **state) {
+static void inspection_wakes_no_loop(void **state) {
     (void)state;
     leat_waitset *waitset = open_waitset();
     struct pair pair = {open_sender("looked-at", &sleeps), open_receiver("looked-at", &sleeps)};
@@ -148,18 +148,18 @@ static void looking_from_outside_wakes_no_loop(void **state) {
     assert_ok(leat_stat("looked-at", LEAT_LOCAL, &object));
     assert_ok(leat_list(LEAT_LOCAL, count_one, &count));
     assert_int_equal(count, 1);
-    assert_false(rings(waitset, 20));
+    assert_false(is_readable(waitset, 20));
     close_pair(&pair);
     leat_waitset_close(waitset);
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        HARNESS_TEST(an_adaptive_one_looks_for_a_while_before_it_sleeps),
-        HARNESS_TEST(the_spin_in_a_loop_adapts),
-        HARNESS_TEST(a_loop_that_was_woken_counts_it_once),
-        HARNESS_TEST(a_sender_that_was_woken_for_room_counts_it),
-        HARNESS_TEST(looking_from_outside_wakes_no_loop),
+        HARNESS_TEST(adaptive_channel_is_polled_for_a_while_before_the_loop_sleeps),
+        HARNESS_TEST(spin_in_a_loop_adapts),
+        HARNESS_TEST(loop_that_was_woken_counts_it_once),
+        HARNESS_TEST(sender_that_was_woken_for_room_counts_it),
+        HARNESS_TEST(inspection_wakes_no_loop),
     };
     return HARNESS_MAIN("waitset_wakes", tests);
 }

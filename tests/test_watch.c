@@ -20,7 +20,7 @@
 
 enum { MESSAGE, ROOM, SENDER_DIES, RECEIVER_DIES, RECEIVER_COMES, NOT_RUNG, CASES };
 static const char *const names[] = {"message",       "room",           "sender-dies",
-                                    "receiver-dies", "receiver-comes", "not-rung"};
+                                    "receiver-dies", "receiver-comes", "not-woken"};
 
 struct board {
     harness_word ready, go, noticed[CASES];
@@ -99,7 +99,7 @@ static int send_nothing(void *context) {
     return 1;
 }
 
-/* Publishes, and dies before it can ring. */
+/* Publishes, and dies before it can wake. */
 static int publish_and_die(void *context) {
     struct role *role = context;
     leat_sender *tx = open_sender(names[role->which], NULL);
@@ -132,7 +132,7 @@ static bool watches(const struct leat__role *side) {
     return (leat__load_relaxed32(&side->peer->waiting) & LEAT__WATCHES) != 0;
 }
 
-static void whoever_sleeps_on_a_watch_notices_everything(void **state) {
+static void sleeper_on_a_watch_notices_everything(void **state) {
     (void)state;
     struct board *board = harness_shared(sizeof *board);
     leat_sender *tx = open_sender(names[MESSAGE], NULL);
@@ -179,7 +179,8 @@ static void whoever_sleeps_on_a_watch_notices_everything(void **state) {
     leat_receiver_close(comes);
 }
 
-/* The same with the next message, and the one after it: each time from the bell to the watch. */
+/* The same with the next message, and the one after it: each time from the wake count to the watch.
+ * */
 static int receive_two(void *context) {
     struct role *role = context;
     leat_receiver *rx = open_receiver(names[role->which], NULL);
@@ -193,7 +194,7 @@ static int receive_two(void *context) {
     return 0;
 }
 
-static void every_sleep_is_rung_for(void **state) {
+static void sleep_on_a_watch_is_always_woken(void **state) {
     (void)state;
     struct board *board = harness_shared(sizeof *board);
     leat_sender *tx = open_sender(names[MESSAGE], NULL);
@@ -243,7 +244,7 @@ static int send_and_wait(void *context) {
     return 1;
 }
 
-static void without_a_watch_everything_is_noticed_all_the_same(void **state) {
+static void sleeper_without_a_watch_notices_everything_too(void **state) {
     (void)state;
     struct board *board = harness_shared(sizeof *board);
     struct role *role = harness_shared(sizeof *role);
@@ -262,9 +263,9 @@ static void without_a_watch_everything_is_noticed_all_the_same(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        HARNESS_TEST_WITHIN(whoever_sleeps_on_a_watch_notices_everything, 90),
-        HARNESS_TEST(every_sleep_is_rung_for),
-        HARNESS_TEST(without_a_watch_everything_is_noticed_all_the_same),
+        HARNESS_TEST_WITHIN(sleeper_on_a_watch_notices_everything, 90),
+        HARNESS_TEST(sleep_on_a_watch_is_always_woken),
+        HARNESS_TEST(sleeper_without_a_watch_notices_everything_too),
     };
     return HARNESS_MAIN("watch", tests);
 }

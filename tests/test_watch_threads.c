@@ -82,7 +82,7 @@ static void end_threads(struct sleeper sleepers[THREADS]) {
     }
 }
 
-static void a_hundred_sleepers_share_one_instance(void **state) {
+static void inotify_instance_is_shared_by_a_hundred_sleepers(void **state) {
     (void)state;
     static struct sleeper sleepers[THREADS];
     start_threads(sleepers, "share");
@@ -98,7 +98,7 @@ static void do_nothing(int signal_number) {
 
 /* Some at once, after pauses in which all of them fall asleep or some do. Signals make leaders
  * leave. */
-static void no_sleeper_misses_a_message(void **state) {
+static void sleeper_misses_no_message(void **state) {
     (void)state;
     static struct sleeper sleepers[THREADS];
     uint32_t sent[THREADS] = {0};
@@ -156,7 +156,7 @@ static int by_time(const void *left, const void *right) {
     return a < b ? -1 : a > b;
 }
 
-static void all_peers_of_a_killed_process_with_many_sleepers_are_told(void **state) {
+static void peers_of_a_killed_process_with_many_sleepers_all_learn_of_it(void **state) {
     (void)state;
     harness_word *ready = harness_shared(sizeof *ready);
     static struct sleeper sleepers[THREADS];
@@ -251,7 +251,7 @@ static void cancel_and_join(struct watched *watched) {
 }
 
 /* The leader first, then one that only follows, then the new leader. */
-static void a_cancelled_sleeper_leaves_the_others_a_leader(void **state) {
+static void cancelled_sleeper_leaves_the_others_a_leader(void **state) {
     (void)state;
     if (HARNESS_SANITIZED)
         skip();
@@ -265,7 +265,7 @@ static void a_cancelled_sleeper_leaves_the_others_a_leader(void **state) {
         unwatch_file(&files[i]);
 }
 
-static void a_cancelled_sleeper_can_sleep_again_elsewhere(void **state) {
+static void cancelled_sleeper_can_sleep_again_elsewhere(void **state) {
     (void)state;
     if (HARNESS_SANITIZED)
         skip();
@@ -279,7 +279,7 @@ static void a_cancelled_sleeper_can_sleep_again_elsewhere(void **state) {
     unwatch_file(&files[0]);
 }
 
-static void a_leader_that_leaves_in_time_appoints_another(void **state) {
+static void leader_that_leaves_in_time_appoints_another(void **state) {
     (void)state;
     static struct watched first, files[FILES];
     watch_file(&first, FILES);
@@ -308,7 +308,7 @@ static void lost_notices_wake_every_sleeper(void **state) {
 
 /* The same inode twice, as a sender and a receiver of one process have it: each is woken in its
  * own way only. */
-static void two_watches_of_a_file_are_told_apart(void **state) {
+static void watches_of_one_file_are_distinguished(void **state) {
     (void)state;
     static struct watched write, read;
     watch_file(&write, 0);
@@ -340,7 +340,7 @@ static int sleep_in_a_child(void *context) {
     return 0;
 }
 
-static void a_forked_child_has_an_instance_of_its_own(void **state) {
+static void forked_child_has_an_instance_of_its_own(void **state) {
     (void)state;
     static struct watched files[2];
     start_sleeping(files, 2);
@@ -353,15 +353,15 @@ static void a_forked_child_has_an_instance_of_its_own(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        HARNESS_TEST(a_hundred_sleepers_share_one_instance),
-        HARNESS_TEST_WITHIN(no_sleeper_misses_a_message, 120),
-        HARNESS_TEST_WITHIN(all_peers_of_a_killed_process_with_many_sleepers_are_told, 60),
-        HARNESS_TEST(a_cancelled_sleeper_leaves_the_others_a_leader),
-        HARNESS_TEST(a_cancelled_sleeper_can_sleep_again_elsewhere),
-        HARNESS_TEST(a_leader_that_leaves_in_time_appoints_another),
+        HARNESS_TEST(inotify_instance_is_shared_by_a_hundred_sleepers),
+        HARNESS_TEST_WITHIN(sleeper_misses_no_message, 120),
+        HARNESS_TEST_WITHIN(peers_of_a_killed_process_with_many_sleepers_all_learn_of_it, 60),
+        HARNESS_TEST(cancelled_sleeper_leaves_the_others_a_leader),
+        HARNESS_TEST(cancelled_sleeper_can_sleep_again_elsewhere),
+        HARNESS_TEST(leader_that_leaves_in_time_appoints_another),
         HARNESS_TEST(lost_notices_wake_every_sleeper),
-        HARNESS_TEST(two_watches_of_a_file_are_told_apart),
-        HARNESS_TEST(a_forked_child_has_an_instance_of_its_own),
+        HARNESS_TEST(watches_of_one_file_are_distinguished),
+        HARNESS_TEST(forked_child_has_an_instance_of_its_own),
     };
     return HARNESS_MAIN("watch_threads", tests);
 }

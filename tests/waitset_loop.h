@@ -1,4 +1,4 @@
-/* waitset_loop.h - the shortest event loop: a wait set, poll, and what is named. */
+/* waitset_loop.h - the shortest event loop: a wait set, poll, and its ready members. */
 #ifndef LEAT_TESTS_WAITSET_LOOP_H
 #define LEAT_TESTS_WAITSET_LOOP_H
 
@@ -14,7 +14,7 @@ static inline leat_waitset *open_waitset(void) {
 }
 
 /* Sleeps until the descriptor is readable. */
-static inline bool rings(const leat_waitset *waitset, int milliseconds) {
+static inline bool is_readable(const leat_waitset *waitset, int milliseconds) {
     struct pollfd ready = {.fd = leat_waitset_descriptor(waitset), .events = POLLIN};
     int count;
     while ((count = poll(&ready, 1, milliseconds * (int)harness_patience())) < 0)
@@ -22,8 +22,8 @@ static inline bool rings(const leat_waitset *waitset, int milliseconds) {
     return count == 1 && (ready.revents & POLLIN) != 0;
 }
 
-/* What is named next, or NULL. */
-static inline void *named(leat_waitset *waitset) {
+/* The next ready member, or NULL. */
+static inline void *next_ready(leat_waitset *waitset) {
     void *data = NULL;
     int result = leat_waitset_next(waitset, &data);
     if (result != LEAT_OK)
@@ -31,12 +31,12 @@ static inline void *named(leat_waitset *waitset) {
     return result == LEAT_OK ? data : NULL;
 }
 
-/* Sleeps until something is named, and counts how often it woke up for that. */
+/* Sleeps until a member is ready, and counts how often it woke up for that. */
 static inline void *next_named_within(leat_waitset *waitset, int milliseconds, uint32_t *wakes) {
     void *data;
-    for (; (data = named(waitset)) == NULL; ++*wakes)
-        if (!rings(waitset, milliseconds))
-            harness_fail("the wait set does not ring");
+    for (; (data = next_ready(waitset)) == NULL; ++*wakes)
+        if (!is_readable(waitset, milliseconds))
+            harness_fail("the wait set does not become readable");
     return data;
 }
 
@@ -58,14 +58,14 @@ static const leat_channel_options sleeps __attribute__((unused)) = {.waiting = L
 static inline void take_marks(leat_waitset *waitset, leat_receiver *receiver) {
     char byte;
     size_t size;
-    while (named(waitset) != NULL)
+    while (next_ready(waitset) != NULL)
         assert_leat(leat_recv(receiver, &byte, 1, &size, LEAT_NOW), LEAT_EAGAIN);
 }
 
 /* Then nothing waits. */
 static inline void settle(leat_waitset *waitset, leat_receiver *receiver) {
     take_marks(waitset, receiver);
-    assert_false(rings(waitset, 0));
+    assert_false(is_readable(waitset, 0));
 }
 
 /* The limit of the time is only against nonsense. */

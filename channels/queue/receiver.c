@@ -207,8 +207,8 @@ static int wait_for_message(leat_receiver *receiver, struct leat__record *record
         result = find_message(receiver, record);
         if (result != LEAT_EAGAIN)
             return result;
-        /* It was a pad or a mark without news: wait on. From a hostile sender, that may never end
-         * by itself. */
+        /* It was a pad or a mark without an event: wait on. From a hostile sender, that may never
+         * end by itself. */
         if (deadline_ns == LEAT_NOW || leat__os_now() >= deadline_ns)
             return deadline_ns == LEAT_NOW ? LEAT_EAGAIN : LEAT_ETIMEDOUT;
     }
@@ -231,7 +231,7 @@ static bool next_message(leat_receiver *receiver, uint64_t position, struct leat
     return false;
 }
 
-/* Makes a message peeked at the short way one of the long way. */
+/* Moves a message peeked at on the fast path to the slow path. */
 static void take_peeked(leat_receiver *receiver) {
     leat_lane *lane = &receiver->ring.lane;
     if (lane->kept == 0)
@@ -242,7 +242,7 @@ static void take_peeked(leat_receiver *receiver) {
     lane->kept = 0;
 }
 
-/* What every call of the long way begins with. */
+/* What every call of the slow path begins with. */
 static int check(leat_receiver *receiver, bool copying) {
     if (RARELY(receiver->role.object.resource.forked))
         return leat__role_fail_forked();
@@ -257,18 +257,18 @@ static int check(leat_receiver *receiver, bool copying) {
 
 /* --- By copy ---------------------------------------------------------------------------------- */
 
-/* Lets messages go the short way (leat/inline.h). */
-static void open_window(leat_receiver *receiver) {
+/* Opens the fast path for messages (leat/inline.h). */
+static void open_fast_path(leat_receiver *receiver) {
     struct leat__ring_receiver *ring = &receiver->ring;
-    bool shut = receiver->peeked > 0 || ring->lane.kept != 0 ||
+    bool slow = receiver->peeked > 0 || ring->lane.kept != 0 ||
                 receiver->role.peer_state != LEAT_PEER_PRESENT || ring->corrupt;
     uint64_t limit = leat__ring_lap_end(&ring->memory, ring->lane.position);
-    shut = shut || receiver->next_check_in == 0; /* nothing has been released yet */
+    slow = slow || receiver->next_check_in == 0; /* nothing has been released yet */
     limit = receiver->next_check_in <= limit ? receiver->next_check_in - 1 : limit;
-    ring->lane.window = shut ? 0 : limit;
+    ring->lane.fast_limit = slow ? 0 : limit;
 }
 
-/* The long way; out of line, so that the short one needs no stack. */
+/* The slow path; out of line, so that the fast path needs no stack. */
 static __attribute__((noinline)) int receive(leat_receiver *receiver, void *buffer, size_t capacity,
                                              size_t *size, uint64_t deadline_ns) {
     struct leat__record record;
@@ -288,11 +288,11 @@ static __attribute__((noinline)) int receive(leat_receiver *receiver, void *buff
         release_to(receiver, record.end);
     }
     if (!receiver->role.object.resource.forked)
-        open_window(receiver);
+        open_fast_path(receiver);
     return result;
 }
 
-/* The short way of what takes more than a line; out of line for the same reason. */
+/* The fast path of what takes more than a line; out of line for the same reason. */
 static __attribute__((noinline)) int receive_lines(leat_receiver *receiver, void *buffer,
                                                    size_t capacity, size_t *size,
                                                    uint64_t deadline_ns) {
@@ -327,9 +327,9 @@ static inline void note(struct batch *batch, size_t size) {
     batch->capacity -= taken;
 }
 
-/* Takes what is there from the batch's end on and goes the short way, as far as it fits. With
+/* Takes what follows the batch's end on the fast path, as far as it fits. With
  * copies, so that all stays in registers. */
-static void take_short(leat_receiver *receiver, struct batch *into) {
+static void take_fast(leat_receiver *receiver, struct batch *into) {
     const leat_lane lane = receiver->ring.lane;
     struct batch batch = *into;
     uint64_t bytes = 0;
@@ -366,14 +366,14 @@ int leat_recv_many(leat_receiver *receiver, void *buffer, size_t capacity, leat_
                    size_t max, size_t *count, uint64_t deadline_ns) {
     struct batch batch = {buffer, capacity, messages, max, 0, receiver->ring.lane.position};
     struct leat__record record;
-    take_short(receiver, &batch);
+    take_fast(receiver, &batch);
     if (batch.done == 0) {
         int result = check(receiver, true);
         if (result == LEAT_OK && max == 0)
             result = leat__fail(LEAT_EINVAL, 0, "room for no message");
         if (result == LEAT_OK)
             result = first_message(receiver, &record, deadline_ns);
-        receiver->ring.lane.window = 0; /* what was the case when it was opened may be so no more */
+        receiver->ring.lane.fast_limit = 0; /* what it was computed from may have changed */
         if (result != LEAT_OK)
             return result;
         take_all(receiver, &batch, &record);
@@ -382,7 +382,7 @@ int leat_recv_many(leat_receiver *receiver, void *buffer, size_t capacity, leat_
     }
     if (batch.done > 0)
         release_to(receiver, batch.end);
-    open_window(receiver);
+    open_fast_path(receiver);
     if (batch.done == 0) {
         messages[0] = (leat_message){NULL, (size_t)record.length};
         return leat__fail(LEAT_EMSGSIZE, 0, "%llu bytes have arrived, the buffer holds %zu",
@@ -402,7 +402,7 @@ static void hand_out(leat_receiver *receiver, leat_message *messages, const void
     receiver->peeked_end = end;
 }
 
-static void hand_out_short(leat_receiver *receiver, leat_message *messages, size_t max) {
+static void hand_out_fast(leat_receiver *receiver, leat_message *messages, size_t max) {
     const leat_lane *lane = &receiver->ring.lane;
     while (receiver->peeked < max) {
         uint64_t start = receiver->peeked_end;
@@ -445,14 +445,14 @@ int leat_peek_many(leat_receiver *receiver, leat_message *messages, size_t max, 
         return result;
     recheck(receiver);
     receiver->peeked_end = receiver->ring.lane.position;
-    hand_out_short(receiver, messages, max);
+    hand_out_fast(receiver, messages, max);
     if (receiver->peeked == 0)
         result = first_message(receiver, &record, deadline_ns);
     else if (receiver->peeked == max || !next_message(receiver, receiver->peeked_end, &record))
         max = receiver->peeked;
     if (result == LEAT_OK && receiver->peeked < max)
         hand_out_from(receiver, messages, max, &record);
-    open_window(receiver); /* which shuts it while there is something handed out */
+    open_fast_path(receiver); /* which closes it while a message is handed out */
     if (result == LEAT_OK)
         *count = receiver->peeked;
     return result;
@@ -492,12 +492,12 @@ int leat_peek_more(leat_receiver *receiver, leat_message *messages, size_t max, 
         note_oldest(receiver);
         leat__ring_hold(&receiver->ring, receiver->peeked_end);
     }
-    receiver->ring.lane.window = 0;
+    receiver->ring.lane.fast_limit = 0;
     result = first_message(receiver, &record, deadline_ns);
     if (result == LEAT_OK)
         *count = hold_from(receiver, messages, max, &record);
     receiver->peeked_end = receiver->ring.lane.position; /* with the marks that were passed */
-    open_window(receiver);
+    open_fast_path(receiver);
     return result;
 }
 
@@ -542,7 +542,7 @@ static int end_of(leat_receiver *receiver, size_t amount, uint64_t *end, uint64_
     return LEAT_OK;
 }
 
-static __attribute__((noinline)) int release_long(leat_receiver *receiver, size_t amount) {
+static __attribute__((noinline)) int release_slowly(leat_receiver *receiver, size_t amount) {
     int result = check(receiver, false);
     if (result == LEAT_OK && amount > receiver->peeked)
         result = leat__fail(LEAT_ESTATE, 0, "%zu to release, %zu are peeked at", amount,
@@ -564,13 +564,13 @@ static __attribute__((noinline)) int release_long(leat_receiver *receiver, size_
     /* it may have run dry before: nobody else will wake a sender that waits for this room */
     if (was_held)
         check_in(receiver);
-    open_window(receiver);
+    open_fast_path(receiver);
     return LEAT_OK;
 }
 
 int leat_release(leat_receiver *receiver, size_t count) {
     if (RARELY(count != 1 || !leat__lane_release_open(&receiver->ring.lane)))
-        return release_long(receiver, count);
+        return release_slowly(receiver, count);
     return LEAT_OK;
 }
 
@@ -581,7 +581,7 @@ void leat_unpeek(leat_receiver *receiver) {
     if (receiver->peeked == 0)
         return;
     recheck(receiver);
-    open_window(receiver);
+    open_fast_path(receiver);
 }
 
 /* --- Where to begin --------------------------------------------------------------------------- */
@@ -602,8 +602,8 @@ static uint64_t read_note(leat_receiver *receiver) {
     return mark;
 }
 
-/* Behind an end mark, or before all marks: the first stream is no news. Where nothing was noted, a
- * sender that is there, or died there, is news. */
+/* Behind an end mark, or before all marks: the first stream is no event. Where nothing was noted, a
+ * sender that is there, or died there, is an event. */
 void leat__receiver_begin(leat_receiver *receiver) {
     struct leat__role *role = &receiver->role;
     receiver->stream = receiver->noted = read_note(receiver);

@@ -15,7 +15,7 @@ struct leat_receiver {
     struct leat__role role;
     /* position at which waiting senders are looked after and the tally goes to the page */
     uint64_t next_check_in;
-    /* waits in a row that ended after a look or two; below zero: naps are suspended */
+    /* waits in a row that ended after a poll or two; below zero: naps are suspended */
     int quick_finds;
     int suspension; /* how long naps are suspended after one that was in vain */
     uint64_t polls; /* in vain, since the ring was emptied */
@@ -27,14 +27,14 @@ struct leat_receiver {
     uint64_t peeked_bytes; /* their payload */
     /* while the ring holds any: what was known of the sender before the oldest of them, */
     leat_peer oldest_state;
-    uint32_t oldest_seen;   /* to be told again what came between if they are looked at anew */
+    uint32_t oldest_seen;   /* to report again what came between, if they are peeked at again */
     uint64_t stream;        /* the last mark before the head, as LEAT__NOTED_... has it; 0: none */
     uint64_t oldest_stream; /* while the ring holds any: the last one before the oldest of them */
     uint64_t noted;         /* what the page's note says */
     unsigned note;          /* which of its two that is */
 };
 
-/* The handle that a side is part of. */
+/* The handle that a role is part of. */
 static inline leat_receiver *leat__receiver_of(struct leat__role *role) {
     return (leat_receiver *)(void *)((char *)role - offsetof(leat_receiver, role));
 }

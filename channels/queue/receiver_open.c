@@ -24,7 +24,7 @@ static int attach(struct leat__role *role) {
     leat__store_release32(&role->own->opened, opened);
     leat__receiver_begin(receiver);
     leat__role_wake(role); /* a sender that waits for a receiver */
-    /* one in a loop whom another one's turn keeps from announcing itself */
+    /* a sender in a loop that cannot arm because another sender has the lock */
     if (leat__load_relaxed32(&role->peer->many) != 0)
         leat__role_touch_senders(role);
     return LEAT_OK;

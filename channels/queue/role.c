@@ -43,7 +43,8 @@ static void set_spin(struct leat__role *role, const leat_channel_options *option
 static int map(struct leat__role *role) {
     int result = leat__wire_validate(&role->object.header, &role->memory.capacity);
     if (result == LEAT_OK)
-        result = leat__object_map_private(&role->object, &role->lane->window, &role->lane->kept);
+        result =
+            leat__object_map_private(&role->object, &role->lane->fast_limit, &role->lane->kept);
     if (result != LEAT_OK)
         return result;
     role->memory.processor = leat__processor();

@@ -1,9 +1,9 @@
 /* channels/queue/sender.c - sending: leat_send, leat_send_many, leat_reserve and what follows it
  * (leat/channel.h).
  *
- * Each call is: take the turn (many senders only), make room, write, publish, ring if somebody
- * sleeps, end the turn. The ring (channels/queue/ring.h) does the writing; this file decides when
- * to wait and what to report.
+ * Each call takes the lock (many senders only), makes room, writes, publishes, wakes the receiver
+ * if it sleeps, and releases the lock. The ring (channels/queue/ring.h) does the writing; this file
+ * decides when to wait and what to report.
  */
 #include "channels/queue/sender.h"
 
@@ -12,9 +12,9 @@
 #include "lib/base/fail.h"
 
 #define RARELY(condition) __builtin_expect((condition) != 0, 0)
-#define LONG_WAY __attribute__((noinline))
+#define OUT_OF_LINE __attribute__((noinline))
 #define COPIED_WITHOUT_CALL LEAT__LINE
-#define LINGER_LOOKS 64
+#define LINGER_POLLS 64
 #define LINGER_PAUSES 16
 
 void leat__sender_heat_up(leat_sender *sender) {
@@ -23,7 +23,8 @@ void leat__sender_heat_up(leat_sender *sender) {
     sender->hot = true;
     sender->ring.lane.waiting = (const uint32_t *)(const void *)&sender->role.peer->waiting;
     leat__store_release32(&sender->role.own->hot, 1);
-    /* [S4] whoever falls asleep from here on sees it; who did before will be seen */
+    /* [S4] a receiver that arms from here on sees `hot`; the ticket of one that armed before is
+     * seen */
     leat__fence_full();
 }
 
@@ -65,7 +66,7 @@ int leat__sender_lock(leat_sender *sender, uint64_t deadline_ns) {
 }
 
 /* Whether a message of the wanted length would fit behind what the others have sent, as far as that
- * is known without the turn. */
+ * is known without the lock. */
 static bool would_have_room(struct leat__role *role) {
     return leat__ring_seems_to_have_room(&role->memory, leat__sender_of(role)->wanted);
 }
@@ -79,12 +80,13 @@ static int poll_for_lock(leat_sender *sender) {
     return reported != LEAT_OK ? reported : result;
 }
 
-/* While another sender has the turn. It may be waiting for room, and this one with it: so this one
- * looks at the receiver itself, once in a slice, and reports what it finds if there is no room. */
-static LONG_WAY int wait_for_lock(leat_sender *sender, uint64_t deadline_ns) {
+/* While another sender has the lock. That sender may be waiting for room, and this one with it. So
+ * this sender asks about the receiver itself, once in a slice, and reports an event if there is no
+ * room. */
+static OUT_OF_LINE int wait_for_lock(leat_sender *sender, uint64_t deadline_ns) {
     struct leat__role *role = &sender->role;
     int result;
-    do { /* waits: each turn is a slice */
+    do { /* waits: each pass is a slice */
         uint64_t now = leat__os_now();
         bool over = now >= deadline_ns;
         leat__role_cancellation_point(role);
@@ -123,7 +125,7 @@ void leat__sender_unlock(leat_sender *sender) {
     sender->has_lock = sender->role.arms = false;
     leat__lock_release(&sender->role.own->lock);
     leat__u32 *loops = &sender->role.own->loops;
-    /* [M2] after the exchange that ended the turn */
+    /* [M2] after the exchange that released the lock */
     if (leat__load_total32(loops) != 0 && leat__exchange32(loops, 0) != 0)
         leat__role_touch_senders(&sender->role);
 }
@@ -135,7 +137,7 @@ static bool has_room(struct leat__role *role) {
     return leat__ring_has_room(&sender->ring, sender->wanted);
 }
 
-/* The thread is cancelled. A reservation that is open keeps the turn. */
+/* The thread is cancelled. An open reservation keeps the lock. */
 static void give_up_lock(struct leat__role *role) {
     leat_sender *sender = leat__sender_of(role);
     if (!sender->reserving)
@@ -156,7 +158,7 @@ static int wait_for_room(leat_sender *sender, size_t size, uint64_t deadline_ns)
 static void linger(leat_sender *sender) {
     uint64_t enough = sender->role.memory.capacity / 4, seen = sender->ring.released;
     for (int polls = 0;
-         polls < LINGER_LOOKS &&
+         polls < LINGER_POLLS &&
          sender->ring.limit - sender->ring.lane.position - sender->ring.staged < enough;
          polls++) {
         for (int pauses = 0; pauses < LINGER_PAUSES; pauses++)
@@ -181,12 +183,12 @@ int leat__sender_open_mark(leat_sender *sender) {
 }
 
 void leat__sender_pay_open_mark(leat_sender *sender) {
-    sender->owes_open_mark = false; /* another one of many may have written it */
+    sender->owes_open_mark = false; /* another sender may have written it */
     if (leat__load_relaxed32(&sender->role.own->owed) != 0)
         (void)leat__sender_open_mark(sender);
 }
 
-/* Reserves again after the receiver's progress was looked at. A stream's open mark that found no
+/* Reserves again after reading the receiver's progress. A stream's open mark that found no
  * room goes before its first message, of many senders' whichever that is: all of them came to a
  * ring that was full, and so have to look. */
 static int reserve_behind_mark(leat_sender *sender, size_t size, void **payload) {
@@ -239,7 +241,7 @@ static bool reserves(const leat_sender *sender) {
     return sender->reserving || sender->ring.lane.kept != 0;
 }
 
-/* Makes a reservation one of the long way. */
+/* Moves a reservation to the slow path. */
 static void take_reservation(leat_sender *sender) {
     leat_lane *lane = &sender->ring.lane;
     if (lane->kept == 0)
@@ -249,16 +251,16 @@ static void take_reservation(leat_sender *sender) {
     sender->reserving = true;
 }
 
-/* Lets messages go the short way (leat/inline.h). */
-static void open_window(leat_sender *sender) {
+/* Opens the fast path for messages (leat/inline.h). */
+static void open_fast_path(leat_sender *sender) {
     struct leat__ring_sender *ring = &sender->ring;
-    bool shut = sender->many || reserves(sender) || sender->owes_open_mark || ring->corrupt;
+    bool slow = sender->many || reserves(sender) || sender->owes_open_mark || ring->corrupt;
     uint64_t limit = leat__ring_lap_end(&ring->memory, ring->lane.position);
     limit = ring->limit < limit ? ring->limit : limit;
-    /* nothing has been published yet: the long way finds out what there is to know */
-    shut = shut || sender->next_flush == 0;
+    /* nothing has been published yet: the slow path finds out what there is to know */
+    slow = slow || sender->next_flush == 0;
     limit = sender->next_flush <= limit ? sender->next_flush - 1 : limit;
-    ring->lane.window = shut ? 0 : leat__ring_probe_ahead(ring, limit);
+    ring->lane.fast_limit = slow ? 0 : leat__ring_probe_ahead(ring, limit);
 }
 
 static int check(const leat_sender *sender, size_t size) {
@@ -279,18 +281,18 @@ void leat_sender_wake(leat_sender *sender) {
     leat__sender_cool_down(sender);
     uint64_t woken = sender->role.tally.wake_calls;
     leat__role_wake(&sender->role);
-    /* after a system call: those who look from outside see a slow stream's rings */
+    /* after a system call: so that readers from outside see the wake-ups of a slow stream */
     if (RARELY(sender->role.tally.wake_calls != woken))
         leat__sender_flush(sender);
 }
 
-static inline void tell(leat_sender *sender) {
+static inline void wake_receiver(leat_sender *sender) {
     if (RARELY(leat__lane_must_wake(&sender->ring.lane)))
         leat_sender_wake(sender);
 }
 
 /* An eighth of the ring has been sent. */
-static LONG_WAY void end_period(leat_sender *sender) {
+static OUT_OF_LINE void end_period(leat_sender *sender) {
     if (leat__load_relaxed32(&sender->role.peer->plain) != 0)
         leat__sender_cool_down(sender);
     else if (sender->role.tally.wake_calls == 0)
@@ -300,7 +302,7 @@ static LONG_WAY void end_period(leat_sender *sender) {
 
 static inline void after_commit(leat_sender *sender) {
     sender->sent_to = sender->ring.lane.position;
-    tell(sender);
+    wake_receiver(sender);
     if (RARELY(sender->ring.lane.position >= sender->next_flush))
         end_period(sender);
 }
@@ -315,8 +317,9 @@ static void count_message(leat_sender *sender, uint64_t bytes) {
     sender->ring.lane.bytes += bytes;
 }
 
-/* The long way; out of line, so that the short one needs no stack. */
-static LONG_WAY int send(leat_sender *sender, const void *data, size_t size, uint64_t deadline_ns) {
+/* The slow path; out of line, so that the fast path needs no stack. */
+static OUT_OF_LINE int send(leat_sender *sender, const void *data, size_t size,
+                            uint64_t deadline_ns) {
     void *payload;
     int result = check(sender, size);
     if (RARELY(result != LEAT_OK))
@@ -332,16 +335,16 @@ static LONG_WAY int send(leat_sender *sender, const void *data, size_t size, uin
     }
     if (RARELY(sender->many))
         leat__sender_unlock(sender);
-    open_window(sender);
+    open_fast_path(sender);
     return result;
 }
 
-/* The short way of what takes more than a line; out of line for the same reason. */
-static LONG_WAY int send_lines(leat_sender *sender, const void *data, size_t size,
-                               uint64_t deadline_ns) {
+/* The fast path of what takes more than a line; out of line for the same reason. */
+static OUT_OF_LINE int send_lines(leat_sender *sender, const void *data, size_t size,
+                                  uint64_t deadline_ns) {
     if (RARELY(!leat__lane_send(&sender->ring.lane, data, size)))
         return send(sender, data, size, deadline_ns);
-    tell(sender);
+    wake_receiver(sender);
     return LEAT_OK;
 }
 
@@ -350,13 +353,13 @@ int leat_send(leat_sender *sender, const void *data, size_t size, uint64_t deadl
         return send_lines(sender, data, size, deadline_ns);
     if (RARELY(!leat__lane_send(&sender->ring.lane, data, size)))
         return send(sender, data, size, deadline_ns);
-    tell(sender);
+    wake_receiver(sender);
     return LEAT_OK;
 }
 
-/* Stages as many of the messages as go the short way. With copies of what does not change, so that
- * it stays in registers. */
-static size_t stage_short(leat_sender *sender, const leat_message *messages, size_t amount) {
+/* Stages as many of the messages as the fast path takes. With copies of what does not change, so
+ * that it stays in registers. */
+static size_t stage_fast(leat_sender *sender, const leat_message *messages, size_t amount) {
     struct leat__ring_sender *ring = &sender->ring;
     const leat_lane lane = ring->lane;
     uint64_t at = lane.position + ring->staged, bytes = 0, first_header = ring->first_header;
@@ -386,7 +389,7 @@ static size_t stage_short(leat_sender *sender, const leat_message *messages, siz
 
 /* Stages as many of the messages as there is room for without waiting. */
 static size_t stage_many(leat_sender *sender, const leat_message *messages, size_t amount) {
-    size_t done = stage_short(sender, messages, amount);
+    size_t done = stage_fast(sender, messages, amount);
     for (void *payload; done < amount; done++) {
         size_t size = messages[done].size;
         if (size > sender->ring.lane.max ||
@@ -400,8 +403,8 @@ static size_t stage_many(leat_sender *sender, const leat_message *messages, size
 }
 
 /* The rest of a batch, or all of it, waiting for room. */
-static LONG_WAY int send_rest(leat_sender *sender, const leat_message *messages, size_t amount,
-                              size_t *done, uint64_t deadline_ns) {
+static OUT_OF_LINE int send_rest(leat_sender *sender, const leat_message *messages, size_t amount,
+                                 size_t *done, uint64_t deadline_ns) {
     int result = check(sender, 0);
     if (result == LEAT_OK)
         result = lock_to_send(sender, *done < amount ? messages[*done].size : 0, deadline_ns);
@@ -419,7 +422,7 @@ static LONG_WAY int send_rest(leat_sender *sender, const leat_message *messages,
     if (sender->many && !reserves(sender))
         leat__sender_unlock(sender);
     if (!sender->role.object.resource.forked)
-        open_window(sender);
+        open_fast_path(sender);
     return result;
 }
 
@@ -427,17 +430,17 @@ int leat_send_many(leat_sender *sender, const leat_message *messages, size_t cou
                    uint64_t deadline_ns) {
     int result = LEAT_OK;
     size_t done = 0;
-    if (sender->ring.lane.window != 0 && (done = stage_many(sender, messages, count)) > 0)
+    if (sender->ring.lane.fast_limit != 0 && (done = stage_many(sender, messages, count)) > 0)
         publish(sender);
-    if (RARELY(done < count || sender->ring.lane.position >= sender->ring.lane.window))
+    if (RARELY(done < count || sender->ring.lane.position >= sender->ring.lane.fast_limit))
         result = send_rest(sender, messages, count, &done, deadline_ns);
     if (sent != NULL)
         *sent = done;
     return result;
 }
 
-static LONG_WAY int reserve_long(leat_sender *sender, size_t size, void **data,
-                                 uint64_t deadline_ns) {
+static OUT_OF_LINE int reserve_slowly(leat_sender *sender, size_t size, void **data,
+                                      uint64_t deadline_ns) {
     int result = check(sender, size);
     if (result == LEAT_OK)
         result = lock_to_send(sender, size, deadline_ns);
@@ -448,17 +451,17 @@ static LONG_WAY int reserve_long(leat_sender *sender, size_t size, void **data,
     sender->ring.lane.open_size = size;
     if (result != LEAT_OK)
         leat__sender_unlock(sender);
-    open_window(sender);
+    open_fast_path(sender);
     return result;
 }
 
 int leat_reserve(leat_sender *sender, size_t size, void **data, uint64_t deadline_ns) {
     if (RARELY(!leat__lane_reserve(&sender->ring.lane, size, data)))
-        return reserve_long(sender, size, data, deadline_ns);
+        return reserve_slowly(sender, size, data, deadline_ns);
     return LEAT_OK;
 }
 
-static LONG_WAY int commit_long(leat_sender *sender, size_t size) {
+static OUT_OF_LINE int commit_slowly(leat_sender *sender, size_t size) {
     if (sender->role.object.resource.forked)
         return leat__role_fail_forked();
     if (!reserves(sender))
@@ -472,14 +475,14 @@ static LONG_WAY int commit_long(leat_sender *sender, size_t size) {
     publish(sender);
     sender->reserving = false;
     leat__sender_unlock(sender);
-    open_window(sender);
+    open_fast_path(sender);
     return LEAT_OK;
 }
 
 int leat_commit(leat_sender *sender, size_t size) {
     if (RARELY(!leat__lane_commit_open(&sender->ring.lane, size)))
-        return commit_long(sender, size);
-    tell(sender);
+        return commit_slowly(sender, size);
+    wake_receiver(sender);
     return LEAT_OK;
 }
 
@@ -490,5 +493,5 @@ void leat_abort(leat_sender *sender) {
     leat__ring_forget(&sender->ring);
     sender->reserving = false;
     leat__sender_unlock(sender);
-    open_window(sender);
+    open_fast_path(sender);
 }

@@ -15,14 +15,14 @@ struct leat_sender {
     uint64_t next_flush; /* position at which the tally goes to the page */
     bool hot;            /* publishes without a fence (channels/queue/role.h) */
     bool may_be_hot;     /* this process can be sent barriers */
-    bool reserving;      /* the long way; the short one's reservation is the lane's */
+    bool reserving;      /* on the slow path; a reservation of the fast path is in the lane */
     bool owes_open_mark; /* the ring was full when this sender came */
     bool many;
     bool has_lock;        /* many: holds the lock */
     unsigned participant; /* this sender's identity in the senders' lock and gate */
 };
 
-/* The handle that a side is part of. */
+/* The handle that a role is part of. */
 static inline leat_sender *leat__sender_of(struct leat__role *role) {
     return (leat_sender *)(void *)((char *)role - offsetof(leat_sender, role));
 }
@@ -31,7 +31,7 @@ static inline leat_sender *leat__sender_of(struct leat__role *role) {
  * now. */
 int leat__sender_open_mark(leat_sender *sender);
 
-/* The same where it is still owed, by this sender or another one of many. */
+/* The same where it is still owed, by this sender or another. */
 void leat__sender_pay_open_mark(leat_sender *sender);
 
 /* Brings the page's counters up to date. */

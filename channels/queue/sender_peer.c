@@ -1,17 +1,17 @@
 /* channels/queue/sender_peer.c - a sender's coming and going, and what it knows of the receiver
  * (leat/channel.h).
  *
- * A stream is delimited in the ring itself: the sender that comes when nobody is there writes an
- * open mark, the last one to leave in order writes an end mark. So the receiver sees the end
- * exactly behind the last message, and an open mark without an end before it tells it that the
- * stream before was cut off. `opened` and `closed` in the page say the same for those who cannot
- * read the ring. With many senders, the first to come and the last to go do this.
+ * Marks in the ring delimit a stream. A sender that comes when no sender is there writes an open
+ * mark; the last one to close writes an end mark. So the receiver sees the end exactly behind the
+ * last message. An open mark without an end mark before it means that the stream before was cut
+ * off. `opened` and `closed` in the page record the same for readers that cannot read the ring.
+ * With many senders, the first to come and the last to close do this.
  *
- * Senders come and go through the *gate*, a lock in their page (lib/sync/lock.h), one at a time.
- * Inside it `members` tells who is there: the slots of senders that came and have not left. One
- * whose slot the kernel says is free has died. A stream is open while `opened` and `closed` differ;
- * who comes and finds it open and nobody there, begins the next one. In which order it does so:
- * channels/queue/presence.h.
+ * Senders come and leave through the *gate*, a lock in their page (lib/sync/lock.h), one at a time.
+ * `present` has a bit for each participant that came and has not closed; a sender whose byte is
+ * free in the kernel has died. A stream is open while `opened` and `closed` differ. A sender that
+ * comes, and finds it open and no sender alive, begins the next stream. channels/queue/presence.h
+ * has the order of its stores.
  */
 #include <stdlib.h>
 
@@ -43,7 +43,7 @@ static int enter_gate(leat_sender *sender) {
     if (result == LEAT_ETIMEDOUT)
         return leat__fail(LEAT_EBUSY, 0,
                           "another sender has been coming or going for a second (stopped?)");
-    /* who died inside left nothing that is not looked at anew */
+    /* a sender that died inside left nothing that is not checked again */
     return result >= LEAT_OK ? LEAT_OK : result;
 }
 
@@ -169,8 +169,8 @@ int leat_sender_open(leat_sender **sender, const char *name, const leat_channel_
 
 /* --- Going ------------------------------------------------------------------------------------ */
 
-/* Inside the gate: whether this is the last sender; if so, the ring is taken up where the last turn
- * ended, however that ended. */
+/* Inside the gate: whether this is the last sender; if so, the ring is taken up where the last
+ * holder ended, however that ended. */
 static bool is_last(leat_sender *sender) {
     sender->role.interruptible = false; /* a signal would make a death of it */
     return !sender->many || (has_others(sender) == LEAT__NO &&

@@ -4,7 +4,7 @@
 #include "channels/queue/receiver.h"
 #include "channels/queue/sender.h"
 
-/* another sender's turn is over by then, unless it waits for room or was stopped */
+/* another sender has released the lock by then, unless it waits for room or was stopped */
 #define LOCK_WITHIN_NS 20000
 
 int leat__member_set_notify(struct leat__member *member, uint64_t waitset, uint64_t token) {
@@ -31,14 +31,14 @@ void leat__member_disarm(struct leat__member *member) {
         leat__role_disarm(member->role);
 }
 
-/* --- Looking ---------------------------------------------------------------------------------- */
+/* --- Polling ---------------------------------------------------------------------------------- */
 
-/* In its turn, if it is one of many. */
+/* With the lock, if it is one of many. */
 static bool has_room(struct leat__member *member) {
     if (!member->wants_room ||
         !leat__ring_has_room(&leat__sender_of(member->role)->ring, member->room))
         return false;
-    member->wants_room = false; /* told of once; news leaves the wish as it is */
+    member->wants_room = false; /* reported once; an event leaves the wish as it is */
     return true;
 }
 
@@ -47,12 +47,12 @@ static bool has_event(struct leat__member *member) {
     bool reported = leat__role_page_has_event(role);
     if ((!reported && !member->asks) || !leat__role_has_event(role))
         return false;
-    role->next_probe_ns = 1; /* the next call tells of it, even with LEAT_NOW */
+    role->next_probe_ns = 1; /* the next call reports it, even with LEAT_NOW */
     return true;
 }
 
-/* A sender's first receiver is no news, but whoever has a sender in a loop wants to know of it:
- * named for it once. */
+/* A sender's first receiver is no event, but a program with a sender in a loop wants to know of it:
+ * the member becomes ready for it once. */
 static bool meets(struct leat__member *member) {
     const struct leat__role *role = member->role;
     if (member->receives || member->met || role->peer_state != LEAT_PEER_NONE ||
@@ -67,7 +67,7 @@ static bool has_message(const struct leat__member *member) {
     return leat__ring_has(ring, ring->lane.position);
 }
 
-/* LEAT_OK: it has the turn. LEAT_EAGAIN: another sender has it. Else there is an error, which the
+/* LEAT_OK: it has the lock. LEAT_EAGAIN: another sender has it. Else there is an error, which the
  * next call will report. */
 static int take_lock(struct leat__member *member, uint64_t within_ns, bool *taken) {
     leat_sender *sender = leat__sender_of(member->role);
@@ -77,8 +77,8 @@ static int take_lock(struct leat__member *member, uint64_t within_ns, bool *take
     return result == LEAT_ETIMEDOUT || result == LEAT_EINTR ? LEAT_EAGAIN : result;
 }
 
-/* There is an error: whoever wants room finds out by trying, and is told to once. To the others it
- * means nothing, for good. */
+/* There is an error. A sender that wants room becomes ready once, and gets the error when it tries.
+ * For other senders the error means nothing. */
 static bool gives_up_wish(struct leat__member *member) {
     bool wanted = member->wants_room;
     member->wants_room = false;
@@ -90,7 +90,7 @@ static void unlock(struct leat__member *member, bool taken) {
         leat__sender_unlock(leat__sender_of(member->role));
 }
 
-/* One of many senders, without announcing. */
+/* One of many senders, without arming. */
 static bool finds_room_locked(struct leat__member *member) {
     bool taken;
     if (!member->wants_room)
@@ -120,7 +120,7 @@ void leat__member_want_room(struct leat__member *member, size_t size) {
     begin_anew(member);
 }
 
-static bool look(struct leat__member *member) {
+static bool poll_once(struct leat__member *member) {
     if (member->waitable != NULL) {
         enum leat__answer answer = leat__sync_obtainable(member->waitable, member->asks);
         member->unanswered = answer == LEAT__UNKNOWN;
@@ -134,7 +134,7 @@ static bool look(struct leat__member *member) {
 }
 
 bool leat__member_is_ready(struct leat__member *member) {
-    bool something = look(member);
+    bool something = poll_once(member);
     if (something)
         learn(member);
     return something;
@@ -157,10 +157,10 @@ bool leat__member_stays_awake(struct leat__member *member) {
     return now - member->idle_since_ns < role->spin.ns;
 }
 
-/* --- Announcing ------------------------------------------------------------------------------- */
+/* --- Arming ----------------------------------------------------------------------------------- */
 
-/* Of many senders another one may want room, whose announcement this overwrites; unless it was rung
- * for: then that one looks again, and says so anew. */
+/* Another sender may want room, and arming overwrites its ticket. Not if that ticket was woken:
+ * then the other sender polls, and arms again. */
 static bool another_wants_room(const struct leat__member *member) {
     const struct leat__role *role = member->role;
     uint32_t ticket = leat__load_relaxed32(&role->own->waiting);
@@ -175,14 +175,14 @@ static void arm_role(struct leat__member *member) {
         member->rechecks = 1;
 }
 
-/* One of many senders: announces and looks in its turn; or whoever has the turn will have it look
+/* One of many senders: arms and polls with the lock; or the holder of the lock will make it poll
  * again. */
 static bool arm_locked(struct leat__member *member) {
     bool taken;
     int result = take_lock(member, LOCK_WITHIN_NS, &taken);
     if (result == LEAT_EAGAIN) {
         leat__store_relaxed32(&member->role->own->loops, 1);
-        leat__fence_full(); /* [M1] the wish before the look at the lock */
+        leat__fence_full(); /* [M1] the wish before the second try of the lock */
         result = take_lock(member, 0, &taken);
     }
     if (result == LEAT_EAGAIN)
@@ -200,11 +200,11 @@ static bool arm_and_poll(struct leat__member *member) {
         return arm_locked(member);
     if (member->role != NULL) {
         arm_role(member);
-        return look(member);
+        return poll_once(member);
     }
     leat__sync_arm(member->waitable);
-    leat__fence_full(); /* [L7] the announcement before the look */
-    return look(member);
+    leat__fence_full(); /* [L7] the listener's bit before the poll */
+    return poll_once(member);
 }
 
 bool leat__member_arm_and_poll(struct leat__member *member) {

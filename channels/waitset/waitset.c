@@ -11,14 +11,14 @@
 
 #define PLACES_MIN 16
 #define AT_ONCE 64       /* notices taken from the kernel by one call */
-#define TOKENS_MOST 1024 /* taken before channels have their turn */
-#define BELLS_TRIED 4
-/* channels that were named before the kernel is asked whether others rang */
-#define TURNS_BETWEEN_RINGS 64
-#define TURNS_BETWEEN_NOTICES 16
+#define TOKENS_MOST 1024 /* taken before members are polled */
+#define SOCKETS_TRIED 4
+/* ready members that are returned between two reads of the notify socket, and of notices */
+#define CALLS_BETWEEN_TOKENS 64
+#define CALLS_BETWEEN_NOTICES 16
 
-/* How long after a file was closed its channel's peer is looked at again, nanoseconds. */
-static const uint64_t look_after_ns[LEAT__RECHECKS] = {1000000, 10000000, 50000000};
+/* How long after a file was closed the kernel is asked about the peer again, nanoseconds. */
+static const uint64_t ask_after_ns[LEAT__RECHECKS] = {1000000, 10000000, 50000000};
 
 struct place {
     struct leat__member *member; /* NULL: free */
@@ -30,7 +30,7 @@ struct leat_waitset {
     struct leat__resource resource;
     leat__file directory; /* the notify socket's; shared */
     leat__file flag;
-    struct leat__notify notify; /* number 0: others do not find it */
+    struct leat__notify notify; /* number 0: peers do not find it */
     bool without_notify;        /* the name was not found: files are touched */
     int notify_watch;           /* the number of its name; -1: not watched */
     struct place *places;
@@ -39,16 +39,16 @@ struct leat_waitset {
     struct leat__member *first, *last; /* ready */
     struct leat__member *suspects;
     uint64_t timer_at_ns; /* 0: not set */
-    /* when it had nothing left to do, until it is awake again; 0: it did not come to that */
+    /* when no member was ready any more; 0: it did not come to that since the last wake-up */
     uint64_t slept_ns;
-    uint64_t awake_ns; /* when it was; 0: nobody has asked yet */
+    uint64_t awake_ns; /* when it woke up; 0: not read yet */
     bool again;        /* the loop shall come back */
-    bool raised;       /* so that it does: the flag */
-    uint64_t turns, collections;
+    bool raised;       /* the flag is raised for that */
+    uint64_t calls, collections;
     leat_waitset_statistics statistics;
 };
 
-/* --- The list of the ready -------------------------------------------------------------------- */
+/* --- The list of ready members ---------------------------------------------------------------- */
 
 static bool is_ready(const struct leat__member *member) {
     return member->previous != NULL || member->waitset->first == member;
@@ -86,7 +86,7 @@ static void make_ready(struct leat__member *member) {
         append(member);
 }
 
-/* --- Looking again, later --------------------------------------------------------------------- */
+/* --- Polling again, later --------------------------------------------------------------------- */
 
 static void suspect(struct leat__member *member) {
     member->asks = true;
@@ -112,7 +112,7 @@ static void schedule(struct leat__member *member, uint64_t at_ns) {
         set_timer(waitset, at_ns);
 }
 
-/* Those whose time has come are to be looked at; the timer is set for the others. */
+/* Members whose time has come are polled again; the timer is set for the others. */
 static void recheck_suspects(leat_waitset *waitset) {
     uint64_t now = leat__os_now(), next = 0;
     if (waitset->timer_at_ns == 0 || waitset->timer_at_ns > now)
@@ -131,7 +131,7 @@ static void recheck_suspects(leat_waitset *waitset) {
     set_timer(waitset, next);
 }
 
-/* --- Announcing ------------------------------------------------------------------------------- */
+/* --- Arming ----------------------------------------------------------------------------------- */
 
 /* There was nothing: the kernel is asked again when the next of the intervals is over, if any is
  * left. A question without an answer is none of those. */
@@ -141,10 +141,10 @@ static void ask_later(struct leat__member *member) {
     if (due && leat__member_is_unanswered(member))
         schedule(member, leat__os_now() + LEAT__SLICE_NS);
     else if (due && member->rechecks > 0)
-        schedule(member, leat__os_now() + look_after_ns[LEAT__RECHECKS - member->rechecks--]);
+        schedule(member, leat__os_now() + ask_after_ns[LEAT__RECHECKS - member->rechecks--]);
 }
 
-/* Announces and looks again; false when there is something after all. */
+/* Arms and polls again; false when the member is ready after all. */
 static bool arm(struct leat__member *member) {
     member->waitset->statistics.armed++;
     if (leat__member_arm_and_poll(member))
@@ -154,19 +154,19 @@ static bool arm(struct leat__member *member) {
     return true;
 }
 
-/* --- What the kernel has to tell -------------------------------------------------------------- */
+/* --- Tokens and notices ----------------------------------------------------------------------- */
 
 static void make_notified_ready(struct leat__member *member) {
     leat_waitset *waitset = member->waitset;
     if (member->armed && member->role != NULL && waitset->slept_ns != 0) {
-        if (waitset->awake_ns == 0) /* the clock is read once for all that were rung for */
+        if (waitset->awake_ns == 0) /* the clock is read once for all members that were woken */
             waitset->awake_ns = leat__os_now();
         leat__role_count_wake(member->role, waitset->slept_ns, waitset->awake_ns);
     }
     make_ready(member);
 }
 
-/* False when no wait set like this one can have given it. Tokens of members that went mean
+/* False when this wait set cannot have given the token. Tokens of members that were removed mean
  * nothing. */
 static bool take_token(leat_waitset *waitset, uint64_t token) {
     uint32_t number = (uint32_t)token - 1, generation = (uint32_t)(token >> 32);
@@ -178,7 +178,7 @@ static bool take_token(leat_waitset *waitset, uint64_t token) {
     return true;
 }
 
-/* What was announced may be rung for already, and the ring lost; `asks`: or a death. */
+/* A ticket may be woken already, and the token lost. `asks`: a death may be lost too. */
 static void make_all_ready(leat_waitset *waitset, bool asks) {
     for (uint32_t place = 0; place < waitset->room; place++)
         if (waitset->places[place].member != NULL) {
@@ -205,8 +205,8 @@ static size_t take_tokens(leat_waitset *waitset) {
     return taken;
 }
 
-/* Its name is gone, or is something else's: from now on files are touched. Whoever rang
- * something else before is noticed by the look at all channels. */
+/* Its name is gone, or belongs to something else: from now on peers touch files. Polling all
+ * channels finds what a peer has sent elsewhere before. */
 static void do_without_notify(leat_waitset *waitset) {
     waitset->without_notify = true;
     for (uint32_t place = 0; place < waitset->room; place++)
@@ -245,13 +245,13 @@ static void take_notices(leat_waitset *waitset) {
     waitset->statistics.wakes += count;
 }
 
-/* Rings come through the notify socket; the rest is asked for when it was not the notify socket
- * that woke us, and now and then. */
+/* Tokens come through the notify socket. Notices and the timer are read when the notify socket had
+ * none, and now and then. */
 static void collect(leat_waitset *waitset) {
     bool again = waitset->again;
     waitset->again = false;
     bool woken = take_tokens(waitset) > 0 || again;
-    if (!woken || ++waitset->collections % TURNS_BETWEEN_NOTICES == 0) {
+    if (!woken || ++waitset->collections % CALLS_BETWEEN_NOTICES == 0) {
         take_notices(waitset);
         recheck_suspects(waitset);
     }
@@ -274,10 +274,10 @@ static void rest(leat_waitset *waitset) {
 
 int leat_waitset_next(leat_waitset *waitset, void **data) {
     if (waitset == NULL || data == NULL)
-        return leat__fail(LEAT_EINVAL, 0, "no wait set, or no place for what is named");
+        return leat__fail(LEAT_EINVAL, 0, "no wait set, or no place for the result");
     if (waitset->resource.forked)
         return leat__role_fail_forked();
-    if (waitset->first == NULL || waitset->again || ++waitset->turns % TURNS_BETWEEN_RINGS == 0)
+    if (waitset->first == NULL || waitset->again || ++waitset->calls % CALLS_BETWEEN_TOKENS == 0)
         collect(waitset);
     struct leat__member *first_awake = NULL;
     for (struct leat__member *member; (member = waitset->first) != NULL && member != first_awake;) {
@@ -382,7 +382,7 @@ static int take_place(leat_waitset *waitset, struct leat__member *member) {
     return LEAT_OK;
 }
 
-/* The first look asks the kernel: the peer may have died before. */
+/* The first poll asks the kernel: the peer may have died before. */
 static int add(leat_waitset *waitset, const struct leat__member *like) {
     struct leat__object *object = like->object;
     if (waitset->resource.forked || object->resource.forked)
@@ -516,11 +516,11 @@ void leat__waitset_disarmed(struct leat__member *member) {
 
 /* --- Opening and closing ---------------------------------------------------------------------- */
 
-/* One that others find and that is watched; after a few tries none. */
+/* A notify socket that peers find and that is watched; after a few tries none. */
 static int open_notify(leat_waitset *waitset) {
     struct leat__notify *notify = &waitset->notify;
-    /* each turn: the name was removed at once */
-    for (int tries = 0; tries < BELLS_TRIED; tries++) {
+    /* each pass: the name was removed at once */
+    for (int tries = 0; tries < SOCKETS_TRIED; tries++) {
         int result = leat__os_notify_create(waitset->directory, notify);
         if (result != LEAT_OK || notify->number == 0)
             return result;

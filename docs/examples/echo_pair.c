@@ -2,7 +2,8 @@
  * and the first measures how long that took.
  *
  *     echo_pair --count 100000 --size 64
- *     round trip of 64 B, 1 in flight, 100000 messages: p50 6.9 us, p99 28.1 us, max 4295.8 us; 100760 messages/s
+ *     round trip of 64 B, 1 in flight, 100000 messages: p50 6.9 us, p99 28.1 us, max 4295.8 us;
+ *     100760 messages/s
  *
  * It starts the second process itself, as `echo_pair --answer NAME`, and ends when every message is
  * back; as many as a tenth of --count, at most 1000, go before those that are counted. --window:

@@ -1,8 +1,8 @@
 /* epoll_loop.c - several channels, a timer and signals in one epoll loop, without libuv: the recipe
  * of docs/event-loops.md.
  *
- *     epoll_loop engine tyres weather          every second, and at the end: how much came on each channel
- *     epoll_loop --print --period 5000 log     also every message, as "log: ..." with a newline
+ *     epoll_loop engine tyres weather        every second, and at the end: messages of each channel
+ *     epoll_loop --print --period 5000 log   also every message, as "log: ..." with a newline
  *
  * Guarantees. Every message of every channel is counted once, in order. A channel that is flooded
  * holds up neither the others, nor the timer, nor a signal, for longer than --budget messages
@@ -90,21 +90,20 @@ static size_t receive(struct input *input, size_t most) {
     default:
         complain_leat("receive from channel", input->name, result);
         exit_status = EXIT_FAILED;
-        leat_waitset_remove_receiver(input->receiver); /* else it would be named for ever */
+        leat_waitset_remove_receiver(input->receiver); /* else it would be ready for ever */
     }
     return count;
 }
 
-/* The recipe. leat_waitset_next has to be called until it says that there is nothing more: then
- * every channel is announced to its sender, and the loop may sleep. Who wants to stop before that
- * has the descriptor stay readable. */
-static void look_at_channels(void) {
+/* The recipe. leat_waitset_next has to be called until no member is ready: then every member is
+ * armed, and the loop may sleep. A loop that stops before that keeps the descriptor readable. */
+static void serve_channels(void) {
     for (uint64_t taken = 0; taken < budget;) {
-        void *named;
-        if (leat_waitset_next(waitset, &named) != LEAT_OK)
+        void *ready;
+        if (leat_waitset_next(waitset, &ready) != LEAT_OK)
             return;
-        size_t count = receive(named, budget - taken);
-        taken += count > 0 ? count : 1; /* news of a sender count too */
+        size_t count = receive(ready, budget - taken);
+        taken += count > 0 ? count : 1; /* events of a sender count too */
     }
     leat_waitset_again(waitset);
 }
@@ -148,7 +147,7 @@ static void run(void) {
         for (int i = 0; i < count && !ending; i++)
             switch (events[i].data.u32) {
             case CHANNELS:
-                look_at_channels();
+                serve_channels();
                 break;
             case TIMER:
                 on_timer();

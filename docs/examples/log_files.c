@@ -1,7 +1,8 @@
 /* log_files.c - writes the messages of a channel to files, in order, and starts a new file when one
  * is full.
  *
- *     log_files --rotate 100000000 --fsync telemetry /var/log/game/telemetry      telemetry.000001, telemetry.000002, ...
+ *     log_files --rotate 100000000 --fsync telemetry /var/log/game/telemetry
+ *         writes telemetry.000001, telemetry.000002, ...
  *
  * A file holds whole messages: the length in 4 bytes, little-endian, then the bytes; with --lines
  * the bytes and a newline. It is at most --rotate bytes long, unless one message alone is longer.

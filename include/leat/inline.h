@@ -10,25 +10,25 @@
  *
  * Same arguments, results, handles and channels as the functions without `_inline`, and freely
  * mixed with them. What is gained is the call and, where the compiler knows the size, most of what
- * depends on it. Worth it up to some hundred bytes; whatever this way cannot do is left to the
- * functions of the library. This is the only header of leat that has code in it.
+ * depends on it. Worth it up to some hundred bytes; the functions of the library do
+ * the rest. This is the only header of leat that has code in it.
  * bench/instructions.txt has counts.
  *
  * Binary interface. A handle begins with a *lane*, declared here: all that the inlined code
- * touches. Its layout, the wire format's version and the meaning of `window` are fixed under the
- * name "inline 2". A later library that works differently keeps `window` at its place and at 0:
- * then programs that were compiled with this header make a call for each message, and still run.
- * The fields are for the code in this header, and for no other.
+ * touches. Its layout, the wire format's version and the meaning of `fast_limit` are fixed under
+ * the name "inline 2". A later library that works differently keeps `fast_limit` at its place and
+ * at 0: then programs that were compiled with this header make a call for each message, and still
+ * run. The fields are for the code in this header, and for no other.
  *
  * A program must not be compiled with a later header than its library's.
  *
- * The lane's *window* is a position up to which records may go this way: the end of the room known
- * of, of a lap of the ring, or of the lines that the sender has looked at (no line start up to
- * there is a header), or the place where statistics are due. It is 0 while something needs care: a
- * reservation, a peer not met yet, a corrupt ring, many senders, a forked child. So one comparison
- * covers all that can stand against it. Who finds the window too small takes the long way, which
- * opens it again. docs/wire-format.md says what is written, docs/memory-model.md why in this order;
- * labels in brackets are from there.
+ * The *fast limit* is the position at which the fast path ends. It is the nearest of these: the end
+ * of the known room; the end of the lap; the end of the lines that the sender has probed (no word
+ * at the start of a line up to there is a header); the position at which statistics are due. It is
+ * 0 while something needs care: a reservation, a peer not met yet, a corrupt ring, many senders, a
+ * forked child. So one comparison covers every reason to leave the fast path. A record that would
+ * pass the limit takes the slow path, which sets a new limit. docs/wire-format.md specifies what is
+ * written, docs/memory-model.md the order and its reasons; labels in brackets are from there.
  */
 #ifndef LEAT_INLINE_H
 #define LEAT_INLINE_H
@@ -52,7 +52,7 @@ extern "C" {
 typedef struct leat_lane {
     /* sender: behind the last record published; receiver: behind the last one released or held */
     uint64_t position;
-    uint64_t window;     /* records may end here at the latest */
+    uint64_t fast_limit; /* records on the fast path end here at the latest */
     uint64_t messages;   /* since the tally was taken */
     uint64_t mask;       /* capacity - 1 */
     uint64_t max;        /* the longest message */
@@ -67,10 +67,10 @@ typedef struct leat_lane {
     uint64_t bytes;   /* of those messages: their payload */
     uint64_t promise; /* receiver: LEAT__WIPED if that is true of what it hands back, or 0 */
     uint64_t fetch;   /* sender: may fetch lines before this position early; 0: none */
-    /* while a message is reserved or peeked at this way: the window, which is shut. 0: none is */
+    /* while a message is reserved or peeked at on the fast path: the fast limit before. Else 0 */
     uint64_t kept;
     uint64_t open_size; /* of the message reserved or peeked at: bytes */
-    uint64_t open_slot; /* of that reserved or peeked at this way */
+    uint64_t open_slot; /* its slot */
     uint64_t piece;     /* longer messages are copied in pieces of that many bytes */
 } leat_lane;
 
@@ -81,7 +81,7 @@ typedef struct leat_lane {
 
 /* A header word:
  *     bits 0-31    length of the payload in bytes (pad: of everything behind the header)
- *     bits 32-55   position / 16, low 24 bits: by them a header is told from whatever else lies in the ring
+ *     bits 32-55   position / 16, low 24 bits: they distinguish a header from any other word
  *     bits 56-63   type; 0 never occurs, so that a word of zero is no header anywhere
  */
 enum leat__record_type {
@@ -196,7 +196,7 @@ LEAT__INLINE void leat__copy_for(const void *handle, void *to, const void *from,
 /* --- The lane by itself ----------------------------------------------------------------------- */
 
 /* Keeps I1 behind a record. The word behind a record that does not end with its line is in the same
- * line. The words where lines start were looked at when the window was opened, or are zero. */
+ * line. The words where lines start were probed when the fast limit was set, or are zero. */
 LEAT__INLINE void leat__lane_zero_behind(uint64_t *record, uint64_t slot, uint64_t end) {
     if (slot < LEAT__LINE && (end & (LEAT__LINE - 1)) != 0)
         __atomic_store_n(record + slot / sizeof *record, 0, __ATOMIC_RELAXED); /* I1 */
@@ -245,9 +245,9 @@ LEAT__INLINE bool leat__lane_carries(const leat_lane *lane, uint64_t size) {
     return true;
 }
 
-/* Whether a slot that starts there may go the short way. */
+/* Whether a slot that starts there may take the fast path. */
 LEAT__INLINE bool leat__lane_goes(const leat_lane *lane, uint64_t start, uint64_t slot) {
-    return __builtin_expect(start + slot <= lane->window && leat__slot_fits(start, slot), 1);
+    return __builtin_expect(start + slot <= lane->fast_limit && leat__slot_fits(start, slot), 1);
 }
 
 LEAT__INLINE bool leat__lane_send_in(leat_lane *lane, const void *data, size_t size, size_t most,
@@ -262,8 +262,8 @@ LEAT__INLINE bool leat__lane_send_in(leat_lane *lane, const void *data, size_t s
     return true;
 }
 
-/* Sends. False, and nothing has happened, if it has to go the long way. Each size of slot has code
- * of its own. */
+/* Sends. False, and nothing has happened, if it has to take the slow path. Each size of slot has
+ * code of its own. */
 LEAT__INLINE bool leat__lane_send(leat_lane *lane, const void *data, size_t size) {
     if (size <= 8)
         return leat__lane_send_in(lane, data, size, 8, 16);
@@ -344,7 +344,7 @@ LEAT__INLINE bool leat__lane_receive_from(leat_lane *lane, uint64_t *record, uin
 }
 
 /* Receives. False, and nothing has happened, if nothing is there, it does not fit the buffer, or it
- * has to go the long way. */
+ * has to take the slow path. */
 LEAT__INLINE bool leat__lane_receive(leat_lane *lane, void *buffer, size_t capacity, size_t *size) {
     const uint64_t start = lane->position;
     uint64_t *record = leat__lane_at(lane, start);
@@ -370,21 +370,22 @@ LEAT__INLINE bool leat__lane_receive(leat_lane *lane, void *buffer, size_t capac
 
 /* --- In place ------------------------------------------------------------------------------------
  *
- * The window is shut as long as a message is open: nothing else goes this way. */
+ * The fast limit is 0 as long as a message is open: no other message takes the fast path. */
 
 LEAT__INLINE void leat__lane_open(leat_lane *lane, uint64_t size, uint64_t slot) {
     lane->open_size = size;
     lane->open_slot = slot;
-    lane->kept = lane->window;
-    lane->window = 0;
+    lane->kept = lane->fast_limit;
+    lane->fast_limit = 0;
 }
 
 LEAT__INLINE void leat__lane_reopen(leat_lane *lane) {
-    lane->window = lane->kept;
+    lane->fast_limit = lane->kept;
     lane->kept = 0;
 }
 
-/* Reserves; as leat__lane_send, false if it has to go the long way. So do the three that follow. */
+/* Reserves; as leat__lane_send, false if it has to take the slow path. So do the three that follow.
+ * */
 LEAT__INLINE bool leat__lane_reserve(leat_lane *lane, size_t size, void **data) {
     const uint64_t start = lane->position, slot = leat__slot_size(size);
     if (!leat__lane_carries(lane, size) || !leat__lane_goes(lane, start, slot))
@@ -395,7 +396,7 @@ LEAT__INLINE bool leat__lane_reserve(leat_lane *lane, size_t size, void **data) 
     return true;
 }
 
-/* A shorter message than was reserved goes this way if it needs as much room. */
+/* A shorter message than was reserved takes the fast path if it needs as much room. */
 LEAT__INLINE bool leat__lane_commit_open(leat_lane *lane, size_t size) {
     const uint64_t slot = leat__slot_size(size);
     if (__builtin_expect(lane->kept == 0 || size > lane->open_size || slot != lane->open_slot, 0))

@@ -2,17 +2,17 @@
  *
  *     leat/base.h       version, deadlines, scopes
  *     leat/error.h      error codes and what they mean
- *     leat/object.h     named objects: list, look, remove, clean up
+ *     leat/object.h     named objects: list, inspect, remove, clean up
  *     leat/region.h     shared memory
  *     leat/view.h       further views of it, and the memory behind them
- *     leat/sync.h       mutexes, events, semaphores, waiting for several
+ *     leat/sync.h       mutexes, events, semaphores, waiting for several of them
  *     leat/channel.h    messages: sender and receiver
- *     leat/waitset.h   waiting for many of these in an event loop
+ *     leat/waitset.h    waiting for many channels and sync objects in an event loop
  *
  * Not included here:
  *
- *     leat/inline.h     sending and receiving of small messages, compiled into the caller
- *     leat/remote.h     regions mapped into processes that do not know of them: leat_remote
+ *     leat/inline.h     the calls for one message, compiled into the caller
+ *     leat/remote.h     regions mapped into a process that does not use leat: leat_remote
  *     leat/uv.h         channels as libuv handles: leat_uv
  */
 #ifndef LEAT_LEAT_H

@@ -1,27 +1,26 @@
 /* leat/waitset.h - many channels, events, semaphores and mutexes in one event loop: a descriptor
  * that becomes readable when there is something to do.
  *
- *     leat_waitset *waitset;                          a descriptor for poll, epoll, select or any loop: level-triggered, one for
- *     leat_waitset_open(&waitset);                    however many channels
+ *     leat_waitset *waitset;    a descriptor for poll, epoll, select or any loop: level-triggered,
+ *     leat_waitset_open(&waitset);                      one for any number of channels
  *     leat_waitset_add_receiver(waitset, rx, rx);
  *     epoll_ctl(loop, EPOLL_CTL_ADD, leat_waitset_descriptor(waitset), &event);
  *     ...
- *     void *channel;                                    whenever it is readable, and before the loop sleeps for the first time
+ *     void *channel;            whenever it is readable, and before the loop first sleeps
  *     while (leat_waitset_next(waitset, &channel) == LEAT_OK)
  *         leat_recv(channel, buffer, sizeof buffer, &size, LEAT_NOW) ...
  *
- * leat_waitset_next names channels at which something waits, in turn, as long as there are any.
- * When it says LEAT_EAGAIN, every channel has been looked at and its peer knows that it will have
- * to ring, or the descriptor stays readable: then, and only then, the loop may sleep. Who leaves
- * off before, so that other parts of the loop get their turn, calls leat_waitset_again: then the
- * descriptor stays readable.
+ * leat_waitset_next returns the ready members in rotation, as long as there are any. When it
+ * returns LEAT_EAGAIN, every member was polled and is armed, so that its peer will wake it, or the
+ * descriptor stays readable: then, and only then, the loop may sleep. A loop that stops before
+ * that, to serve its other work, calls leat_waitset_again: then the descriptor stays readable.
  *
- * What it costs. Nothing while the loop has something to do: peers ring only for a channel that was
- * announced, and once. Neither memory nor time depends on channels that are idle. Ringing sends
- * eight bytes to a socket, found in the user's local directory; where the peer cannot find it
- * (another user's, another container's, its name was removed, sockets are forbidden) it is a read
- * or a write of the object's file, which the kernel reports, and takes 10 % longer. Bytes that
- * strangers send to the socket cost one look at all channels.
+ * What it costs. Nothing while the loop has something to do: peers wake only a member that is
+ * armed, and once. Neither memory nor time depends on idle members. A wake-up sends eight bytes to
+ * a socket, which the peer finds in the user's local directory. Where the peer cannot find it (it
+ * belongs to another user, runs in another container, the name was removed, sockets are forbidden),
+ * it reads or writes the object's file, which the kernel reports; that takes 10 % longer. Bytes
+ * that other programs send to the socket cost one poll of all channels.
  *
  * What it takes: seven descriptors (one of them shared by all handles of the process that use the
  * local directory), an inotify instance of its own and a watch for each channel. A user has 128
@@ -29,25 +28,25 @@
  * instance for each process.
  *
  * Before it sleeps. How a channel waits is its `waiting` option, as in calls. ADAPTIVE, the
- * default: after it had something the descriptor stays readable for as long as looking has paid
- * lately, at most the channel's spin_us; meanwhile the loop turns, and serves everything else.
- * SLEEP: it is announced at once. Channels that never sleep (YIELD, SPIN) keep the descriptor
- * readable: the loop looks at them in every turn, and takes a processor.
+ * default: after the channel was ready, the descriptor stays readable for as long as polling has
+ * paid lately, at most the channel's spin_us; meanwhile the loop runs, and serves everything else.
+ * SLEEP: the member is armed at once. Channels that never sleep (YIELD, SPIN) keep the descriptor
+ * readable: the loop polls them in every iteration, and occupies a processor.
  *
- * Peers. A channel is also named when its peer came, closed or died: the next leat_recv or
- * leat_peek with LEAT_NOW says so; of a sender leat_sender_peer_event, which is to be asked, for a
- * send that finds room says nothing, and the sender is named until somebody was told. Deaths are
- * noticed by the kernel's report of a closed file, with no timer running meanwhile. A peer that is
- * *stopped* between publishing and ringing rings when it goes on.
+ * Peers. A channel is also ready when its peer came, closed or died. For a receiver, the next
+ * leat_recv or leat_peek with LEAT_NOW returns that event. For a sender, leat_sender_peer_event
+ * returns it; a send that finds room does not, and the sender stays ready until the event was
+ * returned. Deaths are noticed by the kernel's report of a closed file, without a timer. A peer
+ * that is *stopped* between publishing and waking wakes when it goes on.
  *
  * Blocking calls on a channel that is in a wait set are allowed, also from elsewhere in the
- * program, as long as one thread at a time uses the handle and the wait set: the receiver decides
+ * program, as long as one thread at a time uses the handle and the wait set. The receiver chooses
  * each time how it waits, and the sender does not know.
  *
- * Thread safety: a wait set and what was added to it belong to one thread at a time. Fork: a child
- * cannot use its parent's (LEAT_EFORKED); it should close it, after the handles in it. Signals:
- * nothing here may be called from a handler. Blocking: nothing here waits, but leat_waitset_close
- * can take some milliseconds in the kernel, in which no other call waits for it.
+ * Thread safety: a wait set and its members belong to one thread at a time. Fork: a child cannot
+ * use its parent's (LEAT_EFORKED); it should close it, after the handles in it. Signals: no
+ * function here may be called from a handler. Blocking: no function here waits, but
+ * leat_waitset_close can take some milliseconds in the kernel, in which no other call waits for it.
  */
 #ifndef LEAT_WAITSET_H
 #define LEAT_WAITSET_H
@@ -61,66 +60,67 @@ extern "C" {
 
 typedef struct leat_waitset leat_waitset;
 
-/* A wait set without channels. LEAT_ENOMEM, LEAT_ELIMIT (descriptors, or inotify instances: the
- * detail names the limit), LEAT_EACCES and LEAT_EUNTRUSTED when the local directory cannot be
+/* Makes a wait set without members. LEAT_ENOMEM, LEAT_ELIMIT (descriptors, or inotify instances:
+ * the detail names the limit), LEAT_EACCES and LEAT_EUNTRUSTED when the local directory cannot be
  * used. */
 LEAT_API LEAT_CHECKED int leat_waitset_open(leat_waitset **waitset);
 
-/* Forgets all that was added, and leaves. NULL is allowed. */
+/* Removes all members, and closes. NULL is allowed. */
 LEAT_API void leat_waitset_close(leat_waitset *waitset);
 
-/* The descriptor. It stays the wait set's: poll it for reading, and do nothing else with it. -1 in
- * a forked child. */
+/* The descriptor. It belongs to the wait set: poll it for reading, and do nothing else with it. -1
+ * in a forked child. */
 LEAT_API int leat_waitset_descriptor(const leat_waitset *waitset);
 
-/* The same as two, which a loop that can poll both is told of a microsecond earlier: [0] rings, [1]
- * everything else. Both are -1 in a forked child. */
+/* Two descriptors to poll instead of one. Saves the nested epoll, about 1 us. [0] wake-ups, [1]
+ * peer death and timers. Both are -1 in a forked child. */
 LEAT_API void leat_waitset_descriptors(const leat_waitset *waitset, int descriptors[2]);
 
-/* Adds a channel; leat_waitset_next gives `data` back. It will be named when there is a message or
- * news of the sender. Closing the receiver removes it. LEAT_ESTATE when it is in a wait set
- * already, LEAT_EFORKED, LEAT_ENOMEM, LEAT_ELIMIT (fs.inotify.max_user_watches), LEAT_ENOTSUP
- * (there is no /proc), LEAT_EINVAL, or what the system refuses the watch with. */
+/* Adds a channel; leat_waitset_next returns `data`. The receiver is ready when there is a message
+ * or an event of the sender. Closing it removes it. LEAT_ESTATE when it is in a wait set already,
+ * LEAT_EFORKED, LEAT_ENOMEM, LEAT_ELIMIT (fs.inotify.max_user_watches), LEAT_ENOTSUP (there is no
+ * /proc), LEAT_EINVAL, or the system's error for the watch. */
 LEAT_API LEAT_CHECKED int leat_waitset_add_receiver(leat_waitset *waitset, leat_receiver *receiver,
                                                     void *data);
 
-/* The same for a sender. It will be named when there is news of the receiver, of its first one too
- * (leat_sender_peer), and, once for each leat_waitset_want_room, when there is room. One of many
- * senders is named as well when another one's turn, which kept it from looking, is over; it may
- * find itself too late. All of a channel's senders in loops are woken together, and
- * leat_waitset_next may wait 20 microseconds for the turn of one that has just got it. */
+/* The same for a sender. It is ready when there is an event of the receiver, its first arrival
+ * included (leat_sender_peer), and, once for each leat_waitset_want_room, when there is room. With
+ * many senders, a sender also becomes ready when another sender releases the lock that kept it from
+ * polling; the room may be gone by then. All senders of a channel that wait in loops are woken
+ * together, and leat_waitset_next may wait 20 microseconds for another sender's lock. */
 LEAT_API LEAT_CHECKED int leat_waitset_add_sender(leat_waitset *waitset, leat_sender *sender,
                                                   void *data);
 
-/* The same for a mutex, an event or a semaphore. It will be named as long as leat_wait with
- * LEAT_NOW would get it: so take it, or remove it. A pulse is for those who wait at that moment,
- * and not for loops. LEAT_EBUSY when 64 loops wait for it already. */
+/* The same for a mutex, an event or a semaphore. It is ready as long as leat_wait with LEAT_NOW
+ * would take it: so take it, or remove it. A pulse is for threads that wait at that moment, not for
+ * loops. LEAT_EBUSY when 64 loops wait for it already. */
 LEAT_API LEAT_CHECKED int leat_waitset_add_waitable(leat_waitset *waitset, leat_waitable *waitable,
                                                     void *data);
 
-/* The sender will be named when a message of so many bytes can be sent: at once if that is so, else
- * when the receiver has made room and says so, as it does whenever an eighth of the ring has come
- * free and whenever the ring is empty. LEAT_ESTATE when it is in no waitset, LEAT_EMSGSIZE. */
+/* The sender becomes ready when a message of so many bytes can be sent: at once if there is room,
+ * else when the receiver has made room. The receiver reports room whenever an eighth of the ring
+ * has come free and whenever the ring is empty. LEAT_ESTATE when it is in no wait set,
+ * LEAT_EMSGSIZE. */
 LEAT_API LEAT_CHECKED int leat_waitset_want_room(leat_sender *sender, size_t size);
 
-/* Out of whatever wait set they are in; nothing if in none. Also while leat_waitset_next is giving
- * out channels. */
+/* Removes the handle from its wait set; no effect if it is in none. Allowed between two calls of
+ * leat_waitset_next. */
 LEAT_API void leat_waitset_remove_receiver(leat_receiver *receiver);
 LEAT_API void leat_waitset_remove_sender(leat_sender *sender);
 LEAT_API void leat_waitset_remove_waitable(leat_waitable *waitable);
 
-/* The next channel at which something waits. LEAT_EAGAIN: none; all have been announced, and the
- * descriptor tells of the next one. LEAT_EFORKED. */
+/* The next ready member. LEAT_EAGAIN: none is ready; all are armed, and the descriptor becomes
+ * readable for the next one. LEAT_EFORKED. */
 LEAT_API LEAT_CHECKED int leat_waitset_next(leat_waitset *waitset, void **data);
 
 /* Makes the descriptor readable: there is more to do, later. */
 LEAT_API void leat_waitset_again(leat_waitset *waitset);
 
 typedef struct leat_waitset_statistics {
-    uint64_t channels;    /* in it at the moment */
+    uint64_t channels;    /* members at the moment */
     uint64_t wakes;       /* tokens and touches taken from the kernel */
-    uint64_t ready;       /* times that leat_waitset_next named a channel */
-    uint64_t armed;       /* times that a channel was announced */
+    uint64_t ready;       /* times that leat_waitset_next returned a member */
+    uint64_t armed;       /* times that a member was armed */
     uint64_t reserved[4]; /* zero */
 } leat_waitset_statistics;
 

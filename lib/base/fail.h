@@ -1,9 +1,9 @@
-/* lib/base/fail.h - how a failing call leaves word of what happened.
+/* lib/base/fail.h - how a failing call records what happened.
  *
- * A failure is recorded once, where it happens, with the system's error and the figures; callers
- * that know more (which object) put it in front on the way out. Everything is per thread. Codes
- * that are news (leat/error.h) are returned without being recorded, because they occur on hot paths
- * and say all there is to say.
+ * A failure is recorded once, where it happens, with the system's error and the figures. Callers
+ * that know more (which object) put that in front on the way out. All records are per thread. Codes
+ * that report an event (leat/error.h) are returned without a record, because they occur on fast
+ * paths and need no detail.
  */
 #ifndef LEAT_LIB_FAIL_H
 #define LEAT_LIB_FAIL_H

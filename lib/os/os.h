@@ -1,9 +1,10 @@
-/* lib/os/os.h - everything that leat asks of the operating system. A port is one more folder beside
+/* lib/os/os.h - all that leat asks of the operating system. A port is one more folder beside
  * os/linux/.
  *
- * Conventions. Functions return LEAT_OK or an error code and have then recorded the failure
- * (lib/base/fail.h); interrupted calls are resumed. Nothing here knows kinds of objects. No other
- * file of the library includes a system header.
+ * Conventions. A function returns LEAT_OK or an error code, and has recorded a failure
+ * (lib/base/fail.h). It resumes calls that a signal interrupted. This layer does not know kinds of
+ * objects. Outside of lib/os, libleat includes only headers of the C standard, and <cpuid.h> in
+ * channels/queue/processor.c; scripts/layers requires that.
  */
 #ifndef LEAT_LIB_OS_H
 #define LEAT_LIB_OS_H
@@ -17,10 +18,10 @@
 
 uint64_t leat__os_now(void);        /* the monotonic clock, nanoseconds */
 uint64_t leat__os_wall_clock(void); /* nanoseconds since 1970 UTC */
-/* until the monotonic clock says so; a signal may end it early */
+/* until a time of the monotonic clock; a signal may end it early */
 void leat__os_sleep(uint64_t until_ns);
 void leat__os_yield(void); /* lets other threads have the processor */
-/* the calling thread may run on a single one, though the machine has more */
+/* the calling thread may run on a single processor, though the machine has more */
 bool leat__os_has_one_processor(void);
 /* false with a single processor: spinning would keep the peer from running */
 bool leat__os_can_spin(void);
@@ -28,14 +29,14 @@ bool leat__os_can_spin(void);
 /* --- Sleeping on a shared word ---------------------------------------------------------------- */
 
 /* Sleeps until the word is woken, the deadline passes or a signal handler runs, unless the word no
- * longer has the expected value. May also return for no reason: look at the condition again.
+ * longer has the expected value. May also return for no reason: check the condition again.
  * LEAT_OK, LEAT_ETIMEDOUT, LEAT_EINTR. Not a fence. Read access to the word suffices. */
 int leat__os_wait(const leat__u32 *word, uint32_t expected, uint64_t deadline_ns);
 
 /* The same on several words at once, at most 64: until one of them is woken. Where the system
- * cannot (Linux before 5.16) or does not let us (a container's filter), it sleeps on the first one,
- * for at most two milliseconds: half a thousand looks a second, and what another word's change
- * brings is seen up to two milliseconds late. The same where no such sleep is permitted at all. */
+ * cannot (Linux before 5.16) or does not permit it (a container's filter), it sleeps on the first
+ * word for at most two milliseconds: five hundred polls a second, and a change of another word is
+ * noticed up to two milliseconds late. The same where no such sleep is permitted at all. */
 int leat__os_wait_any(const leat__u32 *const words[], const uint32_t expected[], size_t count,
                       uint64_t deadline_ns);
 
@@ -45,41 +46,42 @@ void leat__os_wake(const leat__u32 *word, bool all);
 /* --- Locks with priority inheritance -------------------------------------------------------------
  *
  * A word that the kernel reads and writes too: 0 is free, else it holds the number of the thread
- * that has the lock, and flags. Who waits in the kernel lends its priority to that thread;
- * unlocking hands the lock to the waiter of the highest priority. When the thread ends, the kernel
- * hands over too, to those that wait in it at that moment, and says so by LEAT__PI_OWNER_DIED. */
+ * that has the lock, and flags. A thread that waits in the kernel lends its priority to that
+ * thread. Unlocking hands the lock to the waiter of the highest priority. When the owner ends, the
+ * kernel hands the lock to a thread that waits in it at that moment, and sets
+ * LEAT__PI_OWNER_DIED. */
 #define LEAT__PI_THREAD UINT32_C(0x3fffffff)
 #define LEAT__PI_WAITERS UINT32_C(0x80000000)
 #define LEAT__PI_OWNER_DIED UINT32_C(0x40000000)
 
-/* LEAT_OK: the calling thread has it. LEAT_ESTATE: its number is in the word already; LEAT_ENOENT:
- * no such thread as the word names; LEAT_EAGAIN: not now, for a reason that passes. Signals do not
- * end the wait. LEAT_ETIMEDOUT. */
+/* LEAT_OK: the calling thread has the lock. LEAT_ESTATE: its number is in the word already;
+ * LEAT_ENOENT: no thread has the number in the word; LEAT_EAGAIN: not now, for a reason that
+ * passes. LEAT_ETIMEDOUT. Signals do not end the wait. */
 int leat__os_pi_lock(leat__u32 *word, uint64_t deadline_ns);
 
-/* The same without waiting: LEAT_EBUSY when a thread of that number lives. The word may say
- * LEAT__PI_WAITERS from then on. */
+/* The same without waiting: LEAT_EBUSY when a thread of that number lives. LEAT__PI_WAITERS may be
+ * set in the word from then on. */
 int leat__os_pi_try(leat__u32 *word);
 
-/* By the thread that the word names. LEAT_ECORRUPT: it names another one. After other errors the
- * thread still has it. */
+/* Called by the thread whose number is in the word. LEAT_ECORRUPT: it has another number. After
+ * other errors the thread still has the lock. */
 int leat__os_pi_unlock(leat__u32 *word);
 
 /* Whether the kernel has such locks. */
 bool leat__os_pi_works(void);
 
 uint32_t leat__os_thread(void); /* the calling thread's number */
-/* where such numbers mean the same; 0: not known. Linux: the pid namespace */
+/* the space in which thread numbers are unique; 0: not known. Linux: the pid namespace */
 uint64_t leat__os_thread_space(void);
 
 /* --- Barriers in other processes -----------------------------------------------------------------
  *
  * A full memory barrier in every running thread of all processes that have registered, while the
- * caller waits: it makes one side's barrier serve for both. Linux: membarrier(2), the global
+ * caller waits. So the barrier of one process serves for both. Linux: membarrier(2), the global
  * expedited commands. */
 
-/* Whether this process may be sent barriers from now on. May take milliseconds, the first time, in
- * a process with threads. */
+/* Registers this process to receive barriers; false if that failed. The first time it may take
+ * milliseconds in a process with threads. */
 bool leat__os_barrier_register(void);
 
 /* Whether barriers can be sent. */
@@ -105,10 +107,10 @@ struct leat__file_status {
 };
 
 /* Opens the directory of a scope. Local: $LEAT_DIR if set (and the process has no raised
- * privileges), else /dev/shm/leat-<user>; made if `make`; refused as LEAT_EUNTRUSTED unless it is a
- * directory of this user's that nobody else may enter; what this user lacks in its own is given
- * back (mode 0700). LEAT_ENOENT when it is not there, LEAT_EINVAL for a scope or a path without
- * meaning. The descriptor is shared by all handles of the process that use the same directory. */
+ * privileges), else /dev/shm/leat-<user>. Makes it if `make`. LEAT_EUNTRUSTED unless it is a
+ * directory of this user that no other user may enter; permissions that its owner lacks are
+ * restored (mode 0700). LEAT_ENOENT when it does not exist, LEAT_EINVAL for a scope or a path
+ * without meaning. All handles of the process that use the same directory share the descriptor. */
 int leat__os_directory_open(leat_scope scope, bool make, leat__file *directory);
 
 /* Gives it back. */
@@ -120,19 +122,19 @@ int leat__os_directory_list(leat__file directory,
                             int (*visit)(const char *file_name, void *context), void *context);
 
 /* Creates a file that has no name yet, with exactly these permissions and this size, its memory
- * reserved and zero. LEAT_ENOSPC with the figures when that much cannot be had. */
+ * reserved and zero. LEAT_ENOSPC with the figures when there is less memory. */
 int leat__os_file_create(leat__file directory, uint32_t permissions, bool temporary, uint64_t size,
                          leat__file *file);
 
-/* Sets exactly these permissions, and the mark of what dies with its last user. */
+/* Sets exactly these permissions, and the mark of an object that dies with its last user. */
 int leat__os_file_permit(leat__file file, uint32_t permissions, bool temporary);
 
-/* Gives a file that nobody uses this size and no content: zero, and reserved. */
+/* Gives a file without users this size and no content: zero, and reserved. */
 int leat__os_file_renew(leat__file file, uint64_t size);
 
 /* Extends a file to this size, the new bytes reserved and zero; a file that is large enough stays
- * as it is. LEAT_ENOSPC with the figures: then its size has not changed. Nobody else may be growing
- * it. */
+ * as it is. LEAT_ENOSPC with the figures: then its size has not changed. No other process may grow
+ * it meanwhile. */
 int leat__os_file_grow(leat__file file, uint64_t size);
 
 /* Starts writing what has changed in the range, and does not wait. */
@@ -152,8 +154,7 @@ int leat__os_file_note_read(leat__file file, char *text, size_t size);
 /* The directory of a path, opened, and the rest of the path behind it. */
 int leat__os_path_directory(const char *path, leat__file *directory, const char **file_name);
 
-/* Opens an existing file by path; symbolic links are followed. LEAT_EKIND when it is nothing that
- * could be mapped. */
+/* Opens an existing file by path; follows symbolic links. LEAT_EKIND when it cannot be mapped. */
 int leat__os_path_open(const char *path, bool writable, leat__file *file);
 
 /* Where files without a name cannot be made (LEAT_ENOTSUP from leat__os_file_create): makes one
@@ -161,16 +162,16 @@ int leat__os_path_open(const char *path, bool writable, leat__file *file);
 int leat__os_file_create_visible(leat__file directory, const char *file_name, uint32_t permissions,
                                  uint64_t size, leat__file *file);
 
-/* A file in memory without a name: reserved, zero, and never to be shortened by anybody. */
+/* A file in memory without a name: reserved, zero, and sealed against shortening. */
 int leat__os_file_create_anonymous(uint32_t permissions, uint64_t size, leat__file *file);
 
-/* Whether the kernel lets nobody shorten the file. */
+/* Whether the kernel prevents every process from shortening the file. */
 bool leat__os_file_sealed(leat__file file);
 
 /* A file of our own for the caller's descriptor: the same file, opened again; where the system does
- * not permit that, the same open file, if `shared` is not NULL. *shared: it has locks of others,
- * which must be left alone. LEAT_EINVAL not open, LEAT_EKIND no regular file, LEAT_EACCES not open
- * for this. */
+ * not permit that, the same open file, if `shared` is not NULL. *shared: it has locks of other
+ * handles, which must be left alone. LEAT_EINVAL not open, LEAT_EKIND no regular file, LEAT_EACCES
+ * not open for this. */
 int leat__os_descriptor_take(int descriptor, bool writable, bool *shared, leat__file *file);
 
 /* A descriptor to give away, of the file opened again; where the system does not permit that, of
@@ -179,7 +180,7 @@ int leat__os_descriptor_take(int descriptor, bool writable, bool *shared, leat__
 int leat__os_descriptor_give(leat__file file, bool writable, bool inherited, bool may_share,
                              int *descriptor);
 
-/* Opens the file again, or LEAT__NO_FILE. What it locks is its own. */
+/* Opens the file again, or LEAT__NO_FILE. The new open file has its own locks. */
 leat__file leat__os_file_reopen(leat__file file, bool writable);
 
 /* A descriptor over a unix socket, with one byte. Codes as leat_descriptor_send and
@@ -242,8 +243,8 @@ uint32_t leat__os_random(void);  /* for spreading, not for secrets */
  *
  * Each file has numbered lock bytes, far behind its content. A lock belongs to the open file (a
  * leat__file), not to the process: two handles of one process conflict like two processes. Each
- * handle on a named object holds one byte, for as long as it is open: a role's, a slot's, or one of
- * its own among the users'. */
+ * handle on a named object holds one byte, for as long as it is open: a role's, a participant's, or
+ * one of its own among the users'. */
 
 enum leat__lock_byte {
     LEAT__LOCK_GROW = 1, /* exclusive while the object's file is extended */
@@ -257,42 +258,43 @@ enum leat__lock_byte {
     LEAT__LOCK_PARTICIPANTS = 64,
 };
 
-/* What the kernel answered. UNKNOWN: nothing, for want of memory for example. It is neither of the
- * others: ask again later, or report an error. */
+/* The kernel's answer. UNKNOWN: it could not answer, for want of memory for example. That is
+ * neither yes nor no: ask again later, or report an error. */
 enum leat__answer { LEAT__NO, LEAT__YES, LEAT__UNKNOWN };
 
 enum leat__lock_mode { LEAT__UNLOCKED, LEAT__SHARED, LEAT__EXCLUSIVE };
 
-/* Changes this file's hold on the byte, atomically and without waiting. LEAT_EBUSY when others
- * stand against it: then what was held before is still held. LEAT_ENOTSUP: the file's system has no
- * such locks, so that nobody holds any. Exclusive needs a writable file. */
+/* Changes this file's hold on the byte, atomically and without waiting. LEAT_EBUSY when other
+ * locks conflict: then what was held before is still held. LEAT_ENOTSUP: the file system has no
+ * such locks, so no process holds any. Exclusive needs a writable file. */
 int leat__os_lock(leat__file file, unsigned byte, enum leat__lock_mode mode);
 
-/* Whether anybody else holds one of `count` bytes from this one on exclusively. Shared locks do not
- * count: those who may only read can have them. */
+/* Whether another open file holds one of `count` bytes from this one on exclusively. Shared locks
+ * do not count: processes that may only read can have them. */
 enum leat__answer leat__os_locked(leat__file file, unsigned byte, unsigned count);
 
 /* The same; *which becomes one that is held, any of them. */
 enum leat__answer leat__os_find_locked(leat__file file, unsigned byte, unsigned count,
                                        unsigned *which);
 
-/* Takes all places exclusively, and the name. LEAT_OK: nobody else has one, and nobody can come
- * before they are given up. LEAT_EBUSY. */
+/* Takes all places exclusively, and the name. LEAT_OK: no other handle has a place, and none can
+ * take one before they are given up. LEAT_EBUSY. */
 int leat__os_lock_all(leat__file file);
 
 /* After leat__os_lock_all: keeps this place, and gives up the others. */
 int leat__os_unlock_others(leat__file file, unsigned byte);
 
-/* Gives up every lock. Before a file is closed that had any: a child process that has not come to
- * its execve yet may have it open. */
+/* Gives up every lock. Call it before closing a file that had any: a child process that has not
+ * reached its execve yet may have the file open. */
 void leat__os_unlock_all(leat__file file);
 
-/* Makes this open file a user's by a byte of its own, shared; `alone`: after leat__os_lock_all, of
- * which it gives up the rest. LEAT_EBUSY while somebody has all places. */
+/* Takes a byte of its own, shared, so that this open file counts as a user. `alone`: after
+ * leat__os_lock_all, of which it gives up the rest. LEAT_EBUSY while another handle has all
+ * places. */
 int leat__os_user_begin(leat__file file, bool alone);
 
-/* Whether anybody else has a place; and how many have, up to some hundred exactly, beyond that some
- * of them. */
+/* Whether another open file has a place; and how many have: exact up to some hundred, a lower bound
+ * beyond. */
 enum leat__answer leat__os_has_users(leat__file file);
 int leat__os_count_users(leat__file file, uint32_t *users);
 
@@ -329,76 +331,77 @@ bool leat__os_watch_begin(struct leat__watch *watch, leat__file *file, enum leat
  * 20 ms. */
 void leat__os_watch_end(struct leat__watch *watch);
 
-/* Forgets what was reported; whether anything was closed. */
+/* Clears what was reported; returns whether a file was closed. */
 bool leat__os_watch_clear(struct leat__watch *watch);
 
 /* Sleeps until something was reported since the watch was cleared. One thread for each watch.
  * LEAT_OK (perhaps for no reason), LEAT_ETIMEDOUT, LEAT_EINTR. With `leave` the thread may be
- * cancelled in its sleep: then leave(context) runs as a cleanup handler, after the watch was
- * left. Without, it cannot be. */
+ * cancelled in its sleep: then leave(context) runs as a cleanup handler, after the thread has left
+ * the watch. Without `leave` it is not cancelled. */
 int leat__os_watch_wait(struct leat__watch *watch, uint64_t deadline_ns,
                         void (*leave)(void *context), void *context);
 
-/* Several files watched through one descriptor of the caller's, which becomes readable when
- * there are notices. LEAT_ELIMIT with the limit's name, or another error. */
+/* Opens a descriptor through which the caller watches several files; it becomes readable when there
+ * are notices. LEAT_ELIMIT with the limit's name, or another error. */
 int leat__os_watch_open_many(leat__file *watch);
 
-/* Also notices touches and closings of this file; gives the number that stands for it, the same for
- * every open file of the same inode. May give the file another number, as above. LEAT_ELIMIT: the
+/* Also watches this file for touches and closings. *number identifies it, the same number for every
+ * open file of the same inode. May give the file another number, as above. LEAT_ELIMIT: the
  * user watches too many files; LEAT_ENOTSUP: there is no /proc. */
 int leat__os_watch_add(leat__file watch, leat__file *file, enum leat__touch touch, int *number);
 void leat__os_watch_remove(leat__file watch, int number);
 
 struct leat__notice {
-    int number;             /* -1: so much was noticed that some of it was lost */
+    int number;             /* -1: there were so many notices that some were lost */
     bool closed;            /* else: touched */
-    enum leat__touch touch; /* in this way */
+    enum leat__touch touch; /* how */
 };
 
-/* What was noticed and not taken yet; 0: nothing more. */
+/* Takes notices; returns how many, 0: there are no more. */
 size_t leat__os_watch_take(leat__file watch, struct leat__notice notices[], size_t max);
 
-/* --- Bells ---------------------------------------------------------------------------------------
+/* --- Notify sockets ------------------------------------------------------------------------------
  *
- * A notify socket is a descriptor that becomes readable when another process drops a token into it,
- * and stays so until the tokens are taken. It has a number, by which others in the same directory
- * find it. */
+ * A notify socket is a descriptor that becomes readable when another process sends it a token, and
+ * stays so until the tokens are taken. Other processes with the same directory find it by its
+ * number. */
 
 struct leat__notify {
-    leat__file file;        /* LEAT__NO_FILE: others touch the objects' files instead */
+    leat__file file;        /* LEAT__NO_FILE: peers touch the objects' files instead */
     uint64_t number;        /* 0: none */
     uint64_t device, inode; /* of its name */
 };
 
-#define LEAT__NO_TOKEN UINT64_MAX /* what was dropped is none, or could not be read */
+#define LEAT__NO_TOKEN UINT64_MAX /* a datagram that is no token, or could not be read */
 
-/* The caller owns it: another process's leat__os_notify_sweep leaves it alone until it is closed,
- * for whatever reason. LEAT_OK also where notify sockets are not possible. */
+/* Makes a notify socket that the caller owns: leat__os_notify_sweep in another process leaves it
+ * alone until it is closed, for whatever reason. LEAT_OK also where notify sockets are not
+ * possible. */
 int leat__os_notify_create(leat__file directory, struct leat__notify *notify);
 
 /* Removes its name, if it is still its own. */
 void leat__os_notify_remove(leat__file directory, const struct leat__notify *notify);
 
-/* Has a watch (above) also notice when the notify socket's name is removed or given to something
- * else; the number stands for that. */
+/* Makes a watch (above) also report when the notify socket's name is removed or given to something
+ * else; *number identifies that notice. */
 bool leat__os_notify_watch(leat__file directory, const struct leat__notify *notify,
                            leat__file watch, int *number);
 
-/* Whether others find it by its name for certain. */
+/* Whether other processes can certainly find it by its name. */
 bool leat__os_notify_is_found(leat__file directory, const struct leat__notify *notify);
 
-/* For others: LEAT__NO_FILE when there is none of that number. */
+/* Opens another process's notify socket; LEAT__NO_FILE when there is none of that number. */
 leat__file leat__os_notify_open(leat__file directory, uint64_t number);
 
-/* Never waits; false when it is full, or its owner has gone. */
+/* Sends a token without waiting; false when the socket is full, or its owner has gone. */
 bool leat__os_notify_send(leat__file notify, uint64_t token);
 
-/* Takes at most LEAT__TOKENS tokens; fewer: there were no more. */
+/* Takes at most LEAT__TOKENS tokens; when it returns fewer, there were no more. */
 #define LEAT__TOKENS 16
 size_t leat__os_notify_take(leat__file notify, uint64_t tokens[LEAT__TOKENS]);
 
-/* Removes a notify socket whose owner is dead; *status is what it was. False when the name is no
- * notify socket's, or its owner lives, or that is not known. */
+/* Removes a notify socket whose owner is dead; *status is the file's status before. False when the
+ * name belongs to no notify socket, or its owner lives, or that is not known. */
 bool leat__os_notify_sweep(leat__file directory, const char *file_name,
                            struct leat__file_status *status);
 
@@ -420,12 +423,12 @@ void leat__os_flag_lower(leat__file flag);
 
 size_t leat__os_page_size(void);
 
-/* Maps a file from its start. *number is for leat__os_unmap: by it the system layer knows how long
- * it may be asked for more of the same file. 0 for what leat__os_map_view mapped. */
+/* Maps a file from its start. *number is for leat__os_unmap: it tells this layer how long more of
+ * the same file may be mapped. It is 0 for what leat__os_map_view mapped. */
 int leat__os_map(leat__file file, uint64_t size, bool writable, void **address, uint64_t *number);
 void leat__os_unmap(void *address, uint64_t size, uint64_t number);
 
-/* Maps a range of a file, at an address or (NULL) anywhere. Never over what is there:
+/* Maps a range of a file, at an address or (NULL) anywhere. Never replaces a mapping:
  * LEAT_EADDRESS. */
 int leat__os_map_view(leat__file file, uint64_t offset, uint64_t size, leat_access access, void *at,
                       void **address);
@@ -439,7 +442,7 @@ bool leat__os_flush_view(void *address, uint64_t size);
 
 /* See leat/view.h. All take whole pages of one mapping. */
 int leat__os_prefault(void *address, uint64_t size, bool writable);
-/* how it is done where the kernel cannot */
+/* prefaults where the kernel has no call for it */
 void leat__os_touch(void *address, uint64_t size, bool writable);
 int leat__os_lock_memory(void *address, uint64_t size);
 int leat__os_unlock_memory(void *address, uint64_t size);
@@ -450,31 +453,30 @@ struct leat__residency {
 };
 int leat__os_residency(const void *address, uint64_t size, struct leat__residency *residency);
 
-/* Maps shared memory once more, for writing too, at *again. False when the system does not. */
+/* Maps shared memory a second time, writable, at *again. False when the system refuses. */
 bool leat__os_map_again(void *address, uint64_t size, void **again);
 /* best effort: a guard against bugs, not a promise */
 void leat__os_make_read_only(void *address, uint64_t size);
 
 /* --- Fork ----------------------------------------------------------------------------------------
  *
- * What a handle owns. In a forked child all registered resources are given up before anything else
- * runs: the file is closed (so that the child does not keep locks alive), private memory is
- * replaced by zeros (so that it cannot be a second writer), and `forked` says so to the handle. */
+ * What a handle owns. A forked child gives up all registered resources before anything else runs:
+ * the file is closed (so that the child does not keep locks alive), private memory is replaced by
+ * zeros (so that the child cannot be a second writer), and `forked` is set for the handle. */
 struct leat__resource {
     leat__file file;
-    leat__file watch; /* LEAT__NO_FILE when there is none; as are the others */
-    leat__file notify, poll, timer;
-    void *memory; /* replaced in a child when not NULL */
+    leat__file watch, notify, poll, timer; /* LEAT__NO_FILE: it has none */
+    void *memory;                          /* replaced in a child when not NULL */
     uint64_t memory_size, memory_note;
-    /* set to 0 in a child when not NULL: what the handle may do without looking at `forked` */
+    /* set to 0 in a child when not NULL: how far the handle may go without reading `forked` */
     uint64_t *allowances[2];
     bool forked;
     struct leat__resource *previous, *next;
 };
 
 /* Between these two no fork happens in this process, no signal handler runs in this thread, and it
- * is not cancelled. The lock that does so is the innermost of the process: nobody is waited for
- * meanwhile. A thread may hold more than once. */
+ * is not cancelled. That lock is the innermost of the process: a thread that has it waits for no
+ * other. A thread may hold it more than once. */
 LEAT__PRIVATE void leat__os_fork_hold(void);
 LEAT__PRIVATE void leat__os_fork_release(void);
 
@@ -484,13 +486,13 @@ void leat__os_resource_init(struct leat__resource *resource);
 void leat__os_resource_add(struct leat__resource *resource);
 void leat__os_resource_remove(struct leat__resource *resource);
 
-/* Between these two the thread is not cancelled, whatever the C library's functions would do. For
- * work that asks for much of it. */
+/* Between these two the thread is not cancelled, even in a function of the C library that is a
+ * cancellation point. For work that calls many of those. */
 int leat__os_cancellation_hold(void);
 void leat__os_cancellation_release(int before);
 
-/* If the thread was cancelled: runs leave(context), and ends it. Nothing else in lib/os is a
- * cancellation point but leat__os_watch_wait, and the two that wait for a socket
+/* If the thread was cancelled, runs leave(context) and ends it. The only other cancellation points
+ * in lib/os are leat__os_watch_wait and the two functions that wait for a socket
  * (leat__os_descriptor_send). */
 void leat__os_cancellation_point(void (*leave)(void *context), void *context);
 

@@ -5,10 +5,10 @@
  *     withdraws has taken nothing. No count and no signal is lost or invented, whatever happens while a claim is on its word.
  *   - The mutex has one owner. A claim is taken out of a word only when its committer is dead, or by a change of the event, and settled
  *     only by its committer. A committer that goes on has had all its claims at one moment.
- *   - Nobody sleeps while what it waits for can be had; nobody wakes another without end; committers do not chase each other.
+ *   - Nobody sleeps while what it waits for can be had; no process wakes another without end; committers do not chase each other.
  *
- * KILLS processes die, at any step; what they had stored reaches memory and the kernel frees their slots. A waiter is born again with the lowest
- * free slot. What a committer had settled before it died is gone with it, and what it had not is as it was: one may be taken and
+ * KILLS processes die, at any step; what they had stored reaches memory and the kernel frees their participants. A waiter is born again with the lowest
+ * free participant. What a committer had settled before it died is gone with it, and what it had not is as it was: one may be taken and
  * another not, but each is whole. That is all the code promises, and all that is claimed here.
  *
  * Without deaths no slice ends: a sleeper who is not woken stays asleep, and when nothing else goes on it must be one that cannot have what
@@ -16,33 +16,33 @@
  * the last change of a word.
  *
  * Left out: manual events, pulses, amounts above one (all of them wake all sleepers, or change what `value` means, not who may change it);
- * `lost` and `abandoned`; recursion; the spins before a sleep, which are looks without announcement. A process has one slot
- * for all its objects, takes it in one step, and announces itself at all of them in one. Without deaths claims and turns are not counted: only
- * who takes out another's slot compares them. The bell is a bit for each process instead of a number: whether it has changed
- * since that process read it. A woken sleeper stays queued on its other bells until it runs, and can swallow their wakes, as in the kernel.
+ * `lost` and `abandoned`; recursion; the spins before a sleep, which are polls without a ticket. A process has one participant
+ * for all its objects, takes it in one step, and arms at all of them in one. Without deaths claims and generations are not counted: only
+ * who takes out another's participant compares them. the wake count is a bit for each process instead of a number: whether it has changed
+ * since that process read it. A woken sleeper stays queued on its other wake counts until it runs, and can swallow their wakes, as in the kernel.
  *
- * With DATA a setter stores something before it sets, and the waiter for the event must see all of it in the end. With TURNS_MOST waiters may
+ * With DATA a setter stores something before it sets, and the waiter for the event must see all of it in the end. With ROUNDS_MOST waiters may
  * go round that often, together, while nothing is given, taken or unlocked. Not needed, as it turned out: that who leaves says again that others
- * may still sleep, or a fence there. Its announcement has been made again after each wake-up, and covers the look.
+ * may still sleep, or a fence there. It has armed again after each wake-up, and that covers the poll.
  *
  * CAST says who takes part. -DBUG_... leaves one thing out or does it wrongly; Spin must find an assertion violated or somebody stuck:
  *     BUG_NOT_SORTED        claims in the order in which the objects were given
  *     BUG_TWO_LOOKS         a claim exchanges one word and has looked at another
  *     BUG_CLAIMS_UNCOUNTED  a word that is claimed for the second time looks as at the first
- *     BUG_HEAL_NOT_EXACT    a dead committer's slot is taken out of whatever the word is by now
- *     BUG_HEAL_LIVING       nobody asks the kernel whether the committer lives
- *     BUG_NO_PROBE          a dead committer's slot stays
- *     BUG_TAKE_CLAIMED      a claim keeps nobody out who takes
+ *     BUG_HEAL_NOT_EXACT    a dead committer's participant is taken out of whatever the word is by now
+ *     BUG_HEAL_LIVING       no process asks the kernel whether the committer lives
+ *     BUG_NO_PROBE          a dead committer's participant stays
+ *     BUG_TAKE_CLAIMED      a claim keeps no process out who takes
  *     BUG_CLAIM_KEPT        setting and resetting an event leave the claim in its word
  *     BUG_POST_UNCLAIMS     posting takes the claim out of the semaphore's word
  *     BUG_NO_CONFIRM        [L8] no second look at the claims after the last one
  *     BUG_SETTLE_BLIND      the end of a claim is an exchange for what follows from an earlier look at the word
  *     BUG_SETTLE_LOST       a claim that was taken out is ended all the same
- *     BUG_SETTLE_SILENT     the end of a claim wakes nobody
+ *     BUG_SETTLE_SILENT     the end of a claim wakes no process
  *     BUG_WITHDRAWN_TAKEN   a commit that is not complete takes what it has claimed
  *     BUG_KEEP_CLAIMS       a commit that is not complete keeps what it has claimed, and sleeps
- *     BUG_NO_FENCE_SLEEPER  [L3] between the announcement and the look
- *     BUG_NO_LOOK           the sleeper does not look again after announcing itself
+ *     BUG_NO_FENCE_SLEEPER  [L3] between arming and the poll
+ *     BUG_NO_LOOK           the sleeper does not poll again after arming
  *     BUG_NO_PASS_ON        who leaves does not wake for what it leaves
  *     BUG_KEEP_WAKE         who waits for all and sleeps on does not pass on the wake of what can be had
  *     BUG_SLEEP_ON_ALL      who waits for all sleeps on what can be had, too
@@ -89,7 +89,7 @@
 #define RUN run Waiter(0, S, true); run Waiter(1, S, false)
 #endif
 #define PROCESSES (WAITERS + 1)
-#define SLOTS (WAITERS + 1)
+#define PARTICIPANTS (WAITERS + 1)
 /* What is posted and set, in this order: read as digits of base 4, the lowest first, 1 is a count, 2 a signal, 3 a reset of the event. */
 #ifndef GIFTS
 #define GIFTS 38 /* signal, count, signal */
@@ -104,20 +104,20 @@
 #define GIVE_UPS 0 /* sleeps that are interrupted: the waiter looks once more, and leaves */
 #endif
 
-/* Memory. A word is claims * 64 + value * 8 + slot; of the mutex turn * 64 + slot. Without deaths nobody compares to take something out. */
+/* Memory. A word is claims * 64 + value * 8 + participant; of the mutex generation * 64 + participant. Without deaths no process compares to take something out. */
 #if KILLS > 0
 #define CLAIMS 4
 #else
 #define CLAIMS 1
 #endif
-#define SLOT_OF(word) ((word) % 8)
+#define PARTICIPANT_OF(word) ((word) % 8)
 #define VALUE_OF(word) ((word) / 8 % 8)
-#define WITHOUT_SLOT(word) ((word) - SLOT_OF(word))
-#define NEXT_TURN(word) (((word) / 64 + 1) % CLAIMS * 64 + (word) % 64)
+#define WITHOUT_PARTICIPANT(word) ((word) - PARTICIPANT_OF(word))
+#define NEXT_GENERATION(word) (((word) / 64 + 1) % CLAIMS * 64 + (word) % 64)
 #ifdef BUG_CLAIMS_UNCOUNTED
-#define CLAIMED(word) ((word) + slot)
+#define CLAIMED(word) ((word) + participant)
 #else
-#define CLAIMED(word) (NEXT_TURN(word) + slot)
+#define CLAIMED(word) (NEXT_GENERATION(word) + participant)
 #endif
 byte words[3];
 byte contended; /* a set */
@@ -126,9 +126,9 @@ byte data; /* what a setter stores before it sets */
 #endif
 
 /* The kernel. */
-bool slot_taken[SLOTS + 1]; /* 1 to SLOTS */
-byte queued[PROCESSES];     /* on which bells it sleeps */
-byte rung[PROCESSES];       /* bells that have changed since it read them */
+bool participant_taken[PARTICIPANTS + 1]; /* 1 to PARTICIPANTS */
+byte queued[PROCESSES];     /* on which wake counts it sleeps */
+byte woken[PROCESSES];       /* wake counts that have changed since it read them */
 byte deaths;
 
 /* Store buffers: `contended` is only ever stored as 1, so a set of such stores is enough; and the data's. */
@@ -151,19 +151,19 @@ byte there[3];     /* counts and signals given and not taken */
 byte claimer[3];   /* a living committer with its claim there, + 1 */
 byte owner;        /* the living owner of the mutex, + 1 */
 byte unpolled;     /* sleepers that have not looked since a word changed */
-#ifdef TURNS_MOST
-byte turns; /* of all waiters since something was given, taken or unlocked */
-#define TURN turns++; assert(turns <= TURNS_MOST)
-#define PROGRESS turns = 0
+#ifdef ROUNDS_MOST
+byte rounds; /* of all waiters since something was given, taken or unlocked */
+#define ROUND rounds++; assert(rounds <= ROUNDS_MOST)
+#define PROGRESS rounds = 0
 #else
-#define TURN skip
+#define ROUND skip
 #define PROGRESS skip
 #endif
 byte give_ups;
 
 #define CAN_BE_HAD(object) \
-    ((SLOT_OF(words[object]) == 0 || !slot_taken[SLOT_OF(words[object])]) && (object == MUTEX || VALUE_OF(words[object]) > 0))
-#define AVAILABLE(object) (SLOT_OF(words[object]) == 0 && (object == MUTEX || VALUE_OF(words[object]) > 0))
+    ((PARTICIPANT_OF(words[object]) == 0 || !participant_taken[PARTICIPANT_OF(words[object])]) && (object == MUTEX || VALUE_OF(words[object]) > 0))
+#define AVAILABLE(object) (PARTICIPANT_OF(words[object]) == 0 && (object == MUTEX || VALUE_OF(words[object]) > 0))
 
 #if KILLS > 0
 #define STEP if :: atomic {deaths < KILLS -> deaths++; goto dead} :: skip fi
@@ -178,7 +178,7 @@ byte give_ups;
 #endif
 
 
-/* --- Memory and bells --------------------------------------------------------------------------------------------------- */
+/* --- Memory and wake counts --------------------------------------------------------------------------------------------------- */
 
 proctype Memory() {
     byte me;
@@ -193,7 +193,7 @@ end:
     od
 }
 
-/* One sleeper, whichever. It runs later, and until then its other bells can be rung in vain. */
+/* One sleeper, whichever. It runs later, and until then its other wake counts can be woken in vain. */
 inline wake_one(object) {
     if
     :: HAS(queued[0], object) -> queued[0] = queued[0] - (1 << object)
@@ -217,10 +217,10 @@ inline wake(object) {
         :: atomic {MAY_SLEEP(object) -> DRAIN; contended = contended & ~(1 << object)};
             STEP;
             atomic {
-                rung[0] = rung[0] | 1 << object;
-                rung[1] = rung[1] | 1 << object;
+                woken[0] = woken[0] | 1 << object;
+                woken[1] = woken[1] | 1 << object;
 #if WAITERS > 2
-                rung[2] = rung[2] | 1 << object;
+                woken[2] = woken[2] | 1 << object;
 #endif
                 skip
             };
@@ -241,27 +241,27 @@ inline wake(object) {
 
 /* Whether the last claim was made while all others stood. */
 #define CLAIM_HELD(object) \
-    (!HAS(wants, object) || (object == MUTEX -> owner == me + 1 : SLOT_OF(words[object]) == slot && VALUE_OF(words[object]) > 0))
+    (!HAS(wants, object) || (object == MUTEX -> owner == me + 1 : PARTICIPANT_OF(words[object]) == participant && VALUE_OF(words[object]) > 0))
 #define AT_ONCE at_once = all && CLAIM_HELD(SEMAPHORE) && CLAIM_HELD(EVENT) && CLAIM_HELD(MUTEX)
 
 /* leat__sync_heal, leat__lock_holder_died. */
 inline heal(object) {
     if
-    :: SLOT_OF(words[object]) == 0
-    :: atomic {SLOT_OF(words[object]) != 0 -> seen = words[object]};
+    :: PARTICIPANT_OF(words[object]) == 0
+    :: atomic {PARTICIPANT_OF(words[object]) != 0 -> seen = words[object]};
         if
 #ifdef BUG_HEAL_LIVING
         :: true ->
 #else
-        :: atomic {slot_taken[SLOT_OF(seen)] -> seen = 0}
-        :: !slot_taken[SLOT_OF(seen)] ->
+        :: atomic {participant_taken[PARTICIPANT_OF(seen)] -> seen = 0}
+        :: !participant_taken[PARTICIPANT_OF(seen)] ->
 #endif
             STEP;
             atomic {
 #ifdef BUG_HEAL_NOT_EXACT
                 seen = words[object];
 #endif
-                EXCHANGE(object, WITHOUT_SLOT(seen));
+                EXCHANGE(object, WITHOUT_PARTICIPANT(seen));
                 if
                 :: done -> assert(claimer[object] == 0); CHANGED(object)
                 :: else
@@ -283,7 +283,7 @@ inline heal(object) {
 #ifdef BUG_TAKE_CLAIMED
 #define KEPT_OUT(word) false
 #else
-#define KEPT_OUT(word) (SLOT_OF(word) != 0)
+#define KEPT_OUT(word) (PARTICIPANT_OF(word) != 0)
 #endif
 
 /* leat__sync_take. Sets `done`. */
@@ -314,14 +314,14 @@ inline take_one(object, probe) {
 /* leat__lock_try. Sets `done`. */
 inline try_mutex(probe) {
     if
-    :: atomic {SLOT_OF(words[MUTEX]) != 0 && !probe -> done = false}
-    :: atomic {SLOT_OF(words[MUTEX]) == 0 || probe -> seen = words[MUTEX]};
+    :: atomic {PARTICIPANT_OF(words[MUTEX]) != 0 && !probe -> done = false}
+    :: atomic {PARTICIPANT_OF(words[MUTEX]) == 0 || probe -> seen = words[MUTEX]};
         if
-        :: atomic {SLOT_OF(seen) != 0 && slot_taken[SLOT_OF(seen)] -> done = false; seen = 0}
-        :: SLOT_OF(seen) == 0 || !slot_taken[SLOT_OF(seen)] ->
+        :: atomic {PARTICIPANT_OF(seen) != 0 && participant_taken[PARTICIPANT_OF(seen)] -> done = false; seen = 0}
+        :: PARTICIPANT_OF(seen) == 0 || !participant_taken[PARTICIPANT_OF(seen)] ->
             STEP;
             atomic {
-                EXCHANGE(MUTEX, NEXT_TURN(WITHOUT_SLOT(seen)) + slot);
+                EXCHANGE(MUTEX, NEXT_GENERATION(WITHOUT_PARTICIPANT(seen)) + participant);
                 if
                 :: done -> assert(owner == 0); owner = me + 1; mine = mine | M; CHANGED(MUTEX); PROGRESS; AT_ONCE
                 :: else
@@ -335,7 +335,7 @@ inline try_mutex(probe) {
 inline unlock() {
     seen = words[MUTEX];
     STEP;
-    atomic {DRAIN; assert(owner == me + 1); owner = 0; mine = mine - M; words[MUTEX] = WITHOUT_SLOT(seen); CHANGED(MUTEX); PROGRESS};
+    atomic {DRAIN; assert(owner == me + 1); owner = 0; mine = mine - M; words[MUTEX] = WITHOUT_PARTICIPANT(seen); CHANGED(MUTEX); PROGRESS};
     wake(MUTEX)
 }
 
@@ -345,8 +345,8 @@ inline unlock() {
 inline claim(object, probe) {
     if
 #ifdef BUG_TWO_LOOKS
-    :: atomic {SLOT_OF(words[object]) != 0 -> done = false}
-    :: atomic {SLOT_OF(words[object]) == 0 -> seen = words[object]};
+    :: atomic {PARTICIPANT_OF(words[object]) != 0 -> done = false}
+    :: atomic {PARTICIPANT_OF(words[object]) == 0 -> seen = words[object]};
         if
         :: atomic {!AVAILABLE(object) -> done = false}
         :: AVAILABLE(object) ->
@@ -386,8 +386,8 @@ inline confirm() {
     skip
 #else
     if
-    :: atomic {!HAS(wants, EVENT) || EVENT_LAST || SLOT_OF(words[EVENT]) == slot -> skip}
-    :: atomic {HAS(wants, EVENT) && !EVENT_LAST && SLOT_OF(words[EVENT]) != slot -> skip}; claim(EVENT, false)
+    :: atomic {!HAS(wants, EVENT) || EVENT_LAST || PARTICIPANT_OF(words[EVENT]) == participant -> skip}
+    :: atomic {HAS(wants, EVENT) && !EVENT_LAST && PARTICIPANT_OF(words[EVENT]) != participant -> skip}; claim(EVENT, false)
     fi
 #endif
 }
@@ -399,11 +399,11 @@ inline settle(object, takes) {
     :: else ->
         do
 #ifndef BUG_SETTLE_LOST
-        :: atomic {SLOT_OF(words[object]) != slot ->
+        :: atomic {PARTICIPANT_OF(words[object]) != participant ->
             assert(object == EVENT && claimer[object] != me + 1);
             mine = (takes -> mine | 1 << object : mine);
             break}
-        :: atomic {SLOT_OF(words[object]) == slot -> seen = words[object]};
+        :: atomic {PARTICIPANT_OF(words[object]) == participant -> seen = words[object]};
 #else
         :: seen = words[object];
 #endif
@@ -411,11 +411,11 @@ inline settle(object, takes) {
             atomic {
 #ifdef BUG_SETTLE_BLIND
                 DRAIN;
-                words[object] = (takes -> WITHOUT_SLOT(seen) - 8 : WITHOUT_SLOT(seen));
+                words[object] = (takes -> WITHOUT_PARTICIPANT(seen) - 8 : WITHOUT_PARTICIPANT(seen));
                 done = true;
                 seen = 0;
 #else
-                EXCHANGE(object, (takes -> WITHOUT_SLOT(seen) - 8 : WITHOUT_SLOT(seen)));
+                EXCHANGE(object, (takes -> WITHOUT_PARTICIPANT(seen) - 8 : WITHOUT_PARTICIPANT(seen)));
 #endif
                 if
                 :: done ->
@@ -526,9 +526,9 @@ inline take(probe) {
     assert(!done || !all || mine == wants)
 }
 
-/* The bells are read, then the announcements are stored; neither is seen by others before it reaches memory. */
-inline announce() {
-    atomic {rung[me] = 0; stores[me] = stores[me] | wants};
+/* The wake counts are read, then the tickets are stored; neither is seen by others before it reaches memory. */
+inline arm() {
+    atomic {woken[me] = 0; stores[me] = stores[me] | wants};
     told = true;
 #ifndef BUG_NO_FENCE_SLEEPER
     STEP;
@@ -536,7 +536,7 @@ inline announce() {
 #endif
 }
 
-/* Sets `sleeps`, on which bells. */
+/* Sets `sleeps`, on which wake counts. */
 inline choose_wake_counts() {
     object = 0;
     sleeps = 0;
@@ -586,16 +586,16 @@ inline pass_on(served) {
          : HAS(wants, SEMAPHORE) && CAN_BE_HAD(SEMAPHORE) || HAS(wants, EVENT) && CAN_BE_HAD(EVENT) || HAS(wants, MUTEX) && CAN_BE_HAD(MUTEX))
 
 proctype Waiter(byte me; byte wants; bool all) {
-    byte slot, seen, object, k, mine, sleeps, early, seen_data;
+    byte participant, seen, object, k, mine, sleeps, early, seen_data;
     bool done, was, complete, told, probe, at_once;
 born:
     atomic {
-        slot = 1;
+        participant = 1;
         do
-        :: slot_taken[slot] || SLOT_OF(words[0]) == slot || SLOT_OF(words[1]) == slot || SLOT_OF(words[2]) == slot -> slot++
+        :: participant_taken[participant] || PARTICIPANT_OF(words[0]) == participant || PARTICIPANT_OF(words[1]) == participant || PARTICIPANT_OF(words[2]) == participant -> participant++
         :: else -> break
         od;
-        slot_taken[slot] = true
+        participant_taken[participant] = true
     };
 again:
     told = false;
@@ -604,8 +604,8 @@ again:
     do
     :: done -> break
     :: else ->
-        TURN;
-        announce();
+        ROUND;
+        arm();
 #ifndef BUG_NO_LOOK
         LOOKED;
         take(probe);
@@ -618,7 +618,7 @@ again:
         atomic {
             probe = false; object = 0; seen = 0; was = false; k = 0; complete = false;
             if
-            :: sleeps == 0 || (rung[me] & sleeps) != 0 -> sleeps = 0
+            :: sleeps == 0 || (woken[me] & sleeps) != 0 -> sleeps = 0
             :: else -> queued[me] = sleeps
             fi
         };
@@ -674,7 +674,7 @@ dead:
     atomic {
         DRAIN;
         queued[me] = 0;
-        slot_taken[slot] = false;
+        participant_taken[participant] = false;
         if :: claimer[SEMAPHORE] == me + 1 -> claimer[SEMAPHORE] = 0 :: else fi;
         if :: claimer[EVENT] == me + 1 -> claimer[EVENT] = 0 :: else fi;
         if :: owner == me + 1 -> owner = 0 :: else fi;
@@ -687,7 +687,7 @@ over:
     atomic {
         DRAIN;
 #if KILLS > 0
-        slot_taken[slot] = false;
+        participant_taken[participant] = false;
 #endif
         seen = 0; object = 0; k = 0; mine = 0; sleeps = 0; early = 0; done = false; was = false; complete = false;
         probe = false; told = false
@@ -700,10 +700,10 @@ over:
 #ifdef BUG_CLAIM_KEPT
 #define EVENT_NEXT(seen) ((seen) + (resets -> 0 : 8) - VALUE_OF(seen) * 8)
 #else
-#define EVENT_NEXT(seen) (WITHOUT_SLOT(seen) + (resets -> 0 : 8) - VALUE_OF(seen) * 8)
+#define EVENT_NEXT(seen) (WITHOUT_PARTICIPANT(seen) + (resets -> 0 : 8) - VALUE_OF(seen) * 8)
 #endif
 #ifdef BUG_POST_UNCLAIMS
-#define POSTED(seen) (WITHOUT_SLOT(seen) + 8)
+#define POSTED(seen) (WITHOUT_PARTICIPANT(seen) + 8)
 #else
 #define POSTED(seen) ((seen) + 8)
 #endif
@@ -744,7 +744,7 @@ proctype Giver(byte me; short gifts) {
                         :: object == SEMAPHORE -> there[object]++
                         :: else -> there[object] = 1 - resets
                         fi;
-                        claimer[object] = (SLOT_OF(words[object]) == 0 -> 0 : claimer[object]);
+                        claimer[object] = (PARTICIPANT_OF(words[object]) == 0 -> 0 : claimer[object]);
                         CHANGED(object);
                         PROGRESS
                     :: else

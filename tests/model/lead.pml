@@ -9,9 +9,9 @@
  *
  * -DBUG_... does one thing wrongly; Spin must find a thread asleep for ever then:
  *     BUG_TAKEN_BY_ALL      a thread that clears its watch takes notices although another one leads
- *     BUG_NOT_REPLACED      a leader that leaves appoints nobody
+ *     BUG_NOT_REPLACED      a leader that leaves appoints no process
  *     BUG_NOT_WOKEN         a new leader is appointed and goes on sleeping on its own word
- *     BUG_FOLLOWERS_ASLEEP  the leader notes, and wakes nobody
+ *     BUG_FOLLOWERS_ASLEEP  the leader notes, and wakes no process
  *     BUG_NOT_COMPARED      a thread looks at its state, and sleeps whatever it is by then
  *     BUG_CANCELLED_STAYS   a cancelled thread does not leave */
 
@@ -25,7 +25,7 @@
 #define GIVE_UPS 1
 #endif
 #ifndef PATIENT
-#define PATIENT 255 /* a thread whose file nobody touches: it sleeps for ever */
+#define PATIENT 255 /* a thread whose file no process touches: it sleeps for ever */
 #endif
 #define NOBODY THREADS
 

@@ -1,20 +1,20 @@
 /* lock.pml - the senders' lock (lib/sync/lock.h) on a machine with store buffers (TSO): who holds it is alone, who takes it over from a dead
- * one is told so, and nobody sleeps through a release.
+ * one is told so, and no process sleeps through a release.
  *
  * PROCESSES participants take and release it ROUNDS times each. KILLS of them die, at any step; what they had stored reaches memory, the
- * kernel frees their slots, and they are born again with the lowest free slot: their own or another's. Slices are absent (a sleep that
- * nobody ends is an invalid end state) until somebody has died: then a sleep can time out, once at any moment and twice more when nothing
+ * kernel frees their participants, and they are born again with the lowest free participant: their own or another's. Slices are absent (a sleep that
+ * no process ends is an invalid end state) until somebody has died: then a sleep can time out, once at any moment and twice more when nothing
  * else goes on, and a sleeper whose sleep did asks the kernel about the holder. GIVE_UPS of them in all have a deadline that passes, at any
- * moment of their waiting: with any, the first participant alone has ROUNDS turns, the others have one, and the second is who gives up.
+ * moment of their waiting: with any, the first participant alone has the lock ROUNDS times, the others once, and the second gives up.
  *
  * -DBUG_... leaves one thing out; Spin must find an assertion violated or a sleeper left:
- *     BUG_NO_TURN           the lock word is the slot alone
- *     BUG_NO_FENCE_SLEEPER  [L3] between the announcement and the look
- *     BUG_NO_FENCE_RELEASE  [L4] between the release and the look for sleepers
+ *     BUG_NO_GENERATION           the lock word is the participant alone
+ *     BUG_NO_FENCE_SLEEPER  [L3] between arming and the poll
+ *     BUG_NO_FENCE_RELEASE  [L4] between the release and the load of `contended`
  *     BUG_NOT_CONTENDED     one that slept and got the lock does not say that others may still sleep
  *     BUG_KEEP_WAKE         one that gives up does not say that others may still sleep
- *     BUG_NO_WAKE           releases only change the bell
- *     BUG_NO_PROBE          nobody asks whether the holder lives
+ *     BUG_NO_WAKE           releases only change the wake count
+ *     BUG_NO_PROBE          no process asks whether the holder lives
  *     BUG_NOT_TOLD          a lock that is taken over looks like a free one */
 
 #ifndef PROCESSES
@@ -35,14 +35,14 @@
 #else
 #define ROUNDS_OF(who) ROUNDS
 #endif
-#define SLOTS (PROCESSES + 1)
+#define PARTICIPANTS (PROCESSES + 1)
 #define FREE 0
 
-/* Memory. The lock word is turn * 8 + slot. */
-byte owner, bell, contended;
+/* Memory. The lock word is generation * 8 + participant. */
+byte owner, wake_count, contended;
 
 /* The kernel. */
-bool slot_taken[SLOTS + 1]; /* 1 to SLOTS */
+bool participant_taken[PARTICIPANTS + 1]; /* 1 to PARTICIPANTS */
 bool asleep[PROCESSES];
 byte deaths;
 byte given_up;
@@ -51,18 +51,18 @@ byte given_up;
 byte inside;     /* live processes that hold the lock */
 bool unrepaired; /* a holder died, and no heir has been told yet */
 
-/* Store buffers: first in, first out. A store with a fence behind it is one step: nobody sees it before it is in memory. */
+/* Store buffers: first in, first out. A store with a fence behind it is one step: no process sees it before it is in memory. */
 mtype = {OWNER, CONTENDED};
 chan stores[PROCESSES] = [2] of {mtype, byte};
 #define FENCE (empty(stores[me]))
 
-#define SLOT_OF(word) ((word) % 8)
-#ifdef BUG_NO_TURN
-#define NEXT(word) (slot)
-#define WITHOUT_SLOT(word) 0
+#define PARTICIPANT_OF(word) ((word) % 8)
+#ifdef BUG_NO_GENERATION
+#define NEXT(word) (participant)
+#define WITHOUT_PARTICIPANT(word) 0
 #else
-#define NEXT(word) ((((word) / 8 + 1) % 32) * 8 + slot)
-#define WITHOUT_SLOT(word) ((word) / 8 * 8)
+#define NEXT(word) ((((word) / 8 + 1) % 32) * 8 + participant)
+#define WITHOUT_PARTICIPANT(word) ((word) / 8 * 8)
 #endif
 
 #define STEP if :: atomic {deaths < KILLS -> deaths++; goto dead} :: skip fi
@@ -72,16 +72,16 @@ inline try_acquire(probe) {
     seen = owner;
     result = 0;
     if
-    :: SLOT_OF(seen) == FREE -> result = 1
+    :: PARTICIPANT_OF(seen) == FREE -> result = 1
 #ifndef BUG_NO_PROBE
-    :: SLOT_OF(seen) != FREE && (probe) ->
+    :: PARTICIPANT_OF(seen) != FREE && (probe) ->
         if
-        :: SLOT_OF(seen) == slot || !slot_taken[SLOT_OF(seen)] -> result = 2
+        :: PARTICIPANT_OF(seen) == participant || !participant_taken[PARTICIPANT_OF(seen)] -> result = 2
         :: else -> skip
         fi
-    :: SLOT_OF(seen) != FREE && !(probe) -> skip
+    :: PARTICIPANT_OF(seen) != FREE && !(probe) -> skip
 #else
-    :: SLOT_OF(seen) != FREE -> skip
+    :: PARTICIPANT_OF(seen) != FREE -> skip
 #endif
     fi;
     if
@@ -108,14 +108,14 @@ inline release() {
     atomic {
         inside--;
         holds = false;
-        stores[me]!OWNER(WITHOUT_SLOT(seen_own))
+        stores[me]!OWNER(WITHOUT_PARTICIPANT(seen_own))
     }
 #else
     atomic {
         FENCE;
         inside--;
         holds = false;
-        owner = WITHOUT_SLOT(seen_own)
+        owner = WITHOUT_PARTICIPANT(seen_own)
     }
 #endif
     STEP;
@@ -128,7 +128,7 @@ inline release() {
         :: was == 0
         :: else ->
             STEP;
-            atomic {FENCE -> bell++};
+            atomic {FENCE -> wake_count++};
             STEP;
 #ifndef BUG_NO_WAKE
             atomic { /* one sleeper, whichever */
@@ -162,22 +162,22 @@ end:
 }
 
 active [PROCESSES] proctype Participant() {
-    byte me, slot, seen, seen_own, result, rounds, expected, was, timeouts;
+    byte me, participant, seen, seen_own, result, rounds, expected, was, timeouts;
     bool holds, own, timed_out, too_late;
     me = _pid - 1;
 born:
     atomic {
-        slot = 1;
+        participant = 1;
         do
-        :: slot_taken[slot] -> slot++
+        :: participant_taken[participant] -> participant++
         :: else -> break
         od;
-        slot_taken[slot] = true
+        participant_taken[participant] = true
     }
     do
     :: rounds == ROUNDS_OF(me) -> break
     :: else ->
-        own = (SLOT_OF(owner) == slot);
+        own = (PARTICIPANT_OF(owner) == participant);
         try_acquire(own);
         do
         :: result != 0 -> break
@@ -196,7 +196,7 @@ born:
 #else
         :: else ->
 #endif
-            expected = bell;
+            expected = wake_count;
             STEP;
 #ifdef BUG_NO_FENCE_SLEEPER
             stores[me]!CONTENDED(1);
@@ -208,7 +208,7 @@ born:
             :: result != 0 -> skip
             :: else ->
                 timed_out = false;
-                atomic {asleep[me] = (bell == expected)};
+                atomic {asleep[me] = (wake_count == expected)};
                 if
                 :: !asleep[me]
 #if GIVE_UPS > 0
@@ -259,10 +259,10 @@ dead:
         fi
     }
     FENCE; /* what it had stored gets to memory */
-    slot_taken[slot] = false;
+    participant_taken[participant] = false;
     atomic {seen = 0; seen_own = 0; expected = 0; was = 0; result = 0; own = false; timed_out = false; too_late = false; timeouts = 0; rounds = 0}
     goto born;
 over:
     FENCE;
-    slot_taken[slot] = false
+    participant_taken[participant] = false
 }

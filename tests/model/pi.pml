@@ -13,26 +13,26 @@
  * ends when it likes, or never. A user tries ROUNDS times: each time at once, asking about the owner, or for as long as it takes. Of three users two do the
  * latter, and one the former. MORTAL: the only one that can die.
  *
- * Without slices nobody sleeps for ever unless a number was given again: then they end when nothing else goes on. Elsewhere each user's can end early, EARLY times. Who
+ * Without slices no process sleeps for ever unless a number was given again: then they end when nothing else goes on. Elsewhere each user's can end early, EARLY times. Who
  * pauses outside of the kernel goes on when something has changed since it looked; one who pauses in vain for ever is stuck.
  *
  * Left out: recursion; several handles or threads in one process; a thread that ended alone and whose number is given again; memory order. Of that little is
  * needed: [P1] has a release store, and a locked instruction or a system call behind it.
  *
  * -DBUG_... leaves one thing out or does it wrongly; Spin must find an assertion violated or somebody stuck:
- *     BUG_NO_TURN          [P2] only the thread's number is compared
- *     BUG_TURN_RELEASING   the turn changes with each release, in the kernel's case just before it, instead of with each vouching
- *     BUG_NO_TURN_ASKING   it changes with the exchange that takes a free word, but not before asking the kernel
- *     BUG_NO_VOUCH         [P1] nobody vouches
+ *     BUG_NO_GENERATION          [P2] only the thread's number is compared
+ *     BUG_GENERATION_RELEASING   the generation changes with each release, in the kernel's case just before it, instead of with each vouching
+ *     BUG_NO_GENERATION_ASKING   it changes with the exchange that takes a free word, but not before asking the kernel
+ *     BUG_NO_VOUCH         [P1] no process vouches
  *     BUG_VOUCH_LATE       [P1] after the word names the thread
  *     BUG_WITHDRAW_FIRST   [P1] before the word is free
- *     BUG_LIVING           nobody looks at the places before taking over
+ *     BUG_LIVING           no process looks at the places before taking over
  *     BUG_BEHIND_BACK      a dead one's word is exchanged for the heir's, and the kernel not asked for it
  *     BUG_NOT_LOOKED       a sleeper does not look at the places before it sleeps
  *     BUG_NOT_ASKED        the kernel is not asked about threads that are vouched for
  *     BUG_NOT_TOLD         OWNER_DIED is cleared, and that is all
  *
- * No faults, as it turned out (-DTRY_...): DIED_KEPT, OWNER_DIED stays in the word until it is unlocked, which the kernel then does; WAITERS_LOST, a taking over
+ * No faults, as it renewed out (-DTRY_...): DIED_KEPT, OWNER_DIED stays in the word until it is unlocked, which the kernel then does; WAITERS_LOST, a taking over
  * clears that flag, which the kernel sets again with whomever it serves. */
 
 #ifndef USERS
@@ -56,7 +56,7 @@
 #define TRIES true
 #endif
 
-/* Memory. The word is flags + a number; its turn only grows, so that it is enough to know who has looked since it last did. A user's number is its place
+/* Memory. The word is flags + a number; its generation only grows, so that it is enough to know who has looked since it last did. A user's number is its place
  * + 1, and its successor's the same. */
 #define WAITERS 8
 #define DIED 16
@@ -65,13 +65,13 @@
 #define HAS_WAITERS(word) ((word) / 8 % 2)
 #define WITH_WAITERS(word) ((word) + 8 - HAS_WAITERS(word) * 8)
 byte pi;
-byte turned;               /* a set: for whom the turn is another than when they looked */
-#define LOOK word = pi; turned = turned & ~BIT(me)
-#define FORGET word = 0; turned = turned | BIT(me)
-#ifdef BUG_NO_TURN
-#define NEW_TURN skip
+byte renewed;               /* a set: for whom the generation is another than when they looked */
+#define LOOK word = pi; renewed = renewed & ~BIT(me)
+#define FORGET word = 0; renewed = renewed | BIT(me)
+#ifdef BUG_NO_GENERATION
+#define NEW_GENERATION skip
 #else
-#define NEW_TURN turned = (1 << USERS) - 1
+#define NEW_GENERATION renewed = (1 << USERS) - 1
 #endif
 byte places[USERS];
 
@@ -80,7 +80,7 @@ bool ended[USERS + 1];     /* threads; the stranger's: not come yet, or gone */
 bool file_locked[USERS];
 byte strangers_number;
 byte sleepers;             /* a set: who waits for the mutex in the kernel */
-byte attached;             /* to whom they are, + 1; 0: nobody, or a thread that has ended */
+byte attached;             /* to whom they are, + 1; 0: no process, or a thread that has ended */
 byte handed;               /* one that was given the mutex and has not run yet, + 1 */
 
 #define BIT(task) (1 << (task))
@@ -165,7 +165,7 @@ inline hand_to(task) {
 /* leat__os_pi_unlock. */
 inline unlock_in_kernel() {
     if
-    :: THREAD_IN(pi) != own || attached != 0 && attached != me + 1 || attached == 0 && sleepers != 0 /* EPERM, EINVAL: nobody looks */
+    :: THREAD_IN(pi) != own || attached != 0 && attached != me + 1 || attached == 0 && sleepers != 0 /* EPERM, EINVAL: no process looks */
     :: else ->
         if
         :: HAS(sleepers, 0) -> hand_to(0)
@@ -179,7 +179,7 @@ inline unlock_in_kernel() {
     fi
 }
 
-/* A sleeper that was given the mutex, or finds that nobody has it any more. */
+/* A sleeper that was given the mutex, or finds that no process has it any more. */
 #define CAN_RUN (handed == me + 1 || HAS(sleepers, me) && attached == 0)
 inline run_it() {
     if
@@ -254,22 +254,22 @@ inline given() {
 }
 
 /* begin_locked: after vouching and before the kernel can give us the mutex. */
-#if defined(BUG_NO_TURN_ASKING) || defined(BUG_TURN_RELEASING)
-#define BEGIN_TURN skip
+#if defined(BUG_NO_GENERATION_ASKING) || defined(BUG_GENERATION_RELEASING)
+#define BEGIN_GENERATION skip
 #else
-#define BEGIN_TURN \
+#define BEGIN_GENERATION \
     if \
     :: THREAD_IN(pi) != 0 -> CHANGED \
     :: else \
     fi; \
-    NEW_TURN
+    NEW_GENERATION
 #endif
-#ifdef BUG_TURN_RELEASING
-#define OWN_TURN skip
-#define RELEASE_TURN NEW_TURN
+#ifdef BUG_GENERATION_RELEASING
+#define OWN_GENERATION skip
+#define RELEASE_GENERATION NEW_GENERATION
 #else
-#define OWN_TURN NEW_TURN
-#define RELEASE_TURN skip
+#define OWN_GENERATION NEW_GENERATION
+#define RELEASE_GENERATION skip
 #endif
 
 /* From a thread that is gone, if it is. Sets `result`. */
@@ -289,7 +289,7 @@ inline inherit() {
         STEP;
         atomic { /* [P2] */
             if
-            :: pi == word && !HAS(turned, me) -> BEGIN_TURN; turned = turned & ~BIT(me)
+            :: pi == word && !HAS(renewed, me) -> BEGIN_GENERATION; renewed = renewed & ~BIT(me)
             :: else -> result = BUSY
             fi
         };
@@ -305,8 +305,8 @@ inline inherit() {
         STEP;
         atomic { /* [P2] */
             if
-            :: !HAS(turned, me) && WITH_WAITERS(pi) == WITH_WAITERS(word) ->
-                NEW_TURN;
+            :: !HAS(renewed, me) && WITH_WAITERS(pi) == WITH_WAITERS(word) ->
+                NEW_GENERATION;
 #ifdef BUG_BEHIND_BACK
                 pi = HAS_WAITERS(pi) * WAITERS + own;
                 own_it();
@@ -351,7 +351,7 @@ inline try(probe) {
         :: word == 0 ->
             atomic { /* [P2] */
                 if
-                :: pi == word && !HAS(turned, me) -> OWN_TURN; pi = own; own_it(); CHANGED; result = OK
+                :: pi == word && !HAS(renewed, me) -> OWN_GENERATION; pi = own; own_it(); CHANGED; result = OK
                 :: else
                 fi;
                 FORGET
@@ -378,7 +378,7 @@ inline sleep_for() {
     STEP;
     vouch(own);
     STEP;
-    atomic {BEGIN_TURN};
+    atomic {BEGIN_GENERATION};
     STEP;
     atomic {ask(true)};
     if
@@ -441,7 +441,7 @@ inline wait() {
 inline let_go() {
     do
     :: atomic {
-        assert(owners == 1 && holds && THREAD_IN(pi) == own); /* nobody has overwritten it */
+        assert(owners == 1 && holds && THREAD_IN(pi) == own); /* no process has overwritten it */
         LOOK
     };
         if
@@ -450,9 +450,9 @@ inline let_go() {
             STEP;
             atomic { /* [P2] */
                 if
-                :: pi == word && !HAS(turned, me) ->
+                :: pi == word && !HAS(renewed, me) ->
                     pi = 0;
-                    RELEASE_TURN;
+                    RELEASE_GENERATION;
                     owners--; holds = false; CHANGED; break
                 :: else
                 fi
@@ -462,9 +462,9 @@ inline let_go() {
     atomic {FORGET};
     if
     :: holds ->
-#ifdef BUG_TURN_RELEASING
+#ifdef BUG_GENERATION_RELEASING
         STEP;
-        atomic {RELEASE_TURN};
+        atomic {RELEASE_GENERATION};
 #endif
         STEP;
         atomic {assert(THREAD_IN(pi) == own); owners--; holds = false; unlock_in_kernel()}
@@ -556,7 +556,7 @@ end:
 init {
     atomic {
         ended[STRANGER] = true;
-        turned = (1 << USERS) - 1;
+        renewed = (1 << USERS) - 1;
         file_locked[0] = true;
         file_locked[1] = true;
         run User(0);

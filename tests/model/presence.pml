@@ -1,9 +1,9 @@
 /* presence.pml - whether a stream has a sender that lives (channels/queue/presence.h, channels/queue/sender_peer.c): no stream that goes on is called
  * dead, and no dead one alive, wherever other senders that come stand still.
  *
- * SENDERS processes come once each: lock their slot, enter the gate, begin a stream or join the one that is open, and leave the gate. Each may be killed at
+ * SENDERS processes come once each: lock their participant, enter the gate, begin a stream or join the one that is open, and leave the gate. Each may be killed at
  * any step, and stand still for ever at any step (a process that is stopped is one that takes no further step). The receiver asks about the stream
- * that `opened` names, as often as it likes. A kill drops the slot, and the gate goes to the next who wants it.
+ * that `opened` names, as often as it likes. A kill drops the participant, and the gate goes to the next who wants it.
  *
  * A stream that was over when the question began is not found to live, if everybody else stands still meanwhile: so no process hides a death by standing
  * still. One that has set its bit to join, and not looked again, counts as one of the stream.
@@ -12,7 +12,7 @@
  * locks do.
  *
  * -DBUG_... leaves one thing out; Spin must find a fault then:
- *     BUG_ANY_LOCK        a locked slot is a sender that lives, member or not
+ *     BUG_ANY_LOCK        a locked participant is a sender that lives, member or not
  *     BUG_BIT_LATE        a sender that begins a stream sets its bit after it raised `opened`
  *     BUG_NOT_COMING      the one that is about to begin the next stream counts for this one
  *     BUG_JOINS_BLINDLY   one that joins does not look for another member again
@@ -26,7 +26,7 @@
 byte opened, coming_stream, coming_participant = NOBODY;
 bool member[SENDERS];
 
-/* What the kernel knows; the gate is held by a slot, whose holder may be dead. */
+/* What the kernel knows; the gate is held by a participant, whose holder may be dead. */
 bool locked[SENDERS];
 byte gate = NOBODY;
 

@@ -1,37 +1,37 @@
-/* sleep.pml - nobody sleeps through a message (channels/queue/role.h), on a machine with store buffers (TSO).
+/* sleep.pml - no process sleeps through a message (channels/queue/role.h), on a machine with store buffers (TSO).
  *
- * A sender publishes MESSAGES messages and rings for a receiver that sleeps; the receiver takes all of them. Sleeps have no slices here:
- * whoever is not woken sleeps for ever, and Spin reports that as an invalid end state. Either side may be killed once, at any step; what
- * it had stored reaches memory, and a successor takes over. In leat the slice covers a sender that dies with nobody
- * coming after it; here a successor always comes, and must ring.
+ * A sender publishes MESSAGES messages and wakes a receiver that sleeps; the receiver takes all of them. Sleeps have no slices here:
+ * whoever is not woken sleeps for ever, and Spin reports that as an invalid end state. Either role may be killed once, at any step; what
+ * it had stored reaches memory, and a successor takes over. In leat the slice covers a sender that dies with no process
+ * coming after it; here a successor always comes, and must wake.
  *
- * The sender may become hot at any time, and cools down when it has to ring: while it is hot it leaves out its fence, and whoever falls
+ * The sender may become hot at any time, and cools down when it has to wake: while it is hot it leaves out its fence, and whoever falls
  * asleep makes it have one, which waits until its stores have reached memory.
  *
  * The direction from receiver to sender (room instead of messages) is the same code, and never hot.
  *
  * -DBUG_... leaves one thing out; Spin must find the receiver asleep then:
- *     BUG_NO_FENCE_SLEEPER       [S1] between the announcement and the look
- *     BUG_NO_FENCE_RINGER        [S2] between publishing and looking for a sleeper
- *     BUG_NO_LOOK                the sleeper does not look again after announcing itself
- *     BUG_BELL_READ_LATE         the bell is read after the look instead of before it
- *     BUG_RING_BEFORE_PUBLISH    the sender looks for a sleeper first
+ *     BUG_NO_FENCE_SLEEPER       [S1] between arming and the poll
+ *     BUG_NO_FENCE_WAKER        [S2] between publishing and reading the ticket
+ *     BUG_NO_LOOK                the sleeper does not poll again after arming
+ *     BUG_COUNT_READ_LATE         the wake count is read after the look instead of before it
+ *     BUG_WAKE_BEFORE_PUBLISH    the sender reads the ticket first
  *     BUG_SAME_TICKET            all sleeps have the same ticket
  *     BUG_TICKETS_RESTART        a successor counts tickets from the beginning again
- *     BUG_RUNG_BEFORE_WAKE       the ticket is noted as rung for before the bell changes
- *     BUG_SUCCESSOR_SILENT       a new sender does not ring
+ *     BUG_NOTED_BEFORE_WAKE       the ticket is noted as woken before the wake count changes
+ *     BUG_SUCCESSOR_SILENT       a new sender does not wake
  *     BUG_NO_BARRIER             [S3] the sleeper sends none to a hot sender
- *     BUG_BARRIER_FIRST          it sends it before it announces itself
+ *     BUG_BARRIER_FIRST          it sends it before it arms
  *     BUG_HOT_UNSAID             a sender is hot before everybody can see it */
 
 #define MESSAGES 3
 
 /* Memory. */
-byte published, bell, waiting, tickets, rung, got;
+byte published, wake_count, waiting, tickets, woken, got;
 bool asleep, hot;
 
 /* Store buffers: first in, first out. */
-mtype = {PUBLISHED, RUNG, HOT, WAITING, TICKETS};
+mtype = {PUBLISHED, WOKEN, HOT, WAITING, TICKETS};
 chan sender_stores = [3] of {mtype, byte};
 chan receiver_stores = [3] of {mtype, byte};
 #define FENCE(buffer) (empty(buffer))
@@ -45,16 +45,16 @@ active proctype Memory() {
 end:
     do
     :: atomic {sender_stores?PUBLISHED(value) -> published = value}
-    :: atomic {sender_stores?RUNG(value) -> rung = value}
+    :: atomic {sender_stores?WOKEN(value) -> woken = value}
     :: atomic {sender_stores?HOT(value) -> hot = value}
     :: atomic {receiver_stores?WAITING(value) -> waiting = value}
     :: atomic {receiver_stores?TICKETS(value) -> tickets = value}
     od
 }
 
-/* leat__role_wake. The increment of the bell is a locked instruction: it empties the store buffer. */
-inline ring() {
-#ifndef BUG_NO_FENCE_RINGER
+/* leat__role_wake. The increment of the wake count is a locked instruction: it empties the store buffer. */
+inline wake() {
+#ifndef BUG_NO_FENCE_WAKER
     if
     :: is_hot
     :: else -> FENCE(sender_stores)
@@ -69,18 +69,18 @@ inline ring() {
         :: else
         fi;
         S_STEP;
-#ifdef BUG_RUNG_BEFORE_WAKE
+#ifdef BUG_NOTED_BEFORE_WAKE
         last_woken = ticket;
-        sender_stores!RUNG(ticket);
+        sender_stores!WOKEN(ticket);
         S_STEP;
 #endif
-        atomic {FENCE(sender_stores) -> bell++};
+        atomic {FENCE(sender_stores) -> wake_count++};
         S_STEP;
         asleep = false;
         S_STEP;
-#ifndef BUG_RUNG_BEFORE_WAKE
+#ifndef BUG_NOTED_BEFORE_WAKE
         last_woken = ticket;
-        sender_stores!RUNG(ticket);
+        sender_stores!WOKEN(ticket);
 #endif
     fi
 }
@@ -100,22 +100,22 @@ life:
 #endif
     :: next < MESSAGES ->
         S_STEP;
-#ifdef BUG_RING_BEFORE_PUBLISH
-        ring();
+#ifdef BUG_WAKE_BEFORE_PUBLISH
+        wake();
         next++;
         sender_stores!PUBLISHED(next)
 #else
         next++;
         sender_stores!PUBLISHED(next);
         S_STEP;
-        ring()
+        wake()
 #endif
     :: else -> goto over
     od;
 dead: /* what it finds in memory is all that a successor knows */
-    atomic {FENCE(sender_stores) -> next = published; last_woken = rung; ticket = 0; is_hot = false; hot = false};
+    atomic {FENCE(sender_stores) -> next = published; last_woken = woken; ticket = 0; is_hot = false; hot = false};
 #ifndef BUG_SUCCESSOR_SILENT
-    ring();
+    wake();
 #endif
     goto life;
 over:
@@ -129,8 +129,8 @@ life:
     :: got == MESSAGES -> goto over
     :: published > got -> got++; R_STEP
     :: published == got && got < MESSAGES ->
-#ifndef BUG_BELL_READ_LATE
-        expected = bell;
+#ifndef BUG_COUNT_READ_LATE
+        expected = wake_count;
 #endif
         R_STEP;
 #ifdef BUG_SAME_TICKET
@@ -166,11 +166,11 @@ life:
 #else
         :: true ->
 #endif
-#ifdef BUG_BELL_READ_LATE
-            expected = bell;
+#ifdef BUG_COUNT_READ_LATE
+            expected = wake_count;
 #endif
             R_STEP;
-            atomic {asleep = (bell == expected)}; /* the kernel compares and goes to sleep in one step */
+            atomic {asleep = (wake_count == expected)}; /* the kernel compares and goes to sleep in one step */
             if
             :: !asleep
             :: atomic {receiver_deaths < 1 -> receiver_deaths++; goto dead}

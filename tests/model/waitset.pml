@@ -1,27 +1,27 @@
 /* wait set.pml - channels in an event loop (channels/waitset/waitset.h, channels/queue/role_wake.c), on a machine with store buffers (TSO): the loop never sleeps for ever while
- * a message waits or a sender has died, and is rung at most once for each announcement.
+ * a message waits or a sender has died, and is woken at most once for each ticket.
  *
- * CHANNELS senders publish MESSAGES each and ring; KILLS of them die, at any step, and nobody follows. What they had stored reaches memory, then the kernel notes that
+ * CHANNELS senders publish MESSAGES each and wake; KILLS of them die, at any step, and no process follows. What they had stored reaches memory, then the kernel notes that
  * a file was closed, and later it drops the lock. The loop's descriptor is readable while there is a token, a notice or a timer that has run out; sleeps
  * have no other end. The loop takes one message at a time; it may leave off before all are taken, and make a blocking call that ends with its deadline: each LEFT_OFF times.
  *
  * The timer that looks at a channel again after a notice may run out at any moment, but the last time not before the lock was dropped: it is given 61 ms for that.
  *
  * Left out: senders in a loop, who wait for room with the same code; hot senders and successors (sleep.pml); files that are touched instead of a token, which
- * are notices that always make ready; tokens of items that went; a bell that is full or lost, which are files that are touched.
+ * are notices that always make ready; tokens of members that were removed; a socket that is full or lost, which are files that are touched.
  *
  * -DBUG_... leaves one thing out or does it wrongly; Spin must find the loop asleep or an assertion violated:
- *     BUG_NO_FENCE_LOOP     [S1] between the announcement and the look
- *     BUG_NO_FENCE_RINGER   [S2] between publishing and looking for an announcement
- *     BUG_NO_LOOK           the loop does not look again after announcing
- *     BUG_NOT_ANNOUNCED     a channel is armed without
- *     BUG_SAME_TICKET       all announcements have the same ticket
+ *     BUG_NO_FENCE_LOOP     [S1] between arming and the poll
+ *     BUG_NO_FENCE_WAKER   [S2] between publishing and reading the ticket
+ *     BUG_NO_LOOK           the loop does not poll again after arming
+ *     BUG_NOT_ARMED     a channel is armed without
+ *     BUG_SAME_TICKET       all tickets have the same ticket
  *     BUG_TOKEN_DROPPED     tokens are taken, and their channels not looked at
- *     BUG_NOT_RUNG_AGAIN    who leaves off does not say so
- *     BUG_NOT_DISTURBED     a blocking call overwrites the announcement, and the loop believes it is still there
- *     BUG_NOTICE_IGNORED    nobody asks about a sender whose file was closed
- *     BUG_LOOKED_ONCE       ... and after the first time nobody asks again
- *     BUG_RUNG_ALWAYS       the sender does not remember for which ticket it has rung */
+ *     BUG_NOT_RAISED_AGAIN    who leaves off does not say so
+ *     BUG_NOT_DISARMED     a blocking call overwrites the ticket, and the loop believes it is still there
+ *     BUG_NOTICE_IGNORED    no process asks about a sender whose file was closed
+ *     BUG_LOOKED_ONCE       ... and after the first time no process asks again
+ *     BUG_WOKEN_ALWAYS       the sender does not remember for which ticket it has woken */
 
 #ifndef CHANNELS
 #define CHANNELS 1
@@ -52,7 +52,7 @@ byte deaths;
 
 /* What the model itself knows. */
 bool over[CHANNELS];     /* the sender has published all it will */
-byte last[CHANNELS];     /* the ticket that was last rung for */
+byte last[CHANNELS];     /* the ticket that was last woken */
 byte total[CHANNELS], got[CHANNELS];
 bool told[CHANNELS];
 
@@ -71,22 +71,22 @@ end:
 }
 
 proctype Sender(byte c) {
-    byte ticket, rung;
+    byte ticket, woken;
     do
     :: total[c] == MESSAGES -> break
     :: else ->
         STEP;
         atomic {total[c]++; unpublished[c]++};
         STEP;
-#ifndef BUG_NO_FENCE_RINGER
+#ifndef BUG_NO_FENCE_WAKER
         unpublished[c] == 0;
 #endif
         ticket = waiting[c];
         if
-#ifdef BUG_RUNG_ALWAYS
+#ifdef BUG_WOKEN_ALWAYS
         :: ticket == 0
 #else
-        :: ticket == 0 || ticket == rung
+        :: ticket == 0 || ticket == woken
 #endif
         :: else ->
             STEP;
@@ -96,11 +96,11 @@ proctype Sender(byte c) {
                 last[c] = ticket;
                 if
                 :: ticket % 2 == 1 -> token[c] = true
-                :: else /* a blocking call sleeps on the bell */
+                :: else /* a blocking call sleeps on the wake count */
                 fi
             };
             STEP;
-            rung = ticket
+            woken = ticket
         fi;
         ticket = 0
     od;
@@ -108,7 +108,7 @@ proctype Sender(byte c) {
 dead:
     unpublished[c] == 0;
     notice[c] = true;
-    atomic {locked[c] = false; ticket = 0; rung = 0};
+    atomic {locked[c] = false; ticket = 0; woken = 0};
 end:
     over[c] = true
 }
@@ -126,7 +126,7 @@ inline make_ready(c) {
     ready[c] = true
 }
 
-inline announce(c, flag) {
+inline arm(c, flag) {
 #ifndef BUG_SAME_TICKET
     ticket[c]++;
 #endif
@@ -165,20 +165,20 @@ inline collect(c) {
 #define FENCE empty(stores)
 #endif
 
-/* leat_waitset_next for a channel in the list. Sets `named`. */
+/* leat_waitset_next for a channel in the list. Sets `returned`. */
 inline poll_or_arm(c) {
-    named = false;
+    returned = false;
     ready[c] = false;
     if
-    :: HAS_SOMETHING(c) -> named = true
+    :: HAS_SOMETHING(c) -> returned = true
     :: else ->
-#ifndef BUG_NOT_ANNOUNCED
-        announce(c, 1);
+#ifndef BUG_NOT_ARMED
+        arm(c, 1);
 #endif
         FENCE;
         if
 #ifndef BUG_NO_LOOK
-        :: HAS_SOMETHING(c) -> stores!c, 0; named = true
+        :: HAS_SOMETHING(c) -> stores!c, 0; returned = true
 #endif
         :: else ->
             armed[c] = true;
@@ -206,14 +206,14 @@ inline receive(c) {
 
 /* leat_recv with a deadline that passes. */
 inline call(c) {
-    announce(c, 0);
+    arm(c, 0);
     empty(stores);
     if
     :: published[c] > got[c] -> got[c]++
     :: true
     fi;
     stores!c, 0;
-#ifndef BUG_NOT_DISTURBED
+#ifndef BUG_NOT_DISARMED
     if
     :: armed[c] -> make_ready(c); own_token = true
     :: else
@@ -232,7 +232,7 @@ inline call(c) {
 #define IS_READY(c) ready[c]
 
 proctype Loop() {
-    bool ready[CHANNELS], armed[CHANNELS], asks[CHANNELS], named;
+    bool ready[CHANNELS], armed[CHANNELS], asks[CHANNELS], returned;
     byte ticket[CHANNELS], looks[CHANNELS], left_off, calls;
     atomic {
         ready[0] = true;
@@ -253,20 +253,20 @@ proctype Loop() {
     :: ready[0] ->
         poll_or_arm(0);
         if
-        :: named -> receive(0)
+        :: returned -> receive(0)
         :: else
         fi
 #if CHANNELS > 1
     :: ready[1] ->
         poll_or_arm(1);
         if
-        :: named -> receive(1)
+        :: returned -> receive(1)
         :: else
         fi
 #endif
-    :: ANY(IS_READY) && left_off < LEFT_OFF -> /* and sleeps, with channels that are not announced */
+    :: ANY(IS_READY) && left_off < LEFT_OFF -> /* and sleeps, with channels that are not armed */
         left_off++;
-#ifndef BUG_NOT_RUNG_AGAIN
+#ifndef BUG_NOT_RAISED_AGAIN
         own_token = true;
 #endif
         own_token || ANY(READABLE)

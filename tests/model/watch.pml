@@ -1,16 +1,16 @@
 /* watch.pml - whoever sleeps on a watch is woken by every message and told of every death (channels/queue/role.h, lib/os/os.h), on a machine
  * with store buffers (TSO).
  *
- * A sender publishes MESSAGES messages, and may be killed at any step; nobody follows it. The receiver sleeps on a watch and on nothing
+ * A sender publishes MESSAGES messages, and may be killed at any step; no process follows it. The receiver sleeps on a watch and on nothing
  * else, without an end to its sleep: a wake-up that is missing shows as an invalid end state. The kernel tells of a death in
  * two steps: first it wakes the watch, then it drops the lock. A slice of 50 ms is longer than the time between the two: that is the one
  * thing assumed of time here, and what the longest slice, a minute, is for should it ever be wrong.
  *
  * -DBUG_... leaves one thing out; Spin must find a fault then:
- *     BUG_NO_FENCE_SLEEPER     [S1] between the announcement and the look
- *     BUG_NO_FENCE_RINGER      [S2] between publishing and looking for a sleeper
- *     BUG_NO_LOOK              the sleeper does not look again after announcing itself
- *     BUG_CLEAR_LATE           the watch is cleared after the look instead of before the announcement
+ *     BUG_NO_FENCE_SLEEPER     [S1] between arming and the poll
+ *     BUG_NO_FENCE_WAKER      [S2] between publishing and reading the ticket
+ *     BUG_NO_LOOK              the sleeper does not poll again after arming
+ *     BUG_CLEAR_LATE           the watch is cleared after the look instead of before the ticket
  *     BUG_CLOSE_IS_NOTHING     the receiver goes back to the watch although it was told that somebody let go of the object
  *     BUG_NO_FIRST_SLICE       a wait begins with the watch
  *     BUG_NEW_WATCH_TRUSTED    the receiver sleeps on a watch that was not there when the slice before began
@@ -47,7 +47,7 @@ active proctype Sender() {
         next++;
         sender_stores!PUBLISHED(next);
         S_STEP;
-#ifndef BUG_NO_FENCE_RINGER
+#ifndef BUG_NO_FENCE_WAKER
         FENCE(sender_stores);
 #endif
         ticket = waiting;

@@ -1,24 +1,24 @@
-/* turn.pml - one of many senders in an event loop (channels/waitset/member.h), on a machine with store buffers (TSO): no loop sleeps for ever while there is
- * room and nobody has the turn.
+/* many.pml - one of many senders in an event loop (channels/waitset/member.h), on a machine with store buffers (TSO): no loop sleeps for ever while there is
+ * room and no process has the lock.
  *
- * A ring that is full. The receiver makes room for one message at a time, for as many as are to be sent, and rings once for each announcement. LOOPS senders
- * wait in loops, CALLERS in calls, in their turn; each sends MESSAGES. IDLERS are in loops for news only, and announce themselves twice. The callers die at any step, KILLS of them in all: what they had stored reaches memory, and the kernel
- * tells the loops, after their locks were dropped (wait set.pml has the time between). The lock itself, with those that wait for it in calls, is lock.pml's.
+ * A ring that is full. The receiver makes room for one message at a time, for as many as are to be sent, and wakes once for each ticket. LOOPS senders
+ * wait in loops, CALLERS in calls, in their has_lock; each sends MESSAGES. IDLERS are in loops for events only, and arm twice. The callers die at any step, KILLS of them in all: what they had stored reaches memory, and the kernel
+ * tells the loops, after their locks were dropped (waitset.pml has the time between). The lock itself, with those that wait for it in calls, is lock.pml's.
  *
  * -DBUG_... leaves one thing out or does it wrongly; Spin must find somebody asleep:
- *     BUG_NO_FENCE_WISH      [M1] between the wish to be told and the look at the lock
- *     BUG_NO_FENCE_TURN      [M2] between the end of the turn and the look for wishes
- *     BUG_NO_FENCE_LOOP      [S1] between the announcement and the look
- *     BUG_NO_FENCE_RINGER    [S2] between making room and looking for an announcement
- *     BUG_NO_WISH            a loop that does not get the turn wishes nothing
+ *     BUG_NO_FENCE_WISH      [M1] between the wish and the second try of the lock
+ *     BUG_NO_FENCE_RELEASE      [M2] between the release of the lock and the load of `loops`
+ *     BUG_NO_FENCE_LOOP      [S1] between arming and the poll
+ *     BUG_NO_FENCE_WAKER    [S2] between making room and reading the ticket
+ *     BUG_NO_WISH            a loop that does not get the lock wishes nothing
  *     BUG_NO_SECOND_TRY      ... or does not look at the lock again
- *     BUG_NO_LOOK            a loop does not look again after announcing
- *     BUG_NOT_TOLD           who ends a turn does not look for wishes
+ *     BUG_NO_LOOK            a loop does not poll again after arming
+ *     BUG_NOT_TOLD           a sender that releases the lock does not load of `loops`
  *     BUG_CLEARED_LATE       ... or clears them after having told
- *     BUG_NOT_DISPLACED      a caller overwrites a loop's announcement and says nothing
- *     BUG_TAKEN_BACK         a loop that wakes up takes back the announcement, which is another's by then
- *     BUG_NOT_AGAIN          a loop that finds an announcement adds none
- *     BUG_NEWS_HIDES         one that is there for news says so, although it overwrites the announcement of one that wants room
+ *     BUG_NOT_DISPLACED      a caller overwrites a loop's ticket and does not set `loops`
+ *     BUG_TAKEN_BACK         a loop that wakes up takes back the ticket, which is another's by then
+ *     BUG_NOT_AGAIN          a loop that finds a ticket adds none
+ *     BUG_EVENTS_HIDE         one that is there for events says so, although it overwrites the ticket of one that wants room
  *     BUG_NOTICE_IGNORED     the kernel's word is not listened to */
 
 #ifndef LOOPS
@@ -42,21 +42,21 @@
 
 mtype = {WAITING, WISH, ROOM, HOLDER};
 
-/* Memory. A ticket's lowest bit says that it is a loop's, the next one that it is for news only. */
+/* Memory. A ticket's lowest bit says that it is a loop's, the next one that it is for events only. */
 byte waiting, wish, room, holder = NOBODY, sent;
 
-/* The receiver's: the ticket that it looks at, and the last one that it rang for. */
+/* The receiver's: the ticket that it looks at, and the last one that it woke. */
 byte seen, last;
 
-/* Store buffers, by process. A store with a fence behind it is one step: nobody sees it before it is in memory. */
+/* Store buffers, by process. A store with a fence behind it is one step: no process sees it before it is in memory. */
 chan stores[SENDERS + 1] = [3] of {mtype, byte};
 
-/* The kernel: notices that a file was touched or closed, and the bell that callers sleep on. */
-bool notice[LOOPS], rung, dead[SENDERS];
+/* The kernel: notices that a file was touched or closed, and the wake count that callers sleep on. */
+bool notice[LOOPS], woken, dead[SENDERS];
 byte deaths;
 
 #define EMPTY empty(stores[me])
-#define FOR_NEWS(ticket) (ticket % 4 >= 2)
+#define FOR_EVENTS(ticket) (ticket % 4 >= 2)
 #if LOOPS > 1
 #define ALL_TOLD notice[0] = true; notice[1] = true
 #else
@@ -91,20 +91,20 @@ proctype Receiver() {
     do
     :: released == (LOOPS + CALLERS) * MESSAGES -> break
     :: else ->
-#ifdef BUG_NO_FENCE_RINGER
+#ifdef BUG_NO_FENCE_WAKER
         atomic {released++; stores[me]!ROOM, released};
 #else
         atomic {released++; room = released};
 #endif
         seen = waiting;
         if
-        :: seen == 0 || seen == last || FOR_NEWS(seen)
+        :: seen == 0 || seen == last || FOR_EVENTS(seen)
         :: else ->
             atomic {
                 EMPTY -> /* a system call */
                 if
                 :: seen % 2 == 1 -> ALL_TOLD
-                :: else -> rung = true
+                :: else -> woken = true
                 fi
             };
             last = seen
@@ -118,18 +118,18 @@ proctype Receiver() {
 #define HAS_ROOM (sent < room)
 #define CAN_BE_TAKEN (holder == NOBODY || holder != me && dead[holder])
 
-/* Sets `turn`: whether it was free, or its holder is dead. */
+/* Sets `has_lock`: whether it was free, or its holder is dead. */
 inline try_lock() {
     atomic {
         if
-        :: EMPTY && CAN_BE_TAKEN -> holder = me; turn = true
-        :: EMPTY && !CAN_BE_TAKEN -> turn = false
+        :: EMPTY && CAN_BE_TAKEN -> holder = me; has_lock = true
+        :: EMPTY && !CAN_BE_TAKEN -> has_lock = false
         fi
     }
 }
 
 inline unlock() {
-#ifdef BUG_NO_FENCE_TURN
+#ifdef BUG_NO_FENCE_RELEASE
     stores[me]!HOLDER, NOBODY;
 #else
     atomic {EMPTY -> holder = NOBODY};
@@ -149,12 +149,12 @@ inline unlock() {
 #endif
 }
 
-/* Tickets are never given twice; those that nobody knows any more may be, which keeps the states few. */
+/* Tickets are never given twice; those that no process knows any more may be, which keeps the states few. */
 #define UNKNOWN(ticket) (ticket != waiting / 4 && ticket != seen / 4 && ticket != last / 4)
 
 #define NEW_TICKET (UNKNOWN(1) -> 4 : (UNKNOWN(2) -> 8 : (UNKNOWN(3) -> 12 : 16)))
 
-inline announce() {
+inline arm() {
 #ifdef BUG_NO_FENCE_LOOP
     stores[me]!WAITING, NEW_TICKET + 1
 #else
@@ -166,19 +166,19 @@ inline announce() {
 
 proctype Loop(byte me) {
     byte done;
-    bool turn, something;
+    bool has_lock, something;
     do
     :: done == MESSAGES -> break
     :: else ->
         something = false;
         try_lock(); /* leat_send with LEAT_NOW */
         if
-        :: turn && HAS_ROOM ->
+        :: has_lock && HAS_ROOM ->
             atomic {sent++; done++};
             unlock();
             goto next
-        :: turn && !HAS_ROOM -> unlock()
-        :: !turn
+        :: has_lock && !HAS_ROOM -> unlock()
+        :: !has_lock
         fi;
         if /* what was told of so far has been taken, or not */
         :: notice[me] = false
@@ -186,7 +186,7 @@ proctype Loop(byte me) {
         fi;
         try_lock();
         if
-        :: turn
+        :: has_lock
         :: else ->
 #ifdef BUG_NO_FENCE_WISH
             stores[me]!WISH, 1;
@@ -194,7 +194,7 @@ proctype Loop(byte me) {
             atomic {EMPTY -> wish = 1};
 #endif
 #ifdef BUG_NO_SECOND_TRY
-            turn = false
+            has_lock = false
 #elif defined(BUG_NO_FENCE_WISH)
             if
             :: CAN_BE_TAKEN -> try_lock()
@@ -205,14 +205,14 @@ proctype Loop(byte me) {
 #endif
         fi;
         if
-        :: turn ->
+        :: has_lock ->
 #ifdef BUG_NOT_AGAIN
             if
             :: waiting % 2 == 1
-            :: else -> announce()
+            :: else -> arm()
             fi;
 #else
-            announce();
+            arm();
 #endif
 #ifndef BUG_NO_LOOK
             something = HAS_ROOM;
@@ -228,28 +228,28 @@ proctype Loop(byte me) {
         stores[me]!WAITING, 0;
 #endif
 next:
-        turn = false
+        has_lock = false
     od
 }
 
-/* --- In a loop, for news only ----------------------------------------------------------------------------------------------- */
+/* --- In a loop, for events only ----------------------------------------------------------------------------------------------- */
 
 proctype Idler(byte me) {
     byte times;
-    bool turn, news;
+    bool has_lock, events_only;
     do
     :: times == 2 -> break
     :: else ->
         times++;
         try_lock();
         if
-        :: turn ->
-#ifdef BUG_NEWS_HIDES
-            news = true;
+        :: has_lock ->
+#ifdef BUG_EVENTS_HIDE
+            events_only = true;
 #else
-            news = waiting % 2 == 0 || FOR_NEWS(waiting) || last == waiting;
+            events_only = waiting % 2 == 0 || FOR_EVENTS(waiting) || last == waiting;
 #endif
-            atomic {EMPTY -> waiting = NEW_TICKET + 1 + (news -> 2 : 0); news = false};
+            atomic {EMPTY -> waiting = NEW_TICKET + 1 + (events_only -> 2 : 0); events_only = false};
             unlock()
         :: else -> atomic {EMPTY -> wish = 1}
         fi
@@ -276,15 +276,15 @@ proctype Caller(byte me) {
             STEP;
 #ifndef BUG_NOT_DISPLACED
             if
-            :: waiting % 2 == 1 -> atomic {EMPTY -> wish = 1} /* the fence of the announcement does for it */
+            :: waiting % 2 == 1 -> atomic {EMPTY -> wish = 1} /* the fence of the ticket does for it */
             :: else
             fi;
 #endif
-            atomic {EMPTY -> rung = false; waiting = NEW_TICKET};
+            atomic {EMPTY -> woken = false; waiting = NEW_TICKET};
             STEP;
             if
             :: HAS_ROOM
-            :: else -> atomic {rung -> rung = false} /* asleep; woken too early it would look again */
+            :: else -> atomic {woken -> woken = false} /* asleep; woken too early it would look again */
             fi;
             STEP;
             stores[me]!WAITING, 0
