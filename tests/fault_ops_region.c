@@ -262,25 +262,22 @@ static void join_with_sockets(void) {
         _exit(97);
 }
 
-static int send_by_socket(void) {
-    return send_region(region, LEAT_READ_WRITE, sockets[0], SHORT);
+static void join_with_both(void) {
+    join_with_sockets();
+    fault_ready(give_descriptor());
+}
+
+static int send_descriptor(void) {
+    return leat_descriptor_send(sockets[0], descriptor, SHORT);
 }
 
 static void join_with_letter(void) {
     join_with_sockets();
-    fault_ready(send_by_socket());
-    extra = region;
-    region = UNTOUCHED;
+    fault_ready(send_region(region, LEAT_READ_WRITE, sockets[0], SHORT));
 }
 
-static void join_without_letter(void) {
-    join_with_sockets();
-    extra = region;
-    region = UNTOUCHED;
-}
-
-static int receive_by_socket(void) {
-    return receive_region(&region, sockets[1], 0, &plain, SHORT);
+static int receive_descriptor(void) {
+    return leat_descriptor_receive(sockets[1], &descriptor, SHORT);
 }
 
 /* --- Growing and flushing --------------------------------------------------------------------- */
@@ -575,24 +572,24 @@ const struct fault_operation fault_region_operations[] = {
      .act = open_descriptor,
      .judge = judge_joined,
      .finish = close_all},
-    {.name = "leat_region_send",
+    {.name = "leat_descriptor_send",
      HELD(hold),
-     .prepare = join_with_sockets,
-     .act = send_by_socket,
+     .prepare = join_with_both,
+     .act = send_descriptor,
      .finish = close_all,
      MAY_WAIT},
-    {.name = "leat_region_receive",
+    {.name = "leat_descriptor_receive",
      HELD(hold),
      .prepare = join_with_letter,
-     .act = receive_by_socket,
-     .judge = judge_joined,
+     .act = receive_descriptor,
+     .judge = judge_descriptor,
      .finish = close_all,
      MAY_WAIT},
-    {.name = "leat_region_receive, nothing comes",
+    {.name = "leat_descriptor_receive, nothing comes",
      HELD(hold),
-     .prepare = join_without_letter,
-     .act = receive_by_socket,
-     .judge = judge_pointer,
+     .prepare = join_with_sockets,
+     .act = receive_descriptor,
+     .judge = judge_descriptor,
      .finish = close_all,
      MAY_WAIT,
      .never_ok = true},

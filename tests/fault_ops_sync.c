@@ -2,14 +2,13 @@
 #include "fault_ops.h"
 #include "handles.h"
 
-#include <sys/socket.h>
 #include <unistd.h>
 
 /* Of the process that runs: none of these is shared. */
 static leat_mutex *mutex, *extra;
 static leat_event *event, *event2;
 static leat_semaphore *semaphore;
-static int descriptor = -1, sockets[2] = {-1, -1};
+static int descriptor = -1;
 static leat_sync_info info;
 static const leat_sync_options plain, inheriting = {.inherit_priority = true},
                                       existing = {.mode = LEAT_OPEN};
@@ -20,9 +19,6 @@ static void close_all(void) {
     leat_event_close(event != UNTOUCHED ? event : NULL);
     leat_event_close(event2);
     leat_semaphore_close(semaphore != UNTOUCHED ? semaphore : NULL);
-    for (int i = 0; i < 2; i++)
-        if (sockets[i] >= 0)
-            close(sockets[i]);
     if (descriptor >= 0)
         close(descriptor);
 }
@@ -479,27 +475,6 @@ static void look_at_reset(enum fault_moment moment, int code) {
         fault_expect(FAULT_HELD_UP, leat_mutex_unlock(mutex), LEAT_OK);
 }
 
-static void join_with_sockets(void) {
-    join();
-    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets) != 0)
-        _exit(97);
-}
-
-static int send_mutex(void) {
-    return send_waitable(leat_mutex_waitable(mutex), sockets[0], SHORT);
-}
-
-static void join_with_letter(void) {
-    join_with_sockets();
-    fault_ready(send_waitable(leat_mutex_waitable(mutex), sockets[0], SHORT));
-    extra = mutex;
-    mutex = UNTOUCHED;
-}
-
-static int receive_by_socket(void) {
-    return receive_mutex(&mutex, sockets[1], NULL, SHORT);
-}
-
 static int read_info(void) {
     return leat_sync_stat(NAME, LEAT_LOCAL, &info);
 }
@@ -794,23 +769,6 @@ const struct fault_operation fault_sync_operations[] = {
      .prepare = join_lost,
      .act = reset_mutex,
      .finish = close_all},
-    {.name = "leat_sync_send",
-     .hold = hold_mutex,
-     .look = look_at_held,
-     .leave = close_all,
-     .prepare = join_with_sockets,
-     .act = send_mutex,
-     .finish = close_all,
-     .codes = {LEAT_ECLOSED, LEAT_ETIMEDOUT, LEAT_EAGAIN}},
-    {.name = "leat_descriptor_receive, mutex",
-     .hold = hold_mutex,
-     .look = look_at_held,
-     .leave = close_all,
-     .prepare = join_with_letter,
-     .act = receive_by_socket,
-     .judge = judge_pointer,
-     .finish = close_all,
-     .codes = {LEAT_ECLOSED, LEAT_ETIMEDOUT, LEAT_EAGAIN}},
     {.name = "leat_sync_stat, held",
      .hold = hold_mutex,
      .look = look_at_held,

@@ -61,7 +61,7 @@ static struct {
     leat_event *made_event;
     leat_semaphore *made_semaphore;
     leat_waitset *waitset, *made_waitset;
-    int sockets[2], descriptor;
+    int sockets[2], descriptor, received;
     char path[300], large_path[300];
     pid_t target;
     uint64_t address; /* where the region is mapped there */
@@ -80,8 +80,8 @@ static struct {
                             &(leat_region_options){.size_policy = LEAT_SIZE_GROW}))                \
     X(file_region(&with.made, with.path, LEAT_OPEN_OR_CREATE, 4096, NULL))                         \
     X(leat_region_open_descriptor(&with.made, with.descriptor, 0, NULL))                           \
-    X(send_region(with.region, LEAT_READ_WRITE, with.sockets[0], LEAT_NOW))                        \
-    X(receive_region(&with.made, with.sockets[1], 0, NULL, LEAT_NOW))                              \
+    X(leat_descriptor_send(with.sockets[0], with.descriptor, LEAT_NOW))                            \
+    X(leat_descriptor_receive(with.sockets[1], &with.received, LEAT_NOW))                          \
     X(leat_region_grow(with.region, 20000))                                                        \
     X(create_region(&with.made, "made", LARGE, NULL))                                              \
     X(create_region(&with.made, NULL, LARGE, NULL))                                                \
@@ -111,8 +111,6 @@ static struct {
     X(leat_semaphore_open(&with.made_semaphore, "made", 0, 1, NULL))                               \
     X(leat_mutex_lock(with.mutex, LEAT_NOW))                                                       \
     X(leat_mutex_unlock(with.mutex))                                                               \
-    X(send_waitable(leat_mutex_waitable(with.mutex), with.sockets[0], LEAT_NOW))                   \
-    X(receive_mutex(&with.made_mutex, with.sockets[1], NULL, LEAT_NOW))                            \
     X(leat_sync_stat("mutex", LEAT_LOCAL, &(leat_sync_info){0}))                                   \
     X(leat_waitset_open(&with.made_waitset))                                                       \
     X(leat_waitset_add_receiver(with.waitset, with.receiver, &with))                               \
@@ -133,6 +131,9 @@ static void close_made(void) {
     leat_event_close(with.made_event);
     leat_semaphore_close(with.made_semaphore);
     leat_waitset_close(with.made_waitset);
+    if (with.received > 0)
+        close(with.received);
+    with.received = 0;
     with.made = NULL;
     with.made_sender = NULL;
     with.made_receiver = NULL;
@@ -258,12 +259,8 @@ static void handles_are_closed_whole_though_a_cancellation_is_pending(void **sta
 /* --- While it waits for a socket -------------------------------------------------------------- */
 
 #define TRANSFERS(X)                                                                               \
-    X(receive_region(&with.made, with.sockets[1], 0, NULL, LEAT_FOREVER))                          \
-    X(receive_mutex(&with.made_mutex, with.sockets[1], NULL, LEAT_FOREVER))                        \
-    X(receive_event(&with.made_event, with.sockets[1], NULL, LEAT_FOREVER))                        \
-    X(receive_semaphore(&with.made_semaphore, with.sockets[1], NULL, LEAT_FOREVER))                \
-    X(send_region(with.region, LEAT_READ_WRITE, with.sockets[0], LEAT_FOREVER))                    \
-    X(send_waitable(leat_mutex_waitable(with.mutex), with.sockets[0], LEAT_FOREVER))
+    X(leat_descriptor_receive(with.sockets[1], &with.received, LEAT_FOREVER))                      \
+    X(leat_descriptor_send(with.sockets[0], with.descriptor, LEAT_FOREVER))
 
 /* Until it fails, as it does when the other end is closed, or is cancelled. */
 static void *transfer_for_ever(void *context) {
@@ -325,10 +322,22 @@ struct worker {
     leat_sender *sender;
     leat_mutex *mutex;
     leat_waitset *waitset;
-    int sockets[2];
+    int sockets[2], descriptors[2]; /* given and received; 0: none */
     unsigned seed;
     _Atomic unsigned steps;
 };
+
+/* close is a cancellation point of the C library, and may leave the descriptor open there. */
+static void close_descriptors(struct worker *worker) {
+    int before;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before);
+    for (int i = 0; i < 2; i++) {
+        if (worker->descriptors[i] > 0)
+            close(worker->descriptors[i]);
+        worker->descriptors[i] = 0;
+    }
+    pthread_setcancelstate(before, NULL);
+}
 
 static void clean_up(void *context) {
     struct worker *worker = context;
@@ -338,6 +347,7 @@ static void clean_up(void *context) {
     leat_mutex_close(worker->mutex);
     leat_waitset_close(worker->waitset);
     worker->region = worker->second = NULL;
+    close_descriptors(worker);
     worker->sender = NULL;
     worker->mutex = NULL;
     worker->waitset = NULL;
@@ -355,8 +365,11 @@ static void grow_and_share(struct worker *worker) {
     if (create_region(&worker->region, NULL, 4096, NULL) != LEAT_OK)
         return;
     (void)!leat_region_grow(worker->region, 30000);
-    if (send_region(worker->region, LEAT_READ_WRITE, worker->sockets[0], LEAT_NOW) == LEAT_OK)
-        (void)!receive_region(&worker->second, worker->sockets[1], 0, NULL, LEAT_NOW);
+    int *given = &worker->descriptors[0], *received = &worker->descriptors[1];
+    if (leat_region_descriptor(worker->region, LEAT_READ_WRITE, false, given) == LEAT_OK &&
+        leat_descriptor_send(worker->sockets[0], *given, LEAT_NOW) == LEAT_OK &&
+        leat_descriptor_receive(worker->sockets[1], received, LEAT_NOW) == LEAT_OK)
+        (void)!leat_region_open_descriptor(&worker->second, *received, 0, NULL);
     clean_up(worker);
 }
 

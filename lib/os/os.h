@@ -184,8 +184,8 @@ int leat__os_descriptor_give(leat__file file, bool writable, bool inherited, boo
 leat__file leat__os_file_reopen(leat__file file, bool writable);
 
 /* A descriptor over a unix socket, with one byte. Codes as leat_descriptor_send and
- * leat_descriptor_receive. The thread can be cancelled while it waits; then the descriptor that was to
- * be sent is closed. */
+ * leat_descriptor_receive. The thread can be cancelled while it waits; then nothing was sent or
+ * received. */
 int leat__os_descriptor_send(int socket, int descriptor, uint64_t deadline_ns);
 int leat__os_descriptor_receive(int socket, int *descriptor, uint64_t deadline_ns);
 

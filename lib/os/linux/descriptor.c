@@ -208,12 +208,12 @@ static int check_socket(int descriptor) {
 
 #define SLICE_NS UINT64_C(100000000) /* a cancelled thread sleeps no longer */
 
-static void close_given(void *given) {
-    leat__os_file_close(*(leat__file *)given);
+static void leave_nothing(void *context) {
+    (void)context;
 }
 
-/* Sleeps for at most a slice. The thread can be cancelled behind it, and then closes *given. */
-static int wait_for(int descriptor, short events, uint64_t deadline_ns, leat__file *given) {
+/* Sleeps for at most a slice. The thread can be cancelled behind it. */
+static int wait_for(int descriptor, short events, uint64_t deadline_ns) {
     if (deadline_ns == LEAT_NOW)
         return LEAT_EAGAIN;
     uint64_t now = leat__os_now();
@@ -224,17 +224,16 @@ static int wait_for(int descriptor, short events, uint64_t deadline_ns, leat__fi
     struct pollfd wait = {.fd = descriptor, .events = events};
     if (leat__linux_poll(&wait, 1, &limit) < 0 && errno != EINTR)
         return leat__fail_system(errno, "cannot wait for the socket");
-    leat__os_cancellation_point(close_given, given);
+    leat__os_cancellation_point(leave_nothing, NULL);
     return LEAT_OK;
 }
 
 /* What an error of the socket means; LEAT_OK: try again. */
-static int after_error(int error, int descriptor, short events, uint64_t deadline_ns,
-                       leat__file *given) {
+static int after_error(int error, int descriptor, short events, uint64_t deadline_ns) {
     switch (error) {
     case EINTR: /* by a filter: the calls do not wait */
     case EAGAIN:
-        return wait_for(descriptor, events, deadline_ns, given);
+        return wait_for(descriptor, events, deadline_ns);
     case EPIPE:
     case ECONNRESET:
     case ECONNREFUSED:
@@ -271,7 +270,7 @@ int leat__os_descriptor_send(int socket, int descriptor, uint64_t deadline_ns) {
     while (result == LEAT_OK) {
         if (leat__linux_sendmsg(socket, &message, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0)
             return LEAT_OK;
-        result = after_error(errno, socket, POLLOUT, deadline_ns, &descriptor);
+        result = after_error(errno, socket, POLLOUT, deadline_ns);
     }
     return result;
 }
@@ -317,7 +316,6 @@ static int examine(ssize_t got, struct msghdr *message, int *descriptor) {
 }
 
 int leat__os_descriptor_receive(int socket, int *descriptor, uint64_t deadline_ns) {
-    leat__file none = LEAT__NO_FILE;
     int result = check_socket(socket);
     while (result == LEAT_OK) {
         union {
@@ -333,7 +331,7 @@ int leat__os_descriptor_receive(int socket, int *descriptor, uint64_t deadline_n
         ssize_t got = leat__linux_recvmsg(socket, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
         if (got >= 0)
             return examine(got, &message, descriptor);
-        result = after_error(errno, socket, POLLIN, deadline_ns, &none);
+        result = after_error(errno, socket, POLLIN, deadline_ns);
     }
     return result;
 }
