@@ -396,8 +396,8 @@ static void pattern_check_notices_every_wrong_byte(void **state) {
 static void lines_of_mappings_are_understood(void **state) {
     (void)state;
     static const char *const good[] = {
-        "7f0c9a2b4000-7f0c9a2b5000 rw-s 00000000 00:1b 1366991                    "
-        "/dev/shm/leat-0/board\n",
+        ("7f0c9a2b4000-7f0c9a2b5000 rw-s 00000000 00:1b 1366991                    "
+         "/dev/shm/leat-0/board\n"),
         "7f0c9a2b4000-7f0c9a2b5000 r--s 00010000 00:1b 1366991 /dev/shm/x (deleted)\n",
         "0-1 ---s 0 0:1b 1366991"};
     static const char *const bad[] = {

@@ -285,8 +285,9 @@ static void columns_give_way_in_a_narrow_window(void **state) {
             assert_int_equal(strlen(top_line(line, &layout, &row)), layout.width);
             place = top_column_place(&layout, model.sort, &wide);
             if (sort != TOP_NAME)
-                assert_non_null(memmem(heading + place, (size_t)wide, top_column_title(model.sort),
-                                       strlen(top_column_title(model.sort))));
+                assert_non_null(memmem(heading + place, (size_t)wide,
+                                       top_column_title((int)model.sort),
+                                       strlen(top_column_title((int)model.sort))));
         }
 }
 

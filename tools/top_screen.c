@@ -83,8 +83,8 @@ static void draw_top(const struct top_view *view) {
     char text[TOP_LINE_SIZE], clock[16];
     struct figure delay, cost;
     snprintf(text, sizeof text, " leat top  %s  by %s%s  every %s  %s  read in %s",
-             clock_text(clock), top_column_title(model->sort), model->reversed ? ", reversed" : "",
-             figure_duration(&delay, view->delay_ns),
+             clock_text(clock), top_column_title((int)model->sort),
+             model->reversed ? ", reversed" : "", figure_duration(&delay, view->delay_ns),
              model->local && model->global ? "local and global"
                                            : scope_name(model->local ? LEAT_LOCAL : LEAT_GLOBAL),
              figure_duration(&cost, model->now.cost_ns));
@@ -232,8 +232,8 @@ static void draw_prompt(const struct top_view *view) {
 
 void top_screen_draw(struct top_view *view) {
     static const char *const keys[] = {
-        [TOP_PAGE_LIST] = " q quit  h help  Enter details  < > R sort  / filter  s delay  o other "
-                          "kinds  Space refresh",
+        [TOP_PAGE_LIST] = (" q quit  h help  Enter details  < > R sort  / filter  s delay  o other "
+                           "kinds  Space refresh"),
         [TOP_PAGE_HELP] = " q back",
         [TOP_PAGE_DETAILS] = " q back  Up Down scroll",
     };

@@ -296,9 +296,9 @@ const struct part part_rates = {
     .way_count = sizeof ways / sizeof *ways,
     .yardstick = 3,
     .goal = "leat_uv at least 50 of uv_pipe; fewer than 1000 wakes a million",
-    .figures = {{"million messages/s", "messages_per_us"},
-                {"wakes a million", "wakes_per_million"},
-                {"loop turns a million", "turns_per_million"},
-                {"CPU ns a message, both", "cpu_ns"}},
+    .figures = {{"million messages/s", "messages_per_us", false},
+                {"wakes a million", "wakes_per_million", false},
+                {"loop turns a million", "turns_per_million", false},
+                {"CPU ns a message, both", "cpu_ns", false}},
     .seconds = {0.01, 0.1, 0.3},
 };

@@ -285,9 +285,9 @@ const struct part part_trips = {
     .way_count = sizeof ways / sizeof *ways,
     .yardstick = 2,
     .goal = "leat_uv, and leat_uv_sleep, at most 1.05 of the eventfd",
-    .figures = {{"p50, us", "p50_us"},
-                {"p99, us", "p99_us"},
-                {"CPU us a trip, both", "cpu_us"},
-                {"turns a trip, answerer", "turns"}},
+    .figures = {{"p50, us", "p50_us", false},
+                {"p99, us", "p99_us", false},
+                {"CPU us a trip, both", "cpu_us", false},
+                {"turns a trip, answerer", "turns", false}},
     .seconds = {0.01, 0.1, 0.3},
 };
