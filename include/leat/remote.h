@@ -59,7 +59,7 @@ extern "C" {
 LEAT_API LEAT_CHECKED int leat_region_map_into(const leat_region *region, int process,
                                                uint64_t *address);
 
-/* Opens or creates the region here, as leat_region_open_or_create does, and maps it into the
+/* Opens or creates the region here, as leat_region_open does, and maps it into the
  * process. All or nothing: on failure no handle is left. */
 LEAT_API LEAT_CHECKED int leat_region_open_into(leat_region **region, const char *name,
                                                 uint64_t size, const leat_region_options *options,
