@@ -50,9 +50,9 @@ LEAT_API const char *leat_version(void);
  * system's monotonic clock. So a loop that retries a call never waits longer than was asked for at
  * its start.
  *
- *     leat_recv(rx, buffer, sizeof buffer, &size, LEAT_NOW);           never waits: LEAT_EAGAIN when there is nothing
- *     leat_recv(rx, buffer, sizeof buffer, &size, leat_in_ms(250));    LEAT_ETIMEDOUT after a quarter of a second
- *     leat_recv(rx, buffer, sizeof buffer, &size, LEAT_FOREVER);       waits as long as it takes
+ *     leat_recv(rx, buffer, capacity, &size, LEAT_NOW);           never waits: LEAT_EAGAIN
+ *     leat_recv(rx, buffer, capacity, &size, leat_in_ms(250));    LEAT_ETIMEDOUT after 250 ms
+ *     leat_recv(rx, buffer, capacity, &size, LEAT_FOREVER);       waits as long as it takes
  */
 #define LEAT_NOW ((uint64_t)0)
 #define LEAT_FOREVER UINT64_MAX

@@ -2,19 +2,21 @@
  *
  * Why not a robust pthread mutex: its layout belongs to one libc and bitness, its owner is a thread
  * id that means nothing in another pid namespace, and it has a history of bugs
- * (docs/decisions/0003-senders-lock.md). Here a participant is a *slot*: a byte of the object's
- * file that it holds locked in the kernel for as long as it lives. The lock word names the holder's
- * slot, so that whoever waits can ask the kernel whether the holder is still alive.
+ * (docs/decisions/0003-senders-lock.md). Here a *participant* is a handle with a
+ * byte of the object's file, which it holds locked in the kernel for as long as it lives. The lock
+ * word holds the participant's number, so that a waiter can ask the kernel whether the holder lives.
  *
- *     owner   = turn << 16 | slot      slot 0: free. `turn` grows with every acquisition, so that a waiter that found the
- *                                      holder dead cannot take the lock from a later holder that was given the same slot.
+ *     owner = generation << 16 | participant      participant 0: free
  *
- * acquire  free: one compare-and-exchange to (turn + 1, own slot).
+ * The generation grows with every acquisition: a waiter that found the holder dead cannot take the
+ * lock from a later holder with the same number.
+ *
+ * acquire  free: one compare-and-exchange to (generation + 1, own participant).
  *          held: the loop of lib/wake/wait.h; armed with `contended`, asleep on `wake_count`. The
  *          kernel is asked about the holder. A dead holder's lock is taken over by the same
  *          compare-and-exchange: then the result is LEAT__LOCK_INHERITED, and the caller
  *          repairs what the dead one may have left half done.
- * release  exchange for (turn, 0), and wake one if `contended` was set.
+ * release  exchange for (generation, 0), and wake one if `contended` was set.
  *
  * Crash points. Holder killed: taken over, within one slice. Killed between its release and the
  * wake: the sleeper sees the free lock when its slice ends. A sleeper killed: at worst one wake too

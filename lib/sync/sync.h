@@ -2,13 +2,15 @@
  * a way to wait for it to change.
  *
  * The object is a file of one page and a table: the header, the *word* (a struct leat__lock: 64
- * bits of state, a bell, whether anybody may be sleeping), and for each slot the process that took
- * it, for people.
+ * bits of state, a wake count, whether a thread may be sleeping), and for each participant the
+ * process that took it, for people.
  *
- *     mutex       turn << 16 | slot of the holder                                            lib/sync/lock.h
- *                 with priority inheritance: nothing; the kernel has a word of its own for it    lib/sync/sync_pi.c
- *     event       pulses << 32 | claims << 18 | token << 17 | set << 16 | slot of a committer
- *     semaphore   count << 32 | claims << 18 | slot of a committer
+ *     mutex       generation << 16 | holder (lib/sync/lock.h)
+ *                 with priority inheritance 0: the kernel has its own word (lib/sync/sync_pi.c)
+ *     event       pulses << 32 | claims << 18 | token << 17 | set << 16 | committer
+ *     semaphore   count << 32 | claims << 18 | committer
+ *
+ * Holder and committer are numbers of participants.
  *
  * Every change is one compare-and-exchange of that word: so there is no moment in which a death can
  * leave it half changed. The *committer* is a waiter for all of several objects that has found all

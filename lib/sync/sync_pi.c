@@ -6,7 +6,9 @@
  * would wait for ever. So each handle *vouches* for its thread while that tries or holds: in its
  * place of the table. A word whose thread no living handle vouches for is a dead one's.
  *
- *     pi = turn << 32 | the kernel's word      `turn` grows with every vouching, before that handle can have the mutex
+ *     pi = generation << 32 | the kernel's word
+ *
+ * The generation grows with every vouching, before that handle can have the mutex.
  *
  * A dead one's word is taken over in two steps: by compare-and-exchange its number is replaced by
  * OWNER_DIED, which is what the kernel itself writes for a robust lock; then the kernel is asked
