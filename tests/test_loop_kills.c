@@ -518,6 +518,9 @@ static void kill_owners(bool inherit_priority) {
                   owners->taken, owners->orphaned);
     report_times(&times, "told that the owner died");
     harness_kill(waiter);
+    int code = leat_mutex_lock(mutex, LATER); /* a killed waiter's mutex stays until this is told */
+    assert_true(code == LEAT_OK || code == LEAT_EOWNERDEAD);
+    assert_ok(leat_mutex_unlock(mutex));
     leat_mutex_close(mutex);
     require_nothing_left();
 }
