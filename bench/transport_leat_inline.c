@@ -115,7 +115,7 @@ static void *deaf_create(const struct setup *setup) {
     struct leat_link *link = setup->size == 8 || setup->size == 64 ? leat_link_create(setup) : NULL;
     if (link == NULL)
         return NULL;
-    link->options.waiting = LEAT_WAITING_SPIN;
+    link->options.spin_us = LEAT_SPIN_FOREVER;
     link->of_size = setup->size == 8 ? &transport_deaf_8 : &transport_deaf_64;
     return link;
 }

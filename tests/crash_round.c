@@ -54,7 +54,7 @@ void crash_receive(struct crash_round *round, leat_receiver *rx, uint64_t number
 leat_channel_options crash_options(const struct crash_round *round) {
     return (leat_channel_options){.capacity = CRASH_CAPACITY,
                                   .many_senders = round->operation->survivor == CRASH_CO_SENDER,
-                                  .spin_us = -1};
+                                  .spin_us = LEAT_SPIN_NONE};
 }
 
 static leat_sender *new_sender(struct crash_round *round) {

@@ -12,7 +12,7 @@ static leat_event *event;
 static void *found;
 static const leat_channel_options small = {.capacity = LEAT_CAPACITY_MIN},
                                   sleeps = {.capacity = LEAT_CAPACITY_MIN,
-                                            .waiting = LEAT_WAITING_SLEEP};
+                                            .spin_us = LEAT_SPIN_NONE};
 
 static void close_all(void) {
     leat_receiver_close(receiver);

@@ -18,11 +18,17 @@ static uint64_t some_deadline(struct soak_role *role) {
     }
 }
 
-static leat_waiting some_waiting(struct soak_role *role) {
-    static const leat_waiting all[] = {
-        LEAT_WAITING_ADAPTIVE, LEAT_WAITING_ADAPTIVE, LEAT_WAITING_ADAPTIVE, LEAT_WAITING_SLEEP,
-        LEAT_WAITING_SLEEP,    LEAT_WAITING_SLEEP,    LEAT_WAITING_YIELD,    LEAT_WAITING_SPIN};
-    return all[soak_random(&role->random) % 8];
+static int32_t some_spin(struct soak_role *role) {
+    static const int32_t all[] = {0,
+                                  0,
+                                  0,
+                                  LEAT_SPIN_NONE,
+                                  LEAT_SPIN_NONE,
+                                  LEAT_SPIN_NONE,
+                                  LEAT_SPIN_YIELD,
+                                  LEAT_SPIN_FOREVER,
+                                  2000};
+    return all[soak_random(&role->random) % (sizeof all / sizeof all[0])];
 }
 
 static bool goes_on(struct soak_role *role) {
@@ -30,15 +36,12 @@ static bool goes_on(struct soak_role *role) {
 }
 
 static leat_channel_options options_of(struct soak_role *role) {
-    leat_channel_options options = {.scope = soak_scope(role->stream->global),
-                                    .capacity = 16384,
-                                    .many_senders = role->stream->many,
-                                    .persistent = role->stream->persistent,
-                                    .waiting = some_waiting(role),
-                                    .permissions = role->stream->global ? 0666 : 0600};
-    if (soak_chance(&role->random, 8))
-        options.spin_us = soak_chance(&role->random, 2) ? -1 : 2000;
-    return options;
+    return (leat_channel_options){.scope = soak_scope(role->stream->global),
+                                  .capacity = 16384,
+                                  .many_senders = role->stream->many,
+                                  .persistent = role->stream->persistent,
+                                  .spin_us = some_spin(role),
+                                  .permissions = role->stream->global ? 0666 : 0600};
 }
 
 /* Chooses one; a doomed worker opens nothing any more, for its kill has been counted. */

@@ -214,7 +214,7 @@ static bool came(int result) {
 
 static leat_channel_options options(void) {
     return (leat_channel_options){
-        .capacity = CAPACITY, .persistent = true, .spin_us = -1, .waiting = LEAT_WAITING_SLEEP};
+        .capacity = CAPACITY, .persistent = true, .spin_us = LEAT_SPIN_NONE};
 }
 
 static void take_some_row(void) {

@@ -17,7 +17,7 @@
 
 #define CAPACITY 4096
 /* each wait is a sleep */
-#define OPTIONS (&(leat_channel_options){.capacity = CAPACITY, .spin_us = -1})
+#define OPTIONS (&(leat_channel_options){.capacity = CAPACITY, .spin_us = LEAT_SPIN_NONE})
 /* of 16 bytes each: more than an eighth of the ring, so that the sender becomes hot */
 #define BURST 40
 

@@ -272,7 +272,7 @@ static int answer(void *context) {
  * two sleeps. */
 static void sleeper_is_woken_by_inline_calls(void **state) {
     (void)state;
-    leat_channel_options no_spin = {.spin_us = -1};
+    leat_channel_options no_spin = {.spin_us = LEAT_SPIN_NONE};
     pid_t child = harness_spawn(answer, NULL);
     leat_sender *tx = open_sender("asked", &no_spin);
     leat_receiver *rx = open_receiver("answered", &no_spin);

@@ -296,14 +296,14 @@ static void stopped_receiver_is_not_dead(void **state) {
 
 struct echo {
     struct board *board;
-    leat_waiting waiting;
+    int32_t spin_us;
 };
 
 static int echo(void *context) {
     struct echo *how = context;
     struct board *board = how->board;
-    leat_receiver *rx = open_receiver("ping", &(leat_channel_options){.waiting = how->waiting});
-    leat_sender *tx = open_sender("pong", &(leat_channel_options){.waiting = how->waiting});
+    leat_receiver *rx = open_receiver("ping", &(leat_channel_options){.spin_us = how->spin_us});
+    leat_sender *tx = open_sender("pong", &(leat_channel_options){.spin_us = how->spin_us});
     char text[16];
     size_t size;
     harness_set(&board->ready, 1);
@@ -315,14 +315,14 @@ static int echo(void *context) {
 }
 
 /* Returns how many wake-ups were sent. */
-static uint64_t echo_round(leat_waiting waiting, uint32_t rounds) {
+static uint64_t echo_round(int32_t spin_us, uint32_t rounds) {
     static const char *const names[] = {"adaptive", "asleep", "yielding", "spinning"};
     struct echo *how = harness_shared(sizeof *how);
-    *how = (struct echo){new_board(), waiting};
+    *how = (struct echo){new_board(), spin_us};
     pid_t child = harness_spawn(echo, how);
     harness_await(&how->board->ready, 1);
-    leat_sender *tx = open_sender("ping", &(leat_channel_options){.waiting = waiting});
-    leat_receiver *rx = open_receiver("pong", &(leat_channel_options){.waiting = waiting});
+    leat_sender *tx = open_sender("ping", &(leat_channel_options){.spin_us = spin_us});
+    leat_receiver *rx = open_receiver("pong", &(leat_channel_options){.spin_us = spin_us});
     leat_statistics statistics;
     uint64_t start = harness_now();
     for (uint32_t i = 0; i < rounds; i++) {
@@ -332,7 +332,7 @@ static uint64_t echo_round(leat_waiting waiting, uint32_t rounds) {
         assert_ok(leat_recv(rx, &got, sizeof got, &size, LATER));
         assert_int_equal(got, i);
     }
-    print_message("%u round trips, %s in between: %.1f us each\n", rounds, names[waiting],
+    print_message("%u round trips, %s in between: %.1f us each\n", rounds, names[-spin_us],
                   (double)(harness_now() - start) / rounds / 1e3);
     leat_sender_statistics(tx, &statistics);
     leat_sender_close(tx);
@@ -343,15 +343,15 @@ static uint64_t echo_round(leat_waiting waiting, uint32_t rounds) {
 
 static void sleeping_peers_wake_each_other(void **state) {
     (void)state;
-    assert_true(echo_round(LEAT_WAITING_SLEEP, 20000) > 0);
-    (void)echo_round(LEAT_WAITING_ADAPTIVE, 20000);
+    assert_true(echo_round(LEAT_SPIN_NONE, 20000) > 0);
+    (void)echo_round(0, 20000);
 }
 
 static void peers_that_never_sleep_are_never_woken(void **state) {
     (void)state;
-    assert_int_equal(echo_round(LEAT_WAITING_YIELD, 2000), 0);
+    assert_int_equal(echo_round(LEAT_SPIN_YIELD, 2000), 0);
     if (sysconf(_SC_NPROCESSORS_ONLN) > 1)
-        assert_int_equal(echo_round(LEAT_WAITING_SPIN, 2000), 0);
+        assert_int_equal(echo_round(LEAT_SPIN_FOREVER, 2000), 0);
 }
 
 static int die_at_once(void *context) {
@@ -364,9 +364,9 @@ static int die_at_once(void *context) {
 
 static void peer_that_never_sleeps_learns_of_deaths(void **state) {
     (void)state;
-    for (leat_waiting waiting = LEAT_WAITING_YIELD; waiting <= LEAT_WAITING_SPIN; waiting++) {
+    for (int32_t spin_us = LEAT_SPIN_FOREVER; spin_us <= LEAT_SPIN_YIELD; spin_us++) {
         harness_word *ready = harness_shared(sizeof *ready);
-        leat_receiver *rx = open_receiver("awake", &(leat_channel_options){.waiting = waiting});
+        leat_receiver *rx = open_receiver("awake", &(leat_channel_options){.spin_us = spin_us});
         pid_t child = harness_spawn(die_at_once, ready);
         char byte;
         size_t size;
@@ -378,7 +378,7 @@ static void peer_that_never_sleeps_learns_of_deaths(void **state) {
     }
     leat_receiver *rx = NULL;
     assert_leat(
-        leat_receiver_open(&rx, "awake", &(leat_channel_options){.waiting = (leat_waiting)4}),
+        leat_receiver_open(&rx, "awake", &(leat_channel_options){.spin_us = LEAT_SPIN_FOREVER - 1}),
         LEAT_EINVAL);
 }
 
@@ -419,7 +419,7 @@ static int send_into_the_falling_asleep(void *context) {
 static uint64_t count_lost_wake_ups(void) {
     struct race *race = harness_shared(sizeof *race);
     race->seed = harness_seed();
-    leat_receiver *rx = open_receiver("race", &(leat_channel_options){.spin_us = -1});
+    leat_receiver *rx = open_receiver("race", &(leat_channel_options){.spin_us = LEAT_SPIN_NONE});
     pid_t sender = harness_spawn(send_into_the_falling_asleep, race);
     uint64_t sent_at, slow = 0, lost = 0;
     size_t size;

@@ -175,7 +175,7 @@ static void sender_comes(struct world *world, int i) {
     const leat_channel_options options = {.capacity = world->setting->capacity,
                                           .persistent = true,
                                           .many_senders = world->setting->senders > 1,
-                                          .spin_us = -1};
+                                          .spin_us = LEAT_SPIN_NONE};
     if (present(world) == 0) {
         world->stream++;
         stream_begins(&world->reference);
@@ -204,7 +204,7 @@ static void sender_goes(struct world *world, int i, bool dies) {
 
 static void receiver_comes(struct world *world) {
     const leat_channel_options options = {
-        .capacity = world->setting->capacity, .persistent = true, .spin_us = -1};
+        .capacity = world->setting->capacity, .persistent = true, .spin_us = LEAT_SPIN_NONE};
     world->rx = open_receiver("streams", &options);
     receiver_begins(&world->reference);
     world->successor = true;

@@ -77,8 +77,8 @@ static void death_of_a_receiver_is_reported_in_a_long_spin(void **state) {
 
 static void death_is_reported_to_a_receiver_that_never_sleeps(void **state) {
     (void)state;
-    expect_death(&(leat_channel_options){.waiting = LEAT_WAITING_SPIN, .spin_us = FOR_AGES});
-    expect_death(&(leat_channel_options){.waiting = LEAT_WAITING_YIELD, .spin_us = FOR_AGES});
+    expect_death(&(leat_channel_options){.spin_us = LEAT_SPIN_FOREVER});
+    expect_death(&(leat_channel_options){.spin_us = LEAT_SPIN_YIELD});
 }
 
 static void death_is_reported_to_a_waiting_call_whose_deadline_passes(void **state) {

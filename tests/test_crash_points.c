@@ -175,7 +175,8 @@ static int die_in_the_middle_of_receiving(void *context) {
 }
 
 static leat_channel_options persistent_options(void) {
-    return (leat_channel_options){.capacity = CRASH_CAPACITY, .persistent = true, .spin_us = -1};
+    return (leat_channel_options){
+        .capacity = CRASH_CAPACITY, .persistent = true, .spin_us = LEAT_SPIN_NONE};
 }
 
 static void perform_create_persistent(struct crash_round *round) {

@@ -259,7 +259,7 @@ static void *send_late(void *context) {
 static int sleep_for_a_message(void) {
     leat_sender *sender;
     leat_receiver *receiver;
-    leat_channel_options asleep = {.waiting = LEAT_WAITING_SLEEP};
+    leat_channel_options asleep = {.spin_us = LEAT_SPIN_NONE};
     char text[8];
     size_t size;
     pthread_t thread;

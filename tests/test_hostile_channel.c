@@ -66,7 +66,7 @@ static void hostile_words_in_the_pages_give_documented_codes(void **state) {
                 break;
             for (unsigned choice = 0; choice < 7; choice++) {
                 leat_channel_options options = {
-                    .capacity = CAPACITY, .many_senders = many, .spin_us = -1};
+                    .capacity = CAPACITY, .many_senders = many, .spin_us = LEAT_SPIN_NONE};
                 struct pair pair = {open_sender("words", &options),
                                     open_receiver("words", &options)};
                 send_text(pair.tx, "one");
@@ -147,8 +147,7 @@ static int ring_and_lie(void *context) {
 
 static leat_statistics woken_by(struct liar lie) {
     struct liar *liar = harness_shared(sizeof *liar);
-    leat_receiver *rx =
-        open_receiver("liar", &(leat_channel_options){.waiting = LEAT_WAITING_SLEEP});
+    leat_receiver *rx = open_receiver("liar", &(leat_channel_options){.spin_us = LEAT_SPIN_NONE});
     leat_statistics statistics;
     *liar = lie;
     liar->sleeper = getpid();
@@ -214,7 +213,7 @@ static void *receive_numbers(void *context) {
 static void send_that_gives_up_leaves_nothing_behind(void **state) {
     (void)state;
     static const size_t lengths[] = {8, 200}; /* the second needs a long pad behind the first */
-    leat_channel_options options = {.capacity = CAPACITY, .spin_us = -1};
+    leat_channel_options options = {.capacity = CAPACITY, .spin_us = LEAT_SPIN_NONE};
     struct pair pair = {open_sender("giving-up", &options), open_receiver("giving-up", &options)};
     struct stream_end end = {.rx = pair.rx};
     unsigned char bytes[256];

@@ -185,7 +185,7 @@ static void tokens_beyond_what_a_socket_holds_are_all_noticed(void **state) {
     static struct pair pairs[MANY];
     static bool found[MANY];
     leat_waitset *waitset = open_waitset();
-    leat_channel_options least = {.capacity = LEAT_CAPACITY_MIN, .waiting = LEAT_WAITING_SLEEP};
+    leat_channel_options least = {.capacity = LEAT_CAPACITY_MIN, .spin_us = LEAT_SPIN_NONE};
     char name[24], byte;
     size_t size;
     for (int i = 0; i < MANY; i++) {

@@ -165,7 +165,7 @@ static void loop_with_idle_channels_uses_no_cpu(void **state) {
 struct waker {
     harness_word ready, go, woken;
     pid_t parent;
-    leat_waiting waiting; /* the parent's */
+    int32_t spin_us; /* the parent's */
     unsigned delay_ms;
 };
 
@@ -174,7 +174,7 @@ static const leat_channel_options small = {.capacity = 4096};
 static void await_parent(struct waker *waker) {
     harness_set(&waker->ready, 1);
     harness_await(&waker->go, 1);
-    if (waker->waiting < LEAT_WAITING_YIELD)
+    if (waker->spin_us >= LEAT_SPIN_NONE)
         harness_await_asleep(waker->parent);
     usleep(waker->delay_ms * 1000);
 }
@@ -201,11 +201,11 @@ static int make_room(void *context) {
     return 0;
 }
 
-static struct waker *start_waker(int (*wake)(void *context), leat_waiting waiting,
-                                 unsigned delay_ms, pid_t *child) {
+static struct waker *start_waker(int (*wake)(void *context), int32_t spin_us, unsigned delay_ms,
+                                 pid_t *child) {
     struct waker *waker = harness_shared(sizeof *waker);
     waker->parent = getpid();
-    waker->waiting = waiting;
+    waker->spin_us = spin_us;
     waker->delay_ms = delay_ms;
     *child = harness_spawn(wake, waker);
     harness_await(&waker->ready, 1);
@@ -220,12 +220,12 @@ static void take_news(leat_receiver *rx) {
         assert_true(result == LEAT_ECLOSED || result == LEAT_EPEERBACK);
 }
 
-static leat_statistics woken_receiver(leat_waiting waiting, unsigned delay_ms) {
+static leat_statistics woken_receiver(int32_t spin_us, unsigned delay_ms) {
     leat_receiver *rx = open_receiver(
-        "wake", &(leat_channel_options){.capacity = small.capacity, .waiting = waiting});
+        "wake", &(leat_channel_options){.capacity = small.capacity, .spin_us = spin_us});
     leat_statistics statistics;
     pid_t child;
-    struct waker *waker = start_waker(send_a_message, waiting, delay_ms, &child);
+    struct waker *waker = start_waker(send_a_message, spin_us, delay_ms, &child);
     take_news(rx);
     harness_set(&waker->go, 1);
     expect_text(rx, "x");
@@ -236,12 +236,12 @@ static leat_statistics woken_receiver(leat_waiting waiting, unsigned delay_ms) {
     return statistics;
 }
 
-static leat_statistics woken_sender(leat_waiting waiting, unsigned delay_ms) {
+static leat_statistics woken_sender(int32_t spin_us, unsigned delay_ms) {
     leat_sender *tx = open_sender(
-        "wake", &(leat_channel_options){.capacity = small.capacity, .waiting = waiting});
+        "wake", &(leat_channel_options){.capacity = small.capacity, .spin_us = spin_us});
     leat_statistics statistics;
     pid_t child;
-    struct waker *waker = start_waker(make_room, waiting, delay_ms, &child);
+    struct waker *waker = start_waker(make_room, spin_us, delay_ms, &child);
     fill_up(tx, 100);
     harness_set(&waker->go, 1);
     assert_ok(leat_send(tx, "y", 1, LATER));
@@ -264,14 +264,14 @@ static void wake_up_is_measured_from_the_wake(void **state) {
     (void)state;
     /* asleep on the wake count, and on the watch */
     for (unsigned delay_ms = 0; delay_ms <= 200; delay_ms += 200) {
-        expect_one_wake(woken_receiver(LEAT_WAITING_SLEEP, delay_ms), "receiver");
-        expect_one_wake(woken_sender(LEAT_WAITING_SLEEP, delay_ms), "sender");
+        expect_one_wake(woken_receiver(LEAT_SPIN_NONE, delay_ms), "receiver");
+        expect_one_wake(woken_sender(LEAT_SPIN_NONE, delay_ms), "sender");
     }
 }
 
 static void receiver_that_never_slept_or_slept_in_vain_was_not_woken(void **state) {
     (void)state;
-    leat_statistics statistics = woken_receiver(LEAT_WAITING_YIELD, 0);
+    leat_statistics statistics = woken_receiver(LEAT_SPIN_YIELD, 0);
     assert_true(statistics.wakes == 0 && statistics.wake_ns == 0);
     struct pair pair = open_pair("vain", 0);
     expect_news(pair.rx, LEAT_ETIMEDOUT, SOON);
@@ -286,11 +286,11 @@ static void wake_ups_are_kept_in_the_channel(void **state) {
     leat_channel_info info;
     leat_receiver_close(open_receiver(
         "wake", &(leat_channel_options){.capacity = small.capacity, .persistent = true}));
-    leat_statistics first = woken_receiver(LEAT_WAITING_SLEEP, 0);
+    leat_statistics first = woken_receiver(LEAT_SPIN_NONE, 0);
     assert_ok(leat_channel_stat("wake", LEAT_LOCAL, &info));
     assert_true(info.received.wakes == 1 && info.received.wake_ns == first.wake_ns &&
                 info.sent.wakes == 0);
-    assert_int_equal(woken_receiver(LEAT_WAITING_SLEEP, 0).wakes, 2);
+    assert_int_equal(woken_receiver(LEAT_SPIN_NONE, 0).wakes, 2);
     assert_ok(leat_unlink("wake", LEAT_LOCAL));
 }
 

@@ -92,8 +92,8 @@ static void a_handle_spins_as_its_options_say_or_for_50_us(void **state) {
     expect_spin((leat_channel_options){0}, can ? 50000 : 0);
     expect_spin((leat_channel_options){.spin_us = 7}, can ? 7000 : 0);
     expect_spin((leat_channel_options){.spin_us = INT32_MAX}, can ? INT32_MAX * UINT64_C(1000) : 0);
-    expect_spin((leat_channel_options){.spin_us = -1}, 0);
-    expect_spin((leat_channel_options){.spin_us = 7, .waiting = LEAT_WAITING_SLEEP}, 0);
+    expect_spin((leat_channel_options){.spin_us = LEAT_SPIN_NONE}, 0);
+    expect_spin((leat_channel_options){.spin_us = LEAT_SPIN_FOREVER}, can ? 50000 : 0);
 }
 
 /* --- Messages --------------------------------------------------------------------------------- */

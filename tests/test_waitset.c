@@ -133,7 +133,7 @@ enum { CHANNELS = 100 };
 static void members_with_messages_are_returned_in_rotation(void **state) {
     (void)state;
     leat_waitset *waitset = open_waitset();
-    leat_channel_options small = {.capacity = LEAT_CAPACITY_MIN, .waiting = LEAT_WAITING_SLEEP};
+    leat_channel_options small = {.capacity = LEAT_CAPACITY_MIN, .spin_us = LEAT_SPIN_NONE};
     struct pair pairs[CHANNELS];
     char name[24];
     for (int i = 0; i < CHANNELS; i++) {
@@ -258,7 +258,7 @@ static int receive_slowly(void *context) {
 static void sender_is_ready_for_room_and_for_events_of_the_receiver(void **state) {
     (void)state;
     harness_word *words = harness_shared(2 * sizeof *words);
-    leat_channel_options small = {.capacity = LEAT_CAPACITY_MIN, .waiting = LEAT_WAITING_SLEEP};
+    leat_channel_options small = {.capacity = LEAT_CAPACITY_MIN, .spin_us = LEAT_SPIN_NONE};
     leat_waitset *waitset = open_waitset();
     leat_sender *sender = open_sender("room", &small);
     assert_leat(leat_waitset_want_room(sender, 8), LEAT_ESTATE);
@@ -343,7 +343,7 @@ static void channel_that_never_sleeps_keeps_the_loop_awake(void **state) {
     harness_word *ready = harness_shared(sizeof *ready);
     leat_waitset *waitset = open_waitset();
     leat_receiver *receiver =
-        open_receiver("peers", &(leat_channel_options){.waiting = LEAT_WAITING_SPIN});
+        open_receiver("peers", &(leat_channel_options){.spin_us = LEAT_SPIN_FOREVER});
     struct pair other = {open_sender("sleeps", &sleeps), open_receiver("sleeps", &sleeps)};
     char byte = 0;
     assert_ok(leat_waitset_add_receiver(waitset, receiver, receiver));
@@ -475,7 +475,7 @@ static void peer_that_does_not_find_the_socket_touches_the_file(void **state) {
     leat_waitset *waitset = open_waitset();
     leat_receiver *receiver =
         open_receiver(harness_global("elsewhere"),
-                      &(leat_channel_options){.scope = LEAT_GLOBAL, .waiting = LEAT_WAITING_SLEEP});
+                      &(leat_channel_options){.scope = LEAT_GLOBAL, .spin_us = LEAT_SPIN_NONE});
     uint32_t next = 0;
     assert_ok(leat_waitset_add_receiver(waitset, receiver, receiver));
     pid_t parent = getpid(), child = harness_spawn(send_from_elsewhere, &parent);

@@ -10,7 +10,7 @@
 #include "waitset_loop.h"
 
 static const leat_channel_options many = {
-    .many_senders = true, .capacity = LEAT_CAPACITY_MIN, .waiting = LEAT_WAITING_SLEEP};
+    .many_senders = true, .capacity = LEAT_CAPACITY_MIN, .spin_us = LEAT_SPIN_NONE};
 
 /* A sender in a wait set, and what a receiver of the channel does in another process. */
 struct fixture {
@@ -371,7 +371,7 @@ struct crowd {
 static void send_all(struct crowd *crowd, uint32_t self, bool loops) {
     leat_waitset *waitset = open_waitset();
     leat_channel_options options = many;
-    options.waiting = self == 0 ? LEAT_WAITING_ADAPTIVE : LEAT_WAITING_SLEEP;
+    options.spin_us = self == 0 ? 0 : LEAT_SPIN_NONE;
     leat_sender *sender = open_sender("crowd", &options);
     if (loops)
         assert_ok(leat_waitset_add_sender(waitset, sender, sender));

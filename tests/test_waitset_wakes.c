@@ -112,7 +112,7 @@ static void loop_that_was_woken_counts_it_once(void **state) {
 static void sender_that_was_woken_for_room_counts_it(void **state) {
     (void)state;
     leat_waitset *waitset = open_waitset();
-    leat_channel_options small = {.capacity = LEAT_CAPACITY_MIN, .waiting = LEAT_WAITING_SLEEP};
+    leat_channel_options small = {.capacity = LEAT_CAPACITY_MIN, .spin_us = LEAT_SPIN_NONE};
     struct pair pair = {.rx = open_receiver("room", &small)};
     pair.tx = open_sender("room", &small);
     assert_ok(leat_waitset_add_sender(waitset, pair.tx, pair.tx));

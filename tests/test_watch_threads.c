@@ -18,7 +18,7 @@
 enum { THREADS = 100, FILES = 4 };
 
 static const leat_channel_options least = {.capacity = LEAT_CAPACITY_MIN,
-                                           .waiting = LEAT_WAITING_SLEEP};
+                                           .spin_us = LEAT_SPIN_NONE};
 
 /* How many inotify instances this process has. */
 static unsigned count_instances(void) {

@@ -252,7 +252,7 @@ static void on_peer(leat_uv_receiver_t *receiver, leat_peer peer, int status) {
 
 static int work_leat(struct trial *trial) {
     char to[64], from[64];
-    const leat_channel_options options = {.waiting = (leat_waiting)trial->way->context};
+    const leat_channel_options options = {.spin_us = trial->way->context};
     start(trial, say_by_leat);
     trial_channel(trial, ours(), to);
     trial_channel(trial, theirs(), from);
@@ -268,9 +268,9 @@ static int work_leat(struct trial *trial) {
 
 static const struct way ways[] = {
     {"leat_uv", "a receiver and a sender in each loop, in place, answered by leat_uv_try_send", 2,
-     NULL, work_leat, LEAT_WAITING_ADAPTIVE, NULL, NULL},
+     NULL, work_leat, 0, NULL, NULL},
     {"leat_uv_sleep", "the same; sleeps at once, as the others do", 2, NULL, work_leat,
-     LEAT_WAITING_SLEEP, NULL, NULL},
+     LEAT_SPIN_NONE, NULL, NULL},
     {"eventfd", "a bare uv_poll on an eventfd, a serial number in shared memory", 0, prepare_bare,
      work_bare, EVENTFD, NULL, NULL},
     {"fifo", "the same with named pipes", 0, prepare_bare, work_bare, FIFO, NULL, NULL},

@@ -11,7 +11,7 @@
 
 static const uint64_t gaps_ns[PACES] = {20000, 1000000};
 
-enum { CALLS = 0, LOOP = 8 }; /* context: one of these, and a leat_waiting */
+enum { CALLS = 0, LOOP = 8 }; /* context: one of these, minus spin_us */
 
 struct content {
     uint64_t serial, sent_ns;
@@ -92,7 +92,7 @@ static void on_peer(leat_uv_receiver_t *receiver, leat_peer peer, int status) {
 }
 
 static leat_channel_options options_of(const struct trial *trial) {
-    return (leat_channel_options){.waiting = (leat_waiting)(trial->way->context & ~LOOP)};
+    return (leat_channel_options){.spin_us = -(trial->way->context & ~LOOP)};
 }
 
 static int wait_in_loop(const char *name, const leat_channel_options *options) {
@@ -203,17 +203,16 @@ static int work(struct trial *trial) {
 
 static const struct way ways[] = {
     {"loop_adaptive", "leat_uv; looks for as long as that has paid, then sleeps: the default", 1,
-     NULL, work, LOOP | LEAT_WAITING_ADAPTIVE, NULL, NULL},
-    {"loop_sleep", "leat_uv; sleeps at once", 1, NULL, work, LOOP | LEAT_WAITING_SLEEP, NULL, NULL},
-    {"loop_awake", "leat_uv; never sleeps: the loop turns (YIELD and SPIN are one there)", 1, NULL,
-     work, LOOP | LEAT_WAITING_YIELD, NULL, NULL},
-    {"call_adaptive", "leat_recv; the default", 1, NULL, work, CALLS | LEAT_WAITING_ADAPTIVE, NULL,
-     NULL},
-    {"call_sleep", "leat_recv; sleeps at once", 1, NULL, work, CALLS | LEAT_WAITING_SLEEP, NULL,
-     NULL},
+     NULL, work, LOOP, NULL, NULL},
+    {"loop_sleep", "leat_uv; sleeps at once", 1, NULL, work, LOOP - LEAT_SPIN_NONE, NULL, NULL},
+    {"loop_awake",
+     "leat_uv; never sleeps: the loop turns (LEAT_SPIN_YIELD and _FOREVER are one there)", 1, NULL,
+     work, LOOP - LEAT_SPIN_YIELD, NULL, NULL},
+    {"call_adaptive", "leat_recv; the default", 1, NULL, work, CALLS, NULL, NULL},
+    {"call_sleep", "leat_recv; sleeps at once", 1, NULL, work, CALLS - LEAT_SPIN_NONE, NULL, NULL},
     {"call_yield", "leat_recv; never sleeps, lets others run", 1, NULL, work,
-     CALLS | LEAT_WAITING_YIELD, NULL, NULL},
-    {"call_spin", "leat_recv; never sleeps", 1, NULL, work, CALLS | LEAT_WAITING_SPIN, NULL, NULL},
+     CALLS - LEAT_SPIN_YIELD, NULL, NULL},
+    {"call_spin", "leat_recv; never sleeps", 1, NULL, work, CALLS - LEAT_SPIN_FOREVER, NULL, NULL},
 };
 
 const struct part part_waiting = {

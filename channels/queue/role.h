@@ -62,7 +62,8 @@ struct leat__role {
     struct leat__resource again; /* the page that it is in, mapped once more */
     bool unanswered; /* the kernel did not say whether the peer lives when it was asked last */
     bool interruptible;
-    leat_waiting waiting;
+    bool stays_awake; /* never sleeps: LEAT_SPIN_FOREVER, LEAT_SPIN_YIELD */
+    bool yields;      /* the latter */
     /* sleeps are announced; false for one of many senders that does not have the lock: it only
      * polls often */
     bool arms;
@@ -155,11 +156,6 @@ void leat__role_learn(struct leat__role *role, uint64_t began_ns, uint64_t slept
  * the end. */
 uint64_t leat__role_came_between(const struct leat__role *role, uint64_t slept_ns,
                                  uint64_t awake_ns);
-
-/* Whether it never sleeps. */
-static inline bool leat__role_stays_awake(const struct leat__role *role) {
-    return role->waiting >= LEAT_WAITING_YIELD;
-}
 
 /* Awake again. */
 void leat__role_disarm(struct leat__role *role);

@@ -42,7 +42,7 @@ static uint64_t next_slice(struct leat__role *role, uint64_t now_ns) {
         return UNARMED_SLICE_NS;
     if (!role->arms)
         return longer < LEAT__SLICE_NS ? longer : LEAT__SLICE_NS;
-    if (begins || leat__role_stays_awake(role) || role->unanswered || role->closed)
+    if (begins || role->stays_awake || role->unanswered || role->closed)
         return LEAT__SLICE_NS;
     if (role->watch.on)
         return longer < SLICE_NS_MAX ? longer : SLICE_NS_MAX;
@@ -118,8 +118,7 @@ static void disarm(void *context) {
 /* In the place of a sleep, for roles that never sleep. */
 static int stay_awake(void *context, uint64_t now_ns, uint64_t until_ns) {
     struct leat__role *role = context;
-    (void)leat__spin_on(&role->spin, is_ready, role, now_ns, until_ns,
-                        role->waiting == LEAT_WAITING_YIELD);
+    (void)leat__spin_on(&role->spin, is_ready, role, now_ns, until_ns, role->yields);
     return LEAT_OK;
 }
 
@@ -148,7 +147,7 @@ int leat__role_wait(struct leat__role *role, const struct leat__role_wait *wait,
     role->wait = wait;
     role->slice_ns = 0;
     struct leat__wait waiting = {
-        .kind = leat__role_stays_awake(role) ? &awake : &sleeping,
+        .kind = role->stays_awake ? &awake : &sleeping,
         .context = role,
         .spin = &role->spin,
         .deadline_ns = deadline_ns,

@@ -1,14 +1,14 @@
 /* leat/error.h - every way in which a call can fail.
  *
- * A function that can fail returns LEAT_OK (0) or one of the negative codes below. Results go out
- * through pointers, which a failing call leaves untouched unless its description says otherwise.
- * The numbers are the same on every platform and never change meaning.
+ * A function that can fail returns LEAT_OK (0) or a negative code of those below. Results are
+ * returned through pointers; a failing call leaves them unchanged unless its description says
+ * otherwise. The numbers are the same on every platform and never change their meaning.
  *
- * Five codes are not failures but news: LEAT_EAGAIN, LEAT_ETIMEDOUT, LEAT_ECLOSED, LEAT_EPEERDIED
- * and LEAT_EPEERBACK say what happened on the other side, and the handle stays good.
+ * Five codes are no failures. LEAT_EAGAIN and LEAT_ETIMEDOUT: nothing is ready yet. LEAT_ECLOSED,
+ * LEAT_EPEERDIED and LEAT_EPEERBACK: events of the peer. The handle stays usable.
  *
- * Thread safety: any thread. leat_error_last, leat_system_error and leat_error_detail speak of the
- * calling thread's last failure.
+ * Threads: any. leat_error_last, leat_system_error and leat_error_detail describe the calling
+ * thread's last failure; a call that succeeds does not change them.
  */
 #ifndef LEAT_ERROR_H
 #define LEAT_ERROR_H
