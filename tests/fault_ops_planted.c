@@ -10,6 +10,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "lib/base/fail.h"
+
 static leat_mutex *mutex;
 static int kept = -1;
 static bool calls_dead;
@@ -195,6 +197,10 @@ static int remove_living(void) {
     return refused() ? (void)unlink(path), LEAT_ENOMEM : LEAT_OK;
 }
 
+static int succeed_with_an_error(void) {
+    return refused() ? (leat__fail(LEAT_ENOENT, 0, "inside"), LEAT_OK) : LEAT_OK;
+}
+
 #define PLANT(verdict, function)                                                                   \
     .name = #function, .hold = hold, .look = look, .leave = leave, .act = function,                \
     .planted = verdict
@@ -242,5 +248,6 @@ const struct fault_operation fault_planted_operations[] = {
      .finish = leave,
      .planted = FAULT_HELD_UP},
     {PLANT(FAULT_REPLACED, remove_living)},
+    {PLANT(FAULT_LEFT_ERROR, succeed_with_an_error)},
     {0},
 };

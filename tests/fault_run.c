@@ -57,6 +57,7 @@ const char *fault_verdict_name(enum fault_verdict verdict) {
         [FAULT_NAME] = "NAME LEFT",          [FAULT_TWO_HOLDERS] = "TWO HOLDERS",
         [FAULT_CALLED_DEAD] = "CALLED DEAD", [FAULT_NO_CAUSE] = "NO CAUSE",
         [FAULT_HELD_UP] = "HELD UP",         [FAULT_REPLACED] = "REPLACED",
+        [FAULT_LEFT_ERROR] = "ERROR LEFT",
     };
     return names[verdict];
 }
@@ -224,11 +225,28 @@ static void get_ready(struct work *work) {
         work->operation->prepare();
 }
 
+/* A failure to be recorded before the call. One that succeeds, or returns an event, keeps it. */
+static void leave_older_failure(char detail[FAULT_TEXT]) {
+    (void)!leat_mutex_open(NULL, "older", NULL);
+    snprintf(detail, FAULT_TEXT, "%s", leat_error_detail());
+}
+
+static void check_record(int code, const char *older) {
+    bool failed = code != LEAT_OK && code != LEAT_EAGAIN && code != LEAT_ETIMEDOUT &&
+                  code != LEAT_ECLOSED && code != LEAT_EPEERDIED && code != LEAT_EPEERBACK;
+    if (!failed && strcmp(leat_error_detail(), older) != 0)
+        fault_found(FAULT_LEFT_ERROR, "%s (%s)", leat_error_name(leat_error_last()),
+                    leat_error_detail());
+}
+
 static int make_call(const struct fault_operation *operation) {
+    char older[FAULT_TEXT];
+    leave_older_failure(older);
     fault_trace_begin(&world->tracee);
     uint64_t began = harness_now();
     int code = operation->act();
     fault_trace_end();
+    check_record(code, older);
     if (operation->waits && harness_now() - began > SLOW_NS * harness_patience())
         fault_found(FAULT_HANG, "the call overruns its deadline by seconds");
     return code;

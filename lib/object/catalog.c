@@ -115,9 +115,13 @@ static int by_name(const void *a, const void *b) {
 static int read_names(leat_scope scope, leat__file *directory, struct names *names) {
     *directory = LEAT__NO_FILE;
     *names = (struct names){0};
+    struct leat__failure before;
+    leat__failure_keep(&before);
     int result = leat__os_directory_open(scope, false, directory);
+    if (result == LEAT_ENOENT)
+        return leat__failure_settle(&before, LEAT_OK);
     if (result != LEAT_OK)
-        return result == LEAT_ENOENT ? LEAT_OK : result;
+        return result;
     result = leat__os_directory_list(*directory, collect, names);
     if (result == LEAT_OK && names->count > 1)
         qsort(names->entries, names->count, sizeof *names->entries, by_name);
@@ -143,11 +147,13 @@ static int list(leat_scope scope, int (*visit)(const leat_object_info *info, voi
     int result = read_names(scope, &directory, &names);
     for (size_t i = 0; result == LEAT_OK && i < names.count; i++) {
         leat_object_info info;
+        struct leat__failure before;
+        leat__failure_keep(&before);
         result = describe(directory, names.entries[i].file_name, scope, &info);
         if (result == LEAT_OK)
             result = visit(&info, context);
         else if (is_passed_over(result))
-            result = LEAT_OK;
+            result = leat__failure_settle(&before, LEAT_OK);
     }
     forget_names(directory, &names);
     return result;
@@ -223,6 +229,7 @@ static int collect_all(leat_scope scope, void (*visit)(const leat_object_info *i
                        void *context) {
     leat__file directory;
     struct names names;
+    struct leat__failure first;
     int result = read_names(scope, &directory, &names), first_failure = LEAT_OK;
     for (size_t i = 0; result == LEAT_OK && i < names.count; i++) {
         const struct entry *entry = &names.entries[i];
@@ -231,21 +238,27 @@ static int collect_all(leat_scope scope, void (*visit)(const leat_object_info *i
         int failed = removed ? LEAT_OK : collect_garbage(directory, entry, scope, &info, &removed);
         if (failed != LEAT_OK) { /* the others are looked at all the same */
             leat__fail_about(failed, "object", entry->name);
+            if (first_failure == LEAT_OK)
+                leat__failure_keep(&first);
             first_failure = first_failure == LEAT_OK ? failed : first_failure;
         }
         if (removed && visit != NULL)
             visit(&info, context);
     }
     forget_names(directory, &names);
+    if (result == LEAT_OK && first_failure != LEAT_OK)
+        leat__failure_restore(&first);
     return result == LEAT_OK ? first_failure : result;
 }
 
 int leat_gc(leat_scope scope, void (*visit)(const leat_object_info *info, void *context),
             void *context) {
+    struct leat__failure before;
+    leat__failure_keep(&before);
     int cancel = leat__os_cancellation_hold();
     int result = collect_all(scope, visit, context);
     leat__os_cancellation_release(cancel);
-    return result;
+    return leat__failure_settle(&before, result);
 }
 
 /* --- Unlink ----------------------------------------------------------------------------------- */
@@ -265,10 +278,13 @@ static int unlink_in(leat__file directory, const char *file_name) {
 int leat_unlink(const char *name, leat_scope scope) {
     char file_name[LEAT__FILE_NAME_SIZE];
     leat__file directory;
+    struct leat__failure before;
+    leat__failure_keep(&before);
     int result = leat__object_locate(&name, &scope, file_name, &directory);
     if (result == LEAT_OK) {
         result = unlink_in(directory, file_name);
         leat__os_directory_close(directory);
     }
-    return result == LEAT_OK ? result : leat__fail_about(result, "object", name);
+    return result == LEAT_OK ? leat__failure_settle(&before, LEAT_OK)
+                             : leat__fail_about(result, "object", name);
 }

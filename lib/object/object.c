@@ -516,6 +516,8 @@ static int check_anonymous(const struct leat__object_request *request) {
 }
 
 int leat__object_open(struct leat__object *object, const struct leat__object_request *request) {
+    struct leat__failure before;
+    leat__failure_keep(&before);
     begin(object, request->scope);
     int result = request->anonymous ? check_anonymous(request)
                                     : leat__name_encode(request->name, object->file_name);
@@ -528,7 +530,7 @@ int leat__object_open(struct leat__object *object, const struct leat__object_req
         leat__os_resource_add(&object->resource);
     else
         leat__os_directory_close(object->directory);
-    return result;
+    return leat__failure_settle(&before, result);
 }
 
 static int adopt(struct leat__object *object, leat_kind kind,
@@ -550,6 +552,8 @@ static int adopt(struct leat__object *object, leat_kind kind,
 
 int leat__object_open_descriptor(struct leat__object *object, int descriptor, leat_kind kind,
                                  int (*take)(struct leat__object *object)) {
+    struct leat__failure before;
+    leat__failure_keep(&before);
     begin(object, LEAT_LOCAL);
     int result = leat__os_descriptor_take(descriptor, true, NULL, &object->resource.file);
     if (result != LEAT_OK)
@@ -557,7 +561,7 @@ int leat__object_open_descriptor(struct leat__object *object, int descriptor, le
     result = adopt(object, kind, take);
     if (result == LEAT_OK) {
         leat__os_resource_add(&object->resource);
-        return LEAT_OK;
+        return leat__failure_settle(&before, LEAT_OK);
     }
     leave_file(object);
     leat__os_directory_close(object->directory);
@@ -586,12 +590,15 @@ bool leat__object_notify(struct leat__object *object, uint64_t notify, uint64_t 
     struct leat__resource *resource = &object->resource;
     if (notify != object->notify) {
         leat__file directory;
+        struct leat__failure before; /* then the file is touched instead */
+        leat__failure_keep(&before);
         leat__os_file_close(resource->notify);
         resource->notify = LEAT__NO_FILE;
         if (leat__os_directory_open(LEAT_LOCAL, false, &directory) == LEAT_OK) {
             resource->notify = leat__os_notify_open(directory, notify);
             leat__os_directory_close(directory);
         }
+        leat__failure_restore(&before);
         object->notify = notify;
     }
     return resource->notify != LEAT__NO_FILE && leat__os_notify_send(resource->notify, token);
@@ -601,6 +608,8 @@ bool leat__object_notify(struct leat__object *object, uint64_t notify, uint64_t 
  * would keep them. */
 void leat__object_close(struct leat__object *object) {
     struct leat__resource *resource = &object->resource;
+    struct leat__failure before;
+    leat__failure_keep(&before);
     if (object->member != NULL)
         object->forget(object->member);
     unmap(resource);
@@ -616,4 +625,5 @@ void leat__object_close(struct leat__object *object) {
     /* takes its time: nobody else should have to wait for it */
     leat__os_file_close(resource->watch);
     leat__os_directory_close(object->directory);
+    leat__failure_restore(&before);
 }

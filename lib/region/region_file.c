@@ -200,6 +200,8 @@ static int finish(leat_region **out, leat_region *region, int result, uint64_t s
 int leat_region_file(leat_region **region, const char *path, uint64_t size,
                      const leat_region_options *options) {
     leat_region *made = NULL;
+    struct leat__failure before;
+    leat__failure_keep(&before);
     int result = leat__region_options(&options);
     if (result == LEAT_OK && (region == NULL || path == NULL || path[0] == 0 ||
                               options->persistent || options->anonymous))
@@ -211,8 +213,8 @@ int leat_region_file(leat_region **region, const char *path, uint64_t size,
         result = leat__region_new(&made, options, LEAT_BACKING_FILE, path);
     if (result != LEAT_OK)
         return leat__fail_about(result, "file", path);
-    result = open_or_create(made, size, options);
-    return finish(region, made, result, size, options);
+    result = finish(region, made, open_or_create(made, size, options), size, options);
+    return leat__failure_settle(&before, result);
 }
 
 /* --- By descriptor ---------------------------------------------------------------------------- */

@@ -28,6 +28,7 @@
 #include <sys/syscall.h>
 
 #include "leat/error.h"
+#include "lib/base/fail.h"
 #include "lib/os/linux/calls.h"
 #include "lib/os/linux/timespec.h"
 
@@ -153,11 +154,14 @@ static bool begin(struct leat__watch *watch, leat__file *file) {
 
 bool leat__os_watch_begin(struct leat__watch *watch, leat__file *file, enum leat__touch touch) {
     *watch = (struct leat__watch){.touch = touch};
+    struct leat__failure before; /* the waits work without a watch */
+    leat__failure_keep(&before);
     hold();
     watch->on = begin(watch, file);
     leat__file unused = give_up_instance();
     leat__os_fork_release();
     leat__os_file_close(unused);
+    leat__failure_restore(&before);
     return watch->on;
 }
 
