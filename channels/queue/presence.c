@@ -33,14 +33,14 @@ static bool is_in(const struct present *present, unsigned participant) {
     return (present->words[participant / 64] >> participant % 64 & 1) != 0;
 }
 
-/* One closer look. */
+/* One detailed check: the bits, and the questions asked so far. */
 struct look {
     leat__file file;
-    struct present present; /* of the stream that is asked about */
+    struct present present; /* of the stream in question */
     unsigned questions;
 };
 
-/* Few members: each of them is asked about. */
+/* For few members: asks the kernel about each. */
 static enum leat__answer ask_each(const struct look *look) {
     for (unsigned participant = 1; participant <= LEAT__PARTICIPANTS_MAX; participant++) {
         if (look->present.words[participant / 64] == 0)
@@ -55,7 +55,7 @@ static enum leat__answer ask_each(const struct look *look) {
     return LEAT__NO;
 }
 
-/* Many members: the locks are gone through, whosever they are. */
+/* For many members: asks the kernel for one lock after another, whichever handle holds it. */
 static enum leat__answer ask_between(struct look *look, unsigned first, unsigned end) {
     unsigned byte;
     if (first >= end)
@@ -71,8 +71,8 @@ static enum leat__answer ask_between(struct look *look, unsigned first, unsigned
     return answer != LEAT__NO ? answer : ask_between(look, participant + 1, end);
 }
 
-/* Takes out the one that is about to begin the next stream. Read behind the bits, which it sets
- * after it says so. */
+/* Takes out the sender that is about to begin the next stream. `coming` is read after the bits,
+ * because that sender stores it before its bit. */
 static void leave_out_coming(const struct leat__role_page *page, uint32_t opened,
                              struct present *present) {
     uint64_t coming = leat__load_relaxed64(&page->coming);

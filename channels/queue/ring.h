@@ -80,7 +80,7 @@ struct leat__ring_sender {
     uint64_t released;         /* the receiver's word, as last accepted */
     uint64_t limit;            /* messages may be written up to here */
     uint64_t written;          /* senders may have written to free space up to here */
-    uint64_t last_participant; /* of the last record staged */
+    uint64_t last_participant; /* the slot of the last record staged, bytes */
     uint64_t distance_ns;      /* about how long a new word of the receiver takes to arrive */
     uint64_t polled_to;        /* line starts up to here were probed, and not written to since */
     bool promised;             /* the receiver promises zeros where lines start, behind `written` */

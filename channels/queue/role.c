@@ -1,10 +1,10 @@
-/* channels/queue/role.c - a side's coming and going, and what it counts (channels/queue/role.h). */
+/* channels/queue/role.c - opens, closes and counts for a role (channels/queue/role.h). */
 #include "channels/queue/role.h"
 
 #include "lib/base/fail.h"
 
-/* The longest spin, unless a handle's spin_us says: twice a wake-up, which took 20 to 25 us
- * where it was measured. That is what a sleep costs both sides together, so a spin in vain at most
+/* The longest spin, unless a handle's spin_us sets another: twice a wake-up, which took 20 to 25 us
+ * where it was measured. A sleep costs both processes together that much, so a spin in vain at most
  * doubles the cost of a wait. */
 #define SPIN_NS_MAX UINT64_C(50000)
 
@@ -116,7 +116,7 @@ void leat__role_close(struct leat__role *role) {
         leat__os_unmap(role->again.memory, role->again.memory_size, 0);
     }
     leat__object_close(&role->object);
-    leat__os_watch_end(&role->watch); /* can take its time: nobody waits for this side's locks */
+    leat__os_watch_end(&role->watch); /* may take long: no peer waits for this role's locks */
 }
 
 int leat__role_fail_forked(void) {

@@ -1,8 +1,8 @@
 /* channels/queue/role_wake.c - arming, and waking the peer (channels/queue/role.h). */
 #include "channels/queue/role.h"
 
-/* Wakes those of a role that sleep on a watch. Each role watches for what only the other one does,
- * so that nobody wakes itself. */
+/* Wakes the handles of a role that sleep on a watch. Each role watches for the kind of touch that
+ * only the other role makes, so that no handle wakes itself. */
 static bool touch(struct leat__role *role, bool the_receiver) {
     unsigned char byte = 0;
     leat__file file = role->object.resource.file;
@@ -31,7 +31,7 @@ void leat__role_wake_for(struct leat__role *role, uint32_t ticket) {
     else if (((ticket & LEAT__LOOPS) == 0 || !notify_waitset(role)) &&
              !touch(role, role->kind->sends))
         return; /* the next call tries again */
-    /* after the wake: a successor rings again if we die before */
+    /* after the wake: a successor wakes again if we die before */
     leat__store_relaxed32(&role->own->woken, ticket);
     role->tally.wake_calls++;
 }
@@ -43,7 +43,7 @@ static void announce(struct leat__role_page *own, uint32_t how) {
     ticket = ticket != 0 ? ticket : 1;
     bool displaces = leat__load_relaxed32(&own->many) != 0 &&
                      (leat__load_relaxed32(&own->waiting) & LEAT__LOOPS) != 0;
-    /* another sender's loop believes that it is announced */
+    /* another sender's loop has armed, and its ticket is overwritten */
     if (displaces && (how & LEAT__LOOPS) == 0)
         leat__store_relaxed32(&own->loops, 1);
     leat__store_relaxed32(&own->tickets, ticket);
@@ -52,7 +52,7 @@ static void announce(struct leat__role_page *own, uint32_t how) {
 
 bool leat__role_arm(struct leat__role *role, uint32_t how) {
     announce(role->own, how);
-    leat__fence_full(); /* [S1] the announcement before the poll */
+    leat__fence_full(); /* [S1] the ticket before the poll */
     /* [S3] the same in a hot peer, in the place of [S2] */
     return leat__load_acquire32(&role->peer->hot) == 0 || leat__os_barrier();
 }
@@ -67,7 +67,8 @@ void leat__role_learn(struct leat__role *role, uint64_t began_ns, uint64_t slept
     leat__spin_learn(&role->spin, began_ns, slept_ns, came);
 }
 
-/* A thread that is cancelled while it waits: announced or not, in its turn or not. */
+/* For a thread that is cancelled while it waits: armed or not, with the senders' lock or
+ * without. */
 void leat__role_leave_wait(void *context) {
     struct leat__role *role = context;
     if (role->arms)

@@ -3,7 +3,7 @@
 
 #define SPIN_NS_MIN UINT64_C(1000)
 #define POLLS_PER_CLOCK 32            /* reading the clock costs as much as a few polls */
-#define PREEMPTED_NS UINT64_C(200000) /* so many polls take a few microseconds */
+#define PREEMPTED_NS UINT64_C(200000) /* POLLS_PER_CLOCK polls take a few microseconds */
 #define VAIN_MAX 4
 #define SUSPENSION_MIN UINT32_C(32)
 #define SUSPENSION_MAX UINT32_C(2048)
@@ -66,7 +66,7 @@ void leat__spin_learn(struct leat__spin *spin, uint64_t began_ns, uint64_t slept
         paid(spin);
 }
 
-/* A poll found it ready. clocked_ns: the last look at the clock, at most a few polls ago, unless
+/* A poll found it ready. clocked_ns: the last reading of the clock, at most a few polls ago, unless
  * the thread was preempted. */
 static void end_spin(struct leat__spin *spin, uint64_t clocked_ns) {
     if (spin->polls >= POLLS_PER_CLOCK && leat__os_now() - clocked_ns > PREEMPTED_NS)
@@ -98,7 +98,7 @@ bool leat__spin_on(struct leat__spin *spin, bool (*ready)(void *context), void *
             leat__pause();
             if (!ready(context))
                 continue;
-            if (yields) /* the spin before did without yielding */
+            if (yields) /* the spin before did not yield */
                 leat__spin_slept(spin, now_ns, leat__os_now());
             return true;
         }

@@ -4,13 +4,13 @@
  * spins get longer after one that paid, or after a sleep that a spin within the limit would have
  * spared; and shorter after a sleep that no spin would have spared.
  *
- * A spin can also be the reason why nothing comes: on one processor, which waiter and peer share,
- * whatever the number of processors of the machine. There the peer runs as soon as the waiter
- * sleeps. A spin was in *vain* if it took longer than the peer did once the waiter slept. A few of
- * those in a row, without one that paid, suspend spinning: for 32 waits, then four times as many
- * each time, until a spin pays. A thread that may run on one processor only begins suspended; its
- * peer may be on another one, so it tries later. A spin that ends because this thread was
- * preempted, and the peer ran meanwhile, has not paid.
+ * A spin can also keep the peer from publishing: when waiter and peer share one processor, whatever
+ * the number of processors of the machine. There the peer runs as soon as the waiter sleeps. A spin
+ * was in *vain* if it took longer than the peer did once the waiter slept. A few of those in a row,
+ * without one that paid, suspend spinning: for 32 waits, then four times as many each time, until a
+ * spin pays. A thread that may run on one processor only begins suspended; its peer may be on
+ * another one, so it tries later. A spin that ends because this thread was preempted, and the peer
+ * ran meanwhile, has not paid.
  */
 #ifndef LEAT_LIB_WAKE_SPIN_H
 #define LEAT_LIB_WAKE_SPIN_H

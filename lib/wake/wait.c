@@ -58,7 +58,7 @@ int leat__wait(struct leat__wait *wait) {
     uint64_t now = leat__os_now(), spin_end = now + wait->spin->ns;
     leat__spin_begin(wait->spin, now);
     int result = now < spin_end ? spin(wait, &now, spin_end) : LEAT_EBUSY;
-    while (result == LEAT_EBUSY) { /* each turn is a spin or a sleep, of at most a slice */
+    while (result == LEAT_EBUSY) { /* each pass is a spin or a sleep, of at most a slice */
         result = check(wait, now);
         if (result == LEAT_EBUSY)
             result = now < spin_end ? spin(wait, &now, spin_end) : sleep_once(wait, &now);

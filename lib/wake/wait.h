@@ -1,32 +1,32 @@
 /* lib/wake/wait.h - the one loop in which everything waits: senders and receivers, the senders'
  * lock, mutexes, events and semaphores.
  *
- *     waiter                                                  the other side
+ *     waiter                                                  waker
  *       poll; spin, polling
  *       until it is ready, the deadline passes, or an event:
  *         ask the kernel, if a question is due                  publish
- *         arm: read the wake count, announce the sleep
+ *         arm: read the wake count, store that it sleeps
  *         full fence             [S1] [L3] pair [S2] [L4]       full fence
  *         poll                                                  armed? count a wake, and wake
  *         sleep while the wake count is the same, for a slice
  *         disarm
  *         poll
  *
- * Either the waiter sees what was published, or the other side sees that it is armed: that is the
- * store-buffering pattern, and the two fences forbid the one bad outcome. A wake between the poll
- * and the sleep changes the wake count, and the kernel does not put the waiter to sleep. The wake
- * count is read before the announcement: a wake that is meant for it changes it afterwards. So no
- * wake-up is lost as long as the other side lives. Each kind of wait has its own words in shared
- * memory, and its own model: tests/model/sleep.pml (channels), lock.pml (the lock), commit.pml
- * (wait any and all), pi.pml (mutexes that inherit priorities).
+ * Either the waiter sees what was published, or the waker sees that the waiter is armed: that is
+ * the store-buffering pattern, and the two fences forbid the one bad outcome. A wake between the
+ * poll and the sleep changes the wake count, and the kernel does not put the waiter to sleep. The
+ * wake count is read before arming, so a wake for this sleep changes it afterwards. So no wake-up
+ * is lost as long as the waker lives. Each kind of wait has its own words in shared memory, and its
+ * own model: tests/model/sleep.pml (channels), lock.pml (the lock), commit.pml (wait any and all),
+ * pi.pml (mutexes that inherit priorities).
  *
  * A sleep lasts at most a *slice*. Then the waiter polls again, and asks the kernel whether the
- * peer, or the owner, is alive. That covers one that was killed or stopped between publishing and
- * waking. A wait that is over sooner costs no question; a death is reported within 100 ms; and a
- * wait that gives up asks before it does.
+ * peer, or the owner, is alive. That covers a waker that was killed or stopped between publishing
+ * and waking. A wait that is over sooner asks no question; a death is reported within 100 ms; and a
+ * wait asks once more before it gives up.
  *
- * A thread is cancelled between two sleeps, disarmed, after what else its wait has done was undone;
- * or in a sleep that undoes it itself.
+ * A thread is cancelled between two sleeps, when it is disarmed; then `leave` undoes the rest of
+ * its wait. Or it is cancelled in a sleep that calls `leave` itself.
  */
 #ifndef LEAT_LIB_WAKE_WAIT_H
 #define LEAT_LIB_WAKE_WAIT_H
@@ -36,7 +36,7 @@
 /* The first slice of each wait. */
 #define LEAT__SLICE_NS UINT64_C(50000000)
 
-/* How one kind of wait does it; each with the context of the wait. NULL: nothing to do. */
+/* The functions of one kind of wait; each gets the context of the wait. NULL: nothing to do. */
 struct leat__wait_kind {
     /* Polls. Cheap: it is called in a spin. Once ready it stays so. */
     bool (*ready)(void *context);
@@ -45,12 +45,12 @@ struct leat__wait_kind {
     /* Asks the kernel; *again_ns: when to ask next; `last`: the wait is about to give up. Another
      * result than LEAT_OK is an event, which ends the wait. */
     int (*ask)(void *context, uint64_t now_ns, bool last, uint64_t *again_ns);
-    /* Announces a sleep, and ends with the full fence. */
+    /* Arms, and ends with the full fence. */
     void (*arm)(void *context);
-    /* Begins now. LEAT_EINTR: a signal handler ran. Other results do not matter. */
+    /* Sleeps. LEAT_EINTR: a signal handler ran. Other results do not matter. */
     int (*sleep)(void *context, uint64_t now_ns, uint64_t until_ns);
     void (*disarm)(void *context);
-    /* What a thread does last that is cancelled. NULL: it cannot be. */
+    /* A cancelled thread calls this last. NULL: the thread is not cancelled. */
     void (*leave)(void *context);
 };
 
