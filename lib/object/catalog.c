@@ -1,5 +1,4 @@
-/* lib/object/catalog.c - looking at objects from outside: stat, list, unlink, gc
- * (leat/object.h). */
+/* lib/object/catalog.c - objects from outside: stat, list, unlink, gc (leat/object.h). */
 #include <stdlib.h>
 #include <string.h>
 
@@ -7,7 +6,7 @@
 #include "lib/object/kept.h"
 #include "lib/object/object.h"
 
-/* What can be seen without asking who uses it. */
+/* Fills in what can be known without asking the kernel for users. */
 static int fill_in(leat__file file, const struct leat__file_status *status, const char *file_name,
                    leat_object_info *info) {
     info->size = status->size;
@@ -133,8 +132,8 @@ static void forget_names(leat__file directory, struct names *names) {
     leat__os_directory_close(directory);
 }
 
-/* What has gone meanwhile, or is not for this user. A file that the system fails to read is an
- * error. */
+/* Whether an object is left out: it has gone meanwhile, or is not for this user. A file that the
+ * system fails to read is an error. */
 static bool is_passed_over(int result) {
     return result == LEAT_ENOENT || result == LEAT_EACCES || result == LEAT_EUNTRUSTED ||
            result == LEAT_ENAME;
@@ -159,7 +158,8 @@ static int list(leat_scope scope, int (*visit)(const leat_object_info *info, voi
     return result;
 }
 
-/* What the caller's function does may be a cancellation point: what is open here would be left. */
+/* The caller's function may be a cancellation point: a cancelled thread would leave descriptors
+ * open here. */
 int leat_list(leat_scope scope, int (*visit)(const leat_object_info *info, void *context),
               void *context) {
     if (visit == NULL)
@@ -187,13 +187,13 @@ static bool sweep_notify(leat__file directory, const struct entry *entry, leat_s
     return true;
 }
 
-/* Also of a file that its owner may not open. Its users are not counted: whether there are any is
- * enough. */
+/* Also for a file that its owner may not open. Its users are not counted: it is enough to know
+ * whether there are any. */
 static int describe_garbage(leat__file directory, const char *file_name, leat_scope scope,
                             leat_object_info *info) {
     leat__file file;
     struct leat__file_status status;
-    /* for writing only if need be: watchers notice that */
+    /* for writing only if necessary: watches report the closing */
     int result = leat__os_file_open(directory, file_name, false, &file);
     if (result == LEAT_EACCES)
         result = leat__os_file_open_own(directory, file_name, &file);
@@ -214,7 +214,7 @@ static int describe_garbage(leat__file directory, const char *file_name, leat_sc
                : result;
 }
 
-/* It is looked at again before it is removed, with all its locks taken. */
+/* leat__object_heal checks it again before it removes it, with all places taken. */
 static int collect_garbage(leat__file directory, const struct entry *entry, leat_scope scope,
                            leat_object_info *info, bool *removed) {
     enum leat__healed healed = LEAT__NOT_HEALED;
@@ -236,7 +236,7 @@ static int collect_all(leat_scope scope, void (*visit)(const leat_object_info *i
         leat_object_info info;
         bool removed = sweep_notify(directory, entry, scope, &info);
         int failed = removed ? LEAT_OK : collect_garbage(directory, entry, scope, &info, &removed);
-        if (failed != LEAT_OK) { /* the others are looked at all the same */
+        if (failed != LEAT_OK) { /* the other objects are collected all the same */
             leat__fail_about(failed, "object", entry->name);
             if (first_failure == LEAT_OK)
                 leat__failure_keep(&first);
@@ -263,8 +263,8 @@ int leat_gc(leat_scope scope, void (*visit)(const leat_object_info *info, void *
 
 /* --- Unlink ----------------------------------------------------------------------------------- */
 
-/* Holds the name's lock while the name goes, if it can be had: then a user that leaves at this
- * moment cannot take a namesake created right afterwards for the object it has left. */
+/* Holds the name's lock, if it is free, while it removes the name. Then a user that closes at this
+ * moment cannot take an object of the same name, created right afterwards, for the one it had. */
 static int unlink_in(leat__file directory, const char *file_name) {
     leat__file file = LEAT__NO_FILE;
     if (leat__os_file_open_own(directory, file_name, &file) == LEAT_OK)

@@ -1,10 +1,10 @@
 /* lib/remote/remote.c - regions in other processes (leat/remote.h), and the list of what this
  * process mapped there.
  *
- * The list is what makes unmapping safe: only an address that this process itself got from a
- * mapping is ever unmapped, and only while the system's own list of mappings shows the same file
- * there. An entry goes when its view is unmapped or its process is found gone, so that the list
- * holds no more than is mapped, give or take processes that ended since the last call. */
+ * The list makes unmapping safe: only an address that this process itself got from a mapping is
+ * ever unmapped, and only while the system's own list of mappings shows the same file there. An
+ * entry goes when its view is unmapped or its process is found gone. So the list has no entries but
+ * mapped views, and views of processes that ended since the last call. */
 #include "leat/remote.h"
 
 #include <stdlib.h>
@@ -28,8 +28,8 @@ static void add(struct remote *remote) {
     leat__os_fork_release();
 }
 
-/* Takes out what was mapped at the address. Of two processes that had the number one after the
- * other, the later is meant. */
+/* Takes out the view that was mapped at the address. If two processes had the number one after the
+ * other, the later one is meant. */
 static struct remote *take(int process, uint64_t address) {
     leat__os_fork_hold();
     struct remote **link = &remotes, *found;
@@ -67,8 +67,8 @@ static void forget(const struct leat__remote_view *view) {
     free(found);
 }
 
-/* The system is asked without holding. What another thread adds or takes meanwhile may be passed
- * over. */
+/* Asks the system without holding. Entries that another thread adds or takes meanwhile may be
+ * missed. */
 static void forget_the_gone(void) {
     struct leat__remote_view view;
     for (size_t index = 0; copy_entry(index, &view);) {
