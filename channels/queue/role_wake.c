@@ -1,24 +1,31 @@
 /* channels/queue/role_wake.c - arming, and waking the peer (channels/queue/role.h). */
 #include "channels/queue/role.h"
+#include "lib/wake/notify.h"
 
-/* Wakes the handles of a role that sleep on a watch. Each role watches for the kind of touch that
- * only the other role makes, so that no handle wakes itself. */
-static bool touch(struct leat__role *role, bool the_receiver) {
-    unsigned char byte = 0;
-    leat__file file = role->object.resource.file;
-    const uint64_t touched = LEAT__RECEIVER_PAGE + offsetof(struct leat__role_page, touched);
-    return (the_receiver ? leat__os_file_read(file, 0, &byte, 1)
-                         : leat__os_file_touch(file, touched)) == LEAT_OK;
-}
+#define TOUCHED (LEAT__RECEIVER_PAGE + offsetof(struct leat__role_page, touched))
 
 void leat__role_touch_senders(struct leat__role *role) {
-    (void)touch(role, false);
+    static const struct leat__sleeper watching = {.bed = LEAT__ON_WATCH};
+    (void)leat__wake(&role->object, &watching, 1, LEAT__TOUCH_WRITE, TOUCHED);
 }
 
-static bool notify_waitset(struct leat__role *role) {
-    (void)leat__load_acquire32(&role->peer->waiting); /* [D2] */
-    return leat__object_notify(&role->object, leat__load_relaxed64(&role->peer->notify),
-                               leat__load_relaxed64(&role->peer->token));
+static enum leat__bed bed_of(uint32_t ticket) {
+    if ((ticket & LEAT__LOOPS) != 0)
+        return LEAT__IN_LOOP;
+    return (ticket & LEAT__WATCHES) != 0 ? LEAT__ON_WATCH : LEAT__ON_WORD;
+}
+
+/* Each role watches for the kind of touch that only the other role makes, so that no handle wakes
+ * itself. */
+static bool wake_peer(struct leat__role *role, uint32_t ticket) {
+    struct leat__sleeper sleeper = {.bed = bed_of(ticket), .word = &role->own->wake_count};
+    if (sleeper.bed == LEAT__IN_LOOP) {
+        (void)leat__load_acquire32(&role->peer->waiting); /* [D2] */
+        sleeper.notify = leat__load_relaxed64(&role->peer->notify);
+        sleeper.token = leat__load_relaxed64(&role->peer->token);
+    }
+    return leat__wake(&role->object, &sleeper, 1,
+                      role->kind->sends ? LEAT__TOUCH_READ : LEAT__TOUCH_WRITE, TOUCHED);
 }
 
 void leat__role_wake_for(struct leat__role *role, uint32_t ticket) {
@@ -26,10 +33,7 @@ void leat__role_wake_for(struct leat__role *role, uint32_t ticket) {
         return;
     leat__store_relaxed64(&role->own->woken_at, leat__os_now());
     leat__increment32(&role->own->wake_count);
-    if ((ticket & (LEAT__WATCHES | LEAT__LOOPS)) == 0)
-        leat__os_wake(&role->own->wake_count, false);
-    else if (((ticket & LEAT__LOOPS) == 0 || !notify_waitset(role)) &&
-             !touch(role, role->kind->sends))
+    if (!wake_peer(role, ticket))
         return; /* the next call tries again */
     /* after the wake: a successor wakes again if we die before */
     leat__store_relaxed32(&role->own->woken, ticket);

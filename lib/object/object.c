@@ -588,24 +588,6 @@ int leat__object_map_private(struct leat__object *object, uint64_t *allowance, u
     return LEAT_OK;
 }
 
-bool leat__object_notify(struct leat__object *object, uint64_t notify, uint64_t token) {
-    struct leat__resource *resource = &object->resource;
-    if (notify != object->notify) {
-        leat__file directory;
-        struct leat__failure before; /* then the file is touched instead */
-        leat__failure_keep(&before);
-        leat__os_file_close(resource->notify);
-        resource->notify = LEAT__NO_FILE;
-        if (leat__os_directory_open(LEAT_LOCAL, false, &directory) == LEAT_OK) {
-            resource->notify = leat__os_notify_open(directory, notify);
-            leat__os_directory_close(directory);
-        }
-        leat__failure_restore(&before);
-        object->notify = notify;
-    }
-    return resource->notify != LEAT__NO_FILE && leat__os_notify_send(resource->notify, token);
-}
-
 /* Gives the locks up before it closes the file: a child process that has not reached its execve yet
  * would keep them. */
 void leat__object_close(struct leat__object *object) {

@@ -138,11 +138,6 @@ int leat__object_lock(leat__file file, unsigned byte);
  * allowances (or NULL) point to become 0 (lib/os/os.h). */
 int leat__object_map_private(struct leat__object *object, uint64_t *allowance, uint64_t *another);
 
-/* Sends a token to the notify socket of a peer that waits in an event loop. False when that is not
- * possible from here: the loop belongs to another user, runs in another container, or its socket is
- * full. */
-bool leat__object_notify(struct leat__object *object, uint64_t notify, uint64_t token);
-
 /* Unmaps what leat__object_map_private mapped, gives up all locks, and removes the name if this was
  * the last user. */
 void leat__object_close(struct leat__object *object);

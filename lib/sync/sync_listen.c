@@ -12,6 +12,7 @@
  */
 #include "lib/base/fail.h"
 #include "lib/sync/sync.h"
+#include "lib/wake/notify.h"
 
 static uint64_t bit_of(unsigned listener) {
     return UINT64_C(1) << (listener - 1);
@@ -55,15 +56,16 @@ void leat__sync_disarm(leat_waitable *object) {
 
 void leat__sync_notify_all(leat_waitable *object) {
     uint64_t bits = leat__exchange64(&object->page->listening, 0);
-    uint64_t unreached = 0;
+    struct leat__sleeper loops[LEAT__LISTENERS];
+    size_t count = 0;
     for (unsigned i = 0; i < LEAT__LISTENERS; i++) {
         const struct leat__listener *listener = &object->page->listeners[i];
-        if ((bits & bit_of(i + 1)) != 0 &&
-            !leat__object_notify(&object->object, leat__load_relaxed64(&listener->notify),
-                                 leat__load_relaxed64(&listener->token)))
-            unreached |= bit_of(i + 1);
+        if ((bits & bit_of(i + 1)) != 0)
+            loops[count++] =
+                (struct leat__sleeper){.bed = LEAT__IN_LOOP,
+                                       .notify = leat__load_relaxed64(&listener->notify),
+                                       .token = leat__load_relaxed64(&listener->token)};
     }
-    if (unreached != 0 &&
-        leat__os_file_touch(object->object.resource.file, LEAT__SYNC_TOUCHED) != LEAT_OK)
-        leat__add_bits64(&object->page->listening, unreached); /* the next change tries again */
+    if (!leat__wake(&object->object, loops, count, LEAT__TOUCH_WRITE, LEAT__SYNC_TOUCHED))
+        leat__add_bits64(&object->page->listening, bits); /* the next change tries again */
 }

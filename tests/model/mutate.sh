@@ -254,7 +254,7 @@ mutant loop_asks_no_more channels/waitset/waitset.c waitset_errors "loop_asks_on
 mutant written_over_the_limit lib/os/linux/file_io.c channel_errors "setter_that*" '/^int leat__os_file_touch(/,/^}/{s/^    do$/    while (interrupted > 0)/;s/^    while (leat__linux_again.*/        ;/;}'
 
 # Sleeping on a watch.
-mutant watching_peer_not_touched channels/queue/role_wake.c watch "sleeper_on*" 's/ \&\& !touch(role, role->kind->sends))$/ \&\& touch == NULL)/'
+mutant watching_peer_not_touched lib/wake/notify.c watch "sleeper_on*" 's/bed == LEAT__ON_WATCH || !send_token/bed != LEAT__ON_WATCH \&\& !send_token/'
 mutant watch_leader_not_replaced lib/os/linux/watch_wait.c watch_threads "cancelled_sleeper_leaves*" '/^static void leave_hub(/,/^}/s/^            lead(hub.asleep);/            lead(NULL);/'
 mutant watch_new_leader_not_woken lib/os/linux/watch_wait.c watch_threads "cancelled_sleeper_leaves*" '/^static void leave_hub(/,/^}/s/^                wake(hub.asleep);/                (void)wake;/'
 mutant watch_cancelled_stays lib/os/linux/watch_wait.c watch_threads "cancelled_sleeper_leaves*" '/^static void leave_cancelled(/,/^}/s/^    leave_hub(.*/    (void)leave_hub;/'
@@ -295,8 +295,8 @@ mutant waitset_left_off_for_good channels/waitset/waitset.c waitset "loop_that*"
 mutant waitset_name_not_watched channels/waitset/waitset.c hostile_waitset "token_that*" '/^static void take_notices(/,/^}/s/^            check_notify(waitset);/            (void)check_notify;/'
 mutant waitset_nameless_armed channels/waitset/member.c hostile_waitset "socket_that_loses*" '/^void leat__member_do_without_notify(/,/^}/s/^        leat__store.*/        (void)member;/'
 mutant waitset_limit_leaves_socket channels/waitset/waitset.c hostile_waitset "socket_is_not*" '/^static void close_descriptors(/,/^}/s/^        leat__os_notify_remove(.*/        (void)waitset;/'
-mutant waitset_woken_by_futex_only channels/queue/role_wake.c waitset "waitset_is*" 's/^    if ((ticket & (LEAT__WATCHES | LEAT__LOOPS)) == 0)/    if ((ticket \& LEAT__WATCHES) == 0 || (ticket \& LEAT__LOOPS) != 0)/'
-mutant waitset_not_touched channels/queue/role_wake.c waitset "peer_that*" 's/(ticket & LEAT__LOOPS) == 0 || !notify_waitset(role))/(ticket \& LEAT__LOOPS) == 0 || (notify_waitset(role), false))/'
+mutant waitset_woken_by_futex_only channels/queue/role_wake.c waitset "waitset_is*" 's/^        return LEAT__IN_LOOP;/        return LEAT__ON_WORD;/'
+mutant waitset_not_touched lib/wake/notify.c waitset "peer_that*" 's/|| !send_token(object, &sleepers\[i\]))/|| (send_token(object, \&sleepers[i]), false))/'
 mutant waitset_woken_for_nothing channels/waitset/member.c waitset "sender_that*" '/^static void arm_role(/,/^}/s/^    bool events_only = .*/    bool events_only = false;/'
 mutant waitset_first_receiver_not_ready channels/waitset/member.c waitset "sender_is*" '/^static bool meets(/,/^}/s/^    member->met = true;/    return false;/'
 mutant waitset_polls_for_ever channels/waitset/member.c waitset_wakes "spin_in*" '/^bool leat__member_stays_awake(/,/^}/s/^    return now - member->idle_since_ns < role->spin.ns;/    return true;/'
