@@ -14,7 +14,7 @@
 #include "lib/base/fail.h"
 #include "lib/object/object.h"
 
-#define LOOKS_MOST 4
+#define ATTEMPTS 4
 
 struct pages {
     struct leat__role_page sender, receiver, before;
@@ -48,7 +48,7 @@ static int read_peer(leat__file file, struct pages *pages, bool sends, leat_peer
     struct leat__role_page *page = sends ? &pages->sender : &pages->receiver;
     const uint64_t place = sends ? LEAT__SENDER_PAGE : LEAT__RECEIVER_PAGE;
     question *lives = sends ? leat__senders_live : leat__receiver_lives;
-    for (unsigned polls = 0; polls < LOOKS_MOST; polls++) {
+    for (unsigned attempts = 0; attempts < ATTEMPTS; attempts++) {
         int result = read_state(file, page, lives, state);
         if (result != LEAT_OK || *state != LEAT_PEER_DIED)
             return result;

@@ -255,6 +255,12 @@ static int check(leat_receiver *receiver, bool copying) {
     return LEAT_OK;
 }
 
+static int check_batch(leat_receiver *receiver, size_t max, bool copying) {
+    int result = check(receiver, copying);
+    return result == LEAT_OK && max == 0 ? leat__fail(LEAT_EINVAL, 0, "room for no message")
+                                         : result;
+}
+
 /* --- By copy ---------------------------------------------------------------------------------- */
 
 /* Opens the fast path for messages (leat/inline.h). */
@@ -368,9 +374,7 @@ int leat_recv_many(leat_receiver *receiver, void *buffer, size_t capacity, leat_
     struct leat__record record;
     take_fast(receiver, &batch);
     if (batch.done == 0) {
-        int result = check(receiver, true);
-        if (result == LEAT_OK && max == 0)
-            result = leat__fail(LEAT_EINVAL, 0, "room for no message");
+        int result = check_batch(receiver, max, true);
         if (result == LEAT_OK)
             result = first_message(receiver, &record, deadline_ns);
         receiver->ring.lane.fast_limit = 0; /* its premises may have changed */
@@ -438,9 +442,7 @@ static void recheck(leat_receiver *receiver) {
 int leat_peek_many(leat_receiver *receiver, leat_message *messages, size_t max, size_t *count,
                    uint64_t deadline_ns) {
     struct leat__record record;
-    int result = check(receiver, false);
-    if (result == LEAT_OK && max == 0)
-        result = leat__fail(LEAT_EINVAL, 0, "room for no message");
+    int result = check_batch(receiver, max, false);
     if (RARELY(result != LEAT_OK))
         return result;
     recheck(receiver);
@@ -483,9 +485,7 @@ static size_t hold_from(leat_receiver *receiver, leat_message *messages, size_t 
 int leat_peek_more(leat_receiver *receiver, leat_message *messages, size_t max, size_t *count,
                    uint64_t deadline_ns) {
     struct leat__record record;
-    int result = check(receiver, false);
-    if (result == LEAT_OK && max == 0)
-        result = leat__fail(LEAT_EINVAL, 0, "room for no message");
+    int result = check_batch(receiver, max, false);
     if (result != LEAT_OK)
         return result;
     if (receiver->peeked > 0 && receiver->ring.held == 0) { /* peeked without moving the head */
