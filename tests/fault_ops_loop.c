@@ -194,12 +194,12 @@ static int again(void) {
     return LEAT_OK;
 }
 
-/* A loop that would sleep although something waits does so for ever: the descriptor must be
+/* A loop that sleeps although a member is ready would never wake up: the descriptor must be
  * readable soon. */
 static void judge_wakes(int code) {
     struct pollfd ready = {.fd = leat_waitset_descriptor(waitset), .events = POLLIN};
     if (code == LEAT_OK && found != UNTOUCHED)
-        return; /* it names what waits */
+        return; /* it returns the ready member */
     if (poll(&ready, 1, 5000) <= 0)
         fault_found(FAULT_HELD_UP, "something waits, and the descriptor does not tell");
 }

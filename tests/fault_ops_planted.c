@@ -1,5 +1,5 @@
-/* fault_ops_planted.c - operations that go wrong when a system call of theirs fails, each in its
- * own way: so that the harness is seen to notice. See fault.h. */
+/* fault_ops_planted.c - operations that go wrong in different ways when a system call of theirs
+ * fails: they show that the harness notices. See fault.h. */
 #include "fault_ops.h"
 
 #include <fcntl.h>
@@ -49,7 +49,7 @@ static void look(enum fault_moment moment, int code) {
         leat_mutex_close(second);
 }
 
-/* What the worker believes to have, it has. */
+/* The worker really has what its call returned. */
 static void look_at_lock(enum fault_moment moment, int code) {
     if (moment != FAULT_WORKER_HAS)
         return;

@@ -1,5 +1,5 @@
-/* fault_run.c - runs an operation again and again, each time with another fault, and keeps what was
- * found. See fault.h. */
+/* fault_run.c - runs an operation again and again, each time with another fault, and keeps the
+ * findings. See fault.h. */
 #include "fault_ops.h"
 
 #include <dirent.h>
@@ -21,14 +21,14 @@
 #define SLOW_NS UINT64_C(6000000000) /* much longer than any deadline here */
 #define USES_MAX 32
 #define USES_QUICK 6
-#define USES_THOROUGH 6   /* of later ones the first error alone, once: they are turns of a loop */
+#define USES_THOROUGH 6   /* of later uses the first error alone, once: they repeat a loop */
 #define ERRORS_FOR_GOOD 2 /* so many also from a later use on; from the first use on, all */
 /* so many of a use behind the second: the code behind most uses is the same */
 #define ERRORS_LATER 3
-#define CANCELS_MAX 100 /* later calls are turns of a loop */
+#define CANCELS_MAX 100 /* later calls repeat a loop */
 #define SET_UP_FAILED 97
 
-/* What the three processes of a run share. */
+/* Shared by the three processes of a run. */
 struct world {
     harness_word stage, worker, bystander, words[4];
     harness_word tracee, cancel;
@@ -129,7 +129,7 @@ static bool await_step(harness_word *word, uint32_t value, pid_t pid, const char
     return true;
 }
 
-/* --- What a process has ----------------------------------------------------------------------- */
+/* --- A process's resources -------------------------------------------------------------------- */
 
 #define DESCRIPTORS 128
 
@@ -315,7 +315,7 @@ static pid_t start(const struct fault_operation *operation,
     _exit(0);
 }
 
-/* Ends it, if it has not ended, and says what it died of. */
+/* Ends it, if it has not ended, and reports the cause of its death. */
 static void end(pid_t pid, const char *what, bool in_time) {
     int status;
     if (!in_time)
@@ -359,7 +359,8 @@ static void last_calls(const struct fault_trace *trace, char *text, size_t size)
     }
 }
 
-/* The steps between the worker's call and its end; false when one of the two did not come along. */
+/* The steps between the worker's call and its end; false when one of the two processes did not
+ * reach a step. */
 static bool step_through(pid_t worker, pid_t bystander) {
     if (!await_step(&world->worker, 1, worker, "judging"))
         return false;

@@ -1,7 +1,7 @@
 /* test_channel.c - messages through a channel whose two ends are in one process: sizes and their
  * limits, a ring that is full or empty, order over hundreds of laps by all ways of sending and
- * receiving, capacities, statistics. In-place access and batches have test_channel_in_place.c,
- * comings and goings test_channel_roles.c. */
+ * receiving, capacities, statistics. In-place access and batches are in test_channel_in_place.c,
+ * coming and leaving in test_channel_roles.c. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -61,7 +61,7 @@ static void messages_of_no_bytes_are_messages(void **state) {
 
 static void bytes_of_zero_are_bytes(void **state) {
     (void)state;
-    /* the ring takes a zero for "nothing there": not these */
+    /* a zero in the ring means "no record"; zeros in payloads do not */
     struct pair pair = open_pair("zeros", 4096);
     static const char zeros[2000];
     static char in[2000];
@@ -155,7 +155,7 @@ static void check_message(struct course *course, const void *bytes, size_t size)
     course->bytes += size;
 }
 
-/* Each gives the code of the last call. */
+/* Each returns the code of the last call. */
 
 static int send_one(struct course *course) {
     size_t size = stream_size(course->seed, course->sent, course->max);

@@ -80,7 +80,7 @@ static bool took_a_slice(const struct board *board, uint64_t messages) {
 }
 
 /* A burst makes the sender hot; then one message comes when the receiver is just about to sleep.
- * Gives how many of them waited for the end of a slice. */
+ * Returns how many of these messages waited for the end of a slice. */
 static unsigned catch_sleepers(struct board *board, leat_sender *tx, unsigned rounds,
                                unsigned *hot) {
     uint64_t number = 0, random = harness_seed();
@@ -114,9 +114,9 @@ static unsigned run(struct board *board, unsigned rounds, unsigned *hot) {
 
 /* --- Tests ------------------------------------------------------------------------------------ */
 
-/* A sleep that nobody ends lasts a slice. A busy machine can keep a process waiting for as long,
- * now and then, so a few are let pass. This notices a sleeper that is missed often. It does not
- * notice a barrier that is left out: the moment for which that matters was not hit in 600,000
+/* A sleep that no wake ends lasts a slice. A busy machine can sometimes delay a process for as
+ * long, so a few such sleeps are permitted. This test notices a sleeper that is missed often. It
+ * does not notice a missing barrier: the instant at which that matters was not hit in 600,000
  * rounds. tests/model/sleep.pml -DBUG_NO_BARRIER finds it. */
 static void sleeper_is_never_missed(void **state) {
     (void)state;

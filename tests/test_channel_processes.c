@@ -1,5 +1,5 @@
 /* test_channel_processes.c - a sender and a receiver in processes of their own: a verified stream
- * at full speed, and everything that happens when one of them waits while the other closes, dies,
+ * at full speed, and everything that happens when one of them waits while its peer closes, dies,
  * stops, comes back, forks or gets a signal. */
 #include <signal.h>
 #include <stdio.h>
@@ -206,7 +206,7 @@ static void stopped_sender_is_not_dead(void **state) {
 
 /* --- A blocked sender ------------------------------------------------------------------------- */
 
-/* Fills the ring, blocks, and notes when and what it was told. */
+/* Fills the ring, blocks, and notes which event it got, and when. */
 static int send_until_news(void *context) {
     struct board *board = context;
     leat_sender *tx = open_sender("peer", &(leat_channel_options){.capacity = 4096});
@@ -268,7 +268,7 @@ static void sender_that_never_waited_learns_that_the_receiver_was_killed(void **
     harness_await(&board->ready, 1);
     harness_kill(receiver);
     assert_leat(fill_up_until_told(tx, NULL), LEAT_EPEERDIED);
-    assert_leat(leat_sender_drain(tx, SOON), LEAT_ETIMEDOUT); /* told once */
+    assert_leat(leat_sender_drain(tx, SOON), LEAT_ETIMEDOUT); /* reported once */
     assert_int_equal(leat_sender_peer(tx), LEAT_PEER_DIED);
     leat_sender_close(tx);
 }
@@ -386,7 +386,7 @@ static void peer_that_never_sleeps_learns_of_deaths(void **state) {
 
 struct race {
     _Atomic uint64_t taken;    /* messages that the receiver has */
-    unsigned char rang[RACES]; /* whether sending it rang */
+    unsigned char rang[RACES]; /* whether sending it woke the receiver */
     /* whether it came so late that only the end of a slice can have brought it */
     unsigned char slow[RACES];
     uint64_t seed;

@@ -416,8 +416,8 @@ static void gc_reports_removed_waitsets(void **state) {
 
 /* --- Standard streams ------------------------------------------------------------------------- */
 
-/* What the creator asks for is what others get; where the command finds the object made already, it
- * changes nothing. */
+/* The creator's options count for all users; a command that finds an existing object changes
+ * nothing. */
 static void permissions_are_those_that_the_creator_asks_for(void **state) {
     (void)state;
     const char *channel = harness_global("team"), *region = harness_global("board");

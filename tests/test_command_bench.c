@@ -1,5 +1,5 @@
-/* test_command_bench.c - `leat bench`, through the real command: that it runs and says what it was
- * told, never how fast; and that it leaves no channel behind, however it ends. */
+/* test_command_bench.c - `leat bench`, through the real command: it runs and prints what was asked
+ * for, at whatever speed; and it leaves no channel behind, however it ends. */
 #include "command.h"
 
 #include <dirent.h>

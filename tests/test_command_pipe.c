@@ -1,6 +1,6 @@
 /* test_command_pipe.c - `leat send` and `leat recv`: bytes come out as they went in, whatever the
- * framing and the capacity; and each way in which either side can go, or fail to come, has the
- * outcome that docs/command.md says. */
+ * framing and the capacity; and each way in which either peer can leave, or fail to come, has the
+ * outcome that docs/command.md describes. */
 #include "harness.h"
 
 #include <fcntl.h>
@@ -238,10 +238,10 @@ static void keep_needs_a_persistent_channel(void **state) {
     leat_receiver_close(receiver);
 }
 
-/* --- When the other side goes ----------------------------------------------------------------- */
+/* --- When the peer leaves --------------------------------------------------------------------- */
 
 /* The receiver is stopped first, so that something is left that it did not take: if it had taken
- * all, nothing would be lost, and nobody would have to be told. */
+ * all, nothing would be lost, and there would be nothing to report. */
 static void send_reports_the_death_of_the_receiver(void **state) {
     (void)state;
     int in, out, err;

@@ -1,5 +1,5 @@
-/* test_command_run.c - `leat run` through the real command: the mutex lives as long as what it
- * guards, whatever is killed. */
+/* test_command_run.c - `leat run` through the real command: the mutex is held as long as the
+ * command runs, whichever process is killed. */
 #include "command.h"
 
 #include <ctype.h>
@@ -13,7 +13,7 @@
 #define DIED "its last holder died while it held it"
 #define TOO_LATE "not available in time"
 
-/* --- What runs -------------------------------------------------------------------------------- */
+/* --- The guarded command ---------------------------------------------------------------------- */
 
 /* A command that is inside until its input ends. */
 struct inside {
@@ -404,7 +404,7 @@ static void processes_left_behind_do_not_count_with_command_only(void **state) {
     assert_int_equal(harness_names_left(), 0);
 }
 
-/* --- What is left behind does not count ------------------------------------------------------- */
+/* --- Processes left behind do not count ------------------------------------------------------- */
 
 static void mutex_of_a_command_alone_outlives_all_processes_of_leat(void **state) {
     (void)state;

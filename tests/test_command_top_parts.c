@@ -1,5 +1,5 @@
-/* test_command_top_parts.c - the parts of `leat top` that need no terminal: rates from two looks,
- * counters that went back, filter, order, which columns fit, what stands in a line. */
+/* test_command_top_parts.c - the parts of `leat top` that need no terminal: rates from two samples,
+ * counters that went back, filter, order, the columns that fit, the content of a line. */
 #include "harness.h"
 
 #include <stdio.h>
@@ -114,8 +114,8 @@ static void counters_that_go_back_are_another_channel(void **state) {
     assert_false(now.rated);
 }
 
-/* What a sender counted comes in lumps: the first tells nothing, then it is what went by between
- * two of them. */
+/* A sender's counters change in steps: the first step gives no rate, later ones give the rate
+ * between two steps. */
 static void rate_of_a_slow_sender_is_averaged_over_its_updates(void **state) {
     (void)state;
     struct top_row rows[40];

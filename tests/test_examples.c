@@ -1,5 +1,5 @@
-/* test_examples.c - the programs in docs/examples do what their first comments say: as processes of
- * their own, with clients over TCP, and kills of everybody by everybody. The logger:
+/* test_examples.c - the programs in docs/examples do what their first comments promise: as
+ * processes of their own, with clients over TCP, and with kills of each process. The logger:
  * test_examples_log.c. */
 #include <arpa/inet.h>
 #include <poll.h>

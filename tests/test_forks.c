@@ -1,7 +1,7 @@
-/* test_forks.c - what children do to the handles of their parents: one that sits between clone and
- * exec while the parent closes, fork handlers of the program's own that open and close, forks in
- * signal handlers that interrupt calls, and forks beside threads that heal, collect, remove and
- * close. Children without fork handlers keep nothing that was closed in order. */
+/* test_forks.c - the effect of children on the handles of their parents: a child that hangs between
+ * clone and exec while the parent closes, the program's own fork handlers that open and close,
+ * forks in signal handlers that interrupt calls, and forks beside threads that heal, collect,
+ * remove and close. Children without fork handlers keep nothing that was closed in order. */
 #include "handles.h"
 #include "harness.h"
 
@@ -20,7 +20,7 @@ extern char **environ;
 
 /* --- Between clone and exec ------------------------------------------------------------------- */
 
-/* A posix_spawn that does not come to its exec before somebody opens the FIFO. */
+/* A posix_spawn that does not reach its exec before another process opens the FIFO. */
 struct delayed {
     char fifo[300];
     pthread_t thread;

@@ -1,4 +1,4 @@
-/* test_harness.c - the harness notices what it is there to notice.
+/* test_harness.c - the harness notices the errors that it is made for.
  *
  * Each bad test below does one thing that a test must not do. It runs in a program of its own (this
  * one, started again with its name) and has to fail there with the right complaint; a good test has

@@ -50,7 +50,7 @@ static void use_pair(struct pair *pair) {
     require_channel_code(leat_channel_stat("words", LEAT_LOCAL, &info), "info");
 }
 
-/* All words of both pages, one after another: who uses the channel gets one of the documented
+/* All words of both pages, one after another: a user of the channel gets one of the documented
  * codes, soon, and closing works. */
 static void hostile_words_in_the_pages_give_documented_codes(void **state) {
     (void)state;
@@ -223,7 +223,7 @@ static void send_that_gives_up_leaves_nothing_behind(void **state) {
     assert_int_equal(pthread_create(&thread, NULL, receive_numbers, &end), 0);
     while (harness_now() < stop) {
         memcpy(bytes, &sent, 8);
-        /* a deadline that has passed: looks, asks, gives up */
+        /* a deadline that has passed: polls, asks, gives up */
         int result = leat_send(pair.tx, bytes, lengths[sent % 2], 1);
         if (result == LEAT_ECORRUPT)
             assert_ok(result);

@@ -1,6 +1,6 @@
-/* test_hostile_waitset.c - what strangers and hostile peers can do to a loop that waits with a
- * wait set: any bytes sent to its socket, its socket's name taken away or given to something
- * else, any value in the words that hold the socket's number, locks on any byte. No honest sender's
+/* test_hostile_waitset.c - what other programs and hostile peers can do to a loop that waits with a
+ * wait set: any bytes sent to its socket, its socket's name taken away or given to something else,
+ * any value in the words that hold the socket's number, locks on any byte. No honest sender's
  * message is missed, no call is without end. LEAT_TEST_SEED repeats a run. */
 #include <dirent.h>
 #include <errno.h>
@@ -31,7 +31,7 @@ static uint64_t any(void) {
     return harness_random(&random_state);
 }
 
-/* --- Bells, from outside ---------------------------------------------------------------------- */
+/* --- Notify sockets, from outside ------------------------------------------------------------- */
 
 /* The path of the only notify socket, or an empty text; returns their number. */
 static unsigned find_notify(char path[300]) {
@@ -150,7 +150,7 @@ static void socket_full_of_a_strangers_tokens_hides_no_message(void **state) {
     close_loop(&loop);
 }
 
-/* A stranger cannot take what is for the loop, and the mode lets no other user send. */
+/* Another program cannot take the loop's tokens, and the mode lets no other user send. */
 static void socket_is_read_by_its_owner_alone(void **state) {
     (void)state;
     struct loop loop = open_loop("read");
@@ -237,8 +237,8 @@ static void clear_away(const char *path) {
     (void)unlink(other);
 }
 
-/* Noticed while the loop sleeps; by a sender that has found the socket before, and by one that
- * looks for it afterwards. */
+/* Noticed while the loop sleeps; by a sender that has opened the socket before, and by one that
+ * searches for it afterwards. */
 static void socket_that_loses_its_name_hides_no_message(void **state) {
     (void)state;
     for (int how = REMOVED; how < ENDS; how++)
@@ -263,7 +263,7 @@ static void socket_that_loses_its_name_hides_no_message(void **state) {
         }
 }
 
-/* The sender sends to the stranger's socket, and the loop finds the message all the same. */
+/* The sender sends to another program's socket, and the loop finds the message all the same. */
 static void token_that_a_stranger_gets_hides_no_message(void **state) {
     (void)state;
     struct loop loop = open_loop("gets");
@@ -453,7 +453,7 @@ static void value_in_the_words_of_a_socket_hides_no_message(void **state) {
     close_loop(&loop);
 }
 
-/* A hostile sender of a channel in the loop changes all that is its own while the loop looks:
+/* A hostile sender of a channel in the loop changes all of its own words while the loop polls:
  * calls end, and the honest channel is served. */
 static void hostile_peer_in_a_loop_holds_up_no_other(void **state) {
     (void)state;

@@ -1,6 +1,6 @@
-/* test_idle.c - what a channel costs when nothing happens, and what waking costs when much does: a
- * blocked side uses no CPU at all, a wake-up is measured, and under full load hardly a message
- * rings. LEAT_SLOW=1 looks at the idle ones for ten seconds instead of two. */
+/* test_idle.c - the cost of a channel when nothing happens, and the cost of waking under load: a
+ * blocked role uses no CPU at all, a wake-up is measured, and under full load hardly any message
+ * wakes the peer. LEAT_SLOW=1 watches idle processes for ten seconds instead of two. */
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -46,10 +46,10 @@ static uint64_t cpu_time_in(pid_t pid, time_t seconds) {
     return harness_cpu_time(pid) - before;
 }
 
-/* A side that has just gone to sleep looks around a few times, at growing intervals
- * (channels/queue/role.h): settling. Then the period that is measured falls between two looks, and
- * there must not be a nanosecond. A look at a bad moment is possible when the machine is busy; the
- * next interval is eight times as long. */
+/* A role that has just gone to sleep polls a few times, at growing intervals
+ * (channels/queue/role.h): settling. Then the measured period is between two polls, and there must
+ * not be a nanosecond. On a busy machine a poll can fall into the period; the next interval is
+ * eight times as long. */
 static void watch_idle(pid_t pid, const char *what) {
     bool slow = harness_setting("LEAT_SLOW", 0) != 0;
     time_t period = slow ? 10 : 2;
@@ -111,7 +111,7 @@ static void name_of(char name[24], int number) {
     snprintf(name, 24, "idle-%d", number);
 }
 
-/* Receivers, with a way of waiting that looks for a while first, until a message comes on the last
+/* Receivers with a mode of waiting that polls for a while first, until a message comes on the last
  * one. */
 static int block_in_a_loop(void *context) {
     struct loop_board *board = context;
@@ -280,7 +280,7 @@ static void receiver_that_never_slept_or_slept_in_vain_was_not_woken(void **stat
     close_pair(&pair);
 }
 
-/* What was counted in shared memory is what others read, and what a successor goes on from. */
+/* Other processes read the counts from shared memory, and a successor goes on from them. */
 static void wake_ups_are_kept_in_the_channel(void **state) {
     (void)state;
     leat_channel_info info;
@@ -298,8 +298,8 @@ static void wake_ups_are_kept_in_the_channel(void **state) {
 
 #define MESSAGES 4000000u
 
-/* Each side on a processor of its own: on one they could only take turns, and each turn begins with
- * a wake-up. */
+/* Each process on a processor of its own: on one they could only alternate, and each alternation
+ * begins with a wake-up. */
 static void run_on(int index) {
     cpu_set_t all, one;
     assert_int_equal(sched_getaffinity(0, sizeof all, &all), 0);
@@ -336,7 +336,7 @@ static int receive_at_full_speed(void *context) {
     return 0;
 }
 
-/* One run; whether it rang less than once in ten thousand messages. */
+/* One run; whether it woke the peer less than once in ten thousand messages. */
 static bool run_load(void) {
     struct board *board = harness_shared(sizeof *board);
     pid_t receiver = harness_spawn(receive_at_full_speed, board),
@@ -360,7 +360,7 @@ static bool run_load(void) {
 }
 
 /* Full load means that both run; other programs on the machine can keep one of them off its
- * processor, and then the other one sleeps and has to be woken. So one good run in ten is what is
+ * processor, and then the other one sleeps and has to be woken. So one good run in ten is
  * required. */
 static void message_under_full_load_hardly_ever_wakes(void **state) {
     (void)state;

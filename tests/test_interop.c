@@ -1,7 +1,7 @@
 /* test_interop.c - programs that know nothing of leat share Global regions with it, in both
  * directions: Python's multiprocessing.shared_memory (interop_python.py) and plain shm_open and
- * mmap (interop_shm.c). A region is a POSIX shared memory object and nothing else; what a stranger
- * made, leat never removes. */
+ * mmap (interop_shm.c). A region is a POSIX shared memory object and nothing else; leat never
+ * removes an object that another program made. */
 #include "handles.h"
 #include "harness.h"
 

@@ -34,7 +34,8 @@ static size_t files_in(const char *directory) {
     return (size_t)atoi(output.out);
 }
 
-/* Too large ones fail with the code and say the figures; ones that fit succeed before and after. */
+/* Regions that are too large fail with the code and figures; regions that fit succeed before and
+ * after. */
 static void expect_space(const char *name, leat_scope scope, const char *figure) {
     leat_region *region = NULL;
     leat_sender *sender = NULL;

@@ -1,6 +1,6 @@
 /* test_map_into.c - regions mapped into other processes (leat/remote.h), which must go on as if
- * nothing had been: whatever they are doing or waiting for. What they are sent meanwhile is in
- * test_map_into_signals.c, what is refused in test_map_into_errors.c.
+ * they had not been stopped, whatever they are doing or waiting for. Signals meanwhile are in
+ * test_map_into_signals.c, refusals in test_map_into_errors.c.
  *
  * LEAT_TEST_MAP_ROUNDS=n: how often the long tests map (1000). */
 #include "handles.h"

@@ -1,6 +1,6 @@
-/* test_map_into_errors.c - mapping into processes that cannot be targets, refuse, are far away, or
- * end in the middle (leat/remote.h): each has its code and says why, and the target goes on
- * unharmed. */
+/* test_map_into_errors.c - mapping into processes that cannot be targets, refuse, are in another
+ * container, or end in the middle (leat/remote.h): each case has its code and a detail, and the
+ * target goes on unharmed. */
 #include "remote_target.h"
 
 #include <elf.h>
@@ -298,7 +298,7 @@ static void the_systems_ptrace_policy_is_named(void **state) {
     harness_kill(stranger->target);
 }
 
-/* The target may neither look into this process nor open the file: it is handed over. */
+/* The target may neither open this process's descriptors nor the file: the file is sent to it. */
 static void another_users_process_gets_the_file_handed_over(void **state) {
     (void)state;
     need_root();

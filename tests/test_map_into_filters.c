@@ -1,5 +1,5 @@
-/* test_map_into_filters.c - mapping into processes whose system calls are filtered (seccomp): what
- * a filter refuses is reported, and the target goes on, unless its filter kills. */
+/* test_map_into_filters.c - mapping into processes whose system calls are filtered (seccomp): a
+ * filter's refusal is reported, and the target goes on, unless its filter kills it. */
 #include "remote_target.h"
 
 #include <elf.h>

@@ -1,6 +1,6 @@
-/* test_region.c - regions in one process: the three ways in, sizes and size policies, access, the
- * end of a region, views that outlive their handle, listing and looking. What needs several
- * processes is in test_region_processes.c, foreign files in test_hostile_object.c. */
+/* test_region.c - regions in one process: the three modes of opening, sizes and size policies,
+ * access, the end of a region, views that outlive their handle, list and stat. Tests with several
+ * processes are in test_region_processes.c, other programs' files in test_hostile_object.c. */
 #include "handles.h"
 #include "harness.h"
 #include "leat/remote.h"
@@ -378,7 +378,7 @@ static void view_that_was_not_detached_cannot_be_unmapped(void **state) {
     leat_region_close(region);
 }
 
-/* --- Looking from outside --------------------------------------------------------------------- */
+/* --- From outside ----------------------------------------------------------------------------- */
 
 struct seen {
     char text[200];

@@ -328,8 +328,8 @@ static void refresh_reports_what_cannot_be(void **state) {
 #define GROWERS 6
 #define STEPS 60
 
-/* Each grows by uneven steps and marks what it can see of its own; nobody may ever see less than
- * was promised. */
+/* Each grows by uneven steps and marks its own bytes; no process may ever see less than was
+ * promised. */
 static int grow_by_steps(void *context) {
     struct board *board = context;
     uint64_t random = (uint64_t)getpid() * 2654435761u;

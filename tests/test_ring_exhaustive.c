@@ -4,9 +4,9 @@
  * header that is expected at their place. A third of the walks are without wiping; a third with, in
  * a ring as it was made; a third with, behind two laps.
  *
- * After each operation the ring's invariants are looked at, and each sequence ends with
- * everything being received and the longest message still finding room. LEAT_RING_DEPTH=n goes
- * deeper: each step more takes 22 times as long. */
+ * After each operation the ring's invariants are checked, and at the end of each sequence
+ * everything is received and the longest message still finds room. LEAT_RING_DEPTH=n goes deeper:
+ * each step more takes 22 times as long. */
 #include <string.h>
 
 #include "ring_pair.h"

@@ -1,5 +1,5 @@
 /* test_ring_threads.c - the ring between two threads on one mapping, so that the thread sanitizer
- * sees both sides (two mappings of one page are different memory to it, and between processes it
+ * sees both roles (two mappings of one page are different memory to it, and between processes it
  * sees nothing): every byte that crosses must be ordered by the header's commit or by the hand-back
  * of lines. Also threads that open and close handles of their own at the same time. */
 #include "handles.h"

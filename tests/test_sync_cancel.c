@@ -1,6 +1,5 @@
 /* test_sync_cancel.c - threads that are cancelled while they wait for mutexes, events and
- * semaphores: they end soon, and nothing that they had, or were about to have, is lost to the
- * others. */
+ * semaphores: they end soon, and no object that they had taken, or were about to take, is lost. */
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>

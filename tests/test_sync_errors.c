@@ -47,8 +47,8 @@ struct refusal {
     int call, argument, error;
 };
 
-/* Neither a signal nor a loop: it ends at its deadline, and by the event, and has not taken a
- * processor. */
+/* Neither a signal nor a busy loop: the wait ends at its deadline, and by the event, and has not
+ * occupied a processor. */
 static int wait_without(void *context) {
     const struct refusal *refusal = context;
     const leat_sync_options options = {.interruptible = true, .anonymous = true};

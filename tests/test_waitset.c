@@ -1,6 +1,6 @@
 /* test_waitset.c - channels in an event loop, with plain poll: one descriptor, level-triggered,
- * silent while nothing is ready; it returns the ready members, and nothing is lost between
- * looking and sleeping. Each test sleeps in the kernel for real. */
+ * silent while nothing is ready; it returns the ready members, and nothing is lost between polling
+ * and sleeping. Each test really sleeps in the kernel. */
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -82,7 +82,7 @@ static void loop_that_stops_early_is_woken_again(void **state) {
     leat_waitset_close(waitset);
 }
 
-/* The receiver decides each time how it waits. */
+/* The receiver chooses each time how it waits. */
 static int send_when_asleep(void *context) {
     pid_t parent = *(pid_t *)context;
     leat_sender *sender = open_sender("both-ways", &sleeps);
@@ -159,7 +159,7 @@ static void members_with_messages_are_returned_in_rotation(void **state) {
     /* idle ones are not touched */
     assert_int_equal(statistics_of(waitset).armed, CHANNELS + 3);
     leat_waitset_remove_receiver(pairs[3].rx);
-    /* the kernel's word that it is watched no more is taken */
+    /* the kernel's notice that the file is no longer watched is taken */
     assert_ptr_equal(next_ready(waitset), NULL);
     assert_ok(leat_send(pairs[3].tx, "x", 1, LEAT_NOW));
     assert_false(is_readable(waitset, 20));
@@ -192,7 +192,7 @@ static int send_and_close(void *context) {
     return 0;
 }
 
-/* The next thing that the receiver is told, having slept until the wait set rang. */
+/* The next result for the receiver, after a sleep until the wait set is readable. */
 static int next_told(leat_waitset *waitset, leat_receiver *receiver, char *byte) {
     size_t size;
     for (;;) {
@@ -425,8 +425,8 @@ static int receive_in_a_loop(void *context) {
     return 0;
 }
 
-/* Stopped anywhere, between publishing and waking too, and continued: every message comes, and no
- * wake is lost. */
+/* A sender is stopped anywhere, between publishing and waking too, and continued: every message
+ * comes, and no wake is lost. */
 static void stop_of_either_peer_loses_nothing(void **state) {
     (void)state;
     uint32_t *messages = harness_shared(sizeof *messages);

@@ -1,5 +1,5 @@
-/* test_wake.c - the loop in which everything waits (lib/wake/wait.h), with a wait that writes down
- * what is done with it. */
+/* test_wake.c - the loop in which everything waits (lib/wake/wait.h), with a wait that records its
+ * calls. */
 #include <string.h>
 
 #include "harness.h"

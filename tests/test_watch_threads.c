@@ -1,5 +1,5 @@
 /* test_watch_threads.c - the threads of a process that sleep for long share one inotify instance
- * (lib/os/linux/watch_wait.c): each is woken by what concerns it, whichever of them leads. */
+ * (lib/os/linux/watch_wait.c): each is woken by its own notices, whichever of them leads. */
 #include <dirent.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -272,7 +272,7 @@ static void cancelled_sleeper_can_sleep_again_elsewhere(void **state) {
     static struct watched files[1];
     start_sleeping(files, 1);
     cancel_and_join(&files[0]);
-    touch(&files[0]); /* nobody sleeps */
+    touch(&files[0]); /* no thread sleeps */
     assert_leat(leat__os_watch_wait(&files[0].watch, LEAT_FOREVER, NULL, NULL), LEAT_OK);
     assert_false(leat__os_watch_clear(&files[0].watch));
     assert_leat(leat__os_watch_wait(&files[0].watch, SOON, NULL, NULL), LEAT_ETIMEDOUT);
@@ -306,8 +306,8 @@ static void lost_notices_wake_every_sleeper(void **state) {
         unwatch_file(&files[i]);
 }
 
-/* The same inode twice, as a sender and a receiver of one process have it: each is woken in its
- * own way only. */
+/* The same inode twice, as a sender and a receiver of one process have it: each is woken by its own
+ * kind of touch only. */
 static void watches_of_one_file_are_distinguished(void **state) {
     (void)state;
     static struct watched write, read;

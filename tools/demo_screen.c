@@ -17,7 +17,7 @@
 
 static SCREEN *screen; /* not NULL: curses has the terminal */
 
-/* --- Figures that both ways of showing need --------------------------------------------------- */
+/* --- Figures for both modes of output --------------------------------------------------------- */
 
 /* Busy share of a CPU between two frames, 0 to 1; negative when too few ticks have passed to
  * tell. */

@@ -108,7 +108,7 @@ static int sleep_until(void *context, uint64_t now_ns, uint64_t until_ns) {
     return result;
 }
 
-/* Arming has overwritten the ticket of a wait set, which must be told. */
+/* Arming has overwritten the ticket of a wait set: its member becomes ready. */
 static void disarm(void *context) {
     struct leat__role *role = context;
     if (!role->arms)
