@@ -35,7 +35,7 @@ struct world {
     bool cancels; /* the worker makes the call in a thread that can be cancelled */
     int code;
     int error;           /* of the call that fails first */
-    bool keeps_mappings; /* the plan makes munmap fail: then nobody can help it */
+    bool keeps_mappings; /* the plan makes munmap fail: then mappings must stay */
     _Atomic uint32_t found;
     struct {
         enum fault_verdict verdict;
@@ -585,7 +585,7 @@ static bool strike(struct campaign *campaign, struct fault_blow first, struct fa
     return happened;
 }
 
-/* Kinds of calls that only this run made fail as well, in turn. */
+/* Also makes calls fail, one kind after another, that only this run made. */
 static void strike_behind(struct campaign *campaign, struct fault_blow first) {
     struct fault_trace seen = campaign->trace;
     for (int kind = 0; kind < (int)fault_kind_count(); kind++) {

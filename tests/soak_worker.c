@@ -246,7 +246,7 @@ static void prepare(struct soak_worker *worker) {
     (void)sigaction(SIGUSR1, &action, NULL);
     (void)signal(SIGINT, SIG_DFL);
     (void)signal(SIGTERM, SIG_DFL);
-    (void)signal(SIGCHLD, SIG_IGN); /* nobody waits for the children of workers */
+    (void)signal(SIGCHLD, SIG_IGN); /* no process waits for the children of workers */
     (void)pthread_sigmask(SIG_BLOCK, &set, NULL);
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
     (void)worker;

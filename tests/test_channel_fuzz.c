@@ -89,7 +89,7 @@ static bool side_ends(void) {
     return one_in(fuzz.calm ? 100 : 3);
 }
 
-/* Those at which slots change their size more often than others. */
+/* Message sizes, most of them near those at which slots change their size. */
 static size_t some_size(void) {
     switch (below(10)) {
     case 0:
@@ -137,7 +137,7 @@ static void fill(void *bytes, uint64_t place, size_t size, enum content content)
     }
 }
 
-/* Where a message's payload lies if its slot comes behind the position. */
+/* Where a message's payload is if its slot comes behind the position. */
 static uint64_t place_behind(uint64_t position, size_t size) {
     uint64_t slot = leat__slot_size(size), alignment = leat__slot_alignment(slot);
     uint64_t start = (position + alignment - 1) & ~(alignment - 1);

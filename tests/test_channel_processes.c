@@ -95,7 +95,7 @@ static void stream_at_full_speed_arrives_complete_and_in_order(void **state) {
 
 /* --- A blocked receiver ----------------------------------------------------------------------- */
 
-/* Sends one message and stays until killed or told: 1 close, 2 send and close. */
+/* Sends one message and stays until killed or ordered: 1 close, 2 send and close. */
 static int send_one_and_stay(void *context) {
     struct board *board = context;
     leat_sender *tx = open_sender("peer", NULL);
@@ -109,7 +109,7 @@ static int send_one_and_stay(void *context) {
     return 0;
 }
 
-/* Receives the backlog, blocks, and notes when and what it was told. */
+/* Receives the backlog, blocks, and notes which event it got, and when. */
 static int receive_until_news(void *context) {
     struct board *board = context;
     leat_receiver *rx = open_receiver("peer", NULL);
@@ -173,7 +173,7 @@ backlog_of_a_killed_sender_comes_before_the_event_and_its_successor_after(void *
     expect_news(rx, LEAT_ETIMEDOUT, SOON); /* once */
     assert_int_equal(leat_receiver_peer(rx), LEAT_PEER_DIED);
     for (int round = 0; round < 3; round++) {
-        /* several came and died while nobody looked: told one after the other */
+        /* several came and died between two polls: reported one after the other */
         for (int i = 0; i <= round; i++)
             send_and_die(board);
         for (int i = 0; i <= round; i++) {

@@ -83,7 +83,7 @@ static void bench_measures_at_real_time_priority(void **state) {
     assert_true(json_is_true(json_object_get(json_object_get(value, "machine"), "realtime")));
     json_decref(value);
     leat("bench", "throughput", "--realtime", "-d", "2", "-t", "leat_wait", "-s", "64", "-r", "1");
-    if (result.exit_code != 0) /* the kernel may be told to leave real-time processes alone */
+    if (result.exit_code != 0) /* the kernel may have no limit for real-time processes */
         expect_failure(2, "--realtime: in cells longer than 0.5 s the kernel takes the CPU away");
 }
 
@@ -94,7 +94,7 @@ static void bench_without_real_time_priority_is_told(void **state) {
     run_shell("nobody() { prlimit --rtprio=0 setpriv --reuid=65534 --clear-groups \"$@\"; }\n"
               "nobody \"$1\" --help >/dev/null 2>&1 || exit 99\n"
               "nobody \"$1\" bench latency --realtime");
-    if (result.exit_code == 99) /* no such tools, or no right to become somebody else */
+    if (result.exit_code == 99) /* no such tools, or no right to become another user */
         skip();
     expect_failure(1, "raise the limit RLIMIT_RTPRIO");
 }

@@ -214,7 +214,7 @@ static void persistent_channel_holds_messages_until_they_are_received(void **sta
     leat("recv", "kept", "--follow", "--count", "2");
     expect(0, "one\ntwo\n", "");
     leat("recv", "kept");
-    expect(0, "", ""); /* the end of the second stream was not told yet */
+    expect(0, "", ""); /* the end of the second stream was not reported yet */
     leat("recv", "kept");
     expect(3, "", "there is no sender");
     memset(flood, 'x', 9999);

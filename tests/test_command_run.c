@@ -142,7 +142,7 @@ static void mutex_of_a_command_outlives_leat(void **state) {
     harness_kill(inside.leat);
     expect_held();
     let_go(&inside);
-    harness_wait_adopted(); /* nobody waits, nobody has it open */
+    harness_wait_adopted(); /* no process waits, or has it open */
     expect_free(DIED);
     assert_ok(leat_unlink("m", LEAT_LOCAL));
 }
@@ -356,7 +356,7 @@ static void run_ends_with_signals_ignored_and_hands_that_on(void **state) {
     }
 }
 
-/* Either it runs, or nothing has happened: the mutex is free, and nobody died. */
+/* Either it runs, or nothing has happened: the mutex is free, and no owner died. */
 static void run_without_descriptors_leaves_the_mutex_in_order(void **state) {
     (void)state;
     char script[100];
@@ -387,7 +387,7 @@ static void processes_left_behind_hold_the_mutex(void **state) {
     harness_kill(left);
     leat("run", "--with-mutex", "m", "--timeout", "20", "echo", "now");
     expect(0, "now\n", "");
-    assert_string_equal(result.err, ""); /* nobody died: the command ended by itself */
+    assert_string_equal(result.err, ""); /* no owner died: the command ended by itself */
     harness_wait_adopted();
     assert_int_equal(harness_names_left(), 0);
 }

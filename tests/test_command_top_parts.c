@@ -55,7 +55,7 @@ static void two_samples_make_rates(void **state) {
     now.channel.receiver = LEAT_PEER_NONE;
     now.channel.received = before.channel.received;
     top_rate(&now, &before);
-    near(now.rates.messages, 1000); /* nobody else's */
+    near(now.rates.messages, 1000); /* the sender's, as there is no receiver */
 }
 
 static void mean_wake_up_is_that_of_the_last_interval(void **state) {
@@ -228,7 +228,7 @@ static void model_follows_objects_that_come_and_go(void **state) {
     leat_sender_close(a);
     leat_sender_close(b);
     leat_mutex_close(mutex);
-    assert_int_equal(harness_names_left(), 0); /* nobody else was a user */
+    assert_int_equal(harness_names_left(), 0); /* there was no other user */
     assert_ok(top_model_refresh(&model, &scope));
     assert_int_equal(model.shown_count, 0);
     top_model_forget(&model);
@@ -320,7 +320,7 @@ static void lines_show_what_is_known(void **state) {
     row.rates.wake_ns = -1;
     expect_line(&row, "channel       2   1.2 M   5.5 GB 16.0 KiB  25% 16.0 KiB       -      0.2    "
                       "12345       - many   died ");
-    row.rates.wake_ns = (double)UINT64_MAX; /* nonsense of somebody who writes to shared memory */
+    row.rates.wake_ns = (double)UINT64_MAX; /* written to shared memory by a hostile process */
     expect_line(&row, "channel       2   1.2 M   5.5 GB 16.0 KiB  25% 16.0 KiB       -      0.2    "
                       "12345 1844674 many   died ");
     row.code = LEAT_EACCES;

@@ -53,7 +53,7 @@ static int run_plan(void *context) {
     struct plan *plan = context;
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
     for (int stream = 0; stream < 3; stream++)
-        dup2(null, stream); /* those that stay open print to nobody */
+        dup2(null, stream); /* streams that stay open print to /dev/null */
     close(null);
     current = plan;
     close_streams(plan->subset);

@@ -14,7 +14,7 @@
 
 static const leat_region_options global = {.scope = LEAT_GLOBAL};
 
-/* The beginning of the command line of a stranger; from ctest's environment. */
+/* The beginning of the other program's command line; from ctest's environment. */
 struct stranger {
     const char *first, *second;
 };
@@ -67,7 +67,7 @@ static void a_c_program_opens_a_region_of_leat(void **state) {
     let_a_stranger_open(c_program());
 }
 
-/* --- A stranger creates ----------------------------------------------------------------------- */
+/* --- Another program creates ------------------------------------------------------------------ */
 
 static void open_a_strangers(struct stranger stranger) {
     leat_region *region = NULL;

@@ -149,7 +149,7 @@ static void a_limit_of_file_size_is_an_error_and_no_signal(void **state) {
     assert_int_equal(harness_names_left(), 0);
 }
 
-/* Lets every single descriptor in turn be the one that cannot be had. */
+/* Makes each single descriptor, one after another, unavailable. */
 static int open_with_limited_descriptors(void *context) {
     const char *kind = context;
     close(open("/dev/null", O_RDONLY | O_CLOEXEC));

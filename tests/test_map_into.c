@@ -493,7 +493,7 @@ static void a_stopped_process_stays_stopped(void **state) {
             sched_yield(); /* from the tracer's stop to its own it takes a moment */
         assert_int_equal(target_state(pid), 'T');
     }
-    /* its parent is not told again */
+    /* its parent gets no second report */
     assert_int_equal(waitpid(pid, &status, WUNTRACED | WNOHANG), 0);
     feed(waiting, pid);
     harness_continue(pid);

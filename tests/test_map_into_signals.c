@@ -153,7 +153,7 @@ static void take_queued(int signal_number, siginfo_t *info, void *context) {
     harness_increment(&queue->received);
 }
 
-/* Works until it is told to stop, and not until it has all signals: it could have them in the
+/* Works until it is asked to stop, and not until it has all signals: it could have them in the
  * middle of the last call, and end there. The first thread alone takes the signals, in the middle
  * of a sum. */
 static int receive_queued(void *context) {

@@ -362,7 +362,7 @@ static void detached_view_does_not_stand_in_the_way_of_other_users(void **state)
     assert_int_equal(((char *)leat_region_data(three))[7], 7);
     leat_region_close(two);
     leat_region_close(three);
-    assert_true(harness_now() - start < 500000000); /* nobody had to wait for a lock */
+    assert_true(harness_now() - start < 500000000); /* no call had to wait for a lock */
     assert_false(exists("shared"));
     assert_ok(leat_view_unmap(view));
 }

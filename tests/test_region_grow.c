@@ -241,7 +241,7 @@ static void anonymous_regions_grow_and_stay_sealed(void **state) {
     assert_ok(leat_region_refresh(region));
     assert_int_equal(((char *)leat_region_data(region))[7 * PAGE], 7);
     assert_int_equal(ftruncate(descriptor, PAGE), -1);
-    assert_int_equal(fcntl(descriptor, F_ADD_SEALS, F_SEAL_GROW), 0); /* somebody forbids it */
+    assert_int_equal(fcntl(descriptor, F_ADD_SEALS, F_SEAL_GROW), 0); /* growing is forbidden */
     assert_leat(leat_region_grow(region, 9 * PAGE), LEAT_EACCES);
     assert_int_equal(leat_region_size(region), 8 * PAGE);
     close(descriptor);

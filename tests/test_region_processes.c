@@ -343,7 +343,7 @@ static int use_the_usual_directory(void *context) {
 static void local_objects_live_in_a_directory_of_the_users_own(void **state) {
     (void)state;
     if (geteuid() != 0)
-        skip(); /* as somebody who uses leat for nothing else */
+        skip(); /* as a user without other objects of leat */
     harness_wait_ok(harness_spawn(use_the_usual_directory, NULL));
 }
 
@@ -360,7 +360,7 @@ static int race_to_create(void *context) {
     atomic_fetch_add(region_details(region).created ? &board->created : &board->opened, 1);
     atomic_fetch_add((_Atomic uint32_t *)leat_region_data(region), 1);
     harness_increment(&board->rounds);
-    harness_await(&board->go, 2); /* nobody leaves before all have come */
+    harness_await(&board->go, 2); /* no process leaves before all have come */
     assert_int_equal(atomic_load((_Atomic uint32_t *)leat_region_data(region)), RACERS);
     leat_region_close(region);
     return 0;

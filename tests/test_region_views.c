@@ -242,8 +242,8 @@ static void private_copies_are_seen_by_their_handle_alone(void **state) {
     leat_region_close(writer);
 }
 
-/* GD-36, W32-22: copy-on-write needs read permission alone. Root may do anything: as somebody else
- * then. */
+/* GD-36, W32-22: copy-on-write needs read permission alone. Root may do anything: then the test
+ * runs as another user. */
 static int copy_what_may_only_be_read(void *context) {
     const char *name = context;
     if (geteuid() == 0 && (setgid(64917) != 0 || setuid(64917) != 0))

@@ -194,7 +194,7 @@ static void pulse_lets_waiters_go_on(void **state) { /* RT-30 */
     (void)state;
     leat_sync_options manual = {.manual_reset = true};
     leat_event *event = open_event("pulsed", NULL);
-    assert_ok(leat_event_pulse(event)); /* nobody waits: nothing is left of it */
+    assert_ok(leat_event_pulse(event)); /* no thread waits: the pulse has no effect */
     assert_leat(leat_wait(E(event), LEAT_NOW), LEAT_EAGAIN);
     assert_int_equal(pulse_three(event), 1);
     assert_leat(leat_wait(E(event), SOON), LEAT_ETIMEDOUT);

@@ -153,7 +153,7 @@ static void *work(void *context) {
     return NULL;
 }
 
-/* One that is not cancelled in time ends when it is told to stop. */
+/* A thread that is not cancelled in time ends when it is asked to stop. */
 static void cancel_some(pthread_t threads[WORKERS], const bool *inherits, unsigned cancels) {
     uint64_t random = harness_seed();
     while (cancels-- > 0) {

@@ -437,7 +437,7 @@ static void stop_of_either_peer_loses_nothing(void **state) {
     unsigned stops = 0;
     for (bool over = false; !over; stops++) {
         pid_t side = sides[harness_random(&random) % 2];
-        kill(side, SIGSTOP); /* whether or not it has ended: nobody has waited for it */
+        kill(side, SIGSTOP); /* whether or not it has ended: it was not reaped yet */
         usleep((useconds_t)(harness_random(&random) % 300));
         kill(side, SIGCONT);
         usleep((useconds_t)(harness_random(&random) % 2000));

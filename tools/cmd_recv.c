@@ -116,8 +116,8 @@ static int write_owed_newline(struct receiving *receiving) {
 
 enum { GO_ON = -1 };
 
-/* The first poll found nothing. A persistent channel without a sender would block for ever; --wait
- * and --follow ask for that. */
+/* The first poll found nothing. A persistent channel without a sender would block without end;
+ * --wait and --follow ask for that. */
 static int on_empty(const struct receiving *receiving) {
     if (receiving->has_wait || receiving->follow ||
         leat_receiver_peer(receiving->receiver) == LEAT_PEER_PRESENT)
