@@ -13,7 +13,7 @@
  *
  * The fork handlers are registered when the library is loaded, before any handler that could use
  * the library. A handler that was registered even earlier may still use it: the forking thread has
- * the lock already, and in the child the first call gives everything up.
+ * the lock already, and in the child the first call of the library gives everything up.
  *
  * Children made by raw clone(), vfork(), posix_spawn() or _Fork() run no handlers:
  * docs/failure-model.md has the consequences. */
