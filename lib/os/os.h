@@ -249,7 +249,7 @@ uint32_t leat__os_random(void);  /* for spreading, not for secrets */
 enum leat__lock_byte {
     LEAT__LOCK_GROW = 1, /* exclusive while the object's file is extended */
     LEAT__LOCK_LIFE =
-        2, /* and the next, exclusive: receivers in turn (channels/queue/presence.h) */
+        2, /* and the next, exclusive: receivers alternately (channels/queue/presence.h) */
     /* files and descriptors as regions: shared by every handle, exclusive by the only one */
     LEAT__LOCK_USE = 4,
     LEAT__LOCK_NAME = 16, /* exclusive while the object's name is removed. From here on: places */
