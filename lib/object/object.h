@@ -65,6 +65,9 @@ struct leat__object {
     struct leat__header header; /* validated copy; zero for regions */
 };
 
+/* A lock byte: exclusive while the object's name is removed, and so are all places. */
+#define LEAT__LOCK_NAME LEAT__FIRST_PLACE
+
 struct leat__object_request {
     const char *name;
     bool anonymous; /* an object without a name is created, which others get by its descriptor */

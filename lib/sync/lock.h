@@ -38,6 +38,7 @@ struct leat__lock {
 #define LEAT__LOCK_SPIN_NS UINT64_C(4000)
 #define LEAT__LOCK_INHERITED 1 /* acquired, from a holder that died */
 #define LEAT__PARTICIPANTS_MAX 4095
+#define LEAT__LOCK_PARTICIPANTS 64 /* lock bytes: that and participant, exclusive by its handle */
 
 /* Takes a free participant number of the file, 1 to LEAT__PARTICIPANTS_MAX, by locking its byte
  * until the file is closed. Numbers that seem taken by shared memory are tried last: that saves

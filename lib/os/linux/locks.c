@@ -19,7 +19,7 @@
 
 /* beyond any content, so that no lock of another program on the content conflicts */
 #define LOCK_BASE ((off_t)1 << 62)
-#define PLACES_BASE (LOCK_BASE + LEAT__LOCK_NAME)
+#define PLACES_BASE (LOCK_BASE + LEAT__FIRST_PLACE)
 #define PLACES_END (LOCK_BASE + ((off_t)1 << 49))
 #define USERS_BASE (LOCK_BASE + ((off_t)1 << 48))
 #define USERS_RANGE ((off_t)1 << 48)
