@@ -395,7 +395,7 @@ static void finish_reservation(struct sending *tx) {
 }
 
 static void count_step(const struct leat__ring_sender *ring) {
-    bool early = ring->last_participant == 2 * LEAT__LINE && ring->distance_ns == FAR_AWAY_NS;
+    bool early = ring->last_slot == 2 * LEAT__LINE && ring->distance_ns == FAR_AWAY_NS;
     fuzz.promised += ring->promised;
     fuzz.early += ring->promised && early;
 }

@@ -108,15 +108,15 @@ bool leat__ring_seems_to_have_room(const struct leat__ring_memory *memory, uint6
 }
 
 void leat__ring_stage(struct leat__ring_sender *ring, uint64_t length) {
-    ring->last_participant = leat__slot_size(length);
-    uint64_t end = ring->lane.position + ring->staged + ring->last_participant;
+    ring->last_slot = leat__slot_size(length);
+    uint64_t end = ring->lane.position + ring->staged + ring->last_slot;
     if (end < ring->written) /* shorter than reserved, perhaps */
-        ring->polled_to = 0;
+        ring->probed_to = 0;
     seal(ring, LEAT__MESSAGE, length, end);
 }
 
 /* Probes the word at a position: zeroes it if it is a header of that position. */
-static inline void look_at(const leat_lane *lane, uint64_t position) {
+static inline void probe(const leat_lane *lane, uint64_t position) {
     uint64_t *word = leat__lane_at(lane, position);
     if (__builtin_expect(leat__is_header(__atomic_load_n(word, __ATOMIC_RELAXED), position), 0))
         __atomic_store_n(word, 0, __ATOMIC_RELAXED); /* I1 */
@@ -129,24 +129,24 @@ static bool is_promised(const struct leat__ring_sender *ring, uint64_t line) {
 
 /* Whether probing lines ahead pays although they are promised: the loads of a stretch overlap,
  * where stores to slots of two lines would wait for one line after the other (decision 0016). */
-static bool looks_early(const struct leat__ring_sender *ring) {
-    return ring->last_participant == 2 * LEAT__LINE && ring->distance_ns > FAR_NS;
+static bool probes_early(const struct leat__ring_sender *ring) {
+    return ring->last_slot == 2 * LEAT__LINE && ring->distance_ns > FAR_NS;
 }
 
 uint64_t leat__ring_probe_ahead(struct leat__ring_sender *ring, uint64_t limit) {
     const leat_lane lane = ring->lane; /* a copy, that stays in registers */
     uint64_t line = (lane.position & ~(LEAT__LINE - 1)) + LEAT__LINE;
-    uint64_t end = ring->last_participant > LONG_SLOT ? lane.position : line + STRETCH;
+    uint64_t end = ring->last_slot > LONG_SLOT ? lane.position : line + STRETCH;
     end = end < limit ? end : limit;
-    bool early = looks_early(ring);
+    bool early = probes_early(ring);
     if (is_promised(ring, line) && !early)
         return limit;
-    line = line > ring->polled_to ? line : ring->polled_to + LEAT__LINE;
+    line = line > ring->probed_to ? line : ring->probed_to + LEAT__LINE;
     /* else those from `written` on are promised */
     bool all = early || !ring->promised || end < ring->written;
     for (uint64_t stop = all ? end + 1 : ring->written; line < stop; line += LEAT__LINE)
-        look_at(&lane, line);
-    ring->polled_to = line - LEAT__LINE;
+        probe(&lane, line);
+    ring->probed_to = line - LEAT__LINE;
     return all ? end : limit;
 }
 
@@ -155,7 +155,7 @@ void leat__ring_publish(struct leat__ring_sender *ring) {
     if (ring->staged == 0)
         return;
     if (end % LEAT__LINE != 0 || !is_promised(ring, end))
-        look_at(&ring->lane, end);
+        probe(&ring->lane, end);
     /* [R1] the commit */
     leat__store_release64(leat__word_at(&ring->memory, ring->lane.position), ring->first_header);
     ring->lane.position += ring->staged;
@@ -165,7 +165,7 @@ void leat__ring_publish(struct leat__ring_sender *ring) {
 }
 
 void leat__ring_forget(struct leat__ring_sender *ring) {
-    ring->polled_to = 0;
+    ring->probed_to = 0;
     ring->staged = 0;
 }
 
@@ -247,7 +247,7 @@ int leat__ring_sender_resume(struct leat__ring_sender *ring) {
         return fail_corrupt(ring, "another sender has left an impossible position", position);
     ring->lane.position = position;
     ring->written = position + ring->memory.capacity;
-    ring->polled_to = 0;
+    ring->probed_to = 0;
     ring->staged = 0;
     return ring->lane.position > ring->limit ? leat__ring_refresh(ring) : LEAT_OK;
 }

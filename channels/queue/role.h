@@ -5,37 +5,38 @@
  * peer changes, so that every shared word has one writer:
  *
  *     waiter                                        the peer, after publishing
- *       count = peer's wake count
+ *       count = the peer's wake count
  *       own waiting = new ticket
  *       full fence               [S1] pairs [S2]    full fence
- *       poll the ring; ready? stop                  ticket = peer's waiting; 0, or woken? done
- *       sleep while peer's wake count == count      own wake count + 1; wake; note the ticket
+ *       poll the ring; ready? stop                  ticket = the waiter's waiting
+ *       sleep while the peer's wake count == count  if it is 0, or was woken before: done
+ *                                                   own wake count + 1; wake; note the ticket
  *
- * A role that is awake costs its peer nothing more, and each sleep is ended once.
+ * A handle that is awake costs its peer nothing more, and each sleep is ended once.
  *
- * A sender that has sent a good deal without having to wake its peer is *hot*: its page records
- * that [S4], and the sender leaves the full fence out, which would cost as much as all the rest.
- * Then the waiter makes the sender execute a fence, at whatever instruction it is, with a system
- * call [S3]. When the sender finds the waiter's ticket, it cools down. So a fence is paid for once
- * for each sleep, by the role that has nothing else to do. Where the system call fails, the sleep
- * lasts at most a first slice.
+ * A sender that has sent many messages without having to wake its peer is *hot*: its page records
+ * that [S4], and it leaves out the full fence, which would cost as much as all the rest. Before a
+ * waiter with a hot peer sleeps, it makes the peer execute a full fence, wherever the peer is, by a
+ * system call (membarrier) [S3]. When the sender finds the waiter's ticket, it cools down. So each
+ * sleep costs one fence, and the handle pays it that has nothing else to do. Where the system call
+ * fails, the sleep lasts at most a first slice.
  *
  * A peer is dead when the kernel has dropped the lock on its role, and for no other reason: a
- * stopped peer keeps its lock. A role asks the kernel about that once in 50 ms, however it waits.
- * Where the kernel does not answer, nothing is reported, and the role asks again within a slice.
- * channels/queue/presence.h has the exact question.
+ * stopped peer keeps its lock. A waiting handle asks the kernel about it after 50 ms, and then
+ * after each slice. If the kernel does not answer, nothing is reported, and the handle asks again
+ * within a slice. channels/queue/presence.h has the exact question.
  *
- * A role that waits in an event loop arms in the same way, with a third kind of ticket;
- * channels/waitset/waitset.h.
+ * The first slice, of 50 ms, is a sleep on the wake count, with a futex. After it the handle sleeps
+ * on a *watch* (lib/os/os.h): the kernel itself reports when the peer dies. So the slices grow to a
+ * minute, and an idle handle soon does nothing at all. Reports that came before are taken before
+ * arming, so that a touch between the poll and the sleep ends the sleep at once. The kernel reports
+ * a death shortly *before* it drops the dead peer's lock: the peer still seems alive then. So a
+ * report makes the handle begin with slices of 50 ms again, and the end of one of them finds the
+ * lock gone. Where no watch is available, all slices are of 50 ms. Model: tests/model/watch.pml.
  *
- * The first slice, of 50 ms, is a sleep on the wake count, with a futex. After a first slice in
- * vain the role sleeps on a *watch* (lib/os/os.h), which the kernel itself wakes when the peer
- * dies, and the slices grow to a minute: an idle role soon does nothing at all. The top bit of the
- * ticket makes the peer touch the file instead of waking the futex. The watch is cleared before
- * arming, so that a touch between the poll and the sleep ends the sleep at once. The kernel wakes
- * the watch shortly *before* it drops a dead peer's lock. So a notice only makes the slices begin
- * at 50 ms again. Where no watch is available, all slices are of 50 ms. Model:
- * tests/model/watch.pml.
+ * Flags of the ticket say where the waiter sleeps: none, on the wake count; LEAT__WATCHES, on a
+ * watch; LEAT__WATCHES and LEAT__LOOPS, in an event loop (channels/waitset/waitset.h), and with
+ * LEAT__EVENTS_ONLY too, for events of the peer only.
  */
 #ifndef LEAT_CHANNELS_QUEUE_ROLE_H
 #define LEAT_CHANNELS_QUEUE_ROLE_H
@@ -69,12 +70,10 @@ struct leat__role {
      * only polls often */
     bool arms;
     struct leat__spin spin;
-    /* of the present wait: its kind; its slice, 0: none yet; and of its last sleep: the peer's wake
-     * count, and whether a hot peer could be made to execute its fence */
-    const struct leat__role_wait *wait;
-    uint64_t slice_ns;
-    uint32_t slept_on;
-    bool reached;
+    const struct leat__role_wait *wait; /* the present wait's kind */
+    uint64_t slice_ns;                  /* of the present wait; 0: none yet */
+    uint32_t slept_on;                  /* the peer's wake count at the last sleep */
+    bool reached;           /* whether a hot peer executed its fence before the last sleep */
     bool closed;            /* the watch reported that a process closed the object */
     uint64_t next_probe_ns; /* when to ask the kernel about the peer again; 0: it was never asked */
     /* what else to undo when a thread is cancelled while it waits; or NULL */
@@ -88,12 +87,11 @@ struct leat__role {
 struct leat__role_wait {
     bool (*ready)(struct leat__role *role); /* polls; cheap: called in a spin */
     bool reports;                           /* whether an event of the peer ends the wait */
-    /* NULL, or called with the question about events when it is not ready: an error that ends the
-     * wait, or LEAT_OK */
+    /* May be NULL. Called if it is not ready when events are asked for; an error ends the wait. */
     int (*check)(struct leat__role *role);
 };
 
-/* What distinguishes the two roles when they come. */
+/* What distinguishes the two roles when they open the channel. */
 struct leat__role_kind {
     bool sends;
     /* locks the role's own byte: role->object.place. The channel is mapped */
@@ -109,8 +107,8 @@ int leat__role_open(struct leat__role *role, leat_lane *lane, const char *name,
 /* Unmaps and leaves. */
 void leat__role_close(struct leat__role *role);
 
-/* Waits until `ready`, with events in between. LEAT_OK, LEAT_EAGAIN, LEAT_ETIMEDOUT, LEAT_EINTR, or
- * the event. */
+/* Waits until `ready`, or until an event of the peer if wait->reports. Returns LEAT_OK,
+ * LEAT_EAGAIN, LEAT_ETIMEDOUT, LEAT_EINTR, or the event. */
 int leat__role_wait(struct leat__role *role, const struct leat__role_wait *wait,
                     uint64_t deadline_ns);
 
@@ -143,9 +141,8 @@ static inline void leat__role_wake_for_room(struct leat__role *role) {
 /* Makes all senders that wait in event loops poll again, this one too. */
 void leat__role_touch_senders(struct leat__role *role);
 
-/* Stores a ticket; `how`: 0 (sleeps on the wake count), LEAT__WATCHES, or that and LEAT__LOOPS, or
- * all three flags. Then executes a full fence, here and in a hot peer. False: there was none in the
- * peer, so the sleep must be short. */
+/* Stores a ticket; `how`: its flags. Then executes a full fence, here and in a hot peer. False:
+ * there was none in the peer, so the sleep must be short. */
 bool leat__role_arm(struct leat__role *role, uint32_t how);
 
 /* Adapts the next spin, after a wait in an event loop. The wait began at began_ns, its sleep at
@@ -154,16 +151,15 @@ void leat__role_learn(struct leat__role *role, uint64_t began_ns, uint64_t slept
 
 /* --- For other kinds of wait --- */
 
-/* When a sleep between these two times became ready: when the peer woke this role, or else at the
- * end. */
+/* When the event that ended a sleep between these two times came: when the peer woke this role, or
+ * else awake_ns. */
 uint64_t leat__role_came_between(const struct leat__role *role, uint64_t slept_ns,
                                  uint64_t awake_ns);
 
 /* Takes the ticket back. */
 void leat__role_disarm(struct leat__role *role);
 
-/* Counts that the peer ended an armed sleep between these two times, unless the time that it stored
- * is not between them. */
+/* Counts a wake by the peer if the wake-up time that the peer stored lies between these two. */
 void leat__role_count_wake(struct leat__role *role, uint64_t slept_ns, uint64_t awake_ns);
 
 /* Returns an event of the peer, each once, if the wait reports events. Does not wait. */

@@ -19,7 +19,7 @@ static bool watches(const struct leat__role *role) {
 }
 
 /* Clears the watch before arming, so that a later touch ends the sleep at once. */
-static bool stirs(void *context) {
+static bool asks_now(void *context) {
     struct leat__role *role = context;
     role->closed = role->slice_ns > 0 && role->watch.on && leat__os_watch_clear(&role->watch);
     return role->closed || (role->wait->reports && leat__role_page_has_event(role));
@@ -127,14 +127,14 @@ static int stay_awake(void *context, uint64_t now_ns, uint64_t until_ns) {
 int leat__role_wait(struct leat__role *role, const struct leat__role_wait *wait,
                     uint64_t deadline_ns) {
     static const struct leat__wait_kind sleeping = {.ready = is_ready,
-                                                    .stirs = stirs,
+                                                    .asks_now = asks_now,
                                                     .ask = ask,
                                                     .arm = arm,
                                                     .sleep = sleep_until,
                                                     .disarm = disarm,
                                                     .leave = leat__role_leave_wait},
                                         awake = {.ready = is_ready,
-                                                 .stirs = stirs,
+                                                 .asks_now = asks_now,
                                                  .ask = ask,
                                                  .sleep = stay_awake,
                                                  .leave = leat__role_leave_wait};

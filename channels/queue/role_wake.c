@@ -5,11 +5,11 @@
 #define TOUCHED (LEAT__RECEIVER_PAGE + offsetof(struct leat__role_page, touched))
 
 void leat__role_touch_senders(struct leat__role *role) {
-    static const struct leat__sleeper watching = {.bed = LEAT__ON_WATCH};
+    static const struct leat__sleeper watching = {.place = LEAT__ON_WATCH};
     (void)leat__wake(&role->object, &watching, 1, LEAT__TOUCH_WRITE, TOUCHED);
 }
 
-static enum leat__bed bed_of(uint32_t ticket) {
+static enum leat__sleep_place place_of(uint32_t ticket) {
     if ((ticket & LEAT__LOOPS) != 0)
         return LEAT__IN_LOOP;
     return (ticket & LEAT__WATCHES) != 0 ? LEAT__ON_WATCH : LEAT__ON_WORD;
@@ -18,8 +18,8 @@ static enum leat__bed bed_of(uint32_t ticket) {
 /* Each role watches for the kind of touch that only the other role makes, so that no handle wakes
  * itself. */
 static bool wake_peer(struct leat__role *role, uint32_t ticket) {
-    struct leat__sleeper sleeper = {.bed = bed_of(ticket), .word = &role->own->wake_count};
-    if (sleeper.bed == LEAT__IN_LOOP) {
+    struct leat__sleeper sleeper = {.place = place_of(ticket), .word = &role->own->wake_count};
+    if (sleeper.place == LEAT__IN_LOOP) {
         (void)leat__load_acquire32(&role->peer->waiting); /* [D2] */
         sleeper.notify = leat__load_relaxed64(&role->peer->notify);
         sleeper.token = leat__load_relaxed64(&role->peer->token);

@@ -66,7 +66,7 @@ typedef struct leat_type {
 #define LEAT_TYPE_NAME_MAX 127
 
 /* All zero is a sensible default: local scope, opened or created, read and write, any size, removed
- * with its last user, for this user alone. */
+ * with its last user, accessible to this user id alone. */
 typedef struct leat_region_options {
     leat_scope scope;
     leat_mode mode;
@@ -145,8 +145,8 @@ LEAT_API LEAT_CHECKED int leat_region_open_descriptor(leat_region **region, int 
 
 /* Returns a new descriptor of the region's memory in *descriptor, open for reading and writing or,
  * with LEAT_READ_ONLY, for reading; the caller closes it. leat_descriptor_send passes it to another
- * process. If `inherited`, programs that the process starts have it under its number; otherwise
- * execve closes it. (A process that gets a read-only descriptor, and may write to the file by its
+ * process. If `inherited`, it stays open across execve, under its number; otherwise execve closes
+ * it. (A process that gets a read-only descriptor, and may write to the file by its
  * permissions, can open it for writing through /proc/self/fd.)
  * Returns LEAT_OK; LEAT_EACCES if the handle does not have this access, or if the file cannot be
  * opened again and is used exclusively; LEAT_EFORKED, LEAT_ELIMIT. */

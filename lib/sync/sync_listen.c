@@ -62,7 +62,7 @@ void leat__sync_notify_all(leat_waitable *object) {
         const struct leat__listener *listener = &object->page->listeners[i];
         if ((bits & bit_of(i + 1)) != 0)
             loops[count++] =
-                (struct leat__sleeper){.bed = LEAT__IN_LOOP,
+                (struct leat__sleeper){.place = LEAT__IN_LOOP,
                                        .notify = leat__load_relaxed64(&listener->notify),
                                        .token = leat__load_relaxed64(&listener->token)};
     }

@@ -40,9 +40,9 @@ bool leat__wake(struct leat__object *object, const struct leat__sleeper *sleeper
                 enum leat__touch touch, uint64_t offset) {
     bool unreached = false;
     for (size_t i = 0; i < count; i++) {
-        if (sleepers[i].bed == LEAT__ON_WORD)
+        if (sleepers[i].place == LEAT__ON_WORD)
             leat__os_wake(sleepers[i].word, false);
-        else if (sleepers[i].bed == LEAT__ON_WATCH || !send_token(object, &sleepers[i]))
+        else if (sleepers[i].place == LEAT__ON_WATCH || !send_token(object, &sleepers[i]))
             unreached = true;
     }
     return !unreached || touch_file(object->resource.file, touch, offset);

@@ -14,8 +14,8 @@ static bool is_ready(const struct leat__wait *wait) {
 /* An event, or LEAT_OK. */
 static int ask(struct leat__wait *wait, uint64_t now_ns, bool last) {
     const struct leat__wait_kind *kind = wait->kind;
-    bool stirs = kind->stirs != NULL && kind->stirs(wait->context);
-    if (!stirs && !last && now_ns < wait->ask_at_ns)
+    bool asks_now = kind->asks_now != NULL && kind->asks_now(wait->context);
+    if (!asks_now && !last && now_ns < wait->ask_at_ns)
         return LEAT_OK;
     return kind->ask(wait->context, now_ns, last, &wait->ask_at_ns);
 }

@@ -156,10 +156,10 @@ mutant position_ahead_of_commit $sender crash "send long" \
     '/^void leat__ring_publish/,/^}/{s/^    leat__store_release64(leat__word_at(.*ring->first_header);.*/    uint64_t at = ring->lane.position;/;s/^    leat__store_release64(&ring->memory.sender->position.*/    leat__store_release64(\&ring->memory.sender->position, ring->lane.position); leat__store_release64(leat__word_at(\&ring->memory, at), ring->first_header);/;}'
 
 # I1: what lies behind the last record is no header.
-mutant word_behind_not_cleared $sender ring "*queue*" '/^static inline void look_at(/,/^}/s/^        __atomic_store_n(word, 0, .*/        (void)word;/'
-mutant published_without_looking $sender ring "*queue*" '/^void leat__ring_publish/,/^}/s/^        look_at(.*/        (void)end;/'
+mutant word_behind_not_cleared $sender ring "*queue*" '/^static inline void probe(/,/^}/s/^        __atomic_store_n(word, 0, .*/        (void)word;/'
+mutant published_without_looking $sender ring "*queue*" '/^void leat__ring_publish/,/^}/s/^        probe(.*/        (void)end;/'
 mutant only_line_starts_cleared $sender ring "*queue*" '/^void leat__ring_publish/,/^}/s/end % LEAT__LINE != 0 || //'
-mutant stretch_not_looked_at $sender ring "*queue*" '/^uint64_t leat__ring_probe_ahead/,/^}/s/^        look_at(.*/        (void)ring;/'
+mutant stretch_not_looked_at $sender ring "*queue*" '/^uint64_t leat__ring_probe_ahead/,/^}/s/^        probe(.*/        (void)ring;/'
 mutant stretch_ends_late $sender ring "*queue*" '/^uint64_t leat__ring_probe_ahead/,/^}/s/^    return .*/    return limit;/'
 mutant stretch_without_its_last_line $sender ring "*queue*" '/^uint64_t leat__ring_probe_ahead/,/^}/s/all ? end + 1/all ? end/'
 mutant fast_word_behind_not_zeroed $inlined ring "*queue*" '/^LEAT__INLINE void leat__lane_zero_behind/,/^}/s/^        __atomic_store_n(.*/        (void)record;/'
@@ -195,8 +195,8 @@ mutant fast_wiped_before_position $inlined crash "recv" \
     '/^LEAT__INLINE void leat__lane_release/,/^}/{/^    __atomic_store_n(noted, end,/d;s/^    lane->position = end;/    __atomic_store_n(noted, end, __ATOMIC_RELEASE); lane->position = end;/;}'
 mutant fast_lines_back_before_wiped $inlined crash "recv" \
     '/^LEAT__INLINE void leat__lane_release/,/^}/{/^    __atomic_store_n(noted + 1,/d;s/^    __atomic_store_n(noted, end,.*/    __atomic_store_n(noted + 1, end \& ~(LEAT__LINE - 1), __ATOMIC_RELEASE); __atomic_store_n(noted, end, __ATOMIC_RELEASE);/;}'
-mutant forgotten_lines_not_looked_at $sender channel_fuzz "*one_sender*" '/^void leat__ring_forget/,/^}/s/^    ring->polled_to = 0;//'
-mutant shorter_lines_not_looked_at $sender channel_fuzz "*one_sender*" '/^void leat__ring_stage/,/^}/s/^        ring->polled_to = 0;/        (void)ring;/'
+mutant forgotten_lines_not_looked_at $sender channel_fuzz "*one_sender*" '/^void leat__ring_forget/,/^}/s/^    ring->probed_to = 0;//'
+mutant shorter_lines_not_looked_at $sender channel_fuzz "*one_sender*" '/^void leat__ring_stage/,/^}/s/^        ring->probed_to = 0;/        (void)ring;/'
 mutant fast_path_not_probed channels/queue/sender.c channel_fuzz "*one_sender*" \
     '/^static void open_fast_path(/,/^}/s/leat__ring_probe_ahead(ring, limit)/limit/'
 mutant commit_shorter_on_the_fast_path $inlined channel_fuzz "*one_sender*" \
@@ -254,7 +254,7 @@ mutant loop_asks_no_more channels/waitset/waitset.c waitset_errors "loop_asks_on
 mutant written_over_the_limit lib/os/linux/file_io.c channel_errors "setter_that*" '/^int leat__os_file_touch(/,/^}/{s/^    do$/    while (interrupted > 0)/;s/^    while (leat__linux_again.*/        ;/;}'
 
 # Sleeping on a watch.
-mutant watching_peer_not_touched lib/wake/notify.c watch "sleeper_on*" 's/bed == LEAT__ON_WATCH || !send_token/bed != LEAT__ON_WATCH \&\& !send_token/'
+mutant watching_peer_not_touched lib/wake/notify.c watch "sleeper_on*" 's/place == LEAT__ON_WATCH || !send_token/place != LEAT__ON_WATCH \&\& !send_token/'
 mutant watch_leader_not_replaced lib/os/linux/watch_wait.c watch_threads "cancelled_sleeper_leaves*" '/^static void leave_hub(/,/^}/s/^            lead(hub.asleep);/            lead(NULL);/'
 mutant watch_new_leader_not_woken lib/os/linux/watch_wait.c watch_threads "cancelled_sleeper_leaves*" '/^static void leave_hub(/,/^}/s/^                wake(hub.asleep);/                (void)wake;/'
 mutant watch_cancelled_stays lib/os/linux/watch_wait.c watch_threads "cancelled_sleeper_leaves*" '/^static void leave_cancelled(/,/^}/s/^    leave_hub(.*/    (void)leave_hub;/'
