@@ -489,13 +489,13 @@ int main(void) {
         HARNESS_TEST(exclusive_use_of_a_file_ends_with_its_handle_beside_a_spawn),
         HARNESS_TEST(fork_handlers_registered_before_the_librarys_may_use_it),
         HARNESS_TEST(fork_handlers_registered_after_the_librarys_may_use_it),
-        HARNESS_TEST_WITHIN(child_keeps_nothing_of_a_thread_that_closes_a_reader, 60),
-        HARNESS_TEST_WITHIN(child_keeps_nothing_of_a_thread_that_collects, 60),
-        HARNESS_TEST_WITHIN(child_keeps_nothing_of_a_thread_that_unlinks, 60),
-        HARNESS_TEST_WITHIN(child_keeps_nothing_of_a_thread_that_looks, 60),
-        HARNESS_TEST_WITHIN(child_keeps_nothing_of_a_thread_with_wait_sets, 60),
-        HARNESS_TEST_WITHIN(child_keeps_nothing_of_a_thread_that_gives_descriptors, 60),
-        HARNESS_TEST_WITHIN(temporary_region_goes_though_children_were_forked_while_it_healed, 60),
+        HARNESS_TEST(child_keeps_nothing_of_a_thread_that_closes_a_reader),
+        HARNESS_TEST(child_keeps_nothing_of_a_thread_that_collects),
+        HARNESS_TEST(child_keeps_nothing_of_a_thread_that_unlinks),
+        HARNESS_TEST(child_keeps_nothing_of_a_thread_that_looks),
+        HARNESS_TEST(child_keeps_nothing_of_a_thread_with_wait_sets),
+        HARNESS_TEST(child_keeps_nothing_of_a_thread_that_gives_descriptors),
+        HARNESS_TEST(temporary_region_goes_though_children_were_forked_while_it_healed),
     };
     return HARNESS_MAIN("forks", tests);
 }

@@ -487,7 +487,7 @@ int main(void) {
         HARNESS_TEST(every_damaged_byte_of_a_header_is_noticed),
         HARNESS_TEST(header_whose_checksum_is_right_is_still_not_believed),
         HARNESS_TEST(region_that_holds_a_copy_of_a_channel_stays_a_region),
-        HARNESS_TEST_WITHIN(garbage_in_a_channel_is_an_error_and_no_crash, 60),
+        HARNESS_TEST(garbage_in_a_channel_is_an_error_and_no_crash),
     };
     return HARNESS_MAIN("hostile_object", tests);
 }

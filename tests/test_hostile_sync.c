@@ -478,7 +478,7 @@ int main(void) {
         HARNESS_TEST_WITHIN(words_that_change_all_the_time_are_survived, 120),
         HARNESS_TEST(changes_of_an_event_do_not_wait_for_a_committer),
         HARNESS_TEST(release_does_not_wait_for_a_committer),
-        HARNESS_TEST_WITHIN(objects_are_taken_all_at_one_moment_or_none, 60),
+        HARNESS_TEST(objects_are_taken_all_at_one_moment_or_none),
         HARNESS_TEST_WITHIN(locks_of_strangers_end_no_call_late, 120),
         HARNESS_TEST(reader_cannot_hide_a_death),
     };
