@@ -211,8 +211,8 @@ static void cancelled_sender_gives_up_the_lock_and_its_place_in_the_queue(void *
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        HARNESS_TEST_WITHIN(stream_whose_threads_are_cancelled_loses_and_doubles_nothing, 120),
-        HARNESS_TEST_WITHIN(stream_of_many_senders_whose_threads_are_cancelled_loses_nothing, 120),
+        HARNESS_TEST_WITHIN(stream_whose_threads_are_cancelled_loses_and_doubles_nothing, 300),
+        HARNESS_TEST_WITHIN(stream_of_many_senders_whose_threads_are_cancelled_loses_nothing, 300),
         HARNESS_TEST(cleanup_handler_closes_the_receiver_of_a_thread_that_slept_for_long),
         HARNESS_TEST(cancelled_sender_gives_up_the_lock_and_its_place_in_the_queue),
     };

@@ -664,9 +664,9 @@ static void messages_arrive_where_parts_of_positions_begin_anew(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        HARNESS_TEST_WITHIN(messages_of_one_sender_arrive_once_and_in_order, 100),
-        HARNESS_TEST_WITHIN(messages_of_several_senders_arrive_once_and_in_order, 100),
-        HARNESS_TEST_WITHIN(messages_arrive_where_parts_of_positions_begin_anew, 100),
+        HARNESS_TEST_WITHIN(messages_of_one_sender_arrive_once_and_in_order, 300),
+        HARNESS_TEST_WITHIN(messages_of_several_senders_arrive_once_and_in_order, 300),
+        HARNESS_TEST_WITHIN(messages_arrive_where_parts_of_positions_begin_anew, 300),
     };
     return HARNESS_MAIN("channel_fuzz", tests);
 }

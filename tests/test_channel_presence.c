@@ -247,11 +247,11 @@ static void receiver_without_a_life_lock_is_seen_all_the_same(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        HARNESS_TEST_WITHIN(senders_death_is_not_hidden_by_an_opener_that_stops, 120),
-        HARNESS_TEST_WITHIN(senders_death_is_not_hidden_by_its_successor_that_stops, 120),
+        HARNESS_TEST_WITHIN(senders_death_is_not_hidden_by_an_opener_that_stops, 300),
+        HARNESS_TEST_WITHIN(senders_death_is_not_hidden_by_its_successor_that_stops, 300),
         HARNESS_TEST(sender_that_comes_is_of_its_own_stream_only),
         HARNESS_TEST(last_of_many_senders_keeps_them_alive),
-        HARNESS_TEST_WITHIN(receivers_death_is_not_hidden_by_its_successor_that_stops, 120),
+        HARNESS_TEST_WITHIN(receivers_death_is_not_hidden_by_its_successor_that_stops, 300),
         HARNESS_TEST(receiver_without_a_life_lock_is_seen_all_the_same),
     };
     return HARNESS_MAIN("channel_presence", tests);

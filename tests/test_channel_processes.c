@@ -539,7 +539,7 @@ static void receiver_that_is_killed_and_restarted_resumes_where_it_was(void **st
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        HARNESS_TEST_WITHIN(stream_at_full_speed_arrives_complete_and_in_order, 120),
+        HARNESS_TEST_WITHIN(stream_at_full_speed_arrives_complete_and_in_order, 300),
         HARNESS_TEST(blocked_receiver_learns_that_the_sender_died),
         HARNESS_TEST(blocked_receiver_learns_that_the_sender_closed),
         HARNESS_TEST(backlog_of_a_killed_sender_comes_before_the_event_and_its_successor_after),

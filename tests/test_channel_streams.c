@@ -418,11 +418,11 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         HARNESS_TEST(stream_that_begins_among_held_messages_is_reported_to_a_successor),
         HARNESS_TEST(open_mark_that_was_owed_is_written_by_whichever_sender_sends),
-        HARNESS_TEST_WITHIN(change_of_stream_is_reported_in_its_place_to_whichever_receiver, 120),
-        HARNESS_TEST_WITHIN(change_of_stream_among_held_messages_is_reported_in_its_place, 120),
-        HARNESS_TEST_WITHIN(change_of_stream_of_many_senders_is_reported_in_its_place, 120),
-        HARNESS_TEST_WITHIN(change_of_stream_in_a_full_ring_is_never_silent, 120),
-        HARNESS_TEST_WITHIN(change_of_stream_of_many_senders_in_a_full_ring_is_never_silent, 120),
+        HARNESS_TEST_WITHIN(change_of_stream_is_reported_in_its_place_to_whichever_receiver, 300),
+        HARNESS_TEST_WITHIN(change_of_stream_among_held_messages_is_reported_in_its_place, 300),
+        HARNESS_TEST_WITHIN(change_of_stream_of_many_senders_is_reported_in_its_place, 300),
+        HARNESS_TEST_WITHIN(change_of_stream_in_a_full_ring_is_never_silent, 300),
+        HARNESS_TEST_WITHIN(change_of_stream_of_many_senders_in_a_full_ring_is_never_silent, 300),
     };
     return HARNESS_MAIN("channel_streams", tests);
 }

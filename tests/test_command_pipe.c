@@ -516,7 +516,7 @@ static void send_and_recv_print_figures(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        HARNESS_TEST_WITHIN(random_bytes_come_out_as_they_went_in, 120),
+        HARNESS_TEST_WITHIN(random_bytes_come_out_as_they_went_in, 300),
         HARNESS_TEST(text_comes_out_as_lines_exactly),
         HARNESS_TEST(source_file_comes_out_exactly),
         HARNESS_TEST(messages_without_newlines_become_lines),

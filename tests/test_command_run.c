@@ -459,7 +459,7 @@ int main(void) {
         HARNESS_TEST(command_is_killed_with_the_keeper_that_owned_its_mutex),
         HARNESS_TEST(signal_ends_the_wait_for_an_inheriting_mutex),
         HARNESS_TEST(run_ends_with_signals_ignored_and_hands_that_on),
-        HARNESS_TEST_WITHIN(run_without_descriptors_leaves_the_mutex_in_order, 120),
+        HARNESS_TEST_WITHIN(run_without_descriptors_leaves_the_mutex_in_order, 300),
         HARNESS_TEST(processes_left_behind_hold_the_mutex),
         HARNESS_TEST(processes_left_behind_do_not_count_with_command_only),
         HARNESS_TEST(mutex_of_a_command_alone_outlives_all_processes_of_leat),

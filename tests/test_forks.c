@@ -483,7 +483,7 @@ static void temporary_region_goes_though_children_were_forked_while_it_healed(vo
 int main(void) {
     const struct CMUnitTest tests[] = {
         /* first: see there */
-        HARNESS_TEST_WITHIN(signal_handler_that_interrupts_an_open_may_fork, 120),
+        HARNESS_TEST_WITHIN(signal_handler_that_interrupts_an_open_may_fork, 300),
         HARNESS_TEST(roles_closed_beside_a_spawn_are_free_at_once),
         HARNESS_TEST(names_go_with_their_last_user_beside_a_spawn),
         HARNESS_TEST(exclusive_use_of_a_file_ends_with_its_handle_beside_a_spawn),

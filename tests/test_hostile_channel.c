@@ -303,7 +303,7 @@ static void destroyed_header_is_found_in_a_wait_set(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        HARNESS_TEST_WITHIN(hostile_words_in_the_pages_give_documented_codes, 120),
+        HARNESS_TEST_WITHIN(hostile_words_in_the_pages_give_documented_codes, 300),
         HARNESS_TEST_WITHIN(positions_at_the_end_of_their_range_do_not_hang, 10),
         HARNESS_TEST(wake_at_an_impossible_time_is_not_counted),
         HARNESS_TEST(send_that_gives_up_leaves_nothing_behind),

@@ -245,8 +245,8 @@ static void next_open_works_and_nothing_is_left_when_both_are_killed(void **stat
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        HARNESS_TEST_WITHIN(survivor_gets_the_event_and_no_message_is_lost_or_doubled, 240),
-        HARNESS_TEST_WITHIN(next_open_works_and_nothing_is_left_when_both_are_killed, 120),
+        HARNESS_TEST_WITHIN(survivor_gets_the_event_and_no_message_is_lost_or_doubled, 300),
+        HARNESS_TEST_WITHIN(next_open_works_and_nothing_is_left_when_both_are_killed, 300),
     };
     return HARNESS_MAIN("kill_rounds", tests);
 }

@@ -512,7 +512,7 @@ int main(void) {
         HARNESS_TEST(a_read_only_handle_maps_read_only),
         HARNESS_TEST(the_own_process_is_a_target_like_any_other),
         HARNESS_TEST(a_waiting_process_goes_on_waiting_and_sees_no_interruption),
-        HARNESS_TEST_WITHIN(a_busy_process_with_threads_computes_on_correctly, 180),
+        HARNESS_TEST_WITHIN(a_busy_process_with_threads_computes_on_correctly, 300),
         HARNESS_TEST(long_vector_registers_are_kept),
         HARNESS_TEST(a_sleeping_process_stands_it_a_thousand_times),
         HARNESS_TEST(a_process_whose_first_thread_has_ended_is_a_target),

@@ -607,10 +607,10 @@ int main(void) {
         HARNESS_TEST(effective_user_may_change_between_open_and_close),
         HARNESS_TEST(name_left_by_dropped_privileges_is_healed),
         HARNESS_TEST(root_directory_may_change_between_open_and_close),
-        HARNESS_TEST_WITHIN(hundred_processes_open_one_object_at_once, 120),
-        HARNESS_TEST_WITHIN(thousand_handles_of_one_object_in_one_process, 120),
-        HARNESS_TEST_WITHIN(thousands_of_foreign_locks_delay_nobody_for_long, 120),
-        HARNESS_TEST_WITHIN(fork_does_not_wait_for_a_large_creation, 120),
+        HARNESS_TEST_WITHIN(hundred_processes_open_one_object_at_once, 300),
+        HARNESS_TEST_WITHIN(thousand_handles_of_one_object_in_one_process, 300),
+        HARNESS_TEST_WITHIN(thousands_of_foreign_locks_delay_nobody_for_long, 300),
+        HARNESS_TEST_WITHIN(fork_does_not_wait_for_a_large_creation, 300),
     };
     return HARNESS_MAIN("opening", tests);
 }

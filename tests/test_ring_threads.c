@@ -194,8 +194,8 @@ static void two_threads_talk_through_a_channel(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        HARNESS_TEST_WITHIN(messages_cross_between_threads_one_by_one, 120),
-        HARNESS_TEST_WITHIN(messages_cross_between_threads_in_batches, 120),
+        HARNESS_TEST_WITHIN(messages_cross_between_threads_one_by_one, 300),
+        HARNESS_TEST_WITHIN(messages_cross_between_threads_in_batches, 300),
         HARNESS_TEST(threads_open_and_close_handles_of_their_own),
         HARNESS_TEST(two_threads_talk_through_a_channel),
     };

@@ -209,9 +209,9 @@ static void cancelled_waiters_for_a_mutex_that_inherits_lose_nothing(void **stat
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        HARNESS_TEST_WITHIN(wait_of_each_kind_can_be_cancelled, 120),
-        HARNESS_TEST_WITHIN(cancelled_waiters_lose_nothing, 120),
-        HARNESS_TEST_WITHIN(cancelled_waiters_for_a_mutex_that_inherits_lose_nothing, 120),
+        HARNESS_TEST_WITHIN(wait_of_each_kind_can_be_cancelled, 300),
+        HARNESS_TEST_WITHIN(cancelled_waiters_lose_nothing, 300),
+        HARNESS_TEST_WITHIN(cancelled_waiters_for_a_mutex_that_inherits_lose_nothing, 300),
     };
     return HARNESS_MAIN("sync_cancel", tests);
 }

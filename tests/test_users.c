@@ -770,8 +770,8 @@ static void user_under_fakeroot_has_its_own_directory(void **state) {
 
 int main(int count, char **arguments) {
     const struct CMUnitTest tests[] = {
-        HARNESS_TEST_WITHIN(rights_in_the_global_scope_are_those_of_the_table, 240),
-        HARNESS_TEST_WITHIN(rights_in_the_local_scope_are_the_owners_alone, 240),
+        HARNESS_TEST_WITHIN(rights_in_the_global_scope_are_those_of_the_table, 300),
+        HARNESS_TEST_WITHIN(rights_in_the_local_scope_are_the_owners_alone, 300),
         HARNESS_TEST(a_permission_to_read_alone_is_left_out_where_all_users_write),
         HARNESS_TEST(reader_that_locks_all_holds_up_no_writer_of_a_region),
         HARNESS_TEST(reader_that_locks_all_keeps_no_reader_out),

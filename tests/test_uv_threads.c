@@ -93,7 +93,7 @@ int main(void) {
     if (uv_loop_init(&first) != 0 || uv_loop_close(&first) != 0)
         return 1;
     const struct CMUnitTest tests[] = {
-        HARNESS_TEST_WITHIN(loops_of_several_threads_talk_to_each_other, 120),
+        HARNESS_TEST_WITHIN(loops_of_several_threads_talk_to_each_other, 300),
     };
     return HARNESS_MAIN("uv_threads", tests);
 }

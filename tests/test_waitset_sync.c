@@ -261,7 +261,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         HARNESS_TEST(objects_given_by_others_and_deaths_are_reported),
         HARNESS_TEST(mutex_with_priority_inheritance_is_reported_too),
-        HARNESS_TEST_WITHIN(loops_and_threads_take_each_count_once, 120),
+        HARNESS_TEST_WITHIN(loops_and_threads_take_each_count_once, 300),
         HARNESS_TEST_WITHIN(set_is_not_lost_at_the_edge_of_sleep, 1200),
         HARNESS_TEST(loops_are_limited_for_each_object),
     };
