@@ -48,7 +48,7 @@ static void wrong_usage_is_refused(void **state) {
     leat("help", "frobnicate");
     expect_failure(2, "no command 'frobnicate'");
     leat("ls", "--frobnicate");
-    expect_failure(2, "leat: ls: --frobnicate: there is no such option");
+    expect_failure(2, "leat: ls: --frobnicate: unknown option");
     leat("ls", "name");
     expect_failure(2, "leat info NAME");
     leat("info");

@@ -73,7 +73,7 @@ static bool is_parsed(const struct command *command, const char *option) {
     size_t length;
     FILE *terminal = stderr;
     snprintf(first, sizeof first, "--%s=", option);
-    snprintf(wanted, sizeof wanted, "leat: %s: %s: there is no such option", command->name, first);
+    snprintf(wanted, sizeof wanted, "leat: %s: %s: unknown option", command->name, first);
     optind = 0; /* getopt begins anew */
     message_command(command->name);
     stderr = open_memstream(&message, &length);
@@ -184,15 +184,15 @@ static void messages_report_what_each_kind_allows(void **state) {
 static void unknown_option_suggests_the_nearest(void **state) {
     (void)state;
     leat("ls", "--globl");
-    expect_failure(2, "leat: ls: --globl: there is no such option; the nearest is --global\n");
+    expect_failure(2, "leat: ls: --globl: unknown option; the nearest is --global\n");
     leat("send", "a", "--liens=x");
-    expect_failure(2, "--liens=x: there is no such option; the nearest is --lines\n");
+    expect_failure(2, "--liens=x: unknown option; the nearest is --lines\n");
     leat("info", "--hlep");
     expect_failure(2, "the nearest is --help\n");
     leat("ls", "--frobnicate");
-    expect_failure(2, "leat: ls: --frobnicate: there is no such option\n");
+    expect_failure(2, "leat: ls: --frobnicate: unknown option\n");
     leat("ls", "-z");
-    expect_failure(2, "leat: ls: -z: there is no such option\n");
+    expect_failure(2, "leat: ls: -z: unknown option\n");
     leat("send", "a", "--f");
     expect_failure(2, "leat: send: --f: this can mean --frame, --follow\n");
 }

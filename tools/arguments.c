@@ -245,7 +245,7 @@ static int fail_unknown(const struct command *command, const char *typed) {
     struct shown_text shown;
     char name[OPTION_NAME_MAX + 1] = "";
     if (optopt != 0)
-        return fail_usage("-%c: there is no such option", isprint(optopt) ? optopt : '?');
+        return fail_usage("-%c: unknown option", isprint(optopt) ? optopt : '?');
     snprintf(name, sizeof name, "%.*s", (int)strcspn(typed + 2, "="), typed + 2);
     text_show(&shown, typed);
     const char *meant = candidates(command, name);
@@ -253,8 +253,8 @@ static int fail_unknown(const struct command *command, const char *typed) {
         return fail_usage("%s: this can mean %s", shown.text, meant);
     meant = nearest(command, name);
     if (meant != NULL)
-        return fail_usage("%s: there is no such option; the nearest is --%s", shown.text, meant);
-    return fail_usage("%s: there is no such option", shown.text);
+        return fail_usage("%s: unknown option; the nearest is --%s", shown.text, meant);
+    return fail_usage("%s: unknown option", shown.text);
 }
 
 /* The row for a value of getopt_long. */

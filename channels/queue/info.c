@@ -29,7 +29,7 @@ static int read_state(leat__file file, const struct leat__role_page *page, quest
              closed = leat__load_relaxed32(&page->closed);
     enum leat__answer answer = opened != closed ? lives(file, page, opened) : LEAT__NO;
     if (answer == LEAT__UNKNOWN)
-        return leat__fail(LEAT_ESYSTEM, 0, "the system does not say whether its users live");
+        return leat__fail(LEAT_ESYSTEM, 0, "the system does not answer whether the handles live");
     if (opened == closed)
         *state = opened == 0 ? LEAT_PEER_NONE : LEAT_PEER_CLOSED;
     else

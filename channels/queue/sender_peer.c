@@ -123,7 +123,8 @@ static int join(leat_sender *sender) {
     set_present(sender, sender->participant,
                 false); /* a bit of the stream that is over, or a predecessor's */
     if (others == LEAT__UNKNOWN)
-        return leat__fail(LEAT_ESYSTEM, 0, "the system does not say whether it has a sender");
+        return leat__fail(LEAT_ESYSTEM, 0,
+                          "the system does not answer whether the channel has a sender");
     int result = begin_stream(sender);
     if (result != LEAT_OK)
         set_present(sender, sender->participant, false);

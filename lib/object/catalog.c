@@ -210,7 +210,8 @@ static int describe_garbage(leat__file directory, const char *file_name, leat_sc
     info->in_use = used != LEAT__NO;
     leat__os_file_close(file);
     return used == LEAT__UNKNOWN
-               ? leat__fail(LEAT_ESYSTEM, 0, "the system does not say whether somebody uses it")
+               ? leat__fail(LEAT_ESYSTEM, 0,
+                            "the system does not answer whether the object is in use")
                : result;
 }
 

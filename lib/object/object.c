@@ -184,7 +184,8 @@ int leat__object_heal(leat__file directory, const char *file_name, enum leat__he
 static int look_past(leat__file file) {
     enum leat__answer taken = leat__os_locked(file, LEAT__LOCK_NAME, 1);
     if (taken == LEAT__UNKNOWN)
-        return leat__fail(LEAT_ESYSTEM, 0, "the system does not say whether somebody removes it");
+        return leat__fail(LEAT_ESYSTEM, 0,
+                          "the system does not answer whether the object is being removed");
     return taken == LEAT__YES ? TRY_AGAIN : LEAT_OK;
 }
 
@@ -194,7 +195,8 @@ static int heal_for_reader(struct leat__object *object, const struct leat__objec
     enum leat__answer used = leat__os_has_users(object->resource.file);
     enum leat__healed healed;
     if (used == LEAT__UNKNOWN)
-        return leat__fail(LEAT_ESYSTEM, 0, "the system does not say whether somebody uses it");
+        return leat__fail(LEAT_ESYSTEM, 0,
+                          "the system does not answer whether the object is in use");
     if (used == LEAT__YES)
         return LEAT_OK;
     int result = leat__object_heal(object->directory, object->file_name, &healed);
@@ -273,7 +275,7 @@ static int take_free_place(struct leat__object *object,
             return TRY_AGAIN;
         if (taken == LEAT__UNKNOWN)
             return leat__fail(LEAT_ESYSTEM, 0,
-                              "the system does not say whether somebody removes it");
+                              "the system does not answer whether the object is being removed");
     }
     return request->take_place != NULL
                ? result

@@ -30,8 +30,8 @@ static int take_use(leat__file file, bool shares, const leat_region_options *opt
         leat__os_lock(file, LEAT__LOCK_USE, options->exclusive ? LEAT__EXCLUSIVE : LEAT__SHARED);
     if (result == LEAT_EBUSY)
         return leat__fail(LEAT_EBUSY, 0,
-                          options->exclusive ? "somebody uses the file"
-                                             : "somebody uses the file exclusively");
+                          options->exclusive ? "another handle uses the file"
+                                             : "another handle uses the file exclusively");
     return result == LEAT_ENOTSUP && !options->exclusive ? LEAT_OK : result;
 }
 
