@@ -193,8 +193,8 @@ static void take_times(const struct trial *trial, double *to) {
     for (unsigned i = 0; i < PERCENTILES; i++) {
         double part = percentile_parts[i], beyond = (1 - part) * (double)times->count;
         bool known = part < 1 ? beyond > 0.999 : times->count > 0;
-        to[i] =
-            known ? histogram_quantile(times, part) * histogram_unit(links.experiment) : UNKNOWN;
+        to[i] = known ? (double)histogram_quantile(times, part) * histogram_unit(links.experiment)
+                      : UNKNOWN;
     }
     to[PERCENTILES] = (double)times->count;
     to[PERCENTILES + 1] = (double)links.run.idle_ns / 1e9;

@@ -162,3 +162,7 @@ size_t figure_count(const struct part *part) {
         count++;
     return count;
 }
+
+double quantile_us(const struct histogram *times, double part) {
+    return (double)histogram_quantile(times, part) / 1e3;
+}

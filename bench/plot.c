@@ -116,7 +116,7 @@ static void percentiles_data(const struct picture *picture, size_t t, size_t c) 
     for (double inverse = 1; times != NULL && inverse <= (double)times->count;
          inverse *= 1.333521432163324)
         fprintf(picture->out, "%g %g\n", inverse,
-                histogram_quantile(times, 1 - 1 / inverse) * unit / 1e9);
+                (double)histogram_quantile(times, 1 - 1 / inverse) * unit / 1e9);
     fprintf(picture->out, "END\n");
 }
 

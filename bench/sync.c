@@ -212,8 +212,8 @@ static int parent(struct trial *trial, const struct primitive *primitive) {
             return -1;
         histogram_add(trial->times, took_ns);
     }
-    figures[1] = histogram_quantile(trial->times, 0.5) / 1e3;
-    figures[2] = histogram_quantile(trial->times, 0.99) / 1e3;
+    figures[1] = quantile_us(trial->times, 0.5);
+    figures[2] = quantile_us(trial->times, 0.99);
     figures[3] = UNKNOWN;
     __atomic_store_n(&meeting->until_ns, now_ns() + TOGETHER_NS, __ATOMIC_RELEASE);
     return primitive->mutex && take_turns(primitive, SENDER) != 0 ? -1 : trial_end(trial);

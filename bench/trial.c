@@ -164,7 +164,7 @@ static void start(struct trial *trial) {
                  size_name(column.size, text));
     control_reset();
     memset(trial->told, 0, sizeof *trial->told);
-    histogram_clear(trial->times);
+    *trial->times = (struct histogram){0};
     fill_lengths(column.size);
     fflush(NULL);
     watch_for(plan->hang_s + trial->duration_ns / 1000000000u);
@@ -219,10 +219,8 @@ static void keep(struct cell *cell, const struct trial *trial, unsigned round,
     memcpy(one->figures, trial->told->figures, sizeof one->figures);
     if (trial->times->count == 0)
         return;
-    if (cell->all[placement] == NULL) {
+    if (cell->all[placement] == NULL)
         cell->all[placement] = must_allocate(1, sizeof *trial->times);
-        histogram_clear(cell->all[placement]);
-    }
     histogram_merge(cell->all[placement], trial->times);
 }
 

@@ -21,8 +21,10 @@
 #ifndef BENCH_TRIAL_H
 #define BENCH_TRIAL_H
 
-#include "histogram.h"
+#include "../tools/histogram.h"
 #include "transport.h"
+
+#include <stdio.h>
 
 #define NEAR_LIMIT_NS 200.0
 #define HANG_SECONDS 30u /* for plan.hang_s */
@@ -240,6 +242,9 @@ struct spread cell_ratio(const struct cell *cell, const struct cell *yardstick,
 double cell_sum(const struct cell *cell, enum placement placement, size_t figure);
 struct spread spread_of(double *values, unsigned count); /* sorts them */
 size_t figure_count(const struct part *part);
+
+/* Of times in nanoseconds, in microseconds. */
+double quantile_us(const struct histogram *times, double part);
 
 /* What makes ns of the values of an experiment's histograms. */
 double histogram_unit(enum experiment experiment);

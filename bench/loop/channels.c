@@ -91,7 +91,7 @@ static void hear(const struct content *content, uint32_t channel) {
         if (!intake.counts)
             start_counting();
         else
-            histogram_add(intake.times, (uint32_t)(now - content->sent_ns));
+            histogram_add(intake.times, now - content->sent_ns);
     }
     __atomic_store_n(&intake.trial->told->received, intake.serial, __ATOMIC_RELEASE);
 }
@@ -128,7 +128,6 @@ static int open_loop(struct trial *trial, leat_uv_message_cb on_message) {
     memset(&intake, 0, sizeof intake);
     intake.trial = trial;
     intake.times = must_allocate(1, sizeof *intake.times);
-    histogram_clear(intake.times);
     allow_descriptors();
     uv_loop_init(&intake.loop);
     turns_count(&intake.turns, &intake.loop, &trial->told->turns[RECEIVER]);
@@ -195,8 +194,8 @@ static void note_arrivals(void) {
     struct told *told = intake.trial->told;
     double count = (double)intake.times->count + 1; /* the last message, which ends it, too */
     usage_add(&intake.usage, 1);
-    told->figures[0] = histogram_quantile(intake.times, 0.5) / 1e3;
-    told->figures[1] = histogram_quantile(intake.times, 0.99) / 1e3;
+    told->figures[0] = quantile_us(intake.times, 0.5);
+    told->figures[1] = quantile_us(intake.times, 0.99);
     told->figures[2] = (double)(told->turns[RECEIVER] - intake.turns_before) / count;
     told->figures[3] = (double)(intake.calls - intake.calls_before) / count;
     told->figures[4] = (double)intake.usage.switches / count;
@@ -403,7 +402,7 @@ static void on_tick(uv_timer_t *timer) {
     if (intake.first_ns == 0)
         intake.first_ns = now;
     else
-        histogram_add(intake.times, (uint32_t)(now - intake.last_ns));
+        histogram_add(intake.times, now - intake.last_ns);
     intake.last_ns = now;
 }
 
@@ -425,9 +424,9 @@ static void note_ticks(void) {
     double *figures = intake.trial->told->figures,
            seconds = (double)(intake.last_ns - intake.first_ns) / 1e9;
     figures[0] = seconds > 0 ? (double)intake.times->count / seconds : 0;
-    figures[1] = histogram_quantile(intake.times, 0.5) / 1e3;
-    figures[2] = histogram_quantile(intake.times, 0.99) / 1e3;
-    figures[3] = histogram_quantile(intake.times, 1) / 1e3;
+    figures[1] = quantile_us(intake.times, 0.5);
+    figures[2] = quantile_us(intake.times, 0.99);
+    figures[3] = quantile_us(intake.times, 1);
     figures[4] = seconds > 0 ? (double)intake.serial / 1e6 / seconds : 0;
 }
 

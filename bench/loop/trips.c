@@ -53,7 +53,7 @@ static enum direction theirs(void) {
 static void ask_again(void) {
     uint64_t now = now_ns();
     if (side.serial > WARM_UP_TURNS)
-        histogram_add(side.times, (uint32_t)(now - side.before_ns));
+        histogram_add(side.times, now - side.before_ns);
     side.before_ns = now;
     side.over = now >= side.end_ns && side.serial > 2 * WARM_UP_TURNS;
     side.wrong = side.say(side.over ? STOP : side.serial) != 0;
@@ -79,7 +79,6 @@ static void start(struct trial *trial, int (*say)(uint64_t serial)) {
     side.trial = trial;
     side.say = say;
     side.times = must_allocate(1, sizeof *side.times);
-    histogram_clear(side.times);
     uv_loop_init(&side.loop);
     side.child_fd = -1;
     if (trial->role == SENDER)
@@ -90,8 +89,8 @@ static void start(struct trial *trial, int (*say)(uint64_t serial)) {
 static void note_figures(void) {
     struct told *told = side.trial->told;
     double trips = (double)side.serial; /* those that warm up included */
-    told->figures[0] = histogram_quantile(side.times, 0.5) / 1e3;
-    told->figures[1] = histogram_quantile(side.times, 0.99) / 1e3;
+    told->figures[0] = quantile_us(side.times, 0.5);
+    told->figures[1] = quantile_us(side.times, 0.99);
     told->figures[2] = cpu_us(side.trial) / trips;
     told->figures[3] = (double)told->turns[RECEIVER] / trips;
 }

@@ -64,7 +64,7 @@ static bool hear(const void *message, size_t size) {
         intake->pace[content->pace].wall_ns = now;
         intake->pace[content->pace].cpu_ns = own_cpu_ns();
     } else if (content->nth > WARM_UP_MESSAGES) {
-        histogram_add(&intake->pace[content->pace].times, (uint32_t)(now - content->sent_ns));
+        histogram_add(&intake->pace[content->pace].times, now - content->sent_ns);
     }
     return true;
 }
@@ -72,7 +72,7 @@ static bool hear(const void *message, size_t size) {
 static void note_figures(void) {
     struct told *told = intake->trial->told;
     for (unsigned i = 0; i < PACES; i++) {
-        told->figures[3 * i] = histogram_quantile(&intake->pace[i].times, 0.5) / 1e3;
+        told->figures[3 * i] = quantile_us(&intake->pace[i].times, 0.5);
         told->figures[3 * i + 1] =
             (double)intake->pace[i].cpu_ns * 100 / (double)intake->pace[i].wall_ns;
     }
@@ -136,8 +136,6 @@ static int wait(struct trial *trial) {
     intake = must_allocate(1, sizeof *intake);
     memset(intake, 0, sizeof *intake);
     intake->trial = trial;
-    for (unsigned i = 0; i < PACES; i++)
-        histogram_clear(&intake->pace[i].times);
     trial_channel(trial, 0, name);
     int result = (trial->way->context & LOOP) != 0 ? wait_in_loop(name, &options)
                                                    : wait_in_calls(name, &options);
