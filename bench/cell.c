@@ -7,6 +7,7 @@
 static struct links {
     const struct transport *transport;
     enum experiment experiment;
+    const struct loops *loops;
     unsigned count;
     void *link[2]; /* link[1] of a round trip goes in the direction of the answer */
     struct run run;
@@ -24,6 +25,12 @@ static bool goes_both_ways(void) {
 static enum role role_at(unsigned i, enum role side) {
     bool answers = i == 1 && goes_both_ways();
     return answers ? (side == SENDER ? RECEIVER : SENDER) : side;
+}
+
+/* What the loops are given. */
+static void *end_at(unsigned i, enum role side) {
+    return links.transport->end != NULL ? links.transport->end(links.link[i], role_at(i, side))
+                                        : links.link[i];
 }
 
 static int links_open(enum role side) {
@@ -45,7 +52,7 @@ static void links_close(enum role side) {
 }
 
 static void links_destroy(void) {
-    for (unsigned i = 0; i < links.count; i++)
+    for (unsigned i = 0; i < links.count && links.transport->destroy != NULL; i++)
         if (links.link[i] != NULL)
             links.transport->destroy(links.link[i]);
 }
@@ -76,6 +83,17 @@ static struct run new_run(const struct trial *trial) {
                         .pause_ns = pauses ? plan->pause_ns : 0};
 }
 
+/* NULL: its loops are for all sizes. */
+static const struct sized *find_sized(const struct transport *transport,
+                                      const struct trial *trial) {
+    const struct sized *sized = transport->sized;
+    while (sized != NULL && sized->loops != NULL && sized->size != ANY_SIZE &&
+           (sized->size != trial->column.size ||
+            (sized->capacity != 0 && sized->capacity != trial->plan->capacity)))
+        sized++;
+    return sized;
+}
+
 /* The asker of a wake-up sleeps in between, whatever its transport does; several senders share a
  * CPU. */
 static int prepare(struct trial *trial) {
@@ -88,12 +106,18 @@ static int prepare(struct trial *trial) {
     if (starves(transport))
         return 1;
     links.count = goes_both_ways() ? 2 : 1;
-    for (unsigned i = 0; i < links.count; i++) {
+    const struct sized *sized = find_sized(transport, trial);
+    links.loops = sized != NULL ? sized->loops : transport->loops;
+    for (unsigned i = 0; i < links.count && links.loops != NULL; i++) {
         struct setup setup = {transport, trial->column.size, trial->plan->capacity, link_memory(i),
                               machine.memory_size};
-        if ((links.link[i] = transport->create(&setup)) == NULL)
+        links.link[i] = sized != NULL && sized->create != NULL ? sized->create(&setup)
+                                                               : transport->create(&setup);
+        if (links.link[i] == NULL)
             return links_destroy(), 1;
     }
+    if (links.loops == NULL)
+        return 1;
     links.run = new_run(trial);
     trial->care[RECEIVER] = transport->sleeps ? SLEEPS : SPINS;
     trial->care[SENDER] = experiment == RATE && transport->senders > 1 ? SHARES
@@ -104,14 +128,13 @@ static int prepare(struct trial *trial) {
 
 /* --- The processes ---------------------------------------------------------------------------- */
 
-static int send_or_ask(void) {
-    return goes_both_ways() ? links.transport->trip_ask(&links.run, links.link[0], links.link[1])
-                            : links.transport->rate_send(&links.run, links.link[0]);
-}
-
-static int receive_or_answer(void) {
-    return goes_both_ways() ? links.transport->trip_answer(&links.run, links.link[0], links.link[1])
-                            : links.transport->rate_receive(&links.run, links.link[0]);
+/* Sends or asks in the one role, receives or answers in the other. */
+static int run_loop(enum role side) {
+    const struct loops *loops = links.loops;
+    void *there = end_at(0, side), *back = goes_both_ways() ? end_at(1, side) : NULL;
+    if (goes_both_ways())
+        return (side == SENDER ? loops->trip_ask : loops->trip_answer)(&links.run, there, back);
+    return (side == SENDER ? loops->rate_send : loops->rate_receive)(&links.run, there);
 }
 
 static int work(struct trial *trial) {
@@ -119,7 +142,7 @@ static int work(struct trial *trial) {
     if (links_open(trial->role) != 0 || trial_begin(trial) != 0)
         return -1;
     run->duration_ns = trial->duration_ns;
-    if ((trial->role == SENDER ? send_or_ask() : receive_or_answer()) != 0)
+    if (run_loop(trial->role) != 0)
         return -1;
     if (trial->role == RECEIVER) {
         trial->told->count = run->count;

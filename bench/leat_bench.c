@@ -7,35 +7,24 @@
 #include "loops.h"
 #include "options.h"
 #include "parts.h"
-#include "peers/kernel.h"
-#include "peers/rings.h"
 #include "plot.h"
 #include "realtime.h"
 #include "report.h"
-#include "transport_leat.h"
+#include "transports.h"
 
 #include <leat/leat.h>
 #include <signal.h>
 #include <stdlib.h>
 
-/* Other files' lists end with NULL too: see README.md on how to add one. */
-static const struct transport *const usual[] = {
-    &transport_leat,          &transport_leat_wait,
-    &transport_leat_many,     &transport_leat_many_wait,
-    &transport_leat_place,    &transport_leat_place_wait,
-    &transport_leat_inline,   &transport_leat_place_inline,
-    &transport_leat_deaf,     &transport_leat_senders2,
-    &transport_leat_senders4,
-#ifdef BENCH_LOOP
-    &transport_leat_uv,
-#endif
-    &transport_pipe,          NULL,
-};
+#define LIST(name) &transport_##name
+static const struct transport *const usual[] = {USUAL_TRANSPORTS(LIST)};
+static const struct transport *const rings[] = {RING_TRANSPORTS(LIST)};
+static const struct transport *const kernel[] = {KERNEL_TRANSPORTS(LIST)};
 static const struct group groups[] = {
-    {NULL, usual},
-    {"rings", peers_rings},
-    {"kernel", peers_kernel},
-    {NULL, NULL},
+    {NULL, usual, sizeof usual / sizeof *usual},
+    {"rings", rings, sizeof rings / sizeof *rings},
+    {"kernel", kernel, sizeof kernel / sizeof *kernel},
+    {NULL, NULL, 0},
 };
 
 #ifdef BENCH_LOOP

@@ -210,9 +210,7 @@ ALWAYS_INLINE int send_stamped(const struct run *run, const struct calls *calls,
                                uint64_t serial, uint64_t mark) {
     size_t size = run->lengths[serial % LENGTHS];
     stamp(run->buffer, size, mark);
-    if (send_one(run, calls, link, run->buffer, size) != 0)
-        return -1;
-    return 0;
+    return send_one(run, calls, link, run->buffer, size);
 }
 
 /* A sender that cannot keep up sends until the time is over, and its rate shows it. */
@@ -298,25 +296,35 @@ ALWAYS_INLINE int rate_receive_loop(struct run *run, const struct calls *calls, 
     return 0;
 }
 
-/* Defines name_rate_send and so on around the constant `struct calls` at hand; LOOPS lists them for
- * a struct transport. */
-#define DEFINE_RATES(name, calls)                                                                  \
+/* Define name_loops, a struct loops around two calls, which are inlined; or only a pair of it. */
+#define DEFINE_RATES(name, send, receive)                                                          \
+    static const struct calls name##_rate_calls = {send, receive};                                 \
     static int name##_rate_send(struct run *run, void *link) {                                     \
-        return rate_send_loop(run, &calls, link);                                                  \
+        return rate_send_loop(run, &name##_rate_calls, link);                                      \
     }                                                                                              \
     static int name##_rate_receive(struct run *run, void *link) {                                  \
-        return rate_receive_loop(run, &calls, link);                                               \
+        return rate_receive_loop(run, &name##_rate_calls, link);                                   \
     }
-#define DEFINE_TRIPS(name, calls)                                                                  \
+#define DEFINE_TRIPS(name, send, receive)                                                          \
+    static const struct calls name##_trip_calls = {send, receive};                                 \
     static int name##_trip_ask(struct run *run, void *to, void *from) {                            \
-        return trip_ask_loop(run, &calls, to, from);                                               \
+        return trip_ask_loop(run, &name##_trip_calls, to, from);                                   \
     }                                                                                              \
     static int name##_trip_answer(struct run *run, void *from, void *to) {                         \
-        return trip_answer_loop(run, &calls, from, to);                                            \
+        return trip_answer_loop(run, &name##_trip_calls, from, to);                                \
     }
-#define DEFINE_LOOPS(name, calls) DEFINE_RATES(name, calls) DEFINE_TRIPS(name, calls)
-#define LOOPS(name)                                                                                \
-    .rate_send = name##_rate_send, .rate_receive = name##_rate_receive,                            \
-    .trip_ask = name##_trip_ask, .trip_answer = name##_trip_answer
+#define LIST_LOOPS(name)                                                                           \
+    static const struct loops name##_loops = {name##_rate_send, name##_rate_receive,               \
+                                              name##_trip_ask, name##_trip_answer};
+#define DEFINE_LOOPS(name, send, receive)                                                          \
+    DEFINE_RATES(name, send, receive)                                                              \
+    DEFINE_TRIPS(name, send, receive)                                                              \
+    LIST_LOOPS(name)
+
+/* The sizes of slots that are compiled in; slots for messages of differing sizes hold the longest
+ * of them. */
+#define EACH_SIZE(X) X(8) X(64) X(256) X(1024) X(4096) X(12000)
+#define MIXED_MAX 2048u
+#define BIMODAL_MAX 3072u
 
 #endif

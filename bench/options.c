@@ -90,10 +90,12 @@ static void help(FILE *out, const struct subcommand *sub, const struct group *gr
         fprintf(out, "\ntransports:\n");
     for (const struct group *group = groups; group->transports != NULL && sub->parts == NULL;
          group++)
-        for (const struct transport *const *at = group->transports; *at != NULL; at++)
-            fprintf(out, "  %-16s %s%s%s%s\n", (*at)->name, (*at)->about,
-                    group->name != NULL ? " (group " : "", group->name != NULL ? group->name : "",
-                    group->name != NULL ? ")" : "");
+        for (const struct transport *const *at = group->transports;
+             at < group->transports + group->count; at++)
+            if (*at != NULL)
+                fprintf(out, "  %-16s %s%s%s%s\n", (*at)->name, (*at)->about,
+                        group->name != NULL ? " (group " : "",
+                        group->name != NULL ? group->name : "", group->name != NULL ? ")" : "");
     fprintf(out, "\nExit codes: 0 done; 1 a message was lost, torn or refused, a cell hung, or\n"
                  "output failed; 2 wrong usage; 77 fewer than two CPUs.\n");
 }
@@ -364,7 +366,10 @@ static bool plan_name(const struct group *groups, const char *name, bool sleepin
     for (const struct group *group = groups; group->transports != NULL; group++) {
         bool whole = all || (group->name != NULL && strcmp(group->name, name) == 0);
         known = known || whole;
-        for (const struct transport *const *at = group->transports; *at != NULL; at++) {
+        for (const struct transport *const *at = group->transports;
+             at < group->transports + group->count; at++) {
+            if (*at == NULL)
+                continue;
             bool named = strcmp((*at)->name, name) == 0;
             if (named || (whole && (!sleeping || (*at)->sleeps)))
                 plan_transport(*at);

@@ -5,10 +5,12 @@
 
 #include "trial.h"
 
-/* A list of transports, ended by NULL. Those with a name can be asked for all together by it. */
+/* Transports; NULL among them stands for one that this build lacks. Those of a group with a name
+ * can be asked for all together by it. */
 struct group {
     const char *name;
     const struct transport *const *transports;
+    size_t count;
 };
 
 struct options;

@@ -31,9 +31,6 @@ struct mailbox {
 static void *mailbox_create(const struct setup *setup) {
     return setup->memory;
 }
-static void mailbox_destroy(void *link) {
-    (void)link;
-}
 
 static int mailbox_send(void *link, const void *message, size_t size) {
     static unsigned serial;
@@ -73,33 +70,27 @@ static int mailbox_receive(void *link, void *buffer, size_t capacity, size_t *si
     return 0;
 }
 
-static const struct calls mailbox_calls = {mailbox_send, mailbox_receive};
-DEFINE_LOOPS(mailbox, mailbox_calls)
-static const struct transport mailbox = {
-    .name = "mailbox", .create = mailbox_create, .destroy = mailbox_destroy, LOOPS(mailbox)};
+DEFINE_LOOPS(mailbox, mailbox_send, mailbox_receive)
+static TRANSPORT(mailbox, "", .create = mailbox_create, .loops = &mailbox_loops)
 
-/* A round trip that takes no notice of the pause between trips. */
-static int hasty_trip_ask(struct run *run, void *to, void *from) {
+    /* A round trip that takes no notice of the pause between trips. */
+    static int hasty_trip_ask(struct run *run, void *to, void *from) {
     run->pause_ns = 0;
     return mailbox_trip_ask(run, to, from);
 }
-static const struct transport hasty = {.name = "hasty",
-                                       .sleeps = true,
-                                       .create = mailbox_create,
-                                       .destroy = mailbox_destroy,
-                                       .trip_ask = hasty_trip_ask,
-                                       .trip_answer = mailbox_trip_answer};
+static const struct loops hasty_loops = {NULL, NULL, hasty_trip_ask, mailbox_trip_answer};
+static TRANSPORT(hasty, "", .sleeps = true, .create = mailbox_create, .loops = &hasty_loops)
 
-static const struct plan basic_plan = {.name = "harness",
-                                       .part_count = 1,
-                                       .sizes = {64},
-                                       .size_count = 1,
-                                       .capacity = 4096,
-                                       .rounds = 1,
-                                       .attempts = 1,
-                                       .duration_ns = 5000000,
-                                       .wanted = ANY_PLACEMENT,
-                                       .hang_s = 2};
+    static const struct plan basic_plan = {.name = "harness",
+                                           .part_count = 1,
+                                           .sizes = {64},
+                                           .size_count = 1,
+                                           .capacity = 4096,
+                                           .rounds = 1,
+                                           .attempts = 1,
+                                           .duration_ns = 5000000,
+                                           .wanted = ANY_PLACEMENT,
+                                           .hang_s = 2};
 
 static struct plan plan_of(enum experiment experiment, const struct transport *transport) {
     static struct way ways[EXPERIMENTS][1];
@@ -158,7 +149,8 @@ static int test_faults(void) {
             char what[64];
             snprintf(what, sizeof what, "a transport that %s", fault_names[fault]);
             wrong += expect_status(what, experiment_names[experiment],
-                                   status_of(plan_of(experiment, &mailbox), NULL), fault != NONE);
+                                   status_of(plan_of(experiment, &transport_mailbox), NULL),
+                                   fault != NONE);
         }
     return wrong;
 }
@@ -184,9 +176,9 @@ static bool nothing_measured(const struct results *results) {
 }
 
 static int test_honesty(void) {
-    struct transport sleeper = mailbox;
+    struct transport sleeper = transport_mailbox;
     sleeper.sleeps = true; /* a stall is no disturbance */
-    struct plan open = plan_of(OPEN_LOOP, &sleeper), wakeup = plan_of(WAKEUP, &hasty);
+    struct plan open = plan_of(OPEN_LOOP, &sleeper), wakeup = plan_of(WAKEUP, &transport_hasty);
     open.hang_s = wakeup.hang_s = HANG_SECONDS;
     open.levels[0] = 10000;
     /* the first tenth does not count, and the stall begins after 10 ms */

@@ -61,33 +61,49 @@ struct counters {
     uint64_t wake_calls; /* system calls made to wake the other side */
 };
 
+/* The experiments, see loops.h. 0, or -1 when a message was lost, torn or refused. The rate_ loops
+ * serve the open loop too: those of loops.h see in the run which is meant. One that knows nothing of
+ * a rate leaves run->timed as it is, and its cells stay empty. */
+struct loops {
+    int (*rate_send)(struct run *run, void *end);
+    int (*rate_receive)(struct run *run, void *end);
+    int (*trip_ask)(struct run *run, void *to, void *from);
+    int (*trip_answer)(struct run *run, void *from, void *to);
+};
+
+/* Loops that are compiled for one size of messages, and for one capacity unless it is 0. */
+struct sized {
+    size_t size, capacity;
+    const struct loops *loops;
+    void *(*create)(const struct setup *setup); /* NULL: that of the transport */
+};
+#define ANY_SIZE SIZE_MAX /* as a size of the last of them: all others */
+
 struct transport {
-    const char *name;
-    const char *about;
-    /* its calls wait by themselves and may sleep, so little CPU time is no sign of disturbance */
-    bool sleeps;
+    const char *name, *about;
+    bool sleeps;      /* its calls wait and may sleep: little CPU time is no sign of disturbance */
+    bool polls;       /* in spite of `sleeps`: only a lock in its calls sleeps */
+    bool threads;     /* has threads of its own: it is not measured at real-time priority */
+    unsigned senders; /* in `throughput`, when there are several: they may share a CPU; else 0 */
 
     /* Before the processes part. NULL when it cannot carry such messages: the cell stays empty. */
     void *(*create)(const struct setup *setup);
-    /* After they parted. 0, or -1 having said why on standard error. */
+    /* After they parted. 0, or -1 having said why on standard error. NULL, as for those below: there
+     * is nothing to do. */
     int (*open)(void *link, enum role role);
+    /* What the loops are given in that role. NULL: the link. */
+    void *(*end)(void *link, enum role role);
     void (*close)(void *link, enum role role, struct counters *counters);
     /* In the parent, after close; also when open failed. */
     void (*destroy)(void *link);
 
-    /* The experiments, see loops.h. 0, or -1 when a message was lost, torn or refused. The rate_
-     * loops serve the open loop too: those of loops.h see in the run which is meant. One that knows
-     * nothing of a rate leaves run->timed as it is, and its cells stay empty. */
-    int (*rate_send)(struct run *run, void *link);
-    int (*rate_receive)(struct run *run, void *link);
-    int (*trip_ask)(struct run *run, void *to, void *from);
-    int (*trip_answer)(struct run *run, void *from, void *to);
-    unsigned senders; /* in `throughput`, when there are several: they may share a CPU; else 0 */
-    bool polls;       /* in spite of `sleeps`: only a lock in its calls sleeps */
-    bool threads;     /* has threads of its own: it is not measured at real-time priority */
+    const struct loops *loops;
+    const struct sized *sized; /* instead, ended by a size without loops: no other is carried */
 };
 
-extern const struct transport transport_pipe;
+/* Defines one. Those that a program has are listed in transports.h. */
+#define TRANSPORT(name_, about_, ...)                                                              \
+    const struct transport transport_##name_ = {.name = #name_, .about = (about_), __VA_ARGS__};
 
 #ifdef __cplusplus
 }

@@ -8,7 +8,6 @@
 #include "leat_link.h"
 #include "machine.h"
 #include "realtime.h"
-#include "transport_leat.h"
 
 #include <sched.h>
 
@@ -23,18 +22,8 @@ struct meeting {
     uint64_t end_ns;      /* they begin when this is known */
 };
 
-static int send_one_of_many(void *link, const void *message, size_t size) {
-    return outcome("leat_send",
-                   leat_send(((struct leat_link *)link)->sender, message, size, LEAT_FOREVER));
-}
-
-static int receive_from_many(void *link, void *buffer, size_t capacity, size_t *size) {
-    return outcome("leat_recv", leat_recv(((struct leat_link *)link)->receiver, buffer, capacity,
-                                          size, LEAT_FOREVER));
-}
-
-static const struct calls many_calls = {send_one_of_many, receive_from_many};
-DEFINE_TRIPS(many, many_calls)
+DEFINE_COPY(many, LEAT_FOREVER)
+DEFINE_TRIPS(many, many_send, many_receive)
 
 /* Asleep, as senders may share a CPU. */
 static int sleep_until(const struct run *run, const uint64_t *word, uint64_t least) {
@@ -69,7 +58,7 @@ static int send_as(const struct run *run, struct leat_link *link, uint64_t numbe
             give_turn(now, &turn_end_ns);
         }
         stamp(r.buffer, size, number << SENDER_SHIFT | (last ? LAST : serial));
-        if (send_one(&r, &many_calls, link, r.buffer, size) != 0)
+        if (send_one(&r, &many_trip_calls, link, r.buffer, size) != 0)
             return -1;
         if (last)
             return 0;
@@ -96,7 +85,7 @@ static int many_rate_send(struct run *run, void *handle) {
     struct meeting *meeting = link->meeting;
     unsigned others = link->senders - 1;
     if (run->rate != 0)
-        return rate_send_loop(run, &many_calls, link);
+        return rate_send_loop(run, &many_trip_calls, link);
     for (unsigned i = 1; i <= others; i++)
         if (in_new_child_on(machine_other_cpu(i)))
             end_child(send_besides(run, link, i));
@@ -129,10 +118,10 @@ static int many_rate_receive(struct run *run, void *handle) {
     const struct run r = *run;
     uint64_t next[SENDERS_MAX] = {0}, first = 0, start = 0, serial = 0;
     if (run->rate != 0)
-        return rate_receive_loop(run, &many_calls, link);
+        return rate_receive_loop(run, &many_trip_calls, link);
     for (unsigned ended = 0; ended < link->senders; serial++) {
         size_t size = 0;
-        if (receive_one(&r, &many_calls, link, &size) != 0)
+        if (receive_one(&r, &many_trip_calls, link, &size) != 0)
             return -1;
         int result = check_one_of_many(&r, link->senders, size, next);
         if (result < 0)
@@ -154,14 +143,8 @@ static void *many_create(const struct setup *setup) {
     return link;
 }
 
-#define MANY                                                                                       \
-    .sleeps = true, .create = many_create, .open = leat_link_open, .close = leat_link_close,       \
-    .destroy = leat_link_destroy, LOOPS(many)
+LIST_LOOPS(many)
 
-const struct transport transport_leat_senders2 = {
-    .name = "leat_senders2",
-    .about = "leat_wait from two processes into one channel",
-    .senders = 2,
-    MANY};
-const struct transport transport_leat_senders4 = {
-    .name = "leat_senders4", .about = "the same from four", .senders = 4, MANY};
+#define MANY CHANNEL, .sleeps = true, .create = many_create, .loops = &many_loops
+TRANSPORT(leat_senders2, "leat_wait from two processes into one channel", MANY, .senders = 2)
+TRANSPORT(leat_senders4, "the same from four", MANY, .senders = 4)

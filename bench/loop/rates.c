@@ -2,7 +2,7 @@
  * is warm. */
 #include "loop.h"
 
-#include "kernel.h"
+#include "peers/kernel.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -6,7 +6,7 @@
  * with the serial number in a word of shared memory: what it takes to wake a loop at all. */
 #include "loop.h"
 
-#include "kernel.h"
+#include "peers/kernel.h"
 
 #include <fcntl.h>
 #include <stdlib.h>

@@ -9,7 +9,8 @@
 // try_send and try_receive do not wait for the queue, but they do wait for its lock, and sleep if
 // the other side has it.
 
-#include "rings.h"
+#include "../loops.h"
+#include "../transports.h"
 
 #include <boost/interprocess/ipc/message_queue.hpp>
 #include <cstdio>
@@ -64,10 +65,6 @@ int mq_open(void *handle, enum role) {
     return 0;
 }
 
-void mq_close(void *handle, enum role, struct counters *) {
-    static_cast<mq_link *>(handle)->queue.reset();
-}
-
 void mq_destroy(void *handle) {
     mq_link *link = static_cast<mq_link *>(handle);
     ipc::message_queue::remove(link->name); // unless both have opened it
@@ -97,18 +94,10 @@ int mq_receive(void *handle, void *buffer, size_t capacity, size_t *size) {
     return 0;
 }
 
-const struct calls mq_calls = {mq_send, mq_receive};
-DEFINE_LOOPS(mq, mq_calls)
+DEFINE_LOOPS(mq, mq_send, mq_receive)
 
 } // namespace
 
-extern "C" const struct transport transport_boost_mq = {
-    .name = "boost_mq",
-    .about = "boost message_queue, polled; its lock may sleep",
-    .sleeps = true,
-    .create = mq_create,
-    .open = mq_open,
-    .close = mq_close,
-    .destroy = mq_destroy,
-    LOOPS(mq),
-    .polls = true};
+TRANSPORT(boost_mq, "boost message_queue, polled; its lock may sleep", .sleeps = true,
+          .polls = true, .create = mq_create, .open = mq_open, .destroy = mq_destroy,
+          .loops = &mq_loops)

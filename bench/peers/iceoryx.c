@@ -19,7 +19,6 @@
 #include "kernel.h"
 #include "machine.h"
 
-#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
@@ -112,7 +111,7 @@ static void roudi_run(pid_t parent) {
         _exit(1);
     for (int fd = 0; fd <= 2; fd++)
         dup2(null, fd);
-    execl(BENCH_ICEORYX_DAEMON, BENCH_ICEORYX_DAEMON, "-m", "off", "-k", "1", (char *)NULL);
+    execl(BENCH_DAEMON, BENCH_DAEMON, "-m", "off", "-k", "1", (char *)NULL);
     _exit(127);
 }
 
@@ -189,8 +188,8 @@ static int roudi_use(void) {
         keeper_run(parent);
     if (roudi.keeper > 0 && wait_until(roudi_is_decided, NULL) && roudi_answers(NULL))
         return 0;
-    fprintf(stderr, "\niceoryx: " BENCH_ICEORYX_DAEMON
-                    " was started, and does not answer at " DAEMON_SOCKET "\n");
+    fprintf(stderr,
+            "\niceoryx: " BENCH_DAEMON " was started, and does not answer at " DAEMON_SOCKET "\n");
     if (roudi.keeper < 0)
         roudi.keeper = 0;
     roudi_release();
@@ -218,39 +217,21 @@ static int roudi_use(void) {
     X(enum iox_ChunkReceiveResult, sub_take_chunk, (iox_sub_t, const void **))                     \
     X(void, sub_release_chunk, (iox_sub_t, const void *))
 
-static struct {
-    void *handle;
-    unsigned users;
 #define DECLARE(type, name, arguments) type(*name) arguments;
-    ICEORYX_FUNCTIONS(DECLARE)
-} library;
+#define NAME(type, name, arguments) "iox_" #name,
+static struct { ICEORYX_FUNCTIONS(DECLARE) } iox;
+static const char *const names[] = {ICEORYX_FUNCTIONS(NAME) NULL};
+static struct library library = {BENCH_LIBRARY, names, (void **)(void *)&iox, NULL, 0};
 
-static int library_load(pid_t creator) {
+static int load(pid_t creator) {
     char name[NAME_SIZE];
-    if (library.users++ != 0)
-        return 0;
-    library.handle = dlopen(BENCH_ICEORYX_LIBRARY, RTLD_NOW | RTLD_LOCAL);
-    bool complete = library.handle != NULL;
-#define FIND(type, name, arguments)                                                                \
-    complete = complete && (*(void **)&library.name = dlsym(library.handle, "iox_" #name)) != NULL;
-    ICEORYX_FUNCTIONS(FIND)
-    if (!complete) {
-        fprintf(stderr, "\n%s\n", dlerror());
-        return -1;
+    int loaded = library_load(&library);
+    if (loaded > 0) {
+        process_name(creator, getpid() != creator, name);
+        iox.set_loglevel(Iceoryx_LogLevel_Warn);
+        iox.runtime_init(name);
     }
-    process_name(creator, getpid() != creator, name);
-    library.set_loglevel(Iceoryx_LogLevel_Warn);
-    library.runtime_init(name);
-    return 0;
-}
-
-static void library_unload(void) {
-    if (--library.users != 0)
-        return;
-    library.runtime_shutdown();
-    dlclose(library.handle);
-    if (dlopen(BENCH_ICEORYX_LIBRARY, RTLD_NOW | RTLD_NOLOAD) != NULL)
-        fprintf(stderr, "\n" BENCH_ICEORYX_LIBRARY " stays loaded: the next cell will fail\n");
+    return loaded < 0 ? -1 : 0;
 }
 
 /* --- Links ------------------------------------------------------------------------------------ */
@@ -272,7 +253,7 @@ static void *iceoryx_create(const struct setup *setup) {
 }
 
 static bool has_subscriber(const void *handle) {
-    return library.pub_has_subscribers(((const struct iceoryx_link *)handle)->publisher);
+    return iox.pub_has_subscribers(((const struct iceoryx_link *)handle)->publisher);
 }
 
 /* Nobody is waited for once nothing is offered: the daemon sees to that. */
@@ -282,7 +263,7 @@ static void *guard_run(void *handle) {
         usleep(GUARD_US);
         if (__atomic_load_n(&machine.control->state, __ATOMIC_RELAXED) > POLITE) {
             __atomic_store_n(&link->ended, true, __ATOMIC_RELAXED);
-            library.pub_stop_offer(link->publisher);
+            iox.pub_stop_offer(link->publisher);
         }
     }
     return NULL;
@@ -290,10 +271,10 @@ static void *guard_run(void *handle) {
 
 static int publisher_open(struct iceoryx_link *link) {
     iox_pub_options_t options;
-    library.pub_options_init(&options);
+    iox.pub_options_init(&options);
     options.subscriberTooSlowPolicy = ConsumerTooSlowPolicy_WAIT_FOR_CONSUMER;
-    link->publisher = library.pub_init(&link->publisher_storage, "leat_bench", link->instance,
-                                       "message", &options);
+    link->publisher =
+        iox.pub_init(&link->publisher_storage, "leat_bench", link->instance, "message", &options);
     link->guarded = pthread_create(&link->guard, NULL, guard_run, link) == 0;
     if (wait_until(has_subscriber, link))
         return 0;
@@ -303,11 +284,11 @@ static int publisher_open(struct iceoryx_link *link) {
 
 static int subscriber_open(struct iceoryx_link *link) {
     iox_sub_options_t options;
-    library.sub_options_init(&options);
+    iox.sub_options_init(&options);
     options.queueCapacity = link->queue;
     options.queueFullPolicy = QueueFullPolicy_BLOCK_PRODUCER;
-    link->subscriber = library.sub_init(&link->subscriber_storage, "leat_bench", link->instance,
-                                        "message", &options);
+    link->subscriber =
+        iox.sub_init(&link->subscriber_storage, "leat_bench", link->instance, "message", &options);
     return 0;
 }
 
@@ -315,7 +296,7 @@ static int iceoryx_open(void *handle, enum role role) {
     struct iceoryx_link *link = handle;
     link->role = role;
     link->open = true;
-    if (library_load(link->creator) != 0)
+    if (load(link->creator) != 0)
         return -1;
     return role == SENDER ? publisher_open(link) : subscriber_open(link);
 }
@@ -327,11 +308,11 @@ static void iceoryx_close(void *handle, enum role role, struct counters *counter
     if (link->guarded)
         pthread_join(link->guard, NULL);
     if (role == SENDER && link->publisher != NULL)
-        library.pub_deinit(link->publisher);
+        iox.pub_deinit(link->publisher);
     if (role == RECEIVER && link->subscriber != NULL)
-        library.sub_deinit(link->subscriber);
+        iox.sub_deinit(link->subscriber);
     link->open = false;
-    library_unload();
+    library_unload(&library, iox.runtime_shutdown);
 }
 
 /* The daemon would send SIGTERM to a process that still uses it. */
@@ -357,14 +338,14 @@ static int message_send(void *handle, const void *message, size_t size) {
     size_t offset = link->fixed ? 0 : LENGTH;
     void *chunk;
     enum iox_AllocationResult result =
-        library.pub_loan_chunk(link->publisher, &chunk, (uint32_t)(offset + size));
+        iox.pub_loan_chunk(link->publisher, &chunk, (uint32_t)(offset + size));
     if (result != AllocationResult_SUCCESS) {
         fprintf(stderr, "\niox_pub_loan_chunk: %d\n", (int)result);
         return -1;
     }
     memcpy(chunk, &length, offset);
     memcpy((unsigned char *)chunk + offset, message, size);
-    library.pub_publish_chunk(link->publisher, chunk);
+    iox.pub_publish_chunk(link->publisher, chunk);
     return __atomic_load_n(&link->ended, __ATOMIC_RELAXED) ? -1 : 0;
 }
 
@@ -373,7 +354,7 @@ static int message_receive(void *handle, void *buffer, size_t capacity, size_t *
     uint64_t length = link->fixed;
     size_t offset = link->fixed ? 0 : LENGTH;
     const void *chunk;
-    enum iox_ChunkReceiveResult result = library.sub_take_chunk(link->subscriber, &chunk);
+    enum iox_ChunkReceiveResult result = iox.sub_take_chunk(link->subscriber, &chunk);
     if (result == ChunkReceiveResult_NO_CHUNK_AVAILABLE)
         return 1;
     if (result != ChunkReceiveResult_SUCCESS) {
@@ -384,19 +365,12 @@ static int message_receive(void *handle, void *buffer, size_t capacity, size_t *
     bool fits = length <= capacity;
     if (fits)
         memcpy(buffer, (const unsigned char *)chunk + offset, length);
-    library.sub_release_chunk(link->subscriber, chunk);
+    iox.sub_release_chunk(link->subscriber, chunk);
     *size = length;
     return fits ? 0 : -1;
 }
 
-static const struct calls calls = {message_send, message_receive};
-DEFINE_LOOPS(iceoryx, calls)
-
-const struct transport transport_iceoryx = {.name = "iceoryx",
-                                            .about = "publisher, subscriber and daemon, polled",
-                                            .threads = true,
-                                            .create = iceoryx_create,
-                                            .open = iceoryx_open,
-                                            .close = iceoryx_close,
-                                            .destroy = iceoryx_destroy,
-                                            LOOPS(iceoryx)};
+DEFINE_LOOPS(iceoryx, message_send, message_receive)
+TRANSPORT(iceoryx, "publisher, subscriber and daemon, polled", .threads = true,
+          .create = iceoryx_create, .open = iceoryx_open, .close = iceoryx_close,
+          .destroy = iceoryx_destroy, .loops = &iceoryx_loops)

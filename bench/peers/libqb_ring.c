@@ -14,7 +14,8 @@
  * the processes part, and the creator's handle closed at once: that removes the files, while the
  * mapping of the other handle stays, in both processes. So a run that is interrupted leaves nothing
  * behind. */
-#include "rings.h"
+#include "../loops.h"
+#include "../transports.h"
 
 #include <errno.h>
 #include <qb/qbrb.h>
@@ -57,11 +58,6 @@ static int qb_receive(void *ring, void *buffer, size_t capacity, size_t *size) {
     return 0;
 }
 
-static const struct calls qb_calls = {qb_send, qb_receive};
-DEFINE_LOOPS(qb, qb_calls)
-
-const struct transport transport_libqb = {.name = "libqb",
-                                          .about = "libqb's ring buffer without semaphore, polled",
-                                          .create = qb_create,
-                                          .destroy = qb_destroy,
-                                          LOOPS(qb)};
+DEFINE_LOOPS(qb, qb_send, qb_receive)
+TRANSPORT(libqb, "libqb's ring buffer without semaphore, polled", .create = qb_create,
+          .destroy = qb_destroy, .loops = &qb_loops)

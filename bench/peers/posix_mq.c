@@ -4,7 +4,6 @@
  * bytes, 10 and 8192 as a rule. The superuser may exceed both; we do not, so that the figures are
  * those that any user gets. */
 #include "kernel.h"
-#include "loops.h"
 
 #include <fcntl.h>
 #include <mqueue.h>
@@ -80,12 +79,8 @@ static int mq_receive_one(void *handle, void *buffer, size_t capacity, size_t *s
     return got >= 0 ? 0 : try_again_or_fail("mq_receive");
 }
 
-static const struct calls calls = {mq_send_one, mq_receive_one};
-DEFINE_LOOPS(mq, calls)
+DEFINE_LOOPS(mq, mq_send_one, mq_receive_one)
 
-#define QUEUE .create = mq_create, .destroy = mq_destroy, LOOPS(mq)
-
-const struct transport transport_posix_mq = {
-    .name = "posix_mq", .about = "a POSIX message queue, polled", QUEUE};
-const struct transport transport_posix_mq_wait = {
-    .name = "posix_mq_wait", .about = "the same, blocking", .sleeps = true, QUEUE};
+#define QUEUE .create = mq_create, .destroy = mq_destroy, .loops = &mq_loops
+TRANSPORT(posix_mq, "a POSIX message queue, polled", QUEUE)
+TRANSPORT(posix_mq_wait, "the same, blocking", .sleeps = true, QUEUE)

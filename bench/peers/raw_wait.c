@@ -6,7 +6,6 @@
  * message: round trips need no more, and for the rate the receiver acknowledges each by waking the
  * sender. Nobody here notices when the other process dies; the harness's watchdog does. */
 #include "kernel.h"
-#include "loops.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -34,11 +33,7 @@ struct raw_link {
     int event[2], epoll[2];
 };
 
-struct mechanism {
-    int (*ring)(struct raw_link *link, enum direction direction);
-    /* sleeps at most once: 0, or 1 to try again */
-    int (*listen)(struct raw_link *link, enum direction direction);
-};
+/* A mechanism rings, and listens: that sleeps at most once, and gives 0, or 1 to try again. */
 
 /* --- Futex ------------------------------------------------------------------------------------ */
 
@@ -118,75 +113,45 @@ static void *raw_create(const struct setup *setup) {
     return NULL;
 }
 
-ALWAYS_INLINE int raw_send(struct raw_link *link, const void *message, size_t size,
-                           const struct mechanism *mechanism) {
+ALWAYS_INLINE void put(struct raw_link *link, const void *message, size_t size) {
     memcpy(&link->shared->serial, message, sizeof link->shared->serial);
     link->shared->size = size;
-    return mechanism->ring(link, MESSAGE);
 }
 
-ALWAYS_INLINE int raw_receive(struct raw_link *link, void *buffer, size_t *size,
-                              const struct mechanism *mechanism) {
-    int result = mechanism->listen(link, MESSAGE);
-    if (result == 0) {
-        *size = link->shared->size;
-        stamp(buffer, *size, link->shared->serial);
-    }
-    return result;
+ALWAYS_INLINE void take(struct raw_link *link, void *buffer, size_t *size) {
+    *size = link->shared->size;
+    stamp(buffer, *size, link->shared->serial);
 }
 
-/* Waits for the acknowledgement, which only an interruption delays. */
-ALWAYS_INLINE int raw_send_acknowledged(struct raw_link *link, const void *message, size_t size,
-                                        const struct mechanism *mechanism) {
-    int result = raw_send(link, message, size, mechanism);
-    if (result == 0)
-        while ((result = mechanism->listen(link, ACKNOWLEDGEMENT)) > 0)
-            ;
-    return result;
-}
-
-ALWAYS_INLINE int raw_receive_acknowledging(struct raw_link *link, void *buffer, size_t *size,
-                                            const struct mechanism *mechanism) {
-    int result = raw_receive(link, buffer, size, mechanism);
-    return result == 0 ? mechanism->ring(link, ACKNOWLEDGEMENT) : result;
-}
-
-/* The calls and loops around one mechanism, which is constant and so inlined. */
-#define DEFINE_RAW(name, ring, listen)                                                             \
-    static const struct mechanism name##_mechanism = {ring, listen};                               \
+/* The transport of a mechanism. At full rate each message is acknowledged; only an interruption
+ * delays that. */
+#define DEFINE_RAW(name, about, ring, listen)                                                      \
     static int name##_send(void *link, const void *message, size_t size) {                         \
-        return raw_send(link, message, size, &name##_mechanism);                                   \
+        put(link, message, size);                                                                  \
+        return ring(link, MESSAGE);                                                                \
     }                                                                                              \
     static int name##_receive(void *link, void *buffer, size_t capacity, size_t *size) {           \
         (void)capacity;                                                                            \
-        return raw_receive(link, buffer, size, &name##_mechanism);                                 \
+        int result = listen(link, MESSAGE);                                                        \
+        return result == 0 ? (take(link, buffer, size), 0) : result;                               \
     }                                                                                              \
     static int name##_send_acknowledged(void *link, const void *message, size_t size) {            \
-        return raw_send_acknowledged(link, message, size, &name##_mechanism);                      \
+        int result = name##_send(link, message, size);                                             \
+        while (result == 0 && (result = listen(link, ACKNOWLEDGEMENT)) > 0)                        \
+            result = 0;                                                                            \
+        return result;                                                                             \
     }                                                                                              \
     static int name##_receive_acknowledging(void *link, void *buffer, size_t capacity,             \
                                             size_t *size) {                                        \
-        (void)capacity;                                                                            \
-        return raw_receive_acknowledging(link, buffer, size, &name##_mechanism);                   \
+        int result = name##_receive(link, buffer, capacity, size);                                 \
+        return result == 0 ? ring(link, ACKNOWLEDGEMENT) : result;                                 \
     }                                                                                              \
-    static const struct calls name##_trips = {name##_send, name##_receive};                        \
-    static const struct calls name##_rates = {name##_send_acknowledged,                            \
-                                              name##_receive_acknowledging};                       \
-    DEFINE_TRIPS(name, name##_trips)                                                               \
-    DEFINE_RATES(name, name##_rates)
+    DEFINE_TRIPS(name, name##_send, name##_receive)                                                \
+    DEFINE_RATES(name, name##_send_acknowledged, name##_receive_acknowledging)                     \
+    LIST_LOOPS(name)                                                                               \
+    TRANSPORT(raw_##name, "only a wake-up: " about, .sleeps = true, .create = raw_create,          \
+              .destroy = raw_destroy, .loops = &name##_loops)
 
-DEFINE_RAW(futex, futex_ring, futex_listen)
-DEFINE_RAW(eventfd, event_ring, event_listen)
-DEFINE_RAW(epoll, event_ring, epoll_listen)
-
-#define RAW .sleeps = true, .create = raw_create, .destroy = raw_destroy
-
-const struct transport transport_raw_futex = {
-    .name = "raw_futex", .about = "only a wake-up: FUTEX_WAKE, FUTEX_WAIT", RAW, LOOPS(futex)};
-const struct transport transport_raw_eventfd = {.name = "raw_eventfd",
-                                                .about =
-                                                    "only a wake-up: an eventfd, blocking read",
-                                                RAW,
-                                                LOOPS(eventfd)};
-const struct transport transport_raw_epoll = {
-    .name = "raw_epoll", .about = "only a wake-up: an eventfd, epoll_wait", RAW, LOOPS(epoll)};
+DEFINE_RAW(futex, "FUTEX_WAKE, FUTEX_WAIT", futex_ring, futex_listen)
+DEFINE_RAW(eventfd, "an eventfd, blocking read", event_ring, event_listen)
+DEFINE_RAW(epoll, "an eventfd, epoll_wait", event_ring, epoll_listen)

@@ -5,7 +5,6 @@
  * are taken out of that before the loop runs again. Each message has its length in front, and
  * counts as sent when its last byte was written. */
 #include "kernel.h"
-#include "loops.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -137,14 +136,6 @@ static int pipe_receive(void *handle, void *buffer, size_t capacity, size_t *siz
     return result;
 }
 
-static const struct calls calls = {pipe_send, pipe_receive};
-DEFINE_LOOPS(pipe, calls)
-
-const struct transport transport_uv_pipe = {.name = "uv_pipe",
-                                            .about = "libuv's uv_pipe_t, a loop on each side",
-                                            .sleeps = true,
-                                            .create = pipe_create,
-                                            .open = pipe_open,
-                                            .close = pipe_close,
-                                            .destroy = pipe_destroy,
-                                            LOOPS(pipe)};
+DEFINE_LOOPS(pipe, pipe_send, pipe_receive)
+TRANSPORT(uv_pipe, "libuv's uv_pipe_t, a loop on each side", .sleeps = true, .create = pipe_create,
+          .open = pipe_open, .close = pipe_close, .destroy = pipe_destroy, .loops = &pipe_loops)

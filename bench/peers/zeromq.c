@@ -7,35 +7,18 @@
  *
  * The I/O thread inherits the one CPU of its process. */
 #include "kernel.h"
-#include "loops.h"
 
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <zmq.h>
 
 struct zeromq_link {
-    char *path;
-    void *memory; /* shared: to meet */
-    int flags;    /* of each call */
+    struct ipc_link ipc;
     void *context, *socket;
 };
 
 static void *zeromq_create(const struct setup *setup) {
-    struct zeromq_link *link = calloc(1, sizeof *link);
-    if (link == NULL || (link->path = private_path()) == NULL) {
-        free(link);
-        return NULL;
-    }
-    link->memory = setup->memory;
-    link->flags = setup->transport->sleeps ? 0 : ZMQ_DONTWAIT;
-    return link;
-}
-
-static void zeromq_destroy(void *handle) {
-    struct zeromq_link *link = handle;
-    private_path_free(link->path);
-    free(link);
+    return ipc_create(setup, sizeof(struct zeromq_link), ZMQ_DONTWAIT);
 }
 
 static int outcome(const char *call, int result) {
@@ -47,17 +30,12 @@ static int outcome(const char *call, int result) {
     return -1;
 }
 
-static int meet(struct zeromq_link *link, enum role role) {
-    char url[64];
-    snprintf(url, sizeof url, "ipc://%s", link->path);
-    if (role == SENDER)
-        return meeting_wait(link->memory) != 0
-                   ? -1
-                   : outcome("zmq_connect", zmq_connect(link->socket, url));
-    if (outcome("zmq_bind", zmq_bind(link->socket, url)) != 0)
-        return -1;
-    meeting_announce(link->memory);
-    return 0;
+static int listens(void *link, const char *url) {
+    return outcome("zmq_bind", zmq_bind(((struct zeromq_link *)link)->socket, url));
+}
+
+static int dials(void *link, const char *url) {
+    return outcome("zmq_connect", zmq_connect(((struct zeromq_link *)link)->socket, url));
 }
 
 static int zeromq_open(void *handle, enum role role) {
@@ -66,7 +44,8 @@ static int zeromq_open(void *handle, enum role role) {
     link->socket = link->context != NULL
                        ? zmq_socket(link->context, role == SENDER ? ZMQ_PUSH : ZMQ_PULL)
                        : NULL;
-    return link->socket != NULL ? meet(link, role) : outcome("zmq_socket", -1);
+    return link->socket != NULL ? ipc_meet(&link->ipc, role, listens, dials)
+                                : outcome("zmq_socket", -1);
 }
 
 static void zeromq_close(void *handle, enum role role, struct counters *counters) {
@@ -78,24 +57,20 @@ static void zeromq_close(void *handle, enum role role, struct counters *counters
 
 static int zeromq_send(void *handle, const void *message, size_t size) {
     struct zeromq_link *link = handle;
-    return outcome("zmq_send", zmq_send(link->socket, message, size, link->flags));
+    return outcome("zmq_send", zmq_send(link->socket, message, size, link->ipc.flags));
 }
 
 static int zeromq_receive(void *handle, void *buffer, size_t capacity, size_t *size) {
     struct zeromq_link *link = handle;
-    int got = zmq_recv(link->socket, buffer, capacity, link->flags);
+    int got = zmq_recv(link->socket, buffer, capacity, link->ipc.flags);
     *size = got > 0 ? (size_t)got : 0;
     return outcome("zmq_recv", got);
 }
 
-static const struct calls calls = {zeromq_send, zeromq_receive};
-DEFINE_LOOPS(zeromq, calls)
+DEFINE_LOOPS(zeromq, zeromq_send, zeromq_receive)
 
 #define ZEROMQ                                                                                     \
     .threads = true, .create = zeromq_create, .open = zeromq_open, .close = zeromq_close,          \
-    .destroy = zeromq_destroy, LOOPS(zeromq)
-
-const struct transport transport_zeromq = {
-    .name = "zeromq", .about = "ZeroMQ PUSH, PULL over ipc://, polled", ZEROMQ};
-const struct transport transport_zeromq_wait = {
-    .name = "zeromq_wait", .about = "the same, blocking", .sleeps = true, ZEROMQ};
+    .destroy = ipc_destroy, .loops = &zeromq_loops
+TRANSPORT(zeromq, "ZeroMQ PUSH, PULL over ipc://, polled", ZEROMQ)
+TRANSPORT(zeromq_wait, "the same, blocking", .sleeps = true, ZEROMQ)
