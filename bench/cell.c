@@ -265,7 +265,8 @@ struct part cell_part(enum experiment experiment, const struct transport *const 
     struct part part = parts[experiment];
     part.name = experiment_names[experiment];
     part.ways = ways;
-    part.way_count = part.yardstick = count;
+    part.way_count = count;
+    part.yardstick = NO_YARDSTICK;
     part.sleeps = experiment == WAKEUP;
     for (size_t i = 0; i < count; i++)
         ways[i] = (struct way){.name = transports[i]->name,

@@ -2,6 +2,7 @@
 #ifndef BENCH_CLOCK_H
 #define BENCH_CLOCK_H
 
+#include <stddef.h>
 #include <stdint.h>
 #include <time.h>
 #if defined(__x86_64__)
@@ -9,7 +10,6 @@
 #endif
 
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
-#define NOINLINE static __attribute__((noinline))
 
 ALWAYS_INLINE void relax(void) {
 #if defined(__x86_64__)
@@ -29,13 +29,22 @@ ALWAYS_INLINE void fetch_for_writing(const void *at) {
 #endif
 }
 
-ALWAYS_INLINE uint64_t now_ns(void) {
+ALWAYS_INLINE uint64_t clock_ns(clockid_t clock) {
     struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
+    clock_gettime(clock, &t);
     return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
-/* The cheapest clock there is, in units of its own: harness.c knows how many make a nanosecond. */
+ALWAYS_INLINE uint64_t now_ns(void) {
+    return clock_ns(CLOCK_MONOTONIC);
+}
+
+static inline void sleep_ns(uint64_t ns) {
+    const struct timespec time = {(time_t)(ns / 1000000000u), (long)(ns % 1000000000u)};
+    nanosleep(&time, NULL);
+}
+
+/* The cheapest clock there is, in units of its own: machine.c knows how many make a nanosecond. */
 ALWAYS_INLINE uint64_t ticks(void) {
 #if defined(__x86_64__)
     return __rdtsc();

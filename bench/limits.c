@@ -305,37 +305,32 @@ static void report_best(FILE *out, const struct part *part, const double *median
 }
 
 static const struct way ways[] = {
-    {.name = "machine", .about = "no transport can be faster", .prepare = prepare, .work = work}};
+    WAY("machine", "no transport can be faster", .prepare = prepare, .work = work)};
 
 #define RECORDS(size)                                                                              \
-    {size " B: plain", "handover_" size "_plain_million_per_s", false},                            \
-        {size " B: receiver wipes", "handover_" size "_wipe_million_per_s", false},                \
-        {size " B: sender fetches ahead", "handover_" size "_ahead_million_per_s", false}, {       \
-        size " B: receiver wipes, sender fetches ahead",                                           \
-            "handover_" size "_wipe_ahead_million_per_s", false                                    \
-    }
+    FIGURE(size " B: plain", "handover_" size "_plain_million_per_s"),                             \
+        FIGURE(size " B: receiver wipes", "handover_" size "_wipe_million_per_s"),                 \
+        FIGURE(size " B: sender fetches ahead", "handover_" size "_ahead_million_per_s"),          \
+        FIGURE(size " B: receiver wipes, sender fetches ahead",                                    \
+               "handover_" size "_wipe_ahead_million_per_s")
 
 const struct part part_limits = {
     .name = "limits",
     .title = "Lines back and forth in blocks of 64 KiB; records through a ring of 64 KiB, M/s",
-    .ways = ways,
-    .way_count = 1,
-    .yardstick = 1,
-    .figures = {{"cache line there and back, pause in the loop, ns", "ping_pause_ns", false},
-                {"cache line there and back, bare loop, ns", "ping_bare_ns", false},
-                {"64 B payload line + flag line, there and back, ns", "ping_payload_ns", false},
-                {"receiver reads lines the sender has written, GB/s", "pull_gb_s", false},
-                {"sender rewrites lines the receiver only read, GB/s", "rewrite_read_gb_s", false},
-                {"sender rewrites lines the receiver wrote 8 B of, GB/s", "rewrite_dirty_gb_s",
-                 false},
-                {"sender rewrites lines only read, fetched ahead, GB/s", "rewrite_ahead_gb_s",
-                 false},
-                {"  the best distance of 4 to 64 lines", "rewrite_ahead_distance_lines", false},
-                {"memcpy within one process, 64 KiB, GB/s", "memcpy_cache_gb_s", false},
-                {"memcpy within one process, 32 MiB, GB/s", "memcpy_memory_gb_s", false},
-                RECORDS("64"),
-                RECORDS("256"),
-                RECORDS("1024"),
-                RECORDS("4096")},
+    WAYS(ways),
+    .yardstick = NO_YARDSTICK,
+    .figures = {FIGURE("cache line there and back, pause in the loop, ns", "ping_pause_ns"),
+                FIGURE("cache line there and back, bare loop, ns", "ping_bare_ns"),
+                FIGURE("64 B payload line + flag line, there and back, ns", "ping_payload_ns"),
+                FIGURE("receiver reads lines the sender has written, GB/s", "pull_gb_s"),
+                FIGURE("sender rewrites lines the receiver only read, GB/s", "rewrite_read_gb_s"),
+                FIGURE("sender rewrites lines the receiver wrote 8 B of, GB/s",
+                       "rewrite_dirty_gb_s"),
+                FIGURE("sender rewrites lines only read, fetched ahead, GB/s",
+                       "rewrite_ahead_gb_s"),
+                FIGURE("  the best distance of 4 to 64 lines", "rewrite_ahead_distance_lines"),
+                FIGURE("memcpy within one process, 64 KiB, GB/s", "memcpy_cache_gb_s"),
+                FIGURE("memcpy within one process, 32 MiB, GB/s", "memcpy_memory_gb_s"),
+                RECORDS("64"), RECORDS("256"), RECORDS("1024"), RECORDS("4096")},
     .remark = report_best,
 };

@@ -68,10 +68,9 @@ enum state {
 /* What polling does in a state other than RUNNING. The scheduler prefers a process that has slept,
  * so a cell ends soon beside many busy processes. -1: a side has failed. */
 __attribute__((noinline, cold, unused)) static int give_way(uint64_t state) {
-    const struct timespec moment = {0, 20000};
     if (state > POLITE)
         return -1;
-    nanosleep(&moment, NULL);
+    sleep_ns(20000);
     return 0;
 }
 
@@ -127,13 +126,6 @@ ALWAYS_INLINE void stop_clock(struct run *run, uint64_t serial, uint64_t first, 
     run->elapsed_ns = start != 0 ? now_ns() - start : 0;
 }
 
-/* Sleeps for the pause between two round trips. */
-static inline void pause_between(const struct run *run) {
-    const struct timespec pause = {(time_t)(run->pause_ns / 1000000000u),
-                                   (long)(run->pause_ns % 1000000000u)};
-    nanosleep(&pause, NULL);
-}
-
 /* Is this round trip the last? Looks at the clock now and then; when there is a pause anyhow,
  * always but for the first. */
 ALWAYS_INLINE int trips_end(const struct run *run, uint64_t serial, uint64_t end) {
@@ -145,7 +137,7 @@ ALWAYS_INLINE int trips_end(const struct run *run, uint64_t serial, uint64_t end
  * between. */
 ALWAYS_INLINE uint64_t trip_start(const struct run *run, uint64_t serial, uint64_t before) {
     if (run->pause_ns != 0)
-        pause_between(run);
+        sleep_ns(run->pause_ns);
     return serial % CLOCK_EVERY == 0 || run->pause_ns != 0 ? ticks() : before;
 }
 

@@ -45,6 +45,8 @@ void die(const char *what) __attribute__((noreturn)); /* with what errno says */
 /* or torn, or refused, in the cell at hand, or it was broken off */
 void message_lost(void) __attribute__((noreturn));
 void pin(int cpu);
+/* As many as this user may have: a thousand channels need as many, and their senders twice that. */
+void allow_descriptors(void);
 void *map_shared(size_t size);
 void *must_allocate(size_t count, size_t size);
 

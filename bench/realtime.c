@@ -57,7 +57,5 @@ void realtime_rest(uint64_t began_ns) {
     uint64_t rest_ns = (now_ns() - began_ns) / REST_PART;
     if (!on)
         return;
-    rest_ns = rest_ns < REST_MIN_NS ? REST_MIN_NS : rest_ns;
-    const struct timespec rest = {(time_t)(rest_ns / 1000000000u), (long)(rest_ns % 1000000000u)};
-    nanosleep(&rest, NULL);
+    sleep_ns(rest_ns < REST_MIN_NS ? REST_MIN_NS : rest_ns);
 }

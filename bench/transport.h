@@ -62,8 +62,8 @@ struct counters {
 };
 
 /* The experiments, see loops.h. 0, or -1 when a message was lost, torn or refused. The rate_ loops
- * serve the open loop too: those of loops.h see in the run which is meant. One that knows nothing of
- * a rate leaves run->timed as it is, and its cells stay empty. */
+ * serve the open loop too: those of loops.h see in the run which is meant. One that knows nothing
+ * of a rate leaves run->timed as it is, and its cells stay empty. */
 struct loops {
     int (*rate_send)(struct run *run, void *end);
     int (*rate_receive)(struct run *run, void *end);
@@ -88,8 +88,8 @@ struct transport {
 
     /* Before the processes part. NULL when it cannot carry such messages: the cell stays empty. */
     void *(*create)(const struct setup *setup);
-    /* After they parted. 0, or -1 having said why on standard error. NULL, as for those below: there
-     * is nothing to do. */
+    /* After they parted. 0, or -1 having said why on standard error. NULL, as for those below:
+     * there is nothing to do. */
     int (*open)(void *link, enum role role);
     /* What the loops are given in that role. NULL: the link. */
     void *(*end)(void *link, enum role role);

@@ -27,11 +27,10 @@ DEFINE_TRIPS(many, many_send, many_receive)
 
 /* Asleep, as senders may share a CPU. */
 static int sleep_until(const struct run *run, const uint64_t *word, uint64_t least) {
-    const struct timespec moment = {0, 50000};
     while (__atomic_load_n(word, __ATOMIC_ACQUIRE) < least) {
         if (__atomic_load_n(run->state, __ATOMIC_RELAXED) > POLITE)
             return -1;
-        nanosleep(&moment, NULL);
+        sleep_ns(50000);
     }
     return 0;
 }

@@ -24,13 +24,12 @@ void trial_channel(const struct trial *trial, unsigned number, char name[64]) {
 
 /* Waits until the word has that value: asleep where the other side needs this CPU meanwhile. */
 static int await(const uint64_t *word, uint64_t value) {
-    const struct timespec moment = {0, 100000};
     if (!machine.one_cpu)
         return probe_wait(word, value);
     while (__atomic_load_n(word, __ATOMIC_ACQUIRE) != value) {
         if (__atomic_load_n(&machine.control->state, __ATOMIC_RELAXED) > POLITE)
             return -1;
-        nanosleep(&moment, NULL);
+        sleep_ns(100000);
     }
     return 0;
 }

@@ -66,6 +66,10 @@ struct figure {
     const char *json; /* for programs; `sender.cpu_s` is a member of the object `sender` */
     bool sum;         /* of all rounds, and not their median */
 };
+#define FIGURE(head_, json_)                                                                       \
+    { (head_), (json_), false }
+#define SUM(head_, json_)                                                                          \
+    { (head_), (json_), true }
 
 struct way {
     const char *name, *about;
@@ -75,11 +79,18 @@ struct way {
     int (*prepare)(struct trial *trial);
     /* In each process; 0, or -1 having said why, or when a message was wrong. */
     int (*work)(struct trial *trial);
-    int context; /* the way's own */
+    int context;    /* the way's own */
+    const void *of; /* and that too */
     void (*finish)(struct trial *trial,
                    bool good);         /* by the parent, also when it failed; or NULL */
     const struct transport *transport; /* of an experiment */
 };
+
+/* How the lists of ways and parts begin. */
+#define WAY(name_, about_, ...)                                                                    \
+    { .name = (name_), .about = (about_), __VA_ARGS__ }
+#define WAYS(ways_) .ways = (ways_), .way_count = sizeof(ways_) / sizeof *(ways_)
+#define NO_YARDSTICK SIZE_MAX
 
 enum length { SMOKE, QUICK, FULL, LENGTHS_OF_TRIALS };
 
@@ -87,7 +98,7 @@ struct part {
     const char *name, *title;
     const struct way *ways;
     size_t way_count;
-    size_t yardstick; /* the way that the others' first figure is shown against; way_count: none */
+    size_t yardstick; /* the way that the others' first figure is shown against; NO_YARDSTICK */
     const char *goal; /* or NULL */
     struct figure figures[FIGURES_MAX];
     double seconds[LENGTHS_OF_TRIALS]; /* of a trial */

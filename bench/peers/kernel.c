@@ -87,7 +87,7 @@ int ipc_meet(struct ipc_link *link, enum role role, int (*listens)(void *link, c
     return -1;
 }
 
-/* --- A library that does not survive a fork ---------------------------------------------------- */
+/* --- A library that does not survive a fork --------------------------------------------------- */
 
 int library_load(struct library *library) {
     if (library->users++ != 0)

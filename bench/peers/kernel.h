@@ -1,5 +1,5 @@
-/* kernel.h - what the peers share whose messages or wake-ups go through the kernel. Every message is
- * copied in and copied out. */
+/* kernel.h - what the peers share whose messages or wake-ups go through the kernel. Every message
+ * is copied in and copied out. */
 #ifndef BENCH_PEERS_KERNEL_H
 #define BENCH_PEERS_KERNEL_H
 
@@ -32,7 +32,7 @@ void ipc_destroy(void *link);
 int ipc_meet(struct ipc_link *link, enum role role, int (*listens)(void *link, const char *url),
              int (*dials)(void *link, const char *url));
 
-/* --- A library that does not survive a fork ---------------------------------------------------- */
+/* --- A library that does not survive a fork --------------------------------------------------- */
 
 /* Loaded when the first link of a process is opened, and unloaded with all that it remembers when
  * the last is closed. `names` ends with NULL; the functions go to `functions`, in their order. */
