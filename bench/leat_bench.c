@@ -4,7 +4,7 @@
  * Guarantees: exit status 0 only when every message of every cell was right and all of the output
  * was taken. */
 #include "hdr.h"
-#include "loops.h"
+#include "machine.h"
 #include "options.h"
 #include "parts.h"
 #include "plot.h"
@@ -105,61 +105,47 @@ static const struct subcommand subcommands[] = {
     {.word = NULL},
 };
 
-static struct json_run json_run = {.library = LEAT_VERSION_STRING};
-
-static int run(const struct options *o, const struct plan *plan) {
-    struct results results;
+static int show(const struct options *o, const struct json_run *run,
+                const struct results *results) {
     int wrong = 0;
-    trials_run(plan, &results);
     if (o->json)
-        wrong |= json_write(stdout, &json_run, &results);
+        wrong |= json_write(stdout, run, results);
     else
-        report_results(stdout, &results);
+        report_results(stdout, results);
     if (o->hdr != NULL)
-        wrong |= hdr_write(o->hdr, &results);
-    if (o->plot != NULL) {
-        char machine[256];
-        machine_name(machine);
-        wrong |= plot_write(o->plot, machine, &results);
-    }
-    results_free(&results);
+        wrong |= hdr_write(o->hdr, results);
+    if (o->plot != NULL)
+        wrong |= plot_write(o->plot, results);
     return wrong != 0;
 }
 
 int main(int argc, char **argv) {
-    struct options o = {.capacity = LEAT_CAPACITY_DEFAULT,
-                        .seconds = -1,
-                        .patience_s = -1,
-                        .pause_s = 0.0002,
-                        .wanted = ANY_PLACEMENT,
-                        .cpus = {-1, -1}};
     struct plan plan;
-    json_run.argc = argc;
-    json_run.argv = calloc((size_t)argc + 1, sizeof *argv); /* options_parse reorders argv */
-    if (json_run.argv == NULL)
-        return 1;
-    memcpy(json_run.argv, argv, (size_t)argc * sizeof *argv);
-    options_parse(&o, argc, argv, subcommands, groups);
-    if (o.realtime)
+    struct results results;
+    int cpus[2];
+    struct json_run run = {LEAT_VERSION_STRING, argc, must_allocate((size_t)argc + 1, sizeof *argv),
+                           cpus};
+    memcpy(run.argv, argv, (size_t)argc * sizeof *argv); /* parsing reorders argv */
+    const struct options *o = options_parse(argc, argv, subcommands, groups);
+    memcpy(cpus, o->cpus, sizeof cpus);
+    if (o->realtime)
         realtime_start();
-    options_plan(&o, groups, &plan);
-    if (o.smoke)
-        harness_polite();
-    if (o.one_cpu)
-        harness_one_cpu();
-    harness_start(o.cpus, o.capacity);
-    json_run.cpus = o.cpus;
+    options_plan(groups, &plan);
+    machine.polite = o->smoke;
+    machine.one_cpu = o->one_cpu;
+    harness_start(cpus, plan.capacity);
     if (plan.part_count == 0) {
-        fprintf(stderr, "%s: loop: built without libuv (LEAT_BUILD_UV)\n", o.program);
+        fprintf(stderr, "leat: bench: loop: built without libuv (LEAT_BUILD_UV)\n");
         return 1;
     }
-    if (!o.json)
-        report_machine(stdout, o.cpus);
-    int status = run(&o, &plan);
-    free(json_run.argv);
+    if (!o->json)
+        report_machine(stdout, cpus);
+    trials_run(&plan, &results);
+    int status = show(o, &run, &results);
+    results_free(&results);
+    free(run.argv);
     if (fflush(stdout) != 0 || ferror(stdout)) {
-        fprintf(stderr, "%s: standard output: ", o.program);
-        perror(NULL);
+        perror("leat: bench: standard output");
         return 1;
     }
     if (harness_signal() != 0) { /* what was measured until then has been shown */

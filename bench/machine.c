@@ -304,10 +304,6 @@ int collect_children(bool give_up) {
     return wrong;
 }
 
-void harness_polite(void) {
-    machine.polite = true;
-}
-
 unsigned scaled(unsigned count) {
     return machine.polite ? count / 100 + 1 : count;
 }
@@ -315,10 +311,6 @@ unsigned scaled(unsigned count) {
 void control_reset(void) {
     memset(machine.control, 0, sizeof *machine.control);
     machine.control->state = machine.polite ? POLITE : RUNNING;
-}
-
-void harness_one_cpu(void) {
-    machine.one_cpu = true;
 }
 
 void harness_start(int cpus[2], size_t capacity) {

@@ -30,6 +30,10 @@ struct machine {
     int cpus[2];
     int others[CHILDREN_MAX]; /* CPUs besides */
     unsigned other_count;
+    /* To be set before harness_start. one_cpu: both processes are on one CPU, the first; no trial
+     * has a probe then, and there may be only one CPU. polite: all has to work, and figures mean
+     * nothing (--smoke); polling sleeps in between, warming up is short, and a disturbed trial
+     * counts. */
     bool one_cpu, polite;
     double ticks_per_ns;
     uint32_t *samples, *probe;

@@ -1,6 +1,7 @@
 /* plot.c - see plot.h. gnuplot gets commands and data on its standard input. Rows that have no
  * value are left out, so that a line goes on where there is one. */
 #include "plot.h"
+#include "report.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -217,7 +218,7 @@ static size_t list_columns(const struct picture *picture, size_t columns[SIZES_M
     return count;
 }
 
-static void draw(const struct picture *picture, const char *path, const char *machine_text) {
+static void draw(const struct picture *picture, const char *path) {
     static const char *const titles[EXPERIMENTS] = {
         "Throughput, median with lowest and highest cell",
         "Round trips, one message at a time, by percentile",
@@ -240,8 +241,9 @@ static void draw(const struct picture *picture, const char *path, const char *ma
             "set multiplot layout %zu,1 title '%s' font ',14'\n"
             "set label 1 at screen 0.5,screen %g center font ',9' ",
             panels, titles[experiment_of(picture)], 1 - 42.0 / height);
-    char text[320];
-    snprintf(text, sizeof text, "%s; queue of %zu KiB; %s", machine_text, plan->capacity / 1024,
+    char text[320], name[256];
+    machine_name(name);
+    snprintf(text, sizeof text, "%s; queue of %zu KiB; %s", name, plan->capacity / 1024,
              picture->placement == ONE_CPU ? "both processes on one CPU"
              : picture->placement == NEAR  ? "CPUs near each other"
                                            : "CPUs far from each other");
@@ -262,7 +264,7 @@ static enum placement larger_placement(const struct results *results) {
     return results->tally[FAR] > results->tally[NEAR] ? FAR : NEAR;
 }
 
-int plot_write(const char *path, const char *machine_text, const struct results *results) {
+int plot_write(const char *path, const struct results *results) {
     pid_t child;
     int status = 0;
     if (results->tally[NEAR] + results->tally[FAR] + results->tally[ONE_CPU] == 0) {
@@ -278,7 +280,7 @@ int plot_write(const char *path, const char *machine_text, const struct results 
                 program_invocation_short_name, strerror(errno));
         return -1;
     }
-    draw(&picture, path, machine_text);
+    draw(&picture, path);
     fclose(picture.out);
     while (waitpid(child, &status, 0) < 0 && errno == EINTR)
         ;

@@ -8,8 +8,8 @@
  * having said what to do. */
 int plot_check(const char *path);
 
-/* Throughput by size, latencies by percentile; of the placement that has more cells. machine: a
- * line of text to go under the title. 0, or -1 having said why on standard error. */
-int plot_write(const char *path, const char *machine, const struct results *results);
+/* Throughput by size, latencies by percentile; of the placement that has more cells. 0, or -1 having
+ * said why on standard error. */
+int plot_write(const char *path, const struct results *results);
 
 #endif

@@ -3,8 +3,7 @@
  * that a stall shows in the open loop and a loop without pauses does not pass for wake-ups. No
  * figures. */
 #include "hdr.h"
-#include "loops.h"
-#include "trial.h"
+#include "machine.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -121,7 +120,7 @@ static int status_of(struct plan plan, bool (*judge)(const struct results *resul
         struct results results;
         setrlimit(RLIMIT_CORE, &no_core);
         if (judge == NULL) /* what has to work or to fail, not how fast */
-            harness_polite();
+            machine.polite = true;
         harness_start(cpus, plan.capacity);
         trials_run(&plan, &results);
         bool good = judge == NULL || judge(&results);

@@ -218,14 +218,6 @@ struct results {
  * 1 when anything else fails. */
 void harness_start(int cpus[2], size_t capacity);
 
-/* Before harness_start: puts both processes on one CPU, the first. No trial has a probe then, and
- * there may be only one CPU. */
-void harness_one_cpu(void);
-
-/* Before harness_start: all has to work, and figures mean nothing (--smoke). Polling sleeps in
- * between, warming up is short, and a disturbed trial counts. */
-void harness_polite(void);
-
 /* The signal that asked to end (SIGINT, SIGTERM or SIGHUP), 0 when none did. The trial at hand is
  * finished, and no other begins. A second signal breaks it off: its links are destroyed, so that
  * nothing is left behind, and the process ends by the signal. A third ends it at once. */
