@@ -1,7 +1,6 @@
 /* cell.c - a trial of a transport in an experiment: what is sent and asked by the parent, received
  * and answered by the child. */
 #include "machine.h"
-#include "realtime.h"
 
 /* The links of a trial: set before the processes part. */
 static struct links {

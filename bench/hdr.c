@@ -1,5 +1,5 @@
-/* hdr.c - see hdr.h. */
-#include "hdr.h"
+/* hdr.c - see report.h. */
+#include "report.h"
 
 #include <errno.h>
 #include <math.h>

@@ -3,12 +3,8 @@
  *
  * Guarantees: exit status 0 only when every message of every cell was right and all of the output
  * was taken. */
-#include "hdr.h"
 #include "machine.h"
 #include "options.h"
-#include "parts.h"
-#include "plot.h"
-#include "realtime.h"
 #include "report.h"
 #include "transports.h"
 

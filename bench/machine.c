@@ -1,6 +1,5 @@
 /* machine.c - see machine.h. */
 #include "machine.h"
-#include "realtime.h"
 
 #include <errno.h>
 #include <sched.h>
@@ -47,11 +46,12 @@ void pin(int cpu) {
     }
 }
 
-static void choose_cpus(int cpus[2]) {
+/* Before the process is pinned. */
+static void find_cpus(int cpus[2]) {
     cpu_set_t set;
+    int found = cpus[0] < 0 ? 0 : 2;
     if (sched_getaffinity(0, sizeof set, &set) != 0)
         die("sched_getaffinity");
-    int found = 0;
     for (int cpu = 0; cpu < CPU_SETSIZE && found < 2; cpu++)
         if (CPU_ISSET((size_t)cpu, &set))
             cpus[found++] = cpu;
@@ -61,33 +61,27 @@ static void choose_cpus(int cpus[2]) {
                 program_invocation_short_name);
         exit(EXIT_SKIP);
     }
-}
-
-/* Before it is pinned. */
-static void find_others(void) {
-    cpu_set_t set;
-    if (sched_getaffinity(0, sizeof set, &set) != 0)
-        die("sched_getaffinity");
+    if (machine.one_cpu)
+        cpus[1] = cpus[0];
     for (int cpu = 0; cpu < CPU_SETSIZE && machine.other_count < CHILDREN_MAX; cpu++)
-        if (CPU_ISSET((size_t)cpu, &set) && cpu != machine.cpus[0] && cpu != machine.cpus[1])
+        if (CPU_ISSET((size_t)cpu, &set) && cpu != cpus[0] && cpu != cpus[1])
             machine.others[machine.other_count++] = cpu;
+    memcpy(machine.cpus, cpus, sizeof machine.cpus);
 }
 
 int machine_other_cpu(unsigned n) {
     return n <= machine.other_count ? machine.others[n - 1] : machine.cpus[0];
 }
 
-/* How long this process was ready to run and did not, since it began; 0 where the kernel does not
- * tell. */
-static uint64_t run_delay_ns(void) {
-    unsigned long long run = 0, delay = 0;
-    FILE *file = fopen("/proc/self/schedstat", "r");
-    if (file == NULL)
-        return 0;
-    if (fscanf(file, "%llu %llu", &run, &delay) != 2)
-        delay = 0;
-    fclose(file);
-    return delay;
+long long number_in(const char *path, unsigned n, long long otherwise) {
+    long long number = otherwise;
+    FILE *file = fopen(path, "r");
+    for (unsigned i = 0; i <= n && file != NULL; i++)
+        if (fscanf(file, "%lld", &number) != 1)
+            number = otherwise;
+    if (file != NULL)
+        fclose(file);
+    return number;
 }
 
 void allow_descriptors(void) {
@@ -102,11 +96,55 @@ void usage_add(struct usage *usage, uint64_t sign) {
     struct rusage self;
     getrusage(RUSAGE_SELF, &self);
     uint64_t cpu_ns = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
-    usage->delay_ns += sign * run_delay_ns();
+    /* how long it was ready to run and did not; 0 where the kernel does not tell */
+    usage->delay_ns += sign * (uint64_t)number_in("/proc/self/schedstat", 1, 0);
     usage->switches += sign * (uint64_t)self.ru_nvcsw;
     usage->cpu_ns += sign * cpu_ns;
     usage->helpers_ns += sign * (cpu_ns - clock_ns(CLOCK_THREAD_CPUTIME_ID));
     usage->wall_ns += sign * now_ns();
+}
+
+/* --- Real time -------------------------------------------------------------------------------- */
+
+#define PRIORITY 10 /* of a child; its parent's is the next above */
+#define REST_MIN_NS UINT64_C(20000000)
+#define REST_PART 8u /* of a cell's time; the kernel wants a twentieth of every second */
+#define RUNTIME "/proc/sys/kernel/sched_rt_runtime_us"
+
+static bool real_time;
+
+void realtime_start(void) {
+    const struct sched_param parameter = {.sched_priority = PRIORITY + 1};
+    if (sched_setscheduler(0, SCHED_FIFO, &parameter) != 0) {
+        fprintf(stderr,
+                "%s: --realtime: this user may not have real-time priority %d: %s. Run it as root "
+                "or with CAP_SYS_NICE, or raise the limit RLIMIT_RTPRIO (ulimit -r; rtprio in "
+                "limits.conf); in a control group, cpu.rt_runtime_us must not be 0\n",
+                program_invocation_short_name, PRIORITY + 1, strerror(errno));
+        exit(1);
+    }
+    real_time = true;
+}
+
+static int realtime_child(pid_t child, bool same_cpu) {
+    const struct sched_param fifo = {.sched_priority = PRIORITY + same_cpu};
+    return real_time ? sched_setscheduler(child, SCHED_FIFO, &fifo) : 0;
+}
+
+bool realtime_is_on(void) {
+    return real_time;
+}
+
+uint64_t realtime_shorten(uint64_t duration_ns) {
+    bool limited = real_time && number_in(RUNTIME, 0, 950000) >= 0;
+    return limited && duration_ns > REALTIME_CELL_NS ? REALTIME_CELL_NS : duration_ns;
+}
+
+void realtime_rest(uint64_t began_ns) {
+    uint64_t rest_ns = (now_ns() - began_ns) / REST_PART;
+    if (!real_time)
+        return;
+    sleep_ns(rest_ns < REST_MIN_NS ? REST_MIN_NS : rest_ns);
 }
 
 /* --- Memory ----------------------------------------------------------------------------------- */
@@ -130,27 +168,6 @@ void *link_memory(unsigned number) {
     if (machine.memory[number] == NULL)
         machine.memory[number] = map_shared(machine.memory_size);
     return memset(machine.memory[number], 0, machine.memory_size);
-}
-
-static uint64_t length_of(size_t size, uint64_t random) {
-    switch (size) {
-    case SIZE_MIX:
-        return 16 + random % 2032;
-    case SIZE_SMALL_MIX:
-        return 8 + random % 57;
-    case SIZE_BIMODAL:
-        return random % 10 == 0 ? size_longest(size) : 24;
-    default:
-        return size;
-    }
-}
-
-void fill_lengths(size_t size) {
-    uint64_t x = 88172645463325252u;
-    for (size_t i = 0; i < LENGTHS; i++) {
-        x ^= x << 13, x ^= x >> 7, x ^= x << 17;
-        machine.lengths[i] = (uint16_t)length_of(size, x);
-    }
 }
 
 /* --- The watchdog ----------------------------------------------------------------------------- */
@@ -181,13 +198,11 @@ static void on_alarm(int signal) {
     (void)signal;
     if (given_up)
         _exit(1);
-    static const char text[] = " hangs: given up\n";
-    ssize_t ignored =
-        write(STDERR_FILENO, program_invocation_short_name, strlen(program_invocation_short_name));
-    ignored = write(STDERR_FILENO, ": ", 2);
-    ignored = write(STDERR_FILENO, machine.doing, strlen(machine.doing));
-    ignored = write(STDERR_FILENO, text, sizeof text - 1);
-    (void)ignored;
+    const char *const parts[] = {program_invocation_short_name, ": ", machine.doing,
+                                 " hangs: given up\n"};
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+        if (write(STDERR_FILENO, parts[i], strlen(parts[i])) < 0)
+            break;
     given_up = 1;
     break_off();
     alarm(BREAK_OFF_SECONDS);
@@ -253,11 +268,7 @@ static void place_child(pid_t child, int cpu) {
     die("the CPU or the priority of a child");
 }
 
-bool in_new_child(void) {
-    return in_new_child_on(machine.cpus[1]);
-}
-
-bool in_new_child_on(int cpu) {
+bool in_new_child(int cpu) {
     sigset_t handled, before;
     sigemptyset(&handled);
     sigaddset(&handled, SIGCHLD);
@@ -314,13 +325,7 @@ void control_reset(void) {
 }
 
 void harness_start(int cpus[2], size_t capacity) {
-    if (cpus[0] < 0)
-        choose_cpus(cpus);
-    if (machine.one_cpu)
-        cpus[1] = cpus[0];
-    machine.cpus[0] = cpus[0];
-    machine.cpus[1] = cpus[1];
-    find_others();
+    find_cpus(cpus);
     pin(cpus[1]); /* only to learn now whether that works */
     pin(cpus[0]);
     calibrate();
@@ -358,10 +363,6 @@ double median_ns(uint32_t *ticks_taken, size_t count) {
 
 void expect_within(uint64_t ns) {
     machine.control->deadline_ns = now_ns() + ns * (machine.polite ? 12 : 1);
-}
-
-bool was_too_late(void) {
-    return __atomic_load_n(&machine.control->state, __ATOMIC_RELAXED) == LATE;
 }
 
 int look_at_deadline(void) {

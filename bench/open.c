@@ -4,7 +4,6 @@
  * after another, of which nothing may be left. In one process, but for those: the calls do not
  * depend on who makes them. */
 #include "machine.h"
-#include "parts.h"
 
 #include <dirent.h>
 #include <errno.h>

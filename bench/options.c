@@ -2,8 +2,8 @@
 #include "options.h"
 #include "../tools/arguments.h"
 #include "clock.h"
-#include "plot.h"
-#include "realtime.h"
+#include "machine.h"
+#include "report.h"
 
 #include <errno.h>
 #include <leat/leat.h>

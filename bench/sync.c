@@ -7,7 +7,6 @@
  * clock runs until the child has it. Together: for some milliseconds both lock, change a word that
  * they share, unlock, and begin again, as fast as they can: the same three loops for all ways. */
 #include "machine.h"
-#include "parts.h"
 
 #include <leat/sync.h>
 #include <linux/futex.h>

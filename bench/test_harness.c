@@ -2,8 +2,8 @@
  * repeats or refuses a message, crashes or hangs, and that it passes one that does none of this;
  * that a stall shows in the open loop and a loop without pauses does not pass for wake-ups. No
  * figures. */
-#include "hdr.h"
 #include "machine.h"
+#include "report.h"
 
 #include <stdio.h>
 #include <stdlib.h>

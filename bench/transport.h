@@ -21,24 +21,12 @@ extern "C" {
 #define SIZE_MIN 8u       /* a message carries its serial number */
 #define SIZE_MAX_FIXED 32768u
 
-static inline bool size_varies(size_t size) {
-    return size < SIZE_MIN;
-}
-
-/* Of the messages of that size: the longest, and their mean. */
-static inline size_t size_longest(size_t size) {
-    return size == SIZE_MIX         ? 2047
-           : size == SIZE_SMALL_MIX ? 64
-           : size == SIZE_BIMODAL   ? 3072
-                                    : size;
-}
-
-static inline size_t size_mean(size_t size) {
-    return size == SIZE_MIX         ? 1031
-           : size == SIZE_SMALL_MIX ? 36
-           : size == SIZE_BIMODAL   ? 329
-                                    : size;
-}
+/* Of the messages of that size: whether they differ, the longest, and their mean. */
+bool size_varies(size_t size);
+size_t size_longest(size_t size);
+size_t size_mean(size_t size);
+/* Their lengths, in a pseudo-random order that is always the same. */
+void size_draw(size_t size, uint16_t *lengths, size_t count);
 
 enum role { SENDER, RECEIVER };
 

@@ -7,7 +7,6 @@
  * other experiments there is one sender, of a channel that may have many. */
 #include "leat_link.h"
 #include "machine.h"
-#include "realtime.h"
 
 #include <sched.h>
 
@@ -86,7 +85,7 @@ static int many_rate_send(struct run *run, void *handle) {
     if (run->rate != 0)
         return rate_send_loop(run, &many_trip_calls, link);
     for (unsigned i = 1; i <= others; i++)
-        if (in_new_child_on(machine_other_cpu(i)))
+        if (in_new_child(machine_other_cpu(i)))
             end_child(send_besides(run, link, i));
     if (sleep_until(run, &meeting->ready, others) != 0)
         return -1;

@@ -1,6 +1,5 @@
 /* trial.c - all trials of a plan, in turn; see trial.h. */
 #include "machine.h"
-#include "realtime.h"
 
 #include <leat/leat.h>
 #include <stdio.h>
@@ -164,7 +163,7 @@ static void start(struct trial *trial) {
     control_reset();
     memset(trial->told, 0, sizeof *trial->told);
     *trial->times = (struct histogram){0};
-    fill_lengths(column.size);
+    size_draw(column.size, machine.lengths, LENGTHS);
     fflush(NULL);
     watch_for(plan->hang_s + trial->duration_ns / 1000000000u);
 }
@@ -176,7 +175,7 @@ static enum placement run_trial(struct trial *trial) {
     start(trial);
     int result = way->prepare != NULL ? way->prepare(trial) : 0;
     bool skipped = result > 0;
-    if (result == 0 && !trial->part->alone && in_new_child()) {
+    if (result == 0 && !trial->part->alone && in_new_child(machine.cpus[1])) {
         trial->role = RECEIVER;
         end_child(way->work(trial));
     }
@@ -192,7 +191,7 @@ static enum placement run_trial(struct trial *trial) {
     realtime_rest(began_ns);
     if (skipped || (result == 0 && trial->told->does_not_fit))
         return PLACEMENTS;
-    if (result != 0 && was_too_late())
+    if (result != 0 && machine.control->state == LATE)
         return DISTURBED;
     if (result != 0)
         message_lost();

@@ -108,6 +108,11 @@ struct part {
     void (*remark)(FILE *out, const struct part *part, const double *medians); /* or NULL */
 };
 
+/* Those that are no experiments with transports; the last line, BENCH_LOOP. */
+extern const struct part part_open, part_open_nth, part_open_at_once, part_open_in_turn;
+extern const struct part part_sync, part_limits;
+extern const struct part part_trips, part_waiting, part_rates, part_channels, part_idle, part_timer;
+
 /* A size at a level: the column of a table. */
 struct column {
     size_t size;

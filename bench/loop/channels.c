@@ -237,16 +237,13 @@ struct observed {
 /* What the kernel knows of the child, which is not woken for it. */
 static int observe(const struct trial *trial, struct observed *observed) {
     char path[64], line[256];
-    unsigned long long value = 0;
+    unsigned long long value;
     snprintf(path, sizeof path, "/proc/%d/schedstat", machine.child[0]);
-    FILE *file = fopen(path, "r");
-    int found = file != NULL ? fscanf(file, "%llu", &value) : 0;
-    if (file != NULL)
-        fclose(file);
-    observed->run_ns = value;
+    observed->run_ns = (uint64_t)number_in(path, 0, 0);
     observed->turns = __atomic_load_n(&trial->told->turns[RECEIVER], __ATOMIC_RELAXED);
     snprintf(path, sizeof path, "/proc/%d/status", machine.child[0]);
-    if (found != 1 || (file = fopen(path, "r")) == NULL)
+    FILE *file = fopen(path, "r");
+    if (file == NULL || observed->run_ns == 0)
         return perror(path), -1;
     while (fgets(line, sizeof line, file) != NULL)
         if (sscanf(line, "voluntary_ctxt_switches: %llu", &value) == 1)

@@ -5,7 +5,6 @@
 #define BENCH_LOOP_H
 
 #include "machine.h"
-#include "parts.h"
 
 #include <leat/uv.h>
 

@@ -20,7 +20,6 @@
 #include "machine.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <grp.h>
 #include <iceoryx_binding_c/api.h>
 #include <pthread.h>
@@ -76,12 +75,10 @@ static void process_name(pid_t creator, bool child, char name[NAME_SIZE]) {
 
 /* What processes left that did not end well. */
 static void remove_names(pid_t creator) {
-    for (int child = 0; child <= 1; child++) {
+    for (int i = 0; i < 4; i++) {
         char name[NAME_SIZE], path[NAME_SIZE + 16];
-        process_name(creator, child, name);
-        snprintf(path, sizeof path, "/tmp/%s", name);
-        unlink(path);
-        snprintf(path, sizeof path, "/tmp/%s.lock", name);
+        process_name(creator, i / 2 != 0, name);
+        snprintf(path, sizeof path, "/tmp/%s%s", name, i % 2 != 0 ? ".lock" : "");
         unlink(path);
     }
 }
@@ -103,64 +100,30 @@ static bool roudi_answers(const void *ignored) {
     return answers;
 }
 
-/* Monitoring is off: it would take a process that had no CPU for a moment for dead. */
-static void roudi_run(pid_t parent) {
-    int null = open("/dev/null", O_RDWR);
-    prctl(PR_SET_PDEATHSIG, SIGTERM);
-    if (getppid() != parent || null < 0)
-        _exit(1);
-    for (int fd = 0; fd <= 2; fd++)
-        dup2(null, fd);
-    execl(BENCH_DAEMON, BENCH_DAEMON, "-m", "off", "-k", "1", (char *)NULL);
-    _exit(127);
-}
+/* The keeper of the daemon: starts it, ends it on SIGTERM, and clears up. The daemon that is told to
+ * end aborts when a process has died that used it, and leaves what it made: its memory has the name
+ * of its group, $1. One that could not start, beside another, has nothing to clear up. Monitoring
+ * is off: it would take a process that had no CPU for a moment for dead. */
+static const char keeper[] =
+    "exec 2>/dev/null; trap 'kill $d; over=1' TERM\n"
+    "\"$0\" -m off -k 1 </dev/null >/dev/null 2>&1 & d=$!\n"
+    "[ -z \"$over\" ] || kill $d\n"
+    "wait $d; s=$?\n"
+    "if [ $s -ge 128 ] && ! wait $d; then rm -f \"/dev/shm/$1\" /dev/shm/iceoryx_mgmt "
+    "/tmp/iox-unique-roudi.lock " DAEMON_SOCKET " " DAEMON_SOCKET ".lock; fi\n"
+    "rm -f /tmp/leat_bench-$2-*";
 
-/* The daemon that is told to end aborts when a process has died that used it, and leaves what it
- * made: its memory has the name of its group. */
-static void roudi_remove_names(void) {
-    char path[NAME_SIZE + 16];
-    const struct group *group = getgrgid(getegid());
-    if (group != NULL) {
-        snprintf(path, sizeof path, "/dev/shm/%.40s", group->gr_name);
-        unlink(path);
-    }
-    unlink("/dev/shm/iceoryx_mgmt");
-    unlink("/tmp/iox-unique-roudi.lock");
-    unlink(DAEMON_SOCKET ".lock");
-    unlink(DAEMON_SOCKET);
-}
-
-/* A process of its own: starts the daemon, ends it on SIGTERM, which it gets when its parent dies,
- * too, and clears up. */
+/* A process of its own, so that all this happens also when its parent dies. */
 static void keeper_run(pid_t parent) {
-    int number, status = 0;
-    sigset_t both;
-    sigemptyset(&both);
-    sigaddset(&both, SIGTERM);
-    sigaddset(&both, SIGCHLD);
-    sigprocmask(SIG_BLOCK, &both, NULL);
+    char number[16];
+    const struct group *group = getgrgid(getegid());
+    snprintf(number, sizeof number, "%d", (int)parent);
     setsid(); /* Ctrl-C is for the harness, which finishes the cell at hand */
     prctl(PR_SET_PDEATHSIG, SIGTERM);
-    if (getppid() != parent)
-        _exit(1);
-    pid_t self = getpid(), daemon = fork();
-    if (daemon < 0)
-        _exit(1);
-    if (daemon == 0) {
-        sigprocmask(SIG_UNBLOCK, &both, NULL);
-        roudi_run(self);
-    }
-    sigwait(&both, &number);
-    kill(daemon, SIGTERM);
-    for (unsigned i = 0; waitpid(daemon, &status, WNOHANG) == 0; i++) {
-        if (i == WAIT_MS)
-            kill(daemon, SIGKILL);
-        usleep(1000);
-    }
-    if (status != 0 && number == SIGTERM) /* not one that could not start, beside another */
-        roudi_remove_names();
-    remove_names(parent);
-    _exit(0);
+    if (getppid() == parent)
+        execl("/bin/sh", "sh", "-c", keeper, BENCH_DAEMON, group != NULL ? group->gr_name : "none",
+              number, (char *)NULL);
+    _exit(127);
 }
 
 static void roudi_release(void) {

@@ -4,6 +4,7 @@
  * bytes, 10 and 8192 as a rule. The superuser may exceed both; we do not, so that the figures are
  * those that any user gets. */
 #include "kernel.h"
+#include "machine.h"
 
 #include <fcntl.h>
 #include <mqueue.h>
@@ -17,24 +18,14 @@ struct mq_link {
     mqd_t queue[2]; /* by role, as each end's flags are its own */
 };
 
-static long limit(const char *path, long usual) {
-    long value;
-    FILE *file = fopen(path, "r");
-    if (file == NULL)
-        return usual;
-    if (fscanf(file, "%ld", &value) != 1)
-        value = usual;
-    fclose(file);
-    return value;
-}
-
 /* 0, or -1 when messages are too large for any queue. */
 static int choose_length(const struct setup *setup, struct mq_attr *attributes) {
     size_t size = size_longest(setup->size);
-    long wanted = (long)(setup->capacity / size), longest = limit(LIMITS "msg_max", 10);
+    long wanted = (long)(setup->capacity / size),
+         longest = (long)number_in(LIMITS "msg_max", 0, 10);
     attributes->mq_msgsize = (long)size;
     attributes->mq_maxmsg = wanted < 1 ? 1 : wanted < longest ? wanted : longest;
-    return attributes->mq_msgsize <= limit(LIMITS "msgsize_max", 8192) ? 0 : -1;
+    return attributes->mq_msgsize <= number_in(LIMITS "msgsize_max", 0, 8192) ? 0 : -1;
 }
 
 static void mq_destroy(void *handle) {
