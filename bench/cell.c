@@ -2,6 +2,8 @@
  * and answered by the child. */
 #include "machine.h"
 
+#include <stdlib.h>
+
 /* The links of a trial: set before the processes part. */
 static struct links {
     const struct transport *transport;
@@ -11,9 +13,6 @@ static struct links {
     void *link[2]; /* link[1] of a round trip goes in the direction of the answer */
     struct run run;
 } links;
-
-/* By role, what each side did. */
-static struct counters *counters; /* shared */
 
 static bool goes_both_ways(void) {
     return links.experiment == ROUND_TRIP || links.experiment == WAKEUP;
@@ -39,21 +38,24 @@ static int links_open(enum role side) {
     return 0;
 }
 
-static void links_close(enum role side) {
+static void links_close(enum role side, struct counters *sum) {
     for (unsigned i = 0; i < links.count && links.transport->close != NULL; i++) {
         struct counters more = {0};
         links.transport->close(links.link[i], role_at(i, side), &more);
-        counters[side].messages += more.messages;
-        counters[side].stalls += more.stalls;
-        counters[side].sleeps += more.sleeps;
-        counters[side].wake_calls += more.wake_calls;
+        sum->messages += more.messages;
+        sum->stalls += more.stalls;
+        sum->sleeps += more.sleeps;
+        sum->wake_calls += more.wake_calls;
     }
 }
 
 static void links_destroy(void) {
-    for (unsigned i = 0; i < links.count && links.transport->destroy != NULL; i++)
-        if (links.link[i] != NULL)
+    for (unsigned i = 0; i < links.count && links.link[i] != NULL; i++) {
+        if (links.transport->destroy != NULL)
             links.transport->destroy(links.link[i]);
+        if (links.transport->link_size != 0)
+            free(links.link[i]);
+    }
 }
 
 /* At real-time priority a process keeps its own threads from its CPU for as long as it does not
@@ -93,30 +95,36 @@ static const struct sized *find_sized(const struct transport *transport,
     return sized;
 }
 
+/* NULL: it cannot carry such messages. */
+static void *new_link(const struct trial *trial, const struct sized *sized, unsigned number) {
+    const struct transport *transport = trial->way->of;
+    const struct setup setup = {transport, trial->column.size, trial->plan->capacity,
+                                link_memory(number), machine.memory_size};
+    bool (*create)(void *, const struct setup *) =
+        sized != NULL && sized->create != NULL ? sized->create : transport->create;
+    size_t size = transport->link_size;
+    void *link = size != 0 ? must_allocate(1, size) : setup.memory;
+    if (create == NULL || create(link, &setup))
+        return link;
+    if (size != 0)
+        free(link);
+    return NULL;
+}
+
 /* The asker of a wake-up sleeps in between, whatever its transport does; several senders share a
  * CPU. */
 static int prepare(struct trial *trial) {
-    const struct transport *transport = trial->way->transport;
+    const struct transport *transport = trial->way->of;
     enum experiment experiment = (enum experiment)trial->way->context;
-    if (counters == NULL)
-        counters = map_shared(2 * sizeof *counters);
-    memset(counters, 0, 2 * sizeof *counters);
     links = (struct links){.transport = transport, .experiment = experiment};
     if (starves(transport))
         return 1;
     links.count = goes_both_ways() ? 2 : 1;
     const struct sized *sized = find_sized(transport, trial);
     links.loops = sized != NULL ? sized->loops : transport->loops;
-    for (unsigned i = 0; i < links.count && links.loops != NULL; i++) {
-        struct setup setup = {transport, trial->column.size, trial->plan->capacity, link_memory(i),
-                              machine.memory_size};
-        links.link[i] = sized != NULL && sized->create != NULL ? sized->create(&setup)
-                                                               : transport->create(&setup);
-        if (links.link[i] == NULL)
+    for (unsigned i = 0; i < links.count; i++)
+        if (links.loops == NULL || (links.link[i] = new_link(trial, sized, i)) == NULL)
             return links_destroy(), 1;
-    }
-    if (links.loops == NULL)
-        return 1;
     links.run = new_run(trial);
     trial->care[RECEIVER] = transport->sleeps ? SLEEPS : SPINS;
     trial->care[SENDER] = experiment == RATE && transport->senders > 1 ? SHARES
@@ -150,7 +158,7 @@ static int work(struct trial *trial) {
     }
     if (trial_end(trial) != 0)
         return -1;
-    links_close(trial->role);
+    links_close(trial->role, &trial->told->counters[trial->role]);
     return 0;
 }
 
@@ -160,35 +168,32 @@ static int work(struct trial *trial) {
 static const double percentile_parts[PERCENTILES] = {0.5, 0.9, 0.99, 0.999, 0.9999, 1};
 
 #define COSTS                                                                                      \
-    {"wall s", "sender.wall_s", true}, {"CPU s, sender", "sender.cpu_s", true},                    \
-        {"receiver", "receiver.cpu_s", true}, {"switches, sender", "sender.switches", true},       \
-        {"receiver", "receiver.switches", true}, {"messages", "receiver.messages", true},          \
-        {"wakes, sender", "sender.wake_calls", true}, {"receiver", "receiver.wake_calls", true},   \
-        {"sleeps, sender", "sender.sleeps", true}, {"receiver", "receiver.sleeps", true},          \
-        {"stalls, sender", "sender.stalls", true}, {"receiver", "receiver.stalls", true},          \
-        {NULL, "receiver.wall_s", true}, {                                                         \
-        NULL, "sender.messages", true                                                              \
-    }
+    SUM("wall s", "sender.wall_s"), SUM("CPU s, sender", "sender.cpu_s"),                          \
+        SUM("receiver", "receiver.cpu_s"), SUM("switches, sender", "sender.switches"),             \
+        SUM("receiver", "receiver.switches"), SUM("messages", "receiver.messages"),                \
+        SUM("wakes, sender", "sender.wake_calls"), SUM("receiver", "receiver.wake_calls"),         \
+        SUM("sleeps, sender", "sender.sleeps"), SUM("receiver", "receiver.sleeps"),                \
+        SUM("stalls, sender", "sender.stalls"), SUM("receiver", "receiver.stalls"),                \
+        SUM(NULL, "receiver.wall_s"), SUM(NULL, "sender.messages")
 #define TIMES                                                                                      \
-    {"p50, ns", "p50_ns", false}, {"p90", "p90_ns", false}, {"p99", "p99_ns", false},              \
-        {"p99.9", "p99.9_ns", false}, {"p99.99", "p99.99_ns", false}, {"max", "max_ns", false},    \
-        {NULL, "times", true}, {                                                                   \
-        NULL, "waited_s", true                                                                     \
-    }
+    FIGURE("p50, ns", "p50_ns"), FIGURE("p90", "p90_ns"), FIGURE("p99", "p99_ns"),                 \
+        FIGURE("p99.9", "p99.9_ns"), FIGURE("p99.99", "p99.99_ns"), FIGURE("max", "max_ns"),       \
+        SUM(NULL, "times"), SUM(NULL, "waited_s")
 
 static const struct part parts[EXPERIMENTS] = {
     [RATE] = {.title = "Messages a second, millions",
-              .figures = {{"million messages/s", "million_per_s", false}, COSTS}},
+              .figures = {FIGURE("million messages/s", "million_per_s"), COSTS}},
     [ROUND_TRIP] = {.title = "Round trips", .figures = {TIMES, COSTS}},
     [WAKEUP] = {.title = "Round trips with a pause before each", .figures = {TIMES, COSTS}},
     [OPEN_LOOP] = {.title = "One way, from when a message was due",
-                   .figures = {TIMES, COSTS, {"achieved/s", "achieved", false}}},
+                   .figures = {TIMES, COSTS, FIGURE("achieved/s", "achieved")}},
 };
 #define ACHIEVED 22u /* of OPEN_LOOP, behind the others */
 
 static void take_costs(const struct trial *trial, double *to) {
     const struct usage *use = trial->told->usage;
-    const struct counters *tx = &counters[SENDER], *rx = &counters[RECEIVER];
+    const struct counters *tx = &trial->told->counters[SENDER],
+                          *rx = &trial->told->counters[RECEIVER];
     const double costs[] = {(double)use[SENDER].wall_ns / 1e9,
                             (double)use[SENDER].cpu_ns / 1e9,
                             (double)use[RECEIVER].cpu_ns / 1e9,
@@ -274,6 +279,6 @@ struct part cell_part(enum experiment experiment, const struct transport *const 
                                .work = work,
                                .finish = finish,
                                .context = (int)experiment,
-                               .transport = transports[i]};
+                               .of = transports[i]};
     return part;
 }

@@ -19,9 +19,11 @@ struct leat_link {
 
 /* `.create` is that too, unless a transport has more to prepare. Destroying removes the name as
  * well, which is still there when a process was killed or gave up. */
-#define CHANNEL .open = leat_link_open, .close = leat_link_close, .destroy = leat_link_destroy
+#define CHANNEL                                                                                    \
+    .link_size = sizeof(struct leat_link), .open = leat_link_open, .close = leat_link_close,       \
+    .destroy = leat_link_destroy
 
-void *leat_link_create(const struct setup *setup);
+bool leat_link_create(void *link, const struct setup *setup);
 int leat_link_open(void *link, enum role role);
 void leat_link_close(void *link, enum role role, struct counters *counters);
 void leat_link_destroy(void *link);

@@ -381,6 +381,15 @@ int probe_wait(const uint64_t *word, uint64_t value) {
     return 0;
 }
 
+int sleep_until(const uint64_t *word, uint64_t least) {
+    while (__atomic_load_n(word, __ATOMIC_ACQUIRE) < least) {
+        if (__atomic_load_n(&machine.control->state, __ATOMIC_RELAXED) > POLITE)
+            return -1;
+        sleep_ns(50000);
+    }
+    return 0;
+}
+
 double probe_ask(uint64_t *serial) {
     for (size_t i = 0; i < scaled(PROBE_TRIPS); i++) {
         uint64_t t0 = ticks(), value = ++*serial;

@@ -94,6 +94,9 @@ static inline int wait_patiently(struct patience *patience) {
 /* Waits until the other process stores value. -1: it failed and never will, or was late. */
 int probe_wait(const uint64_t *word, uint64_t value);
 
+/* The same asleep, until the word has at least that value: the other side needs this CPU. */
+int sleep_until(const uint64_t *word, uint64_t least);
+
 /* What waits from now on have as their deadline. */
 #define LATE_NS UINT64_C(5000000000)
 void expect_within(uint64_t ns);
@@ -119,9 +122,9 @@ int collect_children(bool give_up);
 
 /* The process that sends has a priority above those that receive, each on a CPU of its own; two
  * that share a CPU have the same, or one would preempt the other whenever it is woken. The kernel
- * takes a CPU away from real-time processes that leave nothing to others, usually for 50 ms of every
- * second (sched_rt_runtime_us). No cell is so long that this meets it, because there is a rest
- * behind each cell. */
+ * takes a CPU away from real-time processes that leave nothing to others, usually for 50 ms of
+ * every second (sched_rt_runtime_us). No cell is so long that this meets it, because there is a
+ * rest behind each cell. */
 #define REALTIME_CELL_NS UINT64_C(500000000) /* the longest cell whose processes do not sleep */
 
 /* Gives this process its priority, and from then on its children theirs. Exits with 1, having said

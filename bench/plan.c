@@ -23,8 +23,8 @@ struct column plan_column(const struct plan *plan, size_t index) {
                            plan->levels[index % plan->level_count]};
 }
 
-/* The sizes that are no number of bytes. Lengths are spread evenly between two; or, of ten, nine are
- * the one and the tenth the other. */
+/* The sizes that are no number of bytes. Lengths are spread evenly between two; or, of ten, nine
+ * are the one and the tenth the other. */
 static const struct {
     const char *word, *name;
     size_t shortest, longest, mean;

@@ -29,8 +29,8 @@ int json_write(FILE *out, const struct json_run *run, const struct results *resu
  * having said what to do. */
 int plot_check(const char *path);
 
-/* Throughput by size, latencies by percentile; of the placement that has more cells. 0, or -1 having
- * said why on standard error. */
+/* Throughput by size, latencies by percentile; of the placement that has more cells. 0, or -1
+ * having said why on standard error. */
 int plot_write(const char *path, const struct results *results);
 
 /* Every time of an experiment, for plotters of HdrHistogram's text format. One distribution goes to

@@ -27,10 +27,6 @@ struct mailbox {
     _Alignas(64) unsigned char message[64];
 };
 
-static void *mailbox_create(const struct setup *setup) {
-    return setup->memory;
-}
-
 static int mailbox_send(void *link, const void *message, size_t size) {
     static unsigned serial;
     struct mailbox *box = link;
@@ -70,7 +66,7 @@ static int mailbox_receive(void *link, void *buffer, size_t capacity, size_t *si
 }
 
 DEFINE_LOOPS(mailbox, mailbox_send, mailbox_receive)
-static TRANSPORT(mailbox, "", .create = mailbox_create, .loops = &mailbox_loops)
+static TRANSPORT(mailbox, "", .loops = &mailbox_loops)
 
     /* A round trip that takes no notice of the pause between trips. */
     static int hasty_trip_ask(struct run *run, void *to, void *from) {
@@ -78,7 +74,7 @@ static TRANSPORT(mailbox, "", .create = mailbox_create, .loops = &mailbox_loops)
     return mailbox_trip_ask(run, to, from);
 }
 static const struct loops hasty_loops = {NULL, NULL, hasty_trip_ask, mailbox_trip_answer};
-static TRANSPORT(hasty, "", .sleeps = true, .create = mailbox_create, .loops = &hasty_loops)
+static TRANSPORT(hasty, "", .sleeps = true, .loops = &hasty_loops)
 
     static const struct plan basic_plan = {.name = "harness",
                                            .part_count = 1,

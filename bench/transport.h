@@ -63,7 +63,7 @@ struct loops {
 struct sized {
     size_t size, capacity;
     const struct loops *loops;
-    void *(*create)(const struct setup *setup); /* NULL: that of the transport */
+    bool (*create)(void *link, const struct setup *setup); /* NULL: that of the transport */
 };
 #define ANY_SIZE SIZE_MAX /* as a size of the last of them: all others */
 
@@ -74,9 +74,11 @@ struct transport {
     bool threads;     /* has threads of its own: it is not measured at real-time priority */
     unsigned senders; /* in `throughput`, when there are several: they may share a CPU; else 0 */
 
-    /* Before the processes part. NULL when it cannot carry such messages: the cell stays empty. */
-    void *(*create)(const struct setup *setup);
-    /* After they parted. 0, or -1 having said why on standard error. NULL, as for those below:
+    size_t link_size; /* of what the harness allocates for a link; 0: a link is its shared memory */
+    /* Before the processes part, with a zeroed link. False, and there is nothing to destroy, when
+     * it cannot carry such messages: the cell stays empty. */
+    bool (*create)(void *link, const struct setup *setup);
+    /* After they parted. 0, or -1 having said why on standard error. NULL, as for the others:
      * there is nothing to do. */
     int (*open)(void *link, enum role role);
     /* What the loops are given in that role. NULL: the link. */

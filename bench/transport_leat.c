@@ -7,19 +7,14 @@
 #include <leat/inline.h>
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <unistd.h>
 
-void *leat_link_create(const struct setup *setup) {
+bool leat_link_create(void *handle, const struct setup *setup) {
     static unsigned serial;
-    if (size_longest(setup->size) > setup->capacity / 2 - 72)
-        return NULL;
-    struct leat_link *link = calloc(1, sizeof *link);
-    if (link == NULL)
-        return NULL;
+    struct leat_link *link = handle;
     snprintf(link->name, sizeof link->name, "leat_bench-%ld-%u", (long)getpid(), serial++);
     link->options.capacity = setup->capacity;
-    return link;
+    return size_longest(setup->size) <= setup->capacity / 2 - 72;
 }
 
 int leat_link_complain(const char *call, int code) {
@@ -61,7 +56,6 @@ void leat_link_destroy(void *handle) {
     int code = leat_unlink(link->name, link->options.scope);
     if (code != LEAT_OK && code != LEAT_ENOENT)
         leat_link_complain("leat_unlink", code);
-    free(link);
 }
 
 /* --- One call per message --------------------------------------------------------------------- */

@@ -79,11 +79,9 @@ static void *handle_of(void *handle, enum role role) {
     return role == SENDER ? (void *)link->sender : (void *)link->receiver;
 }
 
-static void *deaf_create(const struct setup *setup) {
-    struct leat_link *link = leat_link_create(setup);
-    if (link != NULL)
-        link->options.waiting = LEAT_WAITING_SPIN;
-    return link;
+static bool deaf_create(void *link, const struct setup *setup) {
+    ((struct leat_link *)link)->options.waiting = LEAT_WAITING_SPIN;
+    return leat_link_create(link, setup);
 }
 
 #define INLINE CHANNEL, .end = handle_of

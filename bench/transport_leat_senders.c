@@ -24,16 +24,6 @@ struct meeting {
 DEFINE_COPY(many, LEAT_FOREVER)
 DEFINE_TRIPS(many, many_send, many_receive)
 
-/* Asleep, as senders may share a CPU. */
-static int sleep_until(const struct run *run, const uint64_t *word, uint64_t least) {
-    while (__atomic_load_n(word, __ATOMIC_ACQUIRE) < least) {
-        if (__atomic_load_n(run->state, __ATOMIC_RELAXED) > POLITE)
-            return -1;
-        sleep_ns(50000);
-    }
-    return 0;
-}
-
 /* Real-time processes of one priority that share a CPU do not take turns by themselves. */
 static void give_turn(uint64_t now, uint64_t *turn_end_ns) {
     if (!realtime_is_on() || machine_other_cpu(1) != machine.cpus[0] || now < *turn_end_ns)
@@ -70,8 +60,7 @@ static int send_besides(const struct run *run, struct leat_link *link, uint64_t 
     if (leat_link_open(link, SENDER) != 0)
         return -1;
     __atomic_fetch_add(&meeting->ready, 1, __ATOMIC_RELEASE);
-    if (sleep_until(run, &meeting->end_ns, 1) != 0 ||
-        send_as(run, link, number, meeting->end_ns) != 0)
+    if (sleep_until(&meeting->end_ns, 1) != 0 || send_as(run, link, number, meeting->end_ns) != 0)
         return -1;
     leat_link_close(link, SENDER, &ignored);
     __atomic_fetch_add(&meeting->done, 1, __ATOMIC_RELEASE);
@@ -87,13 +76,13 @@ static int many_rate_send(struct run *run, void *handle) {
     for (unsigned i = 1; i <= others; i++)
         if (in_new_child(machine_other_cpu(i)))
             end_child(send_besides(run, link, i));
-    if (sleep_until(run, &meeting->ready, others) != 0)
+    if (sleep_until(&meeting->ready, others) != 0)
         return -1;
     uint64_t end_ns = now_ns() + run->duration_ns;
     __atomic_store_n(&meeting->end_ns, end_ns, __ATOMIC_RELEASE);
     if (send_as(run, link, 0, end_ns) != 0)
         return -1;
-    return sleep_until(run, &meeting->done, others);
+    return sleep_until(&meeting->done, others);
 }
 
 /* Checks one message against what is next from its sender: 0, 1 when it is that sender's last, -1
@@ -131,14 +120,12 @@ static int many_rate_receive(struct run *run, void *handle) {
     return 0;
 }
 
-static void *many_create(const struct setup *setup) {
-    struct leat_link *link = leat_link_create(setup);
-    if (link == NULL)
-        return NULL;
+static bool many_create(void *handle, const struct setup *setup) {
+    struct leat_link *link = handle;
     link->options.many_senders = true;
     link->senders = setup->transport->senders;
     link->meeting = setup->memory;
-    return link;
+    return leat_link_create(link, setup);
 }
 
 LIST_LOOPS(many)

@@ -8,10 +8,9 @@
 
 #include <leat/uv.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 struct uv_link {
-    struct leat_link *channel;
+    struct leat_link channel;
     uv_loop_t loop;
     leat_uv_sender_t sender;
     leat_uv_receiver_t receiver;
@@ -26,20 +25,6 @@ struct uv_link {
 static int complain(const char *call, int code) {
     fprintf(stderr, "\n%s: %s %s\n", call, uv_strerror(code), leat_error_detail());
     return -1;
-}
-
-static void *create(const struct setup *setup) {
-    struct uv_link *link = calloc(1, sizeof *link);
-    if (link != NULL && (link->channel = leat_link_create(setup)) != NULL)
-        return link;
-    free(link);
-    return NULL;
-}
-
-static void destroy(void *handle) {
-    struct uv_link *link = handle;
-    leat_link_destroy(link->channel);
-    free(link);
 }
 
 /* --- Receiving -------------------------------------------------------------------------------- */
@@ -131,14 +116,14 @@ static int open_link(void *handle, enum role role) {
     struct uv_link *link = handle;
     int code = uv_loop_init(&link->loop);
     if (code == 0 && role == SENDER) {
-        code = leat_uv_sender_open(&link->loop, &link->sender, link->channel->name,
-                                   &link->channel->options);
+        code = leat_uv_sender_open(&link->loop, &link->sender, link->channel.name,
+                                   &link->channel.options);
         link->sender.handle.data = link;
         if (code == 0)
             code = leat_uv_sender_start(&link->sender, NULL, on_receiver);
     } else if (code == 0) {
-        code = leat_uv_receiver_open(&link->loop, &link->receiver, link->channel->name,
-                                     &link->channel->options);
+        code = leat_uv_receiver_open(&link->loop, &link->receiver, link->channel.name,
+                                     &link->channel.options);
         if (code == 0) {
             link->receiver.handle.data = link;
             code = leat_uv_receiver_start(&link->receiver, on_message, on_peer);
@@ -158,5 +143,5 @@ static void close_link(void *handle, enum role role, struct counters *counters) 
 
 LIST_LOOPS(uv)
 TRANSPORT(leat_uv, "leat in libuv loops (leat/uv.h), one on each side, in place", .sleeps = true,
-          .create = create, .open = open_link, .close = close_link, .destroy = destroy,
-          .loops = &uv_loops)
+          .link_size = sizeof(struct uv_link), .create = leat_link_create, .open = open_link,
+          .close = close_link, .destroy = leat_link_destroy, .loops = &uv_loops)

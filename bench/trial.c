@@ -21,16 +21,8 @@ void trial_channel(const struct trial *trial, unsigned number, char name[64]) {
 
 /* --- The meetings ----------------------------------------------------------------------------- */
 
-/* Waits until the word has that value: asleep where the other side needs this CPU meanwhile. */
-static int await(const uint64_t *word, uint64_t value) {
-    if (!machine.one_cpu)
-        return probe_wait(word, value);
-    while (__atomic_load_n(word, __ATOMIC_ACQUIRE) != value) {
-        if (__atomic_load_n(&machine.control->state, __ATOMIC_RELAXED) > POLITE)
-            return -1;
-        sleep_ns(100000);
-    }
-    return 0;
+static int await(const uint64_t *word) {
+    return machine.one_cpu ? sleep_until(word, 1) : probe_wait(word, 1);
 }
 
 /* One of the two probes, by either side. Its round trip is negative where there is no distance. */
@@ -64,9 +56,9 @@ int trial_begin(struct trial *trial) {
         if (probe(trial, 0) != 0)
             return -1;
         usage_add(&trial->told->usage[RECEIVER], UINT64_MAX);
-        return await(&control->go, 1);
+        return await(&control->go);
     }
-    if (await(&control->ready, 1) != 0 || probe(trial, 0) != 0)
+    if (await(&control->ready) != 0 || probe(trial, 0) != 0)
         return -1;
     refuse_unwanted(trial);
     usage_add(&trial->told->usage[SENDER], UINT64_MAX);
@@ -81,7 +73,7 @@ int trial_end(struct trial *trial) {
     usage_add(&trial->told->usage[trial->role], 1);
     if (trial->role == RECEIVER)
         __atomic_store_n(&control->done, 1, __ATOMIC_RELEASE);
-    return await(&control->done, 1) != 0 ? -1 : probe(trial, 1);
+    return await(&control->done) != 0 ? -1 : probe(trial, 1);
 }
 
 /* --- What came of it -------------------------------------------------------------------------- */

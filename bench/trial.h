@@ -80,10 +80,9 @@ struct way {
     /* In each process; 0, or -1 having said why, or when a message was wrong. */
     int (*work)(struct trial *trial);
     int context;    /* the way's own */
-    const void *of; /* and that too */
-    void (*finish)(struct trial *trial,
-                   bool good);         /* by the parent, also when it failed; or NULL */
-    const struct transport *transport; /* of an experiment */
+    const void *of; /* and that too; of an experiment, its transport */
+    /* By the parent, also when it failed; or NULL. */
+    void (*finish)(struct trial *trial, bool good);
 };
 
 /* How the lists of ways and parts begin. */
@@ -165,9 +164,10 @@ enum direction { THERE, BACK };
 struct told {
     double figures[FIGURES_MAX], probes[2];
     struct usage usage[2]; /* by role */
-    bool unwanted;         /* the placement: what was measured does not count */
-    bool too_little;       /* what was measured is too little to count */
-    bool does_not_fit;     /* the way does not go with the column, as only its work could tell */
+    struct counters counters[2];
+    bool unwanted;     /* the placement: what was measured does not count */
+    bool too_little;   /* what was measured is too little to count */
+    bool does_not_fit; /* the way does not go with the column, as only its work could tell */
     uint64_t count, elapsed_ns;
     uint64_t rings, sent;           /* of a sender of leat's */
     _Alignas(64) uint64_t turns[2]; /* of event loops, by role */
@@ -260,8 +260,6 @@ double histogram_unit(enum experiment experiment);
 /* The part of an experiment with these transports, whose ways are in ways[WAYS_MAX]. */
 struct part cell_part(enum experiment experiment, const struct transport *const *transports,
                       size_t count, struct way *ways);
-#define FIRST_PERCENTILE                                                                           \
-    0u /* among the figures of all experiments but RATE, whose first is the rate */
 
 /* "64", "mix", "small" or "bimodal" as a size; 0 or -1. And back; and for people: "64 B", or
  * "mix 16-2047 B". */

@@ -11,8 +11,9 @@
 #define PAUSED_LEAST 20u   /* messages, however short the trial */
 #define NOWHERE UINT32_MAX /* the channel of the last message */
 
-/* Context: which channel gets the next message; of a timer, what its channel does. */
-enum { ANY, SAME, QUIET, FLOODED };
+/* Context: which channel gets the next message, or none, as the message is in memory and only woken
+ * for; of a timer, what its channel does. */
+enum { ANY, SAME, POSTED, QUIET, FLOODED };
 
 struct content {
     uint64_t serial, sent_ns;
@@ -75,10 +76,23 @@ static void on_content(leat_uv_receiver_t *receiver, const leat_message *message
         side_stop(true);
 }
 
+/* The message that an eventfd stands for: what it takes to wake a loop at all. */
+static struct content *posted;
+
+static void on_posted(uv_poll_t *poll, int status, int events) {
+    uint64_t count;
+    (void)poll, (void)status, (void)events;
+    side.calls++;
+    if (read(side.trial->fd[THERE][RECEIVER], &count, sizeof count) == (ssize_t)sizeof count)
+        hear(posted, 0);
+}
+
 static int open_loop(struct trial *trial, leat_uv_message_cb on_message) {
     const leat_channel_options options = channel_options(trial);
     memset(&own, 0, sizeof own);
     side_start(trial);
+    if (trial->way->context == POSTED)
+        return side_poll(&own.poll, trial->fd[THERE][RECEIVER], on_posted);
     return side_receive(0, trial->way->channels, &options, on_message, false);
 }
 
@@ -89,16 +103,20 @@ static int open_senders(const struct trial *trial) {
     return senders_open(trial, &options);
 }
 
-static int send_to(uint32_t channel, uint64_t serial, uint64_t sent_ns) {
+static int send_to(const struct trial *trial, uint32_t channel, uint64_t serial, uint64_t sent_ns) {
     const struct content content = {
         .serial = serial, .sent_ns = sent_ns, .channel = channel, .serial_again = serial};
+    if (trial->way->context == POSTED) {
+        *posted = content;
+        return wake_descriptor(trial->fd[THERE][RECEIVER]);
+    }
     return check_leat("leat_send", leat_send(senders[channel == NOWHERE ? 0 : channel], &content,
                                              sizeof content, LEAT_FOREVER));
 }
 
 /* The last message, which ends the child's loop. */
 static int send_end(struct trial *trial, uint64_t serial) {
-    if (send_to(NOWHERE, serial, 0) != 0 || trial_end(trial) != 0)
+    if (send_to(trial, NOWHERE, serial, 0) != 0 || trial_end(trial) != 0)
         return -1;
     senders_close(trial);
     return 0;
@@ -106,7 +124,7 @@ static int send_end(struct trial *trial, uint64_t serial) {
 
 /* Sends to that channel and waits until the loop has it. */
 static int deliver(const struct trial *trial, uint32_t channel, uint64_t *serial) {
-    return send_to(channel, (*serial)++, now_ns()) != 0
+    return send_to(trial, channel, (*serial)++, now_ns()) != 0
                ? -1
                : probe_wait(&trial->told->received, *serial);
 }
@@ -134,10 +152,6 @@ static void note_arrivals(void) {
     told->figures[5] = (double)own.usage.cpu_ns / 1e3 / count;
 }
 
-static int hear_arrivals(struct trial *trial) {
-    return open_loop(trial, on_content) == 0 ? side_run(NULL, note_arrivals) : -1;
-}
-
 static int send_arrivals(struct trial *trial) {
     uint64_t serial = 0, random = 88172645463325252u;
     if (open_senders(trial) != 0 || trial_begin(trial) != 0 || warm_up(trial, &serial) != 0)
@@ -146,7 +160,7 @@ static int send_arrivals(struct trial *trial) {
     while (serial < least || now_ns() < end) {
         random ^= random << 13, random ^= random >> 7, random ^= random << 17;
         uint32_t channel =
-            trial->way->context == SAME ? 0 : (uint32_t)(random % trial->way->channels);
+            trial->way->context == ANY ? (uint32_t)(random % trial->way->channels) : 0;
         sleep_ns(PAUSE_NS);
         if (deliver(trial, channel, &serial) != 0)
             return -1;
@@ -155,54 +169,16 @@ static int send_arrivals(struct trial *trial) {
 }
 
 static int work_arrivals(struct trial *trial) {
-    return trial->role == SENDER ? send_arrivals(trial) : hear_arrivals(trial);
+    if (trial->role == SENDER)
+        return send_arrivals(trial);
+    return open_loop(trial, on_content) == 0 ? side_run(NULL, note_arrivals) : -1;
 }
-
-/* What it takes to wake a loop at all: an eventfd, with the same content in memory. */
-static struct content *posted;
 
 static int prepare_eventfd(struct trial *trial) {
     if (posted == NULL)
         posted = map_shared(sizeof *posted);
     trial->fd[THERE][RECEIVER] = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     return trial->fd[THERE][RECEIVER] < 0 ? (perror("eventfd"), -1) : 0;
-}
-
-static void on_woken(uv_poll_t *poll, int status, int events) {
-    uint64_t count;
-    (void)poll, (void)status, (void)events;
-    side.calls++;
-    if (read(side.trial->fd[THERE][RECEIVER], &count, sizeof count) == (ssize_t)sizeof count)
-        hear(posted, 0);
-}
-
-static int hear_eventfd(struct trial *trial) {
-    if (open_loop(trial, on_content) != 0 ||
-        side_poll(&own.poll, trial->fd[THERE][RECEIVER], on_woken) != 0)
-        return -1;
-    return side_run(NULL, note_arrivals);
-}
-
-static int post(const struct trial *trial, uint32_t channel, uint64_t serial) {
-    *posted = (struct content){
-        .serial = serial, .sent_ns = now_ns(), .channel = channel, .serial_again = serial};
-    return wake_descriptor(trial->fd[THERE][RECEIVER]);
-}
-
-static int work_eventfd(struct trial *trial) {
-    uint64_t serial = 0;
-    if (trial->role == RECEIVER)
-        return hear_eventfd(trial);
-    if (trial_begin(trial) != 0)
-        return -1;
-    for (uint64_t end = now_ns() + trial->duration_ns; serial < 4 * PAUSED_LEAST || now_ns() < end;
-         serial++) {
-        sleep_ns(PAUSE_NS);
-        if (post(trial, 0, serial) != 0 || probe_wait(&trial->told->received, serial + 1) != 0)
-            return -1;
-    }
-    sleep_ns(PAUSE_NS);
-    return post(trial, NOWHERE, serial) != 0 ? -1 : trial_end(trial);
 }
 
 static const struct way arrivals[] = {
@@ -214,7 +190,7 @@ static const struct way arrivals[] = {
     WAY("1000_same", "the same, the message always on the same one", .channels = 1000,
         .work = work_arrivals, .context = SAME),
     WAY("eventfd", "no channel: a bare uv_poll on an eventfd", .prepare = prepare_eventfd,
-        .work = work_eventfd),
+        .work = work_arrivals, .context = POSTED),
 };
 
 const struct part part_channels = {
@@ -343,7 +319,7 @@ static int flood(struct trial *trial) {
     if (trial->way->context == QUIET)
         sleep_ns(trial->duration_ns);
     while (trial->way->context == FLOODED && (serial % CLOCK_EVERY != 0 || now_ns() < end))
-        if (send_to(0, serial++, 0) != 0)
+        if (send_to(trial, 0, serial++, 0) != 0)
             return -1;
     return send_end(trial, serial);
 }

@@ -1,6 +1,7 @@
 /* loop.c - what the parts of `leat bench loop` share; see loop.h. */
 #include "loop.h"
 
+#include <sys/socket.h>
 #include <unistd.h>
 
 struct side side;
@@ -18,6 +19,10 @@ double cpu_us(const struct trial *trial) {
 }
 
 /* --- Descriptors ------------------------------------------------------------------------------ */
+
+int stream_prepare(struct trial *trial) {
+    return unix_connect(SOCK_STREAM, LEAT_CAPACITY_DEFAULT, trial->fd[THERE]);
+}
 
 void trial_keep_end(struct trial *trial) {
     int *other = &trial->fd[THERE][trial->role == SENDER ? RECEIVER : SENDER];

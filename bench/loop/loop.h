@@ -5,6 +5,7 @@
 #define BENCH_LOOP_H
 
 #include "machine.h"
+#include "peers/kernel.h"
 
 #include <leat/uv.h>
 
@@ -43,6 +44,9 @@ int side_run(int (*first)(void), void (*note)(void));
 extern leat_sender *senders[CHANNELS_MAX];
 int senders_open(const struct trial *trial, const leat_channel_options *options);
 void senders_close(const struct trial *trial);
+
+/* Prepares a stream between the two sides. */
+int stream_prepare(struct trial *trial);
 
 /* Takes over the descriptor of this side of a stream, as a pipe that libuv closes. */
 int pipe_take(struct trial *trial, uv_pipe_t *pipe);

@@ -1,10 +1,8 @@
 /* rates.c - 64-byte messages into a loop, as fast as they go. The receiver's clock counts, once it
  * is warm. */
 #include "loop.h"
-#include "peers/kernel.h"
 
 #include <errno.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #define ROOM 65536u /* what libuv suggests to read at once */
@@ -143,10 +141,6 @@ static int work_leat_recv(struct trial *trial) {
 
 /* --- libuv's pipe ----------------------------------------------------------------------------- */
 
-static int prepare_pipe(struct trial *trial) {
-    return unix_connect(SOCK_STREAM, LEAT_CAPACITY_DEFAULT, trial->fd[THERE]);
-}
-
 static void on_room(uv_handle_t *handle, size_t suggested, uv_buf_t *room) {
     (void)handle, (void)suggested;
     *room = uv_buf_init((char *)own.buffer + own.got, (unsigned)(ROOM - own.got));
@@ -237,10 +231,10 @@ static const struct way ways[] = {
     WAY("leat_recv", "leat_send and leat_recv, both waiting: no loop", .channels = 1,
         .work = work_leat_recv),
     WAY("uv_pipe", "write(2) of each message into a uv_pipe_t, whose callback gets up to 64 KiB",
-        .prepare = prepare_pipe, .work = work_pipe, .context = PLAIN),
+        .prepare = stream_prepare, .work = work_pipe, .context = PLAIN),
     WAY("uv_pipe_loops",
         "the same, sent by a uv_pipe_t in a loop: uv_try_write, uv_write for what did not go",
-        .prepare = prepare_pipe, .work = work_pipe, .context = LOOPS),
+        .prepare = stream_prepare, .work = work_pipe, .context = LOOPS),
 };
 
 const struct part part_rates = {

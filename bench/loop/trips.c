@@ -5,11 +5,9 @@
  * leat_uv and uv_pipe carry 64 bytes, checked at both ends. The others are nothing but a wake-up,
  * with the serial number in a word of shared memory: what it takes to wake a loop at all. */
 #include "loop.h"
-#include "peers/kernel.h"
 
 #include <fcntl.h>
 #include <sys/eventfd.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -141,10 +139,6 @@ static int work_bare(struct trial *trial) {
 
 /* --- libuv's pipe ----------------------------------------------------------------------------- */
 
-static int prepare_pipe(struct trial *trial) {
-    return unix_connect(SOCK_STREAM, LEAT_CAPACITY_DEFAULT, trial->fd[THERE]);
-}
-
 static int say_by_pipe(uint64_t serial) {
     uv_buf_t buffer = uv_buf_init((char *)own.message, MESSAGE);
     stamp(own.message, MESSAGE, serial);
@@ -224,7 +218,7 @@ static const struct way ways[] = {
         .prepare = prepare_bare, .work = work_bare, .context = EVENTFD),
     WAY("fifo", "the same with named pipes", .prepare = prepare_bare, .work = work_bare,
         .context = FIFO),
-    WAY("uv_pipe", "a uv_pipe_t in each loop, answered by uv_try_write", .prepare = prepare_pipe,
+    WAY("uv_pipe", "a uv_pipe_t in each loop, answered by uv_try_write", .prepare = stream_prepare,
         .work = work_pipe),
 };
 

@@ -33,23 +33,21 @@ int say(const char *doing, const mq_link *link, const std::exception &error) {
     return -1;
 }
 
-void *mq_create(const struct setup *setup) {
+bool mq_create(void *handle, const struct setup *setup) {
     static unsigned serial;
     size_t size = size_longest(setup->size), count = setup->capacity / size;
     if (count == 0)
-        return nullptr;
-    mq_link *link = new mq_link{{}, static_cast<unsigned *>(setup->memory)};
+        return false;
+    mq_link *link = new (handle) mq_link{{}, static_cast<unsigned *>(setup->memory), nullptr};
     snprintf(link->name, sizeof link->name, "leat_bench.%ld.%u", static_cast<long>(getpid()),
              serial++);
     try {
         ipc::message_queue::remove(link->name);
         ipc::message_queue created(ipc::create_only, link->name, count, size);
     } catch (const std::exception &error) {
-        say("create", link, error);
-        delete link;
-        return nullptr;
+        return say("create", link, error) == 0;
     }
-    return link;
+    return true;
 }
 
 // Whoever comes second removes the name, so that a run that is interrupted leaves nothing behind.
@@ -68,7 +66,7 @@ int mq_open(void *handle, enum role) {
 void mq_destroy(void *handle) {
     mq_link *link = static_cast<mq_link *>(handle);
     ipc::message_queue::remove(link->name); // unless both have opened it
-    delete link;
+    link->~mq_link();
 }
 
 int mq_send(void *handle, const void *message, size_t size) {
@@ -99,5 +97,5 @@ DEFINE_LOOPS(mq, mq_send, mq_receive)
 } // namespace
 
 TRANSPORT(boost_mq, "boost message_queue, polled; its lock may sleep", .sleeps = true,
-          .polls = true, .create = mq_create, .open = mq_open, .destroy = mq_destroy,
-          .loops = &mq_loops)
+          .polls = true, .link_size = sizeof(mq_link), .create = mq_create, .open = mq_open,
+          .destroy = mq_destroy, .loops = &mq_loops)

@@ -62,8 +62,9 @@ template <size_t Longest, size_t Capacity> struct mixed_queue {
 template <size_t Longest, size_t Capacity>
 mixed_slot<Longest> mixed_queue<Longest, Capacity>::outgoing;
 
-template <class Queue> void *create(const struct setup *setup) {
-    return new (setup->memory) typename Queue::queue;
+template <class Queue> bool create(void *link, const struct setup *) {
+    new (link) typename Queue::queue;
+    return true;
 }
 
 template <class Queue> constexpr struct sized of(size_t size, size_t capacity) {

@@ -91,16 +91,16 @@ DEFINE_MIXED(bimodal, BIMODAL_MAX)
 /* As many slots as the capacity has room for and as are a power of two. Mixed slots are a few bytes
  * longer than what they count for here: otherwise a power of two of them would hold only half the
  * capacity. */
-static void *ck_create(const struct setup *setup) {
+static bool ck_create(void *link, const struct setup *setup) {
+    struct ring *ring = link;
     size_t longest = setup->size == SIZE_MIX ? MIXED_MAX : size_longest(setup->size);
     size_t room = setup->capacity / longest, count = 4;
     if (room < count)
-        return NULL;
+        return false;
     while (2 * count <= room)
         count *= 2;
-    struct ring *ring = setup->memory;
     ck_ring_init(&ring->ck, (unsigned)count);
-    return ring;
+    return true;
 }
 
 #define SIZED(bytes_) {bytes_, 0, &ck_##bytes_##_loops, NULL},

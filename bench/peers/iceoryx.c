@@ -25,7 +25,6 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -100,10 +99,10 @@ static bool roudi_answers(const void *ignored) {
     return answers;
 }
 
-/* The keeper of the daemon: starts it, ends it on SIGTERM, and clears up. The daemon that is told to
- * end aborts when a process has died that used it, and leaves what it made: its memory has the name
- * of its group, $1. One that could not start, beside another, has nothing to clear up. Monitoring
- * is off: it would take a process that had no CPU for a moment for dead. */
+/* The keeper of the daemon: starts it, ends it on SIGTERM, and clears up. The daemon that is told
+ * to end aborts when a process has died that used it, and leaves what it made: its memory has the
+ * name of its group, $1. One that could not start, beside another, has nothing to clear up.
+ * Monitoring is off: it would take a process that had no CPU for a moment for dead. */
 static const char keeper[] =
     "exec 2>/dev/null; trap 'kill $d; over=1' TERM\n"
     "\"$0\" -m off -k 1 </dev/null >/dev/null 2>&1 & d=$!\n"
@@ -199,20 +198,18 @@ static int load(pid_t creator) {
 
 /* --- Links ------------------------------------------------------------------------------------ */
 
-static void *iceoryx_create(const struct setup *setup) {
+static bool iceoryx_create(void *handle, const struct setup *setup) {
+    struct iceoryx_link *link = handle;
     static unsigned links;
     uint64_t messages = setup->capacity / size_mean(setup->size);
     uint64_t most = size_longest(setup->size) < SMALL_CHUNK ? QUEUE_MAX : QUEUE_MAX_LARGE;
-    struct iceoryx_link *link = calloc(1, sizeof *link);
-    if (link == NULL || roudi_use() != 0) {
-        free(link);
-        return NULL;
-    }
+    if (roudi_use() != 0)
+        return false;
     link->creator = getpid();
     link->fixed = size_varies(setup->size) ? 0 : setup->size;
     link->queue = messages < 1 ? 1 : messages < most ? messages : most;
     snprintf(link->instance, sizeof link->instance, "%d-%u", (int)link->creator, links++);
-    return link;
+    return true;
 }
 
 static bool has_subscriber(const void *handle) {
@@ -286,7 +283,6 @@ static void iceoryx_destroy(void *handle) {
     if (library.users == 0)
         remove_names(link->creator);
     roudi_release();
-    free(link);
 }
 
 /* --- Messages --------------------------------------------------------------------------------- */
@@ -335,5 +331,5 @@ static int message_receive(void *handle, void *buffer, size_t capacity, size_t *
 
 DEFINE_LOOPS(iceoryx, message_send, message_receive)
 TRANSPORT(iceoryx, "publisher, subscriber and daemon, polled", .threads = true,
-          .create = iceoryx_create, .open = iceoryx_open, .close = iceoryx_close,
-          .destroy = iceoryx_destroy, .loops = &iceoryx_loops)
+          .link_size = sizeof(struct iceoryx_link), .create = iceoryx_create, .open = iceoryx_open,
+          .close = iceoryx_close, .destroy = iceoryx_destroy, .loops = &iceoryx_loops)

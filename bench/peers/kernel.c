@@ -50,22 +50,16 @@ void private_path_free(char *path) {
     free(path);
 }
 
-void *ipc_create(const struct setup *setup, size_t size, int flag) {
-    struct ipc_link *link = calloc(1, size);
+bool ipc_create(void *handle, const struct setup *setup) {
+    struct ipc_link *link = handle;
     size_t messages = setup->capacity / size_mean(setup->size);
-    if (link == NULL || (link->path = private_path()) == NULL) {
-        free(link);
-        return NULL;
-    }
-    link->memory = setup->memory;
-    link->flags = setup->transport->sleeps ? 0 : flag;
-    link->messages = messages < 1 ? 1 : (int)messages;
-    return link;
+    *link = (struct ipc_link){private_path(), setup->memory, !setup->transport->sleeps,
+                              messages < 1 ? 1 : (int)messages};
+    return link->path != NULL;
 }
 
 void ipc_destroy(void *handle) {
     private_path_free(((struct ipc_link *)handle)->path);
-    free(handle);
 }
 
 int ipc_meet(struct ipc_link *link, enum role role, int (*listens)(void *link, const char *url),
@@ -146,28 +140,19 @@ static void close_end(struct fd_link *link, enum role role) {
     link->fd[role] = -1;
 }
 
-void fd_link_free(void *handle) {
-    struct fd_link *link = handle;
+void fd_link_close(void *link) {
     close_end(link, SENDER);
     close_end(link, RECEIVER);
-    free(link);
 }
 
-void *fd_link_new(const int fd[2], const struct setup *setup) {
-    struct fd_link *link = calloc(1, sizeof *link);
-    if (link == NULL) {
-        perror("calloc");
-        close(fd[SENDER]);
-        close(fd[RECEIVER]);
-        return NULL;
-    }
+/* The descriptors are there; makes them block or not. */
+static bool prepare(struct fd_link *link, const struct setup *setup) {
     link->fixed = size_varies(setup->size) ? 0 : setup->size;
     for (int role = SENDER; role <= RECEIVER; role++) {
-        link->fd[role] = fd[role];
-        int flags = fcntl(fd[role], F_GETFL) & ~O_NONBLOCK;
-        (void)fcntl(fd[role], F_SETFL, setup->transport->sleeps ? flags : flags | O_NONBLOCK);
+        int flags = fcntl(link->fd[role], F_GETFL) & ~O_NONBLOCK;
+        (void)fcntl(link->fd[role], F_SETFL, setup->transport->sleeps ? flags : flags | O_NONBLOCK);
     }
-    return link;
+    return true;
 }
 
 int fd_link_open(void *handle, enum role role) {
@@ -264,17 +249,18 @@ static int stream_receive(void *handle, void *buffer, size_t capacity, size_t *s
 /* --- Transports ------------------------------------------------------------------------------- */
 
 /* One that is polled has packets where lengths differ: a write is whole, and so is what is read. */
-static void *pipe_create(const struct setup *setup) {
-    int ends[2];
+static bool pipe_create(void *handle, const struct setup *setup) {
+    struct fd_link *link = handle;
     bool polled = !setup->transport->sleeps, packets = polled && size_varies(setup->size);
+    int ends[2];
     if (polled && size_longest(setup->size) > PIPE_BUF) /* larger writes can be partial */
-        return NULL;
-    if (pipe2(ends, O_CLOEXEC | (packets ? O_DIRECT : 0)) != 0) {
-        perror("pipe2");
-        return NULL;
-    }
+        return false;
+    if (pipe2(ends, O_CLOEXEC | (packets ? O_DIRECT : 0)) != 0)
+        return perror("pipe2"), false;
+    link->fd[SENDER] = ends[1];
+    link->fd[RECEIVER] = ends[0];
     (void)fcntl(ends[1], F_SETPIPE_SZ, (int)setup->capacity); /* as far as the system lets us */
-    return fd_link_new((const int[2]){[SENDER] = ends[1], [RECEIVER] = ends[0]}, setup);
+    return prepare(link, setup);
 }
 
 int unix_connect(int type, size_t capacity, int fd[2]) {
@@ -285,19 +271,17 @@ int unix_connect(int type, size_t capacity, int fd[2]) {
     return 0;
 }
 
-static void *unix_create(int type, const struct setup *setup) {
-    int fd[2];
-    if (size_longest(setup->size) > setup->capacity / 2) /* a packet must fit the buffer */
-        return NULL;
-    return unix_connect(type, setup->capacity, fd) == 0 ? fd_link_new(fd, setup) : NULL;
+static bool unix_create(struct fd_link *link, int type, const struct setup *setup) {
+    return size_longest(setup->size) <= setup->capacity / 2 && /* a packet must fit the buffer */
+           unix_connect(type, setup->capacity, link->fd) == 0 && prepare(link, setup);
 }
 
-static void *stream_create(const struct setup *setup) {
-    return unix_create(SOCK_STREAM, setup);
+bool stream_create(void *link, const struct setup *setup) {
+    return unix_create(link, SOCK_STREAM, setup);
 }
 
-static void *seqpacket_create(const struct setup *setup) {
-    return unix_create(SOCK_SEQPACKET, setup);
+static bool seqpacket_create(void *link, const struct setup *setup) {
+    return unix_create(link, SOCK_SEQPACKET, setup);
 }
 
 static int polled_pipe_receive(void *link, void *buffer, size_t capacity, size_t *size) {
@@ -309,7 +293,8 @@ DEFINE_LOOPS(stream, stream_send, stream_receive)
 DEFINE_LOOPS(packet, packet_send, packet_receive)
 DEFINE_LOOPS(polled_pipe, packet_send, polled_pipe_receive)
 
-#define DESCRIPTORS .open = fd_link_open, .destroy = fd_link_free
+#define DESCRIPTORS                                                                                \
+    .link_size = sizeof(struct fd_link), .open = fd_link_open, .destroy = fd_link_close
 #define STREAM DESCRIPTORS, .create = stream_create, .loops = &stream_loops
 #define SEQPACKET DESCRIPTORS, .create = seqpacket_create, .loops = &packet_loops
 

@@ -16,15 +16,14 @@ int try_again_or_fail(const char *call);
 char *private_path(void);
 void private_path_free(char *path);
 
-/* The beginning of a link over ipc://. Made with `more` bytes behind it, for what the peer has in
- * addition; `flag` is that of calls which do not wait, for a transport that is polled. */
+/* The beginning of a link over ipc://. */
 struct ipc_link {
     char *path;
     void *memory; /* shared: to meet */
-    int flags;    /* of each call */
+    bool polled;
     int messages; /* that the capacity holds: 1 at least */
 };
-void *ipc_create(const struct setup *setup, size_t size, int flag);
+bool ipc_create(void *link, const struct setup *setup);
 void ipc_destroy(void *link);
 
 /* The receiver listens; then the sender, which has nothing but shared memory to learn of it, dials.
@@ -61,19 +60,18 @@ int frames_take(struct frames *frames, void *buffer, size_t capacity, size_t *si
 
 /* --- File descriptors ------------------------------------------------------------------------- */
 
-/* What is written to fd[SENDER] is read from fd[RECEIVER]. */
+/* The beginning of a link: what is written to fd[SENDER] is read from fd[RECEIVER]. */
 struct fd_link {
     int fd[2];    /* -1: closed */
     size_t fixed; /* the size of each message; 0 when they differ and a stream needs frames */
     struct frames frames;
 };
 
-/* Takes over the descriptors, also when it fails, and makes them block or not. NULL, having said
- * why. */
-void *fd_link_new(const int fd[2], const struct setup *setup);
+/* Over a Unix stream socket. */
+bool stream_create(void *link, const struct setup *setup);
 /* Leaves one end to each process, so that either notices the other's death. */
 int fd_link_open(void *link, enum role role);
-void fd_link_free(void *link);
+void fd_link_close(void *link);
 
 /* A connected pair of Unix sockets. 0, or -1 having said why. */
 int unix_connect(int type, size_t capacity, int fd[2]);

@@ -17,6 +17,7 @@
 
 struct nng_link {
     struct ipc_link ipc;
+    int flags; /* of each call */
     nng_socket socket;
 };
 
@@ -38,10 +39,6 @@ static struct { NNG_FUNCTIONS(DECLARE) } nng;
 static const char *const names[] = {NNG_FUNCTIONS(NAME) NULL};
 static struct library library = {BENCH_LIBRARY, names, (void **)(void *)&nng, NULL, 0};
 
-static void *nng_create(const struct setup *setup) {
-    return ipc_create(setup, sizeof(struct nng_link), NNG_FLAG_NONBLOCK);
-}
-
 static int outcome(const char *call, int result) {
     if (result == 0)
         return 0;
@@ -62,6 +59,7 @@ static int dials(void *link, const char *url) {
 
 static int nng_open(void *handle, enum role role) {
     struct nng_link *link = handle;
+    link->flags = link->ipc.polled ? NNG_FLAG_NONBLOCK : 0;
     const char *option = role == SENDER ? NNG_OPT_SENDBUF : NNG_OPT_RECVBUF;
     int messages = link->ipc.messages < BUFFER_MAX ? link->ipc.messages : BUFFER_MAX;
     if (library_load(&library) < 0 ||
@@ -82,19 +80,19 @@ static int message_send(void *handle, const void *message, size_t size) {
     struct nng_link *link = handle;
     /* Without NNG_FLAG_ALLOC it only reads the message, though it does not say so. */
     return outcome("nng_send",
-                   nng.send(link->socket, (void *)(uintptr_t)message, size, link->ipc.flags));
+                   nng.send(link->socket, (void *)(uintptr_t)message, size, link->flags));
 }
 
 static int message_receive(void *handle, void *buffer, size_t capacity, size_t *size) {
     struct nng_link *link = handle;
     *size = capacity;
-    return outcome("nng_recv", nng.recv(link->socket, buffer, size, link->ipc.flags));
+    return outcome("nng_recv", nng.recv(link->socket, buffer, size, link->flags));
 }
 
 DEFINE_LOOPS(nng, message_send, message_receive)
 
 #define NNG                                                                                        \
-    .threads = true, .create = nng_create, .open = nng_open, .close = nng_close_link,              \
-    .destroy = ipc_destroy, .loops = &nng_loops
+    .threads = true, .link_size = sizeof(struct nng_link), .create = ipc_create, .open = nng_open, \
+    .close = nng_close_link, .destroy = ipc_destroy, .loops = &nng_loops
 TRANSPORT(nng, "nng pair0 over ipc://, polled", NNG)
 TRANSPORT(nng_wait, "the same, blocking", .sleeps = true, NNG)

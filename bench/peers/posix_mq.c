@@ -9,7 +9,6 @@
 #include <fcntl.h>
 #include <mqueue.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <unistd.h>
 
 #define LIMITS "/proc/sys/fs/mqueue/"
@@ -33,29 +32,26 @@ static void mq_destroy(void *handle) {
     for (int role = SENDER; role <= RECEIVER; role++)
         if (link->queue[role] != (mqd_t)-1)
             mq_close(link->queue[role]);
-    free(link);
 }
 
-static void *mq_create(const struct setup *setup) {
+static bool mq_create(void *handle, const struct setup *setup) {
+    struct mq_link *link = handle;
     static unsigned serial;
     char name[64];
     int flags = O_CLOEXEC | (setup->transport->sleeps ? 0 : O_NONBLOCK);
     struct mq_attr attributes = {0};
-    struct mq_link *link = malloc(sizeof *link);
-    if (link == NULL || choose_length(setup, &attributes) != 0) {
-        free(link);
-        return NULL;
-    }
+    if (choose_length(setup, &attributes) != 0)
+        return false;
     snprintf(name, sizeof name, "/leat_bench-%ld-%u", (long)getpid(), serial++);
     link->queue[SENDER] = mq_open(name, O_WRONLY | O_CREAT | O_EXCL | flags, 0600, &attributes);
     link->queue[RECEIVER] = mq_open(name, O_RDONLY | flags);
     if (link->queue[SENDER] != (mqd_t)-1)
         mq_unlink(name); /* both ends are open: the name has served */
     if (link->queue[SENDER] != (mqd_t)-1 && link->queue[RECEIVER] != (mqd_t)-1)
-        return link;
+        return true;
     perror("mq_open");
     mq_destroy(link);
-    return NULL;
+    return false;
 }
 
 static int mq_send_one(void *handle, const void *message, size_t size) {
@@ -72,6 +68,8 @@ static int mq_receive_one(void *handle, void *buffer, size_t capacity, size_t *s
 
 DEFINE_LOOPS(mq, mq_send_one, mq_receive_one)
 
-#define QUEUE .create = mq_create, .destroy = mq_destroy, .loops = &mq_loops
+#define QUEUE                                                                                      \
+    .link_size = sizeof(struct mq_link), .create = mq_create, .destroy = mq_destroy,               \
+    .loops = &mq_loops
 TRANSPORT(posix_mq, "a POSIX message queue, polled", QUEUE)
 TRANSPORT(posix_mq_wait, "the same, blocking", .sleeps = true, QUEUE)

@@ -11,7 +11,6 @@
 #include <limits.h>
 #include <linux/futex.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/syscall.h>
@@ -98,19 +97,13 @@ static void raw_destroy(void *handle) {
         close(link->event[direction]);
         close(link->epoll[direction]);
     }
-    free(link);
 }
 
-static void *raw_create(const struct setup *setup) {
-    struct raw_link *link = calloc(1, sizeof *link);
-    if (link == NULL)
-        return NULL;
+static bool raw_create(void *handle, const struct setup *setup) {
+    struct raw_link *link = handle;
     link->shared = setup->memory;
-    if (make_event(link, MESSAGE) == 0 && make_event(link, ACKNOWLEDGEMENT) == 0)
-        return link;
-    perror("eventfd");
-    raw_destroy(link);
-    return NULL;
+    return (make_event(link, MESSAGE) == 0 && make_event(link, ACKNOWLEDGEMENT) == 0) ||
+           (perror("eventfd"), false);
 }
 
 ALWAYS_INLINE void put(struct raw_link *link, const void *message, size_t size) {
@@ -149,8 +142,9 @@ ALWAYS_INLINE void take(struct raw_link *link, void *buffer, size_t *size) {
     DEFINE_TRIPS(name, name##_send, name##_receive)                                                \
     DEFINE_RATES(name, name##_send_acknowledged, name##_receive_acknowledging)                     \
     LIST_LOOPS(name)                                                                               \
-    TRANSPORT(raw_##name, "only a wake-up: " about, .sleeps = true, .create = raw_create,          \
-              .destroy = raw_destroy, .loops = &name##_loops)
+    TRANSPORT(raw_##name, "only a wake-up: " about, .sleeps = true,                                \
+              .link_size = sizeof(struct raw_link), .create = raw_create, .destroy = raw_destroy,  \
+              .loops = &name##_loops)
 
 DEFINE_RAW(futex, "FUTEX_WAKE, FUTEX_WAIT", futex_ring, futex_listen)
 DEFINE_RAW(eventfd, "an eventfd, blocking read", event_ring, event_listen)

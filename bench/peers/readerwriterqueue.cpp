@@ -123,20 +123,20 @@ template <size_t Longest> struct mixed {
 
 // In the shared memory: the queue, then its blocks. One element less than the capacity has room
 // for, since each block keeps one free and is a power of two long.
-template <class Kind> void *create(const struct setup *setup) {
+template <class Kind> bool create(void *link, const struct setup *setup) {
     typedef typename Kind::queue queue;
     size_t count = setup->capacity / Kind::counts_for;
     if (count < 2)
-        return nullptr;
-    arena = {static_cast<char *>(setup->memory), setup->memory_size};
-    void *memory = memory_for_queue(sizeof(queue));
+        return false;
+    arena = {static_cast<char *>(link), setup->memory_size};
+    bool fits = true;
     try {
-        new (memory) queue(count - 1);
+        new (memory_for_queue(sizeof(queue))) queue(count - 1);
     } catch (const std::bad_alloc &) {
-        memory = nullptr; // its blocks do not fit
+        fits = false; // its blocks do not
     }
     arena = {nullptr, 0};
-    return memory;
+    return fits;
 }
 
 template <class Kind> constexpr struct sized of(size_t size) {

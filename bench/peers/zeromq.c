@@ -14,12 +14,9 @@
 
 struct zeromq_link {
     struct ipc_link ipc;
+    int flags; /* of each call */
     void *context, *socket;
 };
-
-static void *zeromq_create(const struct setup *setup) {
-    return ipc_create(setup, sizeof(struct zeromq_link), ZMQ_DONTWAIT);
-}
 
 static int outcome(const char *call, int result) {
     if (result >= 0)
@@ -40,6 +37,7 @@ static int dials(void *link, const char *url) {
 
 static int zeromq_open(void *handle, enum role role) {
     struct zeromq_link *link = handle;
+    link->flags = link->ipc.polled ? ZMQ_DONTWAIT : 0;
     link->context = zmq_ctx_new();
     link->socket = link->context != NULL
                        ? zmq_socket(link->context, role == SENDER ? ZMQ_PUSH : ZMQ_PULL)
@@ -57,12 +55,12 @@ static void zeromq_close(void *handle, enum role role, struct counters *counters
 
 static int zeromq_send(void *handle, const void *message, size_t size) {
     struct zeromq_link *link = handle;
-    return outcome("zmq_send", zmq_send(link->socket, message, size, link->ipc.flags));
+    return outcome("zmq_send", zmq_send(link->socket, message, size, link->flags));
 }
 
 static int zeromq_receive(void *handle, void *buffer, size_t capacity, size_t *size) {
     struct zeromq_link *link = handle;
-    int got = zmq_recv(link->socket, buffer, capacity, link->ipc.flags);
+    int got = zmq_recv(link->socket, buffer, capacity, link->flags);
     *size = got > 0 ? (size_t)got : 0;
     return outcome("zmq_recv", got);
 }
@@ -70,7 +68,7 @@ static int zeromq_receive(void *handle, void *buffer, size_t capacity, size_t *s
 DEFINE_LOOPS(zeromq, zeromq_send, zeromq_receive)
 
 #define ZEROMQ                                                                                     \
-    .threads = true, .create = zeromq_create, .open = zeromq_open, .close = zeromq_close,          \
-    .destroy = ipc_destroy, .loops = &zeromq_loops
+    .threads = true, .link_size = sizeof(struct zeromq_link), .create = ipc_create,                \
+    .open = zeromq_open, .close = zeromq_close, .destroy = ipc_destroy, .loops = &zeromq_loops
 TRANSPORT(zeromq, "ZeroMQ PUSH, PULL over ipc://, polled", ZEROMQ)
 TRANSPORT(zeromq_wait, "the same, blocking", .sleeps = true, ZEROMQ)
