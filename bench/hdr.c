@@ -1,4 +1,5 @@
 /* hdr.c - see report.h. */
+#include "../tools/common.h"
 #include "report.h"
 
 #include <errno.h>
@@ -67,11 +68,9 @@ static int write_one(const char *path, const struct histogram *histogram, double
     if (file != NULL)
         hdr_write_text(histogram, unit, file);
     bool bad = file != NULL && ferror(file);
-    if (file == NULL || fclose(file) != 0 || bad) {
-        fprintf(stderr, "%s: --hdr: the distribution could not be written to '%s': %s\n",
-                program_invocation_short_name, path, strerror(errno));
-        return -1;
-    }
+    if (file == NULL || fclose(file) != 0 || bad)
+        return fail_target(NULL, -1, "--hdr: the distribution could not be written to '%s': %s",
+                           path, strerror(errno));
     fprintf(stderr, "wrote %s: %llu times, in ns\n", path, (unsigned long long)histogram->count);
     return 0;
 }
@@ -79,13 +78,11 @@ static int write_one(const char *path, const struct histogram *histogram, double
 int hdr_write(const char *given, const struct results *results) {
     const struct plan *plan = results->plan;
     size_t count = count_distributions(results);
-    if (count == 0) {
-        fprintf(
-            stderr,
-            "%s: --hdr: no cell was measured undisturbed, so there is nothing to write to '%s'\n",
-            program_invocation_short_name, given);
-        return -1;
-    }
+    if (count == 0)
+        return fail_target(NULL, -1,
+                           "--hdr: no cell was measured undisturbed, so there is nothing to write "
+                           "to '%s'",
+                           given);
     char path[PATH_SIZE];
     for (size_t t = 0; t < plan->parts[0]->way_count; t++)
         for (size_t c = 0; c < plan_columns(plan); c++)

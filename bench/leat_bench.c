@@ -3,11 +3,13 @@
  *
  * Guarantees: exit status 0 only when every message of every cell was right and all of the output
  * was taken. */
+#include "../tools/common.h"
 #include "machine.h"
 #include "options.h"
 #include "report.h"
 #include "transports.h"
 
+#include <errno.h>
 #include <leat/leat.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -23,81 +25,54 @@ static const struct group groups[] = {
     {NULL, NULL, 0},
 };
 
-#ifdef BENCH_LOOP
-#define AND_LEAT_UV "leat_uv,"
-#define WHERE_LOOPS_ARE "\nIn libuv loops: --mode uv; more about loops: the benchmark 'loop'"
-#else
-#define AND_LEAT_UV ""
-#define WHERE_LOOPS_ARE ""
-#endif
-
 static const struct part *const opening[] = {&part_open, &part_open_nth, &part_open_at_once,
                                              &part_open_in_turn, NULL};
 static const struct part *const locking[] = {&part_sync, NULL};
 static const struct part *const limits[] = {&part_limits, NULL};
-#ifdef BENCH_LOOP
 static const struct part *const loops[] = {&part_trips, &part_waiting, &part_rates, &part_channels,
                                            &part_idle,  &part_timer,   NULL};
-#else
-static const struct part *const loops[] = {NULL};
-#endif
 
+#define SUBCOMMAND(word_, about_, ...)                                                             \
+    { .word = (word_), .about = (about_), __VA_ARGS__ }
 static const struct subcommand subcommands[] = {
-    {.word = "throughput",
-     .experiment = RATE,
-     .quick_s = 0.15,
-     .full_s = 0.15,
-     .about = "messages a second from one process to another, as fast as they can",
-     .transports = "leat,leat_wait,leat_many,leat_place,boost,rings,pipe",
-     .against = "boost",
-     .sizes = "8,64,256,1024,4096,mix"},
-    {.word = "latency",
-     .experiment = ROUND_TRIP,
-     .quick_s = 0.3,
-     .full_s = 0.3,
-     .about = "round trips, one message at a time: percentiles",
-     .transports = "leat,leat_wait,leat_place,boost,rings,pipe",
-     .against = "boost",
-     .sizes = "8,64,256"},
-    {.word = "wakeup",
-     .experiment = WAKEUP,
-     .quick_s = 0.5,
-     .full_s = 1,
-     .about = "round trips after a pause, when the other side really sleeps: percentiles,\n"
-              "CPU time, system calls to wake, context switches" WHERE_LOOPS_ARE,
-     .transports = "leat_wait,leat_place_wait," AND_LEAT_UV "rings,kernel",
-     .sizes = "64",
-     .sleeping = true},
-    {.word = "paced",
-     .experiment = OPEN_LOOP,
-     .quick_s = 1,
-     .full_s = 2,
-     .levels = "1000,10000,100000,1000000",
-     .smoke_levels = "1000,100000",
-     .about = "one way at fixed rates: how long after a message was due it arrived\n"
-              "(no coordinated omission), and what each side spends",
-     .transports = "leat,leat_wait,boost,kernel,pipe",
-     .sizes = "64"},
-    {.word = "open",
-     .parts = opening,
-     .ordinary = true,
-     .about = "what creating, attaching to, closing and removing a channel costs, beside a\n"
-              "region, shm_open and a POSIX message queue; the n-th handle of one object, 400\n"
-              "processes that open one at once, 100,000 handles in turn (without --full as many\n"
-              "as there is time for); no placement"},
-    {.word = "sync",
-     .parts = locking,
-     .about = "mutexes, events and semaphores: locking when nobody else wants to, and waking\n"
-              "a sleeper, beside pthread mutexes and a bare futex"},
-    {.word = "loop",
-     .parts = loops,
-     .about = "channels in libuv loops: round trips, ways of waiting, messages a second, a\n"
-              "thousand channels in one loop, idling, timers beside a flood; beside eventfds,\n"
-              "named pipes and libuv's own pipes"},
-    {.word = "limits",
-     .parts = limits,
-     .about = "what the machine itself can do between two processes: lines there and back,\n"
-              "reading and rewriting each other's lines, memcpy, records through a ring"},
+    SUBCOMMAND("throughput", "messages a second from one process to another, as fast as they can",
+               .experiment = RATE, .quick_s = 0.15, .full_s = 0.15, .against = "boost",
+               .transports = "leat,leat_wait,leat_many,leat_place,boost,rings,pipe",
+               .sizes = "8,64,256,1024,4096,mix"),
+    SUBCOMMAND("latency", "round trips, one message at a time: percentiles",
+               .experiment = ROUND_TRIP, .quick_s = 0.3, .full_s = 0.3, .against = "boost",
+               .transports = "leat,leat_wait,leat_place,boost,rings,pipe", .sizes = "8,64,256"),
+    SUBCOMMAND("wakeup",
+               "round trips after a pause, when the other side really sleeps: percentiles,\n"
+               "CPU time, system calls to wake, context switches\n"
+               "In libuv loops: --mode uv; more about loops: the benchmark 'loop'",
+               .experiment = WAKEUP, .quick_s = 0.5, .full_s = 1, .sleeping = true,
+               .transports = "leat_wait,leat_place_wait,leat_uv,rings,kernel", .sizes = "64"),
+    SUBCOMMAND("paced",
+               "one way at fixed rates: how long after a message was due it arrived\n"
+               "(no coordinated omission), and what each side spends",
+               .experiment = OPEN_LOOP, .quick_s = 1, .full_s = 2, .sizes = "64",
+               .levels = "1000,10000,100000,1000000", .smoke_levels = "1000,100000",
+               .transports = "leat,leat_wait,boost,kernel,pipe"),
+    SUBCOMMAND("open",
+               "what creating, attaching to, closing and removing a channel costs, beside a\n"
+               "region, shm_open and a POSIX message queue; the n-th handle of one object, 400\n"
+               "processes that open one at once, 100,000 handles in turn (without --full as many\n"
+               "as there is time for); no placement",
+               .parts = opening, .ordinary = true),
+    SUBCOMMAND("sync",
+               "mutexes, events and semaphores: locking when nobody else wants to, and waking\n"
+               "a sleeper, beside pthread mutexes and a bare futex",
+               .parts = locking),
+    SUBCOMMAND("loop",
+               "channels in libuv loops: round trips, ways of waiting, messages a second, a\n"
+               "thousand channels in one loop, idling, timers beside a flood; beside eventfds,\n"
+               "named pipes and libuv's own pipes",
+               .parts = loops),
+    SUBCOMMAND("limits",
+               "what the machine itself can do between two processes: lines there and back,\n"
+               "reading and rewriting each other's lines, memcpy, records through a ring",
+               .parts = limits),
     {.word = NULL},
 };
 
@@ -130,20 +105,16 @@ int main(int argc, char **argv) {
     machine.polite = o->smoke;
     machine.one_cpu = o->one_cpu;
     harness_start(cpus, plan.capacity);
-    if (plan.part_count == 0) {
-        fprintf(stderr, "leat: bench: loop: built without libuv (LEAT_BUILD_UV)\n");
-        return 1;
-    }
+    if (plan.part_count == 0)
+        return fail_target(NULL, 1, "built without libuv (LEAT_BUILD_UV)");
     if (!o->json)
         report_machine(stdout, cpus);
     trials_run(&plan, &results);
     int status = show(o, &run, &results);
     results_free(&results);
     free(run.argv);
-    if (fflush(stdout) != 0 || ferror(stdout)) {
-        perror("leat: bench: standard output");
-        return 1;
-    }
+    if (fflush(stdout) != 0 || ferror(stdout))
+        return fail_system("standard output", errno);
     if (harness_signal() != 0) { /* what was measured until then has been shown */
         signal(harness_signal(), SIG_DFL);
         raise(harness_signal());

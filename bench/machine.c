@@ -1,5 +1,6 @@
 /* machine.c - see machine.h. */
 #include "machine.h"
+#include "../tools/common.h"
 
 #include <errno.h>
 #include <sched.h>
@@ -18,8 +19,7 @@
 struct machine machine;
 
 void die(const char *what) {
-    fprintf(stderr, "%s: %s: %s\n", program_invocation_short_name, what, strerror(errno));
-    exit(1);
+    exit(fail_system(what, errno));
 }
 
 /* --- CPUs and clocks -------------------------------------------------------------------------- */
@@ -55,12 +55,9 @@ static void find_cpus(int cpus[2]) {
     for (int cpu = 0; cpu < CPU_SETSIZE && found < 2; cpu++)
         if (CPU_ISSET((size_t)cpu, &set))
             cpus[found++] = cpu;
-    if (found < (machine.one_cpu ? 1 : 2)) {
-        fprintf(stderr,
-                "%s: this needs two CPUs, and the process may use only one; see taskset(1)\n",
-                program_invocation_short_name);
-        exit(EXIT_SKIP);
-    }
+    if (found < (machine.one_cpu ? 1 : 2))
+        exit(fail_target(NULL, EXIT_SKIP,
+                         "this needs two CPUs, and the process may use only one; see taskset(1)"));
     if (machine.one_cpu)
         cpus[1] = cpus[0];
     for (int cpu = 0; cpu < CPU_SETSIZE && machine.other_count < CHILDREN_MAX; cpu++)
@@ -115,14 +112,13 @@ static bool real_time;
 
 void realtime_start(void) {
     const struct sched_param parameter = {.sched_priority = PRIORITY + 1};
-    if (sched_setscheduler(0, SCHED_FIFO, &parameter) != 0) {
-        fprintf(stderr,
-                "%s: --realtime: this user may not have real-time priority %d: %s. Run it as root "
-                "or with CAP_SYS_NICE, or raise the limit RLIMIT_RTPRIO (ulimit -r; rtprio in "
-                "limits.conf); in a control group, cpu.rt_runtime_us must not be 0\n",
-                program_invocation_short_name, PRIORITY + 1, strerror(errno));
-        exit(1);
-    }
+    if (sched_setscheduler(0, SCHED_FIFO, &parameter) != 0)
+        exit(fail_target(
+            NULL, 1,
+            "--realtime: this user may not have real-time priority %d: %s. Run it as root "
+            "or with CAP_SYS_NICE, or raise the limit RLIMIT_RTPRIO (ulimit -r; rtprio in "
+            "limits.conf); in a control group, cpu.rt_runtime_us must not be 0",
+            PRIORITY + 1, strerror(errno)));
     real_time = true;
 }
 
@@ -198,8 +194,7 @@ static void on_alarm(int signal) {
     (void)signal;
     if (given_up)
         _exit(1);
-    const char *const parts[] = {program_invocation_short_name, ": ", machine.doing,
-                                 " hangs: given up\n"};
+    const char *const parts[] = {"leat: ", machine.doing, " hangs: given up\n"};
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
         if (write(STDERR_FILENO, parts[i], strlen(parts[i])) < 0)
             break;
@@ -245,8 +240,7 @@ void message_lost(void) {
         raise(asked_to_end);
     }
     if (!given_up)
-        fprintf(stderr, "%s: %s: a message was lost, torn or refused\n",
-                program_invocation_short_name, machine.doing);
+        fail_target(NULL, 1, "%s: a message was lost, torn or refused", machine.doing);
     exit(1);
 }
 

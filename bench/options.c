@@ -1,7 +1,6 @@
 /* options.c - see options.h. */
 #include "options.h"
 #include "../tools/arguments.h"
-#include "clock.h"
 #include "machine.h"
 #include "report.h"
 
@@ -209,19 +208,14 @@ static void note_transports(FILE *out, const struct group *groups) {
 
 static const struct subcommand *find_subcommand(const char *word,
                                                 const struct subcommand *subcommands) {
-    bool asked = word != NULL && (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0);
-    FILE *out = asked ? stdout : stderr;
-    for (const struct subcommand *sub = subcommands; sub->word != NULL && word != NULL; sub++)
-        if (strcmp(sub->word, word) == 0)
-            return sub;
-    message_command("bench");
-    if (word != NULL && !asked)
+    message_command("bench"); /* whose help lists them */
+    if (word == NULL)
+        REFUSE("WHAT is missing");
+    while (subcommands->word != NULL && strcmp(subcommands->word, word) != 0)
+        subcommands++;
+    if (subcommands->word == NULL)
         REFUSE("there is no benchmark '%s'", word);
-    fprintf(out, "Usage: leat bench WHAT [OPTION...]\n\n");
-    for (const struct subcommand *sub = subcommands; sub->word != NULL; sub++)
-        fprintf(out, "  %-11s %.*s\n", sub->word, (int)strcspn(sub->about, "\n"), sub->about);
-    fprintf(out, "\n'leat bench WHAT --help' explains each.\n");
-    exit(asked ? END_OK : END_USAGE);
+    return subcommands;
 }
 
 const struct options *options_parse(int argc, char **argv, const struct subcommand *subcommands,

@@ -1,8 +1,8 @@
 /* plot.c - see report.h. gnuplot gets commands and data on its standard input. Rows that have no
  * value are left out, so that a line goes on where there is one. */
+#include "../tools/common.h"
 #include "report.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -29,9 +29,7 @@ int plot_check(const char *path) {
         problem = "give a name that ends in .svg or .png";
     else if (system("command -v gnuplot >/dev/null 2>&1") != 0)
         problem = "it needs gnuplot, which is not in PATH: install it (Debian: gnuplot-nox)";
-    if (problem != NULL)
-        fprintf(stderr, "%s: --plot '%s': %s\n", program_invocation_short_name, path, problem);
-    return problem == NULL ? 0 : -1;
+    return problem == NULL ? 0 : fail_target(NULL, -1, "--plot '%s': %s", path, problem);
 }
 
 /* As gnuplot wants text. */
@@ -238,9 +236,8 @@ int plot_write(const char *path, const struct results *results) {
                                                  "incomplete; what it said is above";
         }
     }
-    if (problem == NULL)
-        fprintf(stderr, "wrote %s\n", path);
-    else
-        fprintf(stderr, "%s: --plot '%s': %s\n", program_invocation_short_name, path, problem);
-    return problem == NULL ? 0 : -1;
+    if (problem != NULL)
+        return fail_target(NULL, -1, "--plot '%s': %s", path, problem);
+    fprintf(stderr, "wrote %s\n", path);
+    return 0;
 }

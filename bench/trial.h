@@ -107,10 +107,12 @@ struct part {
     void (*remark)(FILE *out, const struct part *part, const double *medians); /* or NULL */
 };
 
-/* Those that are no experiments with transports; the last line, BENCH_LOOP. */
+/* Those that are no experiments with transports. Those of loops are there where libuv is. */
 extern const struct part part_open, part_open_nth, part_open_at_once, part_open_in_turn;
 extern const struct part part_sync, part_limits;
-extern const struct part part_trips, part_waiting, part_rates, part_channels, part_idle, part_timer;
+#define WHERE_UV_IS __attribute__((weak))
+extern const struct part part_trips WHERE_UV_IS, part_waiting WHERE_UV_IS, part_rates WHERE_UV_IS,
+    part_channels WHERE_UV_IS, part_idle WHERE_UV_IS, part_timer WHERE_UV_IS;
 
 /* A size at a level: the column of a table. */
 struct column {
