@@ -173,7 +173,7 @@ static const struct row {
 };
 #define ROWS (sizeof rows / sizeof *rows)
 
-/* Of a row that goes with the subcommand; else the others' table ends sooner. */
+/* The rows that go with the subcommand. */
 static const struct argument *table_of(const struct subcommand *sub) {
     static struct argument table[ROWS];
     unsigned features = features_of(sub);
@@ -184,9 +184,12 @@ static const struct argument *table_of(const struct subcommand *sub) {
     for (const struct part *const *part = sub->parts; part != NULL && *part != NULL; part++)
         snprintf(part_names + strlen(part_names), sizeof part_names - strlen(part_names), "%s%s",
                  part == sub->parts ? "" : ",", (*part)->name);
-    snprintf(transports_help, sizeof transports_help, TRANSPORTS_HELP, sub->transports);
-    snprintf(sizes_help, sizeof sizes_help, SIZES_HELP, sub->sizes);
-    snprintf(levels_help, sizeof levels_help, "messages a second (%s)", sub->levels);
+    if (sub->parts == NULL) {
+        snprintf(transports_help, sizeof transports_help, TRANSPORTS_HELP, sub->transports);
+        snprintf(sizes_help, sizeof sizes_help, SIZES_HELP, sub->sizes);
+    }
+    if (sub->levels != NULL)
+        snprintf(levels_help, sizeof levels_help, "messages a second (%s)", sub->levels);
     snprintf(seconds_help, sizeof seconds_help, "of each cell (--quick: at most %g; --full: %g)",
              sub->quick_s, sub->full_s);
     snprintf(parts_help, sizeof parts_help, "only these (%s)", part_names);

@@ -171,7 +171,7 @@ struct told {
     bool too_little;   /* what was measured is too little to count */
     bool does_not_fit; /* the way does not go with the column, as only its work could tell */
     uint64_t count, elapsed_ns;
-    uint64_t rings, sent;           /* of a sender of leat's */
+    uint64_t wakes, sent;           /* of a sender of leat's */
     _Alignas(64) uint64_t turns[2]; /* of event loops, by role */
     _Alignas(64) uint64_t word[2];  /* by direction */
     _Alignas(64) uint64_t received;

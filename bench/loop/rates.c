@@ -65,7 +65,7 @@ static void note_figures(const struct trial *trial) {
     struct told *told = trial->told;
     double count = (double)told->count, turns = (double)told->turns[RECEIVER];
     told->figures[0] = count * 1e3 / (double)told->elapsed_ns;
-    told->figures[1] = told->sent > 0 ? (double)told->rings * 1e6 / (double)told->sent : UNKNOWN;
+    told->figures[1] = told->sent > 0 ? (double)told->wakes * 1e6 / (double)told->sent : UNKNOWN;
     told->figures[2] = turns > 0 ? turns * 1e6 / (count + WARM_UP) : UNKNOWN;
     told->figures[3] = cpu_us(trial) * 1e3 / (count + WARM_UP);
 }
@@ -83,7 +83,7 @@ static int leat_sends(struct trial *trial) {
         send_all(trial, send_by_leat) != 0)
         return -1;
     leat_sender_statistics(senders[0], &statistics);
-    trial->told->rings = statistics.wake_calls;
+    trial->told->wakes = statistics.wake_calls;
     trial->told->sent = statistics.messages;
     if (trial_end(trial) != 0)
         return -1;

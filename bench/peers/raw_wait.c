@@ -21,7 +21,7 @@ enum direction { MESSAGE, ACKNOWLEDGEMENT };
 struct shared {
     struct {
         _Alignas(64) uint32_t posted; /* counts wake-ups; the word of the futex */
-    } bell[2];
+    } wakes[2];
     _Alignas(64) uint64_t serial;
     uint64_t size;
 };
@@ -32,20 +32,20 @@ struct raw_link {
     int event[2], epoll[2];
 };
 
-/* A mechanism rings, and listens: that sleeps at most once, and gives 0, or 1 to try again. */
+/* A mechanism wakes the other side, and waits: sleeps at most once, and gives 0, or 1 to try again. */
 
 /* --- Futex ------------------------------------------------------------------------------------ */
 
-static int futex_ring(struct raw_link *link, enum direction direction) {
-    uint32_t *posted = &link->shared->bell[direction].posted;
+static int futex_wake(struct raw_link *link, enum direction direction) {
+    uint32_t *posted = &link->shared->wakes[direction].posted;
     __atomic_store_n(posted, *posted + 1, __ATOMIC_RELEASE);
     return syscall(SYS_futex, posted, FUTEX_WAKE, 1, NULL, NULL, 0) < 0
                ? try_again_or_fail("FUTEX_WAKE")
                : 0;
 }
 
-static int futex_listen(struct raw_link *link, enum direction direction) {
-    uint32_t *posted = &link->shared->bell[direction].posted;
+static int futex_wait(struct raw_link *link, enum direction direction) {
+    uint32_t *posted = &link->shared->wakes[direction].posted;
     if (__atomic_load_n(posted, __ATOMIC_ACQUIRE) == link->heard[direction]) {
         if (syscall(SYS_futex, posted, FUTEX_WAIT, link->heard[direction], NULL, NULL, 0) != 0)
             return try_again_or_fail("FUTEX_WAIT");
@@ -58,14 +58,14 @@ static int futex_listen(struct raw_link *link, enum direction direction) {
 
 /* --- eventfd ---------------------------------------------------------------------------------- */
 
-static int event_ring(struct raw_link *link, enum direction direction) {
+static int event_wake(struct raw_link *link, enum direction direction) {
     uint64_t one = 1;
     return write(link->event[direction], &one, sizeof one) == sizeof one
                ? 0
                : try_again_or_fail("write");
 }
 
-static int event_listen(struct raw_link *link, enum direction direction) {
+static int event_wait(struct raw_link *link, enum direction direction) {
     uint64_t count;
     return read(link->event[direction], &count, sizeof count) == sizeof count
                ? 0
@@ -74,7 +74,7 @@ static int event_listen(struct raw_link *link, enum direction direction) {
 
 /* Edge-triggered, so that each write is an event of its own and nothing has to be read: epoll(7)
  * offers no less. */
-static int epoll_listen(struct raw_link *link, enum direction direction) {
+static int epoll_wait_once(struct raw_link *link, enum direction direction) {
     struct epoll_event event;
     int count = epoll_wait(link->epoll[direction], &event, 1, -1);
     return count == 1 ? 0 : try_again_or_fail("epoll_wait");
@@ -118,26 +118,26 @@ ALWAYS_INLINE void take(struct raw_link *link, void *buffer, size_t *size) {
 
 /* The transport of a mechanism. At full rate each message is acknowledged; only an interruption
  * delays that. */
-#define DEFINE_RAW(name, about, ring, listen)                                                      \
+#define DEFINE_RAW(name, about, wake, wait)                                                        \
     static int name##_send(void *link, const void *message, size_t size) {                         \
         put(link, message, size);                                                                  \
-        return ring(link, MESSAGE);                                                                \
+        return wake(link, MESSAGE);                                                                \
     }                                                                                              \
     static int name##_receive(void *link, void *buffer, size_t capacity, size_t *size) {           \
         (void)capacity;                                                                            \
-        int result = listen(link, MESSAGE);                                                        \
+        int result = wait(link, MESSAGE);                                                          \
         return result == 0 ? (take(link, buffer, size), 0) : result;                               \
     }                                                                                              \
     static int name##_send_acknowledged(void *link, const void *message, size_t size) {            \
         int result = name##_send(link, message, size);                                             \
-        while (result == 0 && (result = listen(link, ACKNOWLEDGEMENT)) > 0)                        \
+        while (result == 0 && (result = wait(link, ACKNOWLEDGEMENT)) > 0)                          \
             result = 0;                                                                            \
         return result;                                                                             \
     }                                                                                              \
     static int name##_receive_acknowledging(void *link, void *buffer, size_t capacity,             \
                                             size_t *size) {                                        \
         int result = name##_receive(link, buffer, capacity, size);                                 \
-        return result == 0 ? ring(link, ACKNOWLEDGEMENT) : result;                                 \
+        return result == 0 ? wake(link, ACKNOWLEDGEMENT) : result;                                 \
     }                                                                                              \
     DEFINE_TRIPS(name, name##_send, name##_receive)                                                \
     DEFINE_RATES(name, name##_send_acknowledged, name##_receive_acknowledging)                     \
@@ -146,6 +146,6 @@ ALWAYS_INLINE void take(struct raw_link *link, void *buffer, size_t *size) {
               .link_size = sizeof(struct raw_link), .create = raw_create, .destroy = raw_destroy,  \
               .loops = &name##_loops)
 
-DEFINE_RAW(futex, "FUTEX_WAKE, FUTEX_WAIT", futex_ring, futex_listen)
-DEFINE_RAW(eventfd, "an eventfd, blocking read", event_ring, event_listen)
-DEFINE_RAW(epoll, "an eventfd, epoll_wait", event_ring, epoll_listen)
+DEFINE_RAW(futex, "FUTEX_WAKE, FUTEX_WAIT", futex_wake, futex_wait)
+DEFINE_RAW(eventfd, "an eventfd, blocking read", event_wake, event_wait)
+DEFINE_RAW(epoll, "an eventfd, epoll_wait", event_wake, epoll_wait_once)
