@@ -80,7 +80,7 @@ static void *handle_of(void *handle, enum role role) {
 }
 
 static bool deaf_create(void *link, const struct setup *setup) {
-    ((struct leat_link *)link)->options.waiting = LEAT_WAITING_SPIN;
+    ((struct leat_link *)link)->options.spin_us = LEAT_SPIN_FOREVER;
     return leat_link_create(link, setup);
 }
 

@@ -9,4 +9,4 @@ foreach(sort wiping fetching) # as on processors of other makers
     set_tests_properties(crash_points_${sort} PROPERTIES PROCESSORS 2 TIMEOUT 900 LABELS "process;slow"
                          ENVIRONMENT "LEAT_TEST_PROCESSOR=${sort};LEAT_CRASH_ONLY=lines")
 endforeach()
-leat_test(ring_exhaustive 240 unit)
+leat_test(ring_exhaustive 600 unit)

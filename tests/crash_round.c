@@ -12,9 +12,9 @@
 #include "crash_wait.h"
 #include "stream.h"
 
-#define TOLD_MS 5000 /* a slice, of 50 ms, and what a busy machine adds: it ends */
+#define TOLD_MS 5000 /* a slice, of 50 ms, and the delay of a busy machine: it ends */
 #define FAR_AWAY_MS 60000
-/* for survivors that may have nothing to be told: the call asks the kernel before it gives up */
+/* for survivors that may get no event: the call asks the kernel before it gives up */
 #define UNTOLD_MS 250
 #define MESSAGE_MAX 2048
 
@@ -54,7 +54,7 @@ void crash_receive(struct crash_round *round, leat_receiver *rx, uint64_t number
 leat_channel_options crash_options(const struct crash_round *round) {
     return (leat_channel_options){.capacity = CRASH_CAPACITY,
                                   .many_senders = round->operation->survivor == CRASH_CO_SENDER,
-                                  .spin_us = -1};
+                                  .spin_us = LEAT_SPIN_NONE};
 }
 
 static leat_sender *new_sender(struct crash_round *round) {
@@ -80,7 +80,7 @@ static uint64_t told_limit(const struct crash_round *round) {
 static void tell(struct crash_round *round, int event) {
     const struct crash_operation *operation = round->operation;
     uint64_t now = harness_now();
-    /* one that slept may be told before the killer has noted the time */
+    /* a survivor that slept may get the event before the killer has noted the time */
     harness_await(&round->board->killed, 1);
     bool allowed = event == LEAT_EPEERDIED || (event == LEAT_ECLOSED && operation->closes) ||
                    (event == LEAT_ETIMEDOUT && operation->unreported);
@@ -122,8 +122,8 @@ static void receive_the_rest(struct crash_round *round, uint64_t *next) {
     }
 }
 
-/* What the victim was sending is there as a whole or not at all; all of it if the call had
- * returned. */
+/* The messages that the victim was sending are there as a whole or not at all; all of them if the
+ * call had returned. */
 static void check_flying(const struct crash_round *round, uint64_t next) {
     const struct crash_operation *operation = round->operation;
     bool all = next == operation->built + operation->flying, none = next == operation->built;
@@ -223,7 +223,7 @@ static int survive_as_co_sender(void *context) {
 
 /* --- A sender that survives a receiver -------------------------------------------------------- */
 
-/* Sends until it is told; the ring fills up. */
+/* Sends until it gets the event; the ring fills up. */
 static void send_until_told(struct crash_round *round, uint64_t *next) {
     unsigned char bytes[MESSAGE_MAX];
     for (;;) {
@@ -268,7 +268,7 @@ static int survive_as_sender(void *context) {
     send_until_told(round, &next);
     crash_leave_loop(round);
     harness_await(&round->board->successor_ready, 1);
-    /* the ring is as good as full: it has to wait, and is told */
+    /* the ring is nearly full: it has to wait, and gets the event */
     if (round->board->event != LEAT_ETIMEDOUT)
         await_successor(round, &next);
     harness_set(&round->board->told, 2);
@@ -278,7 +278,7 @@ static int survive_as_sender(void *context) {
     return 0;
 }
 
-/* The successor gets what was not released, all of it, and what comes. */
+/* The successor gets all messages that were not released, and the new ones. */
 static void succeed_as_receiver(struct crash_round *round) {
     const struct crash_operation *operation = round->operation;
     leat_message message;
@@ -362,7 +362,7 @@ static void run_predecessor(struct crash_round *round) {
     harness_wait_signal(pid, SIGKILL);
 }
 
-/* Steps and kills; those who sleep at that time must be asleep. */
+/* Steps and kills, when the processes that shall sleep are asleep. */
 static bool kill_the_victim(struct crash_round *round, pid_t victim, pid_t sleeper,
                             unsigned kill_at, struct crash_survey *survey) {
     if (round->operation->asleep)

@@ -124,15 +124,14 @@ static bool changed(struct watch *watch) {
 
 /* --- Stepping --------------------------------------------------------------------------------- */
 
-/* In the place of the C library's, for this program and the library in it. That one reads a page of
- * the kernel and begins anew when the kernel has written there meanwhile, at each tick: on a busy
- * machine no tick is far enough from the next for a victim that is stepped, and it never comes to
- * the end. */
+/* Replaces the C library's function, for this program and the library in it. That function reads a
+ * page of the kernel, and begins anew when the kernel has written there meanwhile, at each tick. On
+ * a busy machine two ticks are too close for a victim that is stepped, and it would never end. */
 int clock_gettime(clockid_t clock, struct timespec *time) {
     return (int)syscall(SYS_clock_gettime, clock, time);
 }
 
-/* One that counts. How often the clock is read varies with the clock, and changes nothing. */
+/* A system call that counts. How often the clock is read varies, and changes nothing. */
 static bool at_system_call(pid_t victim) {
 #if defined(__x86_64__)
     long place = ptrace(PTRACE_PEEKUSER, victim, (void *)offsetof(struct user, regs.rip), NULL);

@@ -39,6 +39,7 @@ enum fault_verdict {
     FAULT_NO_CAUSE,    /* a wait succeeded without its cause */
     FAULT_HELD_UP,     /* others cannot use the object at once */
     FAULT_REPLACED,    /* the object in use lost its name, or another one has it */
+    FAULT_LEFT_ERROR,  /* a call that succeeded left the record of a failure inside it */
     FAULT_VERDICTS
 };
 

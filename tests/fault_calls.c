@@ -1,9 +1,9 @@
 /* fault_calls.c - the system calls that leat and the C library under it make, and how each can
  * fail. See fault.h.
  *
- * An error stands here when the kernel's own code, a file system, a security module, a memory
- * cgroup, a sandbox or a signal can give it for a call that is right. What only a wrong argument
- * gives (EBADF, EFAULT) does not. */
+ * An error is listed here when the kernel's own code, a file system, a security module, a memory
+ * cgroup, a sandbox or a signal can return it for a correct call. Errors that only a wrong argument
+ * causes (EBADF, EFAULT) are not listed. */
 #include "fault.h"
 
 #include <errno.h>
@@ -60,7 +60,7 @@ static const struct fault_kind kinds[] = {
     {"fcntl(F_OFD_SETLK)",
      SYS_fcntl,
      IS(1, F_OFD_SETLK),
-     {ENOLCK, ENOMEM, EINTR, EACCES}, /* EAGAIN is the answer that another one holds it */
+     {ENOLCK, ENOMEM, EINTR, EACCES}, /* EAGAIN is an answer: another one holds it */
      false},
     {"fcntl(F_OFD_GETLK)", SYS_fcntl, IS(1, F_OFD_GETLK), {ENOMEM, EINTR, ENOLCK, EACCES}, false},
     {"fcntl(F_DUPFD)", SYS_fcntl, IS(1, F_DUPFD_CLOEXEC), {EMFILE, ENOMEM}, false},

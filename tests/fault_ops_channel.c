@@ -29,7 +29,7 @@ static void close_all(void) {
     receiver = NULL;
 }
 
-/* --- What the bystander holds and finds ------------------------------------------------------- */
+/* --- The bystander's handles, and its checks -------------------------------------------------- */
 
 static void hold_receiver(void) {
     fault_ready(leat_receiver_open(&receiver, NAME, &small));
@@ -310,7 +310,7 @@ static void judge_peer(int code) {
         fault_found(FAULT_CALLED_DEAD, "the peer is %d", (int)peer);
 }
 
-/* --- One who waits ---------------------------------------------------------------------------- */
+/* --- A waiter --------------------------------------------------------------------------------- */
 
 static void pause_ms(long milliseconds) {
     nanosleep(&(struct timespec){0, milliseconds * 1000000}, NULL);
@@ -474,7 +474,7 @@ static void remove_kept(void) {
     fault_expect(FAULT_HELD_UP, leat_unlink(NAME, LEAT_LOCAL), LEAT_OK);
 }
 
-/* --- Looking from outside --------------------------------------------------------------------- */
+/* --- From outside ----------------------------------------------------------------------------- */
 
 static int read_info(void) {
     return leat_channel_stat(NAME, LEAT_LOCAL, &info);

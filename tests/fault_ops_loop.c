@@ -12,7 +12,7 @@ static leat_event *event;
 static void *found;
 static const leat_channel_options small = {.capacity = LEAT_CAPACITY_MIN},
                                   sleeps = {.capacity = LEAT_CAPACITY_MIN,
-                                            .waiting = LEAT_WAITING_SLEEP};
+                                            .spin_us = LEAT_SPIN_NONE};
 
 static void close_all(void) {
     leat_receiver_close(receiver);
@@ -194,12 +194,12 @@ static int again(void) {
     return LEAT_OK;
 }
 
-/* A loop that would sleep although something waits does so for ever: the descriptor must be
+/* A loop that sleeps although a member is ready would never wake up: the descriptor must be
  * readable soon. */
 static void judge_wakes(int code) {
     struct pollfd ready = {.fd = leat_waitset_descriptor(waitset), .events = POLLIN};
     if (code == LEAT_OK && found != UNTOUCHED)
-        return; /* it names what waits */
+        return; /* it returns the ready member */
     if (poll(&ready, 1, 5000) <= 0)
         fault_found(FAULT_HELD_UP, "something waits, and the descriptor does not tell");
 }

@@ -1,5 +1,4 @@
-/* fault_ops_object.c - operations that look at objects from outside: stat, list, unlink, gc. See
- * fault.h. */
+/* fault_ops_object.c - operations on objects from outside: stat, list, unlink, gc. See fault.h. */
 #include "fault_ops.h"
 #include "handles.h"
 
@@ -101,7 +100,7 @@ static void judge_list(int code) {
     if (seen_unused > 0)
         fault_found(FAULT_CALLED_DEAD, "it lists %u of 3 as unused", seen_unused);
     bool passed_over = fault_error() == EACCES ||
-                       fault_error() == ENOENT; /* what this user may not read, what has gone */
+                       fault_error() == ENOENT; /* not readable for this user, or gone */
     if (code == LEAT_OK && seen < 3 && !passed_over)
         fault_found(FAULT_NO_CAUSE, "it lists %u of 3 and reports success", seen);
 }

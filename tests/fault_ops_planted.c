@@ -1,5 +1,5 @@
-/* fault_ops_planted.c - operations that go wrong when a system call of theirs fails, each in its
- * own way: so that the harness is seen to notice. See fault.h. */
+/* fault_ops_planted.c - operations that go wrong in different ways when a system call of theirs
+ * fails: they show that the harness notices. See fault.h. */
 #include "fault_ops.h"
 
 #include <fcntl.h>
@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
+
+#include "lib/base/fail.h"
 
 static leat_mutex *mutex;
 static int kept = -1;
@@ -47,7 +49,7 @@ static void look(enum fault_moment moment, int code) {
         leat_mutex_close(second);
 }
 
-/* What the worker believes to have, it has. */
+/* The worker really has what its call returned. */
 static void look_at_lock(enum fault_moment moment, int code) {
     if (moment != FAULT_WORKER_HAS)
         return;
@@ -195,6 +197,10 @@ static int remove_living(void) {
     return refused() ? (void)unlink(path), LEAT_ENOMEM : LEAT_OK;
 }
 
+static int succeed_with_an_error(void) {
+    return refused() ? (leat__fail(LEAT_ENOENT, 0, "inside"), LEAT_OK) : LEAT_OK;
+}
+
 #define PLANT(verdict, function)                                                                   \
     .name = #function, .hold = hold, .look = look, .leave = leave, .act = function,                \
     .planted = verdict
@@ -242,5 +248,6 @@ const struct fault_operation fault_planted_operations[] = {
      .finish = leave,
      .planted = FAULT_HELD_UP},
     {PLANT(FAULT_REPLACED, remove_living)},
+    {PLANT(FAULT_LEFT_ERROR, succeed_with_an_error)},
     {0},
 };

@@ -31,7 +31,7 @@ static void hold_mutex(void) {
     fault_remember();
 }
 
-/* The bystander holds it: nobody else gets it, and its name stays. */
+/* The bystander holds it: no other process gets it, and its name stays. */
 static void look_at_held(enum fault_moment moment, int code) {
     (void)moment, (void)code;
     leat_mutex *second;
@@ -72,7 +72,7 @@ static void judge_made(int code) {
         fault_found(FAULT_REPLACED, "it is new, and is not created");
 }
 
-/* Nobody holds it: another process gets it at once. */
+/* No process holds it: another process gets it at once. */
 static void use_mutex(const leat_sync_options *options, bool there) {
     leat_mutex *second;
     if (!fault_expect(FAULT_HELD_UP, leat_mutex_open(&second, NAME, options), LEAT_OK))
@@ -154,7 +154,7 @@ static int give_up_mutex(void) {
     return leat_mutex_give_up(mutex);
 }
 
-/* The worker has it if its call says so, and nobody otherwise. */
+/* The worker has it if its call succeeded; otherwise no process has it. */
 static void look_at_free(enum fault_moment moment, int code) {
     fault_check_same();
     if (moment == FAULT_WORKER_HAS && code == LEAT_OK) {
@@ -200,7 +200,7 @@ static void look_at_abandoned(enum fault_moment moment, int code) {
         fault_expect(FAULT_HELD_UP, leat_mutex_unlock(mutex), LEAT_OK);
 }
 
-/* --- Unlocking for one who waits -------------------------------------------------------------- */
+/* --- Unlocking for a waiter ------------------------------------------------------------------- */
 
 static int wait_for_mutex(void) {
     leat_mutex *waiting;
@@ -411,7 +411,7 @@ static void judge_all(int code) {
         fault_found(FAULT_NO_CAUSE, "it takes one of them and fails");
 }
 
-/* --- Handing over, looking -------------------------------------------------------------------- */
+/* --- Descriptors, and reading from outside ---------------------------------------------------- */
 
 static int give_descriptor(void) {
     return leat_sync_descriptor(leat_mutex_waitable(mutex), false, &descriptor);

@@ -1,5 +1,5 @@
-/* fault_run.c - runs an operation again and again, each time with another fault, and keeps what was
- * found. See fault.h. */
+/* fault_run.c - runs an operation again and again, each time with another fault, and keeps the
+ * findings. See fault.h. */
 #include "fault_ops.h"
 
 #include <dirent.h>
@@ -21,21 +21,21 @@
 #define SLOW_NS UINT64_C(6000000000) /* much longer than any deadline here */
 #define USES_MAX 32
 #define USES_QUICK 6
-#define USES_THOROUGH 6   /* of later ones the first error alone, once: they are turns of a loop */
+#define USES_THOROUGH 6   /* of later uses the first error alone, once: they repeat a loop */
 #define ERRORS_FOR_GOOD 2 /* so many also from a later use on; from the first use on, all */
 /* so many of a use behind the second: the code behind most uses is the same */
 #define ERRORS_LATER 3
-#define CANCELS_MAX 100 /* later calls are turns of a loop */
+#define CANCELS_MAX 100 /* later calls repeat a loop */
 #define SET_UP_FAILED 97
 
-/* What the three processes of a run share. */
+/* Shared by the three processes of a run. */
 struct world {
     harness_word stage, worker, bystander, words[4];
     harness_word tracee, cancel;
     bool cancels; /* the worker makes the call in a thread that can be cancelled */
     int code;
     int error;           /* of the call that fails first */
-    bool keeps_mappings; /* the plan makes munmap fail: then nobody can help it */
+    bool keeps_mappings; /* the plan makes munmap fail: then mappings must stay */
     _Atomic uint32_t found;
     struct {
         enum fault_verdict verdict;
@@ -57,6 +57,7 @@ const char *fault_verdict_name(enum fault_verdict verdict) {
         [FAULT_NAME] = "NAME LEFT",          [FAULT_TWO_HOLDERS] = "TWO HOLDERS",
         [FAULT_CALLED_DEAD] = "CALLED DEAD", [FAULT_NO_CAUSE] = "NO CAUSE",
         [FAULT_HELD_UP] = "HELD UP",         [FAULT_REPLACED] = "REPLACED",
+        [FAULT_LEFT_ERROR] = "ERROR LEFT",
     };
     return names[verdict];
 }
@@ -128,7 +129,7 @@ static bool await_step(harness_word *word, uint32_t value, pid_t pid, const char
     return true;
 }
 
-/* --- What a process has ----------------------------------------------------------------------- */
+/* --- A process's resources -------------------------------------------------------------------- */
 
 #define DESCRIPTORS 128
 
@@ -224,11 +225,28 @@ static void get_ready(struct work *work) {
         work->operation->prepare();
 }
 
+/* A failure to be recorded before the call. One that succeeds, or returns an event, keeps it. */
+static void leave_older_failure(char detail[FAULT_TEXT]) {
+    (void)!leat_mutex_open(NULL, "older", NULL);
+    snprintf(detail, FAULT_TEXT, "%s", leat_error_detail());
+}
+
+static void check_record(int code, const char *older) {
+    bool failed = code != LEAT_OK && code != LEAT_EAGAIN && code != LEAT_ETIMEDOUT &&
+                  code != LEAT_ECLOSED && code != LEAT_EPEERDIED && code != LEAT_EPEERBACK;
+    if (!failed && strcmp(leat_error_detail(), older) != 0)
+        fault_found(FAULT_LEFT_ERROR, "%s (%s)", leat_error_name(leat_error_last()),
+                    leat_error_detail());
+}
+
 static int make_call(const struct fault_operation *operation) {
+    char older[FAULT_TEXT];
+    leave_older_failure(older);
     fault_trace_begin(&world->tracee);
     uint64_t began = harness_now();
     int code = operation->act();
     fault_trace_end();
+    check_record(code, older);
     if (operation->waits && harness_now() - began > SLOW_NS * harness_patience())
         fault_found(FAULT_HANG, "the call overruns its deadline by seconds");
     return code;
@@ -297,7 +315,7 @@ static pid_t start(const struct fault_operation *operation,
     _exit(0);
 }
 
-/* Ends it, if it has not ended, and says what it died of. */
+/* Ends it, if it has not ended, and reports the cause of its death. */
 static void end(pid_t pid, const char *what, bool in_time) {
     int status;
     if (!in_time)
@@ -341,7 +359,8 @@ static void last_calls(const struct fault_trace *trace, char *text, size_t size)
     }
 }
 
-/* The steps between the worker's call and its end; false when one of the two did not come along. */
+/* The steps between the worker's call and its end; false when one of the two processes did not
+ * reach a step. */
 static bool step_through(pid_t worker, pid_t bystander) {
     if (!await_step(&world->worker, 1, worker, "judging"))
         return false;
@@ -566,7 +585,7 @@ static bool strike(struct campaign *campaign, struct fault_blow first, struct fa
     return happened;
 }
 
-/* Kinds of calls that only this run made fail as well, in turn. */
+/* Also makes calls fail, one kind after another, that only this run made. */
 static void strike_behind(struct campaign *campaign, struct fault_blow first) {
     struct fault_trace seen = campaign->trace;
     for (int kind = 0; kind < (int)fault_kind_count(); kind++) {

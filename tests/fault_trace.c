@@ -23,7 +23,7 @@
 
 #define MARK 0x6c656174ul     /* no operation of prctl(2) */
 #define CALLS_MAX 200000      /* more is no bounded number of tries */
-#define INTERRUPTIONS_MAX 100 /* in a row: signals do not come for ever */
+#define INTERRUPTIONS_MAX 100 /* in a row: signals come to an end */
 
 /* The kernel's struct ptrace_syscall_info, which C libraries call by different names. */
 struct call_info {
@@ -145,7 +145,7 @@ static void cancel(harness_word *word) {
         syscall(SYS_futex, word, FUTEX_WAIT, FAULT_CANCEL, NULL, NULL, 0);
 }
 
-/* Its exit code tells a thread that was cancelled from a process that ended. */
+/* Its exit code distinguishes a cancelled thread from a process that ended. */
 static bool has_unwound(int status, const struct fault_plan *plan) {
     return plan->cancel_at > 0 && atomic_load(plan->cancel) == FAULT_CANCEL_SENT &&
            WIFEXITED(status) && WEXITSTATUS(status) == 0;

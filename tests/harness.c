@@ -1,4 +1,4 @@
-/* harness.c - running the tests and inspecting what each of them leaves behind. See harness.h.
+/* harness.c - runs the tests and checks what each of them leaves behind. See harness.h.
  *
  * Three processes deep: the supervisor (owns the directory, removes it at the end), the group (runs
  * the tests one after another), and the tests' children. The group is a child subreaper, so a
@@ -51,9 +51,9 @@ const struct leat__processor *__wrap_leat__processor(void);
 
 const struct leat__processor *harness_processor;
 
-/* What the linker puts in the library's place, in the tests that are linked with it: a test's own
- * row, or LEAT_TEST_PROCESSOR=wiping or =fetching, has it do what it does on other processors than
- * the one at hand. */
+/* The linker puts this in place of the library's function, in the tests that are linked with it. A
+ * test's own row, or LEAT_TEST_PROCESSOR=wiping or =fetching, makes the library behave as on
+ * another processor. */
 const struct leat__processor *__wrap_leat__processor(void) {
     static const struct leat__processor wiping = {.wipe = 128, .piece = 1984},
                                         fetching = {.fetch = true};
@@ -208,8 +208,8 @@ static int inspect_mappings(void) {
     return complaints;
 }
 
-/* Kills and reaps the children that the kernel lists; gives how many there were. Complains when
- * there is a test to blame. */
+/* Kills and reaps the children that the kernel lists; returns how many there were. Complains if a
+ * test is to blame. */
 static int end_listed_children(const char *blamed) {
     char path[64], list[4096];
     snprintf(path, sizeof path, "/proc/self/task/%d/children", (int)getpid());

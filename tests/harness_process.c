@@ -15,7 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define WAIT_LIMIT_MS 10000
+#define WAIT_LIMIT_MS 60000     /* ends a hang, and does not judge */
 #define COMMAND_LIMIT_MS 120000 /* ends a hang; beside ten busy processes a bench takes a minute */
 
 /* --- The register of children, for the watchdog ----------------------------------------------- */
@@ -49,9 +49,9 @@ void harness_children_kill(void) {
 
 /* --- Starting --------------------------------------------------------------------------------- */
 
-/* What is different in a child: assertions abort it (they cannot jump to the runner, which is the
- * parent's), signals have their default effect again (cmocka catches some), and it goes when its
- * parent goes. */
+/* Prepares a child: assertions abort it (they cannot jump to the runner, which is the parent's),
+ * signals have their default effect again (cmocka catches some), and it ends when its parent
+ * ends. */
 static void become_child(pid_t parent) {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent)
@@ -278,7 +278,7 @@ static void collect(struct collected *stream) {
     stream->bytes[stream->size] = '\0';
 }
 
-/* Writes some of the input; closes when all is written or nobody reads. */
+/* Writes some of the input; closes when all is written or no process reads. */
 static void feed(int *descriptor, const char *input, size_t size, size_t *written) {
     ssize_t put = *written < size ? write(*descriptor, input + *written, size - *written) : 0;
     if (put > 0)

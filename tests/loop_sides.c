@@ -41,7 +41,7 @@ static void note(struct loop_told *told, leat_peer peer) {
     harness_increment(peer == LEAT_PEER_DIED ? &told->died : &told->came);
 }
 
-/* As the channel's own calls tell it: that the first peer has come is no event. */
+/* As the channel's own calls report it: the first peer's arrival is no event. */
 static void note_event(struct loop_told *told, int event) {
     if (event == LEAT_EPEERDIED && told->came == 0)
         note(told, LEAT_PEER_PRESENT);
@@ -85,12 +85,12 @@ static void begin_sending(void) {
 }
 
 static void note_sent(uint64_t number) {
-    /* of a request it is told later than of a message behind it that was sent without one */
+    /* a request is reported later than a message behind it that was sent without one */
     if (loop_board->committed <= number)
         loop_board->committed = number + 1;
 }
 
-/* It has a receiver, and has been told so, unless it is the first. */
+/* It has a receiver, whose arrival was reported, unless it is the first. */
 static bool should_end(const leat_sender *sender) {
     const struct loop_told *told = &loop_board->sender_told;
     return loop_board->ending != 0 && told->came >= told->died + (told->died != 0) &&
@@ -108,7 +108,7 @@ static void on_sent(leat_uv_send_t *request, int status) {
         produce();
 }
 
-/* False: there is no free slot, and on_sent will tell. */
+/* False: there is no free request; on_sent follows. */
 static bool queue_next(void) {
     struct slot *slot = tx.slots;
     while (slot < tx.slots + SLOTS && slot->queued)
@@ -124,7 +124,7 @@ static bool queue_next(void) {
     return true;
 }
 
-/* False: there is no room, and on_writable will tell. */
+/* False: there is no room; on_writable follows. */
 static bool try_next(void) {
     unsigned char bytes[LOOP_MESSAGE_MAX];
     loop_board->attempted = tx.next + 1;
@@ -145,8 +145,7 @@ static bool finish_if_ending(void) {
     return tx.finishing;
 }
 
-/* In a flood until somebody has to wait: of a stretch that is queued there is always something to
- * be told. */
+/* A flood until the sender has to wait: a queued stretch always has a callback to come. */
 static void produce(void) {
     uint64_t end = tx.pace == LOOP_FLOOD ? UINT64_MAX : tx.next + DROP;
     if (finish_if_ending())
@@ -196,7 +195,7 @@ int loop_send_uv(void *context) {
     return 0;
 }
 
-/* False: there is no room, and the wait set will tell. */
+/* False: there is no room; the wait set reports it later. */
 static bool send_next(leat_sender *sender) {
     unsigned char bytes[LOOP_MESSAGE_MAX];
     size_t size = fill(bytes, tx.next);
@@ -269,8 +268,7 @@ static void begin_receiving(void) {
     rx.random = loop_board->seed ^ (uint64_t)getpid();
 }
 
-/* A predecessor released what it had been handed when it was killed, or it did not: which of the
- * two, the channel knows. */
+/* A predecessor that was killed had released its last message or not: the channel shows which. */
 static void begin_at(uint64_t number) {
     uint64_t released = loop_board->released, handed = loop_board->handed;
     if (number != released && number != handed)

@@ -1,14 +1,14 @@
 /* soak.c - leat under random use for as long as asked: workers in random roles are killed, stopped,
- * forked and cancelled, and nothing may be lost, doubled, hung, leaked or misjudged. See soak.h for
- * what is written down and judged.
+ * forked and cancelled, and nothing may be lost, doubled, hung, leaked or misjudged. soak.h lists
+ * what is recorded and judged.
  *
  *     soak [--verbose] MINUTES        the seed is printed; LEAT_TEST_SEED chooses it
  *
- * In rounds: objects are made, workers disturbed, then told to leave; then every stream, mutex and
- * semaphore is reckoned up and nothing may be left. Ends after the round with the first finding.
- * LEAT_SOAK_BREAK=lose|double|hold|leak|hang|dead|count plants a fault: then there must be
- * findings. Exit status: 0 nothing was found, 1 findings, 2 usage. The supervisor itself opens
- * nothing of leat's. As root, two further users share the global objects. */
+ * In rounds: objects are made, workers are disturbed, then asked to leave; then the account of
+ * every stream, mutex and semaphore is checked, and nothing may be left. Ends after the round with
+ * the first finding. LEAT_SOAK_BREAK=lose|double|hold|leak|hang|dead|count plants a fault: then
+ * there must be findings. Exit status: 0 nothing was found, 1 findings, 2 usage. The supervisor
+ * itself opens no object of leat. As root, two further users share the global objects. */
 #include <dirent.h>
 #include <errno.h>
 #include <signal.h>
@@ -143,7 +143,7 @@ static void forget_owner(soak_word *owner, uint64_t number) {
         (void)atomic_compare_exchange_strong(owner, &value, 0);
 }
 
-/* What the kill left undecided. */
+/* The calls whose effect the kill left open. */
 static void reckon(struct soak_worker *worker) {
     for (unsigned i = 0; i < SOAK_THREADS; i++) {
         for (unsigned s = 0; s < SOAK_SEMAPHORES; s++) {
@@ -218,7 +218,7 @@ static uint64_t later(uint64_t a, uint64_t b) {
     return a > b ? a : b;
 }
 
-/* One that may hang is left alone until that is known. */
+/* A worker that may hang is left alone until that is known. */
 static bool suspect(const struct soak_worker *worker) {
     uint64_t now = leat_now();
     for (unsigned i = 0; i < SOAK_THREADS; i++) {
@@ -274,8 +274,8 @@ static void report_hung(struct soak_worker *worker, const struct soak_thread *th
     kill_worker(worker);
 }
 
-/* Beyond its time, and asleep whenever it is looked at, for half a second: it hangs. A thread that
- * waits for a processor, and one that waits for another thread of its worker, have more time. */
+/* A thread hangs if it is beyond its time, and asleep at every check for half a second. A thread
+ * that waits for a processor, or for another thread of its worker, has more time. */
 static void watch_thread(struct soak_worker *worker, struct soak_thread *thread, uint64_t bound) {
     const char *call = thread->call;
     uint64_t since = thread->since, deadline = thread->deadline, now = leat_now();

@@ -18,11 +18,17 @@ static uint64_t some_deadline(struct soak_role *role) {
     }
 }
 
-static leat_waiting some_waiting(struct soak_role *role) {
-    static const leat_waiting all[] = {
-        LEAT_WAITING_ADAPTIVE, LEAT_WAITING_ADAPTIVE, LEAT_WAITING_ADAPTIVE, LEAT_WAITING_SLEEP,
-        LEAT_WAITING_SLEEP,    LEAT_WAITING_SLEEP,    LEAT_WAITING_YIELD,    LEAT_WAITING_SPIN};
-    return all[soak_random(&role->random) % 8];
+static int32_t some_spin(struct soak_role *role) {
+    static const int32_t all[] = {0,
+                                  0,
+                                  0,
+                                  LEAT_SPIN_NONE,
+                                  LEAT_SPIN_NONE,
+                                  LEAT_SPIN_NONE,
+                                  LEAT_SPIN_YIELD,
+                                  LEAT_SPIN_FOREVER,
+                                  2000};
+    return all[soak_random(&role->random) % (sizeof all / sizeof all[0])];
 }
 
 static bool goes_on(struct soak_role *role) {
@@ -30,18 +36,15 @@ static bool goes_on(struct soak_role *role) {
 }
 
 static leat_channel_options options_of(struct soak_role *role) {
-    leat_channel_options options = {.scope = soak_scope(role->stream->global),
-                                    .capacity = 16384,
-                                    .many_senders = role->stream->many,
-                                    .persistent = role->stream->persistent,
-                                    .waiting = some_waiting(role),
-                                    .permissions = role->stream->global ? 0666 : 0600};
-    if (soak_chance(&role->random, 8))
-        options.spin_us = soak_chance(&role->random, 2) ? -1 : 2000;
-    return options;
+    return (leat_channel_options){.scope = soak_scope(role->stream->global),
+                                  .capacity = 16384,
+                                  .many_senders = role->stream->many,
+                                  .persistent = role->stream->persistent,
+                                  .spin_us = some_spin(role),
+                                  .permissions = role->stream->global ? 0666 : 0600};
 }
 
-/* Chooses one; a doomed worker opens nothing any more, for its kill has been counted. */
+/* Chooses one; a doomed worker opens nothing any more, because its kill has been counted. */
 static void choose_stream(struct soak_role *role, _Atomic uint32_t *where) {
     uint32_t which =
         role->foreign ? SOAK_STREAMS - 1 : (uint32_t)(soak_random(&role->random) % SOAK_STREAMS);
@@ -51,7 +54,7 @@ static void choose_stream(struct soak_role *role, _Atomic uint32_t *where) {
         soak_sleep_us(1000);
 }
 
-/* What a call reported that is no failure. */
+/* Notes a result of a call that is no failure. */
 static void judge(struct soak_role *role, const char *call, int code, struct soak_side *peer,
                   uint64_t since) {
     if (code == LEAT_EPEERDIED)
@@ -277,8 +280,8 @@ static int receive_in_place(struct soak_role *role, uint64_t deadline) {
     return LEAT_OK;
 }
 
-/* Copies are for streams of one sender: only there the successor's first message shows what a kill
- * took. */
+/* Receives by copy only in streams of one sender: there the successor's first message shows what a
+ * kill took. */
 static int receive_some(struct soak_role *role, uint64_t deadline) {
     switch (role->stream->many ? 2 : soak_random(&role->random) % 3) {
     case 0:
@@ -314,7 +317,8 @@ static void ask_for_sender(struct soak_role *role) {
                   role->stream->word, peer);
 }
 
-/* With a wait set: all that it reports, then a sleep that must not sleep over messages. */
+/* With a wait set: receives from all ready members, then sleeps; the sleep must not miss
+ * messages. */
 static void turn(struct soak_role *role) {
     void *data;
     int code;
@@ -360,7 +364,7 @@ void soak_receive(struct soak_role *role) {
     }
 }
 
-/* The auditor: everything that is left. */
+/* The auditor receives everything that is left. */
 void soak_drain(struct soak_role *role, struct soak_stream *stream) {
     int code = LEAT_OK;
     role->stream = stream;

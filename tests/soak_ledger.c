@@ -178,8 +178,8 @@ static uint32_t index_of(const struct soak_stream *stream) {
     return (uint32_t)(stream - soak->streams);
 }
 
-/* The next receiver after one that was killed: what that one may have taken with it, or may show
- * again. */
+/* The next receiver after a killed one: which messages the killed one may have taken with it, or
+ * may show again. */
 void soak_taking_over(struct soak_role *role) {
     struct soak_stream *stream = role->stream;
     role->handle_messages = role->last_seen = role->deaths_told = 0;
@@ -270,7 +270,7 @@ bool soak_pending(const struct soak_stream *stream) {
     return stream->persistent && stream->taken == 0 && stream->committed > stream->received;
 }
 
-/* After the round, with nobody left and the backlog received. */
+/* After the round, when no worker is left and the backlog was received. */
 void soak_settle_stream(struct soak_stream *stream) {
     uint64_t used = soak->records_used;
     for (uint64_t i = 1; stream->persistent && i <= used && i < SOAK_RECORDS; i++) {
@@ -326,7 +326,7 @@ void soak_locked(struct soak_role *role, struct soak_mutex *mutex, int code) {
     soak_id id = soak_opening(role), before = atomic_exchange(&mutex->holder, id);
     bool lived = soak_alive(before);
     if ((before & SOAK_CLOSED) != 0 && !mutex->persistent && code == LEAT_OK)
-        before = 0; /* closed by its last user: it is another one */
+        before = 0; /* closed by its last user: it is another object */
     role->held = mutex;
     soak->counts.locks++;
     soak->counts.owner_deaths += code == LEAT_EOWNERDEAD;
@@ -349,7 +349,7 @@ void soak_locked(struct soak_role *role, struct soak_mutex *mutex, int code) {
                   (unsigned long long)mutex->holder, (unsigned long long)id);
 }
 
-/* Before the unlock, so that whoever is next finds nobody. */
+/* Before the unlock, so that the next owner finds no holder noted. */
 void soak_unlocking(struct soak_role *role) {
     role->held->holder = 0;
     role->held = NULL;

@@ -77,7 +77,7 @@ void soak_lock(struct soak_role *role) {
         if (code == LEAT_OK || code == LEAT_EOWNERDEAD) {
             soak_locked(role, mutex, code);
             if (soak_chance(&role->random, 200))
-                return; /* closes what it holds: the next one is told */
+                return; /* closes while it holds the mutex: the next owner gets LEAT_EOWNERDEAD */
             unlock(role);
         } else if (soak->fault == SOAK_HOLD && soak_chance(&role->random, 10)) {
             soak_locked(role, mutex, LEAT_OK); /* planted: without the lock */

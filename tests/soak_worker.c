@@ -51,7 +51,7 @@ void soak_close(struct soak_role *role) {
     role->mutex = NULL, role->semaphore = NULL, role->region = NULL;
 }
 
-/* Cancelled in a call: that has sent, received and taken nothing. */
+/* Cancelled in a call, which has sent, received and taken nothing. */
 static void cancelled(void *context) {
     struct soak_role *role = context;
     soak_open_to_disturbance(false);
@@ -124,7 +124,7 @@ static void expect_forked(const char *what, int code) {
         SOAK_FIND("in a forked child %s returned %s", what, leat_error_name(code));
 }
 
-/* It lives on for a while, and holds nothing of its parent's. */
+/* The child lives on for a while, and holds nothing of its parent. */
 static void live_as_child(struct soak_role *role) {
     struct soak_thread unwatched;
     memset(&unwatched, 0, sizeof unwatched);
@@ -216,7 +216,7 @@ static void join(struct soak_worker *worker, struct soak_role *role) {
     soak_leave(&worker->threads[SOAK_THREADS]);
 }
 
-/* Ends without closing anything: for the others a death, and counted as one before. */
+/* Ends without closing anything: for peers a death, and counted as one before. */
 static void abandon(struct soak_worker *worker) {
     soak_doom(worker);
     soak->counts.abandonments++;
@@ -246,7 +246,7 @@ static void prepare(struct soak_worker *worker) {
     (void)sigaction(SIGUSR1, &action, NULL);
     (void)signal(SIGINT, SIG_DFL);
     (void)signal(SIGTERM, SIG_DFL);
-    (void)signal(SIGCHLD, SIG_IGN); /* nobody waits for the children of workers */
+    (void)signal(SIGCHLD, SIG_IGN); /* no process waits for the children of workers */
     (void)pthread_sigmask(SIG_BLOCK, &set, NULL);
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
     (void)worker;

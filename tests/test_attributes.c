@@ -1,6 +1,6 @@
-/* test_attributes.c - the attribute by which a file is known to die with its last user, where the
- * system does not read it. An error is not "there is none": what killed processes left is not taken
- * for alive, and what another program made is not removed. */
+/* test_attributes.c - the attribute that marks a temporary file, where the system fails to read it.
+ * An error does not mean "no attribute": an object that killed processes left is not taken for
+ * alive, and a file of another program is not removed. */
 #include <errno.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
@@ -46,7 +46,7 @@ static bool has_attributes(void) {
     return has;
 }
 
-/* --- What killed processes left --------------------------------------------------------------- */
+/* --- Objects that killed processes left ------------------------------------------------------- */
 
 static int leave_behind(void *context) {
     leat_region *region;
@@ -72,7 +72,7 @@ static int use_in_vain(void *context) {
     return 0;
 }
 
-/* chmod takes the sticky bit off, which marks the file besides. */
+/* chmod clears the sticky bit, which also marks the file. */
 static void what_killed_processes_left_is_not_alive_because_the_mark_cannot_be_read(void **state) {
     (void)state;
     char path[300];
@@ -97,7 +97,7 @@ static void what_killed_processes_left_is_not_alive_because_the_mark_cannot_be_r
     }
 }
 
-/* --- What another program made ---------------------------------------------------------------- */
+/* --- Files of another program ----------------------------------------------------------------- */
 
 static int collect_in_vain(void *context) {
     leat_region *region = NULL;

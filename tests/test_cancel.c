@@ -26,7 +26,7 @@ static int count_descriptors(void) {
     return count;
 }
 
-/* That nothing is locked inside: everything works in another thread, and in a child. */
+/* Checks that nothing stays locked inside: everything works in another thread, and in a child. */
 static void expect_all_well(void) {
     leat_region *region;
     leat_sender *sender;
@@ -52,7 +52,7 @@ static void expect_all_well(void) {
 
 /* --- Pending before a call -------------------------------------------------------------------- */
 
-/* What the functions under test work with, and make: closed by the main thread afterwards. */
+/* The objects that the functions under test use and make: closed by the main thread afterwards. */
 static struct {
     leat_region *region, *made;
     leat_sender *sender, *made_sender;
@@ -67,7 +67,7 @@ static struct {
     uint64_t address; /* where the region is mapped there */
 } with;
 
-#define LARGE (UINT64_C(2) << 20) /* what is as large is compared with the memory that there is */
+#define LARGE (UINT64_C(2) << 20) /* from here on sizes are compared with the free memory */
 
 /* Not used for the waits that docs call cancellation points. */
 #define CALLS(X)                                                                                   \
@@ -143,7 +143,7 @@ static void close_made(void) {
     with.made_waitset = NULL;
 }
 
-static _Atomic int returned; /* what the call gave; 1: it did not return */
+static _Atomic int returned; /* the call's result; 1: it did not return */
 
 #define NO_CALL 2
 
@@ -220,7 +220,7 @@ static void pending_cancellation_is_acted_on_in_no_call(void **state) {
             harness_fail("cancelled inside of %s", pending.text);
         close_made();
         int after = count_descriptors();
-        /* what a handle keeps may be made by its first use: one descriptor */
+        /* the first use of a handle may make one descriptor that it keeps */
         if (after > before + 1)
             harness_fail("%d descriptors more after %s", after - before, pending.text);
         expect_all_well();
@@ -423,8 +423,8 @@ static int count_maps(void) {
     return count;
 }
 
-/* Some keep objects alive for the others, so that all paths are taken; forks in between find
- * nothing locked. */
+/* Some threads keep objects alive for the others, so that all paths are taken; forks in between
+ * find nothing locked. */
 static void cancellation_at_random_moments_leaves_nothing(void **state) {
     (void)state;
     uint64_t random = harness_seed();
@@ -459,10 +459,10 @@ static void cancellation_at_random_moments_leaves_nothing(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        HARNESS_TEST_WITHIN(pending_cancellation_is_acted_on_in_no_call, 60),
-        HARNESS_TEST_WITHIN(transfer_without_a_deadline_is_cancelled, 60),
+        HARNESS_TEST(pending_cancellation_is_acted_on_in_no_call),
+        HARNESS_TEST(transfer_without_a_deadline_is_cancelled),
         HARNESS_TEST(handles_are_closed_whole_though_a_cancellation_is_pending),
-        HARNESS_TEST_WITHIN(cancellation_at_random_moments_leaves_nothing, 240),
+        HARNESS_TEST_WITHIN(cancellation_at_random_moments_leaves_nothing, 300),
     };
     return HARNESS_MAIN("cancel", tests);
 }

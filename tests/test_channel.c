@@ -1,7 +1,7 @@
 /* test_channel.c - messages through a channel whose two ends are in one process: sizes and their
  * limits, a ring that is full or empty, order over hundreds of laps by all ways of sending and
- * receiving, capacities, statistics. In-place access and batches have test_channel_in_place.c,
- * comings and goings test_channel_roles.c. */
+ * receiving, capacities, statistics. In-place access and batches are in test_channel_in_place.c,
+ * coming and leaving in test_channel_roles.c. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -61,7 +61,7 @@ static void messages_of_no_bytes_are_messages(void **state) {
 
 static void bytes_of_zero_are_bytes(void **state) {
     (void)state;
-    /* the ring takes a zero for "nothing there": not these */
+    /* a zero in the ring means "no record"; zeros in payloads do not */
     struct pair pair = open_pair("zeros", 4096);
     static const char zeros[2000];
     static char in[2000];
@@ -155,7 +155,7 @@ static void check_message(struct course *course, const void *bytes, size_t size)
     course->bytes += size;
 }
 
-/* Each gives the code of the last call. */
+/* Each returns the code of the last call. */
 
 static int send_one(struct course *course) {
     size_t size = stream_size(course->seed, course->sent, course->max);
@@ -384,7 +384,7 @@ int main(void) {
         HARNESS_TEST(wait_for_room_or_for_a_message_ends_at_the_deadline),
         HARNESS_TEST(message_is_received_even_when_the_deadline_has_passed),
         HARNESS_TEST(order_and_content_hold_over_hundreds_of_laps),
-        HARNESS_TEST_WITHIN(order_and_content_hold_in_a_large_ring, 60),
+        HARNESS_TEST(order_and_content_hold_in_a_large_ring),
         HARNESS_TEST(capacities_are_rounded_up_to_powers_of_two),
         HARNESS_TEST(existing_channel_keeps_its_capacity_and_reports_its_creator),
         HARNESS_TEST(statistics_are_exact),

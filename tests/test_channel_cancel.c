@@ -1,6 +1,6 @@
 /* test_channel_cancel.c - threads that are cancelled inside a call: nothing is lost or doubled, the
- * turn of many senders is given up, and the handle goes on working, in the thread's own cleanup
- * handler as in another thread. */
+ * senders' lock is released, and the handle still works, in the thread's own cleanup handler and in
+ * another thread. */
 #include <pthread.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -88,7 +88,7 @@ static void cancel(pthread_t thread, const struct end *end) {
     assert_true(end->cleaned);
 }
 
-/* What is in the ring still, after all threads ended. */
+/* Receives what is still in the ring after all threads have ended. */
 static void expect_rest(struct end *receiver, const struct end senders[], unsigned count) {
     struct numbered message;
     size_t size;
@@ -211,8 +211,8 @@ static void cancelled_sender_gives_up_the_lock_and_its_place_in_the_queue(void *
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        HARNESS_TEST_WITHIN(stream_whose_threads_are_cancelled_loses_and_doubles_nothing, 120),
-        HARNESS_TEST_WITHIN(stream_of_many_senders_whose_threads_are_cancelled_loses_nothing, 120),
+        HARNESS_TEST_WITHIN(stream_whose_threads_are_cancelled_loses_and_doubles_nothing, 300),
+        HARNESS_TEST_WITHIN(stream_of_many_senders_whose_threads_are_cancelled_loses_nothing, 300),
         HARNESS_TEST(cleanup_handler_closes_the_receiver_of_a_thread_that_slept_for_long),
         HARNESS_TEST(cancelled_sender_gives_up_the_lock_and_its_place_in_the_queue),
     };

@@ -1,6 +1,6 @@
-/* test_channel_errors.c - waiting calls where the system does not answer, or forbids the way in
- * which a peer is woken: the question is asked again until there is an answer, no call retries for
- * ever, and whoever wakes another is not killed for it. */
+/* test_channel_errors.c - waiting calls where the system does not answer, or forbids the means to
+ * wake a peer: the question is asked again until there is an answer, no call retries without end,
+ * and no process is killed because it wakes a peer. */
 #include <linux/falloc.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
@@ -51,7 +51,7 @@ static void waiting_call_asks_on_until_there_is_an_answer(void **state) {
     harness_await_asleep(receiver);
     answers->query_fails = ENOMEM;
     harness_kill(sender);
-    harness_await(&answers->failed, 60); /* three for each look: the slices do not grow */
+    harness_await(&answers->failed, 60); /* three for each question: the slices do not grow */
     answers->query_fails = 0;
     harness_wait_ok(receiver);
 }
@@ -237,7 +237,7 @@ static int touch_each_way(void *context) {
     assert_int_equal(count_touches(watch, number), 1);
     forbid_files();
     assert_leat(leat__os_file_touch(*file, place),
-                LEAT_ENOSPC); /* no way is left; but nobody is killed for it */
+                LEAT_ENOSPC); /* no means is left; but no process is killed */
     assert_int_equal(count_touches(watch, number), 0);
     assert_int_equal(sigpending(&pending), 0);
     assert_int_equal(sigismember(&pending, SIGXFSZ), 0);

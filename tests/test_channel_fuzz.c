@@ -1,11 +1,12 @@
-/* test_channel_fuzz.c - channels at random, by their public calls, with sides that die and return.
+/* test_channel_fuzz.c - channels at random, by their public calls, with roles that die and return.
  *
  * Guarantees: each message that was sent arrives once, whole and in order; nothing else arrives.
  * Free space and payloads are full of words that look like headers of this lap and of the next
- * ones. Senders send by copy, in batches and by reservation, and die between any two calls, with a
- * turn, with a reservation, while staging, and between a commit and noting it. The receiver copies,
- * peeks and releases, and dies between any two calls, with messages in hand, and while wiping. Each
- * handle takes a processor's row at random; at times a sender takes the receiver to be far away.
+ * ones. Senders send by copy, in batches and by reservation, and die between any two calls, with
+ * the lock, with a reservation, while staging, and between a commit and noting it. The receiver
+ * copies, peeks and releases, and dies between any two calls, with peeked messages, and while
+ * wiping. Each handle takes a processor's row at random; at times a sender takes the receiver to be
+ * far away.
  *
  * All of it is one thread, and a handle dies as its process would: its locks go, its words stay. So
  * a run repeats with LEAT_TEST_SEED, except for what depends on the time. LEAT_FUZZ_STEPS=n goes
@@ -67,11 +68,11 @@ static struct {
     const char *operation;
     size_t rows;      /* how many of them are taken */
     unsigned senders; /* how many share the channel */
-    bool calm;        /* sides seldom end, so that a receiver comes to promise that it wiped */
+    bool calm;        /* handles seldom end, so that a receiver comes to promise that it wiped */
     struct sending sending[SENDERS];
     leat_receiver *receiver;
     struct message queue[QUEUE];
-    uint64_t promised, early; /* senders' steps that had a promise; of those, that look early */
+    uint64_t promised, early; /* senders' steps that had a promise; of those, that probe early */
 } fuzz;
 
 /* --- Random choices --------------------------------------------------------------------------- */
@@ -88,7 +89,7 @@ static bool side_ends(void) {
     return one_in(fuzz.calm ? 100 : 3);
 }
 
-/* Those at which slots change their size more often than others. */
+/* Message sizes, most of them near those at which slots change their size. */
 static size_t some_size(void) {
     switch (below(10)) {
     case 0:
@@ -136,7 +137,7 @@ static void fill(void *bytes, uint64_t place, size_t size, enum content content)
     }
 }
 
-/* Where a message's payload lies if its slot comes behind the position. */
+/* Where a message's payload is if its slot comes behind the position. */
 static uint64_t place_behind(uint64_t position, size_t size) {
     uint64_t slot = leat__slot_size(size), alignment = leat__slot_alignment(slot);
     uint64_t start = (position + alignment - 1) & ~(alignment - 1);
@@ -150,7 +151,7 @@ static void fill_message(void *bytes, uint64_t position, size_t size) {
     fill(bytes, place_behind(position, size), size, one_in(2) ? HEADERS_OF_THE_NEXT : MIXED);
 }
 
-/* --- What should be in the channel ------------------------------------------------------------ */
+/* --- The expected content of the channel ------------------------------------------------------ */
 
 static void fail_here(const char *what, uint64_t got, uint64_t wanted) {
     harness_fail("LEAT_TEST_SEED=%llu, step %llu, %u senders, %s: %s: %llu, wanted %llu",
@@ -165,7 +166,7 @@ static void must(int result) {
     fail_here("a call's result, below zero", (uint64_t) - (int64_t)result, LEAT_OK);
 }
 
-/* Whether it succeeded; if not, for lack of room or messages, or for an event of the other side. */
+/* Whether it succeeded; if not, there was no room or no message, or an event of the peer. */
 static bool done(int result) {
     bool expected = result == LEAT_EAGAIN || result == LEAT_ECLOSED || result == LEAT_EPEERDIED ||
                     result == LEAT_EPEERBACK;
@@ -210,11 +211,11 @@ static bool came(int result) {
     return done(result);
 }
 
-/* --- Coming and going ------------------------------------------------------------------------- */
+/* --- Coming and leaving ----------------------------------------------------------------------- */
 
 static leat_channel_options options(void) {
     return (leat_channel_options){
-        .capacity = CAPACITY, .persistent = true, .spin_us = -1, .waiting = LEAT_WAITING_SLEEP};
+        .capacity = CAPACITY, .persistent = true, .spin_us = LEAT_SPIN_NONE};
 }
 
 static void take_some_row(void) {
@@ -236,7 +237,7 @@ static void come_as_receiver(void) {
     must(leat_receiver_open(&fuzz.receiver, "fuzz", &wanted));
 }
 
-/* The locks go with the descriptors, and nothing is said in the pages. */
+/* The locks go with the descriptors, and the pages stay as they are. */
 static void kill_sender(struct sending *tx) {
     leat__role_close(&tx->handle->role);
     free(tx->handle);
@@ -394,7 +395,7 @@ static void finish_reservation(struct sending *tx) {
 }
 
 static void count_step(const struct leat__ring_sender *ring) {
-    bool early = ring->last_participant == 2 * LEAT__LINE && ring->distance_ns == FAR_AWAY_NS;
+    bool early = ring->last_slot == 2 * LEAT__LINE && ring->distance_ns == FAR_AWAY_NS;
     fuzz.promised += ring->promised;
     fuzz.early += ring->promised && early;
 }
@@ -543,7 +544,7 @@ static void operate_receiver(void) {
 
 /* --- Rounds ----------------------------------------------------------------------------------- */
 
-/* As if the channel had been used up to there: both sides were killed with nothing in the ring. */
+/* As if the channel had been used up to there: both peers were killed with an empty ring. */
 static void move_to(uint64_t position) {
     struct leat__role_page *page = fuzz.receiver->role.own;
     leat__store_relaxed64(&fuzz.sending[0].handle->role.own->position, position);
@@ -571,7 +572,7 @@ static void start_round(uint64_t round, unsigned senders, uint64_t position) {
         move_to(position);
 }
 
-/* Whoever is there leaves in order, and a receiver gets what is left. */
+/* All handles close in order, and a receiver gets what is left. */
 static void end_round(void) {
     fuzz.operation = "end";
     for (unsigned i = 0; i < fuzz.senders; i++) {
@@ -663,9 +664,9 @@ static void messages_arrive_where_parts_of_positions_begin_anew(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        HARNESS_TEST_WITHIN(messages_of_one_sender_arrive_once_and_in_order, 100),
-        HARNESS_TEST_WITHIN(messages_of_several_senders_arrive_once_and_in_order, 100),
-        HARNESS_TEST_WITHIN(messages_arrive_where_parts_of_positions_begin_anew, 100),
+        HARNESS_TEST_WITHIN(messages_of_one_sender_arrive_once_and_in_order, 300),
+        HARNESS_TEST_WITHIN(messages_of_several_senders_arrive_once_and_in_order, 300),
+        HARNESS_TEST_WITHIN(messages_arrive_where_parts_of_positions_begin_anew, 300),
     };
     return HARNESS_MAIN("channel_fuzz", tests);
 }

@@ -17,7 +17,7 @@
 
 #define CAPACITY 4096
 /* each wait is a sleep */
-#define OPTIONS (&(leat_channel_options){.capacity = CAPACITY, .spin_us = -1})
+#define OPTIONS (&(leat_channel_options){.capacity = CAPACITY, .spin_us = LEAT_SPIN_NONE})
 /* of 16 bytes each: more than an eighth of the ring, so that the sender becomes hot */
 #define BURST 40
 
@@ -80,7 +80,7 @@ static bool took_a_slice(const struct board *board, uint64_t messages) {
 }
 
 /* A burst makes the sender hot; then one message comes when the receiver is just about to sleep.
- * Gives how many of them waited for the end of a slice. */
+ * Returns how many of these messages waited for the end of a slice. */
 static unsigned catch_sleepers(struct board *board, leat_sender *tx, unsigned rounds,
                                unsigned *hot) {
     uint64_t number = 0, random = harness_seed();
@@ -114,9 +114,9 @@ static unsigned run(struct board *board, unsigned rounds, unsigned *hot) {
 
 /* --- Tests ------------------------------------------------------------------------------------ */
 
-/* A sleep that nobody ends lasts a slice. A busy machine can keep a process waiting for as long,
- * now and then, so a few are let pass. This notices a sleeper that is missed often. It does not
- * notice a barrier that is left out: the moment for which that matters was not hit in 600,000
+/* A sleep that no wake ends lasts a slice. A busy machine can sometimes delay a process for as
+ * long, so a few such sleeps are permitted. This test notices a sleeper that is missed often. It
+ * does not notice a missing barrier: the instant at which that matters was not hit in 600,000
  * rounds. tests/model/sleep.pml -DBUG_NO_BARRIER finds it. */
 static void sleeper_is_never_missed(void **state) {
     (void)state;
@@ -174,7 +174,7 @@ static void hot_sender_cools_down_when_it_wakes(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        HARNESS_TEST_WITHIN(sleeper_is_never_missed, 120),
+        HARNESS_TEST_WITHIN(sleeper_is_never_missed, 300),
         HARNESS_TEST(receiver_that_cannot_send_barriers_is_woken_with_fences),
         HARNESS_TEST(hot_sender_cools_down_when_it_wakes),
     };

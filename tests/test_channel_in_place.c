@@ -1,6 +1,6 @@
 /* test_channel_in_place.c - sending and receiving without a copy, and in batches: reserve, commit,
- * abort; peek, peek further, release; what goes with what and what does not; and that bytes of
- * messages that never were are never taken for messages. */
+ * abort; peek, peek further, release; which of these can be combined; and bytes of messages that
+ * were never sent are never taken for messages. */
 #include <stdlib.h>
 
 #include "channel_pair.h"
@@ -139,9 +139,9 @@ static void close_aborts_an_open_reservation(void **state) {
     close_pair(&pair);
 }
 
-/* What was written into a reservation looks like anything, such as a whole ring of records.
- * Wherever it lies in the ring, at every size and after every abort or short commit, only what was
- * sent is received. */
+/* The bytes written into a reservation can look like anything, such as a whole ring of records.
+ * Wherever they are in the ring, at every size and after every abort or short commit, only sent
+ * messages are received. */
 static void bytes_of_aborted_messages_are_not_taken_for_messages(void **state) {
     (void)state;
     struct pair pair = open_pair("dirty", 4096);
@@ -288,7 +288,7 @@ static void ring_that_is_full_to_the_last_byte_is_read_to_its_end(void **state) 
                 seen += count;
                 assert_ok(leat_release(pair.rx, count));
             } else if (result != LEAT_ECLOSED && result != LEAT_EPEERBACK)
-                assert_leat(result, LEAT_ETIMEDOUT); /* nobody died */
+                assert_leat(result, LEAT_ETIMEDOUT); /* no peer died */
         }
         assert_int_equal(seen, filled);
         assert_true(closed >= 1);
@@ -344,9 +344,9 @@ static void peek_goes_on_behind_peeked_messages(void **state) {
     close_pair(&pair);
 }
 
-/* Any number of looks and releases in any order, over many laps of a small ring, with senders that
- * come and go: each message is whole from the look to its release, each end is told once, behind
- * what came before it. */
+/* Any number of peeks and releases in any order, over many laps of a small ring, with senders that
+ * come and leave: each message is whole from the peek to its release, each end is reported once,
+ * behind the messages before it. */
 static void held_message_stays_whole_over_many_laps(void **state) {
     (void)state;
     struct pair pair = open_pair("laps", 4096);

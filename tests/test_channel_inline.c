@@ -12,8 +12,7 @@
 
 /* --- The same messages ------------------------------------------------------------------------ */
 
-/* Reserves as much, or more; now and then thinks better of it first, having written over what
- * follows. */
+/* Reserves as much, or more; sometimes aborts a first reservation after writing to it. */
 static int send_in_place(leat_sender *tx, uint64_t mode, const void *data, size_t size) {
     void *place;
     size_t more = mode / 64 % 4 == 0 && size + 200 <= MAX ? size + mode / 256 % 200 : size;
@@ -40,7 +39,7 @@ static int send_one(leat_sender *tx, uint64_t mode, const void *data, size_t siz
                          : leat_send(tx, data, size, LEAT_NOW);
 }
 
-/* Looks again now and then, and at more of them: the first one is the same. */
+/* Sometimes peeks again, at more messages: the first one is the same. */
 static int receive_in_place(leat_receiver *rx, uint64_t mode, void *buffer, size_t *size) {
     leat_message messages[4];
     size_t count = 1;
@@ -102,7 +101,7 @@ static void calls_in_any_mixture_carry_the_same_messages(void **state) {
     close_pair(&pair);
 }
 
-/* Sizes that the compiler knows go ways of their own. */
+/* Sizes that the compiler knows take paths of their own. */
 #define CARRY(bytes_)                                                                              \
     do {                                                                                           \
         unsigned char sent_[bytes_ + 1], got_[bytes_ + 1];                                         \
@@ -268,11 +267,11 @@ static int answer(void *context) {
     return 0;
 }
 
-/* Neither side may sleep for longer than the other is silent: with spinning off, each exchange is
- * two sleeps. */
+/* No process may sleep for longer than its peer is silent: with spinning off, each exchange is two
+ * sleeps. */
 static void sleeper_is_woken_by_inline_calls(void **state) {
     (void)state;
-    leat_channel_options no_spin = {.spin_us = -1};
+    leat_channel_options no_spin = {.spin_us = LEAT_SPIN_NONE};
     pid_t child = harness_spawn(answer, NULL);
     leat_sender *tx = open_sender("asked", &no_spin);
     leat_receiver *rx = open_receiver("answered", &no_spin);

@@ -1,7 +1,6 @@
-/* test_channel_roles.c - who may be sender or receiver, and what each side is told when the other
- * comes and goes in an orderly way: end of stream, successors, many senders, draining, persistence,
- * looking from outside. Both sides are in one process; death and blocking have
- * test_channel_processes.c. */
+/* test_channel_roles.c - which handles may take a role, and the events when a peer comes and leaves
+ * in order: end of stream, successors, many senders, draining, persistence, reading from outside.
+ * Both roles are in one process; deaths and blocking are in test_channel_processes.c. */
 #include "channel_pair.h"
 #include "handles.h"
 
@@ -145,7 +144,7 @@ static void end_of_a_full_stream_is_seen(void **state) {
     }
 }
 
-/* The last of them find no room for their marks: what they leave is that they closed. */
+/* The last of them find no room for their marks: only `closed` shows that they left. */
 static void senders_that_closed_in_a_full_ring_are_not_reported_dead(void **state) {
     (void)state;
     struct pair pair = open_pair("orderly", 4096);
@@ -222,7 +221,7 @@ static void successor_of_a_receiver_goes_on_at_the_first_message_not_released(vo
     close_pair(&pair);
 }
 
-/* --- What the sender is told ------------------------------------------------------------------ */
+/* --- Events of the sender --------------------------------------------------------------------- */
 
 static void sender_gets_events_only_while_it_waits_for_room(void **state) {
     (void)state;

@@ -1,6 +1,6 @@
-/* test_channel_told.c - what becomes of the peer is reported however a call waits: in a long spin,
- * without sleeping, or for another sender's turn. That it takes less than 100 ms is measured by
- * test_kill_rounds.c; here each call would go on for many minutes if it did not look. */
+/* test_channel_told.c - events of the peer are reported however a call waits: in a long spin,
+ * without sleeping, or for the senders' lock. test_kill_rounds.c measures that this takes less than
+ * 100 ms; here each call would go on for many minutes if it did not ask. */
 #include <signal.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -13,11 +13,11 @@
 
 struct board {
     harness_word ready, full, reports, go;
-    _Atomic int code[SENDERS][OTHERS_MAX]; /* what each was told, in order */
+    _Atomic int code[SENDERS][OTHERS_MAX]; /* the events that each got, in order */
     unsigned next;
 };
 
-/* --- A peer that dies while this side spins --------------------------------------------------- */
+/* --- A peer that dies while this process spins ------------------------------------------------ */
 
 static int send_nothing(void *context) {
     struct board *board = context;
@@ -38,7 +38,7 @@ static int receive_nothing(void *context) {
 }
 
 static int kill_after_a_while(void *context) {
-    usleep(80000); /* by then the other one spins; if not, the test shows less */
+    usleep(80000); /* by then the other process spins; if not, the test shows less */
     return kill(*(const pid_t *)context, SIGKILL);
 }
 
@@ -77,8 +77,8 @@ static void death_of_a_receiver_is_reported_in_a_long_spin(void **state) {
 
 static void death_is_reported_to_a_receiver_that_never_sleeps(void **state) {
     (void)state;
-    expect_death(&(leat_channel_options){.waiting = LEAT_WAITING_SPIN, .spin_us = FOR_AGES});
-    expect_death(&(leat_channel_options){.waiting = LEAT_WAITING_YIELD, .spin_us = FOR_AGES});
+    expect_death(&(leat_channel_options){.spin_us = LEAT_SPIN_FOREVER});
+    expect_death(&(leat_channel_options){.spin_us = LEAT_SPIN_YIELD});
 }
 
 static void death_is_reported_to_a_waiting_call_whose_deadline_passes(void **state) {
@@ -93,7 +93,7 @@ static void death_is_reported_to_a_waiting_call_whose_deadline_passes(void **sta
     leat_receiver_close(rx);
 }
 
-/* --- Many senders and a receiver that goes ---------------------------------------------------- */
+/* --- Many senders and a receiver that leaves -------------------------------------------------- */
 
 static const leat_channel_options many = {.capacity = 4096, .many_senders = true};
 

@@ -1,6 +1,6 @@
-/* test_channel_unpeek.c - peeking again at what is held: what was reported between the messages is
- * reported again, each time and by whichever call, as long as it was not released, and nothing is
- * made up. */
+/* test_channel_unpeek.c - peeking again at held messages: the events between the messages are
+ * reported again, each time and by whichever call, as long as they were not released, and no event
+ * is invented. */
 #include <signal.h>
 
 #include "channel_pair.h"
@@ -42,10 +42,9 @@ static char sign_of(int event) {
     return event == LEAT_ECLOSED ? '.' : event == LEAT_EPEERDIED ? '!' : '+';
 }
 
-/* --- What is told ----------------------------------------------------------------------------- */
+/* --- Events ----------------------------------------------------------------------------------- */
 
-/* All that is told, as it is told: a message as itself, and . for closed, ! for died, + for
- * back. */
+/* Everything that the calls return: a message as itself, . for closed, ! for died, + for back. */
 static void expect_told(leat_receiver *rx, bool holding, const char *expected) {
     char told[32] = "";
     for (size_t i = 0; i < sizeof told - 1; i++) {
@@ -94,7 +93,7 @@ static void event_between_messages_is_reported_again(void **state) {
     }
 }
 
-/* The first is looked at where it is, and only then held. */
+/* The first message is peeked in place, and only then held. */
 static void event_behind_a_short_peek_is_reported_again(void **state) {
     (void)state;
     for (size_t i = 0; i < TOLD_BETWEEN; i++) {
@@ -125,7 +124,7 @@ static void event_before_the_oldest_message_is_not_reported_again(void **state) 
     }
 }
 
-/* The one before it has been released, and so has what was told of it. */
+/* The message before it was released, and with it its event. */
 static void sender_that_stays_causes_no_event(void **state) {
     (void)state;
     for (int dies = 0; dies < 2; dies++) {

@@ -1,5 +1,5 @@
-/* test_command_bench.c - `leat bench`, through the real command: that it runs and says what it was
- * told, never how fast; and that it leaves no channel behind, however it ends. */
+/* test_command_bench.c - `leat bench`, through the real command: it runs and prints what was asked
+ * for, at whatever speed; and it leaves no channel behind, however it ends. */
 #include "command.h"
 
 #include <dirent.h>
@@ -83,7 +83,7 @@ static void bench_measures_at_real_time_priority(void **state) {
     assert_true(json_is_true(json_object_get(json_object_get(value, "machine"), "realtime")));
     json_decref(value);
     leat("bench", "throughput", "--realtime", "-d", "2", "-t", "leat_wait", "-s", "64", "-r", "1");
-    if (result.exit_code != 0) /* the kernel may be told to leave real-time processes alone */
+    if (result.exit_code != 0) /* the kernel may have no limit for real-time processes */
         expect_failure(2, "--realtime: in cells longer than 0.5 s the kernel takes the CPU away");
 }
 
@@ -94,7 +94,7 @@ static void bench_without_real_time_priority_is_told(void **state) {
     run_shell("nobody() { prlimit --rtprio=0 setpriv --reuid=65534 --clear-groups \"$@\"; }\n"
               "nobody \"$1\" --help >/dev/null 2>&1 || exit 99\n"
               "nobody \"$1\" bench latency --realtime");
-    if (result.exit_code == 99) /* no such tools, or no right to become somebody else */
+    if (result.exit_code == 99) /* no such tools, or no right to become another user */
         skip();
     expect_failure(1, "raise the limit RLIMIT_RTPRIO");
 }
@@ -272,7 +272,7 @@ int main(void) {
         HARNESS_TEST_WITHIN(a_mode_chooses_the_transports, 400),
         HARNESS_TEST_WITHIN(bench_measures_at_real_time_priority, 400),
         HARNESS_TEST_WITHIN(bench_without_real_time_priority_is_told, 400),
-        HARNESS_TEST_WITHIN(the_help_of_benchmarks_has_80_columns, 60),
+        HARNESS_TEST(the_help_of_benchmarks_has_80_columns),
         HARNESS_TEST_WITHIN(the_benchmark_of_loops_runs_all_its_parts, 400),
         HARNESS_TEST_WITHIN(wrong_benchmarks_are_told_apart, 400),
         HARNESS_TEST_WITHIN(a_benchmark_whose_process_is_killed_leaves_nothing, 300),

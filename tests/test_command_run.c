@@ -1,5 +1,5 @@
-/* test_command_run.c - `leat run` through the real command: the mutex lives as long as what it
- * guards, whatever is killed. */
+/* test_command_run.c - `leat run` through the real command: the mutex is held as long as the
+ * command runs, whichever process is killed. */
 #include "command.h"
 
 #include <ctype.h>
@@ -13,7 +13,7 @@
 #define DIED "its last holder died while it held it"
 #define TOO_LATE "not available in time"
 
-/* --- What runs -------------------------------------------------------------------------------- */
+/* --- The guarded command ---------------------------------------------------------------------- */
 
 /* A command that is inside until its input ends. */
 struct inside {
@@ -142,7 +142,7 @@ static void mutex_of_a_command_outlives_leat(void **state) {
     harness_kill(inside.leat);
     expect_held();
     let_go(&inside);
-    harness_wait_adopted(); /* nobody waits, nobody has it open */
+    harness_wait_adopted(); /* no process waits, or has it open */
     expect_free(DIED);
     assert_ok(leat_unlink("m", LEAT_LOCAL));
 }
@@ -356,7 +356,7 @@ static void run_ends_with_signals_ignored_and_hands_that_on(void **state) {
     }
 }
 
-/* Either it runs, or nothing has happened: the mutex is free, and nobody died. */
+/* Either it runs, or nothing has happened: the mutex is free, and no owner died. */
 static void run_without_descriptors_leaves_the_mutex_in_order(void **state) {
     (void)state;
     char script[100];
@@ -387,7 +387,7 @@ static void processes_left_behind_hold_the_mutex(void **state) {
     harness_kill(left);
     leat("run", "--with-mutex", "m", "--timeout", "20", "echo", "now");
     expect(0, "now\n", "");
-    assert_string_equal(result.err, ""); /* nobody died: the command ended by itself */
+    assert_string_equal(result.err, ""); /* no owner died: the command ended by itself */
     harness_wait_adopted();
     assert_int_equal(harness_names_left(), 0);
 }
@@ -404,7 +404,7 @@ static void processes_left_behind_do_not_count_with_command_only(void **state) {
     assert_int_equal(harness_names_left(), 0);
 }
 
-/* --- What is left behind does not count ------------------------------------------------------- */
+/* --- Processes left behind do not count ------------------------------------------------------- */
 
 static void mutex_of_a_command_alone_outlives_all_processes_of_leat(void **state) {
     (void)state;
@@ -459,7 +459,7 @@ int main(void) {
         HARNESS_TEST(command_is_killed_with_the_keeper_that_owned_its_mutex),
         HARNESS_TEST(signal_ends_the_wait_for_an_inheriting_mutex),
         HARNESS_TEST(run_ends_with_signals_ignored_and_hands_that_on),
-        HARNESS_TEST_WITHIN(run_without_descriptors_leaves_the_mutex_in_order, 120),
+        HARNESS_TEST_WITHIN(run_without_descriptors_leaves_the_mutex_in_order, 300),
         HARNESS_TEST(processes_left_behind_hold_the_mutex),
         HARNESS_TEST(processes_left_behind_do_not_count_with_command_only),
         HARNESS_TEST(mutex_of_a_command_alone_outlives_all_processes_of_leat),

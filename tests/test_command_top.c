@@ -168,7 +168,7 @@ static void top_marks_objects_that_go_and_come_back(void **state) {
     close(out);
 }
 
-/* What `leat info` says of both sides, while they wake each other and after. */
+/* What `leat info` shows of both roles, while they wake each other and after. */
 static void info_reports_how_long_wake_ups_took(void **state) {
     (void)state;
     struct traffic *traffic = start_traffic();

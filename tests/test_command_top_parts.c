@@ -1,5 +1,5 @@
-/* test_command_top_parts.c - the parts of `leat top` that need no terminal: rates from two looks,
- * counters that went back, filter, order, which columns fit, what stands in a line. */
+/* test_command_top_parts.c - the parts of `leat top` that need no terminal: rates from two samples,
+ * counters that went back, filter, order, the columns that fit, the content of a line. */
 #include "harness.h"
 
 #include <stdio.h>
@@ -55,7 +55,7 @@ static void two_samples_make_rates(void **state) {
     now.channel.receiver = LEAT_PEER_NONE;
     now.channel.received = before.channel.received;
     top_rate(&now, &before);
-    near(now.rates.messages, 1000); /* nobody else's */
+    near(now.rates.messages, 1000); /* the sender's, as there is no receiver */
 }
 
 static void mean_wake_up_is_that_of_the_last_interval(void **state) {
@@ -114,8 +114,8 @@ static void counters_that_go_back_are_another_channel(void **state) {
     assert_false(now.rated);
 }
 
-/* What a sender counted comes in lumps: the first tells nothing, then it is what went by between
- * two of them. */
+/* A sender's counters change in steps: the first step gives no rate, later ones give the rate
+ * between two steps. */
 static void rate_of_a_slow_sender_is_averaged_over_its_updates(void **state) {
     (void)state;
     struct top_row rows[40];
@@ -228,7 +228,7 @@ static void model_follows_objects_that_come_and_go(void **state) {
     leat_sender_close(a);
     leat_sender_close(b);
     leat_mutex_close(mutex);
-    assert_int_equal(harness_names_left(), 0); /* nobody else was a user */
+    assert_int_equal(harness_names_left(), 0); /* there was no other user */
     assert_ok(top_model_refresh(&model, &scope));
     assert_int_equal(model.shown_count, 0);
     top_model_forget(&model);
@@ -320,7 +320,7 @@ static void lines_show_what_is_known(void **state) {
     row.rates.wake_ns = -1;
     expect_line(&row, "channel       2   1.2 M   5.5 GB 16.0 KiB  25% 16.0 KiB       -      0.2    "
                       "12345       - many   died ");
-    row.rates.wake_ns = (double)UINT64_MAX; /* nonsense of somebody who writes to shared memory */
+    row.rates.wake_ns = (double)UINT64_MAX; /* written to shared memory by a hostile process */
     expect_line(&row, "channel       2   1.2 M   5.5 GB 16.0 KiB  25% 16.0 KiB       -      0.2    "
                       "12345 1844674 many   died ");
     row.code = LEAT_EACCES;

@@ -1,6 +1,6 @@
-/* test_command_users.c - who uses an object, as `leat ls` and `leat info` tell it: how many handles
- * are open, and which processes have its file open or mapped. The real command looks at real
- * processes. */
+/* test_command_users.c - the users of an object, as `leat ls` and `leat info` show them: how many
+ * handles are open, and which processes have its file open or mapped. The real command inspects
+ * real processes. */
 #include "command.h"
 #include "handles.h"
 
@@ -148,7 +148,7 @@ static void info_lists_the_processes(void **state) {
     close(out);
 }
 
-/* The count needs no right to look at the processes; which they are does. */
+/* The count needs no right to inspect the processes; the list of processes does. */
 static void process_that_may_not_be_inspected_is_reported(void **state) {
     (void)state;
     if (geteuid() != 0 ||

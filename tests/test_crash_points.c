@@ -1,9 +1,9 @@
 /* test_crash_points.c - kill -9 at every point of every operation where it makes a difference
- * (tests/crash_step.h says which those are), and whoever is left or comes afterwards finds
- * everything as promised (tests/crash_round.h says what):
+ * (tests/crash_step.h lists them). Survivors and successors find everything as promised
+ * (tests/crash_round.h has the promises):
  *   - what was committed is intact, in order, once; what was in flight is there whole or not at
  *     all, a batch as a whole;
- *   - the survivor is told once, and in time; it never hangs and never sees LEAT_ECORRUPT;
+ *   - the survivor gets one event, in time; it never hangs and never gets LEAT_ECORRUPT;
  *   - a successor takes the role over and traffic goes on, several times round the ring;
  *   - no name is left.
  * LEAT_CRASH_ONLY=word runs the operations whose name contains the word. tests/model/mutate.sh
@@ -126,7 +126,7 @@ static void perform_wait_for_message(struct crash_round *round) {
     expect_news(round->rx, LEAT_ETIMEDOUT, leat_in_ms(3));
 }
 
-/* --- Coming and going ------------------------------------------------------------------------- */
+/* --- Coming and leaving ----------------------------------------------------------------------- */
 
 static void perform_sender_open(struct crash_round *round) {
     leat_channel_options options = crash_options(round);
@@ -162,7 +162,7 @@ static int die_in_the_middle_of_sending(void *context) {
     return 0;
 }
 
-/* A receiver that dies with messages looked at. */
+/* A receiver that dies with peeked messages. */
 static int die_in_the_middle_of_receiving(void *context) {
     struct crash_round *round = context;
     leat_message message;
@@ -175,7 +175,8 @@ static int die_in_the_middle_of_receiving(void *context) {
 }
 
 static leat_channel_options persistent_options(void) {
-    return (leat_channel_options){.capacity = CRASH_CAPACITY, .persistent = true, .spin_us = -1};
+    return (leat_channel_options){
+        .capacity = CRASH_CAPACITY, .persistent = true, .spin_us = LEAT_SPIN_NONE};
 }
 
 static void perform_create_persistent(struct crash_round *round) {
@@ -193,7 +194,7 @@ static void check_persistent(struct crash_round *round) {
         size_t size;
         assert_ok(leat_send(tx, &byte, 1, LEAT_NOW));
         int result = leat_recv(rx, &got, 1, &size, LATER);
-        if (number == 0 && result == LEAT_EPEERDIED) { /* the one that died had told of itself */
+        if (number == 0 && result == LEAT_EPEERDIED) { /* the dead process had begun a stream */
             assert_leat(leat_recv(rx, &got, 1, &size, LATER), LEAT_EPEERBACK);
             result = leat_recv(rx, &got, 1, &size, LATER);
         }
@@ -219,7 +220,7 @@ static void perform_commit(struct crash_round *round) {
 
 /* --- In event loops --------------------------------------------------------------------------- */
 
-/* Announces itself there, sleeps, and gives up. */
+/* Arms there, sleeps, and gives up. */
 static void perform_wait_for_message_in_a_loop(struct crash_round *round) {
     unsigned char byte;
     size_t size;
@@ -243,7 +244,7 @@ static void perform_region_close(struct crash_round *round) {
 
 static void check_region(struct crash_round *round) {
     leat_region *region;
-    /* what the dead one left is stale */
+    /* the dead process's object is stale */
     assert_ok(create_region(&region, round->name, CRASH_CAPACITY, NULL));
     for (size_t i = 0; i < CRASH_CAPACITY; i++)
         assert_int_equal(((char *)leat_region_data(region))[i], 0);

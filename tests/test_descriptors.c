@@ -1,6 +1,6 @@
 /* test_descriptors.c - no descriptor that the library keeps has a number below 3, whichever of the
- * standard streams are closed when it is made, so that what a program prints, or reads, is never an
- * object's; and what it gives to programs is above them too. */
+ * standard streams are closed when it is made. So a program never prints into an object, or reads
+ * from one. Descriptors that the library gives to programs are above 2 too. */
 #include "handles.h"
 #include "harness.h"
 #include "leat/remote.h"
@@ -21,7 +21,7 @@ static void close_streams(unsigned subset) {
             close(stream);
 }
 
-/* In a child, which says what is wrong by its exit code: it may have nothing to print to. */
+/* In a child, which reports the error by its exit code: it may have no stream to print to. */
 static int count_taken(unsigned subset) {
     int taken = 0;
     for (int stream = 0; stream < 3; stream++)
@@ -29,7 +29,7 @@ static int count_taken(unsigned subset) {
     return taken;
 }
 
-/* What a program does that takes no notice of its streams. */
+/* A program that ignores the state of its streams. */
 static void print_something(void) {
     static const char text[] = "this is printed, over and over, and should be nobody's header\n";
     for (int stream = 0; stream < 3; stream++)
@@ -53,7 +53,7 @@ static int run_plan(void *context) {
     struct plan *plan = context;
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
     for (int stream = 0; stream < 3; stream++)
-        dup2(null, stream); /* those that stay open print to nobody */
+        dup2(null, stream); /* streams that stay open print to /dev/null */
     close(null);
     current = plan;
     close_streams(plan->subset);
@@ -259,7 +259,7 @@ static void *send_late(void *context) {
 static int sleep_for_a_message(void) {
     leat_sender *sender;
     leat_receiver *receiver;
-    leat_channel_options asleep = {.waiting = LEAT_WAITING_SLEEP};
+    leat_channel_options asleep = {.spin_us = LEAT_SPIN_NONE};
     char text[8];
     size_t size;
     pthread_t thread;
@@ -312,7 +312,7 @@ static int hold_wait_set(void) {
     print_something();
     if (leat_send(sender, "hello", 5, LEAT_NOW) != LEAT_OK)
         return FAILED;
-    if (count_taken(current->subset) != 0) /* what the sender rings by */
+    if (count_taken(current->subset) != 0) /* the sender's means to wake */
         return TAKEN;
     while (leat_waitset_next(waitset, &data) == LEAT_OK && data != receiver)
         ;

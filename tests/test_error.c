@@ -96,8 +96,8 @@ static void *open_another(void *region) {
     return (void *)(uintptr_t)(untouched && failed && leat_error_last() == LEAT_ENOENT);
 }
 
-/* Of each thread, whatever recorded it: a check of ours, the system, a caller that knows more. News
- * is not recorded. */
+/* The record is each thread's own, whatever recorded it: a check of the library, the system, a
+ * caller that knows more. Events are not recorded. */
 static void the_code_of_the_last_failure_can_be_asked_for(void **state) {
     (void)state;
     leat_region *region = NULL, *other = NULL;

@@ -1,5 +1,5 @@
-/* test_examples.c - the programs in docs/examples do what their first comments say: as processes of
- * their own, with clients over TCP, and kills of everybody by everybody. The logger:
+/* test_examples.c - the programs in docs/examples do what their first comments promise: as
+ * processes of their own, with clients over TCP, and with kills of each process. The logger:
  * test_examples_log.c. */
 #include <arpa/inet.h>
 #include <poll.h>
@@ -266,7 +266,7 @@ static void an_echo_pair_measures_itself(void **state) {
         &output, HARNESS_ARGV(example("echo_pair"), "--count", "2000", "--size", "8"), NULL, 0);
     assert_int_equal(output.exit_code, 0);
     assert_non_null(strstr(output.out, "round trip of 8 B, 1 in flight, 2000 messages: p50 "));
-    /* More in flight than the channel holds: the answers have to wait in their turn. */
+    /* More in flight than the channel holds: the answers have to wait. */
     harness_run_command(&output,
                         HARNESS_ARGV(example("echo_pair"), "--count", "20000", "--size", "1000",
                                      "--window", "20000"),

@@ -139,7 +139,7 @@ static void set_largest_file(pid_t pid, rlim_t bytes) {
     assert_int_equal(prlimit(pid, RLIMIT_FSIZE, &limit, NULL), 0);
 }
 
-/* Until the channel has no room: nobody receives. */
+/* Until the channel has no room: there is no receiver. */
 static void fill(leat_sender *sender, uint32_t *next) {
     char message[100] = {0};
     int result;
@@ -171,7 +171,7 @@ static void a_full_disk_holds_the_sender_up_and_loses_nothing(void **state) {
     struct logged logged = read_logs(directory);
     assert_true(logged.next == next && logged.torn == 0 && logged.repeats == 0);
 
-    set_largest_file(pid, (rlim_t)104 * next + 50); /* full again, and now it is told to end */
+    set_largest_file(pid, (rlim_t)104 * next + 50); /* full again, and now it is asked to end */
     fill(sender, &next);
     harness_read_until(err, "cannot write to ");
     kill(pid, SIGTERM);

@@ -244,7 +244,7 @@ static void failing_system_calls_are_no_answers(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        HARNESS_TEST_WITHIN(planted_faults_are_found, 120),
+        HARNESS_TEST_WITHIN(planted_faults_are_found, 300),
         HARNESS_TEST_WITHIN(failing_system_calls_are_no_answers, 1500),
     };
     return HARNESS_MAIN("faults", tests);

@@ -1,7 +1,7 @@
-/* test_hostile_object.c - what stands under a name is not what it should be: something that is no
- * file, somebody else's file, another kind of object, a file that was shortened, copied, damaged or
- * written by another version. Each is its documented error, nothing crashes or hangs, and what
- * stands there is left as it was. A directory that cannot be trusted is refused too. */
+/* test_hostile_object.c - a name that does not belong to what it should: to something that is no
+ * file, to another user's file, another kind of object, a file that was shortened, copied, damaged
+ * or written by another version. Each has its documented error, nothing crashes or hangs, and the
+ * file stays as it was. A directory that cannot be trusted is refused too. */
 #include "handles.h"
 #include "harness.h"
 
@@ -26,7 +26,7 @@ static const char *path_of(const char *name) {
     return path;
 }
 
-/* Every way to the object under the name gives this code; a region's and a channel's may differ. */
+/* Every function that opens the name returns this code; a region's and a channel's may differ. */
 static void expect(const char *name, int as_region, int as_channel) {
     leat_region *region = NULL;
     leat_sender *sender = NULL;
@@ -51,7 +51,7 @@ static void expect(const char *name, int as_region, int as_channel) {
     assert_null(receiver);
 }
 
-/* Also: creating over it is refused, looking says the same, listing and collecting pass over it. */
+/* Also: creating over it is refused, stat returns the same, list and gc skip it. */
 static int refuse(const leat_object_info *info, void *context) {
     (void)context;
     harness_fail("%s is listed", info->name);
@@ -276,7 +276,7 @@ static void channel_is_no_region_and_is_unharmed_by_the_try(void **state) {
 
 #define CAPACITY 4096
 
-/* A persistent channel with one message in it, and nobody there. Gives a descriptor of its file. */
+/* A persistent channel with one message in it, and no user. Returns a descriptor of its file. */
 static int damaged_channel(void) {
     leat_sender *sender;
     assert_ok(leat_sender_open(&sender, "damaged",
@@ -487,7 +487,7 @@ int main(void) {
         HARNESS_TEST(every_damaged_byte_of_a_header_is_noticed),
         HARNESS_TEST(header_whose_checksum_is_right_is_still_not_believed),
         HARNESS_TEST(region_that_holds_a_copy_of_a_channel_stays_a_region),
-        HARNESS_TEST_WITHIN(garbage_in_a_channel_is_an_error_and_no_crash, 60),
+        HARNESS_TEST(garbage_in_a_channel_is_an_error_and_no_crash),
     };
     return HARNESS_MAIN("hostile_object", tests);
 }

@@ -1,8 +1,8 @@
 /* test_hostile_ring_words.c - everything that a peer may write into a ring, replaced by values at
- * the boundaries and by random ones (LEAT_TEST_SEED), at rest and while it is looked at.
+ * the boundaries and by random ones (LEAT_TEST_SEED), at rest and while it is read.
  *
- * Whatever is found there, each half of the ring (ring_pair.h) gives a code that the function may
- * give and comes to an end, and nothing outside the ring is touched: there are guard pages around
+ * Whatever is found there, each half of the ring (ring_pair.h) returns a code that the function may
+ * return and comes to an end, and nothing outside the ring is touched: there are guard pages around
  * it. */
 #include <pthread.h>
 #include <string.h>
@@ -222,7 +222,7 @@ static void hostile_positions_are_refused(void **state) {
     with_hostile(&memory.receiver->released, recover_receiver);
 }
 
-/* --- Words that change while they are looked at ----------------------------------------------- */
+/* --- Words that change while they are read ---------------------------------------------------- */
 
 static atomic_bool scribbling;
 

@@ -1,10 +1,10 @@
 /* test_hostile_sync.c - a peer that has a mutex, an event or a semaphore open for writing and does
- * with it what it likes: any value in any word of the page, at rest and while others work; claims
- * that never end; locks on any byte of the file.
+ * anything with it: any value in any word of the page, at rest and while others work; claims that
+ * never end; locks on any byte of the file.
  *
- * Whatever it does, each call of an honest handle gives a code that the function may give. A call
- * without a deadline ends within BOUND_NS, one with a deadline not later than that after it;
- * nothing crashes, and what the peer does not touch works as before. */
+ * Whatever it does, each call of an honest handle returns a code that the function may return. A
+ * call without a deadline ends within BOUND_NS, a call with a deadline not later than that after
+ * it; nothing crashes, and objects that the peer does not touch work as before. */
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -43,7 +43,7 @@ static void open_objects(void) {
     objects[SEMAPHORE] = leat_semaphore_waitable(semaphore);
 }
 
-/* The handles are all the same inside. */
+/* Handles of all kinds have the same structure. */
 #define AS(type, sort) ((type *)(void *)objects[sort])
 
 static void close_objects(void) {
@@ -65,7 +65,7 @@ static int open_file(enum sort sort, int flags) {
     return file;
 }
 
-/* --- What an honest handle does --------------------------------------------------------------- */
+/* --- An honest handle ------------------------------------------------------------------------- */
 
 static uint64_t started;
 
@@ -73,7 +73,8 @@ static void begin(void) {
     started = harness_now();
 }
 
-/* No code but those that mutexes, events and semaphores have for what happens here, and in time. */
+/* Checks that a call returned in time, with a code that mutexes, events and semaphores have for
+ * what happens here. */
 static int require(int result, const char *what) {
     static const int codes[] = {LEAT_OK,         LEAT_EAGAIN,    LEAT_ETIMEDOUT,
                                 LEAT_EOWNERDEAD, LEAT_ELOST,     LEAT_ECORRUPT,
@@ -308,7 +309,7 @@ static leat_waitable *open_again(enum sort sort) {
     return sort == SEMAPHORE ? leat_semaphore_waitable(semaphore) : leat_event_waitable(event);
 }
 
-/* As one that is stopped in the middle of leat_wait_all leaves it, or one that lies. */
+/* As a process that is stopped in the middle of leat_wait_all leaves it, or a hostile one. */
 static leat_waitable *claim_and_stop(enum sort sort) {
     leat_waitable *stopped = open_again(sort);
     stopped->unpulsed = true;
@@ -377,7 +378,7 @@ static int take_both(void *context) {
     return 0;
 }
 
-/* The event is reset whenever there is a count: nobody can have both. */
+/* The event is reset whenever there is a count: no waiter can get both. */
 static void objects_are_taken_all_at_one_moment_or_none(void **state) {
     (void)state;
     struct both *both = harness_shared(sizeof *both);
@@ -409,7 +410,7 @@ struct stranger {
     harness_word *ready;
 };
 
-/* Locks what is free of the bytes in which slots are, and beside them, each by itself. */
+/* Locks the free bytes of participants, and bytes beside them, each by itself. */
 static int lock_bytes(void *context) {
     const struct stranger *stranger = context;
     int file = open_file(stranger->sort, stranger->flags);
@@ -443,10 +444,10 @@ static void locks_of_strangers_end_no_call_late(void **state) {
             pid_t stranger = start_stranger(sort, writes != 0);
             use(sort);
             listen_and_look(sort);
-            /* a slot that the stranger has locked */
+            /* a participant whose byte the other program has locked */
             leat__store_relaxed64(&objects[sort]->page->word.owner, 77 | LEAT__SYNC_SET);
             if (sort == INHERITING)
-                /* a thread of nobody's, in all places */
+                /* a thread that does not exist, in all places */
                 for (unsigned slot = 1; slot <= LEAT__PARTICIPANTS_MAX; slot++)
                     leat__store_relaxed32(&objects[sort]->page->processes[slot], 0x3ffffff0);
             leat__store_relaxed64(&objects[sort]->page->pi, sort == INHERITING ? 0x3ffffff0 : 0);
@@ -473,12 +474,12 @@ static void reader_cannot_hide_a_death(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        HARNESS_TEST_WITHIN(any_value_in_any_word_is_survived, 240),
-        HARNESS_TEST_WITHIN(words_that_change_all_the_time_are_survived, 120),
+        HARNESS_TEST_WITHIN(any_value_in_any_word_is_survived, 300),
+        HARNESS_TEST_WITHIN(words_that_change_all_the_time_are_survived, 300),
         HARNESS_TEST(changes_of_an_event_do_not_wait_for_a_committer),
         HARNESS_TEST(release_does_not_wait_for_a_committer),
-        HARNESS_TEST_WITHIN(objects_are_taken_all_at_one_moment_or_none, 60),
-        HARNESS_TEST_WITHIN(locks_of_strangers_end_no_call_late, 120),
+        HARNESS_TEST(objects_are_taken_all_at_one_moment_or_none),
+        HARNESS_TEST_WITHIN(locks_of_strangers_end_no_call_late, 300),
         HARNESS_TEST(reader_cannot_hide_a_death),
     };
     return HARNESS_MAIN("hostile_sync", tests);

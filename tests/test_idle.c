@@ -1,6 +1,6 @@
-/* test_idle.c - what a channel costs when nothing happens, and what waking costs when much does: a
- * blocked side uses no CPU at all, a wake-up is measured, and under full load hardly a message
- * rings. LEAT_SLOW=1 looks at the idle ones for ten seconds instead of two. */
+/* test_idle.c - the cost of a channel when nothing happens, and the cost of waking under load: a
+ * blocked role uses no CPU at all, a wake-up is measured, and under full load hardly any message
+ * wakes the peer. LEAT_SLOW=1 watches idle processes for ten seconds instead of two. */
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -46,10 +46,10 @@ static uint64_t cpu_time_in(pid_t pid, time_t seconds) {
     return harness_cpu_time(pid) - before;
 }
 
-/* A side that has just gone to sleep looks around a few times, at growing intervals
- * (channels/queue/role.h): settling. Then the period that is measured falls between two looks, and
- * there must not be a nanosecond. A look at a bad moment is possible when the machine is busy; the
- * next interval is eight times as long. */
+/* A role that has just gone to sleep polls a few times, at growing intervals
+ * (channels/queue/role.h): settling. Then the measured period is between two polls, and there must
+ * not be a nanosecond. On a busy machine a poll can fall into the period; the next interval is
+ * eight times as long. */
 static void watch_idle(pid_t pid, const char *what) {
     bool slow = harness_setting("LEAT_SLOW", 0) != 0;
     time_t period = slow ? 10 : 2;
@@ -111,7 +111,7 @@ static void name_of(char name[24], int number) {
     snprintf(name, 24, "idle-%d", number);
 }
 
-/* Receivers, with a way of waiting that looks for a while first, until a message comes on the last
+/* Receivers with a mode of waiting that polls for a while first, until a message comes on the last
  * one. */
 static int block_in_a_loop(void *context) {
     struct loop_board *board = context;
@@ -165,7 +165,7 @@ static void loop_with_idle_channels_uses_no_cpu(void **state) {
 struct waker {
     harness_word ready, go, woken;
     pid_t parent;
-    leat_waiting waiting; /* the parent's */
+    int32_t spin_us; /* the parent's */
     unsigned delay_ms;
 };
 
@@ -174,7 +174,7 @@ static const leat_channel_options small = {.capacity = 4096};
 static void await_parent(struct waker *waker) {
     harness_set(&waker->ready, 1);
     harness_await(&waker->go, 1);
-    if (waker->waiting < LEAT_WAITING_YIELD)
+    if (waker->spin_us >= LEAT_SPIN_NONE)
         harness_await_asleep(waker->parent);
     usleep(waker->delay_ms * 1000);
 }
@@ -201,11 +201,11 @@ static int make_room(void *context) {
     return 0;
 }
 
-static struct waker *start_waker(int (*wake)(void *context), leat_waiting waiting,
-                                 unsigned delay_ms, pid_t *child) {
+static struct waker *start_waker(int (*wake)(void *context), int32_t spin_us, unsigned delay_ms,
+                                 pid_t *child) {
     struct waker *waker = harness_shared(sizeof *waker);
     waker->parent = getpid();
-    waker->waiting = waiting;
+    waker->spin_us = spin_us;
     waker->delay_ms = delay_ms;
     *child = harness_spawn(wake, waker);
     harness_await(&waker->ready, 1);
@@ -220,12 +220,12 @@ static void take_news(leat_receiver *rx) {
         assert_true(result == LEAT_ECLOSED || result == LEAT_EPEERBACK);
 }
 
-static leat_statistics woken_receiver(leat_waiting waiting, unsigned delay_ms) {
+static leat_statistics woken_receiver(int32_t spin_us, unsigned delay_ms) {
     leat_receiver *rx = open_receiver(
-        "wake", &(leat_channel_options){.capacity = small.capacity, .waiting = waiting});
+        "wake", &(leat_channel_options){.capacity = small.capacity, .spin_us = spin_us});
     leat_statistics statistics;
     pid_t child;
-    struct waker *waker = start_waker(send_a_message, waiting, delay_ms, &child);
+    struct waker *waker = start_waker(send_a_message, spin_us, delay_ms, &child);
     take_news(rx);
     harness_set(&waker->go, 1);
     expect_text(rx, "x");
@@ -236,12 +236,12 @@ static leat_statistics woken_receiver(leat_waiting waiting, unsigned delay_ms) {
     return statistics;
 }
 
-static leat_statistics woken_sender(leat_waiting waiting, unsigned delay_ms) {
+static leat_statistics woken_sender(int32_t spin_us, unsigned delay_ms) {
     leat_sender *tx = open_sender(
-        "wake", &(leat_channel_options){.capacity = small.capacity, .waiting = waiting});
+        "wake", &(leat_channel_options){.capacity = small.capacity, .spin_us = spin_us});
     leat_statistics statistics;
     pid_t child;
-    struct waker *waker = start_waker(make_room, waiting, delay_ms, &child);
+    struct waker *waker = start_waker(make_room, spin_us, delay_ms, &child);
     fill_up(tx, 100);
     harness_set(&waker->go, 1);
     assert_ok(leat_send(tx, "y", 1, LATER));
@@ -264,14 +264,14 @@ static void wake_up_is_measured_from_the_wake(void **state) {
     (void)state;
     /* asleep on the wake count, and on the watch */
     for (unsigned delay_ms = 0; delay_ms <= 200; delay_ms += 200) {
-        expect_one_wake(woken_receiver(LEAT_WAITING_SLEEP, delay_ms), "receiver");
-        expect_one_wake(woken_sender(LEAT_WAITING_SLEEP, delay_ms), "sender");
+        expect_one_wake(woken_receiver(LEAT_SPIN_NONE, delay_ms), "receiver");
+        expect_one_wake(woken_sender(LEAT_SPIN_NONE, delay_ms), "sender");
     }
 }
 
 static void receiver_that_never_slept_or_slept_in_vain_was_not_woken(void **state) {
     (void)state;
-    leat_statistics statistics = woken_receiver(LEAT_WAITING_YIELD, 0);
+    leat_statistics statistics = woken_receiver(LEAT_SPIN_YIELD, 0);
     assert_true(statistics.wakes == 0 && statistics.wake_ns == 0);
     struct pair pair = open_pair("vain", 0);
     expect_news(pair.rx, LEAT_ETIMEDOUT, SOON);
@@ -280,17 +280,17 @@ static void receiver_that_never_slept_or_slept_in_vain_was_not_woken(void **stat
     close_pair(&pair);
 }
 
-/* What was counted in shared memory is what others read, and what a successor goes on from. */
+/* Other processes read the counts from shared memory, and a successor goes on from them. */
 static void wake_ups_are_kept_in_the_channel(void **state) {
     (void)state;
     leat_channel_info info;
     leat_receiver_close(open_receiver(
         "wake", &(leat_channel_options){.capacity = small.capacity, .persistent = true}));
-    leat_statistics first = woken_receiver(LEAT_WAITING_SLEEP, 0);
+    leat_statistics first = woken_receiver(LEAT_SPIN_NONE, 0);
     assert_ok(leat_channel_stat("wake", LEAT_LOCAL, &info));
     assert_true(info.received.wakes == 1 && info.received.wake_ns == first.wake_ns &&
                 info.sent.wakes == 0);
-    assert_int_equal(woken_receiver(LEAT_WAITING_SLEEP, 0).wakes, 2);
+    assert_int_equal(woken_receiver(LEAT_SPIN_NONE, 0).wakes, 2);
     assert_ok(leat_unlink("wake", LEAT_LOCAL));
 }
 
@@ -298,8 +298,8 @@ static void wake_ups_are_kept_in_the_channel(void **state) {
 
 #define MESSAGES 4000000u
 
-/* Each side on a processor of its own: on one they could only take turns, and each turn begins with
- * a wake-up. */
+/* Each process on a processor of its own: on one they could only alternate, and each alternation
+ * begins with a wake-up. */
 static void run_on(int index) {
     cpu_set_t all, one;
     assert_int_equal(sched_getaffinity(0, sizeof all, &all), 0);
@@ -336,7 +336,7 @@ static int receive_at_full_speed(void *context) {
     return 0;
 }
 
-/* One run; whether it rang less than once in ten thousand messages. */
+/* One run; whether it woke the peer less than once in ten thousand messages. */
 static bool run_load(void) {
     struct board *board = harness_shared(sizeof *board);
     pid_t receiver = harness_spawn(receive_at_full_speed, board),
@@ -360,7 +360,7 @@ static bool run_load(void) {
 }
 
 /* Full load means that both run; other programs on the machine can keep one of them off its
- * processor, and then the other one sleeps and has to be woken. So one good run in ten is what is
+ * processor, and then the other one sleeps and has to be woken. So one good run in ten is
  * required. */
 static void message_under_full_load_hardly_ever_wakes(void **state) {
     (void)state;
@@ -376,13 +376,13 @@ static void message_under_full_load_hardly_ever_wakes(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        HARNESS_TEST_WITHIN(blocked_receiver_uses_no_cpu, 60),
-        HARNESS_TEST_WITHIN(blocked_sender_uses_no_cpu, 60),
-        HARNESS_TEST_WITHIN(loop_with_idle_channels_uses_no_cpu, 60),
+        HARNESS_TEST(blocked_receiver_uses_no_cpu),
+        HARNESS_TEST(blocked_sender_uses_no_cpu),
+        HARNESS_TEST(loop_with_idle_channels_uses_no_cpu),
         HARNESS_TEST(wake_up_is_measured_from_the_wake),
         HARNESS_TEST(receiver_that_never_slept_or_slept_in_vain_was_not_woken),
         HARNESS_TEST(wake_ups_are_kept_in_the_channel),
-        HARNESS_TEST_WITHIN(message_under_full_load_hardly_ever_wakes, 240),
+        HARNESS_TEST_WITHIN(message_under_full_load_hardly_ever_wakes, 300),
     };
     return HARNESS_MAIN("idle", tests);
 }

@@ -1,7 +1,7 @@
 /* test_interop.c - programs that know nothing of leat share Global regions with it, in both
  * directions: Python's multiprocessing.shared_memory (interop_python.py) and plain shm_open and
- * mmap (interop_shm.c). A region is a POSIX shared memory object and nothing else; what a stranger
- * made, leat never removes. */
+ * mmap (interop_shm.c). A region is a POSIX shared memory object and nothing else; leat never
+ * removes an object that another program made. */
 #include "handles.h"
 #include "harness.h"
 
@@ -14,7 +14,7 @@
 
 static const leat_region_options global = {.scope = LEAT_GLOBAL};
 
-/* The beginning of the command line of a stranger; from ctest's environment. */
+/* The beginning of the other program's command line; from ctest's environment. */
 struct stranger {
     const char *first, *second;
 };
@@ -67,7 +67,7 @@ static void a_c_program_opens_a_region_of_leat(void **state) {
     let_a_stranger_open(c_program());
 }
 
-/* --- A stranger creates ----------------------------------------------------------------------- */
+/* --- Another program creates ------------------------------------------------------------------ */
 
 static void open_a_strangers(struct stranger stranger) {
     leat_region *region = NULL;

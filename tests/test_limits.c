@@ -34,7 +34,8 @@ static size_t files_in(const char *directory) {
     return (size_t)atoi(output.out);
 }
 
-/* Too large ones fail with the code and say the figures; ones that fit succeed before and after. */
+/* Regions that are too large fail with the code and figures; regions that fit succeed before and
+ * after. */
 static void expect_space(const char *name, leat_scope scope, const char *figure) {
     leat_region *region = NULL;
     leat_sender *sender = NULL;
@@ -148,7 +149,7 @@ static void a_limit_of_file_size_is_an_error_and_no_signal(void **state) {
     assert_int_equal(harness_names_left(), 0);
 }
 
-/* Lets every single descriptor in turn be the one that cannot be had. */
+/* Makes each single descriptor, one after another, unavailable. */
 static int open_with_limited_descriptors(void *context) {
     const char *kind = context;
     close(open("/dev/null", O_RDONLY | O_CLOEXEC));

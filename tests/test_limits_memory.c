@@ -1,6 +1,6 @@
-/* test_limits_memory.c - memory that is not there is refused before it is taken: by the machine's
- * figures and by those of memory cgroups of both generations, made up and real. What could be had
- * is never refused. */
+/* test_limits_memory.c - a request for more memory than there is is refused before memory is taken:
+ * by the machine's figures and by those of memory cgroups of both versions, invented and real. A
+ * request that could be satisfied is never refused. */
 #include "handles.h"
 #include "harness.h"
 

@@ -1,17 +1,17 @@
-/* test_loop_kills.c - who sits in an event loop while the other side is killed, replaced, or
- * stopped at random moments, under flow and asleep:
+/* test_loop_kills.c - event loops whose peers are killed, replaced, or stopped at random moments,
+ * under flow and asleep:
  *   - a receiver is killed: its successor begins with the first message that was not released, so
- *     there are repeats and no gaps; the sender, in a libuv loop or a wait set, is told that each
- *     died and that the next came, and gets rid of all that it had queued;
- *   - a sender is killed: all that it had sent is received, and the receiver is told the same, in
- *     order with the messages;
- *   - either is stopped and continued: nothing is lost, nobody is told of a death, nobody sleeps
- *     for ever;
- *   - those who post to a semaphore, those who take from it in loops, and the owners of a mutex are
- *     killed: no count is lost but those that a killed one had taken, loops are woken for what is
- *     left, and one of them is told that the owner died.
- * LEAT_KILLS says how many are killed (10) in each test, LEAT_TEST_ONLY="*semaphore*" which tests
- * run. How long it takes until somebody is told is printed and not judged: what nobody is told
+ *     there are repeats and no gaps; the sender, in a libuv loop or a wait set, gets an event for
+ *     each death and for each successor, and sends everything that it had queued;
+ *   - a sender is killed: everything that it had sent is received, and the receiver gets the same
+ *     events, in order with the messages;
+ *   - either is stopped and continued: nothing is lost, no death is reported, no process sleeps
+ *     without end;
+ *   - processes that post to a semaphore, processes that take from it in loops, and owners of a
+ *     mutex are killed: no count is lost except those that a killed process had taken, loops are
+ *     woken for what is left, and one of them gets the event that the owner died.
+ * LEAT_KILLS is the number of kills (10) in each test, LEAT_TEST_ONLY="*semaphore*" selects tests.
+ * The time until an event is reported is printed and not judged; an event that is not reported
  * within ten seconds is a failure. */
 #include <poll.h>
 #include <signal.h>
@@ -37,7 +37,7 @@ static void pause_up_to(uint64_t *random, unsigned microseconds) {
     usleep((useconds_t)(harness_random(random) % microseconds));
 }
 
-/* Of messages received or counts taken: those who wait for more are woken. */
+/* The number of messages received or counts taken: processes that wait for more are woken. */
 static void require_progress(const _Atomic uint64_t *done) {
     uint64_t before = *done, limit = harness_now() + TEN_SECONDS_NS * harness_patience();
     while (*done == before) {
@@ -47,7 +47,7 @@ static void require_progress(const _Atomic uint64_t *done) {
     }
 }
 
-/* --- How long until told ---------------------------------------------------------------------- */
+/* --- The time until an event is reported ------------------------------------------------------ */
 
 struct times {
     uint64_t *values;
@@ -85,7 +85,7 @@ static void require_nothing_left(void) {
     assert_int_equal(harness_names_left(), 0);
 }
 
-/* --- A side is killed ------------------------------------------------------------------------- */
+/* --- A peer is killed ------------------------------------------------------------------------- */
 
 typedef int (*run_function)(void *context);
 
@@ -97,13 +97,13 @@ static pid_t start(run_function run, harness_word *ready) {
 }
 
 struct hunt {
-    run_function survivor, victims[2]; /* which take turns */
+    run_function survivor, victims[2]; /* alternately */
     bool kill_senders;
     pid_t survivor_pid, victim_pid;
 };
 
-/* All that a killed sender had sent has been received when its death is told: its successor goes on
- * behind it. */
+/* Everything that a killed sender had sent was received when its death is reported: its successor
+ * goes on behind that. */
 static void settle(void) {
     uint64_t handed = loop_board->handed;
     if (handed < loop_board->committed || handed > loop_board->attempted)
@@ -129,8 +129,8 @@ static void kill_victim(struct hunt *hunt) {
     hunt->victim_pid = 0;
 }
 
-/* The survivor looks at every moment. This one and the next two give when it could know of the
- * death. */
+/* The survivor polls at every moment. This function and the next two return when it could know of
+ * the death. */
 static uint64_t kill_seen(struct hunt *hunt, uint32_t round, uint64_t *random) {
     if (hunt->victim_pid == 0)
         start_victim(hunt, round);
@@ -142,7 +142,7 @@ static uint64_t kill_seen(struct hunt *hunt, uint32_t round, uint64_t *random) {
     return now;
 }
 
-/* It looks when the victim has come and died. */
+/* It polls when the victim has come and died. */
 static uint64_t kill_unseen(struct hunt *hunt, uint32_t round) {
     harness_stop(hunt->survivor_pid);
     start_victim(hunt, round);
@@ -151,8 +151,8 @@ static uint64_t kill_unseen(struct hunt *hunt, uint32_t round) {
     return harness_now();
 }
 
-/* It looks when the victim has died and the next one has come. It knows the victim: of one that
- * came, went and was replaced nobody is told. */
+/* It polls when the victim has died and the next one has come. It knows the victim: a peer that
+ * came, left and was replaced between two polls is not reported. */
 static uint64_t replace_unseen(struct hunt *hunt, uint32_t round, uint64_t *random) {
     start_victim(hunt, round);
     harness_await(&told_by(hunt)->came, round + 1);
@@ -183,7 +183,7 @@ static void kill_one_after_another(struct hunt *hunt, struct times *times) {
     }
 }
 
-/* The last of the victims lives, and both sides come to their end. */
+/* The last of the victims lives, and both processes come to their end. */
 static void end_in_order(const struct hunt *hunt) {
     harness_set(&loop_board->ending, 1);
     pid_t last = harness_spawn(hunt->victims[0], NULL);
@@ -238,7 +238,7 @@ static void senders_are_killed_and_their_receiver_is_in_a_waitset(void **state) 
                              .kill_senders = true});
 }
 
-/* --- A side is stopped ------------------------------------------------------------------------ */
+/* --- A peer is stopped ------------------------------------------------------------------------ */
 
 static void stop_and_continue(const pid_t sides[2], unsigned longest_stop_us) {
     uint64_t random = loop_board->seed;
@@ -315,7 +315,7 @@ static int post(void *context) {
             assert_leat(result, LEAT_EOVERFLOW);
         counts->posting = 0;
         if (harness_random(&random) % 4 == 0 || result != LEAT_OK)
-            pause_up_to(&random, 300); /* so that those who take fall asleep */
+            pause_up_to(&random, 300); /* so that the takers fall asleep */
     }
     return 1;
 }
@@ -361,7 +361,7 @@ static int take_in_waitset(void *context) {
 
 static const run_function parties[PARTIES] = {post, take_in_uv, take_in_waitset};
 
-/* Nobody posts any more: those who take are asleep or awake, and must take what is left. */
+/* No process posts any more: the takers are asleep or awake, and must take what is left. */
 static uint64_t await_empty(const leat_semaphore *semaphore) {
     uint64_t limit = harness_now() + TEN_SECONDS_NS * harness_patience();
     while (semaphore_count(semaphore) > 0) {
@@ -518,7 +518,7 @@ static void kill_owners(bool inherit_priority) {
                   owners->taken, owners->orphaned);
     report_times(&times, "told that the owner died");
     harness_kill(waiter);
-    int code = leat_mutex_lock(mutex, LATER); /* a killed waiter's mutex stays until this is told */
+    int code = leat_mutex_lock(mutex, LATER); /* a killed waiter's mutex stays until then */
     assert_true(code == LEAT_OK || code == LEAT_EOWNERDEAD);
     assert_ok(leat_mutex_unlock(mutex));
     leat_mutex_close(mutex);

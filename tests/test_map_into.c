@@ -1,6 +1,6 @@
 /* test_map_into.c - regions mapped into other processes (leat/remote.h), which must go on as if
- * nothing had been: whatever they are doing or waiting for. What they are sent meanwhile is in
- * test_map_into_signals.c, what is refused in test_map_into_errors.c.
+ * they had not been stopped, whatever they are doing or waiting for. Signals meanwhile are in
+ * test_map_into_signals.c, refusals in test_map_into_errors.c.
  *
  * LEAT_TEST_MAP_ROUNDS=n: how often the long tests map (1000). */
 #include "handles.h"
@@ -493,7 +493,7 @@ static void a_stopped_process_stays_stopped(void **state) {
             sched_yield(); /* from the tracer's stop to its own it takes a moment */
         assert_int_equal(target_state(pid), 'T');
     }
-    /* its parent is not told again */
+    /* its parent gets no second report */
     assert_int_equal(waitpid(pid, &status, WUNTRACED | WNOHANG), 0);
     feed(waiting, pid);
     harness_continue(pid);
@@ -512,9 +512,9 @@ int main(void) {
         HARNESS_TEST(a_read_only_handle_maps_read_only),
         HARNESS_TEST(the_own_process_is_a_target_like_any_other),
         HARNESS_TEST(a_waiting_process_goes_on_waiting_and_sees_no_interruption),
-        HARNESS_TEST_WITHIN(a_busy_process_with_threads_computes_on_correctly, 180),
+        HARNESS_TEST_WITHIN(a_busy_process_with_threads_computes_on_correctly, 300),
         HARNESS_TEST(long_vector_registers_are_kept),
-        HARNESS_TEST_WITHIN(a_sleeping_process_stands_it_a_thousand_times, 60),
+        HARNESS_TEST(a_sleeping_process_stands_it_a_thousand_times),
         HARNESS_TEST(a_process_whose_first_thread_has_ended_is_a_target),
         HARNESS_TEST(a_stopped_process_stays_stopped),
     };

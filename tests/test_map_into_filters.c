@@ -1,5 +1,5 @@
-/* test_map_into_filters.c - mapping into processes whose system calls are filtered (seccomp): what
- * a filter refuses is reported, and the target goes on, unless its filter kills. */
+/* test_map_into_filters.c - mapping into processes whose system calls are filtered (seccomp): a
+ * filter's refusal is reported, and the target goes on, unless its filter kills it. */
 #include "remote_target.h"
 
 #include <elf.h>
@@ -53,7 +53,7 @@ static void install_filter(uint32_t action, const int calls[2]) {
         harness_fail("seccomp: %s", strerror(errno));
 }
 
-/* Works until told to stop; then its own forbidden call must still reach its handler. */
+/* Works until asked to stop; then its own forbidden call must still reach its handler. */
 static int work_under_a_filter(void *context) {
     filtered = context;
     signal(SIGSYS, note_refusal);

@@ -22,10 +22,10 @@
 
 #define MS UINT64_C(1000000)
 
-/* A restartable sequence that does nothing but look whether the kernel still knows of it. When it
- * is left for anything else the kernel makes it start over (`aborted`); what must not happen is
- * that it goes on and the kernel has forgotten it (`forgotten`): a program's per-processor data
- * would be written from the wrong processor. */
+/* A restartable sequence that only checks whether the kernel still knows it. When the thread leaves
+ * it for anything else, the kernel makes it start over (`aborted`). It must not go on after the
+ * kernel has forgotten it (`forgotten`): a program's per-processor data would be written from the
+ * wrong processor. */
 #if (defined(__x86_64__) || defined(__aarch64__)) && defined(__has_include)
 #if __has_include(<sys/rseq.h>)
 #include <sys/rseq.h>
@@ -119,7 +119,7 @@ static void a_restartable_sequence_is_restarted_as_after_any_other_preemption(vo
     pid_t pid = harness_spawn(run_sequences, shared);
     harness_await(&shared->ready, 1);
     for (int i = 0; i < 300 || atomic_load(&shared->aborted) < 50; i++)
-        /* beside other work the target has not always had its turn since the call before */
+        /* beside other work the target has not always run since the call before */
         target_map_and_unmap(region, pid);
     harness_set(&shared->stop, 1);
     harness_wait_ok(pid);
@@ -134,7 +134,7 @@ static void a_restartable_sequence_is_restarted_as_after_any_other_preemption(vo
 #endif
 }
 
-/* --- What the target is sent ------------------------------------------------------------------ */
+/* --- Signals to the target -------------------------------------------------------------------- */
 
 #define QUEUED 5000
 
@@ -153,7 +153,7 @@ static void take_queued(int signal_number, siginfo_t *info, void *context) {
     harness_increment(&queue->received);
 }
 
-/* Works until it is told to stop, and not until it has all signals: it could have them in the
+/* Works until it is asked to stop, and not until it has all signals: it could have them in the
  * middle of the last call, and end there. The first thread alone takes the signals, in the middle
  * of a sum. */
 static int receive_queued(void *context) {
@@ -269,7 +269,7 @@ a_waiting_process_that_is_stopped_and_continued_meanwhile_goes_on_waiting(void *
     close(ends[1]);
 }
 
-/* A signal that comes during a call of ours ends the wait that we interrupted, or does not, as it
+/* A signal that comes during one of our calls ends the wait that we interrupted, or does not, as it
  * would have without us. */
 struct interrupted {
     harness_word sent, handled, ended, leave, ready;
@@ -402,7 +402,7 @@ static void a_signal_meanwhile_ends_a_wait_as_it_would_have(void **state) {
     leat_region_close(region);
 }
 
-/* --- What this process does meanwhile --------------------------------------------------------- */
+/* --- This process meanwhile ------------------------------------------------------------------- */
 
 static _Atomic bool thief_stop;
 
@@ -433,12 +433,11 @@ static void a_thread_that_waits_for_any_child_cannot_hang_it(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         HARNESS_TEST(a_restartable_sequence_is_restarted_as_after_any_other_preemption),
-        HARNESS_TEST_WITHIN(every_signal_arrives_once_in_order_with_its_value, 60),
-        HARNESS_TEST_WITHIN(a_process_that_is_stopped_and_continued_meanwhile_comes_to_no_harm, 60),
-        HARNESS_TEST_WITHIN(
-            a_waiting_process_that_is_stopped_and_continued_meanwhile_goes_on_waiting, 60),
-        HARNESS_TEST_WITHIN(a_signal_meanwhile_ends_a_wait_as_it_would_have, 60),
-        HARNESS_TEST_WITHIN(a_thread_that_waits_for_any_child_cannot_hang_it, 60),
+        HARNESS_TEST(every_signal_arrives_once_in_order_with_its_value),
+        HARNESS_TEST(a_process_that_is_stopped_and_continued_meanwhile_comes_to_no_harm),
+        HARNESS_TEST(a_waiting_process_that_is_stopped_and_continued_meanwhile_goes_on_waiting),
+        HARNESS_TEST(a_signal_meanwhile_ends_a_wait_as_it_would_have),
+        HARNESS_TEST(a_thread_that_waits_for_any_child_cannot_hang_it),
     };
     return HARNESS_MAIN("map_into_signals", tests);
 }

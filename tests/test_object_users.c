@@ -1,5 +1,5 @@
 /* test_object_users.c - how many handles of an object are open (leat/object.h): in one process and
- * in several, after kills, among many objects, and while others come and go. */
+ * in several, after kills, among many objects, and while others come and leave. */
 #include "handles.h"
 #include "harness.h"
 
@@ -190,7 +190,7 @@ static int come_and_go(void *context) {
     return 0;
 }
 
-/* The kernel's list of a file's locks is looked through again and again while others move in it. */
+/* The kernel's list of a file's locks is searched again and again while it changes. */
 static void a_count_is_right_while_others_come_and_go(void **state) {
     (void)state;
     struct board *board = harness_shared(sizeof *board);

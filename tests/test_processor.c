@@ -1,5 +1,5 @@
-/* test_processor.c - what is chosen by the processor's family, and that handles take it; that
- * neither what is wiped nor how long a side spins changes what is delivered. */
+/* test_processor.c - handles take the row of the processor's family; neither wiping nor the length
+ * of a spin changes what is delivered. */
 #include <pthread.h>
 #include <stdio.h>
 
@@ -35,7 +35,7 @@ static void rows_are_found_by_vendor_family_and_model(void **state) {
     expect_row("", 0, 0, 512, "unknown");
 }
 
-/* As the kernel has it. */
+/* As the kernel shows it. */
 static void the_row_is_that_of_this_processor(void **state) {
     (void)state;
     char line[256], vendor[64] = "";
@@ -92,8 +92,8 @@ static void a_handle_spins_as_its_options_say_or_for_50_us(void **state) {
     expect_spin((leat_channel_options){0}, can ? 50000 : 0);
     expect_spin((leat_channel_options){.spin_us = 7}, can ? 7000 : 0);
     expect_spin((leat_channel_options){.spin_us = INT32_MAX}, can ? INT32_MAX * UINT64_C(1000) : 0);
-    expect_spin((leat_channel_options){.spin_us = -1}, 0);
-    expect_spin((leat_channel_options){.spin_us = 7, .waiting = LEAT_WAITING_SLEEP}, 0);
+    expect_spin((leat_channel_options){.spin_us = LEAT_SPIN_NONE}, 0);
+    expect_spin((leat_channel_options){.spin_us = LEAT_SPIN_FOREVER}, can ? 50000 : 0);
 }
 
 /* --- Messages --------------------------------------------------------------------------------- */
@@ -137,7 +137,7 @@ static void messages_arrive_however_long_a_side_spins(void **state) {
     }
 }
 
-/* After messages that came one by one as soon as it looked. */
+/* After messages that came one by one as soon as it polled. */
 static void a_receiver_naps_only_if_it_spins(void **state) {
     (void)state;
     for (int spins = 0; spins <= 1; spins++) {
@@ -157,7 +157,7 @@ static void a_receiver_naps_only_if_it_spins(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        HARNESS_TEST(threads_get_the_same_row), /* first: nobody has asked */
+        HARNESS_TEST(threads_get_the_same_row), /* first: no thread has asked yet */
         HARNESS_TEST(rows_are_found_by_vendor_family_and_model),
         HARNESS_TEST(the_row_is_that_of_this_processor),
         HARNESS_TEST(a_receiver_takes_what_to_wipe),

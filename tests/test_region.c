@@ -1,6 +1,6 @@
-/* test_region.c - regions in one process: the three ways in, sizes and size policies, access, the
- * end of a region, views that outlive their handle, listing and looking. What needs several
- * processes is in test_region_processes.c, foreign files in test_hostile_object.c. */
+/* test_region.c - regions in one process: the three modes of opening, sizes and size policies,
+ * access, the end of a region, views that outlive their handle, list and stat. Tests with several
+ * processes are in test_region_processes.c, other programs' files in test_hostile_object.c. */
 #include "handles.h"
 #include "harness.h"
 #include "leat/remote.h"
@@ -362,7 +362,7 @@ static void detached_view_does_not_stand_in_the_way_of_other_users(void **state)
     assert_int_equal(((char *)leat_region_data(three))[7], 7);
     leat_region_close(two);
     leat_region_close(three);
-    assert_true(harness_now() - start < 500000000); /* nobody had to wait for a lock */
+    assert_true(harness_now() - start < 500000000); /* no call had to wait for a lock */
     assert_false(exists("shared"));
     assert_ok(leat_view_unmap(view));
 }
@@ -378,7 +378,7 @@ static void view_that_was_not_detached_cannot_be_unmapped(void **state) {
     leat_region_close(region);
 }
 
-/* --- Looking from outside --------------------------------------------------------------------- */
+/* --- From outside ----------------------------------------------------------------------------- */
 
 struct seen {
     char text[200];

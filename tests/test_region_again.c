@@ -1,6 +1,6 @@
 /* test_region_again.c - many handles of one process on one object. From the third on they are
- * mapped through a descriptor that is kept (lib/os/linux/memory.c): nothing of that may be seen, be
- * left behind or reach a child. */
+ * mapped through a descriptor that is kept (lib/os/linux/memory.c), which must not show, be left
+ * behind or reach a child. */
 #include "handles.h"
 #include "harness.h"
 

@@ -241,7 +241,7 @@ static void anonymous_regions_grow_and_stay_sealed(void **state) {
     assert_ok(leat_region_refresh(region));
     assert_int_equal(((char *)leat_region_data(region))[7 * PAGE], 7);
     assert_int_equal(ftruncate(descriptor, PAGE), -1);
-    assert_int_equal(fcntl(descriptor, F_ADD_SEALS, F_SEAL_GROW), 0); /* somebody forbids it */
+    assert_int_equal(fcntl(descriptor, F_ADD_SEALS, F_SEAL_GROW), 0); /* growing is forbidden */
     assert_leat(leat_region_grow(region, 9 * PAGE), LEAT_EACCES);
     assert_int_equal(leat_region_size(region), 8 * PAGE);
     close(descriptor);
@@ -328,8 +328,8 @@ static void refresh_reports_what_cannot_be(void **state) {
 #define GROWERS 6
 #define STEPS 60
 
-/* Each grows by uneven steps and marks what it can see of its own; nobody may ever see less than
- * was promised. */
+/* Each grows by uneven steps and marks its own bytes; no process may ever see less than was
+ * promised. */
 static int grow_by_steps(void *context) {
     struct board *board = context;
     uint64_t random = (uint64_t)getpid() * 2654435761u;

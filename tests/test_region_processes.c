@@ -1,6 +1,6 @@
-/* test_region_processes.c - regions between processes: who keeps one alive, what a killed process
- * leaves behind and how it heals, what a forked or exec'd child inherits, and races of many
- * processes for one name. */
+/* test_region_processes.c - regions between processes: which handles keep a region alive, what a
+ * killed process leaves behind and how it heals, what a forked or exec'd child inherits, and races
+ * of many processes for one name. */
 #include "handles.h"
 #include "harness.h"
 
@@ -18,15 +18,15 @@
 
 extern char **environ;
 
-/* LEAT_OK when it is alive; a name that killed processes left behind can still be looked at, but is
- * as good as absent. */
+/* LEAT_OK when it is alive; leat_stat still finds a name that killed processes left behind, but
+ * here it counts as absent. */
 static int look(const char *name) {
     leat_object_info info;
     int result = leat_stat(name, LEAT_LOCAL, &info);
     return result == LEAT_OK && !info.in_use && !info.persistent ? LEAT_ENOENT : result;
 }
 
-/* What parent and children share beside leat. */
+/* Shared by parent and children, without leat. */
 struct board {
     harness_word ready, go;
     _Atomic uint32_t created, opened, refused, rounds;
@@ -343,7 +343,7 @@ static int use_the_usual_directory(void *context) {
 static void local_objects_live_in_a_directory_of_the_users_own(void **state) {
     (void)state;
     if (geteuid() != 0)
-        skip(); /* as somebody who uses leat for nothing else */
+        skip(); /* as a user without other objects of leat */
     harness_wait_ok(harness_spawn(use_the_usual_directory, NULL));
 }
 
@@ -360,7 +360,7 @@ static int race_to_create(void *context) {
     atomic_fetch_add(region_details(region).created ? &board->created : &board->opened, 1);
     atomic_fetch_add((_Atomic uint32_t *)leat_region_data(region), 1);
     harness_increment(&board->rounds);
-    harness_await(&board->go, 2); /* nobody leaves before all have come */
+    harness_await(&board->go, 2); /* no process leaves before all have come */
     assert_int_equal(atomic_load((_Atomic uint32_t *)leat_region_data(region)), RACERS);
     leat_region_close(region);
     return 0;
@@ -385,8 +385,8 @@ static void region_is_created_by_exactly_one_of_64_processes_at_once(void **stat
 
 #define LOOPERS 5
 
-/* Opens and closes one name in all three ways as fast as it can. Only the documented outcomes may
- * be seen, and whoever creates sees zeros. */
+/* Opens and closes one name in all three modes as fast as it can. Only the documented outcomes may
+ * occur, and a creator sees zeros. */
 static int open_and_close_for_a_second(void *context) {
     struct board *board = context;
     uint64_t random = (uint64_t)getpid() * 7919u, end = harness_now() + 1000000000u;

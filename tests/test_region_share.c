@@ -56,7 +56,7 @@ static void region_without_a_name_is_reserved_zeroed_and_sealed(void **state) {
     assert_int_equal(fstat(descriptor, &status), 0);
     assert_true(status.st_blocks * 512 >= 11 * PAGE);
     assert_int_equal(status.st_mode & 0777, 0600);
-    assert_int_equal(ftruncate(descriptor, PAGE), -1); /* nobody can shorten it: no SIGBUS */
+    assert_int_equal(ftruncate(descriptor, PAGE), -1); /* no process can shorten it: no SIGBUS */
     assert_int_equal(errno, EPERM);
     close(descriptor);
     leat_region_close(region);
@@ -331,7 +331,7 @@ static void socket_that_cannot_carry_a_region_is_an_error(void **state) {
         assert_leat(receive_region(&received, wrong[i], 0, NULL, LEAT_NOW), LEAT_EINVAL);
     }
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets), 0);
-    int result = LEAT_OK; /* nobody reads: it fills up */
+    int result = LEAT_OK; /* no process reads: it fills up */
     for (int i = 0; i < 100000 && result == LEAT_OK; i++)
         result = send_region(region, LEAT_READ_WRITE, sockets[0], LEAT_NOW);
     assert_true(result == LEAT_EAGAIN || result == LEAT_ELIMIT);
@@ -345,7 +345,7 @@ static void socket_that_cannot_carry_a_region_is_an_error(void **state) {
     leat_region_close(region);
 }
 
-/* Lets every single descriptor in turn be the one that cannot be had. */
+/* Makes each single descriptor, one after another, unavailable. */
 static int share_with_few_descriptors(void *context) {
     (void)context;
     int sockets[2], open_end = 0, succeeded = 0;

@@ -1,5 +1,6 @@
 /* test_region_types.c - the type recorded with a region, in each of the places that a region can
- * be: recorded when it is created, compared when it is opened, and both said when they differ. */
+ * be: recorded when it is created, compared when it is opened, and both reported when they
+ * differ. */
 #include "handles.h"
 #include "harness.h"
 
@@ -14,8 +15,8 @@
 static const leat_type frame = {"telemetry.frame", 64, 3};
 static const leat_region_options typed = {.type = &frame};
 
-/* Where a kernel or a file system has no attributes, typed regions say so, and there is nothing to
- * test. */
+/* Where a kernel or a file system has no attributes, typed regions are LEAT_ENOTSUP, and there is
+ * nothing to test. */
 static void skip_without_attributes(void) {
     leat_region *region;
     int result = create_region(&region, "attributes", 0, &typed);
@@ -45,7 +46,7 @@ static void type_is_recorded_and_found_again(void **state) {
     assert_true(type.size == 64 && type.version == 3);
     leat_region_close(second);
     assert_ok(open_or_create_region(&second, "typed", 0, &typed));
-    assert_ok(open_region(&untyped, "typed", 0, NULL)); /* who does not ask is not told */
+    assert_ok(open_region(&untyped, "typed", 0, NULL)); /* compares no type */
     leat_region_close(untyped);
     leat_region_close(second);
     leat_region_close(region);
@@ -204,7 +205,7 @@ static void type_is_read_without_opening_the_region(void **state) {
     leat_sender_close(sender);
 }
 
-/* Anybody who may write the file can write the note: it is foreign data. */
+/* Any user that may write to the file can write the note: it is untrusted. */
 static void note_that_leat_did_not_write_is_corrupt(void **state) {
     (void)state;
     skip_without_attributes();

@@ -1,6 +1,6 @@
 /* test_region_views.c - views: several of one region, at offsets and addresses, read-only and
  * copy-on-write, beyond the end of their handle; and the memory behind them: prefaulted, locked,
- * huge, and what is told about it. */
+ * huge, and the figures about it. */
 #include "handles.h"
 #include "harness.h"
 
@@ -242,8 +242,8 @@ static void private_copies_are_seen_by_their_handle_alone(void **state) {
     leat_region_close(writer);
 }
 
-/* GD-36, W32-22: copy-on-write needs read permission alone. Root may do anything: as somebody else
- * then. */
+/* GD-36, W32-22: copy-on-write needs read permission alone. Root may do anything: then the test
+ * runs as another user. */
 static int copy_what_may_only_be_read(void *context) {
     const char *name = context;
     if (geteuid() == 0 && (setgid(64917) != 0 || setuid(64917) != 0))
@@ -422,7 +422,7 @@ static void lock_of_more_memory_than_permitted_is_an_error(void **state) {
     assert_ok(leat_gc(LEAT_LOCAL, NULL, NULL));
 }
 
-/* Huge pages are made, and told; or it is said that they are not. W32-10, W32-32. */
+/* Huge pages are made and reported, or refused with an error. W32-10, W32-32. */
 static void huge_pages_are_made_or_refused(void **state) {
     (void)state;
     leat_region *region = created("huge", 8 * MIB);

@@ -4,9 +4,9 @@
  * header that is expected at their place. A third of the walks are without wiping; a third with, in
  * a ring as it was made; a third with, behind two laps.
  *
- * After each operation the ring's invariants are looked at, and each sequence ends with
- * everything being received and the longest message still finding room. LEAT_RING_DEPTH=n goes
- * deeper: each step more takes 22 times as long. */
+ * After each operation the ring's invariants are checked, and at the end of each sequence
+ * everything is received and the longest message still finds room. LEAT_RING_DEPTH=n goes deeper:
+ * each step more takes 22 times as long. */
 #include <string.h>
 
 #include "ring_pair.h"
@@ -222,9 +222,8 @@ static void every_sequence_of_operations_keeps_the_queue(void **state) {
     print_message("%llu states\n", (unsigned long long)nodes);
 }
 
-/* Marks until no more go in, on top of as many messages as go in: still the place behind them is
- * free, and tells a receiver that looks at everything before it releases anything where the end
- * is. */
+/* Marks until no more fit, behind as many messages as fit: the word behind them is still no header,
+ * and a receiver that peeks at everything before it releases anything finds the end there. */
 static void a_ring_full_of_marks_is_received_at_one_go(void **state) {
     (void)state;
     for (uint64_t place = 0; place < 64; place += 16) {

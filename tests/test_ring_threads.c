@@ -1,5 +1,5 @@
 /* test_ring_threads.c - the ring between two threads on one mapping, so that the thread sanitizer
- * sees both sides (two mappings of one page are different memory to it, and between processes it
+ * sees both roles (two mappings of one page are different memory to it, and between processes it
  * sees nothing): every byte that crosses must be ordered by the header's commit or by the hand-back
  * of lines. Also threads that open and close handles of their own at the same time. */
 #include "handles.h"
@@ -194,10 +194,10 @@ static void two_threads_talk_through_a_channel(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        HARNESS_TEST_WITHIN(messages_cross_between_threads_one_by_one, 120),
-        HARNESS_TEST_WITHIN(messages_cross_between_threads_in_batches, 120),
-        HARNESS_TEST_WITHIN(threads_open_and_close_handles_of_their_own, 60),
-        HARNESS_TEST_WITHIN(two_threads_talk_through_a_channel, 60),
+        HARNESS_TEST_WITHIN(messages_cross_between_threads_one_by_one, 300),
+        HARNESS_TEST_WITHIN(messages_cross_between_threads_in_batches, 300),
+        HARNESS_TEST(threads_open_and_close_handles_of_their_own),
+        HARNESS_TEST(two_threads_talk_through_a_channel),
     };
     return HARNESS_MAIN("ring_threads", tests);
 }

@@ -194,7 +194,7 @@ static void pulse_lets_waiters_go_on(void **state) { /* RT-30 */
     (void)state;
     leat_sync_options manual = {.manual_reset = true};
     leat_event *event = open_event("pulsed", NULL);
-    assert_ok(leat_event_pulse(event)); /* nobody waits: nothing is left of it */
+    assert_ok(leat_event_pulse(event)); /* no thread waits: the pulse has no effect */
     assert_leat(leat_wait(E(event), LEAT_NOW), LEAT_EAGAIN);
     assert_int_equal(pulse_three(event), 1);
     assert_leat(leat_wait(E(event), SOON), LEAT_ETIMEDOUT);
@@ -319,7 +319,7 @@ static void wait_all_takes_none_before_the_last_is_ready(void **state) { /* W32-
     assert_leat(leat_mutex_lock(other, LEAT_NOW), LEAT_EAGAIN);
     assert_leat(leat_wait_all(all, 3, LEAT_NOW), LEAT_EINVAL); /* it holds the mutex */
     assert_ok(leat_mutex_unlock(mutex));
-    /* An owner that died is told of when all are taken, not before: trying in vain does not use it
+    /* An owner's death is reported when all are taken, not before: a try in vain does not use it
      * up. */
     assert_ok(leat_mutex_lock(other, LEAT_NOW));
     leat_mutex_close(other);

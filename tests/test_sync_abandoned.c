@@ -1,5 +1,5 @@
 /* test_sync_abandoned.c - a mutex whose owner was killed as its last user: the name stays, whatever
- * is tried with it, until an owner has been told of the death and has unlocked it. */
+ * is tried with it, until an owner has got LEAT_EOWNERDEAD and has unlocked it. */
 #include <leat/leat.h>
 #include <signal.h>
 #include <sys/socket.h>
@@ -25,7 +25,7 @@ static void abandon(const leat_sync_options *options) {
     (void)harness_wait(harness_spawn(lock_and_die, (void *)(uintptr_t)options));
 }
 
-/* And ends it: the next one finds nothing to be told. */
+/* And ends it: the next owner gets no LEAT_EOWNERDEAD. */
 static void expect_next_is_told(void) {
     leat_mutex *mutex;
     assert_ok(leat_mutex_open(&mutex, NAME, NULL));

@@ -1,6 +1,5 @@
 /* test_sync_cancel.c - threads that are cancelled while they wait for mutexes, events and
- * semaphores: they end soon, and nothing that they had, or were about to have, is lost to the
- * others. */
+ * semaphores: they end soon, and no object that they had taken, or were about to take, is lost. */
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -154,7 +153,7 @@ static void *work(void *context) {
     return NULL;
 }
 
-/* One that is not cancelled in time ends when it is told to stop. */
+/* A thread that is not cancelled in time ends when it is asked to stop. */
 static void cancel_some(pthread_t threads[WORKERS], const bool *inherits, unsigned cancels) {
     uint64_t random = harness_seed();
     while (cancels-- > 0) {
@@ -210,9 +209,9 @@ static void cancelled_waiters_for_a_mutex_that_inherits_lose_nothing(void **stat
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        HARNESS_TEST_WITHIN(wait_of_each_kind_can_be_cancelled, 120),
-        HARNESS_TEST_WITHIN(cancelled_waiters_lose_nothing, 120),
-        HARNESS_TEST_WITHIN(cancelled_waiters_for_a_mutex_that_inherits_lose_nothing, 120),
+        HARNESS_TEST_WITHIN(wait_of_each_kind_can_be_cancelled, 300),
+        HARNESS_TEST_WITHIN(cancelled_waiters_lose_nothing, 300),
+        HARNESS_TEST_WITHIN(cancelled_waiters_for_a_mutex_that_inherits_lose_nothing, 300),
     };
     return HARNESS_MAIN("sync_cancel", tests);
 }

@@ -47,8 +47,8 @@ struct refusal {
     int call, argument, error;
 };
 
-/* Neither a signal nor a loop: it ends at its deadline, and by the event, and has not taken a
- * processor. */
+/* Neither a signal nor a busy loop: the wait ends at its deadline, and by the event, and has not
+ * occupied a processor. */
 static int wait_without(void *context) {
     const struct refusal *refusal = context;
     const leat_sync_options options = {.interruptible = true, .anonymous = true};
@@ -156,8 +156,8 @@ static void unknown_namespace_is_no_namespace_in_common(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        HARNESS_TEST_WITHIN(sleep_that_is_refused_is_no_signal, 120),
-        HARNESS_TEST_WITHIN(unanswered_question_makes_no_second_holder, 120),
+        HARNESS_TEST_WITHIN(sleep_that_is_refused_is_no_signal, 300),
+        HARNESS_TEST_WITHIN(unanswered_question_makes_no_second_holder, 300),
         HARNESS_TEST(unknown_namespace_is_no_namespace_in_common),
     };
     return HARNESS_MAIN("sync_errors", tests);

@@ -14,15 +14,15 @@
 #define PROCESSES 4
 #define PATIENCE_MS (10000 * harness_patience())
 
-/* What the parent and its children share. */
+/* Shared by the parent and its children. */
 struct arena {
     harness_word stop;
-    _Atomic uint32_t kills;         /* so far: who was disturbed knows it */
-    _Atomic uint32_t inside;        /* who holds the mutex */
+    _Atomic uint32_t kills;         /* so far: shows a process that it was disturbed */
+    _Atomic uint32_t inside;        /* the holder of the mutex */
     _Atomic uint64_t first, second; /* counted up together under the mutex */
-    _Atomic uint64_t rounds;        /* of anybody: that something goes on */
+    _Atomic uint64_t rounds;        /* of any process: shows progress */
     _Atomic uint64_t recovered, violations;
-    _Atomic uint64_t posted, taken; /* those that returned */
+    _Atomic uint64_t posted, taken; /* by calls that returned */
     /* in the middle of a call that may or may not have had its effect when it is killed */
     _Atomic uint32_t busy[PROCESSES];
 };
@@ -53,8 +53,8 @@ static void require_progress(struct arena *arena, uint64_t before) {
     }
 }
 
-/* Kills and replaces at random, and looks that it goes on in between. `lost` is told what was
- * killed in the middle of a call. */
+/* Kills and replaces at random, and checks progress in between. `lost` is called for a process that
+ * was killed in the middle of a call. */
 static void kill_and_replace(struct arena *arena, struct role roles[PROCESSES],
                              void (*lost)(unsigned number)) {
     pid_t processes[PROCESSES];
@@ -206,8 +206,8 @@ static void semaphore_loses_and_invents_nothing(void **state) {
 
 /* --- Events, and several at once -------------------------------------------------------------- */
 
-/* Two pairs; each asks with one event and is answered with another. Who is not answered although
- * nobody was killed has been forgotten. */
+/* Two pairs; each asks with one event and is answered with another. If a process gets no answer
+ * although none was killed, a wake-up was lost. */
 static int ask_or_answer(const struct role *role) {
     struct arena *arena = role->arena;
     bool asks = role->number % 2 == 0;
@@ -290,7 +290,7 @@ static void wait_all_ends_whichever_process_is_killed(void **state) {
         roles[i] = (struct role){arena, i, i, false, dine};
     kill_and_replace(arena, roles, NULL);
     print_message("%u kills, %llu meals\n", arena->kills, (unsigned long long)arena->rounds);
-    /* who was killed may have taken a seat and not said so */
+    /* a killed process may have taken a seat without recording it */
     uint64_t eaten = LEAT_SEMAPHORE_MAX - semaphore_count(seats);
     assert_in_range(eaten, arena->rounds, arena->rounds + arena->kills);
     leat_semaphore_close(seats);
@@ -298,7 +298,7 @@ static void wait_all_ends_whichever_process_is_killed(void **state) {
     assert_int_equal(harness_names_left(), 0);
 }
 
-/* --- Who comes when nobody is there ----------------------------------------------------------- */
+/* --- The next owner after all users have gone ------------------------------------------------- */
 
 #define LAST "killed-last"
 
@@ -327,8 +327,8 @@ static bool keeps(leat_mutex *mutex) {
     return leat__object_keeps(object->object.resource.file, &object->object.header, false);
 }
 
-/* The last user killed while it holds the mutex, gone while it holds it, or having given it up: the
- * next one is told. */
+/* The last user is killed while it holds the mutex, ends while it holds it, or has given it up: the
+ * next owner gets the code. */
 static void end_of_the_last_user_is_reported_to_the_next(void **state) {
     (void)state;
     for (unsigned i = 0; i < 6; i++) {

@@ -1,6 +1,6 @@
 /* test_sync_pi.c - mutexes with priority inheritance: priority is lent and respected, threads own
- * them, and deaths of threads and processes are noticed, even when another thread has been given
- * the dead one's number since. Random kills: test_sync_kills.c. */
+ * them, and deaths of threads and processes are noticed, even when another thread was given the
+ * dead thread's number since. Random kills: test_sync_kills.c. */
 #include <leat/sync.h>
 #include <pthread.h>
 #include <sched.h>
@@ -64,7 +64,7 @@ enum sort { INHERITING, PLAIN, COUNT };
 struct course {
     const char *name;
     enum sort sort; /* two sorts of mutexes, or a semaphore */
-    int priority;   /* of one who waits; 0: ordinary */
+    int priority;   /* of a waiter; 0: ordinary */
     harness_word *ready, *go;
     _Atomic uint32_t *served; /* how many were */
     uint32_t place;           /* which one this process was */
@@ -107,16 +107,17 @@ static int wait_in_turn(void *context) {
     return 0;
 }
 
-/* What the holder's priority becomes while one of real-time priority 7 waits for it, and that it
- * has its own back afterwards. */
+/* Checks the holder's priority while a thread of real-time priority 7 waits for it, and that it has
+ * its own priority again afterwards. */
 static int lent_priority(enum sort sort) {
     struct course *course = harness_shared(sizeof *course);
     harness_word *words = harness_shared(4 * sizeof *words);
+    int own = priority_of(getpid()); /* 20, or what nice(1) has made of it */
     *course = (struct course){
         sort == PLAIN ? "lends-not" : "lends", sort, 7, &words[0], &words[1], &words[3], 0};
     pid_t holder = harness_spawn(hold, course);
     harness_await(&words[0], 1);
-    assert_int_equal(priority_of(holder), 20);
+    assert_int_equal(priority_of(holder), own);
     struct course *waiting = harness_shared(sizeof *waiting);
     *waiting = *course;
     waiting->ready = &words[2];
@@ -126,7 +127,7 @@ static int lent_priority(enum sort sort) {
     int lent = priority_of(holder);
     harness_set(&words[1], 1);
     harness_await(&words[0], 2);
-    assert_int_equal(priority_of(holder), 20);
+    assert_int_equal(priority_of(holder), own);
     harness_set(&words[1], 2);
     harness_wait_ok(waiter);
     harness_wait_ok(holder);
@@ -137,7 +138,7 @@ static void waiter_lends_its_priority(void **state) {
     (void)state;
     require_real_time();
     assert_int_equal(lent_priority(INHERITING), -1 - 7);
-    assert_int_equal(lent_priority(PLAIN), 20);
+    assert_int_equal(lent_priority(PLAIN), priority_of(getpid()));
     assert_int_equal(harness_names_left(), 0);
 }
 
@@ -156,8 +157,8 @@ static void start_waiters(pid_t waiters[WAITERS], struct course courses[WAITERS]
     }
 }
 
-/* Whether each waiter was served before all of lower priority. One that looked just then whether
- * the holder lives may be later. */
+/* Whether each waiter was served before all of lower priority. A waiter that asked just then
+ * whether the holder lives may be later. */
 static bool served_by_priority(leat_mutex *mutex) {
     static const int priorities[WAITERS] = {3, 0, 5, 3, 0, 9};
     struct course *courses = harness_shared(WAITERS * sizeof *courses);
@@ -186,8 +187,8 @@ static void waiter_of_the_highest_priority_is_served_first(void **state) { /* RT
     leat_mutex_close(mutex);
 }
 
-/* Whether the counts went to the waiters in the order of their priorities. One that looked by
- * itself just then may have been faster. */
+/* Whether the counts went to the waiters in the order of their priorities. A waiter that polled
+ * just then may have been faster. */
 static bool woken_by_priority(leat_semaphore *semaphore) {
     static const int priorities[WAITERS] = {2, 4, 1, 6, 3, 5};
     struct course *courses = harness_shared(WAITERS * sizeof *courses);
@@ -400,8 +401,8 @@ static int sleep_on(void *context) {
     return pause();
 }
 
-/* As after a death whose thread's number was given to another since: to a thread that has nothing
- * to do with it, and to our own. */
+/* As after a death, when the thread's number was given to another thread since: to an unrelated
+ * thread, and to our own. */
 static void thread_number_that_was_reused_deceives_no_waiter(void **state) {
     (void)state;
     leat_mutex *mutex = open_mutex("reused");
@@ -420,7 +421,8 @@ static void thread_number_that_was_reused_deceives_no_waiter(void **state) {
     leat_mutex_close(mutex);
 }
 
-/* One that looked before the number was another's, and sleeps for the stranger by now. */
+/* A thread that read the table before the number was given away, and sleeps for the unrelated
+ * thread by now. */
 static int sleep_for_a_stranger(void *context) {
     harness_word *words = context;
     leat_mutex *mutex = open_mutex("strange");
@@ -443,13 +445,13 @@ static void sleeper_for_a_stranger_has_the_mutex_alone(void **state) {
     pid_t sleeper = harness_spawn(sleep_for_a_stranger, words);
     harness_await(&words[0], 1);
     harness_await_asleep(sleeper);
-    /* else the kernel would give away what we hold */
+    /* else the kernel would pass on the mutex that we hold */
     assert_leat(leat_mutex_lock(mutex, SOON), LEAT_ETIMEDOUT);
     harness_kill(stranger);
     harness_await(&words[0], 2);
     assert_int_equal((uint32_t)leat__load_relaxed64(&M(mutex)->page->pi) & LEAT__PI_THREAD,
                      sleeper);
-    /* and it is told */
+    /* and gets LEAT_EOWNERDEAD */
     assert_true((leat__load_relaxed64(&M(mutex)->page->pi) & LEAT__PI_OWNER_DIED) != 0);
     harness_set(&words[1], 1);
     harness_wait_ok(sleeper);

@@ -202,7 +202,7 @@ static void descriptor_of_another_object_is_refused(void **state) {
     close_three(&three);
 }
 
-/* Takes one object for another's, and is told after it took it out of the socket. */
+/* Takes an object for one of another kind; the error comes after the descriptor left the socket. */
 static void object_of_the_wrong_kind_in_a_socket_is_refused(void **state) {
     (void)state;
     int sockets[2];

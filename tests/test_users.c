@@ -1,8 +1,8 @@
-/* test_users.c - what users may do with each other's objects: who may open, use, heal and remove,
- * for each scope, mode and kind; a user who may only read and locks every byte of a file; a
- * publisher that may not write to its own region; users of user namespaces and of fakeroot. Run as
- * "test_users markdown" it prints the table of rights. All but the last need root, and are skipped
- * without. */
+/* test_users.c - what users may do with each other's objects: which users may open, use, heal and
+ * remove, for each scope, mode and kind; a user that may only read and locks every byte of a file;
+ * a publisher that may not write to its own region; users of user namespaces and of fakeroot. Run
+ * as "test_users markdown" it prints the table of rights. All but the last need root, and are
+ * skipped without. */
 #include "handles.h"
 #include "harness.h"
 
@@ -189,7 +189,7 @@ static void note(struct cell *cell, int result, enum right right) {
         atomic_store(&cell->code, result);
 }
 
-/* What is refused is refused for want of permission, and for no other reason. */
+/* A refusal is LEAT_EACCES, and no other error. */
 static void check_refusal(const struct cell *cell, int result) {
     bool meant = result == LEAT_OK || result == LEAT_EACCES ||
                  (cell->scope == LEAT_LOCAL && result == LEAT_EUNTRUSTED);
@@ -340,7 +340,7 @@ static void rights_in_the_local_scope_are_the_owners_alone(void **state) {
     check_table(LEAT_LOCAL);
 }
 
-/* --- Those who may only read ------------------------------------------------------------------ */
+/* --- Users that may only read ----------------------------------------------------------------- */
 
 static const char *global_path(const char *name) {
     static char path[256];
@@ -653,7 +653,7 @@ static void region_of_another_user_is_made_anew_in_its_place(void **state) {
     assert_ok(leat_gc(LEAT_GLOBAL, NULL, NULL));
 }
 
-/* --- Users who are not who they seem ---------------------------------------------------------- */
+/* --- Users with another identity -------------------------------------------------------------- */
 
 static int write_text(const char *path, const char *text) {
     int file = open(path, O_WRONLY | O_CLOEXEC);
@@ -770,8 +770,8 @@ static void user_under_fakeroot_has_its_own_directory(void **state) {
 
 int main(int count, char **arguments) {
     const struct CMUnitTest tests[] = {
-        HARNESS_TEST_WITHIN(rights_in_the_global_scope_are_those_of_the_table, 240),
-        HARNESS_TEST_WITHIN(rights_in_the_local_scope_are_the_owners_alone, 240),
+        HARNESS_TEST_WITHIN(rights_in_the_global_scope_are_those_of_the_table, 300),
+        HARNESS_TEST_WITHIN(rights_in_the_local_scope_are_the_owners_alone, 300),
         HARNESS_TEST(a_permission_to_read_alone_is_left_out_where_all_users_write),
         HARNESS_TEST(reader_that_locks_all_holds_up_no_writer_of_a_region),
         HARNESS_TEST(reader_that_locks_all_keeps_no_reader_out),

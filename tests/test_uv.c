@@ -103,7 +103,7 @@ static void death_is_reported_after_what_was_sent(void **state) {
     end();
 }
 
-/* Both are told, in this order, however late the loop looks. */
+/* Both are reported, in this order, however late the loop polls. */
 static void sender_that_left_is_reported_to_have_come(void **state) {
     (void)state;
     struct stream dying = {"brief", 0, 3, 0, true}, empty = {"brief", 3, 3, 0, true};
@@ -123,8 +123,8 @@ static void sender_that_left_is_reported_to_have_come(void **state) {
     end();
 }
 
-/* The program has received from the channel by hand: for the handle the first is one that came
- * back. */
+/* The program has received from the channel by calls: for the handle the first sender is one that
+ * came back. */
 static void returning_sender_is_reported_once(void **state) {
     (void)state;
     struct seen seen = {0};
@@ -274,10 +274,10 @@ static void idle_channels_cost_the_loop_nothing(void **state) {
     assert_uv(uv_check_init(&loop, &check));
     uv_unref((uv_handle_t *)&check);
     assert_uv(uv_check_start(&check, count_turn));
-    /* files were closed: the last look that is due after that comes 50 ms later */
+    /* files were closed: the last poll that is due after that comes 50 ms later */
     for (int i = 0; i < 4; i++) {
         while (uv_run(&loop, UV_RUN_NOWAIT), uv_backend_timeout(&loop) == 0)
-            ; /* until all have been looked at and announced */
+            ; /* until all were polled and are armed */
         usleep(40000);
     }
     turns = 0;
@@ -321,8 +321,7 @@ static void on_end(uv_timer_t *timer) {
     uv_close((uv_handle_t *)&flooded->end, NULL);
 }
 
-/* How close the timer comes to its period is a bench's to say; that it gets its turns at all is
- * this test's. */
+/* A benchmark measures how exact the timer is; this test only checks that it fires. */
 static void flooded_loop_has_time_for_others(void **state) {
     (void)state;
     harness_word *stop = harness_shared(sizeof *stop);
@@ -350,7 +349,7 @@ static void flooded_loop_has_time_for_others(void **state) {
 /* --- Events, semaphores, mutexes -------------------------------------------------------------- */
 
 struct waiting {
-    leat_uv_waiter_t waiters[3]; /* event reset by hand, semaphore, mutex */
+    leat_uv_waiter_t waiters[3]; /* manual-reset event, semaphore, mutex */
     leat_event *event;
     leat_semaphore *semaphore;
     leat_mutex *mutex;
@@ -482,7 +481,7 @@ static void references_and_errors_are_libuvs(void **state) {
     assert_int_equal(closed, 1);
 }
 
-/* Only what leat itself does not understand is UV_UNKNOWN. */
+/* Only errors that leat itself does not know are UV_UNKNOWN. */
 static void leat_uv_error_converts_every_code(void **state) {
     (void)state;
     static const int codes[] = {

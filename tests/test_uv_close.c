@@ -111,7 +111,7 @@ static void on_last_timer(uv_timer_t *timer) {
     uv_close((uv_handle_t *)timer, NULL);
 }
 
-/* Turns at least once, with everything that libuv believes to be there. */
+/* Runs the loop at least once, with everything that libuv has in it. */
 static void end_loop(void) {
     uv_timer_t timer;
     assert_uv(uv_timer_init(bundle.loop, &timer));
@@ -303,7 +303,7 @@ static void close_of_type(uv_handle_t *handle, void *context) {
         uv_close(handle, NULL);
 }
 
-/* What is left of them is closed by the loop's next turn, or by leat_uv_close. */
+/* The rest of the three is closed in the loop's next iteration, or by leat_uv_close. */
 static void closing_some_of_libuvs_handles_is_safe(void **state) {
     (void)state;
     static const uv_handle_type types[] = {UV_POLL, UV_IDLE};
@@ -356,7 +356,7 @@ static void uv_walk_inside_a_senders_callback_is_safe(void **state) {
     begin_all();
     leat_uv_sender_stop(bundle.sender);
     assert_uv(leat_uv_sender_start(bundle.sender, NULL, walk_on_peer));
-    use_all(); /* whole turns, so that the receiver is found by the next one */
+    use_all(); /* whole iterations, so that the next one finds the receiver */
     leat_receiver *receiver = open_receiver("close-out", NULL);
     assert_true(empty_out(receiver) > 0);
     assert_int_equal(uv_run(bundle.loop, UV_RUN_DEFAULT), 0);
@@ -386,7 +386,7 @@ static void handles_made_after_a_cut_work(void **state) {
     end_all();
 }
 
-/* --- libuv's side ----------------------------------------------------------------------------- */
+/* --- libuv ------------------------------------------------------------------------------------ */
 
 static void count_handle(uv_handle_t *handle, void *context) {
     assert_false(uv_is_closing(handle));

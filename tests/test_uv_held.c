@@ -1,6 +1,6 @@
 /* test_uv_held.c - receivers as libuv handles that hold their messages
  * (leat_uv_receiver_start_held), in real loops, with the other end in a process of its own or in
- * the same loop; and news that finds the handle stopped. See test_uv.c for the rest. */
+ * the same loop; and events that find the handle stopped. The rest is in test_uv.c. */
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -16,7 +16,7 @@
  * of one makes */
 enum { SIZE = 56, MOST = 5000 };
 
-/* What a receiver was told: messages, all of them until they are released, and news. */
+/* What a receiver got: messages, all of them until they are released, and events. */
 struct story {
     leat_message messages[MOST];
     uint32_t first, next; /* of those that are held */
@@ -35,7 +35,7 @@ static void send_one(leat_sender *sender, uint32_t number) {
     assert_ok(leat_send(sender, message, sizeof message, LATER));
 }
 
-/* Each message that is held is what it was when it was handed over. */
+/* Each held message is as it was when it was delivered. */
 static void expect_whole(void) {
     for (uint32_t number = story.first; number < story.next; number++) {
         assert_int_equal(story.messages[number].size, SIZE);
@@ -91,8 +91,8 @@ static void end_story(void) {
     end();
 }
 
-/* Until the loop would sleep, or end; gives how many turns that took. A loop that spins is a
- * failure. */
+/* Runs until the loop would sleep, or end; returns how many iterations that took. A loop that spins
+ * is a failure. */
 static unsigned settle(void) {
     unsigned turns = 0;
     while (++turns, uv_run(&loop, UV_RUN_NOWAIT) != 0 && uv_backend_timeout(&loop) == 0)
@@ -124,7 +124,7 @@ static void held_messages_stay_whole_while_others_come(void **state) {
     struct stream stream = {.name = "stay", .to = 3000};
     begin_story("stay", 0);
     pid_t child = harness_spawn(send_and_go, &stream);
-    run_until(&story.next, 3000); /* many turns of the loop */
+    run_until(&story.next, 3000); /* many iterations of the loop */
     harness_wait_ok(child);
     expect_whole();
     assert_int_equal(leat_uv_receiver_release(&receiver, 3001), UV_EINVAL);
@@ -145,8 +145,8 @@ static void held_messages_stay_whole_while_others_come(void **state) {
     assert_int_equal(harness_names_left(), 0);
 }
 
-/* What was told while something is held was not yet passed for the next receiver, and is, once it
- * is released. */
+/* An event that was reported while messages are held is reported to the next receiver too, until
+ * they are released. */
 static void events_come_after_messages_that_are_still_held(void **state) {
     (void)state;
     begin_story("news", 0);
@@ -226,7 +226,7 @@ static void full_channel_of_held_messages_costs_the_loop_nothing(void **state) {
     const uint32_t all = story.next;
     const uint64_t named = times_named();
     for (int i = 0; i < 100; i++)
-        assert_int_equal(settle(), 1); /* no turn leads to another one */
+        assert_int_equal(settle(), 1); /* no iteration leads to another one */
     assert_int_equal(times_named(), named);
     assert_int_equal(story.next, all);
     release(1);
@@ -244,7 +244,7 @@ static void count_sent(leat_uv_send_t *request, int status) {
     ++*(uint32_t *)request->data;
 }
 
-/* A sender that waits in a loop looks for room only when it is rung for. */
+/* A sender that waits in a loop polls for room only when it is woken. */
 static int send_as_there_is_room(void *context) {
     (void)context;
     static char messages[2000][SIZE];
@@ -265,7 +265,7 @@ static int send_as_there_is_room(void *context) {
     return sent == 2000 ? 0 : 1;
 }
 
-/* Before the loop sleeps: everything was handed over, and the sender has no room. */
+/* Before the loop sleeps: everything was delivered, and the sender has no room. */
 static void release_one(uv_prepare_t *prepare) {
     (void)prepare;
     if (uv_backend_timeout(&loop) != 0 && story.first < story.next)
@@ -325,8 +325,8 @@ static void held_messages_stay_held_over_a_stop(void **state) {
     end_story();
 }
 
-/* In the callback in which the way to receive changes, nothing is handed over in the way that
- * was. */
+/* After a callback has changed how messages are received, no message is delivered in the old
+ * way. */
 static void on_message_hold(leat_uv_receiver_t *handle, const leat_message *message) {
     on_message(handle, message);
     story.first = story.next; /* it is released when this returns */
@@ -418,7 +418,7 @@ static void release_reports_a_sender_that_changed_held_messages(void **state) {
     assert_int_equal(leat_uv_receiver_release(&receiver, 5), UV_EIO);
     assert_int_equal(leat_error_last(), LEAT_ECORRUPT);
     assert_int_equal(leat_uv_receiver_held(&receiver), 10);
-    assert_int_equal(story.status, 0); /* nothing is told from inside the call */
+    assert_int_equal(story.status, 0); /* no callback comes from inside the call */
     uv_run(&loop, UV_RUN_DEFAULT);     /* which ends, for the handle is stopped */
     assert_int_equal(story.status, UV_EIO);
     leat_sender_close(sender);
@@ -427,8 +427,8 @@ static void release_reports_a_sender_that_changed_held_messages(void **state) {
 
 /* --- News for a handle that is stopped -------------------------------------------------------- */
 
-/* The sender's coming and its end are found by one look. The first is told, and stops the handle:
- * the second is told after the next start. */
+/* One poll finds the sender's coming and its end. The first is reported, and stops the handle: the
+ * second is reported after the next start. */
 static void event_that_finds_the_handle_stopped_is_reported_after_the_next_start(void **state) {
     (void)state;
     for (int mode = 0; mode < 4; mode++) {
@@ -454,8 +454,8 @@ static void event_that_finds_the_handle_stopped_is_reported_after_the_next_start
     }
 }
 
-/* The first sender's coming is told before its first message. Stopped in between, that one is not
- * held, and comes after the next start. */
+/* The first sender's coming is reported before its first message. If the handle is stopped in
+ * between, that message is not held, and comes after the next start. */
 static void message_behind_an_event_that_stops_the_handle_is_not_lost(void **state) {
     (void)state;
     begin_story("behind", 0);

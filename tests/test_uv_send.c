@@ -1,5 +1,5 @@
 /* test_uv_send.c - senders as libuv handles (leat/uv.h): queues, back-pressure, the receiver's
- * coming and going, stops and starts, and both ends in one loop. */
+ * coming and leaving, stops and starts, and both ends in one loop. */
 #include <signal.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -235,7 +235,7 @@ static void sender_reports_room_and_the_receiver(void **state) {
         uv_run(&loop, UV_RUN_ONCE);
     assert_int_equal(sending->came, 1);
     harness_set(go, 1);
-    uv_run(&loop, UV_RUN_DEFAULT); /* until its death is told, and the sender closes itself */
+    uv_run(&loop, UV_RUN_DEFAULT); /* until its death is reported, and the sender closes itself */
     assert_int_equal(sending->died, 1);
     harness_wait_signal(child, SIGKILL);
     uv_close((uv_handle_t *)&guard, NULL);
@@ -278,7 +278,7 @@ static void finish_without_a_receiver(const char *name, bool gone_before) {
     assert_int_equal(sending->cancelled, 0); /* not from inside */
     uv_run(&loop, UV_RUN_DEFAULT);
     assert_int_equal(closed, 1);
-    /* in this order, however late the loop looks */
+    /* in this order, however late the loop polls */
     assert_true(!gone_before || (sending->came == 1 && sending->died == 1));
     assert_int_equal(sending->cancelled, 100);
     assert_int_equal(sending->done + sending->cancelled, accepted);
@@ -353,7 +353,7 @@ static void request_made_in_a_callback_is_reported(void **state) {
                            sizeof repeating.message, send_again));
     for (; sent > 0; sent--)
         assert_ok(leat_recv(receiver, bytes, sizeof bytes, &size, LEAT_NOW));
-    leat_receiver_close(receiver); /* room, and news, in one turn */
+    leat_receiver_close(receiver); /* room, and an event, in one iteration */
     within_seconds("the callback of a request made in a callback");
     repeating.most = 2;
     uv_run(&loop, UV_RUN_DEFAULT);
@@ -475,7 +475,7 @@ static void room_that_came_during_a_stop_is_reported_after_the_start(void **stat
 
 /* --- Both ends in one loop -------------------------------------------------------------------- */
 
-/* A long queue that there is room for, and a receiver that waits for its turn. */
+/* A long queue that there is room for, and a receiver that must not wait for all of it. */
 struct neighbours {
     struct sending *sending;
     leat_receiver *taker; /* of the sends */
@@ -519,7 +519,7 @@ static void long_queue_does_not_keep_others_waiting(void **state) {
     end_sending(neighbours.sending, neighbours.taker);
 }
 
-/* An echo that is as long as it is told to be. */
+/* An echo of a given length. */
 struct echo {
     leat_uv_receiver_t in;
     leat_uv_sender_t out;

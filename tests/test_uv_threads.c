@@ -1,6 +1,6 @@
-/* test_uv_threads.c - loops in several threads of one process: each is its thread's, and what they
- * share behind the library's back (the list of loops, the list of what a fork has to close) is
- * everybody's. The thread sanitizer watches. */
+/* test_uv_threads.c - loops in several threads of one process: each belongs to its thread, and all
+ * share what the library keeps for the process (the list of loops, the list of what a fork must
+ * close). The thread sanitizer watches. */
 #include <pthread.h>
 #include <stdio.h>
 
@@ -12,7 +12,7 @@
 
 enum { PAIRS = 3, ROUNDS = 3 };
 
-/* One side of a conversation: says a number when it has heard the one before. */
+/* One partner of a conversation: sends a number when it has received the one before. */
 struct talker {
     uv_loop_t loop;
     leat_uv_receiver_t receiver;
@@ -93,7 +93,7 @@ int main(void) {
     if (uv_loop_init(&first) != 0 || uv_loop_close(&first) != 0)
         return 1;
     const struct CMUnitTest tests[] = {
-        HARNESS_TEST_WITHIN(loops_of_several_threads_talk_to_each_other, 120),
+        HARNESS_TEST_WITHIN(loops_of_several_threads_talk_to_each_other, 300),
     };
     return HARNESS_MAIN("uv_threads", tests);
 }

@@ -1,6 +1,6 @@
 /* test_waitset.c - channels in an event loop, with plain poll: one descriptor, level-triggered,
- * silent while nothing is ready; it returns the ready members, and nothing is lost between
- * looking and sleeping. Each test sleeps in the kernel for real. */
+ * silent while nothing is ready; it returns the ready members, and nothing is lost between polling
+ * and sleeping. Each test really sleeps in the kernel. */
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -82,7 +82,7 @@ static void loop_that_stops_early_is_woken_again(void **state) {
     leat_waitset_close(waitset);
 }
 
-/* The receiver decides each time how it waits. */
+/* The receiver chooses each time how it waits. */
 static int send_when_asleep(void *context) {
     pid_t parent = *(pid_t *)context;
     leat_sender *sender = open_sender("both-ways", &sleeps);
@@ -133,7 +133,7 @@ enum { CHANNELS = 100 };
 static void members_with_messages_are_returned_in_rotation(void **state) {
     (void)state;
     leat_waitset *waitset = open_waitset();
-    leat_channel_options small = {.capacity = LEAT_CAPACITY_MIN, .waiting = LEAT_WAITING_SLEEP};
+    leat_channel_options small = {.capacity = LEAT_CAPACITY_MIN, .spin_us = LEAT_SPIN_NONE};
     struct pair pairs[CHANNELS];
     char name[24];
     for (int i = 0; i < CHANNELS; i++) {
@@ -159,7 +159,7 @@ static void members_with_messages_are_returned_in_rotation(void **state) {
     /* idle ones are not touched */
     assert_int_equal(statistics_of(waitset).armed, CHANNELS + 3);
     leat_waitset_remove_receiver(pairs[3].rx);
-    /* the kernel's word that it is watched no more is taken */
+    /* the kernel's notice that the file is no longer watched is taken */
     assert_ptr_equal(next_ready(waitset), NULL);
     assert_ok(leat_send(pairs[3].tx, "x", 1, LEAT_NOW));
     assert_false(is_readable(waitset, 20));
@@ -192,7 +192,7 @@ static int send_and_close(void *context) {
     return 0;
 }
 
-/* The next thing that the receiver is told, having slept until the wait set rang. */
+/* The next result for the receiver, after a sleep until the wait set is readable. */
 static int next_told(leat_waitset *waitset, leat_receiver *receiver, char *byte) {
     size_t size;
     for (;;) {
@@ -258,7 +258,7 @@ static int receive_slowly(void *context) {
 static void sender_is_ready_for_room_and_for_events_of_the_receiver(void **state) {
     (void)state;
     harness_word *words = harness_shared(2 * sizeof *words);
-    leat_channel_options small = {.capacity = LEAT_CAPACITY_MIN, .waiting = LEAT_WAITING_SLEEP};
+    leat_channel_options small = {.capacity = LEAT_CAPACITY_MIN, .spin_us = LEAT_SPIN_NONE};
     leat_waitset *waitset = open_waitset();
     leat_sender *sender = open_sender("room", &small);
     assert_leat(leat_waitset_want_room(sender, 8), LEAT_ESTATE);
@@ -343,7 +343,7 @@ static void channel_that_never_sleeps_keeps_the_loop_awake(void **state) {
     harness_word *ready = harness_shared(sizeof *ready);
     leat_waitset *waitset = open_waitset();
     leat_receiver *receiver =
-        open_receiver("peers", &(leat_channel_options){.waiting = LEAT_WAITING_SPIN});
+        open_receiver("peers", &(leat_channel_options){.spin_us = LEAT_SPIN_FOREVER});
     struct pair other = {open_sender("sleeps", &sleeps), open_receiver("sleeps", &sleeps)};
     char byte = 0;
     assert_ok(leat_waitset_add_receiver(waitset, receiver, receiver));
@@ -425,8 +425,8 @@ static int receive_in_a_loop(void *context) {
     return 0;
 }
 
-/* Stopped anywhere, between publishing and waking too, and continued: every message comes, and no
- * wake is lost. */
+/* A sender is stopped anywhere, between publishing and waking too, and continued: every message
+ * comes, and no wake is lost. */
 static void stop_of_either_peer_loses_nothing(void **state) {
     (void)state;
     uint32_t *messages = harness_shared(sizeof *messages);
@@ -437,7 +437,7 @@ static void stop_of_either_peer_loses_nothing(void **state) {
     unsigned stops = 0;
     for (bool over = false; !over; stops++) {
         pid_t side = sides[harness_random(&random) % 2];
-        kill(side, SIGSTOP); /* whether or not it has ended: nobody has waited for it */
+        kill(side, SIGSTOP); /* whether or not it has ended: it was not reaped yet */
         usleep((useconds_t)(harness_random(&random) % 300));
         kill(side, SIGCONT);
         usleep((useconds_t)(harness_random(&random) % 2000));
@@ -475,7 +475,7 @@ static void peer_that_does_not_find_the_socket_touches_the_file(void **state) {
     leat_waitset *waitset = open_waitset();
     leat_receiver *receiver =
         open_receiver(harness_global("elsewhere"),
-                      &(leat_channel_options){.scope = LEAT_GLOBAL, .waiting = LEAT_WAITING_SLEEP});
+                      &(leat_channel_options){.scope = LEAT_GLOBAL, .spin_us = LEAT_SPIN_NONE});
     uint32_t next = 0;
     assert_ok(leat_waitset_add_receiver(waitset, receiver, receiver));
     pid_t parent = getpid(), child = harness_spawn(send_from_elsewhere, &parent);

@@ -11,11 +11,10 @@
 #include "unanswered.h"
 #include "waitset_loop.h"
 
-#define SILENCE_NS UINT64_C(400000000) /* longer than the looks after a closing: 61 ms */
-#define QUESTIONS_MOST                                                                             \
-    400 /* in that time; a loop that turns would ask some hundred thousand times */
+#define SILENCE_NS UINT64_C(400000000) /* longer than the questions after a closing: 61 ms */
+#define QUESTIONS_MOST 400 /* in that time; a busy loop would ask some hundred thousand times */
 
-/* --- A death that the system does not tell of at first ---------------------------------------- */
+/* --- A death that the system does not report at first ----------------------------------------- */
 
 enum { SENDER, RECEIVER, MUTEX, INHERITING_MUTEX, KINDS };
 
@@ -81,7 +80,7 @@ static void close_handle(struct handle *handle) {
     leat_mutex_close(handle->mutex);
 }
 
-/* Turns the loop for a while; nothing must be reported. */
+/* Runs the loop for a while; nothing must be reported. */
 static void turn_in_silence(leat_waitset *waitset, struct handle *handle, uint64_t time_ns) {
     for (uint64_t end = harness_now() + time_ns; harness_now() < end;
          (void)is_readable(waitset, 20))

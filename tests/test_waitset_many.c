@@ -1,6 +1,6 @@
-/* test_waitset_many.c - one of many senders in an event loop: it is told of room, of the end of
- * another's turn, of a holder's death and of the receiver, and nobody sleeps over what another
- * sender did to the place that they share. */
+/* test_waitset_many.c - one of many senders in an event loop: it is woken for room, for another
+ * sender's release of the lock, for a holder's death and for events of the receiver; and no sender
+ * misses a wake-up because another one overwrote the ticket that they share. */
 #include <signal.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -10,7 +10,7 @@
 #include "waitset_loop.h"
 
 static const leat_channel_options many = {
-    .many_senders = true, .capacity = LEAT_CAPACITY_MIN, .waiting = LEAT_WAITING_SLEEP};
+    .many_senders = true, .capacity = LEAT_CAPACITY_MIN, .spin_us = LEAT_SPIN_NONE};
 
 /* A sender in a wait set, and what a receiver of the channel does in another process. */
 struct fixture {
@@ -36,7 +36,7 @@ static void end(const struct fixture *fixture) {
     assert_int_equal(harness_names_left(), 0);
 }
 
-/* Wants room that is not there, and sleeps. */
+/* Wants room when there is none, and sleeps. */
 static void want_in_vain(const struct fixture *fixture, size_t size) {
     assert_ok(leat_waitset_want_room(fixture->sender, size));
     assert_ptr_equal(next_ready(fixture->waitset), NULL);
@@ -77,7 +77,7 @@ static void senders_that_wait_are_all_ready(void **state) {
     end(&fixture);
 }
 
-/* A loop that wakes up leaves the ticket, which by then may be another's. */
+/* A loop that wakes up leaves the ticket, which by then may be another sender's. */
 static void loop_that_wakes_up_takes_no_ticket_back(void **state) {
     (void)state;
     struct fixture fixture = begin(), other = {open_waitset(), open_sender("shared", &many), NULL};
@@ -93,7 +93,7 @@ static void loop_that_wakes_up_takes_no_ticket_back(void **state) {
     end(&fixture);
 }
 
-/* --- Those who want no room ------------------------------------------------------------------- */
+/* --- Senders that want no room ---------------------------------------------------------------- */
 
 enum { OTHERS = 4 };
 
@@ -111,15 +111,15 @@ static void close_others(const struct fixture others[OTHERS]) {
     }
 }
 
-/* Until nothing is left to look at. A file that somebody closed is looked at for a while; nobody is
- * ready for that. */
+/* Until there is nothing left to poll. A channel whose file was closed is polled for a while; no
+ * member is ready because of that. */
 static void expect_silence(leat_waitset *waitset) {
     do
         assert_ptr_equal(next_ready(waitset), NULL);
     while (is_readable(waitset, 100));
 }
 
-/* One sends, and each time the receiver makes room, which is nothing to the others. */
+/* One sends, and each time the receiver makes room, which does not concern the others. */
 static void expect_others_sleep(leat_receiver *receiver, leat_sender *sender,
                                 const struct fixture others[OTHERS]) {
     uint64_t wakes_before[OTHERS];
@@ -172,7 +172,7 @@ static void sender_that_wants_no_room_hides_none_that_does(void **state) {
 
 /* --- A corrupt page --------------------------------------------------------------------------- */
 
-/* What no correct sender writes, from the next turn on. */
+/* Writes what no correct sender writes, found with the next lock. */
 static void corrupt_senders_page(const struct fixture *fixture) {
     leat__store_relaxed64(&fixture->sender->role.own->position, 7);
 }
@@ -184,9 +184,9 @@ static void corrupt_page_is_no_event_for_senders_that_want_no_room(void **state)
     expect_silence(fixture.waitset);
     corrupt_senders_page(&fixture);
     leat_sender_close(other);
-    assert_true(is_readable(fixture.waitset, 5000)); /* its going is looked into */
+    assert_true(is_readable(fixture.waitset, 5000)); /* its closing causes a poll */
     expect_silence(fixture.waitset);
-    leat_receiver_close(fixture.receiver); /* of which is told nevertheless */
+    leat_receiver_close(fixture.receiver); /* which is reported nevertheless */
     assert_ptr_equal(next_named(fixture.waitset), fixture.sender);
     assert_leat(leat_sender_peer_event(fixture.sender), LEAT_ECLOSED);
     expect_silence(fixture.waitset);
@@ -205,13 +205,13 @@ static void sender_that_wants_room_is_ready_once_when_the_page_is_corrupt(void *
     expect_silence(fixture.waitset);
     assert_leat(leat_send(fixture.sender, "x", 1, LEAT_NOW), LEAT_ECORRUPT);
     expect_silence(fixture.waitset);
-    assert_ok(leat_waitset_want_room(fixture.sender, 1)); /* who asks again is told again */
+    assert_ok(leat_waitset_want_room(fixture.sender, 1)); /* a second wish makes it ready again */
     assert_ptr_equal(next_named(fixture.waitset), fixture.sender);
     expect_silence(fixture.waitset);
     end(&fixture);
 }
 
-/* --- Another's turn --------------------------------------------------------------------------- */
+/* --- Another sender has the lock -------------------------------------------------------------- */
 
 static void loop_polls_after_another_sender_releases_the_lock(void **state) {
     (void)state;
@@ -221,7 +221,7 @@ static void loop_polls_after_another_sender_releases_the_lock(void **state) {
     for (int round = 0; round < 2; round++) {
         assert_ok(leat_reserve(holder, 8, &place, LEAT_NOW));
         assert_leat(leat_send(fixture.sender, "x", 1, LEAT_NOW), LEAT_EAGAIN);
-        want_in_vain(&fixture, 1); /* there is room, but it is not its turn */
+        want_in_vain(&fixture, 1); /* there is room, but another sender has the lock */
         if (round == 0)
             leat_abort(holder);
         else
@@ -234,7 +234,7 @@ static void loop_polls_after_another_sender_releases_the_lock(void **state) {
     end(&fixture);
 }
 
-/* It has the turn itself: looking must not end it. */
+/* It has the lock itself: polling must not release it. */
 static void reservation_of_its_own_lasts(void **state) {
     (void)state;
     struct fixture fixture = begin();
@@ -262,8 +262,8 @@ static int send_blocked(void *context) {
     return 0;
 }
 
-/* Both want room. One waits with the lock, in a call, and has overwritten the other's ticket:
- * who was served first sees to the other. */
+/* Both want room. One waits with the lock, in a call, and has overwritten the other's ticket: the
+ * sender that is served first wakes the other. */
 static void sender_that_sleeps_with_the_lock_hides_no_loop(void **state) {
     (void)state;
     harness_word *steps = harness_shared(2 * sizeof *steps);
@@ -330,7 +330,7 @@ static void end_of_the_receiver_is_reported(void **state) {
     end(&fixture);
 }
 
-/* Then it cannot arm: a receiver that comes touches the file for all that wait. */
+/* Then it cannot arm: a receiver that comes touches the file for all waiting senders. */
 static void return_of_the_receiver_is_reported_while_another_has_the_lock(void **state) {
     (void)state;
     struct fixture fixture = begin();
@@ -371,7 +371,7 @@ struct crowd {
 static void send_all(struct crowd *crowd, uint32_t self, bool loops) {
     leat_waitset *waitset = open_waitset();
     leat_channel_options options = many;
-    options.waiting = self == 0 ? LEAT_WAITING_ADAPTIVE : LEAT_WAITING_SLEEP;
+    options.spin_us = self == 0 ? 0 : LEAT_SPIN_NONE;
     leat_sender *sender = open_sender("crowd", &options);
     if (loops)
         assert_ok(leat_waitset_add_sender(waitset, sender, sender));
@@ -416,7 +416,7 @@ static void start(struct crowd *crowd, uint32_t senders, pid_t pids[]) {
     }
 }
 
-/* Takes some messages; gives how many of the crowd's own came. */
+/* Takes some messages; returns how many of the crowd's own came. */
 static uint32_t take_some(leat_receiver *receiver, uint32_t next[SENDERS], unsigned at_most) {
     uint32_t count = 0;
     for (struct message message; at_most > 0; at_most--) {
@@ -443,8 +443,8 @@ static void pass_the_time(uint64_t *random) {
         __asm__ volatile("");
 }
 
-/* In short rounds, of every composition: a wake that is lost while others still send is made up for
- * by theirs. */
+/* In short rounds, of every composition: the wakes of other senders would hide a lost wake while
+ * they still send. */
 static void wake_is_not_lost_among_many_senders(void **state) {
     (void)state;
     struct crowd *crowd = harness_shared(sizeof *crowd);
@@ -468,7 +468,7 @@ static void wake_is_not_lost_among_many_senders(void **state) {
     assert_int_equal(harness_names_left(), 0);
 }
 
-/* One more sender is killed again and again, in its turn or out of it, asleep or not. */
+/* One more sender is killed again and again, with the lock or without, asleep or not. */
 static void killed_senders_harm_no_loop(void **state) {
     (void)state;
     struct crowd *crowd = harness_shared(sizeof *crowd);

@@ -1,5 +1,5 @@
-/* test_waitset_wakes.c - when an event loop looks and when it sleeps; how long it took to wake up
- * is measured when it slept and was woken, and only then. */
+/* test_waitset_wakes.c - when an event loop polls and when it sleeps; the time of a wake-up is
+ * measured when it slept and was woken, and only then. */
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -17,7 +17,7 @@ static void receive_one(leat_waitset *waitset, leat_receiver *receiver, char exp
     assert_int_equal(byte, expected);
 }
 
-/* Only after something was there, and for no longer than the spin. */
+/* Only after a member was ready, and for no longer than the spin. */
 static void adaptive_channel_is_polled_for_a_while_before_the_loop_sleeps(void **state) {
     (void)state;
     if (!leat__os_can_spin())
@@ -89,7 +89,7 @@ static void loop_that_was_woken_counts_it_once(void **state) {
     assert_true(is_readable(waitset, 5000));
     assert_ptr_equal(next_ready(waitset), one.rx);
     assert_int_equal(wakes_of_receiver(one.rx), 1);
-    send_text(two.tx, "y"); /* wakes, for it was armed; but the loop is awake */
+    send_text(two.tx, "y"); /* wakes, because it was armed; but the loop is awake */
     leat_sender_statistics(two.tx, &statistics);
     assert_int_equal(statistics.wake_calls, 1);
     leat_waitset_again(waitset);
@@ -112,7 +112,7 @@ static void loop_that_was_woken_counts_it_once(void **state) {
 static void sender_that_was_woken_for_room_counts_it(void **state) {
     (void)state;
     leat_waitset *waitset = open_waitset();
-    leat_channel_options small = {.capacity = LEAT_CAPACITY_MIN, .waiting = LEAT_WAITING_SLEEP};
+    leat_channel_options small = {.capacity = LEAT_CAPACITY_MIN, .spin_us = LEAT_SPIN_NONE};
     struct pair pair = {.rx = open_receiver("room", &small)};
     pair.tx = open_sender("room", &small);
     assert_ok(leat_waitset_add_sender(waitset, pair.tx, pair.tx));
@@ -133,7 +133,7 @@ static int count_one(const leat_object_info *info, void *context) {
     return 0;
 }
 
-/* leat top does this every second: those who look from outside wake nobody. */
+/* leat top does this every second: reading from outside wakes no waiter. */
 static void inspection_wakes_no_loop(void **state) {
     (void)state;
     leat_waitset *waitset = open_waitset();

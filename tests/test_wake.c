@@ -1,5 +1,5 @@
-/* test_wake.c - the loop in which everything waits (lib/wake/wait.h), with a wait that writes down
- * what is done with it. */
+/* test_wake.c - the loop in which everything waits (lib/wake/wait.h), with a wait that records its
+ * calls. */
 #include <string.h>
 
 #include "harness.h"
@@ -7,15 +7,15 @@
 
 #define MS UINT64_C(1000000)
 
-/* Each call is a letter: p poll, s stirs, k ask the kernel, l the same before it gives up, a arm,
- * z sleep, d disarm. Polls in a row are one letter. */
+/* Each call is a letter: p poll, s asks_now, k ask the kernel, l the same before it gives up, a
+ * arm, z sleep, d disarm. Polls in a row are one letter. */
 struct script {
     char calls[64];
     size_t count;
     const char *ready_after; /* ready from when the calls end like this; NULL: never */
     bool ready;
     uint64_t slice_ns;
-    bool stirs;
+    bool asks_now;
     int event; /* what asking returns */
     int slept; /* what sleeping returns */
     uint64_t until_ns;
@@ -37,10 +37,10 @@ static bool is_ready(void *context) {
     return script->ready;
 }
 
-static bool stirs(void *context) {
+static bool asks_now(void *context) {
     struct script *script = context;
     note(script, 's');
-    return script->stirs;
+    return script->asks_now;
 }
 
 static int ask(void *context, uint64_t now_ns, bool last, uint64_t *again_ns) {
@@ -75,14 +75,14 @@ static int wait_for(struct script *script, struct leat__spin *spin, uint64_t ask
                                                 .sleep = sleep_until,
                                                 .disarm = disarm},
                                         stirring = {.ready = is_ready,
-                                                    .stirs = stirs,
+                                                    .asks_now = asks_now,
                                                     .ask = ask,
                                                     .arm = arm,
                                                     .sleep = sleep_until,
                                                     .disarm = disarm};
     struct leat__spin none = {0};
     struct leat__wait wait = {
-        .kind = script->stirs ? &stirring : &kind,
+        .kind = script->asks_now ? &stirring : &kind,
         .context = script,
         .spin = spin != NULL ? spin : &none,
         .ask_at_ns = ask_at_ns,
@@ -143,7 +143,7 @@ static void a_sleep_ends_when_the_next_question_is_due(void **state) {
 }
 
 static void a_wait_that_stirs_asks_at_once(void **state) {
-    struct script script = {.stirs = true, .event = LEAT_EPEERDIED, .slice_ns = MS};
+    struct script script = {.asks_now = true, .event = LEAT_EPEERDIED, .slice_ns = MS};
     (void)state;
     assert_int_equal(wait_for(&script, NULL, UINT64_MAX, LEAT_FOREVER), LEAT_EPEERDIED);
     assert_string_equal(script.calls, "sk");

@@ -52,7 +52,7 @@ static inline leat_waitset_statistics statistics_of(const leat_waitset *waitset)
 }
 
 /* Those that do not look for a while before they sleep: so that what the wait set does is known. */
-static const leat_channel_options sleeps __attribute__((unused)) = {.waiting = LEAT_WAITING_SLEEP};
+static const leat_channel_options sleeps __attribute__((unused)) = {.spin_us = LEAT_SPIN_NONE};
 
 /* Takes what a sender's coming leaves in the channel. */
 static inline void take_marks(leat_waitset *waitset, leat_receiver *receiver) {

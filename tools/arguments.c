@@ -43,7 +43,7 @@ bool parse_count(const char *text, uint64_t *count) {
     return true;
 }
 
-/* What the letters after a number multiply it with; 0 when they mean nothing. */
+/* The factor that the letters after a number mean; 0 when they mean nothing. */
 static uint64_t unit_of(const char *letters) {
     static const char prefixes[] = "KMGT";
     if (letters[0] == 0 || strcmp(letters, "B") == 0)
@@ -176,7 +176,7 @@ struct label {
     char text[40];
 };
 
-/* What messages call the argument: "--wait", "SIZE". */
+/* The argument's name in messages: "--wait", "SIZE". */
 static const char *label_of(struct label *label, const struct argument *row) {
     if (is_option(row))
         snprintf(label->text, sizeof label->text, "--%s", row->name);
@@ -267,7 +267,7 @@ static const struct argument *row_of(const struct command *command, int option) 
     return NULL;
 }
 
-/* What getopt_long did not like. */
+/* Reports what getopt_long refused. */
 static int fail_option(const struct command *command, int complaint, const char *typed) {
     struct label label;
     const struct argument *row = optopt == 0 ? NULL : row_of(command, optopt);
@@ -360,7 +360,7 @@ static bool is_given(const struct command *command, uint64_t given, const struct
     return row != NULL && (given >> (row - command->arguments) & 1) != 0;
 }
 
-/* What the arguments demand of each other. */
+/* Checks which arguments need or exclude each other. */
 static int check_together(const struct command *command, uint64_t given) {
     struct label label;
     for (EACH_ROW(row, command)) {

@@ -1,8 +1,8 @@
 /* cmd_bench.c - `leat bench`: becomes the benchmark program, which is a program of its own so that
- * the command needs nothing of what it compares with.
+ * the command does not need the libraries that it compares leat with.
  *
- * The command searches for it relative to this executable only: where it is installed, then where a
- * build tree has it. So a tree that was moved finds its own.
+ * The command searches for the program relative to this executable only: where it is installed,
+ * then where a build tree has it. So a tree that was moved finds its own program.
  */
 #include <errno.h>
 #include <libgen.h>
@@ -34,7 +34,7 @@ static const struct argument arguments[] = {
 static int run(void) {
     static const char *const places[] = {LEAT_BENCH_FROM_BIN, "../bench/leat-bench"};
     char directory[PATH_MAX], tried[2][PATH_MAX + 64], title[] = "leat: bench";
-    char **argv = words - 1; /* the word before, which the program gets as its name */
+    char **argv = words - 1; /* from the word before, which becomes the program's name */
     if (!own_directory(directory))
         return fail_system("/proc/self/exe, to find the benchmark program", errno);
     argv[0] = title;

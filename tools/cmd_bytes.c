@@ -38,7 +38,7 @@ static const char *range_text(const struct request *request) {
     return text;
 }
 
-/* Checks the range, and fills in the length that was left open. */
+/* Checks the range, and fills in a length that was not given. */
 static int check_range(struct request *request, uint64_t size) {
     uint64_t rest = request->offset <= size ? size - request->offset : 0;
     if (request->offset > size || (request->has_length && request->length > rest))
@@ -117,7 +117,7 @@ static int copy_in(const struct request *request, char *bytes, struct progress *
     return done < request->length ? END_OK : check_input_ended(request);
 }
 
-/* What there is to do when it could not be opened; NULL: the library's advice. */
+/* The remedy when the object could not be opened; NULL: the library's advice. */
 static const char *remedy(const struct request *request, int code, const char *when_absent) {
     if (code == LEAT_ENOENT)
         return request->file

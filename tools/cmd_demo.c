@@ -44,7 +44,7 @@ static int await_producer(struct demo_run *run) {
         if (signals_seen() != 0)
             return END_BY_SIGNAL + signals_seen();
         if (code == LEAT_ECLOSED)
-            return END_OK; /* it has come, sent and gone already */
+            return END_OK; /* the producer has come, sent and left already */
         int end = demo_on_event(run, code, &over);
         if (end != END_OK)
             return end;

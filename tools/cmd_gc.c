@@ -1,8 +1,8 @@
 /* cmd_gc.c - `leat gc`: removes what killed processes left behind.
  *
- * Only objects that no process holds, that were not meant to stay, and that this user may remove
- * are touched, and wait sets that no process holds; kernel locks decide, never age. So it can be
- * run at any time, any number of times.
+ * It touches only objects that no process holds, that are not persistent, and that this user may
+ * remove, and wait sets that no process holds. Kernel locks decide, never age. So it can be run at
+ * any time, any number of times.
  */
 #include <stdio.h>
 
@@ -12,7 +12,7 @@
 
 struct removal {
     json_t *objects;                 /* NULL: text */
-    uint64_t count, waitsets, bytes; /* count: of objects, which wait sets are none of */
+    uint64_t count, waitsets, bytes; /* count: of objects, without wait sets */
 };
 
 static void removed(const leat_object_info *info, void *context) {

@@ -1,8 +1,8 @@
 /* cmd_info.c - `leat info`: everything that can be known about one object from outside.
  *
- * Reads without taking part; the figures of a busy channel are a snapshot, and behind by at most an
- * eighth of its ring. Which processes have it comes from /proc, which shows those that this user
- * may inspect.
+ * It reads without becoming a user. The figures of a busy channel are a snapshot, and behind by at
+ * most an eighth of its ring. The processes that have the object come from /proc, which shows those
+ * that this user may inspect.
  */
 #include <stdio.h>
 
@@ -115,8 +115,8 @@ static void show_sync(FILE *out, const leat_sync_info *info) {
     }
 }
 
-/* What an object of its kind has besides. It is not known for an object that is damaged or cannot
- * be read: only the outside is. */
+/* What else an object of its kind has. It is not known for an object that is damaged or cannot be
+ * read. */
 struct inside {
     leat_kind kind; /* 0: not known */
     leat_channel_info channel;
@@ -190,7 +190,7 @@ static int find(const struct target *target, struct findings *findings, bool *fo
     if (users_out_of_sight(&findings->users, &findings->info) &&
         leat_stat(target->name, target->scope, &later) == LEAT_OK &&
         later.users < findings->info.users)
-        findings->info = later; /* a user has gone meanwhile, and is not out of sight */
+        findings->info = later; /* a user has closed meanwhile, and is not hidden */
     return look_inside(target, &findings->info, &findings->inside);
 }
 

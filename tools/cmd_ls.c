@@ -1,8 +1,8 @@
-/* cmd_ls.c - `leat ls`: what objects there are.
+/* cmd_ls.c - `leat ls`: a list of objects.
  *
- * Reads without taking part: listing changes no object's life. One line for each object
- * in the order of the names; the name comes last, so that any name leaves the columns before it in
- * place.
+ * It reads without becoming a user: listing changes no object's life. There is one line for each
+ * object, in the order of the names; the name comes last, so that any name leaves the columns
+ * before it in place.
  */
 #include <stdio.h>
 #include <string.h>
@@ -86,7 +86,7 @@ static int show(const leat_object_info *info, void *context) {
     leat_channel_info channel;
     if (perhaps_foreign(info) && !listing->all)
         return 0;
-    /* A channel can have gone, or be closed to us: then its roles are simply not known. */
+    /* A channel can have gone, or forbid reading: then its roles are not known. */
     bool known = info->kind == LEAT_KIND_CHANNEL && !info->damaged &&
                  leat_channel_stat(info->name, info->scope, &channel) == LEAT_OK;
     if (listing->json != NULL)

@@ -1,4 +1,4 @@
-/* cmd_map_into.c - `leat map-into`: a region in the memory of a process that need not know of it.
+/* cmd_map_into.c - `leat map-into`: a region in the memory of a process that does not use leat.
  *
  * Only the process that mapped a view can take it out (leat/remote.h). So the command stays, holds
  * the region, and takes the view out when it is asked to end; or it leaves the view there for good
@@ -28,7 +28,7 @@ struct mapping {
     leat_region_options options;
     uint64_t size;
     int process;
-    uint64_t address; /* over there */
+    uint64_t address; /* in that process */
     bool create, keep, global, json, read_only;
 };
 
@@ -101,8 +101,7 @@ static void stay(const struct mapping *mapping) {
         close(end.fd);
 }
 
-/* Ends with 0 at the signal, as `leat create` does: it is the way in which the command is meant to
- * end. */
+/* Ends with 0 at the signal, as `leat create` does: the command is meant to end in this way. */
 static int take_out(const struct mapping *mapping) {
     int code = leat_region_unmap_from(mapping->process, mapping->address);
     if (code == LEAT_OK)

@@ -116,8 +116,8 @@ static int write_owed_newline(struct receiving *receiving) {
 
 enum { GO_ON = -1 };
 
-/* The first poll found nothing. A persistent channel without a sender would block for ever; --wait
- * and --follow ask for that. */
+/* The first poll found nothing. A persistent channel without a sender would block without end;
+ * --wait and --follow ask for that. */
 static int on_empty(const struct receiving *receiving) {
     if (receiving->has_wait || receiving->follow ||
         leat_receiver_peer(receiving->receiver) == LEAT_PEER_PRESENT)
@@ -127,7 +127,7 @@ static int on_empty(const struct receiving *receiving) {
                        "with --wait SECONDS.");
 }
 
-/* What leat_peek_many gave, other than LEAT_OK: GO_ON, or how the command ends. */
+/* Handles a result of leat_peek_many other than LEAT_OK: GO_ON, or how the command ends. */
 static int on_event(struct receiving *receiving, int code) {
     bool fresh = receiving->has_wait && receiving->messages == 0;
     switch (code) {
@@ -252,7 +252,7 @@ static int receive_all(struct receiving *receiving) {
     signals_catch();
     int end = open_channel(receiving);
     if (end == END_OK) {
-        /* fewer switches between us and the program after us */
+        /* fewer switches between this program and the next one */
         fcntl(STDOUT_FILENO, F_SETPIPE_SZ, PIPE_BYTES);
         output_open(&output, STDOUT_FILENO);
         receiving->start_ns = leat_now();

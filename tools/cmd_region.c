@@ -52,8 +52,7 @@ static int show_created(const leat_region *region) {
     return END_OK;
 }
 
-/* Ends at the signal with 0: here it is not an interruption but the way in which the command is
- * meant to end. */
+/* Ends at the signal with 0: the command is meant to end in this way. */
 static int hold(void) {
     if (isatty(STDERR_FILENO))
         note_target(&creation.target,
@@ -241,7 +240,7 @@ const struct command command_grow = {
 
 static int remove_one(const struct target *target, json_t *objects) {
     leat_object_info info;
-    /* What it was is only for the report: a damaged object must be removable too. */
+    /* The kind is only for the report: a damaged object must be removable too. */
     bool known = leat_stat(target->name, target->scope, &info) == LEAT_OK;
     int code = leat_unlink(target->name, target->scope);
     if (code != LEAT_OK)

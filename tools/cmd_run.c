@@ -1,11 +1,10 @@
 /* cmd_run.c - `leat run`: a command that holds a mutex.
  *
  * Guarantees: the mutex is held while the command runs, and while processes run that the command
- * has left behind, whichever process of `leat` is killed (keeper.h; of a mutex with priority
- * inheritance the keeper is the one holder). It is free again when they have ended. When the
- * command or `leat` was ended by a signal, the next one that locks the mutex gets LEAT_EOWNERDEAD.
- * A command that cannot be started leaves no trace. Signals that leat was started with ignored are
- * ignored in the command too.
+ * has left behind, whichever process of `leat` is killed (keeper.h; the keeper is the only holder
+ * of a mutex with priority inheritance). It is free again when they have ended. When a signal ended
+ * the command or `leat`, the next owner gets LEAT_EOWNERDEAD. A command that cannot be started
+ * leaves no trace. Signals that were ignored when leat was started are ignored in the command too.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -38,7 +37,7 @@ static struct run run = {.timeout_ns =
 
 /* --- Signals ---------------------------------------------------------------------------------- */
 
-/* Those of which this process changes what they do; the command gets them as leat got them. */
+/* The signals whose handling this process changes; the command gets the handling that leat had. */
 static struct {
     int number;
     bool ignored;
@@ -47,10 +46,10 @@ static struct {
 #define GIVEN (sizeof given / sizeof *given)
 
 static void on_child(int signal_number) {
-    (void)signal_number; /* interrupting is all it is for */
+    (void)signal_number; /* it only interrupts */
 }
 
-/* With SIGCHLD ignored the system would keep no child's end for us. */
+/* With SIGCHLD ignored the system would not keep the end of a child for this process. */
 static void take_signals(void) {
     struct sigaction action;
     for (size_t i = 0; i < GIVEN; i++)
@@ -71,10 +70,10 @@ static void return_signals(void) {
 struct outcome {
     int end;
     bool started;
-    bool by_signal; /* or not known: the next owner gets LEAT_EOWNERDEAD */
+    bool by_signal; /* or unknown: the next owner gets LEAT_EOWNERDEAD */
 };
 
-/* In the child: becomes the command. What went wrong goes through the pipe. */
+/* In the child: becomes the command. An error is sent through the pipe. */
 static void become(char **command, int report) {
     return_signals();
     execvp(command[0], command);
@@ -98,7 +97,7 @@ static pid_t start(int *error) {
     ssize_t got = 0;
     do
         got = child > 0 ? read(report[0], error, sizeof *error) : 0;
-    while (got < 0 && errno == EINTR); /* a signal in between is the business of await */
+    while (got < 0 && errno == EINTR); /* await handles a signal that comes in between */
     close(report[0]);
     errno = reason;
     return child;
@@ -122,8 +121,8 @@ static bool kill_without_keeper(pid_t child) {
     return true;
 }
 
-/* Waits for the command, whatever signals come: those of the terminal reach it too, the others are
- * handed on. */
+/* Waits for the command, whatever signals come: the terminal's signals reach the command too, the
+ * others are passed on. */
 static void await(pid_t child, struct outcome *outcome) {
     int status;
     bool handed_on = false, killed = false;

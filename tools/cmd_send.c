@@ -1,12 +1,12 @@
 /* cmd_send.c - `leat send`: standard input to messages of a channel.
  *
  * Guarantees: the messages one after another are exactly the input (framing.h). It ends with 0 only
- * when a receiver has released all of them (or, with --keep, when all of them lie in the persistent
+ * when a receiver has released all of them (or, with --keep, when all of them are in the persistent
  * channel). When it ends otherwise it reports how much was not delivered. Input is read only as
  * fast as the receiver takes it.
  *
- * States: waiting for a receiver -> sending -> draining -> over. A receiver that goes leads back to
- * waiting, if the options ask for it, else to the end.
+ * States: waiting for a receiver -> sending -> draining -> over. When the receiver leaves, it waits
+ * again, if the options ask for that, or else ends.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -19,7 +19,7 @@
 #include "signals.h"
 
 #define BATCH 4096
-#define PIPE_BYTES (1 << 20) /* fewer switches between us and the program before us */
+#define PIPE_BYTES (1 << 20) /* fewer switches between this program and the one before */
 
 /* --- Sending ---------------------------------------------------------------------------------- */
 

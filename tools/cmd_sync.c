@@ -1,7 +1,7 @@
 /* cmd_sync.c - mutexes, events and semaphores from the shell: `leat wait`, `set`, `reset`, `pulse`,
  * `release`.
  *
- * Guarantees: nothing is left behind by any of them, killed or not.
+ * Guarantees: none of them leaves anything behind, killed or not.
  */
 #include <stdio.h>
 
@@ -30,7 +30,7 @@ static int open_existing(struct object *object, const struct target *target) {
         return leat_mutex_open(&object->mutex, target->name, &options);
     if (info.kind == LEAT_KIND_SEMAPHORE)
         return leat_semaphore_open(&object->semaphore, target->name, 0, 1, &options);
-    object->kind = LEAT_KIND_EVENT; /* or the library reports its kind */
+    object->kind = LEAT_KIND_EVENT; /* for other kinds the library reports the error */
     return leat_event_open(&object->event, target->name, &options);
 }
 

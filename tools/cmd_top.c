@@ -1,8 +1,8 @@
 /* cmd_top.c - `leat top`: a live view of every channel.
  *
  * On a terminal: refresh, draw, wait for a key or the next refresh. Elsewhere: one block of lines,
- * or one line of JSON, for each refresh. What the keys change is in `struct session`; nothing else
- * here has a state.
+ * or one line of JSON, for each refresh. `struct session` has everything that keys change; nothing
+ * else here has a state.
  */
 #include <errno.h>
 #include <signal.h>
@@ -22,7 +22,7 @@
 #define DELAY_NS_MAX (UINT64_C(86400) * 1000000000)
 /* until the second refresh on a terminal, which is the first with rates */
 #define FIRST_NS 300000000U
-/* no refresh by hand sooner after the last one: rates over less mean nothing */
+/* no manual refresh sooner after the last one: rates over a shorter time mean nothing */
 #define HURRY_NS 20000000U
 
 enum asking { ASKING_NOTHING, ASKING_DELAY, ASKING_FILTER };
@@ -103,7 +103,8 @@ static void select_row(struct session *session, size_t row) {
         session->selected = selected_row(session)->object;
 }
 
-/* After the rows have changed. One that has gone leaves the selection where it was. */
+/* After the rows have changed. If the selected object has gone, the selection stays in its
+ * place. */
 static void find_selected(struct session *session) {
     const struct top_model *model = &session->model;
     for (size_t i = 0; session->held && i < model->shown_count; i++) {
@@ -265,7 +266,7 @@ static void sort_by_next(struct session *session, int step) {
     arrange(session);
 }
 
-/* True: it was a key that moves. */
+/* True: the key moves the selection. */
 static bool on_moving_key(struct session *session, int key) {
     long long page = (long long)top_screen_rows(), count = (long long)session->model.shown_count;
     if (key == TOP_KEY_UP || key == 'k')

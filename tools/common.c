@@ -68,8 +68,8 @@ static const char *other_scope_remedy(const struct target *target) {
                                 : "a local object of that name exists: leave out --global";
 }
 
-/* Events of the peer: the library's details are then those of an earlier failure. And that an
- * object does not exist, or does, needs no second and third wording. */
+/* For events of the peer the library's details are those of an earlier failure. For an object that
+ * does not exist, or does, the details would only repeat the message. */
 static bool speaks_for_itself(int code, int system_error) {
     switch (code) {
     case LEAT_EAGAIN:
@@ -90,7 +90,7 @@ static bool speaks_for_itself(int code, int system_error) {
 
 int fail_leat(const struct target *target, int code, const char *remedy) {
     struct shown_text detail;
-    /* Copied first: looking into the other scope below may overwrite them. */
+    /* Copied first: the search in the other scope below may overwrite them. */
     text_show(&detail, detail_without_object(leat_error_detail()));
     int system_error = leat_system_error();
     const char *hint = code == LEAT_ENOENT ? other_scope_remedy(target) : NULL;

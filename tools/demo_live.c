@@ -1,5 +1,5 @@
 /* demo_live.c - the demo's first run: receives the frames with this machine's counters, measures
- * how long each was under way, and shows both.
+ * the latency of each, and shows both.
  *
  * A frame is copied out of the channel and checked before anything in it is believed.
  */
@@ -101,8 +101,8 @@ static void show(struct live *live, uint64_t now) {
     live->shown = live->frame;
 }
 
-/* Receiving and showing share this one thread, as they would in a small tool; what showing costs is
- * in the latencies. */
+/* Receiving and showing share this one thread, as they would in a small tool; the latencies include
+ * the cost of showing. */
 int demo_live(struct demo_run *run, struct histogram *latency) {
     static struct live live;
     uint64_t period = demo_screen_period_ns(run->style), next_view = leat_now() + period;

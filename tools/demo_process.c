@@ -1,8 +1,7 @@
 /* demo_process.c - starting and ending the demo's producer.
  *
- * Guarantees: the producer is this very program, started anew, so that nothing of the demo
- * (handles, mappings) is shared with it but the standard streams. After demo_finish it exists no
- * more.
+ * Guarantees: the producer is this very program, started anew, so that it shares only the standard
+ * streams with the demo, no handles or mappings. After demo_finish it no longer exists.
  */
 #include <errno.h>
 #include <signal.h>

@@ -2,10 +2,10 @@
  *
  * "frames" behaves as a game does that publishes its telemetry: a thousand times a second, at fixed
  * times, it writes a frame in place and commits it, and never waits for the receiver; a frame that
- * finds no room is dropped, which shows in the sequence numbers after it. "speed" sends as fast
- * as the receiver lets it.
+ * finds no room is dropped, which shows in the sequence numbers after it. "speed" sends as fast as
+ * the receiver lets it.
  *
- * It ends when its time is over, on a signal, when the receiver goes, and when its parent does.
+ * It ends when its time is over, on a signal, when the receiver leaves, and when its parent ends.
  */
 #include <errno.h>
 #include <signal.h>
@@ -20,7 +20,7 @@
 #include "signals.h"
 
 #define TICK_NS (1000000000U / DEMO_FRAMES_PER_SECOND)
-#define REFRESH_TICKS 10 /* each source in /proc is read every so many frames, in turn */
+#define REFRESH_TICKS 10 /* each source in /proc is read every so many frames */
 
 /* --- frames ----------------------------------------------------------------------------------- */
 

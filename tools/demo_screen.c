@@ -1,4 +1,4 @@
-/* demo_screen.c - what the user sees while the demo runs: a curses screen, plain lines, or nothing.
+/* demo_screen.c - the demo's output while it runs: a curses screen, plain lines, or nothing.
  *
  * Guarantees: after demo_screen_close the terminal is as it was; it can be called any number of
  * times.
@@ -17,7 +17,7 @@
 
 static SCREEN *screen; /* not NULL: curses has the terminal */
 
-/* --- Figures that both ways of showing need --------------------------------------------------- */
+/* --- Figures for both modes of output --------------------------------------------------------- */
 
 /* Busy share of a CPU between two frames, 0 to 1; negative when too few ticks have passed to
  * tell. */
@@ -108,7 +108,7 @@ static void bar(int row, int column, double share) {
     addch(']');
 }
 
-/* Two CPUs a row, as many rows as fit. Gives the row below. */
+/* Two CPUs a row, as many rows as fit. Returns the row below. */
 static int cpu_rows(const struct demo_view *view, int row) {
     uint32_t count = shown_cpus(view);
     int first = row;

@@ -1,8 +1,8 @@
 /* demo_speed.c - the demo's second run: receives at full speed, in place, and checks every byte of
  * every message.
  *
- * A message that is not exactly what its place in the stream demands ends the run with a message
- * that names it.
+ * A message that is not exactly what its place in the stream demands ends the run with an error
+ * that has its number.
  */
 #include "demo.h"
 #include "signals.h"

@@ -6,8 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
-/* What one read takes. Measured from 32 to 256 KiB with channels of 64 KiB to 4 MiB: no difference,
- * but a single read much larger than the ring makes the two sides alternate. */
+/* The size of one read. Measured from 32 to 256 KiB with channels of 64 KiB to 4 MiB: no
+ * difference, but a single read much larger than the ring makes sender and receiver alternate. */
 #define READ_BYTES ((size_t)64 << 10)
 
 bool framing_open(struct framing *framing, enum framing_mode mode, size_t frame_size,
@@ -27,8 +27,8 @@ void framing_close(struct framing *framing) {
     framing->buffer = NULL;
 }
 
-/* Makes room behind what is there: moves the incomplete message to the front, or, for lines that
- * fill the buffer, takes a larger one. */
+/* Makes room behind the buffered bytes: moves the incomplete message to the front, or, for lines
+ * that fill the buffer, allocates a larger one. */
 static bool make_room(struct framing *framing) {
     if (framing->start > 0) {
         memmove(framing->buffer, framing->buffer + framing->start, framing->end - framing->start);

@@ -59,7 +59,7 @@ uint64_t histogram_reach(const struct histogram *histogram, double quantile, uin
     for (size_t bucket = 0; bucket < HISTOGRAM_BUCKETS && histogram->count != 0; bucket++) {
         *below += histogram->buckets[bucket];
         if (*below >= rank) {
-            /* The last bucket that holds anything ends at the largest value, not beyond it. */
+            /* The last bucket that is not empty ends at the largest value, not beyond it. */
             uint64_t value = histogram_end_of(bucket);
             return value < histogram->largest ? value : histogram->largest;
         }

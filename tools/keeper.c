@@ -25,7 +25,7 @@
 #define LEAVING_MS 20
 #define RELEASE 'r'
 
-/* A copy of this process that keeps everything: fork handlers would take the mutex away from it. */
+/* Forks without fork handlers, which would take the mutex away from the child. */
 static pid_t copy_process(void) {
 #if defined(__GLIBC__) && __GLIBC_PREREQ(2, 34)
     return _Fork();
@@ -43,7 +43,8 @@ struct lines {
 
 /* --- In the keeper ---------------------------------------------------------------------------- */
 
-/* Out of reach of signals for the command and its terminal, and holding no directory busy. */
+/* Makes signals for the command and its terminal not reach this process, which keeps no directory
+ * busy. */
 static void withdraw(void) {
     static const int ignored[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGALRM};
     for (size_t i = 0; i < sizeof ignored / sizeof *ignored; i++)
@@ -56,7 +57,7 @@ static void withdraw(void) {
         dup2(nothing, stream);
 }
 
-/* Returns what was read, 0 at the end. */
+/* Returns the byte that was read, 0 at the end. */
 static size_t read_some(int descriptor, void *buffer, size_t size) {
     ssize_t got;
     do
@@ -85,8 +86,9 @@ static void drop_locks(const struct keeper *keeper) {
             (void)fcntl(keeper->descriptors[i], F_OFD_SETLK, &all);
 }
 
-/* leat has ended: until nothing is left that holds the mutex. Before Linux 5.3 a command cannot be
- * waited for: then its descriptors have to do, or the pipe where the keeper owns the mutex. */
+/* leat has ended: waits until no other process holds the mutex. Before Linux 5.3 the keeper cannot
+ * wait for a command: then the command's descriptors hold the mutex, or the keeper waits for the
+ * pipe where it owns the mutex. */
 static void await_holders(const struct keeper *keeper, int watched, bool ended) {
     if (watched >= 0)
         await_command(watched);
@@ -97,8 +99,7 @@ static void await_holders(const struct keeper *keeper, int watched, bool ended) 
         drop_locks(keeper);
 }
 
-/* Ends with everything that the process holds: then the next one that locks the mutex gets
- * LEAT_EOWNERDEAD. */
+/* Ends the process while it holds the mutex: then the next owner gets LEAT_EOWNERDEAD. */
 static _Noreturn void keep(const struct keeper *keeper, int control) {
     pid_t command = 0;
     char order = 0;
@@ -112,7 +113,7 @@ static _Noreturn void keep(const struct keeper *keeper, int control) {
         (void)!leat_mutex_unlock(keeper->mutex);
         leat_mutex_close(keeper->mutex);
     } else
-        /* perhaps leat ended between starting a command and saying so */
+        /* perhaps leat ended after it started a command, and before it reported that */
         await_holders(keeper, watched, ended);
     _exit(0);
 }
@@ -170,8 +171,8 @@ static int list_descriptors(DIR *directory, const struct stat *object, int found
     return count;
 }
 
-/* Which of this process's descriptors are the handle's: those of the object's file. Without /proc
- * the keeper has to do; a limit of the process is an error. */
+/* Finds the handle's descriptors in this process: those of the object's file. Without /proc only
+ * the keeper holds the mutex; a limit of the process is an error. */
 static bool find_descriptors(struct keeper *keeper) {
     int found[4];
     struct stat object;
@@ -232,7 +233,7 @@ static void wait_for_end(const struct keeper *keeper) {
         continue;
 }
 
-/* What the keeper's locking came to. Signals that end this process are handed on until it has. */
+/* The result of the keeper's locking. Until then signals that end this process are passed on. */
 static int hear(const struct keeper *keeper) {
     int end = 0;
     ssize_t got;
@@ -259,8 +260,8 @@ static bool open_lines(struct keeper *keeper, struct lines *lines) {
     return false;
 }
 
-/* In the keeper: what is leat's. Until then the command would seem to have left something
- * behind. */
+/* In the keeper: closes leat's descriptors. Until then the command would seem to have left
+ * something behind. */
 static void leave_to_leat(struct keeper *keeper, const struct lines *lines) {
     close(lines->control[1]);
     close(lines->answer[0]);
@@ -326,7 +327,7 @@ bool keeper_is_gone(const struct keeper *keeper, int milliseconds) {
 }
 
 void keeper_watch(struct keeper *keeper, pid_t command) {
-    /* a keeper that is gone cannot be helped */
+    /* for a keeper that has ended there is no remedy */
     (void)!write(keeper->control, &command, sizeof command);
     close_one(&keeper->alive[1]);
 }
@@ -350,7 +351,7 @@ bool keeper_left_behind(const struct keeper *keeper) {
 static void send_order(struct keeper *keeper, bool release) {
     char order = RELEASE;
     if (release)
-        (void)!write(keeper->control, &order, 1); /* without a keeper it is as by death */
+        (void)!write(keeper->control, &order, 1); /* without a keeper: as by death */
     close_one(&keeper->control);
 }
 

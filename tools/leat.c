@@ -90,7 +90,7 @@ static int run(int argc, char **argv) {
 }
 
 /* Were a standard stream closed, the next file opened would take its number, and messages would be
- * written into shared memory. What stands in cannot be used for what the stream is for, so that
+ * written into shared memory. The replacement cannot be used in the stream's direction, so that
  * using it fails as it should. */
 static void occupy_standard_streams(void) {
     for (int descriptor = 0; descriptor <= 2; descriptor++)

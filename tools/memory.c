@@ -9,7 +9,7 @@
 static const struct {
     const char *name;
     int (*make)(const void *address, uint64_t length);
-    int usual; /* refusal, and what to do about it */
+    int usual; /* the usual refusal, and its remedy */
     const char *remedy;
 } requests[MEMORY_REQUESTS] = {
     [MEMORY_HUGE] = {"huge", leat_view_make_huge, LEAT_ENOTSUP,

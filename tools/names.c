@@ -5,8 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Unicode 15, table 3-7: which second bytes are allowed after each first byte keeps overlong forms,
- * surrogates and what lies beyond U+10FFFF out. */
+/* Unicode 15, table 3-7: the second bytes that are allowed after each first byte exclude overlong
+ * forms, surrogates and code points beyond U+10FFFF. */
 size_t utf8_length(const char *text) {
     const unsigned char *bytes = (const unsigned char *)text;
     unsigned char first = bytes[0], low = 0x80, high = 0xbf;
@@ -59,7 +59,7 @@ static uint32_t code_point(const char *text, size_t length) {
 }
 
 /* Whether a terminal shows the character as itself: no controls (C0, DEL, C1), line or paragraph
- * separators, and none of those that turn the direction of the text around them. */
+ * separators, and no character that changes the direction of the text around it. */
 static bool harmless(uint32_t point) {
     return point >= 0x20 && !(point >= 0x7f && point < 0xa0) && point != 0x061c &&
            point != 0xfeff && !(point >= 0x200b && point <= 0x200f) &&

@@ -14,7 +14,7 @@ void output_open(struct output *output, int descriptor) {
     output->open_tail = false;
 }
 
-/* Takes what was written off the front of the parts; gives how many parts are done. */
+/* Takes the written bytes off the front of the parts; returns how many parts are done. */
 static size_t advance(struct output *output, size_t first, size_t written) {
     output->written += written;
     while (first < output->count && written >= output->parts[first].iov_len)

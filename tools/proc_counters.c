@@ -14,8 +14,8 @@
 
 /* --- Parsing ---------------------------------------------------------------------------------- */
 
-/* Reads up to `max` numbers that blanks separate; gives how many there were, and moves *text behind
- * them. */
+/* Reads up to `max` numbers that blanks separate; returns how many there were, and moves *text
+ * behind them. */
 static size_t read_numbers(const char **text, uint64_t *numbers, size_t max) {
     size_t count = 0;
     while (count < max) {

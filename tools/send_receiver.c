@@ -1,8 +1,8 @@
-/* send_receiver.c - `leat send` and the other side: opening the channel, waiting for a receiver,
- * and what happens when it goes.
+/* send_receiver.c - `leat send` and the receiver: opens the channel, waits for a receiver, and
+ * handles its leaving.
  *
  * Guarantees: without --wait and --keep nothing is touched unless a receiver is there. When a
- * receiver has gone for good the message reports how much it did not take.
+ * receiver has left for good the message reports how much it did not take.
  */
 #include "figures.h"
 #include "sending.h"

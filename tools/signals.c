@@ -14,8 +14,8 @@ static volatile sig_atomic_t seen;
 static timer_t repeater;
 static volatile sig_atomic_t repeater_exists;
 
-/* A signal that arrives between looking at signals_seen and entering a blocking call would go
- * unnoticed: so it comes again, as SIGALRM, every 20 ms. timer_settime is async-signal-safe. */
+/* A signal that arrives between reading signals_seen and entering a blocking call would go
+ * unnoticed: so it is repeated, as SIGALRM, every 20 ms. timer_settime is async-signal-safe. */
 static void on_end_signal(int signal_number) {
     int saved = errno;
     if (seen == 0)
@@ -28,7 +28,7 @@ static void on_end_signal(int signal_number) {
 }
 
 static void on_repeat(int signal_number) {
-    (void)signal_number; /* interrupting is all it is for */
+    (void)signal_number; /* it only interrupts */
 }
 
 static void catch_unless_ignored(int signal_number, void (*handler)(int)) {

@@ -1,11 +1,11 @@
 /* top.h - the parts of `leat top`.
  *
- * All objects are read from outside (leat_list, leat_channel_stat, leat_sync_stat): no
- * object gets a user by being shown, none is mapped, and no waiter is woken.
+ * All objects are read from outside (leat_list, leat_channel_stat, leat_sync_stat): no object gets
+ * a user by being shown, and no waiter is woken.
  *
  *     cmd_top.c      arguments, the order of events, keys
  *     top_model.c    two samples of all objects, the rates between them, filter and order
- *     top_columns.c  what of a row is shown where, and in what order the rows come
+ *     top_columns.c  the columns of a row, and the order of rows
  *     top_batch.c    refreshes as plain text and as JSON
  *     top_screen.c   the terminal
  */
@@ -23,7 +23,7 @@ struct top_rates {
     double seconds;         /* between the two */
     double messages, bytes; /* the receiver's, where one is there; else the sender's */
     double sent_messages, sent_bytes, received_messages, received_bytes;
-    double wake_calls, sleeps, stalls; /* of both sides together */
+    double wake_calls, sleeps, stalls; /* of both roles together */
     /* no rate: the mean of the receiver's wake-ups between the two; negative: there was none. Not
      * in totals */
     double wake_ns;
@@ -84,7 +84,7 @@ struct top_sample {
 
 /* Over the rows that pass the filter; of rates, those that are known. */
 struct top_totals {
-    /* busy: something went through since the last refresh; died: a side did */
+    /* busy: something went through since the last refresh; died: its sender or receiver did */
     size_t channels, others, busy, died;
     uint64_t backlog_bytes;
     struct top_rates rates;

@@ -5,7 +5,7 @@
 #include "names.h"
 #include "top.h"
 
-#define TEXT_WIDTH 10000 /* no column gives way */
+#define TEXT_WIDTH 10000 /* no column is left out */
 
 void top_batch_text(const struct top_model *model, FILE *out) {
     char line[TOP_LINE_SIZE], clock[16];
@@ -53,7 +53,7 @@ static json_t *json_of_rates(const struct top_rates *rates) {
     return object;
 }
 
-/* What `leat info --json` has of an object and its inside, and the rates. */
+/* The members of `leat info --json` for an object and its content, and the rates. */
 static json_t *json_of_row(const struct top_row *row) {
     bool sync = row->code == LEAT_OK && row->object.kind != LEAT_KIND_CHANNEL &&
                 row->object.kind != LEAT_KIND_REGION;

@@ -1,5 +1,4 @@
-/* top_columns.c - one line for each object: which columns there are, what stands in them, how rows
- * compare.
+/* top_columns.c - one line for each object: the columns, their content, the order of rows.
  *
  * The name comes last, as in `leat ls`, and is left to the caller, which knows how wide its
  * characters are.
@@ -74,8 +73,7 @@ static const char *number(struct figure *figure, double value) {
     return figure->text;
 }
 
-/* The sides look at each other's positions now and then; what is in the ring now has been seen
- * too. */
+/* The roles read each other's positions only now and then, so the present backlog counts too. */
 static uint64_t high_water(const struct top_row *row) {
     uint64_t sent = row->channel.sent.high_water_bytes,
              received = row->channel.received.high_water_bytes;
@@ -89,7 +87,7 @@ static double full(const struct top_row *row) {
                : (double)row->channel.backlog_bytes / (double)row->channel.capacity;
 }
 
-/* A channel's column that takes two samples; NULL: it is none. */
+/* A channel's column that needs two samples; NULL: it is no such column. */
 static const double *rate_of(const struct top_row *row, enum top_column column) {
     switch (column) {
     case TOP_MESSAGES:
@@ -140,7 +138,7 @@ static const char *cell(struct figure *figure, const struct top_row *row, enum t
     }
 }
 
-/* In the place of figures. */
+/* Shown in place of figures. */
 static void sentence(char text[TOP_LINE_SIZE], const struct top_row *row) {
     const leat_sync_info *sync = &row->sync;
     struct figure size;
@@ -217,7 +215,7 @@ const char *top_totals_line(char line[TOP_LINE_SIZE], const struct top_model *mo
 
 /* --- Order ------------------------------------------------------------------------------------ */
 
-/* What a figure is compared by; negative: there is none. Peers: those that died first. */
+/* The value by which rows are compared; negative: there is none. Peers: dead peers first. */
 static double figure_of(const struct top_row *row, enum top_column column) {
     const double *rate = rate_of(row, column);
     if (column == TOP_USERS)

@@ -1,10 +1,10 @@
-/* top_model.c - what `leat top` knows: two samples of all objects and the rates between them. No
+/* top_model.c - the data of `leat top`: two samples of all objects and the rates between them. No
  * terminal, no output.
  *
  * A sample reads one object after the other, each with a time of its own, so that rates are right
  * however long a sample takes. Objects come and go between two samples, and under the same name:
- * the inode tells them apart. Where the file system gives a number out again,
- * counters that went back do.
+ * the inode number distinguishes them, or, where the file system reuses a number, counters that
+ * went back.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -34,8 +34,8 @@ static bool moved(const leat_statistics *now, const leat_statistics *before) {
            now->wake_calls != before->wake_calls;
 }
 
-/* The first move stands for something when what was counted before the first sample, an eighth of
- * the ring at most, is a small part of it. */
+/* The first change counts if the part that was counted before the first sample, an eighth of the
+ * ring at most, is a small part of it. */
 static void rate_sender(struct top_row *row, const struct top_row *before) {
     const leat_statistics *now = &row->channel.sent, *then = &before->channel.sent;
     struct top_sender *sender = &row->sender;
@@ -53,8 +53,8 @@ static void rate_sender(struct top_row *row, const struct top_row *before) {
     sender->moved_ns = row->read_ns;
 }
 
-/* Whether nothing went through, as far as can be seen: then a sender has not sent either, whatever
- * it did when its counters last moved. */
+/* Whether no message went through, as far as can be seen: then the sender has not sent either,
+ * whatever its counters showed at their last change. */
 static bool idle(const struct top_row *row, const struct top_row *before) {
     return !moved(&row->channel.sent, &before->channel.sent) &&
            !moved(&row->channel.received, &before->channel.received) &&
@@ -193,8 +193,8 @@ static int take(const struct top_model *model, struct top_sample *sample, leat_s
     return code;
 }
 
-/* The older of the two samples is overwritten: when that fails, what is shown is still whole, and
- * there is none before it. */
+/* The older of the two samples is overwritten: if that fails, the shown sample is still whole, and
+ * has no predecessor. */
 int top_model_refresh(struct top_model *model, leat_scope *scope) {
     struct top_sample next = model->before;
     model->before = (struct top_sample){0};

@@ -28,8 +28,8 @@ static bool utf8;
 
 /* --- Text that stays inside ------------------------------------------------------------------- */
 
-/* How many columns the character at the start of text takes; what the terminal cannot show takes
- * one, as '?'. */
+/* How many columns the character at the start of text takes; a character that the terminal cannot
+ * show takes one, as '?'. */
 static int columns_of(const char *text, size_t length, bool *shown) {
     wchar_t wide;
     mbstate_t state = {0};
@@ -40,7 +40,7 @@ static int columns_of(const char *text, size_t length, bool *shown) {
     return *shown && columns >= 0 ? columns : 1;
 }
 
-/* Writes UTF-8 without controls at the place, as much as fits. Gives the column behind it. */
+/* Writes UTF-8 without controls at the place, as much as fits. Returns the column behind it. */
 static int put(int row, int column, const char *text) {
     if (row < 0 || row >= LINES || move(row, column) == ERR)
         return column;
@@ -286,7 +286,7 @@ bool top_screen_open(void) {
         init_pair(PAIR_BAD, COLOR_RED, -1);
     }
     sigemptyset(&resize);
-    /* only let in while waiting, so that none goes unnoticed just before */
+    /* unblocked only while waiting, so that none is missed just before */
     sigaddset(&resize, SIGWINCH);
     sigprocmask(SIG_BLOCK, &resize, &signals_before);
     return true;
@@ -319,7 +319,7 @@ static int meaning_of(int key) {
 }
 
 int top_screen_key(uint64_t deadline_ns) {
-    int key = getch(); /* what curses has read already, and sizes that it has received */
+    int key = getch(); /* keys that curses has already read, and new window sizes */
     if (key != ERR)
         return meaning_of(key);
     uint64_t now = leat_now(), left = deadline_ns > now ? deadline_ns - now : 0;
@@ -329,6 +329,6 @@ int top_screen_key(uint64_t deadline_ns) {
     key = getch();
     if (key != ERR)
         return meaning_of(key);
-    /* something to be read, and nothing in it: the end */
+    /* readable, but there is nothing to read: the end */
     return ready > 0 ? TOP_KEY_HANGUP : TOP_KEY_NONE;
 }

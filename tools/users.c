@@ -37,8 +37,8 @@ static bool read_text(pid_t process, const char *what, char *text, size_t size) 
 
 /* --- One process ------------------------------------------------------------------------------ */
 
-/* Whatever else it has open is not asked to be up to date: a file server that does not answer would
- * hold this up. */
+/* Counts the process's descriptors of the object. Its other files need not have an up-to-date
+ * status: a file server that does not answer would delay this. */
 static enum sight count_descriptors(pid_t process, const leat_object_info *info, uint32_t *count) {
     char path[64];
     enum sight sight = SEEN;

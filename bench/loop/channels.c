@@ -34,7 +34,7 @@ static struct {
 static leat_channel_options channel_options(const struct trial *trial) {
     bool many = trial->way->context < QUIET; /* asleep at once: what is counted are wake-ups */
     return (leat_channel_options){.capacity = many ? CAPACITY : LEAT_CAPACITY_DEFAULT,
-                                  .waiting = many ? LEAT_WAITING_SLEEP : LEAT_WAITING_ADAPTIVE};
+                                  .spin_us = many ? LEAT_SPIN_NONE : 0};
 }
 
 /* --- The loop --------------------------------------------------------------------------------- */

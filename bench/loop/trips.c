@@ -197,7 +197,7 @@ static void on_message(leat_uv_receiver_t *receiver, const leat_message *message
 
 static int work_leat(struct trial *trial) {
     char to[64];
-    const leat_channel_options options = {.waiting = (leat_waiting)trial->way->context};
+    const leat_channel_options options = {.spin_us = trial->way->context};
     start(trial, say_by_leat);
     trial_channel(trial, ours(), to);
     int code = leat_uv_sender_open(&side.loop, &own.sender, to, &options);
@@ -211,9 +211,9 @@ static int work_leat(struct trial *trial) {
 
 static const struct way ways[] = {
     WAY("leat_uv", "a receiver and a sender in each loop, in place, answered by leat_uv_try_send",
-        .channels = 2, .work = work_leat, .context = LEAT_WAITING_ADAPTIVE),
+        .channels = 2, .work = work_leat),
     WAY("leat_uv_sleep", "the same; sleeps at once, as the others do", .channels = 2,
-        .work = work_leat, .context = LEAT_WAITING_SLEEP),
+        .work = work_leat, .context = LEAT_SPIN_NONE),
     WAY("eventfd", "a bare uv_poll on an eventfd, a serial number in shared memory",
         .prepare = prepare_bare, .work = work_bare, .context = EVENTFD),
     WAY("fifo", "the same with named pipes", .prepare = prepare_bare, .work = work_bare,

@@ -8,7 +8,7 @@
 
 static const uint64_t gaps_ns[PACES] = {20000, 1000000};
 
-enum { CALLS = 0, LOOP = 8 }; /* context: one of these, and a leat_waiting */
+enum { CALLS = 0, LOOP = 8 }; /* context: one of these, minus spin_us */
 
 struct content {
     uint64_t serial, sent_ns;
@@ -75,7 +75,7 @@ static int wait_in_calls(struct trial *trial, const leat_channel_options *option
 }
 
 static int wait(struct trial *trial) {
-    const leat_channel_options options = {.waiting = (leat_waiting)(trial->way->context & ~LOOP)};
+    const leat_channel_options options = {.spin_us = -(trial->way->context & ~LOOP)};
     side_start(trial);
     if ((trial->way->context & LOOP) == 0)
         return wait_in_calls(trial, &options);
@@ -136,14 +136,15 @@ static int work(struct trial *trial) {
     WAY(name, about, .channels = 1, .work = work, .context = (context_))
 static const struct way ways[] = {
     WAITS("loop_adaptive", "leat_uv; looks for as long as that has paid, then sleeps: the default",
-          LOOP | LEAT_WAITING_ADAPTIVE),
-    WAITS("loop_sleep", "leat_uv; sleeps at once", LOOP | LEAT_WAITING_SLEEP),
-    WAITS("loop_awake", "leat_uv; never sleeps: the loop turns (YIELD and SPIN are one there)",
-          LOOP | LEAT_WAITING_YIELD),
-    WAITS("call_adaptive", "leat_recv; the default", CALLS | LEAT_WAITING_ADAPTIVE),
-    WAITS("call_sleep", "leat_recv; sleeps at once", CALLS | LEAT_WAITING_SLEEP),
-    WAITS("call_yield", "leat_recv; never sleeps, lets others run", CALLS | LEAT_WAITING_YIELD),
-    WAITS("call_spin", "leat_recv; never sleeps", CALLS | LEAT_WAITING_SPIN),
+          LOOP),
+    WAITS("loop_sleep", "leat_uv; sleeps at once", LOOP - LEAT_SPIN_NONE),
+    WAITS("loop_awake",
+          "leat_uv; never sleeps: the loop turns (LEAT_SPIN_YIELD and _FOREVER are one there)",
+          LOOP - LEAT_SPIN_YIELD),
+    WAITS("call_adaptive", "leat_recv; the default", CALLS),
+    WAITS("call_sleep", "leat_recv; sleeps at once", CALLS - LEAT_SPIN_NONE),
+    WAITS("call_yield", "leat_recv; never sleeps, lets others run", CALLS - LEAT_SPIN_YIELD),
+    WAITS("call_spin", "leat_recv; never sleeps", CALLS - LEAT_SPIN_FOREVER),
 };
 
 const struct part part_waiting = {

@@ -32,7 +32,8 @@ struct raw_link {
     int event[2], epoll[2];
 };
 
-/* A mechanism wakes the other side, and waits: sleeps at most once, and gives 0, or 1 to try again. */
+/* A mechanism wakes the other side, and waits: it sleeps at most once, and returns 0, or 1 to try
+ * again. */
 
 /* --- Futex ------------------------------------------------------------------------------------ */
 

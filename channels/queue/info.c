@@ -1,6 +1,6 @@
 /* channels/queue/info.c - reading a channel's state from outside (leat_channel_stat).
  *
- * The pages are copied by the kernel: nothing can fault, nothing is locked, nobody is woken. The
+ * The kernel copies the pages: no access can fault, nothing is locked, no waiter is woken. The
  * copies are snapshots whose words may be a few messages apart. */
 #include <stdlib.h>
 #include <string.h>
@@ -14,7 +14,7 @@
 #include "lib/base/fail.h"
 #include "lib/object/object.h"
 
-#define LOOKS_MOST 4
+#define ATTEMPTS 4
 
 struct pages {
     struct leat__role_page sender, receiver, before;
@@ -43,12 +43,12 @@ static bool is_same(const struct leat__role_page *one, const struct leat__role_p
            memcmp(one->present, other->present, sizeof one->present) == 0;
 }
 
-/* A death is one only if nobody came or went meanwhile. */
+/* A death counts only if no handle came or left meanwhile. */
 static int read_peer(leat__file file, struct pages *pages, bool sends, leat_peer *state) {
     struct leat__role_page *page = sends ? &pages->sender : &pages->receiver;
     const uint64_t place = sends ? LEAT__SENDER_PAGE : LEAT__RECEIVER_PAGE;
     question *lives = sends ? leat__senders_live : leat__receiver_lives;
-    for (unsigned polls = 0; polls < LOOKS_MOST; polls++) {
+    for (unsigned attempts = 0; attempts < ATTEMPTS; attempts++) {
         int result = read_state(file, page, lives, state);
         if (result != LEAT_OK || *state != LEAT_PEER_DIED)
             return result;

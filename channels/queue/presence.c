@@ -2,7 +2,7 @@
 #include "channels/queue/presence.h"
 
 #define QUESTIONS_MOST 64
-#define LOOKS_MOST 4
+#define ATTEMPTS 4
 
 /* --- Senders ---------------------------------------------------------------------------------- */
 
@@ -33,21 +33,21 @@ static bool is_in(const struct present *present, unsigned participant) {
     return (present->words[participant / 64] >> participant % 64 & 1) != 0;
 }
 
-/* One closer look. */
-struct look {
+/* One detailed check: the bits, and the questions asked so far. */
+struct census {
     leat__file file;
-    struct present present; /* of the stream that is asked about */
+    struct present present; /* of the stream in question */
     unsigned questions;
 };
 
-/* Few members: each of them is asked about. */
-static enum leat__answer ask_each(const struct look *look) {
+/* For few members: asks the kernel about each. */
+static enum leat__answer ask_each(const struct census *census) {
     for (unsigned participant = 1; participant <= LEAT__PARTICIPANTS_MAX; participant++) {
-        if (look->present.words[participant / 64] == 0)
+        if (census->present.words[participant / 64] == 0)
             participant |= 63;
-        else if (is_in(&look->present, participant)) {
+        else if (is_in(&census->present, participant)) {
             enum leat__answer lives =
-                leat__os_locked(look->file, LEAT__LOCK_PARTICIPANTS + participant, 1);
+                leat__os_locked(census->file, LEAT__LOCK_PARTICIPANTS + participant, 1);
             if (lives != LEAT__NO)
                 return lives;
         }
@@ -55,24 +55,24 @@ static enum leat__answer ask_each(const struct look *look) {
     return LEAT__NO;
 }
 
-/* Many members: the locks are gone through, whosever they are. */
-static enum leat__answer ask_between(struct look *look, unsigned first, unsigned end) {
+/* For many members: asks the kernel for one lock after another, whichever handle holds it. */
+static enum leat__answer ask_between(struct census *census, unsigned first, unsigned end) {
     unsigned byte;
     if (first >= end)
         return LEAT__NO;
-    if (look->questions++ == QUESTIONS_MOST)
+    if (census->questions++ == QUESTIONS_MOST)
         return LEAT__UNKNOWN;
     enum leat__answer answer =
-        leat__os_find_locked(look->file, LEAT__LOCK_PARTICIPANTS + first, end - first, &byte);
+        leat__os_find_locked(census->file, LEAT__LOCK_PARTICIPANTS + first, end - first, &byte);
     unsigned participant = byte - LEAT__LOCK_PARTICIPANTS;
-    if (answer != LEAT__YES || is_in(&look->present, participant))
+    if (answer != LEAT__YES || is_in(&census->present, participant))
         return answer;
-    answer = ask_between(look, first, participant);
-    return answer != LEAT__NO ? answer : ask_between(look, participant + 1, end);
+    answer = ask_between(census, first, participant);
+    return answer != LEAT__NO ? answer : ask_between(census, participant + 1, end);
 }
 
-/* Takes out the one that is about to begin the next stream. Read behind the bits, which it sets
- * after it says so. */
+/* Takes out the sender that is about to begin the next stream. `coming` is read after the bits,
+ * because that sender stores it before its bit. */
 static void leave_out_coming(const struct leat__role_page *page, uint32_t opened,
                              struct present *present) {
     uint64_t coming = leat__load_relaxed64(&page->coming);
@@ -81,16 +81,16 @@ static void leave_out_coming(const struct leat__role_page *page, uint32_t opened
         present->words[participant / 64] &= ~(UINT64_C(1) << participant % 64);
 }
 
-static enum leat__answer look_closer(leat__file file, const struct leat__role_page *page,
-                                     uint32_t opened) {
+static enum leat__answer examine(leat__file file, const struct leat__role_page *page,
+                                 uint32_t opened) {
     struct present before;
-    for (unsigned polls = 0; polls < LOOKS_MOST; polls++) {
+    for (unsigned attempts = 0; attempts < ATTEMPTS; attempts++) {
         read_members(page, &before);
-        struct look look = {.file = file, .present = before};
-        leave_out_coming(page, opened, &look.present);
-        enum leat__answer answer = count(&look.present) <= QUESTIONS_MOST
-                                       ? ask_each(&look)
-                                       : ask_between(&look, 1, LEAT__PARTICIPANTS_MAX + 1);
+        struct census census = {.file = file, .present = before};
+        leave_out_coming(page, opened, &census.present);
+        enum leat__answer answer = count(&census.present) <= QUESTIONS_MOST
+                                       ? ask_each(&census)
+                                       : ask_between(&census, 1, LEAT__PARTICIPANTS_MAX + 1);
         if (answer != LEAT__NO || !have_changed(page, &before))
             return answer;
     }
@@ -110,7 +110,7 @@ enum leat__answer leat__senders_live(leat__file file, const struct leat__role_pa
         leat__os_find_locked(file, LEAT__LOCK_PARTICIPANTS + 1, LEAT__PARTICIPANTS_MAX, &byte);
     if (answer != LEAT__YES || is_present(page, byte - LEAT__LOCK_PARTICIPANTS, opened))
         return answer;
-    return look_closer(file, page, opened);
+    return examine(file, page, opened);
 }
 
 /* --- The receiver ----------------------------------------------------------------------------- */

@@ -1,7 +1,7 @@
 /* channels/queue/processor.c - the table of processor families (channels/queue/processor.h).
  *
- * A new row takes a measurement: docs/decisions/0007-policies.md says how. Which models are Zen 3
- * is as Linux has it (arch/x86/kernel/cpu/amd.c, bsp_init_amd). The first row that fits counts.
+ * A new row needs a measurement: docs/decisions/0007-policies.md has the steps. The models of Zen 3
+ * are those of Linux (arch/x86/kernel/cpu/amd.c, bsp_init_amd). The first row that fits counts.
  */
 #include "channels/queue/processor.h"
 
@@ -40,7 +40,7 @@ const struct leat__processor *leat__processor_of(const char *vendor, unsigned fa
     return &unknown;
 }
 
-/* The processor's vendor, 12 letters, family and model. False: it does not say. */
+/* The processor's vendor, 12 letters, family and model. False: they are not available. */
 static bool identify(char vendor[13], unsigned *family, unsigned *model) {
 #if defined(__x86_64__) || defined(__i386__)
     unsigned a, b, c, d;
@@ -62,7 +62,8 @@ static bool identify(char vendor[13], unsigned *family, unsigned *model) {
 #endif
 }
 
-/* Asking costs 20 us in a virtual machine. Threads that ask at the same time find the same row. */
+/* Reading the identity takes 20 us in a virtual machine. Threads that read it at the same time find
+ * the same row. */
 const struct leat__processor *leat__processor(void) {
     static _Atomic(const struct leat__processor *) known;
     const struct leat__processor *processor = atomic_load_explicit(&known, memory_order_relaxed);

@@ -1,23 +1,23 @@
 /* channels/queue/receiver.c - receiving: leat_recv, leat_recv_many, leat_peek, leat_peek_more,
  * leat_release (leat/channel.h).
  *
- * The lane's position is the *head*: the oldest thing neither released nor held. Pads and marks are
- * dealt with when they are at the head; what a mark tells is returned before anything behind it.
- * Peeking looks on from the head without moving it.
+ * The lane's position is the *head*: the oldest record neither released nor held. Pads and marks
+ * are handled when they are at the head; a mark's event is returned before anything behind it.
+ * Peeking reads on from the head without moving it.
  *
- * leat_peek_more moves the head over what it hands out. From then until its release that is *held*:
- * before the head, and not released. So whoever waits for something at the head, a wait set
- * included, waits for what comes behind. Nothing in shared memory says so: to the sender it is not
- * released, and a successor begins with it.
+ * leat_peek_more moves the head over the messages that it returns. From then until their release
+ * they are *held*: before the head, and not released. So everything that waits for a record at the
+ * head, a wait set included, waits for what comes behind them. Shared memory does not record that:
+ * to the sender they are not released, and a successor begins with them.
  *
- * Streams. Each stream begins with an open mark and, if it was closed, ends with an end mark; one
- * that died has no mark for that but the next one's. So what a receiver has to report between two
- * records follows from the marks before them, and a receiver that begins in the middle has to know
- * the last mark that its predecessors released. They note it in their page, with the position
- * behind it, before they release it. Two notes, written in turn: a receiver that is killed between
- * the note and the release leaves one that is ahead of the position, and the other one counts.
- * Whoever begins behind an open mark reports the end of that stream, whether it was reported to the
- * predecessor or not; behind an end mark there is nothing to report.
+ * Streams. Each stream begins with an open mark and, if it was closed, ends with an end mark; the
+ * death of a stream shows only in the next stream's open mark. So the events between two records
+ * follow from the marks before them, and a receiver that begins in the middle must know the last
+ * mark that its predecessors released. They note it in their page, with the position behind it,
+ * before they release it. There are two notes, written alternately: a receiver that is killed
+ * between the note and the release leaves a note that is ahead of the position, and the other note
+ * counts. A receiver that begins behind an open mark reports the end of that stream, whether its
+ * predecessor got that event or not. Behind an end mark there is nothing to report.
  */
 #include "channels/queue/receiver.h"
 
@@ -28,19 +28,19 @@
 #define COPIED_WITHOUT_CALL LEAT__LINE
 #define RARELY(condition) __builtin_expect((condition) != 0, 0)
 
-/* Of the nap (nap_if_it_pays): figures from docs/decisions/0001-record-layout.md. Its length: fewer
- * messages gather in a shorter one, hardly more in a longer one
+/* The nap (nap_if_it_pays): figures from docs/decisions/0001-record-layout.md. Its length: fewer
+ * messages gather in a shorter nap, hardly more in a longer one
  * (docs/decisions/0007-policies.md). */
 #define NAP_NS UINT64_C(1600)
-#define NAP_PAUSES 4 /* between looks at the clock */
+#define NAP_PAUSES 4 /* between readings of the clock */
 #define QUICK_FINDS 4
 #define WORTHWHILE_BURST 3
 #define SUSPENSION_MAX 4096
 
-/* --- Letting go ------------------------------------------------------------------------------- */
+/* --- Releasing -------------------------------------------------------------------------------- */
 
-/* Now and then, and whenever the ring is empty: bring the counters up to date and wake senders that
- * wait for room. */
+/* Updates the counters and wakes senders that wait for room. Called every eighth of the ring, and
+ * whenever the ring is empty. */
 static void check_in(leat_receiver *receiver) {
     leat__role_flush(&receiver->role);
     leat__role_wake_for_room(&receiver->role);
@@ -53,7 +53,7 @@ static void release_to(leat_receiver *receiver, uint64_t end) {
         check_in(receiver);
 }
 
-/* Goes over a pad or a mark. Behind something held it is released together with that. */
+/* Passes a pad or a mark. Behind held messages it is released together with them. */
 static void pass(leat_receiver *receiver, uint64_t end) {
     if (RARELY(receiver->ring.held > 0))
         leat__ring_hold(&receiver->ring, end);
@@ -61,8 +61,8 @@ static void pass(leat_receiver *receiver, uint64_t end) {
         release_to(receiver, end);
 }
 
-/* Notes the last mark before `end`, which is about to be released. Behind a kill at any store one
- * of the two notes is right. */
+/* Notes the last mark before `end`, which is about to be released. After a kill at any store one of
+ * the two notes is right. */
 static void note_mark(leat_receiver *receiver, uint64_t mark, uint64_t end) {
     if (mark == receiver->noted)
         return;
@@ -97,8 +97,8 @@ static int report_end(leat_receiver *receiver, bool in_order) {
     return in_order ? LEAT_ECLOSED : LEAT_EPEERDIED;
 }
 
-/* An open mark at the head. One without an end mark before it: the stream before was cut off (or
- * its end mark found no room), and that is told first. */
+/* An open mark at the head. If there was no end mark before it, the stream before was cut off (or
+ * its end mark found no room), and that event is returned first. */
 static int pass_open_mark(leat_receiver *receiver, uint64_t payload, uint64_t end) {
     leat_peer before = receiver->role.peer_state;
     uint32_t opened = (uint32_t)payload, closed_before = (uint32_t)(payload >> 32);
@@ -115,16 +115,16 @@ static int pass_end_mark(leat_receiver *receiver, uint64_t payload, uint64_t end
     return report_end(receiver, true);
 }
 
-/* A message from a sender whose open mark we have not seen: a predecessor passed it and noted
- * nothing. */
+/* A message from a sender whose open mark this receiver has not read: a predecessor passed the mark
+ * and noted nothing. */
 static int meet_sender(leat_receiver *receiver) {
     leat_peer before = receiver->role.peer_state;
     greet(receiver, leat__load_acquire32(&receiver->role.peer->opened));
     return before == LEAT_PEER_NONE ? LEAT_OK : LEAT_EPEERBACK;
 }
 
-/* Goes over pads and marks up to the first message. LEAT_EAGAIN: nothing there. Bounded: each step
- * passes a record, and a sender that never sends anything else is given up on after a ringful. */
+/* Passes pads and marks up to the first message. LEAT_EAGAIN: there is none. Bounded: each step
+ * passes a record, and after a whole ring without a message it returns. */
 static int find_message(leat_receiver *receiver, struct leat__record *record) {
     uint64_t stop = receiver->ring.lane.position + receiver->role.memory.capacity;
     while (receiver->ring.lane.position < stop) {
@@ -162,13 +162,13 @@ static void nap(void) {
     while (leat__os_now() < end);
 }
 
-/* When message after message is found after a look or two, the two sides move in lock-step, and
- * each message costs the transfer of a line from one to the other and back. A short nap lets a few
- * messages gather, so that a transfer serves several. It is taken only where the nap before was
- * followed by a burst; otherwise it is put off for longer and longer, so that an exchange of single
- * messages is not delayed. Called when the ring has been emptied. */
+/* When each message is found after a poll or two, sender and receiver move in lock-step, and each
+ * message costs the transfer of a line in both directions. A short nap lets a few messages gather,
+ * so that a transfer serves several. The receiver naps only where a burst followed the nap before.
+ * Otherwise it suspends naps for longer and longer, so that an exchange of single messages is not
+ * delayed. Called when the ring has become empty. */
 static void nap_if_it_pays(leat_receiver *receiver) {
-    /* since the last check-in: since it was empty, or long enough */
+    /* since the last check-in: since the ring was empty, or for an eighth of the ring */
     uint64_t burst = receiver->ring.lane.messages;
     bool quick = receiver->polls <= 2;
     receiver->polls = 0;
@@ -194,12 +194,12 @@ static int wait_for_message(leat_receiver *receiver, struct leat__record *record
     static const struct leat__role_wait arrival = {has_record, true, check_committed};
     if (deadline_ns == LEAT_NOW && receiver->role.object.member != NULL &&
         check_committed(&receiver->role) != LEAT_OK)
-        return LEAT_ECORRUPT; /* a loop that is not woken again does not come back */
+        return LEAT_ECORRUPT; /* a loop that is not woken again would never report it */
     if (receiver->ring.lane.messages > 0 && receiver->role.spin.ns > 0)
         nap_if_it_pays(receiver);
     for (;;) {
         check_in(receiver);
-        receiver->role.spin.polls = 1; /* what a wait counts that does not come to spin */
+        receiver->role.spin.polls = 1; /* the count of a wait that does not spin */
         int result = leat__role_wait(&receiver->role, &arrival, deadline_ns);
         receiver->polls += receiver->role.spin.polls;
         if (result != LEAT_OK)
@@ -207,21 +207,21 @@ static int wait_for_message(leat_receiver *receiver, struct leat__record *record
         result = find_message(receiver, record);
         if (result != LEAT_EAGAIN)
             return result;
-        /* It was a pad or a mark without an event: wait on. From a hostile sender, that may never
-         * end by itself. */
+        /* It was a pad or a mark without an event: wait on. A hostile sender can send these without
+         * end, so the deadline is checked here. */
         if (deadline_ns == LEAT_NOW || leat__os_now() >= deadline_ns)
             return deadline_ns == LEAT_NOW ? LEAT_EAGAIN : LEAT_ETIMEDOUT;
     }
 }
 
-/* The oldest message, waiting for it until the deadline. */
+/* Finds the oldest message, and waits for it until the deadline. */
 static int first_message(leat_receiver *receiver, struct leat__record *record,
                          uint64_t deadline_ns) {
     int result = find_message(receiver, record);
     return RARELY(result == LEAT_EAGAIN) ? wait_for_message(receiver, record, deadline_ns) : result;
 }
 
-/* The message behind a position that has been looked at; anything else ends a batch. */
+/* The message at or behind a position; any other record than a pad ends a batch. */
 static bool next_message(leat_receiver *receiver, uint64_t position, struct leat__record *record) {
     while (leat__ring_poll(&receiver->ring, position, record) == LEAT_OK) {
         if (record->type != LEAT__PAD)
@@ -231,7 +231,7 @@ static bool next_message(leat_receiver *receiver, uint64_t position, struct leat
     return false;
 }
 
-/* Moves a message peeked at on the fast path to the slow path. */
+/* Moves a message that was peeked on the fast path to the slow path. */
 static void take_peeked(leat_receiver *receiver) {
     leat_lane *lane = &receiver->ring.lane;
     if (lane->kept == 0)
@@ -242,7 +242,7 @@ static void take_peeked(leat_receiver *receiver) {
     lane->kept = 0;
 }
 
-/* What every call of the slow path begins with. */
+/* Every call of the slow path begins with this. */
 static int check(leat_receiver *receiver, bool copying) {
     if (RARELY(receiver->role.object.resource.forked))
         return leat__role_fail_forked();
@@ -253,6 +253,12 @@ static int check(leat_receiver *receiver, bool copying) {
         return leat__fail(LEAT_ESTATE, 0, "%zu messages are peeked at and not released",
                           receiver->peeked);
     return LEAT_OK;
+}
+
+static int check_batch(leat_receiver *receiver, size_t max, bool copying) {
+    int result = check(receiver, copying);
+    return result == LEAT_OK && max == 0 ? leat__fail(LEAT_EINVAL, 0, "room for no message")
+                                         : result;
 }
 
 /* --- By copy ---------------------------------------------------------------------------------- */
@@ -292,7 +298,7 @@ static __attribute__((noinline)) int receive(leat_receiver *receiver, void *buff
     return result;
 }
 
-/* The fast path of what takes more than a line; out of line for the same reason. */
+/* The fast path of messages longer than a line; out of line for the same reason. */
 static __attribute__((noinline)) int receive_lines(leat_receiver *receiver, void *buffer,
                                                    size_t capacity, size_t *size,
                                                    uint64_t deadline_ns) {
@@ -309,16 +315,16 @@ int leat_recv(leat_receiver *receiver, void *buffer, size_t capacity, size_t *si
     return LEAT_OK;
 }
 
-/* Room for messages, and how many are in it. */
+/* A caller's room for messages, and the messages in it. */
 struct batch {
     unsigned char *buffer;
-    size_t capacity; /* what is left of the buffer */
+    size_t capacity; /* the rest of the buffer, bytes */
     leat_message *messages;
     size_t max, done;
     uint64_t end; /* position behind them: they are released together */
 };
 
-/* Notes a message whose bytes are in the buffer; what follows is aligned to 8 bytes. */
+/* Adds a message whose bytes are in the buffer; the next one is aligned to 8 bytes. */
 static inline void note(struct batch *batch, size_t size) {
     batch->messages[batch->done++] = (leat_message){batch->buffer, size};
     size_t taken = (size + 7) & ~(size_t)7;
@@ -327,8 +333,8 @@ static inline void note(struct batch *batch, size_t size) {
     batch->capacity -= taken;
 }
 
-/* Takes what follows the batch's end on the fast path, as far as it fits. With
- * copies, so that all stays in registers. */
+/* Takes the messages behind the batch's end on the fast path, as far as they fit. Works on copies,
+ * so that all stays in registers. */
 static void take_fast(leat_receiver *receiver, struct batch *into) {
     const leat_lane lane = receiver->ring.lane;
     struct batch batch = *into;
@@ -349,7 +355,7 @@ static void take_fast(leat_receiver *receiver, struct batch *into) {
     *into = batch;
 }
 
-/* Then anything. */
+/* Takes the messages that the fast path does not. */
 static void take_all(leat_receiver *receiver, struct batch *batch, struct leat__record *record) {
     while (batch->done < batch->max && record->length <= batch->capacity) {
         leat__copy(batch->buffer, record->payload, (size_t)record->length, SIZE_MAX,
@@ -368,12 +374,10 @@ int leat_recv_many(leat_receiver *receiver, void *buffer, size_t capacity, leat_
     struct leat__record record;
     take_fast(receiver, &batch);
     if (batch.done == 0) {
-        int result = check(receiver, true);
-        if (result == LEAT_OK && max == 0)
-            result = leat__fail(LEAT_EINVAL, 0, "room for no message");
+        int result = check_batch(receiver, max, true);
         if (result == LEAT_OK)
             result = first_message(receiver, &record, deadline_ns);
-        receiver->ring.lane.fast_limit = 0; /* what it was computed from may have changed */
+        receiver->ring.lane.fast_limit = 0; /* its premises may have changed */
         if (result != LEAT_OK)
             return result;
         take_all(receiver, &batch, &record);
@@ -394,7 +398,7 @@ int leat_recv_many(leat_receiver *receiver, void *buffer, size_t capacity, leat_
 
 /* --- In place --------------------------------------------------------------------------------- */
 
-/* What has been handed out, from the head on. */
+/* Adds a peeked message to those delivered from the head on. */
 static void hand_out(leat_receiver *receiver, leat_message *messages, const void *data, size_t size,
                      uint64_t end) {
     messages[receiver->peeked++] = (leat_message){data, size};
@@ -421,8 +425,8 @@ static void hand_out_from(leat_receiver *receiver, leat_message *messages, size_
     while (receiver->peeked < max && next_message(receiver, record->end, record));
 }
 
-/* Back to the oldest message. The next check-in was to come when the head has gone a good deal
- * further: now it comes first. */
+/* Goes back to the oldest message. The next check-in was due at a position further on, so it is
+ * made here. */
 static void recheck(leat_receiver *receiver) {
     receiver->peeked = 0;
     receiver->peeked_bytes = 0;
@@ -438,9 +442,7 @@ static void recheck(leat_receiver *receiver) {
 int leat_peek_many(leat_receiver *receiver, leat_message *messages, size_t max, size_t *count,
                    uint64_t deadline_ns) {
     struct leat__record record;
-    int result = check(receiver, false);
-    if (result == LEAT_OK && max == 0)
-        result = leat__fail(LEAT_EINVAL, 0, "room for no message");
+    int result = check_batch(receiver, max, false);
     if (RARELY(result != LEAT_OK))
         return result;
     recheck(receiver);
@@ -452,7 +454,7 @@ int leat_peek_many(leat_receiver *receiver, leat_message *messages, size_t max, 
         max = receiver->peeked;
     if (result == LEAT_OK && receiver->peeked < max)
         hand_out_from(receiver, messages, max, &record);
-    open_fast_path(receiver); /* which closes it while a message is handed out */
+    open_fast_path(receiver); /* this closes it while a message is peeked */
     if (result == LEAT_OK)
         *count = receiver->peeked;
     return result;
@@ -466,7 +468,7 @@ static void note_oldest(leat_receiver *receiver) {
     receiver->oldest_stream = receiver->stream;
 }
 
-/* From the head on, which goes along. */
+/* Delivers and holds messages from the head on; the head moves behind them. */
 static size_t hold_from(leat_receiver *receiver, leat_message *messages, size_t max,
                         struct leat__record *record) {
     size_t done = 0;
@@ -483,12 +485,10 @@ static size_t hold_from(leat_receiver *receiver, leat_message *messages, size_t 
 int leat_peek_more(leat_receiver *receiver, leat_message *messages, size_t max, size_t *count,
                    uint64_t deadline_ns) {
     struct leat__record record;
-    int result = check(receiver, false);
-    if (result == LEAT_OK && max == 0)
-        result = leat__fail(LEAT_EINVAL, 0, "room for no message");
+    int result = check_batch(receiver, max, false);
     if (result != LEAT_OK)
         return result;
-    if (receiver->peeked > 0 && receiver->ring.held == 0) { /* peeked at without moving the head */
+    if (receiver->peeked > 0 && receiver->ring.held == 0) { /* peeked without moving the head */
         note_oldest(receiver);
         leat__ring_hold(&receiver->ring, receiver->peeked_end);
     }
@@ -508,8 +508,8 @@ int leat_peek(leat_receiver *receiver, leat_message *message, uint64_t deadline_
     return LEAT_OK;
 }
 
-/* A mark is released with the messages around it: what it told is known before the oldest of those
- * that stay. A death has no mark but the next sender's. */
+/* A mark is released with the messages around it: then its event belongs to what was known before
+ * the oldest message that stays. A death has no mark of its own, only the next sender's. */
 static void pass_oldest(leat_receiver *receiver, const struct leat__record *record) {
     uint64_t mark;
     memcpy(&mark, record->payload, sizeof mark);
@@ -519,8 +519,8 @@ static void pass_oldest(leat_receiver *receiver, const struct leat__record *reco
         (uint32_t)mark | (record->type == LEAT__OPEN_MARK ? LEAT__NOTED_OPEN : LEAT__NOTED_END);
 }
 
-/* Finds the end of the first `amount` of the messages peeked at by walking over them again: their
- * headers are still there. Between those that are held there are marks, of which has been told. */
+/* Finds the end of the first `amount` peeked messages by walking over them again: their headers are
+ * still there. Between held messages there are marks, whose events were reported. */
 static int end_of(leat_receiver *receiver, size_t amount, uint64_t *end, uint64_t *bytes) {
     struct leat__record record;
     *end = leat__ring_oldest(&receiver->ring);
@@ -561,7 +561,7 @@ static __attribute__((noinline)) int release_slowly(leat_receiver *receiver, siz
         note_mark(receiver,
                   end == receiver->peeked_end ? receiver->stream : receiver->oldest_stream, end);
     release_to(receiver, end);
-    /* it may have run dry before: nobody else will wake a sender that waits for this room */
+    /* the ring may have been empty before: no later check-in would wake a sender that waits */
     if (was_held)
         check_in(receiver);
     open_fast_path(receiver);
@@ -586,7 +586,7 @@ void leat_unpeek(leat_receiver *receiver) {
 
 /* --- Where to begin --------------------------------------------------------------------------- */
 
-/* The newer of the two notes, of those that are not ahead of what has been released. */
+/* The mark of the newer of the two notes, without notes that are ahead of the released position. */
 static uint64_t read_note(leat_receiver *receiver) {
     const struct leat__noted_mark *marks = receiver->role.own->marks;
     uint64_t newest = 0, mark = 0;
@@ -602,8 +602,8 @@ static uint64_t read_note(leat_receiver *receiver) {
     return mark;
 }
 
-/* Behind an end mark, or before all marks: the first stream is no event. Where nothing was noted, a
- * sender that is there, or died there, is an event. */
+/* Behind an end mark, or before all marks, the first stream is no event. Where nothing was noted, a
+ * sender that is there, or that died there, is an event. */
 void leat__receiver_begin(leat_receiver *receiver) {
     struct leat__role *role = &receiver->role;
     receiver->stream = receiver->noted = read_note(receiver);
@@ -617,7 +617,7 @@ void leat__receiver_begin(leat_receiver *receiver) {
     role->peer_seen = opened == closed ? opened : opened - 1;
 }
 
-/* --- Coming, going, questions ----------------------------------------------------------------- */
+/* --- The sender, and queries ------------------------------------------------------------------ */
 
 static bool sender_is_there(struct leat__role *role) {
     return has_record(role) || leat__role_finds_peer(role);

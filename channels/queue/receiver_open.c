@@ -1,4 +1,4 @@
-/* channels/queue/receiver_open.c - a receiver's coming and going (leat/channel.h). */
+/* channels/queue/receiver_open.c - opens and closes receivers (leat/channel.h). */
 #include <stdlib.h>
 
 #include "channels/queue/presence.h"

@@ -75,16 +75,16 @@ static inline uint64_t leat__ring_released(const struct leat__role_page *receive
 struct leat__ring_sender {
     leat_lane lane; /* first: the position, and the fast limit, which senders set */
     struct leat__ring_memory memory;
-    uint64_t staged;           /* bytes behind the position */
-    uint64_t first_header;     /* of the first staged record: publishing stores it */
-    uint64_t released;         /* the receiver's word, as last accepted */
-    uint64_t limit;            /* messages may be written up to here */
-    uint64_t written;          /* senders may have written to free space up to here */
-    uint64_t last_participant; /* of the last record staged */
-    uint64_t distance_ns;      /* about how long a new word of the receiver takes to arrive */
-    uint64_t polled_to;        /* line starts up to here were probed, and not written to since */
-    bool promised;             /* the receiver promises zeros where lines start, behind `written` */
-    uint64_t high_water;       /* most bytes seen occupied */
+    uint64_t staged;       /* bytes behind the position */
+    uint64_t first_header; /* of the first staged record: publishing stores it */
+    uint64_t released;     /* the receiver's word, as last accepted */
+    uint64_t limit;        /* messages may be written up to here */
+    uint64_t written;      /* senders may have written to free space up to here */
+    uint64_t last_slot;    /* the slot of the last record staged, bytes */
+    uint64_t distance_ns;  /* about how long a new word of the receiver takes to arrive */
+    uint64_t probed_to;    /* line starts up to here were probed, and not written to since */
+    bool promised;         /* the receiver promises zeros where lines start, behind `written` */
+    uint64_t high_water;   /* most bytes seen occupied */
     bool corrupt;
 };
 

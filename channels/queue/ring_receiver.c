@@ -45,7 +45,7 @@ static void wipe(const struct leat__ring_receiver *ring, uint64_t from, uint64_t
             leat__store_release64(leat__word_at(memory, at), 0); /* [R5] */
 }
 
-/* The whole lines before `end`, with the promise if there is one. */
+/* Hands back the whole lines before `end`, with the promise if there is one. */
 static void hand_back(const struct leat__ring_receiver *ring, uint64_t end) {
     uint64_t lines = (end & ~(LEAT__LINE - 1)) | ring->lane.promise;
     leat__store_release64(&ring->memory.receiver->released, lines); /* [R3] */
@@ -75,8 +75,8 @@ int leat__ring_receiver_recover(struct leat__ring_receiver *ring,
         return fail_corrupt(ring, "the receiver's positions contradict each other", position);
     ring->lane.position = ring->began = position;
     ring->lane.wipe = memory->processor->wipe;
-    bool is_untouched = position == 0; /* zero, but for what senders have written */
+    bool is_untouched = position == 0; /* zero, except for what senders have written */
     ring->lane.promise = ring->lane.wipe != 0 && is_untouched ? LEAT__WIPED : 0;
-    hand_back(ring, position); /* the predecessor may have died before it did */
+    hand_back(ring, position); /* the predecessor may have died before its hand-back */
     return LEAT_OK;
 }

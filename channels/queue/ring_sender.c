@@ -3,11 +3,11 @@
 #include "channels/queue/ring.h"
 #include "lib/base/fail.h"
 
-/* bytes; one look behind such a record costs less than at all its lines */
+/* bytes; one probe behind such a record costs less than a probe of all its lines */
 #define LONG_SLOT UINT64_C(512)
-#define FAR_NS UINT64_C(120) /* a line's way from the receiver, above which looking early pays */
+#define FAR_NS UINT64_C(120) /* a line's time from the receiver above which probing early pays */
 #define DISTANCE_NS_MAX UINT64_C(1000) /* longer is an interruption */
-/* bytes; its lines are looked at together: their transfers overlap */
+/* bytes; its lines are probed together, so that their transfers overlap */
 #define STRETCH UINT64_C(4096)
 
 static int fail_corrupt(struct leat__ring_sender *ring, const char *what, uint64_t value) {
@@ -48,8 +48,8 @@ static uint64_t place(const struct leat__ring_sender *ring, uint64_t slot) {
     return place_behind(ring->lane.position + ring->staged, slot, ring->memory.capacity);
 }
 
-/* Finishes a record at the staged end: its header goes into the ring, or is withheld when it is the
- * first of its kind. */
+/* Finishes a record at the staged end: stores its header in the ring, or withholds it if it is the
+ * first staged header. */
 static void seal(struct leat__ring_sender *ring, enum leat__record_type type, uint64_t length,
                  uint64_t end) {
     uint64_t start = ring->lane.position + ring->staged,
@@ -61,8 +61,8 @@ static void seal(struct leat__ring_sender *ring, enum leat__record_type type, ui
     ring->staged = end - ring->lane.position;
 }
 
-/* Refreshes. Of slots of two lines, learns how long a new word of the receiver's takes to get here,
- * as a mean of the last few, where the processor gains by that. For others the clock would cost
+/* Refreshes. For slots of two lines, on processors that gain by it, measures how long a new word of
+ * the receiver's takes to arrive, as a mean of the last few. For other slots the clock would cost
  * more. */
 static int refresh_for(struct leat__ring_sender *ring, uint64_t slot) {
     if (slot != 2 * LEAT__LINE || !ring->memory.processor->probes)
@@ -70,7 +70,7 @@ static int refresh_for(struct leat__ring_sender *ring, uint64_t slot) {
     uint64_t before = ring->released, began = leat__os_now();
     int result = leat__ring_refresh(ring);
     uint64_t took = leat__os_now() - began;
-    if (ring->released != before && took < DISTANCE_NS_MAX) /* an old word was in this cache */
+    if (ring->released != before && took < DISTANCE_NS_MAX) /* an old word came from this cache */
         ring->distance_ns = (3 * ring->distance_ns + took) / 4;
     return result;
 }
@@ -108,45 +108,45 @@ bool leat__ring_seems_to_have_room(const struct leat__ring_memory *memory, uint6
 }
 
 void leat__ring_stage(struct leat__ring_sender *ring, uint64_t length) {
-    ring->last_participant = leat__slot_size(length);
-    uint64_t end = ring->lane.position + ring->staged + ring->last_participant;
+    ring->last_slot = leat__slot_size(length);
+    uint64_t end = ring->lane.position + ring->staged + ring->last_slot;
     if (end < ring->written) /* shorter than reserved, perhaps */
-        ring->polled_to = 0;
+        ring->probed_to = 0;
     seal(ring, LEAT__MESSAGE, length, end);
 }
 
-/* Looks at the word at a position, and zeroes it if it is a header of it. */
-static inline void look_at(const leat_lane *lane, uint64_t position) {
+/* Probes the word at a position: zeroes it if it is a header of that position. */
+static inline void probe(const leat_lane *lane, uint64_t position) {
     uint64_t *word = leat__lane_at(lane, position);
     if (__builtin_expect(leat__is_header(__atomic_load_n(word, __ATOMIC_RELAXED), position), 0))
         __atomic_store_n(word, 0, __ATOMIC_RELAXED); /* I1 */
 }
 
-/* Whether the start of a line is zero by the receiver's promise. */
+/* Whether the receiver promises that the start of a line is zero. */
 static bool is_promised(const struct leat__ring_sender *ring, uint64_t line) {
     return ring->promised && line >= ring->written;
 }
 
-/* Whether looking at lines ahead pays though they are promised: the loads of a stretch overlap,
+/* Whether probing lines ahead pays although they are promised: the loads of a stretch overlap,
  * where stores to slots of two lines would wait for one line after the other (decision 0016). */
-static bool looks_early(const struct leat__ring_sender *ring) {
-    return ring->last_participant == 2 * LEAT__LINE && ring->distance_ns > FAR_NS;
+static bool probes_early(const struct leat__ring_sender *ring) {
+    return ring->last_slot == 2 * LEAT__LINE && ring->distance_ns > FAR_NS;
 }
 
 uint64_t leat__ring_probe_ahead(struct leat__ring_sender *ring, uint64_t limit) {
     const leat_lane lane = ring->lane; /* a copy, that stays in registers */
     uint64_t line = (lane.position & ~(LEAT__LINE - 1)) + LEAT__LINE;
-    uint64_t end = ring->last_participant > LONG_SLOT ? lane.position : line + STRETCH;
+    uint64_t end = ring->last_slot > LONG_SLOT ? lane.position : line + STRETCH;
     end = end < limit ? end : limit;
-    bool early = looks_early(ring);
+    bool early = probes_early(ring);
     if (is_promised(ring, line) && !early)
         return limit;
-    line = line > ring->polled_to ? line : ring->polled_to + LEAT__LINE;
+    line = line > ring->probed_to ? line : ring->probed_to + LEAT__LINE;
     /* else those from `written` on are promised */
     bool all = early || !ring->promised || end < ring->written;
     for (uint64_t stop = all ? end + 1 : ring->written; line < stop; line += LEAT__LINE)
-        look_at(&lane, line);
-    ring->polled_to = line - LEAT__LINE;
+        probe(&lane, line);
+    ring->probed_to = line - LEAT__LINE;
     return all ? end : limit;
 }
 
@@ -155,7 +155,7 @@ void leat__ring_publish(struct leat__ring_sender *ring) {
     if (ring->staged == 0)
         return;
     if (end % LEAT__LINE != 0 || !is_promised(ring, end))
-        look_at(&ring->lane, end);
+        probe(&ring->lane, end);
     /* [R1] the commit */
     leat__store_release64(leat__word_at(&ring->memory, ring->lane.position), ring->first_header);
     ring->lane.position += ring->staged;
@@ -165,7 +165,7 @@ void leat__ring_publish(struct leat__ring_sender *ring) {
 }
 
 void leat__ring_forget(struct leat__ring_sender *ring) {
-    ring->polled_to = 0;
+    ring->probed_to = 0;
     ring->staged = 0;
 }
 
@@ -230,7 +230,7 @@ int leat__ring_sender_recover(struct leat__ring_sender *ring,
     if (result != LEAT_OK)
         return result;
     ring->lane.position = position;
-    bool is_first = leat__load_relaxed32(&memory->sender->opened) == 0; /* nobody has written yet */
+    bool is_first = leat__load_relaxed32(&memory->sender->opened) == 0; /* no sender wrote yet */
     ring->written = is_first ? position : position + memory->capacity;
     result = leat__ring_refresh(ring);
     if (result != LEAT_OK)
@@ -247,7 +247,7 @@ int leat__ring_sender_resume(struct leat__ring_sender *ring) {
         return fail_corrupt(ring, "another sender has left an impossible position", position);
     ring->lane.position = position;
     ring->written = position + ring->memory.capacity;
-    ring->polled_to = 0;
+    ring->probed_to = 0;
     ring->staged = 0;
     return ring->lane.position > ring->limit ? leat__ring_refresh(ring) : LEAT_OK;
 }

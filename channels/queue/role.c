@@ -1,10 +1,10 @@
-/* channels/queue/role.c - a side's coming and going, and what it counts (channels/queue/role.h). */
+/* channels/queue/role.c - opens, closes and counts for a role (channels/queue/role.h). */
 #include "channels/queue/role.h"
 
 #include "lib/base/fail.h"
 
-/* The longest spin, unless a handle's options name one: twice a wake-up, which took 20 to 25 us
- * where it was measured. That is what a sleep costs both sides together, so a spin in vain at most
+/* The longest spin, unless a handle's spin_us sets another: twice a wake-up, which took 20 to 25 us
+ * where it was measured. A sleep costs both processes together that much, so a spin in vain at most
  * doubles the cost of a wait. */
 #define SPIN_NS_MAX UINT64_C(50000)
 
@@ -23,8 +23,8 @@ static int check_options(const leat_channel_options *options) {
                                             options->reserved);
     if (result != LEAT_OK)
         return result;
-    if ((unsigned)options->waiting > LEAT_WAITING_SPIN)
-        return leat__fail(LEAT_EINVAL, 0, "an option has no meaning");
+    if (options->spin_us < LEAT_SPIN_FOREVER)
+        return leat__fail(LEAT_EINVAL, 0, "spin_us %d has no meaning", (int)options->spin_us);
     if (options->capacity > LEAT_CAPACITY_MAX)
         return leat__fail(LEAT_EINVAL, 0, "capacity %llu, at most %llu",
                           (unsigned long long)options->capacity,
@@ -33,10 +33,10 @@ static int check_options(const leat_channel_options *options) {
 }
 
 static void set_spin(struct leat__role *role, const leat_channel_options *options) {
-    uint64_t longest = options->spin_us == 0 ? SPIN_NS_MAX : (uint64_t)options->spin_us * 1000;
-    bool spins =
-        options->spin_us >= 0 && options->waiting != LEAT_WAITING_SLEEP && leat__os_can_spin();
-    role->waiting = options->waiting;
+    uint64_t longest = options->spin_us > 0 ? (uint64_t)options->spin_us * 1000 : SPIN_NS_MAX;
+    bool spins = options->spin_us != LEAT_SPIN_NONE && leat__os_can_spin();
+    role->yields = options->spin_us == LEAT_SPIN_YIELD;
+    role->stays_awake = role->yields || options->spin_us == LEAT_SPIN_FOREVER;
     leat__spin_adapt(&role->spin, spins ? longest : 0);
 }
 
@@ -116,7 +116,7 @@ void leat__role_close(struct leat__role *role) {
         leat__os_unmap(role->again.memory, role->again.memory_size, 0);
     }
     leat__object_close(&role->object);
-    leat__os_watch_end(&role->watch); /* can take its time: nobody waits for this side's locks */
+    leat__os_watch_end(&role->watch); /* may take long: no peer waits for this role's locks */
 }
 
 int leat__role_fail_forked(void) {

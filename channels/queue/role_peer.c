@@ -1,5 +1,5 @@
-/* channels/queue/role_peer.c - the peer: whether it is there, and what there is to tell about it,
- * once each (channels/queue/role.h). */
+/* channels/queue/role_peer.c - the peer: whether it is there, and its events, each reported once
+ * (channels/queue/role.h). */
 #include "channels/queue/presence.h"
 #include "channels/queue/role.h"
 
@@ -27,34 +27,34 @@ bool leat__role_finds_peer(struct leat__role *role) {
     return peer == LEAT_PEER_PRESENT;
 }
 
-/* What there is to tell about the peer, and what it is known as once that is told. */
+/* An event of the peer, and the role's knowledge of the peer after the event was reported. */
 struct event {
-    int code;        /* LEAT_OK: nothing */
-    bool unanswered; /* the kernel does not say whether the peer lives: nothing for now */
+    int code;        /* LEAT_OK: no event */
+    bool unanswered; /* the kernel does not answer whether the peer lives: no event for now */
     leat_peer state;
     uint32_t seen;
 };
 
-/* Each event once. A peer that came and went unseen is told of in two steps. */
+/* Each event once. A peer that came and went unseen is reported in two steps. */
 static struct event consider(const struct leat__role *role) {
     struct event event = {LEAT_OK, false, role->peer_state, role->peer_seen};
     uint32_t opened = leat__load_acquire32(&role->peer->opened);
     bool open = opened != leat__load_acquire32(&role->peer->closed);
     enum leat__answer answer = open ? peer_lives(role, opened) : LEAT__NO;
     bool lives = answer == LEAT__YES;
-    /* after the kernel: it can have closed and left meanwhile */
+    /* after the question to the kernel: the peer can have closed and left meanwhile */
     uint32_t closed = leat__load_acquire32(&role->peer->closed);
     event.unanswered = answer == LEAT__UNKNOWN;
     if (event.unanswered)
         return event;
-    /* the first one is no news, but its end is */
+    /* the first peer's arrival is no event, but its end is one */
     if (event.state == LEAT_PEER_NONE && opened != event.seen) {
         event.state = LEAT_PEER_PRESENT;
         event.seen = opened;
     }
     bool came = opened != event.seen;
     if (event.state == LEAT_PEER_PRESENT && (came || !lives)) {
-        /* of several that came and went, the last */
+        /* of several that came and went, the last one is reported */
         event.seen = came && lives ? opened - 1 : opened;
         event.state = closed == event.seen ? LEAT_PEER_CLOSED : LEAT_PEER_DIED;
         event.code = event.state == LEAT_PEER_CLOSED ? LEAT_ECLOSED : LEAT_EPEERDIED;
@@ -70,8 +70,8 @@ bool leat__role_has_event(struct leat__role *role) {
     return event.code != LEAT_OK;
 }
 
-/* LEAT_OK, or what the caller has to be told. What it waits for is looked at again after the kernel
- * was asked, because the peer can have provided it and died in between: that goes first. */
+/* LEAT_OK, or an event. The role polls again after the question to the kernel, because the peer can
+ * have published and died in between: being ready goes before the event. */
 int leat__role_report_event(struct leat__role *role, const struct leat__role_wait *wait) {
     if (!wait->reports)
         return LEAT_OK;
@@ -103,8 +103,7 @@ bool leat__role_page_has_event(const struct leat__role *role) {
             leat__load_acquire32(&role->peer->closed) == role->peer_seen);
 }
 
-/* For callers that wait: the kernel is asked once in a slice, and once more before a call gives
- * up. */
+/* For callers that wait: asks the kernel once in a slice, and once more before a call gives up. */
 int leat__role_event_in_time(struct leat__role *role, const struct leat__role_wait *wait,
                              uint64_t now_ns, bool gives_up) {
     if (!wait->reports ||
@@ -114,8 +113,8 @@ int leat__role_event_in_time(struct leat__role *role, const struct leat__role_wa
     return leat__role_report_event(role, wait);
 }
 
-/* When the peer woke this side, if that was between these two; else 0. Its word for it is taken
- * only where it can be true. */
+/* When the peer woke this role, if that was between these two times; else 0. The time that the peer
+ * stored counts only if it is possible. */
 static uint64_t woken_between(const struct leat__role *role, uint64_t slept_ns, uint64_t awake_ns) {
     uint64_t woken = leat__load_relaxed64(&role->peer->woken_at);
     return woken >= slept_ns && woken <= awake_ns ? woken : 0;
@@ -124,7 +123,7 @@ static uint64_t woken_between(const struct leat__role *role, uint64_t slept_ns, 
 uint64_t leat__role_came_between(const struct leat__role *role, uint64_t slept_ns,
                                  uint64_t awake_ns) {
     uint64_t woken = woken_between(role, slept_ns, awake_ns);
-    return woken != 0 ? woken : awake_ns; /* being woken takes as long again as the wake */
+    return woken != 0 ? woken : awake_ns; /* the sleeper takes as long as the waking peer */
 }
 
 void leat__role_count_wake(struct leat__role *role, uint64_t slept_ns, uint64_t awake_ns) {

@@ -18,8 +18,8 @@ static bool watches(const struct leat__role *role) {
     return role->slice_ns > LEAT__SLICE_NS;
 }
 
-/* Clears the watch: before the announcement, so that a touch after it ends the sleep at once. */
-static bool stirs(void *context) {
+/* Clears the watch before arming, so that a later touch ends the sleep at once. */
+static bool asks_now(void *context) {
     struct leat__role *role = context;
     role->closed = role->slice_ns > 0 && role->watch.on && leat__os_watch_clear(&role->watch);
     return role->closed || (role->wait->reports && leat__role_page_has_event(role));
@@ -31,10 +31,10 @@ static void open_watch(struct leat__role *role) {
                                receives ? LEAT__TOUCH_READ : LEAT__TOUCH_WRITE);
 }
 
-/* Longer and longer, as long as a watch reports the peer's death. A first slice again, with a
- * question to the kernel before and after it, when the watch is new, or reported that a process let
- * go of the object: its locks may still be about to be dropped. First slices too for as long as the
- * kernel does not answer. */
+/* Slices grow as long as a watch reports the peer's death. A first slice comes again, with a
+ * question to the kernel before and after it, when the watch is new, or when it reported that a
+ * process closed the object: the kernel may be about to drop its locks. Slices also stay first
+ * slices for as long as the kernel does not answer. */
 static uint64_t next_slice(struct leat__role *role, uint64_t now_ns) {
     uint64_t longer = SLICE_GROWTH * role->slice_ns;
     bool begins = role->slice_ns == 0 || now_ns - role->spin.began_ns < LEAT__SLICE_NS;
@@ -42,16 +42,16 @@ static uint64_t next_slice(struct leat__role *role, uint64_t now_ns) {
         return UNARMED_SLICE_NS;
     if (!role->arms)
         return longer < LEAT__SLICE_NS ? longer : LEAT__SLICE_NS;
-    if (begins || leat__role_stays_awake(role) || role->unanswered || role->closed)
+    if (begins || role->stays_awake || role->unanswered || role->closed)
         return LEAT__SLICE_NS;
     if (role->watch.on)
         return longer < SLICE_NS_MAX ? longer : SLICE_NS_MAX;
-    open_watch(role); /* for the slice after this, or never if it cannot be had */
+    open_watch(role); /* for the next slice; if there is no watch, slices stay short */
     return LEAT__SLICE_NS;
 }
 
-/* The kernel is asked about the peer, if that is due: once in a first slice, however short the
- * slices are. */
+/* Asks the kernel about the peer, if that is due: once in a first slice, however short the slices
+ * are. */
 static int ask(void *context, uint64_t now_ns, bool last, uint64_t *again_ns) {
     struct leat__role *role = context;
     int event = leat__role_event_in_time(role, role->wait, now_ns, last || role->closed);
@@ -66,8 +66,9 @@ static int ask(void *context, uint64_t now_ns, bool last, uint64_t *again_ns) {
 
 /* --- Sleeping --------------------------------------------------------------------------------- */
 
-/* The kernel finds a futex at once where the page is mapped for writing. Where it is not, it tries
- * that first and then looks for what is wrong: 0.3 us for each sleep. */
+/* The kernel finds a futex at once where the page is mapped for writing. Where it is mapped for
+ * reading only, the kernel tries writing first and then searches the mapping: 0.3 us for each
+ * sleep. */
 static const leat__u32 *count_to_sleep_on(struct leat__role *role) {
     void *again;
     if (role->wake_count != NULL)
@@ -89,7 +90,8 @@ static void arm(void *context) {
     role->reached = !role->arms || leat__role_arm(role, watches(role) ? LEAT__WATCHES : 0);
 }
 
-/* A sleep on the watch is a cancellation point itself; the shorter ones are between two. */
+/* A sleep on the watch is a cancellation point itself; shorter sleeps are between two cancellation
+ * points. */
 static int sleep_until(void *context, uint64_t now_ns, uint64_t until_ns) {
     struct leat__role *role = context;
     if (!role->reached && now_ns + LEAT__SLICE_NS < until_ns)
@@ -99,14 +101,14 @@ static int sleep_until(void *context, uint64_t now_ns, uint64_t until_ns) {
                      : leat__os_wait(count_to_sleep_on(role), role->slept_on, until_ns);
     uint64_t awake = leat__os_now();
     role->tally.sleeps++;
-    /* woken since, and not for another that has the lock */
+    /* woken since, and not for another sender that has the lock */
     if (role->arms && leat__load_relaxed32(&role->peer->wake_count) != role->slept_on)
         leat__role_count_wake(role, now_ns, awake);
     leat__spin_slept(&role->spin, now_ns, leat__role_came_between(role, now_ns, awake));
     return result;
 }
 
-/* What a wait set had announced was overwritten. */
+/* Arming has overwritten the ticket of a wait set: its member becomes ready. */
 static void disarm(void *context) {
     struct leat__role *role = context;
     if (!role->arms)
@@ -115,25 +117,24 @@ static void disarm(void *context) {
     leat__object_disarmed(&role->object);
 }
 
-/* In the place of a sleep, for roles that never sleep. */
+/* Replaces the sleep of roles that never sleep. */
 static int stay_awake(void *context, uint64_t now_ns, uint64_t until_ns) {
     struct leat__role *role = context;
-    (void)leat__spin_on(&role->spin, is_ready, role, now_ns, until_ns,
-                        role->waiting == LEAT_WAITING_YIELD);
+    (void)leat__spin_on(&role->spin, is_ready, role, now_ns, until_ns, role->yields);
     return LEAT_OK;
 }
 
 int leat__role_wait(struct leat__role *role, const struct leat__role_wait *wait,
                     uint64_t deadline_ns) {
     static const struct leat__wait_kind sleeping = {.ready = is_ready,
-                                                    .stirs = stirs,
+                                                    .asks_now = asks_now,
                                                     .ask = ask,
                                                     .arm = arm,
                                                     .sleep = sleep_until,
                                                     .disarm = disarm,
                                                     .leave = leat__role_leave_wait},
                                         awake = {.ready = is_ready,
-                                                 .stirs = stirs,
+                                                 .asks_now = asks_now,
                                                  .ask = ask,
                                                  .sleep = stay_awake,
                                                  .leave = leat__role_leave_wait};
@@ -148,7 +149,7 @@ int leat__role_wait(struct leat__role *role, const struct leat__role_wait *wait,
     role->wait = wait;
     role->slice_ns = 0;
     struct leat__wait waiting = {
-        .kind = leat__role_stays_awake(role) ? &awake : &sleeping,
+        .kind = role->stays_awake ? &awake : &sleeping,
         .context = role,
         .spin = &role->spin,
         .deadline_ns = deadline_ns,

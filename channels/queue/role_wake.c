@@ -1,24 +1,31 @@
 /* channels/queue/role_wake.c - arming, and waking the peer (channels/queue/role.h). */
 #include "channels/queue/role.h"
+#include "lib/wake/notify.h"
 
-/* Wakes those of a role that sleep on a watch. Each role watches for what only the other one does,
- * so that nobody wakes itself. */
-static bool touch(struct leat__role *role, bool the_receiver) {
-    unsigned char byte = 0;
-    leat__file file = role->object.resource.file;
-    const uint64_t touched = LEAT__RECEIVER_PAGE + offsetof(struct leat__role_page, touched);
-    return (the_receiver ? leat__os_file_read(file, 0, &byte, 1)
-                         : leat__os_file_touch(file, touched)) == LEAT_OK;
-}
+#define TOUCHED (LEAT__RECEIVER_PAGE + offsetof(struct leat__role_page, touched))
 
 void leat__role_touch_senders(struct leat__role *role) {
-    (void)touch(role, false);
+    static const struct leat__sleeper watching = {.place = LEAT__ON_WATCH};
+    (void)leat__wake(&role->object, &watching, 1, LEAT__TOUCH_WRITE, TOUCHED);
 }
 
-static bool notify_waitset(struct leat__role *role) {
-    (void)leat__load_acquire32(&role->peer->waiting); /* [D2] */
-    return leat__object_notify(&role->object, leat__load_relaxed64(&role->peer->notify),
-                               leat__load_relaxed64(&role->peer->token));
+static enum leat__sleep_place place_of(uint32_t ticket) {
+    if ((ticket & LEAT__LOOPS) != 0)
+        return LEAT__IN_LOOP;
+    return (ticket & LEAT__WATCHES) != 0 ? LEAT__ON_WATCH : LEAT__ON_WORD;
+}
+
+/* Each role watches for the kind of touch that only the other role makes, so that no handle wakes
+ * itself. */
+static bool wake_peer(struct leat__role *role, uint32_t ticket) {
+    struct leat__sleeper sleeper = {.place = place_of(ticket), .word = &role->own->wake_count};
+    if (sleeper.place == LEAT__IN_LOOP) {
+        (void)leat__load_acquire32(&role->peer->waiting); /* [D2] */
+        sleeper.notify = leat__load_relaxed64(&role->peer->notify);
+        sleeper.token = leat__load_relaxed64(&role->peer->token);
+    }
+    return leat__wake(&role->object, &sleeper, 1,
+                      role->kind->sends ? LEAT__TOUCH_READ : LEAT__TOUCH_WRITE, TOUCHED);
 }
 
 void leat__role_wake_for(struct leat__role *role, uint32_t ticket) {
@@ -26,12 +33,9 @@ void leat__role_wake_for(struct leat__role *role, uint32_t ticket) {
         return;
     leat__store_relaxed64(&role->own->woken_at, leat__os_now());
     leat__increment32(&role->own->wake_count);
-    if ((ticket & (LEAT__WATCHES | LEAT__LOOPS)) == 0)
-        leat__os_wake(&role->own->wake_count, false);
-    else if (((ticket & LEAT__LOOPS) == 0 || !notify_waitset(role)) &&
-             !touch(role, role->kind->sends))
+    if (!wake_peer(role, ticket))
         return; /* the next call tries again */
-    /* after the wake: a successor rings again if we die before */
+    /* after the wake: a successor wakes again if we die before */
     leat__store_relaxed32(&role->own->woken, ticket);
     role->tally.wake_calls++;
 }
@@ -43,7 +47,7 @@ static void announce(struct leat__role_page *own, uint32_t how) {
     ticket = ticket != 0 ? ticket : 1;
     bool displaces = leat__load_relaxed32(&own->many) != 0 &&
                      (leat__load_relaxed32(&own->waiting) & LEAT__LOOPS) != 0;
-    /* another sender's loop believes that it is announced */
+    /* another sender's loop has armed, and its ticket is overwritten */
     if (displaces && (how & LEAT__LOOPS) == 0)
         leat__store_relaxed32(&own->loops, 1);
     leat__store_relaxed32(&own->tickets, ticket);
@@ -52,7 +56,7 @@ static void announce(struct leat__role_page *own, uint32_t how) {
 
 bool leat__role_arm(struct leat__role *role, uint32_t how) {
     announce(role->own, how);
-    leat__fence_full(); /* [S1] the announcement before the poll */
+    leat__fence_full(); /* [S1] the ticket before the poll */
     /* [S3] the same in a hot peer, in the place of [S2] */
     return leat__load_acquire32(&role->peer->hot) == 0 || leat__os_barrier();
 }
@@ -67,7 +71,8 @@ void leat__role_learn(struct leat__role *role, uint64_t began_ns, uint64_t slept
     leat__spin_learn(&role->spin, began_ns, slept_ns, came);
 }
 
-/* A thread that is cancelled while it waits: announced or not, in its turn or not. */
+/* For a thread that is cancelled while it waits: armed or not, with the senders' lock or
+ * without. */
 void leat__role_leave_wait(void *context) {
     struct leat__role *role = context;
     if (role->arms)

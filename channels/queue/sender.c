@@ -44,7 +44,7 @@ void leat__sender_flush(leat_sender *sender) {
     sender->next_flush = sender->ring.lane.position + role->memory.capacity / 8;
 }
 
-/* --- Turns of many senders -------------------------------------------------------------------- */
+/* --- The lock of many senders ----------------------------------------------------------------- */
 
 static int begin_locked(leat_sender *sender, int acquired) {
     sender->has_lock = sender->role.arms = true;
@@ -65,8 +65,8 @@ int leat__sender_lock(leat_sender *sender, uint64_t deadline_ns) {
     return result < LEAT_OK ? result : begin_locked(sender, result);
 }
 
-/* Whether a message of the wanted length would fit behind what the others have sent, as far as that
- * is known without the lock. */
+/* Whether a message of the wanted length would fit behind the other senders' messages, as far as
+ * that is known without the lock. */
 static bool would_have_room(struct leat__role *role) {
     return leat__ring_seems_to_have_room(&role->memory, leat__sender_of(role)->wanted);
 }
@@ -80,9 +80,8 @@ static int poll_for_lock(leat_sender *sender) {
     return reported != LEAT_OK ? reported : result;
 }
 
-/* While another sender has the lock. That sender may be waiting for room, and this one with it. So
- * this sender asks about the receiver itself, once in a slice, and reports an event if there is no
- * room. */
+/* Waits while another sender has the lock. That sender may itself wait for room. So this sender
+ * asks about the receiver too, once in a slice, and returns an event if there is no room. */
 static OUT_OF_LINE int wait_for_lock(leat_sender *sender, uint64_t deadline_ns) {
     struct leat__role *role = &sender->role;
     int result;
@@ -101,7 +100,8 @@ static OUT_OF_LINE int wait_for_lock(leat_sender *sender, uint64_t deadline_ns) 
     return result;
 }
 
-/* To send a message of that size: also reports what a call that waits for room does. */
+/* Takes the lock to send a message of that size. Also returns the events that a call which waits
+ * for room returns. */
 static int lock_to_send(leat_sender *sender, size_t size, uint64_t deadline_ns) {
     struct leat__role *role = &sender->role;
     if (!sender->many || sender->has_lock)
@@ -152,9 +152,9 @@ static int wait_for_room(leat_sender *sender, size_t size, uint64_t deadline_ns)
 }
 
 /* In a ring that is nearly full the sender would follow the receiver record by record, and each
- * step would cost both of them the transfer of a line. Letting a quarter of the ring come free
- * first makes that one transfer for many records. Only for as long as the receiver is seen to make
- * progress, and not longer than a spin. */
+ * step would cost both of them the transfer of a line. If a quarter of the ring becomes free first,
+ * one transfer serves many records. The sender lingers only while the receiver makes progress, and
+ * not longer than a spin. */
 static void linger(leat_sender *sender) {
     uint64_t enough = sender->role.memory.capacity / 4, seen = sender->ring.released;
     for (int polls = 0;
@@ -188,9 +188,9 @@ void leat__sender_pay_open_mark(leat_sender *sender) {
         (void)leat__sender_open_mark(sender);
 }
 
-/* Reserves again after reading the receiver's progress. A stream's open mark that found no
- * room goes before its first message, of many senders' whichever that is: all of them came to a
- * ring that was full, and so have to look. */
+/* Reserves again after reading the receiver's progress. An open mark that found no room goes before
+ * the stream's first message. With many senders any of them may send that message: all of them came
+ * to a full ring, so each of them must check for the mark. */
 static int reserve_behind_mark(leat_sender *sender, size_t size, void **payload) {
     if (leat__load_relaxed32(&sender->role.own->owed) != 0) {
         leat__ring_forget(&sender->ring);
@@ -202,7 +202,7 @@ static int reserve_behind_mark(leat_sender *sender, size_t size, void **payload)
 /* Reserves, waiting until the deadline. What is staged stays staged. */
 static int reserve(leat_sender *sender, size_t size, void **payload, uint64_t deadline_ns) {
     if (RARELY(sender->owes_open_mark))
-        /* still no room for it: then there is none for a message either */
+        /* if there is still no room for the mark, there is none for a message either */
         leat__sender_pay_open_mark(sender);
     uint64_t released = sender->ring.released;
     int result = leat__ring_reserve(&sender->ring, size, payload);
@@ -257,7 +257,7 @@ static void open_fast_path(leat_sender *sender) {
     bool slow = sender->many || reserves(sender) || sender->owes_open_mark || ring->corrupt;
     uint64_t limit = leat__ring_lap_end(&ring->memory, ring->lane.position);
     limit = ring->limit < limit ? ring->limit : limit;
-    /* nothing has been published yet: the slow path finds out what there is to know */
+    /* nothing has been published yet: the slow path reads what the fast path relies on */
     slow = slow || sender->next_flush == 0;
     limit = sender->next_flush <= limit ? sender->next_flush - 1 : limit;
     ring->lane.fast_limit = slow ? 0 : leat__ring_probe_ahead(ring, limit);
@@ -281,7 +281,7 @@ void leat_sender_wake(leat_sender *sender) {
     leat__sender_cool_down(sender);
     uint64_t woken = sender->role.tally.wake_calls;
     leat__role_wake(&sender->role);
-    /* after a system call: so that readers from outside see the wake-ups of a slow stream */
+    /* after a system call, which costs more: readers from outside see a slow stream's wake-ups */
     if (RARELY(sender->role.tally.wake_calls != woken))
         leat__sender_flush(sender);
 }
@@ -339,7 +339,7 @@ static OUT_OF_LINE int send(leat_sender *sender, const void *data, size_t size,
     return result;
 }
 
-/* The fast path of what takes more than a line; out of line for the same reason. */
+/* The fast path of messages longer than a line; out of line for the same reason. */
 static OUT_OF_LINE int send_lines(leat_sender *sender, const void *data, size_t size,
                                   uint64_t deadline_ns) {
     if (RARELY(!leat__lane_send(&sender->ring.lane, data, size)))
@@ -357,8 +357,8 @@ int leat_send(leat_sender *sender, const void *data, size_t size, uint64_t deadl
     return LEAT_OK;
 }
 
-/* Stages as many of the messages as the fast path takes. With copies of what does not change, so
- * that it stays in registers. */
+/* Stages as many of the messages as the fast path takes. Works on copies of what does not change,
+ * so that it stays in registers. */
 static size_t stage_fast(leat_sender *sender, const leat_message *messages, size_t amount) {
     struct leat__ring_sender *ring = &sender->ring;
     const leat_lane lane = ring->lane;
@@ -402,7 +402,7 @@ static size_t stage_many(leat_sender *sender, const leat_message *messages, size
     return done;
 }
 
-/* The rest of a batch, or all of it, waiting for room. */
+/* Sends the rest of a batch, or all of it, and waits for room. */
 static OUT_OF_LINE int send_rest(leat_sender *sender, const leat_message *messages, size_t amount,
                                  size_t *done, uint64_t deadline_ns) {
     int result = check(sender, 0);
@@ -411,7 +411,7 @@ static OUT_OF_LINE int send_rest(leat_sender *sender, const leat_message *messag
     while (result == LEAT_OK && *done < amount) {
         void *payload;
         result = check(sender, messages[*done].size);
-        /* waits for the first; the reservation is made again when it is staged */
+        /* waits for room for the first message; staging reserves again */
         if (result == LEAT_OK)
             result = reserve(sender, messages[*done].size, &payload, deadline_ns);
         if (result == LEAT_OK) {

@@ -1,4 +1,4 @@
-/* channels/queue/sender_peer.c - a sender's coming and going, and what it knows of the receiver
+/* channels/queue/sender_peer.c - opens and closes senders, and reports the receiver
  * (leat/channel.h).
  *
  * Marks in the ring delimit a stream. A sender that comes when no sender is there writes an open
@@ -18,7 +18,7 @@
 #include "channels/queue/sender.h"
 #include "lib/base/fail.h"
 
-/* --- The gate: one comes or goes at a time ---------------------------------------------------- */
+/* --- The gate: one sender comes or leaves at a time ------------------------------------------- */
 
 static bool is_present(const leat_sender *sender, unsigned participant) {
     return (leat__load_relaxed64(&sender->role.own->present[participant / 64]) >> participant % 64 &
@@ -43,7 +43,7 @@ static int enter_gate(leat_sender *sender) {
     if (result == LEAT_ETIMEDOUT)
         return leat__fail(LEAT_EBUSY, 0,
                           "another sender has been coming or going for a second (stopped?)");
-    /* a sender that died inside left nothing that is not checked again */
+    /* everything that a sender which died inside has left is checked again */
     return result >= LEAT_OK ? LEAT_OK : result;
 }
 
@@ -51,7 +51,7 @@ static void leave_gate(leat_sender *sender) {
     leat__lock_release(&sender->role.own->gate);
 }
 
-/* Inside the gate: whether another sender is there. Those that died are members no more. */
+/* Inside the gate: whether another sender is there. Takes the bits of dead senders out. */
 static enum leat__answer has_others(leat_sender *sender) {
     leat__file file = sender->role.object.resource.file;
     for (unsigned participant = 1; participant <= LEAT__PARTICIPANTS_MAX; participant++) {
@@ -69,7 +69,7 @@ static enum leat__answer has_others(leat_sender *sender) {
     return LEAT__NO;
 }
 
-/* Nobody was there: repair what a predecessor left, and begin a stream. */
+/* No sender was there: repairs what a predecessor left, and begins a stream. */
 static int begin_stream(leat_sender *sender) {
     struct leat__role_page *own = sender->role.own;
     uint64_t generation = leat__load_relaxed64(&own->lock.owner) >> 16;
@@ -92,8 +92,8 @@ static int begin_stream(leat_sender *sender) {
     return result == LEAT_EAGAIN ? LEAT_OK : result;
 }
 
-/* Inside the gate: a stream that is open goes on with this sender too. LEAT__NO: its last member
- * died meanwhile, and it is over. */
+/* Inside the gate: joins the open stream. LEAT__NO: its last member died meanwhile, and the stream
+ * is over. */
 static enum leat__answer join_stream(leat_sender *sender) {
     set_present(sender, sender->participant, true);
     leat__fence_full(); /* [G1] the bit before the question: so there is a member at every moment */
@@ -121,7 +121,7 @@ static int join(leat_sender *sender) {
     if (others == LEAT__YES && open)
         return LEAT_OK;
     set_present(sender, sender->participant,
-                false); /* of the stream that is over; or a predecessor's */
+                false); /* a bit of the stream that is over, or a predecessor's */
     if (others == LEAT__UNKNOWN)
         return leat__fail(LEAT_ESYSTEM, 0, "the system does not say whether it has a sender");
     int result = begin_stream(sender);
@@ -167,12 +167,12 @@ int leat_sender_open(leat_sender **sender, const char *name, const leat_channel_
     return result;
 }
 
-/* --- Going ------------------------------------------------------------------------------------ */
+/* --- Closing ---------------------------------------------------------------------------------- */
 
-/* Inside the gate: whether this is the last sender; if so, the ring is taken up where the last
- * holder ended, however that ended. */
+/* Inside the gate: whether this is the last sender. If so, it goes on in the ring where the last
+ * holder of the lock stopped, however that holder ended. */
 static bool is_last(leat_sender *sender) {
-    sender->role.interruptible = false; /* a signal would make a death of it */
+    sender->role.interruptible = false; /* else a signal would make the close look like a death */
     return !sender->many || (has_others(sender) == LEAT__NO &&
                              leat__sender_lock(sender, leat_in_ms(1000)) == LEAT_OK);
 }
@@ -181,8 +181,8 @@ static void end_stream(leat_sender *sender) {
     struct leat__role_page *own = sender->role.own;
     uint32_t opened = leat__load_relaxed32(&own->opened);
     leat__sender_pay_open_mark(sender);
-    /* No room even in the line kept for marks: then marks are all that came since the ring was
-     * full, and `closed` has to do. */
+    /* If there is no room even in the line reserved for marks, only marks were written since the
+     * ring was full, and `closed` is enough. */
     (void)leat__ring_mark(&sender->ring, LEAT__END_MARK, opened);
     leat__store_release32(&own->closed, opened);
 }
@@ -191,7 +191,7 @@ static void leave(leat_sender *sender) {
     leat_abort(sender);
     leat__sender_cool_down(sender);
     bool entered = enter_gate(sender) == LEAT_OK;
-    if (entered ? is_last(sender) : !sender->many) /* the only one ends its stream in any case */
+    if (entered ? is_last(sender) : !sender->many) /* the only sender always ends its stream */
         end_stream(sender);
     if (!sender->many || sender->has_lock)
         leat__sender_flush(sender);
@@ -212,7 +212,7 @@ void leat_sender_close(leat_sender *sender) {
     free(sender);
 }
 
-/* --- The receiver as this sender knows it ----------------------------------------------------- */
+/* --- The receiver ----------------------------------------------------------------------------- */
 
 static bool receiver_is_there(struct leat__role *role) {
     return leat__role_finds_peer(role);
@@ -264,7 +264,7 @@ int leat_sender_drain(leat_sender *sender, uint64_t deadline_ns) {
     return leat__role_wait(&sender->role, &drained, deadline_ns);
 }
 
-/* --- Questions -------------------------------------------------------------------------------- */
+/* --- Queries ---------------------------------------------------------------------------------- */
 
 void leat_sender_statistics(const leat_sender *sender, leat_statistics *statistics) {
     *statistics = (leat_statistics){0};

@@ -1,5 +1,5 @@
-/* channels/queue/wire.c - making and checking a channel's header. A new channel is all zeros behind
- * it. */
+/* channels/queue/wire.c - makes and checks a channel's header. Behind it a new channel is all
+ * zeros. */
 #include "channels/queue/wire.h"
 
 #include "lib/base/fail.h"

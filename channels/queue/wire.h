@@ -43,6 +43,10 @@
 #define LEAT__RECEIVER_PAGE (2 * LEAT__PAGE)
 #define LEAT__RING (3 * LEAT__PAGE)
 
+/* Lock bytes. LIFE and the next: exclusive, receivers alternate (channels/queue/presence.h). */
+#define LEAT__LOCK_LIFE 2
+#define LEAT__LOCK_RECEIVER (LEAT__FIRST_PLACE + 1) /* exclusive: the receiver */
+
 /* Indices of leat__header.parameters. The two words behind them are zero and ignored. */
 enum {
     LEAT__CAPACITY = 0,

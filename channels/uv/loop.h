@@ -22,7 +22,7 @@
 #include "leat/uv.h"
 #include "leat/waitset.h"
 
-/* The most messages that one member receives, or sends from its queue, in its turn. */
+/* The most messages that a member receives, or sends from its queue, before others are served. */
 #define LEAT__UV_BATCH 64
 
 struct leat_uv_member;
@@ -32,7 +32,7 @@ struct leat_uv_member;
 struct leat_uv_operations {
     /* The wait set reports the member: receive, send or take, within the budget. */
     void (*work)(struct leat_uv_member *member);
-    /* Calls back for what became known outside the loop's turns (leat__uv_report_later). */
+    /* Calls back for results and events from outside of `work` (leat__uv_report_later). */
     void (*report)(struct leat_uv_member *member);
     /* Leaves the channel or object. Calls nothing back. */
     void (*close)(struct leat_uv_member *member);
@@ -83,10 +83,10 @@ struct leat_uv_member *leat__uv_usable(const leat_uv_handle_t *handle);
 /* An active member keeps the loop running, if it is referenced. */
 void leat__uv_set_active(struct leat_uv_member *member, bool active);
 
-/* Has the loop poll the wait set in its next turn. */
+/* Makes the loop poll the wait set in its next iteration. */
 void leat__uv_hurry(struct leat_uv_loop *shared);
 
-/* Has the loop call the member's `report`: in its next turn, if not in this one. */
+/* Makes the loop call the member's `report`: in its next iteration, if not in this one. */
 void leat__uv_report_later(struct leat_uv_member *member);
 
 #endif

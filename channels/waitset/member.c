@@ -146,7 +146,7 @@ bool leat__member_is_unanswered(const struct leat__member *member) {
 
 bool leat__member_stays_awake(struct leat__member *member) {
     struct leat__role *role = member->role;
-    if (role == NULL || leat__role_stays_awake(role))
+    if (role == NULL || role->stays_awake)
         return role != NULL;
     if (role->spin.ns == 0 || !member->active || member->armed_at_ns != 0 ||
         (!member->receives && !member->wants_room))

@@ -1,7 +1,7 @@
 /* leat/base.h - what every other header of leat rests on: version, linkage, deadlines, scopes.
  *
- * Thread safety: everything in this header may be called from any thread at any time, from a signal
- * handler, and in a forked child. Nothing here blocks, allocates or reads the environment.
+ * The functions may be called from any thread at any time, from a signal handler, and in a forked
+ * child. They do not block, allocate or read the environment.
  */
 #ifndef LEAT_BASE_H
 #define LEAT_BASE_H
@@ -33,22 +33,20 @@ extern "C" {
 #define LEAT_API __attribute__((visibility("default")))
 #endif
 
-/* Ignoring the result of a call that can fail is a bug in the caller: the compiler says so. */
+/* The compiler warns if the result of a call that can fail is ignored. */
 #if defined(__GNUC__)
 #define LEAT_CHECKED __attribute__((warn_unused_result))
 #else
 #define LEAT_CHECKED
 #endif
 
-/* The version of the library that is running (the macros tell which header was compiled against):
- * "0.1.0". */
+/* The version of the running library, such as "0.1.0"; the macros are the header's version. */
 LEAT_API const char *leat_version(void);
 
 /* --- Deadlines -----------------------------------------------------------------------------------
  *
- * Every call that can wait takes one argument that says until when, in absolute nanoseconds of the
- * system's monotonic clock. So a loop that retries a call never waits longer than was asked for at
- * its start.
+ * Every call that can wait takes a deadline: absolute nanoseconds of the system's monotonic clock.
+ * So a loop that repeats a call does not extend its wait.
  *
  *     leat_recv(rx, buffer, capacity, &size, LEAT_NOW);           never waits: LEAT_EAGAIN
  *     leat_recv(rx, buffer, capacity, &size, leat_in_ms(250));    LEAT_ETIMEDOUT after 250 ms
@@ -60,7 +58,7 @@ LEAT_API const char *leat_version(void);
 /* The monotonic clock now, in nanoseconds (CLOCK_MONOTONIC on Linux). */
 LEAT_API uint64_t leat_now(void);
 
-/* The deadline that lies so far ahead of now. Saturates at LEAT_FOREVER. */
+/* The deadline that many nanoseconds from now; saturates at LEAT_FOREVER. */
 LEAT_API uint64_t leat_in_ns(uint64_t nanoseconds);
 static inline uint64_t leat_in_us(uint64_t microseconds) {
     return leat_in_ns(microseconds <= UINT64_MAX / 1000 ? microseconds * 1000 : UINT64_MAX);
@@ -69,11 +67,10 @@ static inline uint64_t leat_in_ms(uint64_t milliseconds) {
     return leat_in_ns(milliseconds <= UINT64_MAX / 1000000 ? milliseconds * 1000000 : UINT64_MAX);
 }
 
-/* --- Scopes and ways in --------------------------------------------------------------------------
+/* --- Scopes and modes ----------------------------------------------------------------------------
  *
- * A name lives in one of two scopes. A name that starts with the seven or six bytes "Global\" or
- * "Local\" chooses its scope itself, whatever the options say; the prefix is not part of the
- * name. */
+ * A name belongs to one of two scopes. A name that starts with the bytes "Global\" or "Local\"
+ * chooses its scope itself, whatever the options say; the prefix is not part of the name. */
 typedef enum leat_scope {
     /* this user's objects, in a private directory: /dev/shm/leat-<effective uid>, mode 0700 */
     LEAT_LOCAL = 0,
@@ -82,21 +79,21 @@ typedef enum leat_scope {
 } leat_scope;
 
 typedef enum leat_mode {
-    LEAT_OPEN_OR_CREATE = 0, /* open what is there, create what is not */
-    LEAT_CREATE = 1,         /* LEAT_EEXIST when the name is taken */
-    LEAT_OPEN = 2,           /* LEAT_ENOENT when it is not */
+    LEAT_OPEN_OR_CREATE = 0, /* opens the object, or creates it if there is none */
+    LEAT_CREATE = 1,         /* LEAT_EEXIST if the name is taken */
+    LEAT_OPEN = 2,           /* LEAT_ENOENT if it is not */
 } leat_mode;
 
-/* What a handle or a view may do with the bytes. */
+/* How a handle or a view may access the bytes. */
 typedef enum leat_access {
     LEAT_READ_WRITE = 0,
     /* writing through the view is a segmentation fault; read permission suffices to open */
     LEAT_READ_ONLY = 1,
-    /* writing makes a private copy of the page, which nobody else sees; read permission suffices */
+    /* writing makes a private copy of the page; read permission suffices */
     LEAT_COPY_ON_WRITE = 2,
 } leat_access;
 
-/* The longest name, in bytes, after '/' and ambiguous '%' have been written as three bytes each. */
+/* The longest name in bytes; '/' and an ambiguous '%' count as three bytes each. */
 #define LEAT_NAME_MAX 255
 
 #ifdef __cplusplus

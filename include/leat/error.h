@@ -1,14 +1,14 @@
 /* leat/error.h - every way in which a call can fail.
  *
- * A function that can fail returns LEAT_OK (0) or one of the negative codes below. Results go out
- * through pointers, which a failing call leaves untouched unless its description says otherwise.
- * The numbers are the same on every platform and never change meaning.
+ * A function that can fail returns LEAT_OK (0) or a negative code of those below. Results are
+ * returned through pointers; a failing call leaves them unchanged unless its description says
+ * otherwise. The numbers are the same on every platform and never change their meaning.
  *
- * Five codes are not failures but news: LEAT_EAGAIN, LEAT_ETIMEDOUT, LEAT_ECLOSED, LEAT_EPEERDIED
- * and LEAT_EPEERBACK say what happened on the other side, and the handle stays good.
+ * Five codes are no failures. LEAT_EAGAIN and LEAT_ETIMEDOUT: nothing is ready yet. LEAT_ECLOSED,
+ * LEAT_EPEERDIED and LEAT_EPEERBACK: events of the peer. The handle stays usable.
  *
- * Thread safety: any thread. leat_error_last, leat_system_error and leat_error_detail speak of the
- * calling thread's last failure.
+ * Threads: any. leat_error_last, leat_system_error and leat_error_detail describe the calling
+ * thread's last failure; a call that succeeds does not change them.
  */
 #ifndef LEAT_ERROR_H
 #define LEAT_ERROR_H
@@ -93,30 +93,28 @@ enum {
 #undef LEAT_ERROR_CONSTANT
 };
 
-/* "LEAT_ENOSPC" for -9, "LEAT_OK" for 0, "LEAT_E?" for a number that is no code. Never NULL; static
- * storage. */
+/* The code's name: "LEAT_ENOSPC" for -9, "LEAT_OK" for 0, "LEAT_E?" for a number that is no code.
+ * Never NULL; static storage. */
 LEAT_API const char *leat_error_name(int code);
 
-/* One sentence of cause, without a full stop. Never NULL; static storage. */
+/* The cause, a sentence without a full stop. Never NULL; static storage. */
 LEAT_API const char *leat_error_cause(int code);
 
-/* What to do about it, "" where nothing helps. Never NULL; static storage. */
+/* The remedy, a sentence without a full stop; "" if there is none. Never NULL; static storage. */
 LEAT_API const char *leat_error_remedy(int code);
 
-/* The code of the calling thread's last failed leat call, LEAT_OK if there was none: for callers
- * that got something else, as those of leat/uv.h did. Only meaningful right after a call that
- * failed: codes that are news, and success, leave an older failure's code, number and detail in
- * place. */
+/* The code of the calling thread's last failed leat call; LEAT_OK if none has failed. For callers
+ * of functions that return something else, such as those of leat/uv.h. Calls that succeed or return
+ * an event do not change it. */
 LEAT_API int leat_error_last(void);
 
-/* The operating system's own number (errno on Linux) behind the calling thread's last failed leat
- * call; 0 when the system had no part in it. Meaningful when leat_error_last is. */
+/* The operating system's error number (errno on Linux) that caused the failure of leat_error_last;
+ * 0 if the system had no part in it. */
 LEAT_API int leat_system_error(void);
 
-/* What failed, on which object, with which figures, behind the calling thread's last failed leat
- * call, for example "channel 'telemetry': 67174400 bytes wanted, 1048576 of 1048576 free in
- * /dev/shm/leat-1000". "" when there is nothing to add. Valid until the thread's next failing call;
- * never NULL. */
+/* Details of the failure of leat_error_last: the object and figures, for example "channel
+ * 'telemetry': 67174400 bytes wanted, 1048576 of 1048576 free in /dev/shm/leat-1000". "" if there
+ * is nothing to add; never NULL. Valid until the thread's next leat call. */
 LEAT_API const char *leat_error_detail(void);
 
 #ifdef __cplusplus

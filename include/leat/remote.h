@@ -1,40 +1,37 @@
-/* leat/remote.h - mapping a region into another process, which need not know of it, as a debugger
+/* leat/remote.h - mapping a region into another process without its cooperation, as a debugger
  * would. The functions are in a library of their own: link leat_remote besides leat. (libleat makes
  * no system call that stops, reads or writes another process.)
  *
- * Caveats. The target is stopped for some tenths of a millisecond (one thread of it), and that
- * thread is made to run a few system calls; registers, signal mask and signals are put back as they
- * were, an interrupted system call is restarted as the kernel would. That takes exactly the right
- * that a debugger needs: the same user or CAP_SYS_PTRACE, and nothing in kernel.yama.ptrace_scope
- * against it. Whoever has that right can do anything to the target: this header adds none. If
- * *this* process is killed in those tenths of a millisecond, the target is likely to crash. All
- * steps, and what can go wrong: docs/map-into.md.
+ * Caveats. One thread of the target is stopped for some tenths of a millisecond and made to run a
+ * few system calls. Its registers, signal mask and signals are restored, and an interrupted system
+ * call is restarted as the kernel would restart it. The caller needs the rights of a debugger: the
+ * same user or CAP_SYS_PTRACE, and no objection by kernel.yama.ptrace_scope. If *this* process is
+ * killed in that time, the target is likely to crash. docs/map-into.md has all steps and risks.
  *
  *     leat_region *region;
  *     uint64_t address;
  *     if (leat_region_open_into(&region, "counters", 4096, NULL, pid, &address) != LEAT_OK)
  *         fprintf(stderr, "%s\n", leat_error_detail());
- *     ... write `address` to where the target looks for it; leat_region_data(region) is the same
- *         memory here ...
+ *     ... tell the target `address`; leat_region_data(region) is the same memory here ...
  *     leat_region_unmap_from(pid, address);
  *     leat_region_close(region);
  *
- * Lifetimes. The view over there stays until leat_region_unmap_from, or until the target unmaps it,
- * executes another program or ends; a child that it forks inherits it. Like a detached view it
- * keeps the memory, not the name: the name lives as long as a handle (here or elsewhere), or until
- * leat_unlink for persistent regions. The target holds no handle and counts as no user.
+ * Lifetime. The target's view stays until leat_region_unmap_from, or until the target unmaps it,
+ * executes another program or ends; its forked children inherit it. Like a detached view it keeps
+ * the memory, not the name: the name lives as long as a handle, or until leat_unlink if the region
+ * is persistent. The target has no handle and does not count as a user.
  *
- * `process` is a process number as seen from this process; its own number is allowed, and maps
- * here. 64-bit Linux on x86-64 and arm64; elsewhere, and for 32-bit targets, LEAT_ENOTSUP.
+ * `process` is a process id in this process's pid namespace; its own id is allowed. The functions
+ * exist for 64-bit Linux on x86-64 and arm64; elsewhere, and for 32-bit targets, they return
+ * LEAT_ENOTSUP.
  *
- * Thread safety: any thread; calls on the same target at the same time get LEAT_EBUSY, as a
- * debugger would. Fork: a region handle of the parent is LEAT_EFORKED. Signals: nothing here may be
- * called from a handler; the calling thread's signals wait until the call is done. The system tells
- * this process of the target's stops as of a child's: a SIGCHLD handler may run, and a wait for
- * *any* child in another thread may see the stops of a process it does not know. Blocking: as in
- * leat/object.h, and until the chosen thread of the target stops and has run the calls, which on a
- * busy machine waits for its turn to run; a target that cannot run (frozen) is LEAT_ETIMEDOUT after
- * ten seconds.
+ * Threads: any; of concurrent calls on one target one succeeds, the others return LEAT_EBUSY. Fork:
+ * a parent's region handle is LEAT_EFORKED. Signals: no function may be called from a signal
+ * handler; the calling thread's signals are blocked during the call. The kernel reports the
+ * target's stops to this process as those of a child: a SIGCHLD handler may run, and another
+ * thread's wait for *any* child may return the target's stops. Blocking: as in leat/object.h, and
+ * until the chosen thread of the target has been scheduled and has run the calls; a target that
+ * cannot run (frozen) is LEAT_ETIMEDOUT after ten seconds.
  */
 #ifndef LEAT_REMOTE_H
 #define LEAT_REMOTE_H
@@ -45,30 +42,29 @@
 extern "C" {
 #endif
 
-/* Maps the whole of an open region into the process: readable, and writable unless the handle is
- * read-only; never executable. The address is valid *there*. Each call makes a further view at
- * another address.
+/* Maps a whole region into the process: readable, writable unless the handle is read-only, never
+ * executable. *address is the address in the *target*. Each call makes another view.
  *
- * LEAT_ENOENT: no such process, or it ended or executed another program meanwhile. LEAT_EACCES: not
- * permitted; the detail says which right is missing. LEAT_EBUSY: a debugger has it; the detail says
- * which. LEAT_EAGAIN: every thread of it is in uninterruptible sleep. LEAT_ETIMEDOUT: it is frozen.
- * LEAT_ENOTSUP: a 32-bit process, a kernel thread, or one whose seccomp filter refuses the calls.
- * LEAT_ENOMEM, LEAT_ELIMIT: of the *target's* address space or descriptors. LEAT_EINVAL: the number
- * is no process's, but a thread's, or not positive; or region or address is NULL. LEAT_EFORKED,
- * LEAT_ESTATE: the handle is the parent's, or its view was detached. */
+ * Returns LEAT_OK; LEAT_ENOENT: no such process, or it ended or executed another program;
+ * LEAT_EACCES: the detail names the missing right; LEAT_EBUSY: a debugger traces the process, the
+ * detail names it; LEAT_EAGAIN: all its threads are in uninterruptible sleep; LEAT_ETIMEDOUT: it is
+ * frozen; LEAT_ENOTSUP: a 32-bit process, a kernel thread, or a seccomp filter that refuses the
+ * calls; LEAT_ENOMEM, LEAT_ELIMIT: the *target* has no address space or descriptor left;
+ * LEAT_EINVAL: the id is a thread's or not positive, or an argument is NULL; LEAT_EFORKED;
+ * LEAT_ESTATE: the handle's view was detached. */
 LEAT_API LEAT_CHECKED int leat_region_map_into(const leat_region *region, int process,
                                                uint64_t *address);
 
-/* Opens or creates the region here, as leat_region_open does, and maps it into the
- * process. All or nothing: on failure no handle is left. */
+/* leat_region_open and leat_region_map_into in one call; on failure no handle is left. Returns as
+ * both. */
 LEAT_API LEAT_CHECKED int leat_region_open_into(leat_region **region, const char *name,
                                                 uint64_t size, const leat_region_options *options,
                                                 int process, uint64_t *address);
 
-/* Takes a view out of the process again that this process mapped there. The handle may be closed by
- * now. LEAT_EINVAL when this process mapped nothing at that address (any other program's mapping is
- * safe), or the region is no longer what is mapped there: nothing is changed then. LEAT_ENOENT when
- * the process is gone; further codes as above. A view is forgotten once it is known to be gone. */
+/* Unmaps a view that this process mapped into the target; the region's handle may be closed.
+ * Returns LEAT_OK; LEAT_EINVAL if this process mapped nothing at that address, or something else is
+ * mapped there now (nothing changes); LEAT_ENOENT if the process is gone; otherwise as
+ * leat_region_map_into. */
 LEAT_API LEAT_CHECKED int leat_region_unmap_from(int process, uint64_t address);
 
 #ifdef __cplusplus

@@ -27,9 +27,9 @@
  *
  * Cost. A loop polls two descriptors for all its channels together (leat/waitset.h). An idle
  * channel costs nothing. When channels are ready, the loop works on them in turn for about 200
- * microseconds; then timers and other handles are served. How a channel waits is its `waiting`
- * option. By default the loop polls on after a message, without sleeping, for as long as that has
- * paid lately and at most for the channel's spin_us. With LEAT_WAITING_SLEEP it sleeps at once.
+ * microseconds; then timers and other handles are served. How a channel waits is its option
+ * spin_us. By default the loop polls on after a message, without sleeping, for as long as that has
+ * spared sleeps lately and at most 50 microseconds. With LEAT_SPIN_NONE it sleeps at once.
  *
  * Blocking. Opening and closing make system calls. They wait, for up to a second, while another
  * process is stopped in the middle of opening or closing the same channel. Nothing else blocks.

@@ -27,11 +27,12 @@
  * instances by default (fs.inotify.max_user_instances). Threads that wait in calls share one
  * instance for each process.
  *
- * Before it sleeps. How a channel waits is its `waiting` option, as in calls. ADAPTIVE, the
- * default: after the channel was ready, the descriptor stays readable for as long as polling has
- * paid lately, at most the channel's spin_us; meanwhile the loop runs, and serves everything else.
- * SLEEP: the member is armed at once. Channels that never sleep (YIELD, SPIN) keep the descriptor
- * readable: the loop polls them in every iteration, and occupies a processor.
+ * Before it sleeps. How a channel waits is its option spin_us, as in calls. By default, after the
+ * channel was ready, the descriptor stays readable for as long as polling has spared sleeps lately,
+ * at most 50 microseconds or spin_us; meanwhile the loop runs and serves everything else. With
+ * LEAT_SPIN_NONE the member is armed at once. With LEAT_SPIN_FOREVER or LEAT_SPIN_YIELD the
+ * descriptor stays readable: the loop polls the channel in every iteration and occupies a
+ * processor.
  *
  * Peers. A channel is also ready when its peer came, closed or died. For a receiver, the next
  * leat_recv or leat_peek with LEAT_NOW returns that event. For a sender, leat_sender_peer_event

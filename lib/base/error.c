@@ -7,13 +7,7 @@
 
 #include "lib/base/fail.h"
 
-#define DETAIL_SIZE 512
-
-static _Thread_local struct {
-    int code;
-    int system_error;
-    char detail[DETAIL_SIZE];
-} last;
+static _Thread_local struct leat__failure last;
 
 struct text {
     const char *name, *cause, *remedy;
@@ -69,6 +63,20 @@ int leat__fail(int code, int system_error, const char *format, ...) {
     record(code, system_error, format, arguments);
     va_end(arguments);
     return code;
+}
+
+static void copy(struct leat__failure *to, const struct leat__failure *from) {
+    to->code = from->code;
+    to->system_error = from->system_error;
+    strcpy(to->detail, from->detail);
+}
+
+void leat__failure_keep(struct leat__failure *kept) {
+    copy(kept, &last);
+}
+
+void leat__failure_restore(const struct leat__failure *kept) {
+    copy(&last, kept);
 }
 
 static int code_of(int system_error) {
@@ -129,7 +137,7 @@ static void append_name(char *text, size_t size, size_t *length, const char *nam
 }
 
 int leat__fail_about(int code, const char *kind, const char *name) {
-    char text[DETAIL_SIZE];
+    char text[LEAT__DETAIL_SIZE];
     size_t length = (size_t)snprintf(text, sizeof text, "%s '", kind);
     append_name(text, sizeof text / 2, &length, name == NULL ? "" : name);
     snprintf(text + length, sizeof text - length, "'%s%.200s", last.detail[0] == 0 ? "" : ": ",

@@ -20,6 +20,27 @@ LEAT__PRIVATE int leat__fail(int code, int system_error, const char *format, ...
 LEAT__PRIVATE int leat__fail_system(int system_error, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
+#define LEAT__DETAIL_SIZE 512
+
+/* What is recorded about a failure. */
+struct leat__failure {
+    int code;
+    int system_error;
+    char detail[LEAT__DETAIL_SIZE];
+};
+
+/* A call that succeeds leaves the record of an older failure as it was, whatever failed inside it:
+ * a call that recovers from failures keeps the record when it begins and settles it at its end. */
+LEAT__PRIVATE void leat__failure_keep(struct leat__failure *kept);
+LEAT__PRIVATE void leat__failure_restore(const struct leat__failure *kept);
+
+/* Restores the record if code is LEAT_OK. Returns the code. */
+static inline int leat__failure_settle(const struct leat__failure *kept, int code) {
+    if (code == LEAT_OK)
+        leat__failure_restore(kept);
+    return code;
+}
+
 /* Puts "<kind> '<name>': " in front of what was recorded last, and returns the code. Bytes of the
  * name that would garble a terminal are shown as \xHH. */
 LEAT__PRIVATE int leat__fail_about(int code, const char *kind, const char *name);

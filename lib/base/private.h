@@ -1,4 +1,4 @@
-/* lib/base/private.h - what libleat exports to the other libraries of leat, and to nobody else.
+/* lib/base/private.h - what libleat exports to the other libraries of leat only.
  *
  * A function marked LEAT__PRIVATE is exported under the version LEAT_PRIVATE (lib/leat.map), as the
  * C library has GLIBC_PRIVATE. Not for programs: it may change with each release, so libraries of

@@ -1,13 +1,12 @@
 /* lib/base/shared.h - the only way to touch words that another process can change.
  *
  * A shared word is wrapped in a struct so that it cannot be read or written by accident: every
- * access goes through one of the functions below, whose name says the memory order. Each acquire,
- * release and fence in the code carries a label in brackets,
- * [W1] for example; docs/memory-model.md lists the labels, which edge each forms with which other,
- *      and what fails without it.
+ * access goes through one of the functions below, whose name contains the memory order. Acquires,
+ * releases and fences that matter carry a label in brackets, [S1] for example. docs/memory-model.md
+ * lists the labels: what each pairs with, and what fails without it.
  *
- * C11 promises nothing about other processes; lock-free atomics are address-free on every system
- * leat supports, and the assertions below refuse to build where they are not lock-free.
+ * C11 promises nothing about other processes. Lock-free atomics are address-free on every system
+ * that leat supports, and the assertions below refuse to build where atomics are not lock-free.
  */
 #ifndef LEAT_LIB_SHARED_H
 #define LEAT_LIB_SHARED_H
@@ -82,7 +81,7 @@ static inline void leat__fence_full(void) {
     atomic_thread_fence(memory_order_seq_cst);
 }
 
-/* Tells the processor that this is a spin. */
+/* Hints to the processor that this is a spin. */
 static inline void leat__pause(void) {
 #if defined(__x86_64__) || defined(__i386__)
     __builtin_ia32_pause();

@@ -1,5 +1,4 @@
-/* lib/object/catalog.c - looking at objects from outside: stat, list, unlink, gc
- * (leat/object.h). */
+/* lib/object/catalog.c - objects from outside: stat, list, unlink, gc (leat/object.h). */
 #include <stdlib.h>
 #include <string.h>
 
@@ -7,7 +6,7 @@
 #include "lib/object/kept.h"
 #include "lib/object/object.h"
 
-/* What can be seen without asking who uses it. */
+/* Fills in what can be known without asking the kernel for users. */
 static int fill_in(leat__file file, const struct leat__file_status *status, const char *file_name,
                    leat_object_info *info) {
     info->size = status->size;
@@ -115,9 +114,13 @@ static int by_name(const void *a, const void *b) {
 static int read_names(leat_scope scope, leat__file *directory, struct names *names) {
     *directory = LEAT__NO_FILE;
     *names = (struct names){0};
+    struct leat__failure before;
+    leat__failure_keep(&before);
     int result = leat__os_directory_open(scope, false, directory);
+    if (result == LEAT_ENOENT)
+        return leat__failure_settle(&before, LEAT_OK);
     if (result != LEAT_OK)
-        return result == LEAT_ENOENT ? LEAT_OK : result;
+        return result;
     result = leat__os_directory_list(*directory, collect, names);
     if (result == LEAT_OK && names->count > 1)
         qsort(names->entries, names->count, sizeof *names->entries, by_name);
@@ -129,8 +132,8 @@ static void forget_names(leat__file directory, struct names *names) {
     leat__os_directory_close(directory);
 }
 
-/* What has gone meanwhile, or is not for this user. A file that the system fails to read is an
- * error. */
+/* Whether an object is left out: it has gone meanwhile, or is not for this user. A file that the
+ * system fails to read is an error. */
 static bool is_passed_over(int result) {
     return result == LEAT_ENOENT || result == LEAT_EACCES || result == LEAT_EUNTRUSTED ||
            result == LEAT_ENAME;
@@ -143,17 +146,20 @@ static int list(leat_scope scope, int (*visit)(const leat_object_info *info, voi
     int result = read_names(scope, &directory, &names);
     for (size_t i = 0; result == LEAT_OK && i < names.count; i++) {
         leat_object_info info;
+        struct leat__failure before;
+        leat__failure_keep(&before);
         result = describe(directory, names.entries[i].file_name, scope, &info);
         if (result == LEAT_OK)
             result = visit(&info, context);
         else if (is_passed_over(result))
-            result = LEAT_OK;
+            result = leat__failure_settle(&before, LEAT_OK);
     }
     forget_names(directory, &names);
     return result;
 }
 
-/* What the caller's function does may be a cancellation point: what is open here would be left. */
+/* The caller's function may be a cancellation point: a cancelled thread would leave descriptors
+ * open here. */
 int leat_list(leat_scope scope, int (*visit)(const leat_object_info *info, void *context),
               void *context) {
     if (visit == NULL)
@@ -181,13 +187,13 @@ static bool sweep_notify(leat__file directory, const struct entry *entry, leat_s
     return true;
 }
 
-/* Also of a file that its owner may not open. Its users are not counted: whether there are any is
- * enough. */
+/* Also for a file that its owner may not open. Its users are not counted: it is enough to know
+ * whether there are any. */
 static int describe_garbage(leat__file directory, const char *file_name, leat_scope scope,
                             leat_object_info *info) {
     leat__file file;
     struct leat__file_status status;
-    /* for writing only if need be: watchers notice that */
+    /* for writing only if necessary: watches report the closing */
     int result = leat__os_file_open(directory, file_name, false, &file);
     if (result == LEAT_EACCES)
         result = leat__os_file_open_own(directory, file_name, &file);
@@ -208,7 +214,7 @@ static int describe_garbage(leat__file directory, const char *file_name, leat_sc
                : result;
 }
 
-/* It is looked at again before it is removed, with all its locks taken. */
+/* leat__object_heal checks it again before it removes it, with all places taken. */
 static int collect_garbage(leat__file directory, const struct entry *entry, leat_scope scope,
                            leat_object_info *info, bool *removed) {
     enum leat__healed healed = LEAT__NOT_HEALED;
@@ -223,35 +229,42 @@ static int collect_all(leat_scope scope, void (*visit)(const leat_object_info *i
                        void *context) {
     leat__file directory;
     struct names names;
+    struct leat__failure first;
     int result = read_names(scope, &directory, &names), first_failure = LEAT_OK;
     for (size_t i = 0; result == LEAT_OK && i < names.count; i++) {
         const struct entry *entry = &names.entries[i];
         leat_object_info info;
         bool removed = sweep_notify(directory, entry, scope, &info);
         int failed = removed ? LEAT_OK : collect_garbage(directory, entry, scope, &info, &removed);
-        if (failed != LEAT_OK) { /* the others are looked at all the same */
+        if (failed != LEAT_OK) { /* the other objects are collected all the same */
             leat__fail_about(failed, "object", entry->name);
+            if (first_failure == LEAT_OK)
+                leat__failure_keep(&first);
             first_failure = first_failure == LEAT_OK ? failed : first_failure;
         }
         if (removed && visit != NULL)
             visit(&info, context);
     }
     forget_names(directory, &names);
+    if (result == LEAT_OK && first_failure != LEAT_OK)
+        leat__failure_restore(&first);
     return result == LEAT_OK ? first_failure : result;
 }
 
 int leat_gc(leat_scope scope, void (*visit)(const leat_object_info *info, void *context),
             void *context) {
+    struct leat__failure before;
+    leat__failure_keep(&before);
     int cancel = leat__os_cancellation_hold();
     int result = collect_all(scope, visit, context);
     leat__os_cancellation_release(cancel);
-    return result;
+    return leat__failure_settle(&before, result);
 }
 
 /* --- Unlink ----------------------------------------------------------------------------------- */
 
-/* Holds the name's lock while the name goes, if it can be had: then a user that leaves at this
- * moment cannot take a namesake created right afterwards for the object it has left. */
+/* Holds the name's lock, if it is free, while it removes the name. Then a user that closes at this
+ * moment cannot take an object of the same name, created right afterwards, for the one it had. */
 static int unlink_in(leat__file directory, const char *file_name) {
     leat__file file = LEAT__NO_FILE;
     if (leat__os_file_open_own(directory, file_name, &file) == LEAT_OK)
@@ -265,10 +278,13 @@ static int unlink_in(leat__file directory, const char *file_name) {
 int leat_unlink(const char *name, leat_scope scope) {
     char file_name[LEAT__FILE_NAME_SIZE];
     leat__file directory;
+    struct leat__failure before;
+    leat__failure_keep(&before);
     int result = leat__object_locate(&name, &scope, file_name, &directory);
     if (result == LEAT_OK) {
         result = unlink_in(directory, file_name);
         leat__os_directory_close(directory);
     }
-    return result == LEAT_OK ? result : leat__fail_about(result, "object", name);
+    return result == LEAT_OK ? leat__failure_settle(&before, LEAT_OK)
+                             : leat__fail_about(result, "object", name);
 }

@@ -14,8 +14,8 @@ const char *leat_kind_name(leat_kind kind) {
     return kind >= LEAT_KIND_REGION && kind <= LEAT_KIND_WAITSET ? names[kind] : "unknown";
 }
 
-/* FNV-1a, 64 bits (Fowler, Noll, Vo; offset basis and prime from RFC 9923): enough to tell a
- * damaged header, no defence against one that was forged. */
+/* FNV-1a, 64 bits (Fowler, Noll, Vo; offset basis and prime from RFC 9923): enough to detect a
+ * damaged header, no defence against a forged one. */
 static uint64_t checksum(const void *data, size_t size) {
     uint64_t hash = UINT64_C(0xcbf29ce484222325);
     for (const unsigned char *byte = data, *end = byte + size; byte < end; byte++)
@@ -52,8 +52,8 @@ int leat__header_write(leat__file file, leat_kind kind, const uint64_t parameter
     return leat__os_file_write(file, 0, &header, sizeof header);
 }
 
-/* The order matters: a version we do not know may have its checksum elsewhere, so the version is
- * looked at first. */
+/* The order matters: an unknown version may have its checksum elsewhere, so the version is checked
+ * first. */
 static int validate(const struct leat__header *header, const struct leat__file_status *status) {
     if (header->major != LEAT__FORMAT_MAJOR)
         return leat__fail(LEAT_EVERSION, 0, "format %u.%u, this library reads %u", header->major,

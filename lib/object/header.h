@@ -1,8 +1,9 @@
 /* lib/object/header.h - the first bytes of every named object that is not a region.
  *
  * The header is written once, before the object has a name, and never changes. Readers copy it into
- * private memory and validate the copy. It names the inode of its own file, so that no content of a
- * region, not even a copied object, can be taken for one. Format: docs/wire-format.md, section 2.
+ * private memory and validate the copy. It contains the inode number of its own file, so that no
+ * content of a region, not even a copied object, can be taken for a header. Format:
+ * docs/wire-format.md, section 2.
  */
 #ifndef LEAT_LIB_HEADER_H
 #define LEAT_LIB_HEADER_H
@@ -52,7 +53,7 @@ int leat__header_read(leat__file file, const struct leat__file_status *status, l
 int leat__header_read_as(leat__file file, const struct leat__file_status *status, leat_kind wanted,
                          struct leat__header *header_out);
 
-/* The same for those who only look, and are not to wake anybody who watches the file. */
+/* The same without touching the file: no process that watches it is woken. */
 int leat__header_peek(leat__file file, const struct leat__file_status *status, leat_kind *kind,
                       struct leat__header *header);
 

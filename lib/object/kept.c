@@ -1,4 +1,4 @@
-/* lib/object/kept.c - whether a mutex that nobody has open stays. See kept.h. */
+/* lib/object/kept.c - whether a mutex that no process has open stays. See kept.h. */
 #include "lib/object/kept.h"
 
 enum leat__answer leat__object_keeps(leat__file file, const struct leat__header *header,

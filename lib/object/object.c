@@ -6,16 +6,16 @@
 #include "lib/base/fail.h"
 #include "lib/object/kept.h"
 
-/* How long others are waited for that have an object for themselves, which takes microseconds
- * unless they were stopped. */
+/* How long to wait for a process that has all places of an object, which takes microseconds unless
+ * the process was stopped. */
 #define PATIENCE_NS UINT64_C(1000000000)
 #define PAUSE_NS_MIN UINT64_C(20000)
 #define PAUSE_NS_MAX UINT64_C(2000000)
 #define AT_ONCE 10 /* tries without a pause, where names come and go */
-/* at a place that seems to be another one's, while nobody has the object for itself */
+/* at a place that another handle seems to have, while no process has all places */
 #define SURE_TRIES 3
 
-/* Not an error code of the interface: the file opened is no longer the one behind the name. */
+/* Not an error code of the interface: the opened file no longer has the name. */
 #define TRY_AGAIN 1
 
 int leat__object_check_file(const struct leat__file_status *status, leat_scope scope) {
@@ -87,7 +87,7 @@ struct patience {
     unsigned tries;
 };
 
-/* Pauses before the next try; false: it has been long enough. */
+/* Pauses before the next try; false: the time is over. */
 static bool is_patient(struct patience *patience, bool at_once) {
     uint64_t now = leat__os_now();
     if (patience->tries++ == 0)
@@ -109,15 +109,15 @@ int leat__object_lock(leat__file file, unsigned byte) {
     do {
         result = leat__os_lock(file, byte, LEAT__EXCLUSIVE);
         if (result == LEAT_EBUSY && leat__os_locked(file, byte, 1) == LEAT__NO)
-            readers++; /* or the one who had it has just left */
+            readers++; /* or the process that had it has just left */
     } while (result == LEAT_EBUSY && readers < SURE_TRIES && is_patient(&patience, false));
     return result == LEAT_EBUSY && readers == SURE_TRIES ? LEAT__ONLY_READERS : result;
 }
 
 /* --- Stale objects ---------------------------------------------------------------------------- */
 
-/* Whether somebody's permissions let that user open it for reading and writing, as one who is to be
- * told of something must. */
+/* Whether the permissions let any user open it for reading and writing, as the next owner of a
+ * mutex must. */
 static bool can_be_used(const struct leat__file_status *status) {
     for (unsigned shift = 0; shift <= 6; shift += 3)
         if ((status->permissions >> shift & 06) == 06)
@@ -125,8 +125,8 @@ static bool can_be_used(const struct leat__file_status *status) {
     return false;
 }
 
-/* Whether what killed processes left has still something to tell. With all places taken. What is
- * damaged has nothing; what the system fails to read may have. */
+/* Whether a stale object still has something to report to its next owner. Called with all places
+ * taken. A damaged object has nothing to report; one that the system fails to read may have. */
 static enum leat__answer is_kept(leat__file file, const struct leat__file_status *status,
                                  bool closing) {
     leat_kind kind;
@@ -145,7 +145,7 @@ static int fail_for_reading(void) {
                       "the system fails to read what killed processes left behind");
 }
 
-/* With all places taken, of a file that has its name. */
+/* Called with all places taken, for a file that has its name. */
 static int remove_stale(leat__file directory, const char *file_name, leat__file file,
                         const struct leat__file_status *status, enum leat__healed *healed) {
     enum leat__answer kept = is_kept(file, status, false);
@@ -174,12 +174,13 @@ int leat__object_heal(leat__file directory, const char *file_name, enum leat__he
         result = remove_stale(directory, file_name, file, &status, healed);
     leat__os_unlock_all(file);
     leat__os_file_close(file);
-    /* somebody is there, or comes or goes at this moment */
+    /* another handle is there, or comes or leaves at this moment */
     return result == LEAT_EBUSY ? LEAT_OK : result;
 }
 
-/* What one who may only read does with what seemed stale and was not: TRY_AGAIN while somebody has
- * all places. A lock of another reader is as good as a user, as it is for one who may write. */
+/* For a handle that may only read, when an object seemed stale and was not: TRY_AGAIN while a
+ * process has all places. Another reader's lock counts as a user, as it does for a handle that may
+ * write. */
 static int look_past(leat__file file) {
     enum leat__answer taken = leat__os_locked(file, LEAT__LOCK_NAME, 1);
     if (taken == LEAT__UNKNOWN)
@@ -208,8 +209,9 @@ static int heal_for_reader(struct leat__object *object, const struct leat__objec
                       (unsigned)status->owner);
 }
 
-/* Makes it anew in its place, for another user whose name it carries and who is not there any more.
- * Views of a region can outlive their handles: one does not become smaller. */
+/* Makes the object anew in its file, because this user may not remove the name of another user,
+ * whose processes are gone. Views of a region can outlive their handles: a region does not become
+ * smaller. */
 static int renew(struct leat__object *object, const struct leat__object_request *request,
                  const struct leat__file_status *status) {
     leat__file file = object->resource.file;
@@ -230,7 +232,7 @@ static int renew(struct leat__object *object, const struct leat__object_request 
     return result;
 }
 
-/* All places are taken: nobody else is there. TRY_AGAIN: its name is free. */
+/* Called with all places taken: there is no other handle. TRY_AGAIN: its name is free. */
 static int heal_stale(struct leat__object *object, const struct leat__object_request *request) {
     struct leat__file_status status;
     /* again: it may have lost its name before we had the locks */
@@ -257,8 +259,8 @@ static int take_place(struct leat__object *object, const struct leat__object_req
     return result == LEAT_OK && alone ? leat__os_unlock_others(file, object->place) : result;
 }
 
-/* The same where others are: whether the place is another one's, or somebody has all of them for
- * the moment (TRY_AGAIN). */
+/* The same where there are other handles: one of them has the place (LEAT_EBUSY), or a process has
+ * all places for the moment (TRY_AGAIN). */
 static int take_free_place(struct leat__object *object,
                            const struct leat__object_request *request) {
     int result = LEAT_EBUSY;
@@ -278,7 +280,7 @@ static int take_free_place(struct leat__object *object,
                : leat__fail(LEAT_EBUSY, 0, "another process holds locks on all places of users");
 }
 
-/* The header of an object that somebody makes anew at this moment may be anything. */
+/* While a process makes the object anew, its header may be anything. */
 static int check_settled(struct leat__object *object, const struct leat__object_request *request,
                          const struct leat__file_status *status) {
     leat__file file = object->resource.file;
@@ -294,8 +296,8 @@ static int check_settled(struct leat__object *object, const struct leat__object_
     return leat__header_read_as(file, status, request->kind, &object->header);
 }
 
-/* After the place is taken: still the object that was looked at? A region may have been made anew
- * or grown meanwhile. */
+/* After the place is taken: checks that the object is still the one that was examined. A region may
+ * have been made anew or grown meanwhile. */
 static int confirm(struct leat__object *object, const struct leat__object_request *request) {
     struct leat__file_status status;
     struct leat__header header = {0};
@@ -308,7 +310,7 @@ static int confirm(struct leat__object *object, const struct leat__object_reques
     return same ? result : TRY_AGAIN;
 }
 
-/* Makes the open file a handle on the object, if that is what was asked for. */
+/* Makes the open file a handle on the object, if it is what the request asks for. */
 static int join(struct leat__object *object, const struct leat__object_request *request) {
     leat__file file = object->resource.file;
     struct leat__file_status status;
@@ -350,8 +352,8 @@ static void remove_if_last(struct leat__object *object, bool closing) {
     }
 }
 
-/* The permissions keep this user out. What is its own and stale goes all the same: then there is
- * nothing of that name. */
+/* The permissions keep this user out. An object of this user that is stale is removed all the same:
+ * then there is nothing of that name. */
 static int explain_refusal(const struct leat__object *object,
                            const struct leat__object_request *request) {
     enum leat__healed healed;
@@ -370,9 +372,9 @@ static int explain_refusal(const struct leat__object *object,
                  : leat__fail(LEAT_EACCES, error, "%s", what);
 }
 
-/* What leat__object_map_private mapped. */
+/* Unmaps what leat__object_map_private mapped. */
 static void unmap(struct leat__resource *resource) {
-    leat__os_fork_hold(); /* a child must not replace what lies there next */
+    leat__os_fork_hold(); /* a child must not replace what is mapped there next */
     void *memory = resource->memory;
     resource->memory = NULL;
     leat__os_fork_release();
@@ -386,7 +388,7 @@ static void leave_file(struct leat__object *object) {
     unmap(resource);
     leat__os_unlock_all(resource->file);
     if (object->temporary && object->writable)
-        remove_if_last(object, false); /* whoever left meanwhile may have left that to us */
+        remove_if_last(object, false); /* a handle that closed meanwhile may have found us there */
     leat__os_file_close(resource->file);
     resource->file = LEAT__NO_FILE;
     object->temporary = object->created = false;
@@ -407,15 +409,15 @@ static int open_existing(struct leat__object *object, const struct leat__object_
 
 /* --- Creating --------------------------------------------------------------------------------- */
 
-/* Who may read a file may lock it against those who write. All users of a channel or of a sync
- * object write to it: whoever may not is kept out altogether. */
+/* A user that may read a file may lock it against users that write. All users of a channel or of a
+ * sync object write to it: a user that may not write gets no permission at all. */
 static uint32_t permissions_of(const struct leat__object_request *request) {
     uint32_t permissions = request->permissions != 0 ? request->permissions : 0600;
     uint32_t writers = (permissions & 0222) << 1;
     return request->kind == LEAT_KIND_REGION ? permissions : permissions & (0333 | writers);
 }
 
-/* Makes the file of a new object, with what it is from the start; nobody else can see it yet. */
+/* Makes the file of a new object, with its first content; no other process can see it yet. */
 static int make_file(struct leat__object *object, const struct leat__object_request *request,
                      leat__file *file) {
     uint32_t permissions = permissions_of(request);
@@ -455,7 +457,7 @@ static int publish(struct leat__object *object, const struct leat__object_reques
     return result;
 }
 
-/* What a file that was made is, while another one has the name. */
+/* Keeps the file that was made for the next try, while another file has the name. */
 static void set_aside(struct leat__object *object) {
     struct leat__resource *resource = &object->resource;
     unmap(resource);
@@ -464,7 +466,7 @@ static void set_aside(struct leat__object *object) {
     object->created = false;
 }
 
-/* *made: the file of the new object, which is made once, however often its name comes and goes. */
+/* *made: the file of the new object. It is made once, however often its name comes and goes. */
 static int create_new(struct leat__object *object, const struct leat__object_request *request,
                       leat__file *made) {
     int result = *made == LEAT__NO_FILE ? make_file(object, request, made) : LEAT_OK;
@@ -479,7 +481,7 @@ static int create_new(struct leat__object *object, const struct leat__object_req
 
 /* --- Opening ---------------------------------------------------------------------------------- */
 
-/* One try. TRY_AGAIN: somebody was faster, or has the object for itself for the moment. */
+/* One try. TRY_AGAIN: another process was faster, or has all places for the moment. */
 static int attempt(struct leat__object *object, const struct leat__object_request *request,
                    leat__file *made) {
     int result = request->name != NULL ? open_existing(object, request) : LEAT_ENOENT;
@@ -516,6 +518,8 @@ static int check_anonymous(const struct leat__object_request *request) {
 }
 
 int leat__object_open(struct leat__object *object, const struct leat__object_request *request) {
+    struct leat__failure before;
+    leat__failure_keep(&before);
     begin(object, request->scope);
     int result = request->anonymous ? check_anonymous(request)
                                     : leat__name_encode(request->name, object->file_name);
@@ -528,7 +532,7 @@ int leat__object_open(struct leat__object *object, const struct leat__object_req
         leat__os_resource_add(&object->resource);
     else
         leat__os_directory_close(object->directory);
-    return result;
+    return leat__failure_settle(&before, result);
 }
 
 static int adopt(struct leat__object *object, leat_kind kind,
@@ -550,6 +554,8 @@ static int adopt(struct leat__object *object, leat_kind kind,
 
 int leat__object_open_descriptor(struct leat__object *object, int descriptor, leat_kind kind,
                                  int (*take)(struct leat__object *object)) {
+    struct leat__failure before;
+    leat__failure_keep(&before);
     begin(object, LEAT_LOCAL);
     int result = leat__os_descriptor_take(descriptor, true, NULL, &object->resource.file);
     if (result != LEAT_OK)
@@ -557,7 +563,7 @@ int leat__object_open_descriptor(struct leat__object *object, int descriptor, le
     result = adopt(object, kind, take);
     if (result == LEAT_OK) {
         leat__os_resource_add(&object->resource);
-        return LEAT_OK;
+        return leat__failure_settle(&before, LEAT_OK);
     }
     leave_file(object);
     leat__os_directory_close(object->directory);
@@ -582,25 +588,12 @@ int leat__object_map_private(struct leat__object *object, uint64_t *allowance, u
     return LEAT_OK;
 }
 
-bool leat__object_notify(struct leat__object *object, uint64_t notify, uint64_t token) {
-    struct leat__resource *resource = &object->resource;
-    if (notify != object->notify) {
-        leat__file directory;
-        leat__os_file_close(resource->notify);
-        resource->notify = LEAT__NO_FILE;
-        if (leat__os_directory_open(LEAT_LOCAL, false, &directory) == LEAT_OK) {
-            resource->notify = leat__os_notify_open(directory, notify);
-            leat__os_directory_close(directory);
-        }
-        object->notify = notify;
-    }
-    return resource->notify != LEAT__NO_FILE && leat__os_notify_send(resource->notify, token);
-}
-
-/* The locks go first, by a call of their own: a child process that has not come to its execve yet
+/* Gives the locks up before it closes the file: a child process that has not reached its execve yet
  * would keep them. */
 void leat__object_close(struct leat__object *object) {
     struct leat__resource *resource = &object->resource;
+    struct leat__failure before;
+    leat__failure_keep(&before);
     if (object->member != NULL)
         object->forget(object->member);
     unmap(resource);
@@ -613,7 +606,8 @@ void leat__object_close(struct leat__object *object) {
     leat__os_resource_remove(resource);
     leat__os_file_close(resource->file);
     leat__os_file_close(resource->notify);
-    /* takes its time: nobody else should have to wait for it */
+    /* may take long: no other process should have to wait for it */
     leat__os_file_close(resource->watch);
     leat__os_directory_close(object->directory);
+    leat__failure_restore(&before);
 }

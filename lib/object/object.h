@@ -65,6 +65,9 @@ struct leat__object {
     struct leat__header header; /* validated copy; zero for regions */
 };
 
+/* A lock byte: exclusive while the object's name is removed, and so are all places. */
+#define LEAT__LOCK_NAME LEAT__FIRST_PLACE
+
 struct leat__object_request {
     const char *name;
     bool anonymous; /* an object without a name is created, which others get by its descriptor */
@@ -137,11 +140,6 @@ int leat__object_lock(leat__file file, unsigned byte);
 /* Maps the whole file. In a forked child the mapping is replaced by zeros, and the words that the
  * allowances (or NULL) point to become 0 (lib/os/os.h). */
 int leat__object_map_private(struct leat__object *object, uint64_t *allowance, uint64_t *another);
-
-/* Sends a token to the notify socket of a peer that waits in an event loop. False when that is not
- * possible from here: the loop belongs to another user, runs in another container, or its socket is
- * full. */
-bool leat__object_notify(struct leat__object *object, uint64_t notify, uint64_t token);
 
 /* Unmaps what leat__object_map_private mapped, gives up all locks, and removes the name if this was
  * the last user. */

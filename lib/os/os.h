@@ -242,21 +242,12 @@ uint32_t leat__os_random(void);  /* for spreading, not for secrets */
 /* --- Locks that the kernel drops when their holder dies ------------------------------------------
  *
  * Each file has numbered lock bytes, far behind its content. A lock belongs to the open file (a
- * leat__file), not to the process: two handles of one process conflict like two processes. Each
- * handle on a named object holds one byte, for as long as it is open: a role's, a participant's, or
- * one of its own among the users'. */
+ * leat__file), not to the process: two handles of one process conflict like two processes. The
+ * numbers are defined by the code that uses them; docs/wire-format.md, section 4, lists them. Bytes
+ * from LEAT__FIRST_PLACE on are *places*: each handle on a named object holds one for as long as it
+ * is open, one that its kind chose, or one of its own among the users'. */
 
-enum leat__lock_byte {
-    LEAT__LOCK_GROW = 1, /* exclusive while the object's file is extended */
-    LEAT__LOCK_LIFE =
-        2, /* and the next, exclusive: receivers in turn (channels/queue/presence.h) */
-    /* files and descriptors as regions: shared by every handle, exclusive by the only one */
-    LEAT__LOCK_USE = 4,
-    LEAT__LOCK_NAME = 16, /* exclusive while the object's name is removed. From here on: places */
-    LEAT__LOCK_RECEIVER = 17, /* exclusive: the receiver */
-    /* one exclusive byte for each participant in a shared lock word (lib/sync/lock.h) */
-    LEAT__LOCK_PARTICIPANTS = 64,
-};
+#define LEAT__FIRST_PLACE 16
 
 /* The kernel's answer. UNKNOWN: it could not answer, for want of memory for example. That is
  * neither yes nor no: ask again later, or report an error. */

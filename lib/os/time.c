@@ -1,4 +1,4 @@
-/* lib/os/time.c - deadlines: absolute monotonic nanoseconds that saturate at "for ever". */
+/* lib/os/time.c - deadlines: absolute monotonic nanoseconds that saturate at LEAT_FOREVER. */
 #include "leat/base.h"
 #include "lib/os/os.h"
 

@@ -1,5 +1,5 @@
-/* lib/region/region.c - regions by name and without one, what a handle tells, reading and writing
- * (leat/region.h, lib/region/region.h). */
+/* lib/region/region.c - named and anonymous regions, queries, reading and writing (leat/region.h,
+ * lib/region/region.h). */
 #include "lib/region/region.h"
 
 #include <stdlib.h>

@@ -19,6 +19,10 @@
 #include "lib/object/object.h"
 #include "lib/region/view.h"
 
+/* lock bytes */
+#define LEAT__LOCK_GROW 1 /* exclusive while the object's file is extended */
+#define LEAT__LOCK_USE 4  /* files and descriptors: shared by every handle, or exclusive by one */
+
 struct leat_region {
     struct leat__object object;
     /* NULL once detached. Not the resource's memory: a forked child keeps its view */

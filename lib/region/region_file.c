@@ -2,9 +2,9 @@
  *
  * A new file is born whole, like an object: made without a name, reserved, typed, then linked to
  * its path, so that a full disk or a crash leaves nothing. Every handle holds LEAT__LOCK_USE
- * shared, an exclusive one alone: the kernel drops it however the process ends. Nothing slow runs
- * while forks are held up, and what is costly (reserving) is done once, however often others make
- * and remove the file meanwhile.
+ * shared, an exclusive handle holds it exclusively: the kernel drops the lock however the process
+ * ends. Nothing slow runs while forks are held up. Reserving, which is costly, is done once,
+ * however often other processes make and remove the file meanwhile.
  */
 #include <string.h>
 
@@ -15,10 +15,10 @@
 #define TRY_AGAIN 1
 #define ATTEMPTS 1000
 
-/* A file system without locks is good enough for those who do not ask for any: nobody can have the
- * file exclusively there. That the system fails to lock is no such answer. */
+/* A file system without locks is good enough for a handle that does not ask for exclusive use: no
+ * process can have the file exclusively there. A failure to lock is another case, and an error. */
 static int take_use(leat__file file, bool shares, const leat_region_options *options) {
-    if (shares) /* then a lock would be another handle's, or take it away */
+    if (shares) /* then a lock would be another handle's, or change it */
         return !options->exclusive
                    ? LEAT_OK
                    : leat__fail(LEAT_EACCES, 0,
@@ -35,7 +35,7 @@ static int take_use(leat__file file, bool shares, const leat_region_options *opt
     return result == LEAT_ENOTSUP && !options->exclusive ? LEAT_OK : result;
 }
 
-/* What an existing file must be. */
+/* Checks an existing file. */
 static int examine(leat__file file, bool shares, const leat_region_options *options,
                    uint64_t *size) {
     struct leat__file_status status;
@@ -67,13 +67,13 @@ static uint32_t permissions_of(const leat_region_options *options) {
     return options->permissions != 0 ? options->permissions : 0600;
 }
 
-/* Gives a new file what belongs to it before others may see it. */
+/* Completes a new file before other processes may see it. */
 static int complete(leat__file file, const leat_region_options *options) {
     int result = options->type != NULL ? leat__type_record(file, options->type) : LEAT_OK;
     return result == LEAT_OK ? take_use(file, false, options) : result;
 }
 
-/* A file without a name, made once however often it takes to give it one. */
+/* Makes a file without a name, once, however many tries it takes to name it. */
 static int make(leat__file directory, uint64_t size, const leat_region_options *options,
                 leat__file *made) {
     leat__file file;
@@ -90,7 +90,7 @@ static int make(leat__file directory, uint64_t size, const leat_region_options *
     return result;
 }
 
-/* Where files without a name cannot be made, it is visible before it is complete. */
+/* Where files without a name cannot be made, the file is visible before it is complete. */
 static int make_visible(leat__file directory, const char *file_name, uint64_t size,
                         const leat_region_options *options, leat__file *file) {
     int result =
@@ -105,9 +105,8 @@ static int make_visible(leat__file directory, const char *file_name, uint64_t si
     return result;
 }
 
-/* Before anything is made: LEAT_OK when nothing has the name. What cannot be opened by the path and
- * is there all the same is a symbolic link that leads to nothing, and would be there in each
- * further attempt. */
+/* Before anything is made: LEAT_OK when nothing has the name. If the path cannot be opened but the
+ * name exists, it is a symbolic link that leads to nothing, and each further try would find it. */
 static int check_free(leat__file directory, const char *file_name, leat_mode mode) {
     leat__file there;
     int result = leat__os_file_open(directory, file_name, false, &there);
@@ -118,14 +117,14 @@ static int check_free(leat__file directory, const char *file_name, leat_mode mod
     if (result == LEAT_EUNTRUSTED && mode == LEAT_OPEN_OR_CREATE)
         return leat__fail(LEAT_EUNTRUSTED, 0, "a symbolic link stands there that leads to nothing");
     struct leat__file_status status;
-    /* all else is for the making to find */
+    /* making the file finds all other errors */
     bool refused = result == LEAT_EUNTRUSTED || result == LEAT_EACCES;
     return refused && leat__os_name_status(directory, file_name, &status) == LEAT_OK ? LEAT_EEXIST
                                                                                      : LEAT_OK;
 }
 
-/* Makes a file of that name. Its memory is reserved without holding up anybody's fork. *made: a
- * file that is not used yet. */
+/* Makes a file of that name. Its memory is reserved without holding up forks. *made: a file that is
+ * not used yet. */
 static int make_named(leat__file directory, const char *file_name, uint64_t size,
                       const leat_region_options *options, leat__file *made, leat__file *file) {
     int result = make(directory, size, options, made);
@@ -168,8 +167,8 @@ static int attempt(leat_region *region, uint64_t size, const leat_region_options
     return result;
 }
 
-/* A file that others make and remove at the same time is tried again; what one attempt made serves
- * the next. */
+/* Tries again while other processes make and remove the file; the file that one try made serves the
+ * next. */
 static int open_or_create(leat_region *region, uint64_t size, const leat_region_options *options) {
     leat__file made = LEAT__NO_FILE;
     int result = TRY_AGAIN;
@@ -179,7 +178,7 @@ static int open_or_create(leat_region *region, uint64_t size, const leat_region_
     return result != TRY_AGAIN ? result : leat__fail(LEAT_EBUSY, 0, "the file comes and goes");
 }
 
-/* Attaches what was opened, or gives everything back. */
+/* Attaches the opened file, or releases everything. */
 static int finish(leat_region **out, leat_region *region, int result, uint64_t size,
                   const leat_region_options *options) {
     region->exclusive = options->exclusive;
@@ -200,6 +199,8 @@ static int finish(leat_region **out, leat_region *region, int result, uint64_t s
 int leat_region_file(leat_region **region, const char *path, uint64_t size,
                      const leat_region_options *options) {
     leat_region *made = NULL;
+    struct leat__failure before;
+    leat__failure_keep(&before);
     int result = leat__region_options(&options);
     if (result == LEAT_OK && (region == NULL || path == NULL || path[0] == 0 ||
                               options->persistent || options->anonymous))
@@ -211,8 +212,8 @@ int leat_region_file(leat_region **region, const char *path, uint64_t size,
         result = leat__region_new(&made, options, LEAT_BACKING_FILE, path);
     if (result != LEAT_OK)
         return leat__fail_about(result, "file", path);
-    result = open_or_create(made, size, options);
-    return finish(region, made, result, size, options);
+    result = finish(region, made, open_or_create(made, size, options), size, options);
+    return leat__failure_settle(&before, result);
 }
 
 /* --- By descriptor ---------------------------------------------------------------------------- */

@@ -1,18 +1,18 @@
 /* lib/region/region_size.c - how much of an object a handle sees, growing, refreshing, flushing
  * (leat/region.h).
  *
- * Who grows holds LEAT__LOCK_GROW, through an open file of its own where the handle's may be shared
- * with others, so that two never grow one object at once; where that cannot be had and the file is
- * shared, it does not grow. Nothing ever shrinks: a foreign program that grows the file meanwhile,
- * and takes no lock, ends with us at the larger of the two sizes.
+ * A handle that grows holds LEAT__LOCK_GROW, so that two never grow one object at once. Where the
+ * handle may share its open file with others, it holds the lock through an open file of its own; if
+ * it cannot get one and the open file is shared, it does not grow. Nothing ever shrinks: if another
+ * program grows the file meanwhile without a lock, both end with the larger of the two sizes.
  *
- * Crash points. Before the size changes: space is reserved behind the end, which the object's end
- * or the next growing uses up. After it: others see the new size when they look.
+ * Crash points. Before the size changes: space stays reserved behind the end, until the object ends
+ * or the next growing uses it. After it: other handles see the new size when they refresh.
  */
 #include "lib/base/fail.h"
 #include "lib/region/region.h"
 
-/* What the handle may see of so many bytes. */
+/* How many of so many bytes the handle may see. */
 static uint64_t visible(const leat_region *region, uint64_t size) {
     return region->limit != 0 && size > region->limit ? region->limit : size;
 }
@@ -44,8 +44,8 @@ int leat__region_range(const leat_region *region, uint64_t offset, uint64_t *len
 
 /* --- Growing ---------------------------------------------------------------------------------- */
 
-/* A named region's file is open for this handle alone, so that its lock is the handle's own. Of
- * others there can be copies. */
+/* A named region's open file belongs to this handle alone, so its locks are the handle's own. Other
+ * regions' open files can be shared. */
 static int grow_file(leat_region *region, uint64_t size) {
     if (region->access != LEAT_READ_WRITE)
         return leat__fail(LEAT_EACCES, 0,
@@ -63,7 +63,7 @@ static int grow_file(leat_region *region, uint64_t size) {
     if (result == LEAT_EBUSY)
         result = leat__fail(LEAT_EBUSY, 0,
                             "another process has been growing it for a second (stopped?)");
-    if (result == LEAT__ONLY_READERS) /* who may only read does not keep it from growing */
+    if (result == LEAT__ONLY_READERS) /* a reader's lock does not prevent growing */
         result = LEAT_OK;
     if (result == LEAT_OK)
         result = leat__os_file_grow(locked, size);
@@ -117,7 +117,7 @@ static int fail_size(uint64_t actual, const char *relation, uint64_t wanted) {
                       relation, (unsigned long long)wanted);
 }
 
-/* For these two policies the size of a new object is what is compared. */
+/* With these two policies the size of a new object is compared. */
 static uint64_t size_to_compare(const leat_region *region, uint64_t wanted) {
     return wanted == 0 && region->backing == LEAT_BACKING_NAME ? LEAT_REGION_SIZE_DEFAULT : wanted;
 }
@@ -153,7 +153,7 @@ int leat__region_choose_size(leat_region *region, uint64_t wanted, leat_size_pol
 
 /* --- Flushing --------------------------------------------------------------------------------- */
 
-/* Through the handle's view the system can be told which pages; otherwise it is the whole file. */
+/* Through the handle's view the pages can be chosen; otherwise the whole file is flushed. */
 static int flush_durably(const leat_region *region, uint64_t offset, uint64_t length) {
     const struct leat__view *view = region->view;
     uint64_t page = leat__os_page_size(), first = offset / page * page,

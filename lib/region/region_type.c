@@ -2,9 +2,9 @@
  * bytes, "leat1 VERSION SIZE NAME", in the file's extended attribute user.leat.type. Why there:
  * docs/decisions/0009-typed-regions.md.
  *
- * The note is written before the file has a name, and never changed. Whoever may write to the file
- * may change it too: it protects from mistakes, not from enemies. What is read is checked like any
- * foreign bytes.
+ * The note is written before the file has a name, and never changed. A user that may write to the
+ * file may change it too: it protects from mistakes, not from attacks. What is read is checked like
+ * any untrusted bytes.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -43,7 +43,7 @@ int leat__type_record(leat__file file, const void *type) {
     return leat__os_file_note_write(file, note);
 }
 
-/* LEAT_ENOENT when there is none, unrecorded. */
+/* LEAT_ENOENT, which is not recorded, when there is none. */
 static int read_note(leat__file file, struct recorded *recorded) {
     char note[NOTE_SIZE];
     int read = 0;
@@ -52,12 +52,12 @@ static int read_note(leat__file file, struct recorded *recorded) {
         return result;
     int found = sscanf(note, "leat1 %10" SCNu32 " %20" SCNu64 "%n", &recorded->version,
                        &recorded->size, &read);
-    /* one blank: those behind it belong to the name */
+    /* one blank; further blanks belong to the name */
     bool separated = found == 2 && note[read] == ' ';
     snprintf(recorded->name, sizeof recorded->name, "%s", separated ? note + read + 1 : "");
     leat_type type = {recorded->name, recorded->size, recorded->version};
     char again[NOTE_SIZE];
-    /* numbers that overflow, signs and blanks do not come out as they went in */
+    /* overflow, signs and blanks make the text differ from what leat writes */
     write_text(again, &type);
     if (!separated || strcmp(note, again) != 0 || leat__type_check(&type) != LEAT_OK)
         return leat__fail(LEAT_ECORRUPT, 0,

@@ -43,8 +43,8 @@ int leat__view_make(leat__file file, uint64_t offset, uint64_t size, leat_access
     return LEAT_OK;
 }
 
-/* The system takes a mapping of which parts are locked or advised differently for several, and does
- * not extend those: a shared one is made anew then. Private copies would be lost. */
+/* If parts of a mapping are locked or advised differently, the system sees several mappings, and
+ * does not extend them. A shared mapping is made anew then. Private copies would be lost. */
 static int move(struct leat__view *view, leat__file file, uint64_t size, void **address) {
     int result = leat__os_remap(view->address, view->mapped_size, leat__view_pages(size), address);
     if (result != LEAT_ESTATE || view->access == LEAT_COPY_ON_WRITE)
@@ -79,8 +79,8 @@ void leat__view_detach(struct leat__view *view) {
 
 /* --- Finding ---------------------------------------------------------------------------------- */
 
-/* While holding. Where the view that holds the address is linked; at the end of the list when there
- * is none. */
+/* While holding. The link to the view that contains the address; the end of the list when there is
+ * none. */
 static struct leat__view **link_of(const char *address) {
     struct leat__view **link = &views;
     while (*link != NULL &&
@@ -97,7 +97,7 @@ bool leat__view_at(const void *address, struct leat__view *found) {
     return view != NULL;
 }
 
-/* Takes the view off the list if it is of this sort. */
+/* Takes the view off the list if it is detached, or not, as asked. */
 static struct leat__view *take(const char *address, bool detached) {
     leat__os_fork_hold();
     struct leat__view **link = link_of(address), *found = *link;

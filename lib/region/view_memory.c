@@ -1,5 +1,5 @@
-/* lib/region/view_memory.c - what is asked of the memory behind a view (leat/view.h): ranges are
- * found, checked and rounded here, the rest is the system's (lib/os/os.h). */
+/* lib/region/view_memory.c - requests about the memory behind a view (leat/view.h): finds, checks
+ * and rounds ranges here; lib/os/os.h does the rest. */
 #include "leat/view.h"
 #include "lib/base/fail.h"
 #include "lib/region/view.h"

@@ -1,13 +1,12 @@
 /* lib/remote/remote.c - regions in other processes (leat/remote.h), and the list of what this
  * process mapped there.
  *
- * The list is what makes unmapping safe: only an address that this process itself got from a
- * mapping is ever unmapped, and only while the system's own list of mappings shows the same file
- * there. An entry goes when its view is unmapped or its process is found gone, so that the list
- * holds no more than is mapped, give or take processes that ended since the last call. */
+ * The list makes unmapping safe: only an address that this process itself got from a mapping is
+ * ever unmapped, and only while the system's own list of mappings shows the same file there. An
+ * entry goes when its view is unmapped or its process is found gone. So the list has no entries but
+ * mapped views, and views of processes that ended since the last call. */
 #include "leat/remote.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "lib/base/fail.h"
@@ -29,8 +28,8 @@ static void add(struct remote *remote) {
     leat__os_fork_release();
 }
 
-/* Takes out what was mapped at the address. Of two processes that had the number one after the
- * other, the later is meant. */
+/* Takes out the view that was mapped at the address. If two processes had the number one after the
+ * other, the later one is meant. */
 static struct remote *take(int process, uint64_t address) {
     leat__os_fork_hold();
     struct remote **link = &remotes, *found;
@@ -68,8 +67,8 @@ static void forget(const struct leat__remote_view *view) {
     free(found);
 }
 
-/* The system is asked without holding. What another thread adds or takes meanwhile may be passed
- * over. */
+/* Asks the system without holding. Entries that another thread adds or takes meanwhile may be
+ * missed. */
 static void forget_the_gone(void) {
     struct leat__remote_view view;
     for (size_t index = 0; copy_entry(index, &view);) {
@@ -107,6 +106,8 @@ int leat_region_map_into(const leat_region *region, int process, uint64_t *addre
         result = check_handle(region);
     if (result != LEAT_OK)
         return result;
+    struct leat__failure before;
+    leat__failure_keep(&before);
     forget_the_gone();
     struct remote *remote = calloc(1, sizeof *remote);
     if (remote == NULL)
@@ -118,17 +119,7 @@ int leat_region_map_into(const leat_region *region, int process, uint64_t *addre
     }
     *address = remote->view.address;
     add(remote);
-    return LEAT_OK;
-}
-
-/* Closing may record a failure of its own: what matters is recorded again. */
-static void close_after_failure(leat_region *region, int code, const char *name) {
-    char detail[512];
-    int system_error = leat_system_error();
-    snprintf(detail, sizeof detail, "%s", leat_error_detail());
-    leat_region_close(region);
-    leat__fail(code, system_error, "%s", detail);
-    leat__fail_about(code, "region", name);
+    return leat__failure_settle(&before, LEAT_OK);
 }
 
 int leat_region_open_into(leat_region **region, const char *name, uint64_t size,
@@ -142,11 +133,12 @@ int leat_region_open_into(leat_region **region, const char *name, uint64_t size,
     if (result != LEAT_OK)
         return result;
     result = leat_region_map_into(opened, process, address);
-    if (result == LEAT_OK)
+    if (result == LEAT_OK) {
         *region = opened;
-    else
-        close_after_failure(opened, result, name);
-    return result;
+        return LEAT_OK;
+    }
+    leat_region_close(opened);
+    return leat__fail_about(result, "region", name);
 }
 
 int leat_region_unmap_from(int process, uint64_t address) {
@@ -154,11 +146,13 @@ int leat_region_unmap_from(int process, uint64_t address) {
     if (remote == NULL)
         return leat__fail(LEAT_EINVAL, 0, "this process mapped nothing at %#llx of process %d",
                           (unsigned long long)address, process);
+    struct leat__failure before;
+    leat__failure_keep(&before);
     int result = leat__remote_unmap(&remote->view);
     bool known_gone = result == LEAT_OK || result == LEAT_EINVAL || result == LEAT_ENOENT;
     if (known_gone)
         free(remote);
     else
         add(remote); /* try again later */
-    return result;
+    return leat__failure_settle(&before, result);
 }

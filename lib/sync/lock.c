@@ -15,7 +15,7 @@ static uint64_t next_owner(uint64_t owner, unsigned participant) {
 /* LEAT_OK, LEAT_EBUSY, or an error. */
 static int try_participant(const struct leat__lock *lock, leat__file file, unsigned participant) {
     int result = leat__os_lock(file, LEAT__LOCK_PARTICIPANTS + participant, LEAT__EXCLUSIVE);
-    /* nobody else can change that: the byte is ours */
+    /* no other handle can store this number: we hold its byte */
     if (result != LEAT_OK ||
         leat__lock_participant(leat__load_acquire64(&lock->owner)) != participant)
         return result;
@@ -59,13 +59,13 @@ int leat__lock_try(struct leat__lock *lock, leat__file file, unsigned participan
     return holder == 0 ? LEAT_OK : LEAT__LOCK_INHERITED;
 }
 
-/* One that waits for the lock. */
+/* A participant that waits for the lock. */
 struct acquisition {
     struct leat__lock *lock;
     leat__file file;
     unsigned participant;
     int result; /* of the last try */
-    bool armed; /* it was: the one wake that there was may have been meant for it */
+    bool armed; /* it was armed: it may have consumed the only wake */
     uint32_t wake_count;
 };
 
@@ -92,7 +92,7 @@ static void arm(void *context) {
     waiter->armed = true;
     waiter->wake_count = leat__load_acquire32(&waiter->lock->wake_count);
     leat__store_relaxed32(&waiter->lock->contended, 1);
-    leat__fence_full(); /* [L3] the announcement before the poll, pairs with [L4] */
+    leat__fence_full(); /* [L3] `contended` before the poll, pairs with [L4] */
 }
 
 static int sleep_until(void *context, uint64_t now_ns, uint64_t until_ns) {
@@ -101,13 +101,13 @@ static int sleep_until(void *context, uint64_t now_ns, uint64_t until_ns) {
     return leat__os_wait(&waiter->lock->wake_count, waiter->wake_count, until_ns);
 }
 
-/* Others may still sleep: the holder's release has to wake one of them. That is this waiter's own
- * release, unless it leaves without the lock. */
+/* Other waiters may still sleep, and the holder's release must wake one of them. If this waiter has
+ * the lock, that is its own release. */
 static void pass_wake_on(struct acquisition *waiter) {
     leat__store_relaxed32(&waiter->lock->contended, 1);
     if (waiter->result != LEAT_EBUSY)
         return;
-    leat__fence_full(); /* [L3] before the last try: a lock that was released meanwhile is free */
+    leat__fence_full(); /* [L3] before the last try, which finds a lock that is free by now */
     try(waiter, false);
 }
 
@@ -141,7 +141,7 @@ int leat__lock_acquire(struct leat__lock *lock, leat__file file, unsigned partic
 }
 
 void leat__lock_release(struct leat__lock *lock) {
-    /* ours: nobody else changes it while we live */
+    /* our lock: no other participant changes the word while we live */
     uint64_t owner = leat__load_relaxed64(&lock->owner);
     /* [L2] everything written under the lock; [L4] */
     (void)leat__exchange64(&lock->owner, owner >> PARTICIPANT_BITS << PARTICIPANT_BITS);

@@ -1,10 +1,10 @@
 /* lib/sync/lock.h - a lock in shared memory that survives the death of its holder.
  *
- * Why not a robust pthread mutex: its layout belongs to one libc and bitness, its owner is a thread
+ * It is no robust pthread mutex: that has a layout of one libc and bitness, its owner is a thread
  * id that means nothing in another pid namespace, and it has a history of bugs
- * (docs/decisions/0003-senders-lock.md). Here a *participant* is a handle with a
- * byte of the object's file, which it holds locked in the kernel for as long as it lives. The lock
- * word holds the participant's number, so that a waiter can ask the kernel whether the holder lives.
+ * (docs/decisions/0003-senders-lock.md). Here a *participant* is a handle that holds one byte of
+ * the object's file locked in the kernel for as long as it lives. The lock word contains the
+ * participant's number, so that a waiter can ask the kernel whether the holder lives.
  *
  *     owner = generation << 16 | participant      participant 0: free
  *
@@ -14,13 +14,13 @@
  * acquire  free: one compare-and-exchange to (generation + 1, own participant).
  *          held: the loop of lib/wake/wait.h; armed with `contended`, asleep on `wake_count`. The
  *          kernel is asked about the holder. A dead holder's lock is taken over by the same
- *          compare-and-exchange: then the result is LEAT__LOCK_INHERITED, and the caller
- *          repairs what the dead one may have left half done.
- * release  exchange for (generation, 0), and wake one if `contended` was set.
+ *          compare-and-exchange: then the result is LEAT__LOCK_INHERITED, and the caller repairs
+ *          what the dead holder may have left half done.
+ * release  exchange for (generation, 0), and wake one waiter if `contended` was set.
  *
- * Crash points. Holder killed: taken over, within one slice. Killed between its release and the
- * wake: the sleeper sees the free lock when its slice ends. A sleeper killed: at worst one wake too
- * many. Waiters are not served in order.
+ * Crash points. The holder is killed: a waiter takes the lock over, within one slice. The holder is
+ * killed between its release and the wake: the sleeper sees the free lock when its slice ends. A
+ * sleeper is killed: at worst there is one wake too many. Waiters are not served in order.
  */
 #ifndef LEAT_LIB_LOCK_H
 #define LEAT_LIB_LOCK_H
@@ -28,38 +28,42 @@
 #include "lib/os/os.h"
 
 struct leat__lock {
-    leat__u64 owner;      /* turn << 16 | slot */
+    leat__u64 owner;      /* generation << 16 | participant */
     leat__u32 wake_count; /* counts wakes; sleepers wait on it */
-    leat__u32 contended;  /* 1: somebody may be sleeping */
+    leat__u32 contended;  /* 1: a thread may be sleeping */
 };
 
-/* A holder is done within a microsecond, or has been stopped: about the cost of one sleep. */
+/* A holder releases within a microsecond, or has been stopped. The spin takes about as long as one
+ * sleep costs. */
 #define LEAT__LOCK_SPIN_NS UINT64_C(4000)
 #define LEAT__LOCK_INHERITED 1 /* acquired, from a holder that died */
 #define LEAT__PARTICIPANTS_MAX 4095
+#define LEAT__LOCK_PARTICIPANTS 64 /* lock bytes: that and participant, exclusive by its handle */
 
-/* Takes a free slot of the file: 1 to LEAT__PARTICIPANTS_MAX, by locking its byte, until the file
- * is closed. Those that shared memory says are taken are tried last: its word saves tries, and
- * decides nothing. Not one that the lock names as its holder's: that one died, and must be seen to
- * have. LEAT_EBUSY when all are taken, or none was found in a second. */
+/* Takes a free participant number of the file, 1 to LEAT__PARTICIPANTS_MAX, by locking its byte
+ * until the file is closed. Numbers that seem taken by shared memory are tried last: that saves
+ * tries, and decides nothing. The number in the lock word is not taken: that holder died, and other
+ * participants must be able to see it. LEAT_EBUSY when all numbers are taken, or none was found in
+ * a second. */
 int leat__lock_join(const struct leat__lock *lock, leat__file file,
                     bool (*seems_taken)(const void *context, unsigned participant),
                     const void *context, unsigned *participant);
 
-/* One look: takes the lock if it is free or, when asked to probe, if its holder is dead. LEAT_OK,
+/* Takes the lock if it is free or, with `probe`, if its holder is dead. LEAT_OK,
  * LEAT__LOCK_INHERITED, LEAT_EBUSY. */
 int leat__lock_try(struct leat__lock *lock, leat__file file, unsigned participant, bool probe);
 
-/* Whether the holder's slot is held by nobody who lives, own's apart, which can only be a
- * predecessor's. False also when the kernel cannot be asked: nobody is called dead for that. */
+/* Whether no live handle holds the holder's byte. True for `own`: that number in the word can only
+ * be a predecessor's. False also when the kernel does not answer: without an answer no holder is
+ * dead. */
 bool leat__lock_holder_died(leat__file file, unsigned holder, unsigned own);
 
-/* Wakes one sleeper, or all, if there may be any. After what they wait for was stored by an
- * exchange or a compare-and-exchange: the look for sleepers is in one order with that, as a full
- * fence between them would make it, at half the price. */
+/* Wakes one sleeper, or all, if there may be any. Call it after the exchange or
+ * compare-and-exchange that stored what they wait for. `contended` is loaded in one order with that
+ * exchange, as with a full fence between them, at half the price. */
 void leat__lock_wake(struct leat__lock *lock, bool all);
 
-/* The slot in a lock word. */
+/* The participant in a lock word. */
 static inline unsigned leat__lock_participant(uint64_t owner) {
     return (unsigned)(owner & 0xFFFF);
 }

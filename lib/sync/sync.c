@@ -3,14 +3,14 @@
 #include "lib/sync/sync.h"
 #include "lib/base/fail.h"
 
-/* What a change outside of waits returns when others were faster all the time. */
+/* The result of a change outside of waits when other changes were always faster. */
 static int fail_restless(void) {
     return leat__fail(LEAT_ECORRUPT, 0, "its word changes without end");
 }
 
 /* --- Mutex ------------------------------------------------------------------------------------ */
 
-/* The handles are all the same inside. */
+/* Handles of all kinds have the same structure. */
 static leat_waitable *of_mutex(const leat_mutex *mutex) {
     return (leat_waitable *)(uintptr_t)mutex;
 }
@@ -86,7 +86,7 @@ int leat_mutex_give_up(leat_mutex *mutex) {
     leat__store_release32(&object->page->lost, 1);
     leat__store_relaxed32(&object->page->abandoned, 0);
     leat__sync_unlock(object);
-    /* all who sleep have to be told, not one */
+    /* all sleepers must wake up and get LEAT_ELOST, not one */
     leat__store_relaxed32(&object->page->word.contended, 1);
     leat__sync_wake(object, true);
     return LEAT_OK;
@@ -131,8 +131,8 @@ void leat_event_close(leat_event *event) {
 
 enum change { SET, RESET, PULSE };
 
-/* A claim is taken out: its committer finds that, or has taken the event before this change
- * (lib/sync/sync.h). */
+/* The change takes a claim out: its committer notices that, or has taken the event before this
+ * change (lib/sync/sync.h). */
 static uint64_t changed(const leat_waitable *object, uint64_t word, enum change change) {
     word &= ~UINT64_C(0xFFFF);
     switch (change) {

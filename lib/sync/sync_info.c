@@ -5,7 +5,8 @@
 #include "lib/base/fail.h"
 #include "lib/sync/sync.h"
 
-/* own: the slot of the handle whose file it is, or 0. Its lock is none that the file would show. */
+/* own: the participant of the handle whose file it is, or 0. A query through that file does not
+ * show its own lock. */
 static int lives(leat__file file, unsigned participant, unsigned own, bool *alive) {
     enum leat__answer answer =
         participant == own ? LEAT__YES
@@ -16,7 +17,7 @@ static int lives(leat__file file, unsigned participant, unsigned own, bool *aliv
                : leat__fail(LEAT_ESYSTEM, 0, "the system does not answer which handles are open");
 }
 
-/* The places of others, and the own one. */
+/* The places of other handles, and the own one. */
 static int count_handles(leat__file file, unsigned own, uint32_t *handles) {
     int result = leat__os_count_users(file, handles);
     if (result == LEAT_OK && own != 0)

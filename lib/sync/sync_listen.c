@@ -1,17 +1,18 @@
 /* lib/sync/sync_listen.c - mutexes, events and semaphores in an event loop (leat/waitset.h,
  * lib/sync/sync.h).
  *
- * A loop is announced by a bit in `listening`; whoever changes the word takes all bits and rings
- * for each. So every loop looks, and one of them gets it: a ring says "look" and nothing more.
- * Threads are woken besides, one as always; whoever looks first has it, and the others announce
- * themselves again.
+ * A loop arms with a bit in `listening`. A thread that changes the word takes all bits, and wakes
+ * the loop of each. So every loop polls, and one of them gets the object: a wake only means "poll".
+ * Besides, one waiting thread is woken, as without loops. The first that polls gets the object, and
+ * the others arm again.
  *
- * Crash points. Killed between the change and the ring: the kernel reports the closed file, and all
- * loops look. A listener killed: its bit costs one ring for nothing, its place is given to the next
- * who finds its slot's byte free.
+ * Crash points. Killed between the change and the wake: the kernel reports the closed file, and all
+ * loops poll. A listener is killed: its bit costs one useless wake, and its place goes to the next
+ * listener that finds its participant's byte free.
  */
 #include "lib/base/fail.h"
 #include "lib/sync/sync.h"
+#include "lib/wake/notify.h"
 
 static uint64_t bit_of(unsigned listener) {
     return UINT64_C(1) << (listener - 1);
@@ -45,7 +46,7 @@ void leat__sync_listen_no_more(leat_waitable *object) {
 }
 
 void leat__sync_arm(leat_waitable *object) {
-    /* [L7] the place before the bit; the bit before the look */
+    /* [L7] the place before the bit; the bit before the poll */
     leat__add_bits64(&object->page->listening, bit_of(object->listener));
 }
 
@@ -55,15 +56,16 @@ void leat__sync_disarm(leat_waitable *object) {
 
 void leat__sync_notify_all(leat_waitable *object) {
     uint64_t bits = leat__exchange64(&object->page->listening, 0);
-    uint64_t unreached = 0;
+    struct leat__sleeper loops[LEAT__LISTENERS];
+    size_t count = 0;
     for (unsigned i = 0; i < LEAT__LISTENERS; i++) {
         const struct leat__listener *listener = &object->page->listeners[i];
-        if ((bits & bit_of(i + 1)) != 0 &&
-            !leat__object_notify(&object->object, leat__load_relaxed64(&listener->notify),
-                                 leat__load_relaxed64(&listener->token)))
-            unreached |= bit_of(i + 1);
+        if ((bits & bit_of(i + 1)) != 0)
+            loops[count++] =
+                (struct leat__sleeper){.place = LEAT__IN_LOOP,
+                                       .notify = leat__load_relaxed64(&listener->notify),
+                                       .token = leat__load_relaxed64(&listener->token)};
     }
-    if (unreached != 0 &&
-        leat__os_file_touch(object->object.resource.file, LEAT__SYNC_TOUCHED) != LEAT_OK)
-        leat__add_bits64(&object->page->listening, unreached); /* the next change tries again */
+    if (!leat__wake(&object->object, loops, count, LEAT__TOUCH_WRITE, LEAT__SYNC_TOUCHED))
+        leat__add_bits64(&object->page->listening, bits); /* the next change tries again */
 }

@@ -1,5 +1,5 @@
-/* lib/sync/sync_open.c - the life of a mutex, an event or a semaphore: by name, without one, handed
- * over by its descriptor (leat/sync.h, lib/sync/sync.h). */
+/* lib/sync/sync_open.c - opens and closes mutexes, events and semaphores: by name, without a name,
+ * by descriptor (leat/sync.h, lib/sync/sync.h). */
 #include <stdlib.h>
 
 #include "lib/base/fail.h"
@@ -24,14 +24,14 @@ static int validate(const struct leat__header *header, leat_kind kind) {
     return LEAT_OK;
 }
 
-/* The object layer knows the handle's first part. */
+/* The object is the handle's first member. */
 static leat_waitable *waitable_of(struct leat__object *object) {
     return (leat_waitable *)object;
 }
 
 static bool seems_taken(const void *context, unsigned participant) {
     const leat_waitable *object = context;
-    /* with inheritance the table is for threads */
+    /* with inheritance the table holds threads */
     return !object->pi && leat__load_relaxed32(&object->page->processes[participant]) != 0;
 }
 
@@ -52,8 +52,8 @@ static int map(leat_waitable *object) {
     return LEAT_OK;
 }
 
-/* In a file that nobody else sees. It may have been tried before, with another slot, while another
- * object had the name. */
+/* In a file that no other process sees. An earlier try may have done this with another participant,
+ * while another object had the name. */
 static int take_new(leat_waitable *object) {
     leat__store_relaxed64(&object->page->word.owner, 0);
     leat__store_relaxed64(&object->page->pi, 0);
@@ -63,7 +63,7 @@ static int take_new(leat_waitable *object) {
 static int take_place(struct leat__object *base) {
     leat_waitable *object = waitable_of(base);
     int result = map(object);
-    object->depth = 0; /* of a file that did not get the name */
+    object->depth = 0; /* from a try whose file did not get the name */
     if (result == LEAT_OK)
         result = leat__lock_join(&object->page->word, base->resource.file, seems_taken, object,
                                  &object->participant);
@@ -92,7 +92,7 @@ static int new_handle(leat_waitable **object, leat_kind kind, const leat_sync_op
     return LEAT_OK;
 }
 
-/* Gives out the handle, if it was opened. */
+/* Returns the handle, if it was opened. */
 static int finish(leat_waitable **out, leat_waitable *object, int result) {
     if (result == LEAT_OK)
         *out = object;
@@ -141,9 +141,9 @@ int leat__sync_open(leat_waitable **out, const char *name, const leat_sync_optio
 void leat__sync_close(leat_waitable *object) {
     if (object == NULL)
         return;
-    if (object->depth > 0 && !object->object.resource.forked) { /* as by death, but told at once */
+    if (object->depth > 0 && !object->object.resource.forked) { /* as by death, but noted at once */
         if (object->pi && leat__pi_elsewhere(object))
-            /* nobody can unlock it for that thread: the handle goes when the process does */
+            /* no other thread can unlock it: the handle ends with the process */
             return;
         if (object->depth > 0) {
             if (leat__load_relaxed32(&object->page->abandoned) == 0)
@@ -152,7 +152,7 @@ void leat__sync_close(leat_waitable *object) {
         }
     }
     if (!object->object.resource.forked)
-        /* the slot will be free */
+        /* the participant becomes free */
         leat__store_relaxed32(&object->page->processes[object->participant], 0);
     leat__object_close(&object->object);
     free(object);

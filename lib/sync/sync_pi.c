@@ -1,38 +1,41 @@
 /* lib/sync/sync_pi.c - mutexes with priority inheritance (leat/sync.h, lib/sync/sync.h).
  *
- * Their lock is the kernel's (lib/os/os.h): a word that names the *thread* that holds it. Whether
- * that thread is alive the kernel knows better than we do, but for one case: its number can have
- * been given to another thread since, which knows nothing of the mutex, and for which everybody
- * would wait for ever. So each handle *vouches* for its thread while that tries or holds: in its
- * place of the table. A word whose thread no living handle vouches for is a dead one's.
+ * Their lock is the kernel's (lib/os/os.h): a word that contains the number of the *thread* that
+ * holds it. The kernel knows whether that thread is alive, except for one case: the number can have
+ * been given to another thread since, which knows nothing of the mutex, and all users would wait
+ * for that thread without end. So each handle *vouches* for its thread while the thread tries or
+ * holds: it stores the thread's number in its place of the table. If no live handle vouches for the
+ * thread in the word, the owner is dead.
  *
  *     pi = generation << 32 | the kernel's word
  *
  * The generation grows with every vouching, before that handle can have the mutex.
  *
- * A dead one's word is taken over in two steps: by compare-and-exchange its number is replaced by
- * OWNER_DIED, which is what the kernel itself writes for a robust lock; then the kernel is asked
- * for the mutex, as by anybody. What makes it sound (tests/model/pi.pml):
+ * A dead owner's word is taken over in two steps. A compare-and-exchange replaces the number by
+ * OWNER_DIED, which the kernel itself writes for a robust lock. Then the thread asks the kernel for
+ * the mutex, as for any other. Why that is sound (tests/model/pi.pml):
  *
- *   - Nobody can release between the look at the places and the exchange, and have it again: for
- *     that it has to vouch, and `turn` would be another. A turn that changes with the release is
- *     not enough: who has read the word between that change and the unlocking in the kernel would
- *     rob one that comes back.
- *   - The kernel is never contradicted. It writes the number of a sleeper that it serves over
- *     whatever the word says by then; and there can be sleepers where we know of none: for a thread
- *     that died since we asked, or for a stranger, if the owner died between a sleeper's look and
- *     its sleep. So who may have a dead one's mutex is the kernel's to say: with sleepers, one of
- *     them, or nobody before their slices are over.
- *   - Nobody goes to sleep for a thread that is not vouched for (a waiter looks first, in
- *     lib/sync/sync_wait.c), so that such slices end.
- *   - Those that slept for a thread that ended are served by the kernel. The places of a process
- *     that ends vouch longer than its threads live: it gives up its memory, and with it these
- *     locks, before its files. And a thread can end alone. So the kernel is asked about one that is
- *     vouched for, too.
+ *   - The owner cannot release between the reading of the places and the exchange, and then lock
+ *     again: to lock it must vouch, which changes the generation. A generation that changes with
+ *     the release is not enough: a thread that read the word between that change and the unlocking
+ *     in the kernel would take the mutex from an owner that came back.
+ *   - leat never contradicts the kernel. The kernel overwrites the word with the number of the
+ *     sleeper that it serves. It can have sleepers that leat does not know of: for a thread that
+ *     died after the kernel was asked about it, or for an unrelated thread, if the owner died and
+ *     its number was given away between a sleeper's reading of the places and its sleep. So the
+ *     kernel decides which thread gets a dead owner's mutex: one of the sleepers, if there are any,
+ *     or no thread before their slices are over.
+ *   - No thread goes to sleep for a thread that is not vouched for (a waiter reads the places
+ *     first, in lib/sync/sync_wait.c), so such slices end.
+ *   - The kernel serves threads that slept for a thread that ended. When a process ends, its places
+ *     vouch longer than its threads live: the kernel takes its memory, and with it these locks,
+ *     before its files. And a thread can end alone. So the kernel is also asked about a thread that
+ *     is vouched for.
  *
  * Crash points. Killed between vouching and locking: nothing was locked. Between unlocking and
- * withdrawing: the slot goes with the process. Waiting in the kernel: the kernel takes it out of
- * its queue. Between the two steps of taking over: the next who asks is given the mutex, and told.
+ * withdrawing: the participant's lock goes with the process. Waiting in the kernel: the kernel
+ * takes the thread out of its queue. Between the two steps of taking over: the next thread that
+ * asks gets the mutex, and LEAT_EOWNERDEAD.
  */
 #include "lib/base/fail.h"
 #include "lib/sync/sync.h"
@@ -52,17 +55,17 @@ static bool is_free(uint64_t word) {
     return (uint32_t)word == 0;
 }
 
-/* The half that the kernel knows. */
+/* The kernel's half of the word. */
 static leat__u32 *kernels(leat_waitable *object) {
     return (leat__u32 *)&object->page->pi;
 }
 
 static void vouch(leat_waitable *object, uint32_t thread) {
-    /* [P1] before the word names it, and until it does no more */
+    /* [P1] before the word has the number, and as long as it has it */
     leat__store_release32(&object->page->processes[object->participant], thread);
 }
 
-/* Whether a handle other than ours vouches for the thread. Yes also where too many places have its
+/* Whether another handle vouches for the thread. LEAT__YES also when too many places have its
  * number. */
 static enum leat__answer ask_vouchers(const leat_waitable *object, uint32_t thread) {
     const struct leat__sync_page *page = object->page;
@@ -81,13 +84,14 @@ static enum leat__answer ask_vouchers(const leat_waitable *object, uint32_t thre
     return LEAT__NO;
 }
 
-/* By another handle than ours. Also while the system does not answer, or so many places have the
- * number that no thread can have left it there: without certainty nobody is dead. */
+/* Whether another handle vouches for the thread. True also while the system does not answer, or
+ * when more places have the number than threads can have left it in: without certainty no owner is
+ * dead. */
 static bool vouched_for(const leat_waitable *object, uint32_t thread) {
     return ask_vouchers(object, thread) != LEAT__NO;
 }
 
-/* What the kernel gave us: whether it was a dead one's. */
+/* The kernel gave us the mutex: LEAT__LOCK_INHERITED if its owner had died. */
 static int given(leat_waitable *object) {
     uint64_t word = leat__remove_bits64(&object->page->pi, LEAT__PI_OWNER_DIED);
     return (word & LEAT__PI_OWNER_DIED) != 0 ? LEAT__LOCK_INHERITED : LEAT_OK;
@@ -98,7 +102,7 @@ static void begin_locked(leat_waitable *object) {
     (void)leat__add64(&object->page->pi, TURN); /* [P2] */
 }
 
-/* From a thread that is gone, if it is. */
+/* Takes the mutex over from its owner, if the owner is dead. */
 static int inherit(leat_waitable *object) {
     uint64_t word = load(object);
     int result = LEAT_ENOENT;
@@ -110,7 +114,7 @@ static int inherit(leat_waitable *object) {
         result = leat__os_pi_try(kernels(object));
     }
     if (result == LEAT_ENOENT) {
-        uint64_t seen = load(object); /* asking may have set a flag */
+        uint64_t seen = load(object); /* the question may have set a flag */
         uint64_t next = ((seen + TURN) & ~(uint64_t)LEAT__PI_THREAD) | LEAT__PI_OWNER_DIED;
         /* [P2] */
         if ((seen | LEAT__PI_WAITERS) != (word | LEAT__PI_WAITERS) ||
@@ -174,9 +178,9 @@ int leat__pi_sleep(leat_waitable *object, uint64_t until_ns) {
     return result;
 }
 
-/* A flag in the word means that somebody may sleep in the kernel. */
+/* A flag in the word means that a thread may sleep in the kernel. */
 static int let_go(leat_waitable *object) {
-    /* each turn: another thread has begun one */
+    /* each repetition: another thread has changed the generation */
     for (unsigned turns = 0; turns < LEAT__SYNC_TRIES; turns++) {
         uint64_t word = load(object);
         if ((uint32_t)word != object->thread)
@@ -189,24 +193,25 @@ static int let_go(leat_waitable *object) {
 
 static void withdraw(leat_waitable *object) {
     vouch(object, 0);
-    leat__sync_wake(object, false); /* those who wait for several, and loops */
+    leat__sync_wake(object, false); /* threads that wait for several objects, and loops */
 }
 
 int leat__pi_unlock(leat_waitable *object) {
     int result = let_go(object);
-    if (result == LEAT_OK || result == LEAT_ECORRUPT) /* in both cases it is not ours any more */
+    if (result == LEAT_OK || result == LEAT_ECORRUPT) /* in both cases it is no longer held */
         withdraw(object);
     return result;
 }
 
-/* Where the kernel does not release it, the others find that nobody vouches for the thread, as
+/* If the kernel does not release it, other threads find that no handle vouches for this thread, as
  * after its death. */
 void leat__pi_release(leat_waitable *object) {
     (void)let_go(object);
     withdraw(object);
 }
 
-/* Only the kernel knows: a thread that has been joined can still be found by its number. */
+/* Only the kernel knows whether the thread lives: a thread that has been joined can still be found
+ * by its number. */
 static bool lives(leat_waitable *object) {
     if (thread_in(load(object)) != object->thread)
         return false;
@@ -217,7 +222,7 @@ static bool lives(leat_waitable *object) {
             leat__store_relaxed32(&object->page->abandoned, LEAT__ABANDONED_BY_DEATH);
         (void)let_go(object);
     }
-    return result != LEAT_OK && result != LEAT_ENOENT; /* without an answer it lives */
+    return result != LEAT_OK && result != LEAT_ENOENT; /* without an answer it counts as alive */
 }
 
 bool leat__pi_elsewhere(leat_waitable *object) {
@@ -225,7 +230,7 @@ bool leat__pi_elsewhere(leat_waitable *object) {
         return false;
     if (lives(object))
         return true;
-    object->depth = 0; /* it ended, and the mutex goes to the next who asks */
+    object->depth = 0; /* it ended; the next thread that asks gets the mutex */
     return false;
 }
 
@@ -233,7 +238,7 @@ int leat__pi_check(const struct leat__header *header) {
     if (!leat__os_pi_works())
         return leat__fail(LEAT_ENOTSUP, 0, "this system has no locks with priority inheritance");
     uint64_t space = leat__os_thread_space();
-    if (space == 0) /* two that are unknown may be different */
+    if (space == 0) /* two unknown namespaces may differ */
         return leat__fail(
             LEAT_ENOTSUP, 0,
             "it inherits priorities, and without /proc this process cannot tell its pid namespace");

@@ -5,7 +5,7 @@
 #include "lib/wake/wait.h"
 
 #define CONFIRMATIONS 8
-/* the first pause while the kernel hands over; each further one is twice as long */
+/* the first pause while the kernel passes the mutex on; each further one is twice as long */
 #define HAND_OVER_NS UINT64_C(50000)
 #define PAUSE_MOST_NS UINT64_C(10000000)
 
@@ -13,10 +13,10 @@ struct wait {
     leat_waitable *const *objects;
     size_t count;
     bool all;
-    size_t index;      /* any: which */
+    size_t index;      /* wait_any: of the object that was taken */
     int result;        /* of the last try to take them */
-    bool armed;        /* it was: wakes may have been meant for this waiter */
-    bool asked;        /* the kernel, about owners and committers */
+    bool armed;        /* it was armed: it may have consumed wakes */
+    bool asked;        /* the kernel was asked about owners and committers */
     uint64_t pause_ns; /* a mutex that inherits priorities: the next pause; 0: the first */
     uint32_t wake_counts[LEAT_WAIT_MAX];
 };
@@ -33,8 +33,8 @@ static bool is_same(const leat_waitable *one, const leat_waitable *other) {
     return !is_before(one, other) && !is_before(other, one);
 }
 
-/* In which order to commit: the same for everybody, whatever order they were given in, so that no
- * two committers wait for each other. */
+/* All waiters commit in this order, whatever order the caller gave, so that no two committers wait
+ * for each other. */
 static void sort_by_file(leat_waitable *sorted[], size_t count) {
     for (size_t i = 1; i < count; i++)
         for (size_t j = i; j > 0 && is_before(sorted[j], sorted[j - 1]); j--) {
@@ -44,7 +44,7 @@ static void sort_by_file(leat_waitable *sorted[], size_t count) {
         }
 }
 
-/* Makes it ours without taking anything of it yet; a mutex can only be locked. */
+/* Claims an object without taking anything of it yet; a mutex can only be locked. */
 static int claim(leat_waitable *object, bool probe) {
     if (object->kind == LEAT_KIND_MUTEX)
         return leat__sync_take(object, probe);
@@ -54,15 +54,15 @@ static int claim(leat_waitable *object, bool probe) {
     return result;
 }
 
-/* Whether our claim is still in the word; a mutex that we have locked is ours. [L8] after the last
- * claim. */
+/* Whether our claim is still in the word; a mutex that we have locked stays claimed. [L8] after the
+ * last claim. */
 static bool is_claimed(const leat_waitable *object) {
     return object->kind == LEAT_KIND_MUTEX ||
            leat__lock_participant(leat__load_total64(&object->page->word.owner)) ==
                object->participant;
 }
 
-/* What the word becomes when our claim on it ends. */
+/* The word after the end of our claim. */
 static uint64_t settled(const leat_waitable *object, uint64_t word, bool take) {
     word &= ~UINT64_C(0xFFFF);
     if (take && object->kind == LEAT_KIND_SEMAPHORE)
@@ -70,12 +70,12 @@ static uint64_t settled(const leat_waitable *object, uint64_t word, bool take) {
     return take && !object->manual ? word & ~LEAT__SYNC_SET : word;
 }
 
-/* Ends a claim, having taken the object or not. A claim that is no longer there has been ended by
- * the change that took it out. */
+/* Ends a claim, and takes the object or not. A claim that is no longer there was ended by the
+ * change that took it out. */
 static void settle(leat_waitable *object, bool take) {
     if (object->kind == LEAT_KIND_MUTEX) {
         if (!take)
-            leat__sync_unlock(object); /* and if its owner died, the next one is to be told */
+            leat__sync_unlock(object); /* if its owner died, `abandoned` stays for the next owner */
         return;
     }
     for (unsigned turns = 0; turns < LEAT__SYNC_TRIES && is_claimed(object); turns++) {
@@ -83,14 +83,14 @@ static void settle(leat_waitable *object, bool take) {
         if (leat__lock_participant(word) != object->participant ||
             !leat__compare_exchange64(&object->page->word.owner, word, settled(object, word, take)))
             continue;
-        /* a thread that met the claim may have gone to sleep over it */
+        /* a thread that found the claim may sleep because of it */
         leat__sync_wake(object, false);
         return;
     }
 }
 
-/* After the last claim: whether all of them stand at one moment. A claim that was taken out of its
- * event meanwhile is made again, and then that is the last one. */
+/* After the last claim: checks that all claims stand at one moment. A claim that was taken out of
+ * its event meanwhile is made again, and is the last one then. */
 static int confirm(leat_waitable *const sorted[], size_t count) {
     size_t last = count - 1;
     for (unsigned turns = 0; turns < CONFIRMATIONS; turns++) {
@@ -163,7 +163,7 @@ static bool is_taken(void *context) {
     return wait->result != LEAT_EBUSY;
 }
 
-/* The first slice is shorter: what holds an object is briefly held, or dead. */
+/* The first slice is shorter: a holder releases soon, or is dead. */
 static int ask_about_owners(void *context, uint64_t now_ns, bool last, uint64_t *again_ns) {
     struct wait *wait = context;
     (void)last;
@@ -181,11 +181,11 @@ static void arm(void *context) {
         leat__store_relaxed32(&word->contended, 1);
     }
     wait->armed = true;
-    leat__fence_full(); /* [L3] the announcements before the poll, pairs with [L4] */
+    leat__fence_full(); /* [L3] each `contended` before the poll, pairs with [L4] */
 }
 
-/* Until one that is waited for changes. The wakes of those that can be had already, and alone are
- * not enough, are passed on. */
+/* Sleeps until one of the objects changes. wait_all passes on the wakes of available objects, which
+ * alone are not enough, and sleeps on the others. */
 static int sleep_until(void *context, uint64_t now_ns, uint64_t until_ns) {
     const struct wait *wait = context;
     const leat__u32 *words[LEAT_WAIT_MAX];
@@ -204,20 +204,20 @@ static int sleep_until(void *context, uint64_t now_ns, uint64_t until_ns) {
     return count > 0 ? leat__os_wait_any(words, wake_counts, count, until_ns) : LEAT_OK;
 }
 
-/* A wake serves one. A waiter that leaves may have been given one that another needs: of an object
- * that can still be had, or could again. */
+/* A wake serves one sleeper. A waiter that leaves may have consumed a wake that another waiter
+ * needs: of an object that is still available, or is available again. */
 static void pass_on(const struct wait *wait, bool served) {
     for (size_t i = 0; i < wait->count && wait->armed; i++) {
         leat_waitable *object = wait->objects[i];
-        leat__store_relaxed32(&object->page->word.contended, 1); /* others may still sleep */
-        leat__fence_full(); /* [L3] before the last look: a change that comes later wakes them */
+        leat__store_relaxed32(&object->page->word.contended, 1); /* other waiters may still sleep */
+        leat__fence_full(); /* [L3] before the last poll: a later change wakes them */
         bool took = served && (wait->all || i == wait->index) && object->kind == LEAT_KIND_MUTEX;
         if (!took && leat__sync_available(object))
             leat__sync_wake(object, false);
     }
 }
 
-/* What a cancelled thread does last. Nothing is claimed or owned here. */
+/* A cancelled thread calls this last. It has claimed and taken nothing. */
 static void leave(void *context) {
     pass_on(context, false);
 }
@@ -227,16 +227,16 @@ static const struct leat__wait_kind ordinary = {
 
 /* --- For one mutex that inherits priorities --------------------------------------------------- */
 
-/* The kernel hands over just now, or the mutex is a dead one's that it gives to nobody yet. Longer
- * and longer. */
+/* The kernel is passing the mutex on just now, or has not given a dead owner's mutex to any thread
+ * yet. Each pause is longer than the one before. */
 static void pause_a_little(struct wait *wait, uint64_t now_ns, uint64_t until_ns) {
     uint64_t pause_ns = wait->pause_ns != 0 ? wait->pause_ns : HAND_OVER_NS;
     wait->pause_ns = pause_ns < PAUSE_MOST_NS ? 2 * pause_ns : pause_ns;
     leat__os_sleep(until_ns - now_ns > pause_ns ? now_ns + pause_ns : until_ns);
 }
 
-/* In the kernel, which serves its sleepers: nothing is announced. Lends the holder this thread's
- * priority, if the holder is vouched for (lib/sync/sync_pi.c). */
+/* Sleeps in the kernel, which serves its sleepers without being armed. Lends the holder this
+ * thread's priority, if the holder is vouched for (lib/sync/sync_pi.c). */
 static int sleep_inheriting(void *context, uint64_t now_ns, uint64_t until_ns) {
     struct wait *wait = context;
     leat_waitable *object = wait->objects[0];
@@ -255,8 +255,8 @@ static int sleep_inheriting(void *context, uint64_t now_ns, uint64_t until_ns) {
     return LEAT_OK;
 }
 
-/* Cancelled, it leaves nothing: the kernel wakes nobody for a thread that is not asleep in it, and
- * the thread is not vouched for between two sleeps. */
+/* A cancelled thread leaves nothing behind: the kernel passes the mutex only to threads that are
+ * asleep in it, and the thread is not vouched for between two sleeps. */
 static const struct leat__wait_kind inheriting = {
     .ready = is_taken, .ask = ask_about_owners, .sleep = sleep_inheriting, .leave = leave};
 

@@ -1,5 +1,5 @@
-/* lib/sync/sync_word.c - taking a mutex, an event or a semaphore, without waiting; whether it could
- * be taken (lib/sync/sync.h). */
+/* lib/sync/sync_word.c - takes a mutex, an event or a semaphore without waiting; checks whether it
+ * could be taken (lib/sync/sync.h). */
 #include "lib/base/fail.h"
 #include "lib/sync/sync.h"
 
@@ -17,11 +17,11 @@ void leat__sync_heal(leat_waitable *object) {
         leat__lock_holder_died(object->object.resource.file, leat__lock_participant(word),
                                object->participant) &&
         leat__compare_exchange64(&object->page->word.owner, word, word & ~UINT64_C(0xFFFF)))
-        leat__sync_wake(object, false); /* others may sleep over it */
+        leat__sync_wake(object, false); /* other waiters may sleep because of the claim */
 }
 
-/* What an event's or semaphore's word becomes when one who waits takes it; false when there is
- * nothing to take. */
+/* The word of an event or semaphore after a waiter has taken it; false when there is nothing to
+ * take. */
 static bool taken(const leat_waitable *object, uint64_t word, uint64_t *next) {
     uint32_t upper = (uint32_t)(word >> 32);
     *next = word;
@@ -45,13 +45,13 @@ bool leat__sync_available(const leat_waitable *object) {
     if (object->kind == LEAT_KIND_MUTEX)
         return (object->pi ? leat__pi_available(object) : leat__lock_participant(word) == 0) ||
                leat__load_relaxed32(&object->page->lost) != 0;
-    /* a committer may be dead: that is not seen here */
+    /* a committer may be dead: this does not show it */
     return leat__lock_participant(word) == 0 && taken(object, word, &next);
 }
 
 int leat__sync_claim(leat_waitable *object) {
     uint64_t word = leat__load_acquire64(&object->page->word.owner), next;
-    /* the word that is exchanged, and no other look at it */
+    /* the very word that is exchanged, read once */
     if (leat__lock_participant(word) != 0 || !taken(object, word, &next))
         return LEAT_EBUSY;
     next = (word & ~LEAT__SYNC_CLAIMS) | ((word + LEAT__SYNC_CLAIM) & LEAT__SYNC_CLAIMS) |
@@ -63,7 +63,7 @@ int leat__sync_locked(leat_waitable *object, int result) {
     struct leat__sync_page *page = object->page;
     if (result == LEAT__LOCK_INHERITED)
         leat__store_relaxed32(&page->abandoned, LEAT__ABANDONED_BY_DEATH);
-    if (leat__load_acquire32(&page->lost) != 0) { /* given up between the look and the lock */
+    if (leat__load_acquire32(&page->lost) != 0) { /* given up between the check and the lock */
         leat__sync_unlock(object);
         return LEAT_ELOST;
     }
@@ -113,27 +113,27 @@ int leat__sync_take(leat_waitable *object, bool probe) {
     return LEAT_EBUSY;
 }
 
-/* Whether the word names a slot whose handle is dead. */
+/* Whether the word has a participant whose handle is dead. */
 static enum leat__answer is_left(const leat_waitable *object) {
     unsigned holder = leat__lock_participant(leat__load_acquire64(&object->page->word.owner));
     if (holder == 0 || object->depth > 0)
         return LEAT__NO;
     if (holder == object->participant || holder > LEAT__PARTICIPANTS_MAX)
-        return LEAT__YES; /* a predecessor's, or nobody's */
+        return LEAT__YES; /* a dead predecessor's, or no participant's */
     leat__file file = object->object.resource.file;
     enum leat__answer lives = leat__os_locked(file, LEAT__LOCK_PARTICIPANTS + holder, 1);
     return lives == LEAT__UNKNOWN ? LEAT__UNKNOWN : lives == LEAT__NO ? LEAT__YES : LEAT__NO;
 }
 
 enum leat__answer leat__sync_obtainable(leat_waitable *object, bool ask) {
-    object->unpulsed = true; /* a pulse is for those who wait at that moment */
+    object->unpulsed = true; /* a pulse is for threads that wait at that moment */
     if (leat__sync_available(object))
         return LEAT__YES;
     if (!ask)
         return LEAT__NO;
     if (object->kind == LEAT_KIND_MUTEX)
         return object->pi ? leat__pi_orphaned(object) : is_left(object);
-    enum leat__answer left = is_left(object); /* by one who was about to take it with others */
+    enum leat__answer left = is_left(object); /* by a committer */
     if (left == LEAT__UNKNOWN)
         return LEAT__UNKNOWN;
     if (left == LEAT__YES)

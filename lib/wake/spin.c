@@ -3,15 +3,15 @@
 
 #define SPIN_NS_MIN UINT64_C(1000)
 #define POLLS_PER_CLOCK 32            /* reading the clock costs as much as a few polls */
-#define PREEMPTED_NS UINT64_C(200000) /* so many polls take a few microseconds */
-#define VAIN_MAX 4
+#define PREEMPTED_NS UINT64_C(200000) /* POLLS_PER_CLOCK polls take a few microseconds */
+#define HINDERING_MAX 4
 #define SUSPENSION_MIN UINT32_C(32)
 #define SUSPENSION_MAX UINT32_C(2048)
 
 static void suspend(struct leat__spin *spin) {
     spin->suspended = spin->suspension;
     spin->suspension = spin->suspension < SUSPENSION_MAX ? spin->suspension * 4 : SUSPENSION_MAX;
-    spin->vain = 0;
+    spin->hindering = 0;
     spin->ns = 0;
 }
 
@@ -30,13 +30,13 @@ static void adapt(struct leat__spin *spin, bool longer) {
 }
 
 static void paid(struct leat__spin *spin) {
-    spin->vain = 0;
+    spin->hindering = 0;
     spin->suspension = SUSPENSION_MIN;
     adapt(spin, true);
 }
 
-static void was_in_vain(struct leat__spin *spin) {
-    if (++spin->vain >= VAIN_MAX)
+static void hindered(struct leat__spin *spin) {
+    if (++spin->hindering >= HINDERING_MAX)
         suspend(spin);
 }
 
@@ -52,7 +52,7 @@ void leat__spin_slept(struct leat__spin *spin, uint64_t slept_ns, uint64_t came_
     }
     adapt(spin, came_ns - spin->began_ns < spin->ns_max);
     if (came_ns - slept_ns < spun)
-        was_in_vain(spin);
+        hindered(spin);
 }
 
 void leat__spin_learn(struct leat__spin *spin, uint64_t began_ns, uint64_t slept_ns,
@@ -66,11 +66,11 @@ void leat__spin_learn(struct leat__spin *spin, uint64_t began_ns, uint64_t slept
         paid(spin);
 }
 
-/* A poll found it ready. clocked_ns: the last look at the clock, at most a few polls ago, unless
+/* A poll found it ready. clocked_ns: the last reading of the clock, at most a few polls ago, unless
  * the thread was preempted. */
 static void end_spin(struct leat__spin *spin, uint64_t clocked_ns) {
     if (spin->polls >= POLLS_PER_CLOCK && leat__os_now() - clocked_ns > PREEMPTED_NS)
-        was_in_vain(spin);
+        hindered(spin);
     else
         paid(spin);
 }
@@ -98,7 +98,7 @@ bool leat__spin_on(struct leat__spin *spin, bool (*ready)(void *context), void *
             leat__pause();
             if (!ready(context))
                 continue;
-            if (yields) /* the spin before did without yielding */
+            if (yields) /* the spin before did not yield */
                 leat__spin_slept(spin, now_ns, leat__os_now());
             return true;
         }

@@ -1,16 +1,16 @@
 /* lib/wake/spin.h - polling for a while before a sleep, for as long as that has paid.
  *
- * A spin spares a sleep, and the peer a system call, if what is waited for comes meanwhile. So
- * spins get longer after one that paid, or after a sleep that a spin within the limit would have
- * spared; and shorter after a sleep that no spin would have spared.
+ * A spin saves the waiter a sleep, and the peer a system call, if what is awaited comes during it.
+ * So spins get longer after a spin that paid, or after a sleep that a spin within the limit would
+ * have saved; and shorter after a sleep that no spin would have saved.
  *
- * A spin can also be the reason why nothing comes: on one processor, which waiter and peer share,
- * whatever the number of processors of the machine. There the peer runs as soon as the waiter
- * sleeps. A spin was in *vain* if it took longer than the peer did once the waiter slept. A few of
- * those in a row, without one that paid, suspend spinning: for 32 waits, then four times as many
- * each time, until a spin pays. A thread that may run on one processor only begins suspended; its
- * peer may be on another one, so it tries later. A spin that ends because this thread was
- * preempted, and the peer ran meanwhile, has not paid.
+ * A spin can also keep the peer from publishing: when waiter and peer share one CPU, however many
+ * CPUs the machine has. There the peer runs as soon as the waiter sleeps. A spin *hindered* the
+ * peer if it lasted longer than the peer then took to publish, once the waiter slept. A few such
+ * spins in a row suspend spinning for 32 waits. Each further suspension is four times as long,
+ * until a spin pays. A thread that is restricted to one CPU starts with spinning suspended; its
+ * peer may be on another CPU, so it tries later. A spin that ends because this thread was
+ * preempted, while the peer ran, has not paid.
  */
 #ifndef LEAT_LIB_WAKE_SPIN_H
 #define LEAT_LIB_WAKE_SPIN_H
@@ -23,8 +23,8 @@ struct leat__spin {
     uint64_t ns_max;     /* the longest */
     uint64_t began_ns;   /* the present wait */
     uint64_t spun_ns;    /* in the present wait, before its first sleep */
-    uint64_t polls;      /* of the last spin: how many were in vain */
-    unsigned vain;       /* spins in vain since the last one that paid */
+    uint64_t polls;      /* of the last spin, those that found nothing */
+    unsigned hindering;  /* spins that hindered the peer, since the last one that paid */
     uint32_t suspended;  /* waits to come that do not spin */
     uint32_t suspension; /* how many that will be the next time */
 };

@@ -14,8 +14,8 @@ static bool is_ready(const struct leat__wait *wait) {
 /* An event, or LEAT_OK. */
 static int ask(struct leat__wait *wait, uint64_t now_ns, bool last) {
     const struct leat__wait_kind *kind = wait->kind;
-    bool stirs = kind->stirs != NULL && kind->stirs(wait->context);
-    if (!stirs && !last && now_ns < wait->ask_at_ns)
+    bool asks_now = kind->asks_now != NULL && kind->asks_now(wait->context);
+    if (!asks_now && !last && now_ns < wait->ask_at_ns)
         return LEAT_OK;
     return kind->ask(wait->context, now_ns, last, &wait->ask_at_ns);
 }
@@ -58,7 +58,7 @@ int leat__wait(struct leat__wait *wait) {
     uint64_t now = leat__os_now(), spin_end = now + wait->spin->ns;
     leat__spin_begin(wait->spin, now);
     int result = now < spin_end ? spin(wait, &now, spin_end) : LEAT_EBUSY;
-    while (result == LEAT_EBUSY) { /* each turn is a spin or a sleep, of at most a slice */
+    while (result == LEAT_EBUSY) { /* each pass is a spin or a sleep, of at most a slice */
         result = check(wait, now);
         if (result == LEAT_EBUSY)
             result = now < spin_end ? spin(wait, &now, spin_end) : sleep_once(wait, &now);

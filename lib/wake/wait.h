@@ -1,32 +1,35 @@
 /* lib/wake/wait.h - the one loop in which everything waits: senders and receivers, the senders'
  * lock, mutexes, events and semaphores.
  *
- *     waiter                                                  the other side
- *       poll; spin, polling
+ *     waiter                                                  waker
+ *       poll; then spin: poll repeatedly
  *       until it is ready, the deadline passes, or an event:
- *         ask the kernel, if a question is due                  publish
- *         arm: read the wake count, announce the sleep
+ *         if due, ask the kernel: does the peer live?           publish
+ *         arm: read the wake count, then store that it sleeps
  *         full fence             [S1] [L3] pair [S2] [L4]       full fence
  *         poll                                                  armed? count a wake, and wake
  *         sleep while the wake count is the same, for a slice
  *         disarm
  *         poll
  *
- * Either the waiter sees what was published, or the other side sees that it is armed: that is the
- * store-buffering pattern, and the two fences forbid the one bad outcome. A wake between the poll
- * and the sleep changes the wake count, and the kernel does not put the waiter to sleep. The wake
- * count is read before the announcement: a wake that is meant for it changes it afterwards. So no
- * wake-up is lost as long as the other side lives. Each kind of wait has its own words in shared
+ * Either the waiter sees what was published, or the waker sees that the waiter is armed: that is
+ * the store-buffering pattern, and the two fences forbid the one bad outcome
+ * (docs/memory-model.md has the labels in brackets). A wake between the poll and the sleep changes
+ * the wake count, and the kernel does not put the waiter to sleep. Arming reads the count before it
+ * stores that the waiter sleeps, so every wake for this sleep changes the count after it was read.
+ * So no wake-up is lost as long as the waker lives. Each kind of wait has its own words in shared
  * memory, and its own model: tests/model/sleep.pml (channels), lock.pml (the lock), commit.pml
- * (wait any and all), pi.pml (mutexes that inherit priorities).
+ * (wait any and all), pi.pml (mutexes with priority inheritance).
  *
- * A sleep lasts at most a *slice*. Then the waiter polls again, and asks the kernel whether the
- * peer, or the owner, is alive. That covers one that was killed or stopped between publishing and
- * waking. A wait that is over sooner costs no question; a death is reported within 100 ms; and a
- * wait that gives up asks before it does.
+ * A sleep lasts at most a *slice*: at first 50 ms, then what the kind of wait chooses. After it the
+ * waiter polls again, and asks the kernel whether the peer, or the owner, is alive. That covers a
+ * waker that was killed or stopped between publishing and waking. A wait that becomes ready in its
+ * first slice asks nothing. A wait whose deadline passes asks before it gives up. A death is
+ * reported within 100 ms.
  *
- * A thread is cancelled between two sleeps, disarmed, after what else its wait has done was undone;
- * or in a sleep that undoes it itself.
+ * A thread is cancelled between two sleeps, when it is disarmed: then this loop calls `leave`,
+ * which undoes the rest of the wait. Or it is cancelled inside the kind's `sleep`, if that is a
+ * cancellation point: then `sleep` has to call `leave`.
  */
 #ifndef LEAT_LIB_WAKE_WAIT_H
 #define LEAT_LIB_WAKE_WAIT_H
@@ -36,21 +39,22 @@
 /* The first slice of each wait. */
 #define LEAT__SLICE_NS UINT64_C(50000000)
 
-/* How one kind of wait does it; each with the context of the wait. NULL: nothing to do. */
+/* The functions of one kind of wait; each gets the context of the wait. NULL: nothing to do. */
 struct leat__wait_kind {
-    /* Polls. Cheap: it is called in a spin. Once ready it stays so. */
+    /* Polls. Cheap: it is called in a spin. Once it was true it stays true during the wait. */
     bool (*ready)(void *context);
-    /* NULL, or whether the kernel should be asked at once. Called before each sleep. */
-    bool (*stirs)(void *context);
+    /* May be NULL. Whether the kernel should be asked now, ahead of its time; called before each
+     * sleep. */
+    bool (*asks_now)(void *context);
     /* Asks the kernel; *again_ns: when to ask next; `last`: the wait is about to give up. Another
      * result than LEAT_OK is an event, which ends the wait. */
     int (*ask)(void *context, uint64_t now_ns, bool last, uint64_t *again_ns);
-    /* Announces a sleep, and ends with the full fence. */
+    /* Arms, and ends with the full fence. */
     void (*arm)(void *context);
-    /* Begins now. LEAT_EINTR: a signal handler ran. Other results do not matter. */
+    /* Sleeps. LEAT_EINTR: a signal handler ran. Other results do not matter. */
     int (*sleep)(void *context, uint64_t now_ns, uint64_t until_ns);
     void (*disarm)(void *context);
-    /* What a thread does last that is cancelled. NULL: it cannot be. */
+    /* Undoes the wait of a cancelled thread. NULL: the thread is not cancelled in this wait. */
     void (*leave)(void *context);
 };
 
@@ -63,8 +67,8 @@ struct leat__wait {
     bool interruptible;
 };
 
-/* After a poll in vain. LEAT_OK: ready; LEAT_ETIMEDOUT; LEAT_EINTR if interruptible; or an
- * event. */
+/* Waits. Call it after a poll that found nothing. Returns LEAT_OK: ready; LEAT_ETIMEDOUT;
+ * LEAT_EINTR if interruptible; or an event. */
 int leat__wait(struct leat__wait *wait);
 
 #endif

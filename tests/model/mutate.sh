@@ -156,10 +156,10 @@ mutant position_ahead_of_commit $sender crash "send long" \
     '/^void leat__ring_publish/,/^}/{s/^    leat__store_release64(leat__word_at(.*ring->first_header);.*/    uint64_t at = ring->lane.position;/;s/^    leat__store_release64(&ring->memory.sender->position.*/    leat__store_release64(\&ring->memory.sender->position, ring->lane.position); leat__store_release64(leat__word_at(\&ring->memory, at), ring->first_header);/;}'
 
 # I1: what lies behind the last record is no header.
-mutant word_behind_not_cleared $sender ring "*queue*" '/^static inline void look_at(/,/^}/s/^        __atomic_store_n(word, 0, .*/        (void)word;/'
-mutant published_without_looking $sender ring "*queue*" '/^void leat__ring_publish/,/^}/s/^        look_at(.*/        (void)end;/'
+mutant word_behind_not_cleared $sender ring "*queue*" '/^static inline void probe(/,/^}/s/^        __atomic_store_n(word, 0, .*/        (void)word;/'
+mutant published_without_looking $sender ring "*queue*" '/^void leat__ring_publish/,/^}/s/^        probe(.*/        (void)end;/'
 mutant only_line_starts_cleared $sender ring "*queue*" '/^void leat__ring_publish/,/^}/s/end % LEAT__LINE != 0 || //'
-mutant stretch_not_looked_at $sender ring "*queue*" '/^uint64_t leat__ring_probe_ahead/,/^}/s/^        look_at(.*/        (void)ring;/'
+mutant stretch_not_looked_at $sender ring "*queue*" '/^uint64_t leat__ring_probe_ahead/,/^}/s/^        probe(.*/        (void)ring;/'
 mutant stretch_ends_late $sender ring "*queue*" '/^uint64_t leat__ring_probe_ahead/,/^}/s/^    return .*/    return limit;/'
 mutant stretch_without_its_last_line $sender ring "*queue*" '/^uint64_t leat__ring_probe_ahead/,/^}/s/all ? end + 1/all ? end/'
 mutant fast_word_behind_not_zeroed $inlined ring "*queue*" '/^LEAT__INLINE void leat__lane_zero_behind/,/^}/s/^        __atomic_store_n(.*/        (void)record;/'
@@ -195,8 +195,8 @@ mutant fast_wiped_before_position $inlined crash "recv" \
     '/^LEAT__INLINE void leat__lane_release/,/^}/{/^    __atomic_store_n(noted, end,/d;s/^    lane->position = end;/    __atomic_store_n(noted, end, __ATOMIC_RELEASE); lane->position = end;/;}'
 mutant fast_lines_back_before_wiped $inlined crash "recv" \
     '/^LEAT__INLINE void leat__lane_release/,/^}/{/^    __atomic_store_n(noted + 1,/d;s/^    __atomic_store_n(noted, end,.*/    __atomic_store_n(noted + 1, end \& ~(LEAT__LINE - 1), __ATOMIC_RELEASE); __atomic_store_n(noted, end, __ATOMIC_RELEASE);/;}'
-mutant forgotten_lines_not_looked_at $sender channel_fuzz "*one_sender*" '/^void leat__ring_forget/,/^}/s/^    ring->polled_to = 0;//'
-mutant shorter_lines_not_looked_at $sender channel_fuzz "*one_sender*" '/^void leat__ring_stage/,/^}/s/^        ring->polled_to = 0;/        (void)ring;/'
+mutant forgotten_lines_not_looked_at $sender channel_fuzz "*one_sender*" '/^void leat__ring_forget/,/^}/s/^    ring->probed_to = 0;//'
+mutant shorter_lines_not_looked_at $sender channel_fuzz "*one_sender*" '/^void leat__ring_stage/,/^}/s/^        ring->probed_to = 0;/        (void)ring;/'
 mutant fast_path_not_probed channels/queue/sender.c channel_fuzz "*one_sender*" \
     '/^static void open_fast_path(/,/^}/s/leat__ring_probe_ahead(ring, limit)/limit/'
 mutant commit_shorter_on_the_fast_path $inlined channel_fuzz "*one_sender*" \
@@ -254,7 +254,7 @@ mutant loop_asks_no_more channels/waitset/waitset.c waitset_errors "loop_asks_on
 mutant written_over_the_limit lib/os/linux/file_io.c channel_errors "setter_that*" '/^int leat__os_file_touch(/,/^}/{s/^    do$/    while (interrupted > 0)/;s/^    while (leat__linux_again.*/        ;/;}'
 
 # Sleeping on a watch.
-mutant watching_peer_not_touched channels/queue/role_wake.c watch "sleeper_on*" 's/ \&\& !touch(role, role->kind->sends))$/ \&\& touch == NULL)/'
+mutant watching_peer_not_touched lib/wake/notify.c watch "sleeper_on*" 's/place == LEAT__ON_WATCH || !send_token/place != LEAT__ON_WATCH \&\& !send_token/'
 mutant watch_leader_not_replaced lib/os/linux/watch_wait.c watch_threads "cancelled_sleeper_leaves*" '/^static void leave_hub(/,/^}/s/^            lead(hub.asleep);/            lead(NULL);/'
 mutant watch_new_leader_not_woken lib/os/linux/watch_wait.c watch_threads "cancelled_sleeper_leaves*" '/^static void leave_hub(/,/^}/s/^                wake(hub.asleep);/                (void)wake;/'
 mutant watch_cancelled_stays lib/os/linux/watch_wait.c watch_threads "cancelled_sleeper_leaves*" '/^static void leave_cancelled(/,/^}/s/^    leave_hub(.*/    (void)leave_hub;/'
@@ -295,8 +295,8 @@ mutant waitset_left_off_for_good channels/waitset/waitset.c waitset "loop_that*"
 mutant waitset_name_not_watched channels/waitset/waitset.c hostile_waitset "token_that*" '/^static void take_notices(/,/^}/s/^            check_notify(waitset);/            (void)check_notify;/'
 mutant waitset_nameless_armed channels/waitset/member.c hostile_waitset "socket_that_loses*" '/^void leat__member_do_without_notify(/,/^}/s/^        leat__store.*/        (void)member;/'
 mutant waitset_limit_leaves_socket channels/waitset/waitset.c hostile_waitset "socket_is_not*" '/^static void close_descriptors(/,/^}/s/^        leat__os_notify_remove(.*/        (void)waitset;/'
-mutant waitset_woken_by_futex_only channels/queue/role_wake.c waitset "waitset_is*" 's/^    if ((ticket & (LEAT__WATCHES | LEAT__LOOPS)) == 0)/    if ((ticket \& LEAT__WATCHES) == 0 || (ticket \& LEAT__LOOPS) != 0)/'
-mutant waitset_not_touched channels/queue/role_wake.c waitset "peer_that*" 's/(ticket & LEAT__LOOPS) == 0 || !notify_waitset(role))/(ticket \& LEAT__LOOPS) == 0 || (notify_waitset(role), false))/'
+mutant waitset_woken_by_futex_only channels/queue/role_wake.c waitset "waitset_is*" 's/^        return LEAT__IN_LOOP;/        return LEAT__ON_WORD;/'
+mutant waitset_not_touched lib/wake/notify.c waitset "peer_that*" 's/|| !send_token(object, &sleepers\[i\]))/|| (send_token(object, \&sleepers[i]), false))/'
 mutant waitset_woken_for_nothing channels/waitset/member.c waitset "sender_that*" '/^static void arm_role(/,/^}/s/^    bool events_only = .*/    bool events_only = false;/'
 mutant waitset_first_receiver_not_ready channels/waitset/member.c waitset "sender_is*" '/^static bool meets(/,/^}/s/^    member->met = true;/    return false;/'
 mutant waitset_polls_for_ever channels/waitset/member.c waitset_wakes "spin_in*" '/^bool leat__member_stays_awake(/,/^}/s/^    return now - member->idle_since_ns < role->spin.ns;/    return true;/'

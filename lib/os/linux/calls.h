@@ -31,7 +31,7 @@
 #include "lib/os/os.h"
 
 /* Whether a call that failed is made again because a signal interrupted it; `interrupted` counts
- * from 0. A filter may answer EINTR for ever: then it is an error like others. */
+ * from 0. A filter may always return EINTR: then it is an error like others. */
 #define LEAT__INTERRUPTIONS 100
 static inline bool leat__linux_again(unsigned *interrupted) {
     return errno == EINTR && ++*interrupted < LEAT__INTERRUPTIONS;
@@ -47,7 +47,7 @@ int leat__linux_timer(void);
 int leat__linux_event(void);
 int leat__linux_socket(int domain, int type);
 
-/* The two ends of a pipe, neither of which waits; owned. False when it cannot be had. */
+/* The two ends of a pipe, neither of which blocks; owned. False when there is none. */
 bool leat__linux_pipe(int ends[2]);
 
 /* A descriptor that is not owned: it carries no lock, or is the caller's. */
@@ -66,12 +66,11 @@ int leat__linux_raise(int descriptor);
 const char *leat__linux_proc(char path[LEAT__PROC_PATH], const char *entry);
 const char *leat__linux_proc_descriptor(char path[LEAT__PROC_PATH], int descriptor);
 
-/* Whether a descriptor was on the list; it is no more. */
+/* Takes a descriptor off the list; returns whether it was on it. */
 bool leat__linux_disown(int descriptor);
 
 /* Opens a file again for reading and writing, whatever its permissions, if it is a temporary object
- * of this user's: gives the owner's own bits back for that moment. A crash in between leaves them.
- * -1. */
+ * of this user: adds the owner's bits for that moment. A crash in between leaves them. -1. */
 int leat__linux_open_permitted(int file);
 
 /* fsetxattr(2), also where the permissions of a file of this user's forbid it for the moment. */
@@ -80,7 +79,7 @@ int leat__linux_set_attribute(int file, const char *name, const void *value, siz
 /* The extended attribute for leat__os_file_note_write. */
 #define LEAT__NOTE "user.leat.type"
 
-/* fstat(2) as the kernel answers it, whatever is preloaded (fakeroot). */
+/* The kernel's own fstat(2), whatever is preloaded (fakeroot). */
 int leat__linux_status(int directory, const char *path, int flags, struct stat *status);
 
 /* A copy of the call's result, errno included, made while the thread cannot be cancelled. */

@@ -1,11 +1,11 @@
-/* lib/os/linux/descriptor.c - files that programs bring along: by path, by descriptor, over a
- * socket; and memory without a name.
+/* lib/os/linux/descriptor.c - files of programs: by path, by descriptor, over a socket; and memory
+ * without a name.
  *
- * A descriptor that a program hands to the library, or gets from it, is never the library's own
- * open file, where the system lets the file be opened again: locks belong to open files, and would
- * otherwise be shared with everybody who has a copy of the descriptor. Where it does not, and the
- * open file that is shared has locks already, they are left as they are: another handle's. Every
- * descriptor made here is closed on exec, except one that is made to be inherited.
+ * The library's open file is never that of a descriptor which a program passes in or gets, where
+ * the system permits opening the file again: locks belong to open files, and would otherwise be
+ * shared with every process that has a copy of the descriptor. Where the system does not permit it,
+ * locks that the shared open file already has are another handle's, and stay as they are. Every
+ * descriptor made here is closed on exec, except those that are made to be inherited.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -185,14 +185,14 @@ int leat__os_descriptor_give(leat__file file, bool writable, bool inherited, boo
         leat__os_file_close(given);
         return leat__fail_system(error, "cannot make the descriptor inheritable");
     }
-    (void)leat__linux_disown(given); /* the caller's from here on */
+    (void)leat__linux_disown(given); /* it is the caller's from now on */
     *descriptor = given;
     return LEAT_OK;
 }
 
 /* --- Over a socket ---------------------------------------------------------------------------- */
 
-/* Other sockets would drop the descriptor without a word. */
+/* Other sockets would drop the descriptor without an error. */
 static int check_socket(int descriptor) {
     int domain = 0;
     socklen_t size = sizeof domain;
@@ -212,7 +212,7 @@ static void leave_nothing(void *context) {
     (void)context;
 }
 
-/* Sleeps for at most a slice. The thread can be cancelled behind it. */
+/* Sleeps for at most a slice. The thread can be cancelled after it. */
 static int wait_for(int descriptor, short events, uint64_t deadline_ns) {
     if (deadline_ns == LEAT_NOW)
         return LEAT_EAGAIN;
@@ -275,7 +275,7 @@ int leat__os_descriptor_send(int socket, int descriptor, uint64_t deadline_ns) {
     return result;
 }
 
-/* Of all descriptors that came, the first; how many there were. Others are closed. */
+/* Keeps the first of the descriptors that came, and closes the others; returns how many came. */
 static size_t take_first(struct msghdr *message, int *first) {
     size_t count = 0;
     for (struct cmsghdr *part = CMSG_FIRSTHDR(message); part != NULL;
@@ -361,7 +361,7 @@ int leat__os_file_note_write(leat__file file, const char *text) {
 int leat__os_file_note_read(leat__file file, char *text, size_t size) {
     ssize_t length = fgetxattr(file, LEAT__NOTE, text, size - 1);
     if (length < 0 && errno == ENODATA)
-        return LEAT_ENOENT; /* no failure: there is none */
+        return LEAT_ENOENT; /* not recorded: there is no note */
     if (length < 0 && errno == ERANGE)
         return leat__fail(LEAT_ECORRUPT, ERANGE, "the type recorded with the object is too long");
     /* a filter; a file system without attributes is EOPNOTSUPP */

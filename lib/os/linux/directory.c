@@ -1,13 +1,13 @@
-/* lib/os/linux/directory.c - the directories of the two scopes, and which user this is.
+/* lib/os/linux/directory.c - the directories of the two scopes, and the identity of the user.
  *
- * Users are known by the kernel's numbers, whatever is preloaded (fakeroot); the local directory is
- * named after the number that the user has outside of its user namespace, so that "root" of a
- * namespace never takes what belongs to root.
+ * User ids are the kernel's, whatever is preloaded (fakeroot). The local directory is named after
+ * the number that the user has outside of its user namespace, so that "root" of a namespace never
+ * takes root's directory.
  *
- * A process has one descriptor for each directory that it uses, however many handles use it: so a
- * handle can remove its object's name whatever has become of the user id, the environment and the
- * root directory since it was opened, and without asking for a descriptor. It carries no lock; a
- * forked child keeps it.
+ * A process has one descriptor for each directory that it uses, however many handles use it. So a
+ * handle can remove its object's name even if the user id, the environment or the root directory
+ * have changed since it was opened, and without a further descriptor. The descriptor carries no
+ * lock; a forked child keeps it.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -36,8 +36,8 @@ static enum leat__answer look_up(FILE *map, uint32_t user, uint32_t *outer) {
 }
 
 /* The number that the user has outside of its user namespace; the same where there are no such
- * namespaces, or no /proc to ask. A user whom the namespace does not map has the number of all such
- * users in it, which outside is somebody else's. LEAT__UNKNOWN, and errno. */
+ * namespaces, or no /proc to ask. A user that the namespace does not map has the number of all such
+ * users in it, which outside belongs to another user. LEAT__UNKNOWN, and errno. */
 static enum leat__answer outer_user(uint32_t user, uint32_t *outer) {
     char path[LEAT__PROC_PATH];
     FILE *map = leat__linux_open_text(leat__linux_proc(path, "uid_map"));
@@ -54,8 +54,8 @@ static enum leat__answer outer_user(uint32_t user, uint32_t *outer) {
     return mapped;
 }
 
-/* Asked for once in each namespace and for each user: reading the map takes some microseconds. A
- * map can still be written: that there is none is not remembered. */
+/* Read once in each namespace and for each user: reading the map takes some microseconds. A missing
+ * map is not remembered, because it can still be written. */
 static enum leat__answer known_outer_user(uint32_t *outer) {
     static struct {
         uint64_t space;
@@ -140,7 +140,7 @@ static const char *show(struct shown *shown, const char *path) {
     return shown->text;
 }
 
-/* The system's limit for names is no matter of the object's. */
+/* The system's limit for names does not concern the object. */
 static int fail_to(const char *what, const char *path, int error) {
     struct shown shown;
     if (error == ENAMETOOLONG)
@@ -152,7 +152,7 @@ static int fail_to(const char *what, const char *path, int error) {
 
 /* --- Opening ---------------------------------------------------------------------------------- */
 
-/* In a directory that others may write to or that others own, they could swap objects under us. */
+/* In a directory that other users may write to, or own, they could swap objects. */
 static int check_private(const struct stat *status, const char *path) {
     uint32_t user = leat__os_user();
     struct shown shown;
@@ -192,7 +192,7 @@ static int open_local(const char *path, leat__file *directory) {
                      : fail_to("examine", path, errno);
     if (result == LEAT_OK && (status.st_mode & 0700) != 0700)
         result = repair(found, path);
-    /* the directory that was checked, not what its name may stand for by now */
+    /* the directory that was checked, not another one that may have its name by now */
     if (result == LEAT_OK) {
         *directory = leat__linux_open_plain(found, ".", O_RDONLY | O_DIRECTORY);
         if (*directory < 0)
@@ -214,8 +214,8 @@ static void cut_to_parent(char *path) {
     path[length] = 0;
 }
 
-/* "Not there" is said of objects, and of the directory that their first user makes. Where that has
- * no place either, something else is wrong. */
+/* LEAT_ENOENT means a missing object, or the missing directory that its first user makes. Where the
+ * parent of that directory is missing too, the error is another one. */
 static int explain_missing(const char *path, int result) {
     char parent[PATH_SIZE];
     struct stat status;
@@ -268,8 +268,7 @@ static bool is(const struct shared *shared, const struct stat *status) {
 }
 
 /* While holding: whether it is among them. A program that closed all its descriptors closed this
- * one too: then it is as if it had not been there, and another one takes its place. LEAT__UNKNOWN,
- * and errno. */
+ * one too: then it counts as missing, and another one takes its place. LEAT__UNKNOWN, and errno. */
 static enum leat__answer find(const struct stat *status, struct shared **found) {
     struct stat own;
     struct shared *same = directories;
@@ -290,7 +289,7 @@ static enum leat__answer find(const struct stat *status, struct shared **found) 
     return LEAT__YES;
 }
 
-/* The usual case: another handle has the directory open, and there is nothing wrong with it. */
+/* The usual case: another handle has the directory open, and the directory is valid. */
 static bool share_known(leat_scope scope, const char *path, leat__file *directory) {
     struct stat status;
     int flags = scope == LEAT_LOCAL ? AT_SYMLINK_NOFOLLOW : 0;
@@ -308,7 +307,7 @@ static bool share_known(leat_scope scope, const char *path, leat__file *director
     return known;
 }
 
-/* The one of the list that is the same directory, in the place of the one that was opened. */
+/* Replaces the opened directory by the entry of the list for the same directory. */
 static int share(leat__file *directory) {
     struct stat status;
     struct shared *added = malloc(sizeof *added), *same = NULL;
@@ -366,7 +365,7 @@ void leat__os_directory_close(leat__file directory) {
     free(shared);
 }
 
-/* --- What is in them -------------------------------------------------------------------------- */
+/* --- Contents --------------------------------------------------------------------------------- */
 
 static int visit_all(DIR *stream, int (*visit)(const char *file_name, void *context),
                      void *context) {

@@ -1,12 +1,12 @@
 /* lib/os/linux/file.c - files of objects on Linux; their directories are in directory.c.
  *
- * Objects are files on tmpfs. A new one is made without a name (O_TMPFILE), filled, and then linked
- * to its name in one step, so that a crash before leaves nothing and nobody sees half of it. "Dies
- * with its last user" is recorded beside the content, in an extended attribute, which chmod(2)
- * leaves alone; other programs do not set it, so what they made is never removed. Where the file
- * system has no such attributes for users (tmpfs before Linux 6.6), the sticky bit has to do, which
- * has no other meaning for files and shows as a T in `ls -l`. Locks are open-file-description
- * locks: dropped by the kernel however a process ends.
+ * Objects are files on tmpfs. A new file is made without a name (O_TMPFILE), filled, and then
+ * linked to its name in one step, so that a crash before leaves nothing and no process sees half of
+ * it. "Dies with its last user" is recorded beside the content, in an extended attribute, which
+ * chmod(2) does not change. Other programs do not set it, so their files are never removed. Where
+ * the file system has no such attributes for users (tmpfs before Linux 6.6), the sticky bit
+ * replaces it, which has no other meaning for files and shows as a T in `ls -l`. Locks are
+ * open-file-description locks: dropped by the kernel however a process ends.
  */
 #include <errno.h>
 #include <signal.h>
@@ -38,15 +38,15 @@ int leat__os_file_create(leat__file directory, uint32_t permissions, bool tempor
     return result;
 }
 
-/* Where files have no such attributes (the file system, or a filter that does not know the
- * call). */
+/* Whether files have no such attributes: the file system has none, or a filter does not know the
+ * call. */
 static bool has_none(int error) {
     return error == EOPNOTSUPP || error == ENOSYS;
 }
 
-/* Whether the attribute says that the file dies with its last user; without attributes, and where
- * the permissions forbid its owner to read it: whether the sticky bit does. Any other error is no
- * answer: LEAT__UNKNOWN, and errno. */
+/* Whether the attribute marks the file as temporary. Without attributes, and where the permissions
+ * forbid its owner to read it, the sticky bit decides. Any other error is no answer: LEAT__UNKNOWN,
+ * and errno. */
 static enum leat__answer is_temporary(leat__file file, mode_t mode) {
     ssize_t size = -1;
     for (int tries = 0; size < 0 && tries < ATTRIBUTE_TRIES; tries++) {
@@ -65,7 +65,7 @@ static enum leat__answer is_temporary(leat__file file, mode_t mode) {
 
 #define PERMITTED_TRIES 5
 
-/* The permissions may forbid that to the owner, whom a umask can have left without any. */
+/* The permissions may forbid that to the owner: a umask can have removed all of them. */
 int leat__linux_set_attribute(int file, const char *name, const void *value, size_t size) {
     struct stat status;
     if (fsetxattr(file, name, value, size, 0) == 0)
@@ -122,9 +122,9 @@ int leat__os_file_open(leat__file directory, const char *file_name, bool writabl
     return LEAT_OK;
 }
 
-/* Opens what the owner's own bits forbid: adds those that are missing, and takes them away again.
- * Another process of the owner's may do the same at this moment: each takes away what it has added,
- * and LEAT__NO_FILE with EACCES is tried again by the caller. */
+/* Opens a file whose permissions forbid it to the owner: adds the owner's missing bits, and removes
+ * them again. Another process of the owner may do the same at this moment: each removes the bits
+ * that it has added, and the caller tries again after LEAT__NO_FILE with EACCES. */
 static leat__file open_with_bits(int file, const char *self) {
     struct stat status;
     if (leat__linux_status(file, "", AT_EMPTY_PATH, &status) != 0)
@@ -148,13 +148,13 @@ leat__file leat__linux_open_permitted(int file) {
         status.st_uid != leat__os_user())
         return LEAT__NO_FILE;
     bool marked = (status.st_mode & S_ISVTX) != 0 || getxattr(self, TEMPORARY, NULL, 0) >= 0;
-    if (!marked && errno != EACCES) /* none of ours */
+    if (!marked && errno != EACCES) /* not an object of leat */
         return LEAT__NO_FILE;
     leat__file opened = LEAT__NO_FILE;
     for (int tries = 0; opened < 0 && tries < PERMITTED_TRIES && (tries == 0 || errno == EACCES);
          tries++)
         opened = open_with_bits(file, self);
-    /* which could not be asked before */
+    /* could not be read before */
     if (opened >= 0 && !marked && fgetxattr(opened, TEMPORARY, NULL, 0) < 0) {
         leat__linux_close(opened);
         return LEAT__NO_FILE;
@@ -177,7 +177,7 @@ int leat__os_file_open_own(leat__file directory, const char *file_name, leat__fi
     return LEAT_OK;
 }
 
-/* struct stat is what statx(2) fills in, made into what the rest of the system shows. */
+/* Converts the result of statx(2) to a struct stat, as the other calls return it. */
 int leat__linux_status(int directory, const char *path, int flags, struct stat *status) {
 #ifdef STATX_BASIC_STATS
     struct statx raw;

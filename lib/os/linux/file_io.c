@@ -1,4 +1,4 @@
-/* lib/os/linux/file_io.c - reading and writing files whole, and touching them. */
+/* lib/os/linux/file_io.c - reads and writes whole ranges of files, and touches files. */
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -42,7 +42,7 @@ static bool is_pending(int signal_number) {
     return sigpending(&pending) == 0 && sigismember(&pending, signal_number) == 1;
 }
 
-/* Beyond RLIMIT_FSIZE the thread gets SIGXFSZ, which ends the process: it is taken away again. */
+/* Beyond RLIMIT_FSIZE the thread gets SIGXFSZ, which would end the process: it is taken away. */
 int leat__os_file_write(leat__file file, uint64_t offset, const void *data, size_t size) {
     sigset_t limit, before;
     sigemptyset(&limit);
@@ -56,7 +56,7 @@ int leat__os_file_write(leat__file file, uint64_t offset, const void *data, size
     return result;
 }
 
-/* Reserving what is there counts as writing to it, whatever the limit for the size of files. */
+/* Reserving a byte that exists counts as writing, whatever the limit for the size of files. */
 int leat__os_file_touch(leat__file file, uint64_t offset) {
     unsigned interrupted = 0;
     do

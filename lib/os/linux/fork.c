@@ -1,22 +1,22 @@
-/* lib/os/linux/fork.c - what this process's handles own, and what becomes of it in a forked child.
+/* lib/os/linux/fork.c - what this process's handles own, and how a forked child gives it up.
  *
- * A child inherits open files, and with them the locks by which the kernel knows who is alive; left
- * alone it would keep a dead parent's channel "alive" for as long as it runs, and could act as a
+ * A child inherits open files, and with them the locks by which the kernel knows which handles
+ * live. It would keep a dead parent's channel "alive" for as long as it runs, and could act as a
  * second sender. So a child gives everything up at once.
  *
- * The list of descriptors is kept where they are made (lib/os/linux/calls.h): each is on it from
- * the moment it exists. It and the list of handles are guarded by one lock, which is the innermost
- * of the process. Nobody is waited for under it: it is held for a few instructions and one fast
- * system call, for longer while a watch is begun, or its notices are taken and handed out. While a
- * thread holds it, its signals wait and it cannot be cancelled: so a handler may fork, and a
- * cancelled thread leaves nothing locked.
+ * Descriptors are put on a list by the functions that make them (lib/os/linux/calls.h): each is on
+ * it from the moment it exists. One lock guards this list and the list of handles; it is the
+ * innermost lock of the process. A thread that holds it waits for no other. It is held for a few
+ * instructions and one fast system call, and for longer while a watch is begun, or its notices are
+ * taken and distributed. While a thread holds it, its signals wait and it cannot be cancelled: so a
+ * handler may fork, and a cancelled thread leaves nothing locked.
  *
- * The fork handlers are registered when the library is loaded, before any that could use it. A
- * handler that was registered even earlier may still use it: the forking thread has the lock
- * already, and in the child whatever is called first gives everything up.
+ * The fork handlers are registered when the library is loaded, before any handler that could use
+ * the library. A handler that was registered even earlier may still use it: the forking thread has
+ * the lock already, and in the child the first call of the library gives everything up.
  *
  * Children made by raw clone(), vfork(), posix_spawn() or _Fork() run no handlers:
- * docs/failure-model.md says what follows. */
+ * docs/failure-model.md has the consequences. */
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
@@ -40,7 +40,7 @@ static struct {
 static _Thread_local unsigned depth;
 /* the process that this thread is forking, from the first handler to the last; or 0 */
 static _Thread_local pid_t forking;
-/* its number, or 0: not asked yet. Asking takes longer than locking a mutex */
+/* its number, or 0: not read yet. Reading it takes longer than locking a mutex */
 static _Thread_local uint32_t thread;
 
 static void give_up(void);
@@ -67,7 +67,7 @@ static void unlock(void) {
 void leat__os_fork_hold(void) {
     if (forking != 0 && forking != getpid())
         give_up();
-    if (depth == 0) /* counted with the lock: a handler that forks before has to take it */
+    if (depth == 0) /* counted after locking: a handler that forks before must take the lock */
         lock();
     depth++;
 }
@@ -80,7 +80,7 @@ void leat__os_fork_release(void) {
 /* --- Descriptors ------------------------------------------------------------------------------ */
 
 #define WORD_BITS 64
-#define WORDS_MIN 64 /* 4,096 descriptors without asking for memory */
+#define WORDS_MIN 64 /* 4,096 descriptors without an allocation */
 
 static uint64_t few[WORDS_MIN], *owned = few; /* a bit for each number */
 static size_t words = WORDS_MIN;
@@ -220,8 +220,8 @@ bool leat__linux_disown(int descriptor) {
     return was;
 }
 
-/* A fork in the middle leaves the child a descriptor that it does not know; its locks, if it had
- * any, were given up before. */
+/* A fork in between leaves a descriptor in the child that is on no list; its locks, if it had any,
+ * were given up before. */
 void leat__os_file_close(leat__file file) {
     if (file == LEAT__NO_FILE)
         return;

@@ -1,14 +1,14 @@
 /* lib/os/linux/locks.c - locks that the kernel drops when their holder dies: those of open files
  * (fcntl(2), F_OFD_SETLK).
  *
- * Every participant in an object holds one byte of its own, its place. So whoever locks all places
- * at once knows that nobody else is there, and keeps everybody out; the kernel decides both in one
- * step.
+ * Every handle on an object holds one byte of its own, its place. So a process that locks all
+ * places at once knows that there is no other handle, and keeps new ones out; the kernel decides
+ * both in one step.
  *
- * Errors. EAGAIN means that somebody else holds the byte (POSIX allows EACCES too, which Linux
- * gives only where a security module forbids the lock). EINTR is tried again, a hundred times.
- * Everything else (ENOLCK and ENOMEM: the kernel has no memory for the request; EACCES, EPERM,
- * ENOSYS: a policy or a filter forbids it; EIO) means that there is no answer: the caller gets
+ * Errors. EAGAIN means that another open file holds the byte (POSIX allows EACCES too, which Linux
+ * returns only where a security module forbids the lock). EINTR is tried again, a hundred times.
+ * All other errors (ENOLCK and ENOMEM: the kernel has no memory for the request; EACCES, EPERM,
+ * ENOSYS: a policy or a filter forbids it; EIO) mean that there is no answer: the caller gets
  * LEAT__UNKNOWN or an error, and must not take it for "free". Such a failure often passes, so a few
  * tries are made here. */
 #include <errno.h>
@@ -19,15 +19,15 @@
 
 /* beyond any content, so that no lock of another program on the content conflicts */
 #define LOCK_BASE ((off_t)1 << 62)
-#define PLACES_BASE (LOCK_BASE + LEAT__LOCK_NAME)
+#define PLACES_BASE (LOCK_BASE + LEAT__FIRST_PLACE)
 #define PLACES_END (LOCK_BASE + ((off_t)1 << 49))
 #define USERS_BASE (LOCK_BASE + ((off_t)1 << 48))
 #define USERS_RANGE ((off_t)1 << 48)
-/* while counting: who holds more than some thousand bytes costs no more than that */
+/* while counting: an open file with more than some thousand bytes costs no more than that */
 #define QUERIES_MOST 4096
 #define TRIES 3
 
-/* 0, EAGAIN when somebody else stands against it, or an error. */
+/* 0, EAGAIN when another open file's lock conflicts, or an error. */
 static int change(leat__file file, short type, off_t start, off_t length) {
     struct flock lock = {.l_type = type, .l_whence = SEEK_SET, .l_start = start, .l_len = length};
     unsigned interrupted = 0;
@@ -41,8 +41,8 @@ static int change(leat__file file, short type, off_t start, off_t length) {
     }
 }
 
-/* Whether somebody else's lock stands against one of this type; which, or the error, in *lock and
- * errno. */
+/* Whether another open file's lock conflicts with one of this type; the lock is in *lock, an error
+ * in errno. */
 static enum leat__answer ask(leat__file file, struct flock *lock) {
     const struct flock question = *lock;
     unsigned interrupted = 0;
@@ -71,8 +71,8 @@ int leat__os_lock(leat__file file, unsigned byte, enum leat__lock_mode mode) {
 
 enum leat__answer leat__os_find_locked(leat__file file, unsigned byte, unsigned count,
                                        unsigned *which) {
-    /* As a reader would: what stands against it are the locks of writers. A lock that only needs
-     * reading means nothing. */
+    /* Asks for a shared lock, as a reader would: only exclusive locks conflict, which need write
+     * permission. Shared locks, which need only read permission, do not count. */
     const off_t start = LOCK_BASE + (off_t)byte;
     struct flock lock = {
         .l_type = F_RDLCK, .l_whence = SEEK_SET, .l_start = start, .l_len = (off_t)count};
@@ -106,7 +106,7 @@ int leat__os_unlock_others(leat__file file, unsigned byte) {
 
 void leat__os_unlock_all(leat__file file) {
     if (file != LEAT__NO_FILE)
-        /* where that fails, closing does it, unless a child has the file too */
+        /* if that fails, closing drops the locks, unless a child has the file too */
         (void)change(file, F_UNLCK, LOCK_BASE, 0);
 }
 
@@ -138,7 +138,7 @@ int leat__os_user_begin(leat__file file, bool alone) {
     return error == 0 ? LEAT_OK : leat__fail_system(error, "cannot lock the file");
 }
 
-/* A lock of somebody else's in [start, end), any of them. */
+/* Any lock of another open file in [start, end). */
 static enum leat__answer find_user(leat__file file, off_t start, off_t end, off_t *place) {
     struct flock lock = {
         .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = start, .l_len = end - start};
@@ -155,8 +155,8 @@ enum leat__answer leat__os_has_users(leat__file file) {
     return find_user(file, PLACES_BASE + 1, PLACES_END, &unused);
 }
 
-/* The kernel tells of one lock that stands against a range, whichever it likes; asking about less
- * and less of the range finds the first one, and then the next. */
+/* The kernel reports any one of the locks that conflict with a range. Asking about smaller and
+ * smaller parts of the range finds the first lock, and then the next. */
 int leat__os_count_users(leat__file file, uint32_t *users) {
     off_t start = PLACES_BASE + 1, end = PLACES_END, found = 0, nearer;
     enum leat__answer answer = LEAT__YES;

@@ -15,8 +15,8 @@ leat__file leat__os_file_reopen(leat__file file, bool writable) {
     return opened >= 0 ? opened : LEAT__NO_FILE;
 }
 
-/* Kernels before 4.17 do not know the flag and take the address as a wish: then what was mapped
- * elsewhere is given back. */
+/* Kernels before 4.17 do not know the flag and take the address as a hint: then a mapping at
+ * another address is unmapped again. */
 static int map_at(void *at, size_t size, int protection, int flags, leat__file file,
                   uint64_t offset, void **address) {
     void *mapped = mmap(at, size, protection, flags | (at != NULL ? MAP_FIXED_NOREPLACE : 0), file,
@@ -41,11 +41,11 @@ static int map_at(void *at, size_t size, int protection, int flags, leat__file f
 /* --- The same file again -------------------------------------------------------------------------
  *
  * When a descriptor is closed, the kernel walks all locks on its file: 30 us where 4,000 handles
- * hold one each. So the descriptor that a mapping was made through is kept for further mappings of
+ * hold one each. So the descriptor through which a mapping was made is kept for further mappings of
  * the same file: of the file mapped last, from its second mapping in a row until the last of these
- * is unmapped. A forked child loses it with all others, and the notes. Of files on tmpfs alone: an
- * overlay shows two files as one. One without a name is left out, as no two handles have such a
- * file in common by its name. */
+ * is unmapped. A forked child closes it with all others, and forgets the notes. Only for files on
+ * tmpfs: an overlay shows two files as one. Files without a name are left out, because two handles
+ * cannot open such a file by its name. */
 
 static struct {
     struct leat__resource resource; /* its file: for further mappings; or none yet */
@@ -53,7 +53,7 @@ static struct {
     dev_t device;
     ino_t inode;
     bool writable;
-    uint64_t number; /* of the file among those noted so; an older one's mappings are not counted */
+    uint64_t number;   /* of the file among all noted; mappings of older files are not counted */
     uint64_t mappings; /* 0: nothing is noted */
 } last;
 
@@ -142,11 +142,11 @@ static bool is_for_now(int error) {
     return error == EMFILE || error == ENFILE || error == ENOMEM;
 }
 
-/* A mapping keeps the open file description it was made through alive, and with it the locks, even
- * in a forked child that has closed the descriptor. So it is made through a description of its own
- * that never holds a lock, also where the permissions keep the owner of an object out. Without
- * /proc, or where another user's permissions no longer allow a second open, the locked one has to
- * do; a limit that does not allow one more descriptor is an error. */
+/* A mapping keeps alive the open file description through which it was made, and with it the locks,
+ * even in a forked child that has closed the descriptor. So it is made through a description of its
+ * own that never holds a lock, also where the permissions keep the owner of an object out. Without
+ * /proc, or where another user's permissions no longer permit a second open, the locked description
+ * is used; a limit that permits no further descriptor is an error. */
 static int open_unlocked(leat__file file, bool writable, leat__file *unlocked) {
     *unlocked = leat__os_file_reopen(file, writable);
     if (*unlocked == LEAT__NO_FILE && errno == EACCES)
@@ -177,7 +177,7 @@ static bool is_on_tmpfs(leat__file file) {
     return fstatfs(file, &system) == 0 && system.f_type == TMPFS_MAGIC;
 }
 
-/* Of a file with a name. What was noted is on tmpfs. */
+/* For a file with a name. Noted files are on tmpfs. */
 static int map_named(leat__file file, const struct stat *status, size_t size, bool writable,
                      void **address, uint64_t *number) {
     leat__file unlocked;

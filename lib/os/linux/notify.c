@@ -1,16 +1,16 @@
-/* lib/os/linux/notify.c - notify sockets: datagram sockets into which tokens are dropped, for
- * threads that wait in poll or epoll.
+/* lib/os/linux/notify.c - notify sockets: datagram sockets that receive tokens, for threads that
+ * wait in poll or epoll.
  *
- * A socket of the local directory, because other processes have to find it by its name (an eventfd
- * has none), and because of what a stranger can do to a named pipe: read tokens away, or write a
- * byte that shifts all tokens behind it. Only its owner reads from a socket, and a datagram arrives
- * whole. Whoever cannot ring it (it is full, has another name, belongs to another user) touches the
- * object's file.
+ * A notify socket is in the local directory, because other processes have to find it by its name
+ * (an eventfd has none). It is no named pipe: from a pipe another process can read tokens away, or
+ * write a byte that shifts all tokens behind it. Only its owner reads from a socket, and a datagram
+ * arrives whole. A peer that cannot send to it (it is full, has another name, belongs to another
+ * user) touches the object's file.
  *
- * A dead owner's socket refuses connections: so what killed processes left behind is known without
- * a lock. A sweep that meets a socket between its making and its binding takes it for a dead one's
- * and removes the name: the owner notices that it has lost its name, and tries another or does
- * without.
+ * A dead owner's socket refuses connections: so sockets that killed processes left behind are
+ * recognised without a lock. A sweep that finds a socket between its making and its binding takes
+ * its owner for dead and removes the name. The owner notices that it has lost its name, and tries
+ * another name or goes on without one.
  *
  * The paths of sockets have 107 bytes at most, and lead through /proc to the directory's
  * descriptor. */
@@ -47,7 +47,7 @@ static leat__file make_socket(void) {
 
 /* --- Owners ----------------------------------------------------------------------------------- */
 
-/* What the name stands for: LEAT__YES, this notify socket; LEAT__NO, something else or nothing. */
+/* Whether the name belongs to this notify socket; LEAT__NO: to something else or nothing. */
 static enum leat__answer names(leat__file directory, const char *name,
                                const struct leat__notify *notify) {
     struct stat status;
@@ -85,8 +85,8 @@ static int give_name(leat__file directory, struct leat__notify *notify) {
     return error;
 }
 
-/* Where sockets are forbidden to the process, or not possible in the directory, or there is no
- * /proc: then others touch files. */
+/* Sockets are forbidden to the process, or not possible in the directory, or there is no /proc:
+ * then peers touch files. */
 static bool does_without(bool has_socket, int error) {
     return error == EPERM || error == EOPNOTSUPP || error == ENOENT || error == ENOSYS ||
            error == EAFNOSUPPORT || error == EPROTONOSUPPORT || (error == EACCES && !has_socket);
@@ -132,7 +132,7 @@ void leat__os_notify_remove(leat__file directory, const struct leat__notify *not
         (void)unlinkat(directory, name, 0);
 }
 
-/* A datagram of another size is a token that nobody gave. */
+/* A datagram of another size counts as an unknown token. */
 size_t leat__os_notify_take(leat__file notify, uint64_t tokens[LEAT__TOKENS]) {
     struct {
         uint64_t token;

@@ -1,10 +1,10 @@
-/* lib/os/linux/peek.c - reading a file without being noticed by those who watch it (inotify reports
+/* lib/os/linux/peek.c - reads a file without waking processes that watch it (inotify reports
  * read(2), but not access to mapped memory).
  *
- * The kernel copies out of the mapping, through a pipe, because it answers EFAULT where the file
- * has become shorter meanwhile; a copy of our own would be killed. process_vm_readv(2) needs no
- * pipe. It is the call that reads other processes, which this library never makes: filters refuse
- * it, and reviewers ask about it. */
+ * The kernel copies out of the mapping, through a pipe. Where the file has become shorter
+ * meanwhile, the kernel returns EFAULT; a copy by the process itself would be killed.
+ * process_vm_readv(2) needs no pipe, but it is the call that reads other processes, which this
+ * library never makes: filters refuse it, and reviewers ask about it. */
 #include "lib/base/fail.h"
 #include "lib/os/linux/calls.h"
 
@@ -30,7 +30,7 @@ static bool copy_mapped(leat__file file, uint64_t offset, void *buffer, size_t s
     return copied;
 }
 
-/* Where that cannot be done, or the file is too short, reading does it, or says why not. */
+/* Where that cannot be done, or the file is too short, read(2) reads it, or returns the error. */
 int leat__os_file_peek(leat__file file, uint64_t offset, void *buffer, size_t size) {
     return copy_mapped(file, offset, buffer, size) ? LEAT_OK
                                                    : leat__os_file_read(file, offset, buffer, size);

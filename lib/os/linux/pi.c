@@ -1,5 +1,5 @@
-/* lib/os/linux/pi.c - locks with priority inheritance: FUTEX_LOCK_PI and its kin (futex(2)), and
- * the threads that they name. */
+/* lib/os/linux/pi.c - locks with priority inheritance: FUTEX_LOCK_PI and related operations
+ * (futex(2)), and thread numbers. */
 #include <errno.h>
 #include <linux/futex.h>
 #include <sys/stat.h>
@@ -22,8 +22,8 @@ static long request(leat__u32 *word, int operation, const struct timespec *deadl
     return syscall(SYS_futex, &word->word, operation, 0, deadline, NULL, 0);
 }
 
-/* Whether the kernel answers such questions as it should: a word that names the asking thread is
- * EDEADLK. Not so behind a filter. */
+/* Whether the kernel itself answers such questions: it must return EDEADLK for a word that has the
+ * asking thread's number. A filter returns something else. */
 static bool answers(void) {
     leat__u32 word = {leat__os_thread()};
     return request(&word, FUTEX_TRYLOCK_PI, NULL) != 0 && errno == EDEADLK;
@@ -48,8 +48,8 @@ static int result_of(long returned) {
     case ESRCH:
     case EPERM:
         return LEAT_ENOENT;
-    /* EINVAL: a hand-over is under way; ENOMEM; ENOSYS, EACCES: a filter. None of them is an
-     * answer */
+    /* EINVAL: the lock is just being passed on; ENOMEM; ENOSYS, EACCES: a filter. None of these is
+     * an answer */
     default:
         return LEAT_EAGAIN;
     }
@@ -71,12 +71,12 @@ int leat__os_pi_try(leat__u32 *word) {
     long returned = request(word, FUTEX_TRYLOCK_PI, NULL);
     if (!is_gone(returned))
         return result_of(returned);
-    if (!answers()) /* a death is believed when it is reported twice, by a kernel that answers */
+    if (!answers()) /* a death counts if it is reported twice, by a kernel that answers */
         return LEAT_EAGAIN;
     return result_of(request(word, FUTEX_TRYLOCK_PI, NULL));
 }
 
-#define UNLOCK_TRIES 3 /* each may be refused for want of memory */
+#define UNLOCK_TRIES 3 /* each may fail because there is no memory */
 
 int leat__os_pi_unlock(leat__u32 *word) {
     int error = 0;

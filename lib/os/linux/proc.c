@@ -1,8 +1,8 @@
 /* lib/os/linux/proc.c - the calling thread's entries in /proc.
  *
- * /proc/self is the process's first thread. When that has ended while others go on, its entries are
- * there and lead nowhere: no descriptors, no mappings, no control group. /proc/thread-self is the
- * thread that asks. Linux before 3.17 does not have it; there /proc/self has to do. */
+ * /proc/self is the process's first thread. When that thread has ended while others go on, its
+ * entries exist and are empty: no descriptors, no mappings, no control group. /proc/thread-self is
+ * the thread that asks. Linux before 3.17 does not have it; there /proc/self is used. */
 #include <errno.h>
 #include <stdio.h>
 
@@ -11,7 +11,7 @@
 #define OF_THREAD "/proc/thread-self"
 #define OF_PROCESS "/proc/self"
 
-/* Only the presence is remembered: /proc may be mounted later. */
+/* Only its presence is remembered, because /proc may be mounted later. */
 static const char *entries(void) {
     static leat__u32 present;
     if (leat__load_relaxed32(&present) != 0)

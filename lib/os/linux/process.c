@@ -1,4 +1,5 @@
-/* lib/os/linux/process.c - what the process is and has, whatever the C library remembers of it. */
+/* lib/os/linux/process.c - the process's identity from the kernel, not from the C library's
+ * memory. */
 #include <sys/syscall.h>
 
 #include "lib/os/linux/calls.h"

@@ -1,4 +1,4 @@
-/* lib/os/linux/residency.c - where the memory behind a mapping is, and having it elsewhere
+/* lib/os/linux/residency.c - where the memory behind a mapping is, and requests to move it
  * (leat/view.h).
  *
  * Three sources, because no one of them knows everything: mincore for what is in the machine's
@@ -39,9 +39,9 @@ void leat__os_touch(void *address, uint64_t size, bool writable) {
     }
 }
 
-#define POPULATE_ATTEMPTS 100 /* of which each may be refused for a reason that passes */
+#define POPULATE_ATTEMPTS 100 /* each may fail for a reason that passes */
 #define POPULATE_PAUSE_NS UINT64_C(1000000)
-#define POPULATE_INTERRUPTIONS 10000 /* each of which may have left more pages present */
+#define POPULATE_INTERRUPTIONS 10000 /* each may have left more pages present */
 
 int leat__os_prefault(void *address, uint64_t size, bool writable) {
     int interrupted = 0;
@@ -100,7 +100,7 @@ static uint64_t huge_page_size(void) {
     return size;
 }
 
-/* pages that are on the move just now can be collapsed a moment later */
+/* pages that are being moved just now can be collapsed a moment later */
 #define COLLAPSE_ATTEMPTS 10
 
 int leat__os_make_huge(void *address, uint64_t size) {
@@ -131,7 +131,7 @@ int leat__os_make_huge(void *address, uint64_t size) {
                       (unsigned long long)huge);
 }
 
-/* --- What is the case ------------------------------------------------------------------------- */
+/* --- Figures ---------------------------------------------------------------------------------- */
 
 #define CHUNK 512 /* pages asked about at once */
 

@@ -1,13 +1,13 @@
-/* lib/os/linux/room.c - whether memory can be had, before it is taken: the kernel does not refuse
- * what is too much, it kills (lib/os/linux/space.h).
+/* lib/os/linux/room.c - checks whether memory is available before it is taken: the kernel does not
+ * refuse too large a request, it kills (lib/os/linux/space.h).
  *
- * Nothing that could be had is refused: what the machine or a memory cgroup could free at most
- * counts as free, all of its file cache and all swap. What lies between that and what the kernel
- * frees in fact still ends in the OOM killer, as does what several processes reserve at the same
- * moment. What cannot be read sets no limit.
+ * No request that the kernel could satisfy is refused: everything that the machine or a memory
+ * cgroup could free at most counts as free, all of its file cache and all swap. A request between
+ * that and what the kernel frees in fact still ends in the OOM killer, and so do requests of
+ * several processes at the same moment. A file that cannot be read sets no limit.
  *
  * The thread cannot be cancelled here, and needs no more than some KiB of its stack: files are read
- * line by line, and there is one buffer for the path of the directory that is looked at.
+ * line by line, and there is one buffer for the path of the directory.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -20,8 +20,8 @@
 #include "lib/os/linux/calls.h"
 #include "lib/os/linux/space.h"
 
-#define UNLIMITED (UINT64_C(1) << 60) /* what is above is a way of saying so */
-/* of each page the kernel needs so much more, to find it: 576 bytes for 64 */
+#define UNLIMITED (UINT64_C(1) << 60) /* larger values mean the same */
+/* the kernel needs so much more for each page, to find it: 576 bytes for 64 pages */
 #define INDEX_SHARE 512
 #define PATH_SIZE 4300
 
@@ -31,17 +31,17 @@ struct room {
     uint64_t wanted, bytes; /* UINT64_MAX: enough everywhere */
     char *figures;
     size_t figures_size;
-    /* of the group that is looked at; behind it, for a moment, a file's name */
+    /* of the present group; behind it, for a moment, a file's name */
     char path[PATH_SIZE];
     size_t length;
 };
 
-/* One generation of control groups: what its files are called. */
+/* The names of files in one version of control groups. */
 struct generation {
     const char *limit, *used, *swap_limit, *swap_used;
     bool swap_includes_memory;
-    const char *reclaimable[3]; /* lines of memory.stat: what may be freed */
-    /* and what is in use; the rest of `used` is charged in advance, and goes first */
+    const char *reclaimable[3]; /* lines of memory.stat that may be freed */
+    /* and those in use; the rest of `used` is charged in advance, and is freed first */
     const char *accounted[3];
     const char *kernel; /* a file that counts as both, or NULL */
 };
@@ -128,8 +128,7 @@ static bool number_behind(const char *line, const char *word, uint64_t *value) {
     return parse(line + strspn(line, " "), value);
 }
 
-/* The numbers behind words at the start of lines; 0 for those that there are not. The words end at
- * NULL. */
+/* The numbers behind words at the start of lines; 0 for missing words. The words end at NULL. */
 static bool read_words(struct room *room, const char *name, const char *const words[],
                        uint64_t values[]) {
     struct lines lines;
@@ -191,7 +190,7 @@ static uint64_t machine(const struct room *room, uint64_t *swap) {
 
 /* --- Control groups --------------------------------------------------------------------------- */
 
-/* What of it the group could free at most. */
+/* The most that the group could free of its memory. */
 static uint64_t reclaimable(struct room *room, const struct generation *generation, uint64_t used) {
     const char *const freed[] = {generation->reclaimable[0], generation->reclaimable[1],
                                  generation->reclaimable[2], NULL};
@@ -238,8 +237,8 @@ static void look_at_group(struct room *room, const struct generation *generation
              bytes, room->path + strlen(room->cgroups), limit, used);
 }
 
-/* The group and all that it is in. In a container the path may be one that only the host sees: then
- * the root of what is mounted is this group. */
+/* The group and all groups around it. In a container the path may exist for the host only: then the
+ * root of the mounted file system is this group. */
 static void look_at_groups(struct room *room, const struct generation *generation, const char *root,
                            const char *path) {
     int length = snprintf(room->path, sizeof room->path, "%s%s%s", room->cgroups, root, path);
@@ -283,7 +282,7 @@ static void look_at_line(struct room *room, char *line) {
     look_at_groups(room, &second, "/unified", path);
 }
 
-/* The thread's own: of a process whose first thread has ended, "self" shows none. */
+/* The thread's own entry: if the process's first thread has ended, "self" shows no group. */
 static bool open_groups(struct room *room, struct lines *lines) {
     set_directory(room, room->proc);
     return lines_of(room, "thread-self/cgroup", lines) || lines_of(room, "self/cgroup", lines);

@@ -1,11 +1,11 @@
 /* lib/os/linux/space.c - space for files, reserved before it is promised (lib/os/linux/space.h,
  * lib/os/os.h).
  *
- * Growing never shrinks: sizes are only changed by fallocate, which extends a file or leaves its
- * size alone, so that two that grow a file at once, one of them without a lock, end with the larger
- * size. The new bytes are reserved behind the end of the file first, and only then does the size
- * change: a full disk leaves it as it was (ext4 would extend the file as far as there is room).
- * Memory is looked for before it is taken, too: lib/os/linux/room.c.
+ * Growing never shrinks: sizes are only changed by fallocate, which extends a file or does not
+ * change its size. So two processes that grow a file at once, one of them without a lock, end with
+ * the larger size. The new bytes are first reserved behind the end of the file, and only then does
+ * the size change: a full disk leaves it as it was (ext4 would extend the file as far as there is
+ * room). lib/os/linux/room.c also checks memory before it is taken.
  */
 #include "lib/os/linux/space.h"
 
@@ -24,7 +24,7 @@
 #include "lib/base/fail.h"
 #include "lib/os/linux/calls.h"
 
-/* bytes; looking costs what it takes to clear some hundred KiB */
+/* bytes; the check takes as long as clearing some hundred KiB */
 #define WORTH_A_LOOK (UINT64_C(1) << 20)
 
 static int fail_for_space(int error, leat__file file, uint64_t size) {
@@ -38,7 +38,7 @@ static int fail_for_space(int error, leat__file file, uint64_t size) {
                              (unsigned long long)space.f_blocks * space.f_frsize);
 }
 
-/* The kernel kills a process with SIGXFSZ that grows a file beyond its limit: look before. */
+/* The kernel kills a process with SIGXFSZ that grows a file beyond its limit: checks before. */
 static int check_limits(uint64_t size) {
     struct rlimit limit;
     if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY &&
@@ -51,7 +51,7 @@ static int check_limits(uint64_t size) {
     return LEAT_OK;
 }
 
-/* Files in memory take as much as they are given until the kernel kills. */
+/* Files in memory accept everything until the kernel kills a process. */
 static int check_memory(leat__file file, uint64_t size) {
     struct statfs system;
     struct sysinfo machine;
@@ -68,7 +68,8 @@ static int check_memory(leat__file file, uint64_t size) {
                       figures);
 }
 
-/* Without trying: where a reservation fails half-way, what it got can stay until the file's end. */
+/* Checks without trying: if a reservation fails half-way, the reserved part can stay until the
+ * file's end. */
 static int check_space(leat__file file, uint64_t size) {
     struct statvfs space;
     if (fstatvfs(file, &space) == 0 && space.f_blocks > 0 &&
@@ -77,8 +78,8 @@ static int check_space(leat__file file, uint64_t size) {
     return check_memory(file, size);
 }
 
-/* tmpfs gives up a reservation at every signal and starts anew, so that a fast timer could keep it
- * from ever ending: from the second attempt on signals wait. */
+/* tmpfs drops a reservation at every signal and starts anew, so a fast timer could prevent its end:
+ * from the second try on signals wait. */
 static int allocate(leat__file file, int mode, uint64_t offset, uint64_t size) {
     if (leat__linux_fallocate(file, mode, (off_t)offset, (off_t)size) == 0)
         return 0;
@@ -92,7 +93,7 @@ static int allocate(leat__file file, int mode, uint64_t offset, uint64_t size) {
     return error;
 }
 
-/* File systems that cannot reserve have it written. */
+/* Where the file system cannot reserve, zeros are written. */
 static int extend(leat__file file, uint64_t offset, uint64_t size) {
     int error = allocate(file, 0, offset, size);
     return error == EOPNOTSUPP ? leat__linux_posix_fallocate(file, (off_t)offset, (off_t)size)
@@ -109,8 +110,8 @@ int leat__linux_reserve(leat__file file, uint64_t size) {
     return error == 0 ? LEAT_OK : fail_for_space(error, file, size);
 }
 
-/* What stands behind the end of the file in its last page may be anything on tmpfs: views are whole
- * pages. */
+/* On tmpfs the bytes behind the end of the file in its last page may be anything, and views are
+ * whole pages. */
 static int clear_behind_end(leat__file file, uint64_t end, uint64_t size) {
     static const char zeros[4096];
     uint64_t page = leat__os_page_size(), rest = (page - end % page) % page;

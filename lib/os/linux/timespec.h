@@ -1,4 +1,4 @@
-/* lib/os/linux/timespec.h - nanoseconds as the system's calls want them. */
+/* lib/os/linux/timespec.h - nanoseconds as a struct timespec. */
 #ifndef LEAT_LIB_OS_LINUX_TIMESPEC_H
 #define LEAT_LIB_OS_LINUX_TIMESPEC_H
 

@@ -53,9 +53,9 @@ bool leat__os_has_one_processor(void) {
 
 #define POLL_NS UINT64_C(2000000)
 
-/* For a sleep that the system refuses (a filter answers EPERM or ENOSYS, memory is short): the
- * caller looks at the word again after a while. That is neither a signal nor a wake-up, and not a
- * loop that takes a processor. */
+/* For a sleep that the system refuses (a filter returns EPERM or ENOSYS, memory is short): the
+ * caller reads the word again after a while. That is neither a signal nor a wake-up, and does not
+ * occupy a processor. */
 static int sleep_blindly(uint64_t deadline_ns) {
     uint64_t end = leat__os_now() + POLL_NS;
     leat__os_sleep(end < deadline_ns ? end : deadline_ns);
@@ -81,7 +81,7 @@ int leat__os_wait(const leat__u32 *word, uint32_t expected, uint64_t deadline_ns
 
 #define WAIT_ANY_MAX 64
 
-/* Where the system cannot sleep on several words: on the first one, and not for long. */
+/* Where the system cannot sleep on several words: sleeps on the first one, briefly. */
 static int sleep_on_first(const leat__u32 *const words[], const uint32_t expected[],
                           uint64_t deadline_ns) {
     uint64_t end = leat__os_now() + POLL_NS;
@@ -94,7 +94,7 @@ int leat__os_wait_any(const leat__u32 *const words[], const uint32_t expected[],
     if (count == 1)
         return leat__os_wait(words[0], expected[0], deadline_ns);
 #if defined(SYS_futex_waitv) && defined(FUTEX_32)
-    /* by an old kernel (ENOSYS), or by a filter, with whatever error: it stays so */
+    /* an old kernel (ENOSYS) or a filter, with any error, refuses it always */
     static _Atomic bool refused;
     struct futex_waitv waiters[WAIT_ANY_MAX];
     struct timespec deadline = leat__timespec_of(deadline_ns);

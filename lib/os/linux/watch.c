@@ -1,10 +1,10 @@
-/* lib/os/linux/watch.c - watches: the kernel's word that somebody touched a file or let go of it
+/* lib/os/linux/watch.c - watches: the kernel reports that a process touched or closed a file
  * (inotify).
  *
  * The watch is on the inode, so it works across containers that share the file system, and needs no
- * file beside the object. It is put on through /proc/thread-self/fd, because the name may belong to
- * another object by now. What is noticed stays in the descriptor until it is cleared: nothing that
- * happens between a look and a sleep is lost. */
+ * file beside the object. It is added through /proc/thread-self/fd, because the name may belong to
+ * another object by now. Notices stay in the descriptor until they are cleared: nothing that
+ * happens between a poll and a sleep is lost. */
 #include <errno.h>
 #include <stdio.h>
 #include <sys/inotify.h>
@@ -12,10 +12,11 @@
 #include "lib/base/fail.h"
 #include "lib/os/linux/calls.h"
 
-/* Dissolving a watch takes the kernel 8 to 20 ms, more on a busy machine. When a process is killed
- * its descriptors are let go of one after another, from the highest number down: so that the file's
- * locks, by which others see the death, do not wait for that, the file gets a higher number than
- * the watch. (The order is the kernel's habit, not a promise; without it others are told late.) */
+/* The kernel takes 8 to 20 ms, more on a busy machine, to release a watch. When a process is
+ * killed, its descriptors are closed one after another, from the highest number down. So the file
+ * gets a higher number than the watch: the file's locks, by which peers see the death, do not wait
+ * for the watch. (The kernel does not promise this order; without it the death is reported
+ * late.) */
 static void raise_above(leat__file *file, leat__file watch) {
     leat__file higher = *file < watch ? leat__linux_duplicate(*file, watch + 1) : -1;
     if (higher >= 0) {
@@ -24,7 +25,7 @@ static void raise_above(leat__file *file, leat__file watch) {
     }
 }
 
-/* One error stands for two limits: a descriptor of another kind shows which it was. */
+/* Two limits have the same error: a descriptor of another kind shows which it was. */
 static int fail_to_open(int error) {
     leat__file other = error == EMFILE ? leat__linux_event() : LEAT__NO_FILE;
     if (other < 0)
@@ -77,11 +78,11 @@ static struct leat__notice notice_of(const struct inotify_event *event) {
 
 /* Where reading fails for no known reason, notices may be lost. */
 size_t leat__os_watch_take(leat__file watch, struct leat__notice notices[], size_t max) {
-    /* an open file's have no names */
+    /* notices of an open file have no names */
     _Alignas(struct inotify_event) char events[64 * sizeof(struct inotify_event)];
     size_t count = 0, room = max < 64 ? max : 64;
     unsigned interrupted = 0;
-    while (count == 0) { /* each turn: a signal came, or files were removed from the watch */
+    while (count == 0) { /* each pass: a signal came, or files were removed from the watch */
         ssize_t size = leat__linux_read(watch, events, room * sizeof(struct inotify_event));
         if (size < 0 && leat__linux_again(&interrupted))
             continue;

@@ -11,7 +11,7 @@
  *     leads    a bit of `state`: this thread is the leader
  *
  * All of this changes under the process's fork lock only; the futex reads `state` without it. So
- * nothing is lost between a look at `state` and the sleep: a change before the sleep keeps the
+ * nothing is lost between a read of `state` and the sleep: a change before the sleep keeps the
  * kernel from putting the thread to sleep. What is reported while no thread sleeps stays in the
  * instance until the next one comes.
  *
@@ -28,6 +28,7 @@
 #include <sys/syscall.h>
 
 #include "leat/error.h"
+#include "lib/base/fail.h"
 #include "lib/os/linux/calls.h"
 #include "lib/os/linux/timespec.h"
 
@@ -97,7 +98,7 @@ static void take_notices(void) {
 
 /* --- The instance ----------------------------------------------------------------------------- */
 
-/* Holds, and sees to it that what is there is this process's. */
+/* Holds, and makes sure that the instance is this process's. */
 static void hold(void) {
     leat__os_fork_hold();
     if (!hub.open || !hub.resource.forked)
@@ -121,8 +122,8 @@ static bool open_instance(void) {
     return hub.open;
 }
 
-/* If it has no watch any more: the caller closes what is returned when it does not hold. That
- * takes the kernel up to 20 ms. */
+/* If the instance has no watch any more, returns its descriptor; the caller closes it without
+ * holding. The kernel takes up to 20 ms for that. */
 static leat__file give_up_instance(void) {
     leat__file instance = hub.resource.file;
     if (!hub.open || hub.count > 0)
@@ -153,11 +154,14 @@ static bool begin(struct leat__watch *watch, leat__file *file) {
 
 bool leat__os_watch_begin(struct leat__watch *watch, leat__file *file, enum leat__touch touch) {
     *watch = (struct leat__watch){.touch = touch};
+    struct leat__failure before; /* the waits work without a watch */
+    leat__failure_keep(&before);
     hold();
     watch->on = begin(watch, file);
     leat__file unused = give_up_instance();
     leat__os_fork_release();
     leat__os_file_close(unused);
+    leat__failure_restore(&before);
     return watch->on;
 }
 
@@ -248,8 +252,8 @@ static void look_at_instance(struct leat__watch *watch) {
     leat__os_fork_release();
 }
 
-/* What ended a sleep that the kernel reports as `failed`. A reason that is not known is no
- * answer: then the thread naps, and the caller looks. */
+/* What ended a sleep that the kernel reports as `failed`. An unknown error is no answer: then the
+ * thread naps, and the caller polls. */
 static int outcome(bool failed, int error, uint64_t deadline_ns) {
     if (!failed || error == EAGAIN)
         return LEAT_OK;
@@ -322,9 +326,7 @@ int leat__os_watch_wait(struct leat__watch *watch, uint64_t deadline_ns,
     enter_hub(watch);
     if (!watch->sleeps)
         return outcome(true, 0, deadline_ns);
-    for (
-        ;
-        ;) { /* each turn: the leader was told of others' files, or this thread became the leader */
+    for (;;) { /* each pass: the leader got notices of other files, or this thread became leader */
         uint32_t state = state_of(watch);
         if ((state & NOTED) != 0)
             break;
