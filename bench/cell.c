@@ -1,19 +1,18 @@
 /* cell.c - a trial of a transport in an experiment: what is sent and asked by the parent, received
  * and answered by the child. */
 #include "machine.h"
-#include "realtime.h"
+
+#include <stdlib.h>
 
 /* The links of a trial: set before the processes part. */
 static struct links {
     const struct transport *transport;
     enum experiment experiment;
+    const struct loops *loops;
     unsigned count;
     void *link[2]; /* link[1] of a round trip goes in the direction of the answer */
     struct run run;
 } links;
-
-/* By role, what each side did. */
-static struct counters *counters; /* shared */
 
 static bool goes_both_ways(void) {
     return links.experiment == ROUND_TRIP || links.experiment == WAKEUP;
@@ -26,6 +25,12 @@ static enum role role_at(unsigned i, enum role side) {
     return answers ? (side == SENDER ? RECEIVER : SENDER) : side;
 }
 
+/* What the loops are given. */
+static void *end_at(unsigned i, enum role side) {
+    return links.transport->end != NULL ? links.transport->end(links.link[i], role_at(i, side))
+                                        : links.link[i];
+}
+
 static int links_open(enum role side) {
     for (unsigned i = 0; i < links.count && links.transport->open != NULL; i++)
         if (links.transport->open(links.link[i], role_at(i, side)) != 0)
@@ -33,21 +38,24 @@ static int links_open(enum role side) {
     return 0;
 }
 
-static void links_close(enum role side) {
+static void links_close(enum role side, struct counters *sum) {
     for (unsigned i = 0; i < links.count && links.transport->close != NULL; i++) {
         struct counters more = {0};
         links.transport->close(links.link[i], role_at(i, side), &more);
-        counters[side].messages += more.messages;
-        counters[side].stalls += more.stalls;
-        counters[side].sleeps += more.sleeps;
-        counters[side].wake_calls += more.wake_calls;
+        sum->messages += more.messages;
+        sum->stalls += more.stalls;
+        sum->sleeps += more.sleeps;
+        sum->wake_calls += more.wake_calls;
     }
 }
 
 static void links_destroy(void) {
-    for (unsigned i = 0; i < links.count; i++)
-        if (links.link[i] != NULL)
+    for (unsigned i = 0; i < links.count && links.link[i] != NULL; i++) {
+        if (links.transport->destroy != NULL)
             links.transport->destroy(links.link[i]);
+        if (links.transport->link_size != 0)
+            free(links.link[i]);
+    }
 }
 
 /* At real-time priority a process keeps its own threads from its CPU for as long as it does not
@@ -76,24 +84,47 @@ static struct run new_run(const struct trial *trial) {
                         .pause_ns = pauses ? plan->pause_ns : 0};
 }
 
+/* NULL: its loops are for all sizes. */
+static const struct sized *find_sized(const struct transport *transport,
+                                      const struct trial *trial) {
+    const struct sized *sized = transport->sized;
+    while (sized != NULL && sized->loops != NULL && sized->size != ANY_SIZE &&
+           (sized->size != trial->column.size ||
+            (sized->capacity != 0 && sized->capacity != trial->plan->capacity)))
+        sized++;
+    return sized;
+}
+
+/* NULL: it cannot carry such messages. */
+static void *new_link(const struct trial *trial, const struct sized *sized, unsigned number) {
+    const struct transport *transport = trial->way->of;
+    const struct setup setup = {transport, trial->column.size, trial->plan->capacity,
+                                link_memory(number), machine.memory_size};
+    bool (*create)(void *, const struct setup *) =
+        sized != NULL && sized->create != NULL ? sized->create : transport->create;
+    size_t size = transport->link_size;
+    void *link = size != 0 ? must_allocate(1, size) : setup.memory;
+    if (create == NULL || create(link, &setup))
+        return link;
+    if (size != 0)
+        free(link);
+    return NULL;
+}
+
 /* The asker of a wake-up sleeps in between, whatever its transport does; several senders share a
  * CPU. */
 static int prepare(struct trial *trial) {
-    const struct transport *transport = trial->way->transport;
+    const struct transport *transport = trial->way->of;
     enum experiment experiment = (enum experiment)trial->way->context;
-    if (counters == NULL)
-        counters = map_shared(2 * sizeof *counters);
-    memset(counters, 0, 2 * sizeof *counters);
     links = (struct links){.transport = transport, .experiment = experiment};
     if (starves(transport))
         return 1;
     links.count = goes_both_ways() ? 2 : 1;
-    for (unsigned i = 0; i < links.count; i++) {
-        struct setup setup = {transport, trial->column.size, trial->plan->capacity, link_memory(i),
-                              machine.memory_size};
-        if ((links.link[i] = transport->create(&setup)) == NULL)
+    const struct sized *sized = find_sized(transport, trial);
+    links.loops = sized != NULL ? sized->loops : transport->loops;
+    for (unsigned i = 0; i < links.count; i++)
+        if (links.loops == NULL || (links.link[i] = new_link(trial, sized, i)) == NULL)
             return links_destroy(), 1;
-    }
     links.run = new_run(trial);
     trial->care[RECEIVER] = transport->sleeps ? SLEEPS : SPINS;
     trial->care[SENDER] = experiment == RATE && transport->senders > 1 ? SHARES
@@ -104,14 +135,13 @@ static int prepare(struct trial *trial) {
 
 /* --- The processes ---------------------------------------------------------------------------- */
 
-static int send_or_ask(void) {
-    return goes_both_ways() ? links.transport->trip_ask(&links.run, links.link[0], links.link[1])
-                            : links.transport->rate_send(&links.run, links.link[0]);
-}
-
-static int receive_or_answer(void) {
-    return goes_both_ways() ? links.transport->trip_answer(&links.run, links.link[0], links.link[1])
-                            : links.transport->rate_receive(&links.run, links.link[0]);
+/* Sends or asks in the one role, receives or answers in the other. */
+static int run_loop(enum role side) {
+    const struct loops *loops = links.loops;
+    void *there = end_at(0, side), *back = goes_both_ways() ? end_at(1, side) : NULL;
+    if (goes_both_ways())
+        return (side == SENDER ? loops->trip_ask : loops->trip_answer)(&links.run, there, back);
+    return (side == SENDER ? loops->rate_send : loops->rate_receive)(&links.run, there);
 }
 
 static int work(struct trial *trial) {
@@ -119,7 +149,7 @@ static int work(struct trial *trial) {
     if (links_open(trial->role) != 0 || trial_begin(trial) != 0)
         return -1;
     run->duration_ns = trial->duration_ns;
-    if ((trial->role == SENDER ? send_or_ask() : receive_or_answer()) != 0)
+    if (run_loop(trial->role) != 0)
         return -1;
     if (trial->role == RECEIVER) {
         trial->told->count = run->count;
@@ -128,7 +158,7 @@ static int work(struct trial *trial) {
     }
     if (trial_end(trial) != 0)
         return -1;
-    links_close(trial->role);
+    links_close(trial->role, &trial->told->counters[trial->role]);
     return 0;
 }
 
@@ -138,35 +168,32 @@ static int work(struct trial *trial) {
 static const double percentile_parts[PERCENTILES] = {0.5, 0.9, 0.99, 0.999, 0.9999, 1};
 
 #define COSTS                                                                                      \
-    {"wall s", "sender.wall_s", true}, {"CPU s, sender", "sender.cpu_s", true},                    \
-        {"receiver", "receiver.cpu_s", true}, {"switches, sender", "sender.switches", true},       \
-        {"receiver", "receiver.switches", true}, {"messages", "receiver.messages", true},          \
-        {"wakes, sender", "sender.wake_calls", true}, {"receiver", "receiver.wake_calls", true},   \
-        {"sleeps, sender", "sender.sleeps", true}, {"receiver", "receiver.sleeps", true},          \
-        {"stalls, sender", "sender.stalls", true}, {"receiver", "receiver.stalls", true},          \
-        {NULL, "receiver.wall_s", true}, {                                                         \
-        NULL, "sender.messages", true                                                              \
-    }
+    SUM("wall s", "sender.wall_s"), SUM("CPU s, sender", "sender.cpu_s"),                          \
+        SUM("receiver", "receiver.cpu_s"), SUM("switches, sender", "sender.switches"),             \
+        SUM("receiver", "receiver.switches"), SUM("messages", "receiver.messages"),                \
+        SUM("wakes, sender", "sender.wake_calls"), SUM("receiver", "receiver.wake_calls"),         \
+        SUM("sleeps, sender", "sender.sleeps"), SUM("receiver", "receiver.sleeps"),                \
+        SUM("stalls, sender", "sender.stalls"), SUM("receiver", "receiver.stalls"),                \
+        SUM(NULL, "receiver.wall_s"), SUM(NULL, "sender.messages")
 #define TIMES                                                                                      \
-    {"p50, ns", "p50_ns", false}, {"p90", "p90_ns", false}, {"p99", "p99_ns", false},              \
-        {"p99.9", "p99.9_ns", false}, {"p99.99", "p99.99_ns", false}, {"max", "max_ns", false},    \
-        {NULL, "times", true}, {                                                                   \
-        NULL, "waited_s", true                                                                     \
-    }
+    FIGURE("p50, ns", "p50_ns"), FIGURE("p90", "p90_ns"), FIGURE("p99", "p99_ns"),                 \
+        FIGURE("p99.9", "p99.9_ns"), FIGURE("p99.99", "p99.99_ns"), FIGURE("max", "max_ns"),       \
+        SUM(NULL, "times"), SUM(NULL, "waited_s")
 
 static const struct part parts[EXPERIMENTS] = {
     [RATE] = {.title = "Messages a second, millions",
-              .figures = {{"million messages/s", "million_per_s", false}, COSTS}},
+              .figures = {FIGURE("million messages/s", "million_per_s"), COSTS}},
     [ROUND_TRIP] = {.title = "Round trips", .figures = {TIMES, COSTS}},
     [WAKEUP] = {.title = "Round trips with a pause before each", .figures = {TIMES, COSTS}},
     [OPEN_LOOP] = {.title = "One way, from when a message was due",
-                   .figures = {TIMES, COSTS, {"achieved/s", "achieved", false}}},
+                   .figures = {TIMES, COSTS, FIGURE("achieved/s", "achieved")}},
 };
 #define ACHIEVED 22u /* of OPEN_LOOP, behind the others */
 
 static void take_costs(const struct trial *trial, double *to) {
     const struct usage *use = trial->told->usage;
-    const struct counters *tx = &counters[SENDER], *rx = &counters[RECEIVER];
+    const struct counters *tx = &trial->told->counters[SENDER],
+                          *rx = &trial->told->counters[RECEIVER];
     const double costs[] = {(double)use[SENDER].wall_ns / 1e9,
                             (double)use[SENDER].cpu_ns / 1e9,
                             (double)use[RECEIVER].cpu_ns / 1e9,
@@ -193,8 +220,8 @@ static void take_times(const struct trial *trial, double *to) {
     for (unsigned i = 0; i < PERCENTILES; i++) {
         double part = percentile_parts[i], beyond = (1 - part) * (double)times->count;
         bool known = part < 1 ? beyond > 0.999 : times->count > 0;
-        to[i] =
-            known ? histogram_quantile(times, part) * histogram_unit(links.experiment) : UNKNOWN;
+        to[i] = known ? (double)histogram_quantile(times, part) * histogram_unit(links.experiment)
+                      : UNKNOWN;
     }
     to[PERCENTILES] = (double)times->count;
     to[PERCENTILES + 1] = (double)links.run.idle_ns / 1e9;
@@ -242,7 +269,8 @@ struct part cell_part(enum experiment experiment, const struct transport *const 
     struct part part = parts[experiment];
     part.name = experiment_names[experiment];
     part.ways = ways;
-    part.way_count = part.yardstick = count;
+    part.way_count = count;
+    part.yardstick = NO_YARDSTICK;
     part.sleeps = experiment == WAKEUP;
     for (size_t i = 0; i < count; i++)
         ways[i] = (struct way){.name = transports[i]->name,
@@ -251,6 +279,6 @@ struct part cell_part(enum experiment experiment, const struct transport *const 
                                .work = work,
                                .finish = finish,
                                .context = (int)experiment,
-                               .transport = transports[i]};
+                               .of = transports[i]};
     return part;
 }

@@ -1,10 +1,45 @@
-/* hdr.c - see hdr.h. */
-#include "hdr.h"
+/* hdr.c - see report.h. */
+#include "../tools/common.h"
+#include "report.h"
 
 #include <errno.h>
+#include <math.h>
 #include <string.h>
 
 #define PATH_SIZE 4096u
+
+static double deviation(const struct histogram *histogram, double mean) {
+    double squares = 0;
+    for (size_t i = 0; i < HISTOGRAM_BUCKETS; i++) {
+        double distance = (double)histogram_end_of(i) - mean;
+        squares += distance * distance * (double)histogram->buckets[i];
+    }
+    return histogram->count == 0 ? 0 : sqrt(squares / (double)histogram->count);
+}
+
+void hdr_write_text(const struct histogram *histogram, double unit, FILE *out) {
+    double mean = histogram_mean(histogram), largest = (double)histogram->largest * unit;
+    unsigned long long count = histogram->count;
+    uint64_t below = 0;
+    fprintf(out, "%12s %14s %10s %14s\n\n", "Value", "Percentile", "TotalCount",
+            "1/(1-Percentile)");
+    /* Five lines for each halving of what is left: 0, 10 %, ... 50 %, 55 %, ... 75 %, ... until all
+     * values are below. */
+    for (double left = 1; below < count; left /= 2)
+        for (int step = 0; step < 5 && below < count; step++) {
+            double part = 1 - left + left / 2 * step / 5;
+            double value = (double)histogram_reach(histogram, part, &below) * unit;
+            if (below < count)
+                fprintf(out, "%12.3f %14.12f %10llu %14.2f\n", value, part,
+                        (unsigned long long)below, 1 / (1 - part));
+        }
+    fprintf(out, "%12.3f %14.12f %10llu\n", largest, 1.0, count);
+    fprintf(out, "#[Mean    = %12.3f, StdDeviation   = %12.3f]\n", mean * unit,
+            deviation(histogram, mean) * unit);
+    fprintf(out, "#[Max     = %12.3f, Total count    = %12llu]\n", largest, count);
+    fprintf(out, "#[Buckets = %12u, SubBuckets     = %12u]\n",
+            HISTOGRAM_VALUE_BITS - HISTOGRAM_STEP_BITS + 1, (unsigned)HISTOGRAM_EXACT);
+}
 
 static size_t count_distributions(const struct results *results) {
     size_t count = 0;
@@ -31,13 +66,11 @@ static void name_file(char path[PATH_SIZE], const char *given, const struct plan
 static int write_one(const char *path, const struct histogram *histogram, double unit) {
     FILE *file = fopen(path, "w");
     if (file != NULL)
-        histogram_write_hdr(histogram, unit, file);
+        hdr_write_text(histogram, unit, file);
     bool bad = file != NULL && ferror(file);
-    if (file == NULL || fclose(file) != 0 || bad) {
-        fprintf(stderr, "%s: --hdr: the distribution could not be written to '%s': %s\n",
-                program_invocation_short_name, path, strerror(errno));
-        return -1;
-    }
+    if (file == NULL || fclose(file) != 0 || bad)
+        return fail_target(NULL, -1, "--hdr: the distribution could not be written to '%s': %s",
+                           path, strerror(errno));
     fprintf(stderr, "wrote %s: %llu times, in ns\n", path, (unsigned long long)histogram->count);
     return 0;
 }
@@ -45,13 +78,11 @@ static int write_one(const char *path, const struct histogram *histogram, double
 int hdr_write(const char *given, const struct results *results) {
     const struct plan *plan = results->plan;
     size_t count = count_distributions(results);
-    if (count == 0) {
-        fprintf(
-            stderr,
-            "%s: --hdr: no cell was measured undisturbed, so there is nothing to write to '%s'\n",
-            program_invocation_short_name, given);
-        return -1;
-    }
+    if (count == 0)
+        return fail_target(NULL, -1,
+                           "--hdr: no cell was measured undisturbed, so there is nothing to write "
+                           "to '%s'",
+                           given);
     char path[PATH_SIZE];
     for (size_t t = 0; t < plan->parts[0]->way_count; t++)
         for (size_t c = 0; c < plan_columns(plan); c++)

@@ -38,32 +38,29 @@ static void nothing(size_t size) {
         }
 }
 
-/* With a size that the compiler knows. */
-static inline __attribute__((always_inline)) void of_size(leat_sender *sender,
-                                                          leat_receiver *receiver, size_t size) {
+/* The same with a size that the compiler knows, for the usual ones. */
+#define DEFINE_OF_SIZE(name, of_size)                                                              \
+    static void name(size_t size) {                                                                \
+        if (size == 8)                                                                             \
+            of_size(8);                                                                            \
+        else if (size == 64)                                                                       \
+            of_size(64);                                                                           \
+        else if (size == 1024)                                                                     \
+            of_size(1024);                                                                         \
+        else                                                                                       \
+            of_size(size);                                                                         \
+    }
+
+static inline __attribute__((always_inline)) void inlined_of(leat_sender *sender,
+                                                             leat_receiver *receiver, size_t size) {
     size_t got;
     for (size_t i = 0; i < GROUP; i++)
         require(leat_send_inline(sender, bytes[i], size, LEAT_NOW), "leat_send_inline");
     for (size_t i = 0; i < GROUP; i++)
         require(leat_recv_inline(receiver, bytes[i], size, &got, LEAT_NOW), "leat_recv_inline");
 }
-
-static void inlined(size_t size) {
-    switch (size) {
-    case 8:
-        of_size(tx, rx, 8);
-        break;
-    case 64:
-        of_size(tx, rx, 64);
-        break;
-    case 1024:
-        of_size(tx, rx, 1024);
-        break;
-    default:
-        of_size(tx, rx, size);
-        break;
-    }
-}
+#define INLINED_OF(size) inlined_of(tx, rx, size)
+DEFINE_OF_SIZE(inlined, INLINED_OF)
 
 static void in_batches(size_t size) {
     leat_message messages[GROUP];
@@ -90,37 +87,20 @@ static void in_place(size_t size) {
     }
 }
 
-#define INLINED_IN_PLACE(size_)                                                                    \
-    do {                                                                                           \
-        for (size_t i = 0; i < GROUP; i++) {                                                       \
-            require(leat_reserve_inline(tx, size_, &place, LEAT_NOW), "leat_reserve_inline");      \
-            memset(place, 1, size_);                                                               \
-            require(leat_commit_inline(tx, size_), "leat_commit_inline");                          \
-        }                                                                                          \
-        for (size_t i = 0; i < GROUP; i++) {                                                       \
-            require(leat_peek_inline(rx, &message, LEAT_NOW), "leat_peek_inline");                 \
-            require(leat_release_inline(rx), "leat_release_inline");                               \
-        }                                                                                          \
-    } while (0)
-
-static void inlined_in_place(size_t size) {
+static inline __attribute__((always_inline)) void inlined_in_place_of(size_t size) {
     void *place;
     leat_message message;
-    switch (size) {
-    case 8:
-        INLINED_IN_PLACE(8);
-        break;
-    case 64:
-        INLINED_IN_PLACE(64);
-        break;
-    case 1024:
-        INLINED_IN_PLACE(1024);
-        break;
-    default:
-        INLINED_IN_PLACE(size);
-        break;
+    for (size_t i = 0; i < GROUP; i++) {
+        require(leat_reserve_inline(tx, size, &place, LEAT_NOW), "leat_reserve_inline");
+        memset(place, 1, size);
+        require(leat_commit_inline(tx, size), "leat_commit_inline");
+    }
+    for (size_t i = 0; i < GROUP; i++) {
+        require(leat_peek_inline(rx, &message, LEAT_NOW), "leat_peek_inline");
+        require(leat_release_inline(rx), "leat_release_inline");
     }
 }
+DEFINE_OF_SIZE(inlined_in_place, inlined_in_place_of)
 
 int main(int argc, char **argv) {
     static const struct {

@@ -1,5 +1,5 @@
 /* json.c - results as JSON; see report.h. */
-#include "realtime.h"
+#include "machine.h"
 #include "report.h"
 
 #include <jansson.h>

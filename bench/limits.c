@@ -1,10 +1,8 @@
 /* limits.c - what the machine itself can do between two pinned processes: no transport can be
  * faster. The two processes take turns by a flag each: control->ping is the parent's, pong the
  * child's. */
-#include "handover.h"
+#include "channels/queue/processor.h"
 #include "machine.h"
-#include "parts.h"
-#include "realtime.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -18,7 +16,23 @@
 #define AHEAD_TURNS 400u
 #define DISTANCES 5u
 
+#define AHEAD_RECORDS 2u
+#define HANDOVER_SIZES 4u
+#define HANDOVER_RING ((size_t)64 << 10)
+#define BYTES ((uint64_t)48 << 20) /* of records handed over... */
+#define RECORDS_MAX 800000u        /* ...of so many at most: hundredths of a second */
+
 static const size_t distances[DISTANCES] = {4, 8, 16, 32, 64};
+
+enum handover_way {
+    PLAIN,
+    WIPE,  /* the receiver zeroes the first word of each line that it has read */
+    AHEAD, /* the sender fetches the record after next for writing */
+    WIPE_AHEAD,
+    HANDOVER_WAYS
+};
+static const char *const handover_texts[HANDOVER_WAYS] = {
+    "plain", "receiver wipes", "sender fetches ahead", "receiver wipes, sender fetches ahead"};
 
 enum limit {
     PING_PAUSE,    /* round trip of a line, pausing in the loop that waits */
@@ -35,11 +49,120 @@ enum limit {
     LIMITS = HANDOVER + HANDOVER_SIZES * HANDOVER_WAYS
 };
 
+/* --- Records through a ring ------------------------------------------------------------------- */
+
+/* Records of one size; each begins with a word that says that it is complete, on a line of its own
+ * (so there is nothing here of a library's work but the copies). A processor family has one of two
+ * walls: the sender's wait for lines that the receiver has only read, which the receiver's wiping
+ * takes away, or the sender's wait for the ownership of one line after the other, which fetching
+ * ahead takes away. */
+static const size_t handover_sizes[HANDOVER_SIZES] = {64, 256, 1024, 4096};
+
 static size_t handover_size(unsigned which) {
     return handover_sizes[(which - HANDOVER) / HANDOVER_WAYS];
 }
 static enum handover_way handover_way(unsigned which) {
     return (which - HANDOVER) % HANDOVER_WAYS;
+}
+
+struct handover {
+    _Alignas(4096) uint64_t released;
+    _Alignas(4096) unsigned char ring[HANDOVER_RING];
+};
+
+/* The ring as records of one size. */
+struct records {
+    size_t size, stride, slots;
+    uint64_t count;
+};
+
+static struct records records_of(size_t size) {
+    struct records records = {.size = size, .stride = (8 + size + LINE - 1) / LINE * LINE};
+    records.slots = HANDOVER_RING / records.stride;
+    records.count = scaled((unsigned)(BYTES / size < RECORDS_MAX ? BYTES / size : RECORDS_MAX));
+    return records;
+}
+
+ALWAYS_INLINE unsigned char *record_at(struct handover *shared, const struct records *records,
+                                       uint64_t serial) {
+    return shared->ring + serial % records->slots * records->stride;
+}
+
+/* In the library's pieces: the ways are compared, not the C library's copies (decision 0018). */
+ALWAYS_INLINE void copy_record(unsigned char *to, const unsigned char *from, size_t size,
+                               size_t piece) {
+    for (; piece != 0 && size > piece; size -= piece, to += piece, from += piece)
+        memcpy(to, from, piece);
+    memcpy(to, from, size);
+}
+
+ALWAYS_INLINE uint64_t *word_of(unsigned char *line) {
+    return (uint64_t *)(void *)line;
+}
+
+/* Waits until the receiver has released all but `kept` of the records before this one. */
+static int wait_for_room(const struct handover *shared, uint64_t serial, uint64_t kept,
+                         uint64_t *released) {
+    struct patience patience = {0};
+    while (serial - *released > kept) {
+        *released = __atomic_load_n(&shared->released, __ATOMIC_ACQUIRE);
+        if (serial - *released > kept && wait_patiently(&patience) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+ALWAYS_INLINE int send_records(struct handover *shared, const struct records *records, int ahead) {
+    unsigned char *message = machine.buffer;
+    const size_t piece = leat__processor()->piece;
+    uint64_t released = 0;
+    for (uint64_t i = 0; i < records->count; i++) {
+        unsigned char *record = record_at(shared, records, i);
+        if (wait_for_room(shared, i, records->slots - 1, &released) != 0)
+            return -1;
+        stamp(message, records->size, i);
+        if (ahead)
+            for (size_t at = 0; at < records->stride; at += LINE)
+                fetch_for_writing(record_at(shared, records, i + AHEAD_RECORDS) + at);
+        copy_record(record + 8, message, records->size, piece);
+        __atomic_store_n(word_of(record), i + 1, __ATOMIC_RELEASE);
+    }
+    return wait_for_room(shared, records->count, 0, &released);
+}
+
+/* Both in the same way. Millions of records a second, 0 when the other process failed or was late,
+ * or a record was wrong. The one that receives: 0 or -1. */
+static double send_all(struct handover *shared, size_t size, enum handover_way mode) {
+    const struct records records = records_of(size);
+    uint64_t start = now_ns();
+    int result =
+        mode >= AHEAD ? send_records(shared, &records, 1) : send_records(shared, &records, 0);
+    return result == 0 ? (double)records.count * 1e3 / (double)(now_ns() - start) : 0;
+}
+
+ALWAYS_INLINE int receive_records(struct handover *shared, const struct records *records,
+                                  int wipe) {
+    unsigned char *message = machine.buffer;
+    const size_t piece = leat__processor()->piece;
+    for (uint64_t i = 0; i < records->count; i++) {
+        unsigned char *record = record_at(shared, records, i);
+        if (probe_wait(word_of(record), i + 1) != 0)
+            return -1;
+        copy_record(message, record + 8, records->size, piece);
+        if (!stamped(message, records->size, i))
+            return -1;
+        for (size_t at = 0; wipe && at < records->stride; at += LINE)
+            __atomic_store_n(word_of(record + at), 0, __ATOMIC_RELAXED);
+        if (i % 8 == 7 || records->slots < 32 || i + 1 == records->count)
+            __atomic_store_n(&shared->released, i + 1, __ATOMIC_RELEASE);
+    }
+    return 0;
+}
+
+static int receive_all(struct handover *shared, size_t size, enum handover_way mode) {
+    const struct records records = records_of(size);
+    return mode == WIPE || mode == WIPE_AHEAD ? receive_records(shared, &records, 1)
+                                              : receive_records(shared, &records, 0);
 }
 
 /* Shared by the two processes. */
@@ -198,7 +321,7 @@ static int hand_over(uint64_t *serial, double *values) {
         uint64_t began_ns = now_ns();
         memset(handover, 0, sizeof *handover);
         __atomic_store_n(&machine.control->ping, ++*serial, __ATOMIC_RELEASE);
-        values[which] = handover_send(handover, handover_size(which), handover_way(which));
+        values[which] = send_all(handover, handover_size(which), handover_way(which));
         if (values[which] <= 0 || probe_wait(&machine.control->pong, *serial) != 0)
             return -1;
         if (handover_way(which) == HANDOVER_WAYS - 1)
@@ -211,7 +334,7 @@ static int take_over(uint64_t *serial) {
     for (unsigned which = HANDOVER; which < LIMITS; which++) {
         uint64_t began_ns = now_ns();
         if (probe_wait(&machine.control->ping, ++*serial) != 0 ||
-            handover_receive(handover, handover_size(which), handover_way(which)) != 0)
+            receive_all(handover, handover_size(which), handover_way(which)) != 0)
             return -1;
         __atomic_store_n(&machine.control->pong, *serial, __ATOMIC_RELEASE);
         if (handover_way(which) == HANDOVER_WAYS - 1)
@@ -305,37 +428,32 @@ static void report_best(FILE *out, const struct part *part, const double *median
 }
 
 static const struct way ways[] = {
-    {.name = "machine", .about = "no transport can be faster", .prepare = prepare, .work = work}};
+    WAY("machine", "no transport can be faster", .prepare = prepare, .work = work)};
 
 #define RECORDS(size)                                                                              \
-    {size " B: plain", "handover_" size "_plain_million_per_s", false},                            \
-        {size " B: receiver wipes", "handover_" size "_wipe_million_per_s", false},                \
-        {size " B: sender fetches ahead", "handover_" size "_ahead_million_per_s", false}, {       \
-        size " B: receiver wipes, sender fetches ahead",                                           \
-            "handover_" size "_wipe_ahead_million_per_s", false                                    \
-    }
+    FIGURE(size " B: plain", "handover_" size "_plain_million_per_s"),                             \
+        FIGURE(size " B: receiver wipes", "handover_" size "_wipe_million_per_s"),                 \
+        FIGURE(size " B: sender fetches ahead", "handover_" size "_ahead_million_per_s"),          \
+        FIGURE(size " B: receiver wipes, sender fetches ahead",                                    \
+               "handover_" size "_wipe_ahead_million_per_s")
 
 const struct part part_limits = {
     .name = "limits",
     .title = "Lines back and forth in blocks of 64 KiB; records through a ring of 64 KiB, M/s",
-    .ways = ways,
-    .way_count = 1,
-    .yardstick = 1,
-    .figures = {{"cache line there and back, pause in the loop, ns", "ping_pause_ns", false},
-                {"cache line there and back, bare loop, ns", "ping_bare_ns", false},
-                {"64 B payload line + flag line, there and back, ns", "ping_payload_ns", false},
-                {"receiver reads lines the sender has written, GB/s", "pull_gb_s", false},
-                {"sender rewrites lines the receiver only read, GB/s", "rewrite_read_gb_s", false},
-                {"sender rewrites lines the receiver wrote 8 B of, GB/s", "rewrite_dirty_gb_s",
-                 false},
-                {"sender rewrites lines only read, fetched ahead, GB/s", "rewrite_ahead_gb_s",
-                 false},
-                {"  the best distance of 4 to 64 lines", "rewrite_ahead_distance_lines", false},
-                {"memcpy within one process, 64 KiB, GB/s", "memcpy_cache_gb_s", false},
-                {"memcpy within one process, 32 MiB, GB/s", "memcpy_memory_gb_s", false},
-                RECORDS("64"),
-                RECORDS("256"),
-                RECORDS("1024"),
-                RECORDS("4096")},
+    WAYS(ways),
+    .yardstick = NO_YARDSTICK,
+    .figures = {FIGURE("cache line there and back, pause in the loop, ns", "ping_pause_ns"),
+                FIGURE("cache line there and back, bare loop, ns", "ping_bare_ns"),
+                FIGURE("64 B payload line + flag line, there and back, ns", "ping_payload_ns"),
+                FIGURE("receiver reads lines the sender has written, GB/s", "pull_gb_s"),
+                FIGURE("sender rewrites lines the receiver only read, GB/s", "rewrite_read_gb_s"),
+                FIGURE("sender rewrites lines the receiver wrote 8 B of, GB/s",
+                       "rewrite_dirty_gb_s"),
+                FIGURE("sender rewrites lines only read, fetched ahead, GB/s",
+                       "rewrite_ahead_gb_s"),
+                FIGURE("  the best distance of 4 to 64 lines", "rewrite_ahead_distance_lines"),
+                FIGURE("memcpy within one process, 64 KiB, GB/s", "memcpy_cache_gb_s"),
+                FIGURE("memcpy within one process, 32 MiB, GB/s", "memcpy_memory_gb_s"),
+                RECORDS("64"), RECORDS("256"), RECORDS("1024"), RECORDS("4096")},
     .remark = report_best,
 };

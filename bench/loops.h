@@ -17,10 +17,57 @@
 #ifndef BENCH_LOOPS_H
 #define BENCH_LOOPS_H
 
-#include "clock.h"
 #include "transport.h"
 
 #include <string.h>
+#include <time.h>
+#if defined(__x86_64__)
+#include <x86intrin.h>
+#endif
+
+#define ALWAYS_INLINE static inline __attribute__((always_inline))
+
+ALWAYS_INLINE void relax(void) {
+#if defined(__x86_64__)
+    _mm_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("isb");
+#endif
+}
+
+/* Asks for a line's ownership without waiting for it. __builtin_prefetch asks only to read where
+ * the compiler was not told of the processor. */
+ALWAYS_INLINE void fetch_for_writing(const void *at) {
+#if defined(__x86_64__)
+    __asm__ volatile("prefetchw %0" : : "m"(*(const char *)at));
+#else
+    __builtin_prefetch(at, 1);
+#endif
+}
+
+ALWAYS_INLINE uint64_t clock_ns(clockid_t clock) {
+    struct timespec t;
+    clock_gettime(clock, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+ALWAYS_INLINE uint64_t now_ns(void) {
+    return clock_ns(CLOCK_MONOTONIC);
+}
+
+static inline void sleep_ns(uint64_t ns) {
+    const struct timespec time = {(time_t)(ns / 1000000000u), (long)(ns % 1000000000u)};
+    nanosleep(&time, NULL);
+}
+
+/* The cheapest clock there is, in units of its own: machine.c knows how many make a nanosecond. */
+ALWAYS_INLINE uint64_t ticks(void) {
+#if defined(__x86_64__)
+    return __rdtsc();
+#else
+    return now_ns();
+#endif
+}
 
 #define LENGTHS 4096u /* lengths are drawn beforehand and repeat after so many messages */
 /* least messages before the rate counts, so that caches, pages and predictors are warm */
@@ -68,10 +115,9 @@ enum state {
 /* What polling does in a state other than RUNNING. The scheduler prefers a process that has slept,
  * so a cell ends soon beside many busy processes. -1: a side has failed. */
 __attribute__((noinline, cold, unused)) static int give_way(uint64_t state) {
-    const struct timespec moment = {0, 20000};
     if (state > POLITE)
         return -1;
-    nanosleep(&moment, NULL);
+    sleep_ns(20000);
     return 0;
 }
 
@@ -127,13 +173,6 @@ ALWAYS_INLINE void stop_clock(struct run *run, uint64_t serial, uint64_t first, 
     run->elapsed_ns = start != 0 ? now_ns() - start : 0;
 }
 
-/* Sleeps for the pause between two round trips. */
-static inline void pause_between(const struct run *run) {
-    const struct timespec pause = {(time_t)(run->pause_ns / 1000000000u),
-                                   (long)(run->pause_ns % 1000000000u)};
-    nanosleep(&pause, NULL);
-}
-
 /* Is this round trip the last? Looks at the clock now and then; when there is a pause anyhow,
  * always but for the first. */
 ALWAYS_INLINE int trips_end(const struct run *run, uint64_t serial, uint64_t end) {
@@ -145,7 +184,7 @@ ALWAYS_INLINE int trips_end(const struct run *run, uint64_t serial, uint64_t end
  * between. */
 ALWAYS_INLINE uint64_t trip_start(const struct run *run, uint64_t serial, uint64_t before) {
     if (run->pause_ns != 0)
-        pause_between(run);
+        sleep_ns(run->pause_ns);
     return serial % CLOCK_EVERY == 0 || run->pause_ns != 0 ? ticks() : before;
 }
 
@@ -210,9 +249,7 @@ ALWAYS_INLINE int send_stamped(const struct run *run, const struct calls *calls,
                                uint64_t serial, uint64_t mark) {
     size_t size = run->lengths[serial % LENGTHS];
     stamp(run->buffer, size, mark);
-    if (send_one(run, calls, link, run->buffer, size) != 0)
-        return -1;
-    return 0;
+    return send_one(run, calls, link, run->buffer, size);
 }
 
 /* A sender that cannot keep up sends until the time is over, and its rate shows it. */
@@ -298,25 +335,35 @@ ALWAYS_INLINE int rate_receive_loop(struct run *run, const struct calls *calls, 
     return 0;
 }
 
-/* Defines name_rate_send and so on around the constant `struct calls` at hand; LOOPS lists them for
- * a struct transport. */
-#define DEFINE_RATES(name, calls)                                                                  \
+/* Define name_loops, a struct loops around two calls, which are inlined; or only a pair of it. */
+#define DEFINE_RATES(name, send, receive)                                                          \
+    static const struct calls name##_rate_calls = {send, receive};                                 \
     static int name##_rate_send(struct run *run, void *link) {                                     \
-        return rate_send_loop(run, &calls, link);                                                  \
+        return rate_send_loop(run, &name##_rate_calls, link);                                      \
     }                                                                                              \
     static int name##_rate_receive(struct run *run, void *link) {                                  \
-        return rate_receive_loop(run, &calls, link);                                               \
+        return rate_receive_loop(run, &name##_rate_calls, link);                                   \
     }
-#define DEFINE_TRIPS(name, calls)                                                                  \
+#define DEFINE_TRIPS(name, send, receive)                                                          \
+    static const struct calls name##_trip_calls = {send, receive};                                 \
     static int name##_trip_ask(struct run *run, void *to, void *from) {                            \
-        return trip_ask_loop(run, &calls, to, from);                                               \
+        return trip_ask_loop(run, &name##_trip_calls, to, from);                                   \
     }                                                                                              \
     static int name##_trip_answer(struct run *run, void *from, void *to) {                         \
-        return trip_answer_loop(run, &calls, from, to);                                            \
+        return trip_answer_loop(run, &name##_trip_calls, from, to);                                \
     }
-#define DEFINE_LOOPS(name, calls) DEFINE_RATES(name, calls) DEFINE_TRIPS(name, calls)
-#define LOOPS(name)                                                                                \
-    .rate_send = name##_rate_send, .rate_receive = name##_rate_receive,                            \
-    .trip_ask = name##_trip_ask, .trip_answer = name##_trip_answer
+#define LIST_LOOPS(name)                                                                           \
+    static const struct loops name##_loops = {name##_rate_send, name##_rate_receive,               \
+                                              name##_trip_ask, name##_trip_answer};
+#define DEFINE_LOOPS(name, send, receive)                                                          \
+    DEFINE_RATES(name, send, receive)                                                              \
+    DEFINE_TRIPS(name, send, receive)                                                              \
+    LIST_LOOPS(name)
+
+/* The sizes of slots that are compiled in; slots for messages of differing sizes hold the longest
+ * of them. */
+#define EACH_SIZE(X) X(8) X(64) X(256) X(1024) X(4096) X(12000)
+#define MIXED_MAX 2048u
+#define BIMODAL_MAX 3072u
 
 #endif

@@ -1,6 +1,6 @@
 /* machine.c - see machine.h. */
 #include "machine.h"
-#include "realtime.h"
+#include "../tools/common.h"
 
 #include <errno.h>
 #include <sched.h>
@@ -19,8 +19,7 @@
 struct machine machine;
 
 void die(const char *what) {
-    fprintf(stderr, "%s: %s: %s\n", program_invocation_short_name, what, strerror(errno));
-    exit(1);
+    exit(fail_system(what, errno));
 }
 
 /* --- CPUs and clocks -------------------------------------------------------------------------- */
@@ -47,64 +46,101 @@ void pin(int cpu) {
     }
 }
 
-static void choose_cpus(int cpus[2]) {
+/* Before the process is pinned. */
+static void find_cpus(int cpus[2]) {
     cpu_set_t set;
+    int found = cpus[0] < 0 ? 0 : 2;
     if (sched_getaffinity(0, sizeof set, &set) != 0)
         die("sched_getaffinity");
-    int found = 0;
     for (int cpu = 0; cpu < CPU_SETSIZE && found < 2; cpu++)
         if (CPU_ISSET((size_t)cpu, &set))
             cpus[found++] = cpu;
-    if (found < (machine.one_cpu ? 1 : 2)) {
-        fprintf(stderr,
-                "%s: this needs two CPUs, and the process may use only one; see taskset(1)\n",
-                program_invocation_short_name);
-        exit(EXIT_SKIP);
-    }
-}
-
-/* Before it is pinned. */
-static void find_others(void) {
-    cpu_set_t set;
-    if (sched_getaffinity(0, sizeof set, &set) != 0)
-        die("sched_getaffinity");
+    if (found < (machine.one_cpu ? 1 : 2))
+        exit(fail_target(NULL, EXIT_SKIP,
+                         "this needs two CPUs, and the process may use only one; see taskset(1)"));
+    if (machine.one_cpu)
+        cpus[1] = cpus[0];
     for (int cpu = 0; cpu < CPU_SETSIZE && machine.other_count < CHILDREN_MAX; cpu++)
-        if (CPU_ISSET((size_t)cpu, &set) && cpu != machine.cpus[0] && cpu != machine.cpus[1])
+        if (CPU_ISSET((size_t)cpu, &set) && cpu != cpus[0] && cpu != cpus[1])
             machine.others[machine.other_count++] = cpu;
+    memcpy(machine.cpus, cpus, sizeof machine.cpus);
 }
 
 int machine_other_cpu(unsigned n) {
     return n <= machine.other_count ? machine.others[n - 1] : machine.cpus[0];
 }
 
-/* How long this process was ready to run and did not, since it began; 0 where the kernel does not
- * tell. */
-static uint64_t run_delay_ns(void) {
-    unsigned long long run = 0, delay = 0;
-    FILE *file = fopen("/proc/self/schedstat", "r");
-    if (file == NULL)
-        return 0;
-    if (fscanf(file, "%llu %llu", &run, &delay) != 2)
-        delay = 0;
-    fclose(file);
-    return delay;
+long long number_in(const char *path, unsigned n, long long otherwise) {
+    long long number = otherwise;
+    FILE *file = fopen(path, "r");
+    for (unsigned i = 0; i <= n && file != NULL; i++)
+        if (fscanf(file, "%lld", &number) != 1)
+            number = otherwise;
+    if (file != NULL)
+        fclose(file);
+    return number;
 }
 
-static uint64_t clock_ns(clockid_t clock) {
-    struct timespec time;
-    clock_gettime(clock, &time);
-    return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
+void allow_descriptors(void) {
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    (void)setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 void usage_add(struct usage *usage, uint64_t sign) {
     struct rusage self;
     getrusage(RUSAGE_SELF, &self);
     uint64_t cpu_ns = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
-    usage->delay_ns += sign * run_delay_ns();
+    /* how long it was ready to run and did not; 0 where the kernel does not tell */
+    usage->delay_ns += sign * (uint64_t)number_in("/proc/self/schedstat", 1, 0);
     usage->switches += sign * (uint64_t)self.ru_nvcsw;
     usage->cpu_ns += sign * cpu_ns;
     usage->helpers_ns += sign * (cpu_ns - clock_ns(CLOCK_THREAD_CPUTIME_ID));
     usage->wall_ns += sign * now_ns();
+}
+
+/* --- Real time -------------------------------------------------------------------------------- */
+
+#define PRIORITY 10 /* of a child; its parent's is the next above */
+#define REST_MIN_NS UINT64_C(20000000)
+#define REST_PART 8u /* of a cell's time; the kernel wants a twentieth of every second */
+#define RUNTIME "/proc/sys/kernel/sched_rt_runtime_us"
+
+static bool real_time;
+
+void realtime_start(void) {
+    const struct sched_param parameter = {.sched_priority = PRIORITY + 1};
+    if (sched_setscheduler(0, SCHED_FIFO, &parameter) != 0)
+        exit(fail_target(
+            NULL, 1,
+            "--realtime: this user may not have real-time priority %d: %s. Run it as root "
+            "or with CAP_SYS_NICE, or raise the limit RLIMIT_RTPRIO (ulimit -r; rtprio in "
+            "limits.conf); in a control group, cpu.rt_runtime_us must not be 0",
+            PRIORITY + 1, strerror(errno)));
+    real_time = true;
+}
+
+static int realtime_child(pid_t child, bool same_cpu) {
+    const struct sched_param fifo = {.sched_priority = PRIORITY + same_cpu};
+    return real_time ? sched_setscheduler(child, SCHED_FIFO, &fifo) : 0;
+}
+
+bool realtime_is_on(void) {
+    return real_time;
+}
+
+uint64_t realtime_shorten(uint64_t duration_ns) {
+    bool limited = real_time && number_in(RUNTIME, 0, 950000) >= 0;
+    return limited && duration_ns > REALTIME_CELL_NS ? REALTIME_CELL_NS : duration_ns;
+}
+
+void realtime_rest(uint64_t began_ns) {
+    uint64_t rest_ns = (now_ns() - began_ns) / REST_PART;
+    if (!real_time)
+        return;
+    sleep_ns(rest_ns < REST_MIN_NS ? REST_MIN_NS : rest_ns);
 }
 
 /* --- Memory ----------------------------------------------------------------------------------- */
@@ -128,27 +164,6 @@ void *link_memory(unsigned number) {
     if (machine.memory[number] == NULL)
         machine.memory[number] = map_shared(machine.memory_size);
     return memset(machine.memory[number], 0, machine.memory_size);
-}
-
-static uint64_t length_of(size_t size, uint64_t random) {
-    switch (size) {
-    case SIZE_MIX:
-        return 16 + random % 2032;
-    case SIZE_SMALL_MIX:
-        return 8 + random % 57;
-    case SIZE_BIMODAL:
-        return random % 10 == 0 ? size_longest(size) : 24;
-    default:
-        return size;
-    }
-}
-
-void fill_lengths(size_t size) {
-    uint64_t x = 88172645463325252u;
-    for (size_t i = 0; i < LENGTHS; i++) {
-        x ^= x << 13, x ^= x >> 7, x ^= x << 17;
-        machine.lengths[i] = (uint16_t)length_of(size, x);
-    }
 }
 
 /* --- The watchdog ----------------------------------------------------------------------------- */
@@ -179,13 +194,10 @@ static void on_alarm(int signal) {
     (void)signal;
     if (given_up)
         _exit(1);
-    static const char text[] = " hangs: given up\n";
-    ssize_t ignored =
-        write(STDERR_FILENO, program_invocation_short_name, strlen(program_invocation_short_name));
-    ignored = write(STDERR_FILENO, ": ", 2);
-    ignored = write(STDERR_FILENO, machine.doing, strlen(machine.doing));
-    ignored = write(STDERR_FILENO, text, sizeof text - 1);
-    (void)ignored;
+    const char *const parts[] = {"leat: ", machine.doing, " hangs: given up\n"};
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+        if (write(STDERR_FILENO, parts[i], strlen(parts[i])) < 0)
+            break;
     given_up = 1;
     break_off();
     alarm(BREAK_OFF_SECONDS);
@@ -228,8 +240,7 @@ void message_lost(void) {
         raise(asked_to_end);
     }
     if (!given_up)
-        fprintf(stderr, "%s: %s: a message was lost, torn or refused\n",
-                program_invocation_short_name, machine.doing);
+        fail_target(NULL, 1, "%s: a message was lost, torn or refused", machine.doing);
     exit(1);
 }
 
@@ -251,11 +262,7 @@ static void place_child(pid_t child, int cpu) {
     die("the CPU or the priority of a child");
 }
 
-bool in_new_child(void) {
-    return in_new_child_on(machine.cpus[1]);
-}
-
-bool in_new_child_on(int cpu) {
+bool in_new_child(int cpu) {
     sigset_t handled, before;
     sigemptyset(&handled);
     sigaddset(&handled, SIGCHLD);
@@ -302,10 +309,6 @@ int collect_children(bool give_up) {
     return wrong;
 }
 
-void harness_polite(void) {
-    machine.polite = true;
-}
-
 unsigned scaled(unsigned count) {
     return machine.polite ? count / 100 + 1 : count;
 }
@@ -315,18 +318,8 @@ void control_reset(void) {
     machine.control->state = machine.polite ? POLITE : RUNNING;
 }
 
-void harness_one_cpu(void) {
-    machine.one_cpu = true;
-}
-
 void harness_start(int cpus[2], size_t capacity) {
-    if (cpus[0] < 0)
-        choose_cpus(cpus);
-    if (machine.one_cpu)
-        cpus[1] = cpus[0];
-    machine.cpus[0] = cpus[0];
-    machine.cpus[1] = cpus[1];
-    find_others();
+    find_cpus(cpus);
     pin(cpus[1]); /* only to learn now whether that works */
     pin(cpus[0]);
     calibrate();
@@ -366,10 +359,6 @@ void expect_within(uint64_t ns) {
     machine.control->deadline_ns = now_ns() + ns * (machine.polite ? 12 : 1);
 }
 
-bool was_too_late(void) {
-    return __atomic_load_n(&machine.control->state, __ATOMIC_RELAXED) == LATE;
-}
-
 int look_at_deadline(void) {
     uint64_t deadline_ns = __atomic_load_n(&machine.control->deadline_ns, __ATOMIC_RELAXED);
     if (deadline_ns == 0 || now_ns() < deadline_ns)
@@ -383,6 +372,15 @@ int probe_wait(const uint64_t *word, uint64_t value) {
     while (__atomic_load_n(word, __ATOMIC_ACQUIRE) != value)
         if (wait_patiently(&patience) != 0)
             return -1;
+    return 0;
+}
+
+int sleep_until(const uint64_t *word, uint64_t least) {
+    while (__atomic_load_n(word, __ATOMIC_ACQUIRE) < least) {
+        if (__atomic_load_n(&machine.control->state, __ATOMIC_RELAXED) > POLITE)
+            return -1;
+        sleep_ns(50000);
+    }
     return 0;
 }
 

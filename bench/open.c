@@ -4,22 +4,19 @@
  * after another, of which nothing may be left. In one process, but for those: the calls do not
  * depend on who makes them. */
 #include "machine.h"
-#include "parts.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <leat/leat.h>
 #include <mqueue.h>
-#include <poll.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -27,7 +24,6 @@
 #define MARKS 4
 #define SAMPLES 21u /* at each mark */
 #define PROCESSES_MOST 1000u
-#define PATIENCE_MS 20000
 
 static const unsigned marks[MARKS] = {1, 100, 1000, 4000};
 
@@ -44,8 +40,7 @@ static const struct scale {
 
 /* What processes share that open at once. */
 struct gate {
-    /* pipes: a byte of each process twice, before and after; closed to let them go on */
-    int arrived[2], go[2], end[2];
+    pthread_barrier_t barrier;        /* of all of them, and of the parent */
     uint64_t took_ns[PROCESSES_MOST]; /* 0: refused */
 };
 
@@ -61,51 +56,36 @@ static int compare(const void *a, const void *b) {
 }
 
 static int prepare(struct trial *trial) {
-    struct rlimit files;
     snprintf(name, sizeof name, "/%s", trial->name);
-    if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < files.rlim_max) {
-        files.rlim_cur = files.rlim_max;
-        (void)setrlimit(RLIMIT_NOFILE, &files);
-    }
+    allow_descriptors();
     return 0;
 }
 
-/* --- leat ------------------------------------------------------------------------------------- */
+/* --- Steps ------------------------------------------------------------------------------------ */
 
 static leat_sender *sender;
 static leat_receiver *receiver;
 static leat_region *regions[2];
-
-static int channel_create(void) {
-    return check_leat("leat_sender_open", leat_sender_open(&sender, name + 1, NULL));
-}
-static int channel_attach(void) {
-    return check_leat("leat_receiver_open", leat_receiver_open(&receiver, name + 1, NULL));
-}
-static int channel_close(void) {
-    return leat_receiver_close(receiver), 0;
-}
-static int channel_close_last(void) {
-    return leat_sender_close(sender), 0;
-}
-static int region_create(void) {
-    return check_leat("leat_region_open", leat_region_open(&regions[0], name + 1, SIZE, NULL));
-}
-static int region_attach(void) {
-    return check_leat("leat_region_open", leat_region_open(&regions[1], name + 1, 0, NULL));
-}
-static int region_close(void) {
-    return leat_region_close(regions[1]), 0;
-}
-static int region_close_last(void) {
-    return leat_region_close(regions[0]), 0;
-}
-
-/* --- Others ----------------------------------------------------------------------------------- */
-
 static int files[2];
 static void *maps[2];
 static mqd_t queues[2];
+
+/* A step of a way; and one that cannot fail. */
+#define STEP(name_, call)                                                                          \
+    static int name_(void) {                                                                       \
+        return call;                                                                               \
+    }
+#define LEAT_STEP(name_, call) STEP(name_, check_leat(#call, call))
+#define SURE_STEP(name_, call) STEP(name_, (call, 0))
+
+LEAT_STEP(channel_create, leat_sender_open(&sender, name + 1, NULL))
+LEAT_STEP(channel_attach, leat_receiver_open(&receiver, name + 1, NULL))
+SURE_STEP(channel_close, leat_receiver_close(receiver))
+SURE_STEP(channel_close_last, leat_sender_close(sender))
+LEAT_STEP(region_create, leat_region_open(&regions[0], name + 1, SIZE, NULL))
+LEAT_STEP(region_attach, leat_region_open(&regions[1], name + 1, 0, NULL))
+SURE_STEP(region_close, leat_region_close(regions[1]))
+SURE_STEP(region_close_last, leat_region_close(regions[0]))
 
 static int shm_attach_as(int which, int flags) {
     files[which] = shm_open(name, O_RDWR | flags, 0600);
@@ -114,47 +94,33 @@ static int shm_attach_as(int which, int flags) {
     maps[which] = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, files[which], 0);
     return maps[which] == MAP_FAILED ? -1 : 0;
 }
+STEP(shm_create, shm_attach_as(0, O_CREAT | O_EXCL))
+STEP(shm_attach, shm_attach_as(1, 0))
+STEP(shm_close, munmap(maps[1], SIZE) | close(files[1]))
+STEP(shm_close_last, munmap(maps[0], SIZE) | close(files[0]) | shm_unlink(name))
 
-static int shm_create(void) {
-    return shm_attach_as(0, O_CREAT | O_EXCL);
+static int mq_open_as(int which, int flags) {
+    queues[which] = mq_open(name, O_RDWR | flags, 0600, NULL);
+    return queues[which] == (mqd_t)-1 ? -1 : 0;
 }
-static int shm_attach(void) {
-    return shm_attach_as(1, 0);
-}
-static int shm_close(void) {
-    return munmap(maps[1], SIZE) | close(files[1]);
-}
-static int shm_close_last(void) {
-    return munmap(maps[0], SIZE) | close(files[0]) | shm_unlink(name);
-}
+STEP(mq_create, mq_open_as(0, O_CREAT | O_EXCL))
+STEP(mq_attach, mq_open_as(1, 0))
+STEP(mq_detach, mq_close(queues[1]))
+STEP(mq_close_last, mq_close(queues[0]) | mq_unlink(name))
 
-static int mq_create(void) {
-    return (queues[0] = mq_open(name, O_RDWR | O_CREAT | O_EXCL, 0600, NULL)) == (mqd_t)-1 ? -1 : 0;
-}
-static int mq_attach(void) {
-    return (queues[1] = mq_open(name, O_RDWR)) == (mqd_t)-1 ? -1 : 0;
-}
-static int mq_detach(void) {
-    return mq_close(queues[1]);
-}
-static int mq_close_last(void) {
-    return mq_close(queues[0]) | mq_unlink(name);
-}
-
-static int (*const steps[][4])(void) = {
-    {channel_create, channel_attach, channel_close, channel_close_last},
-    {region_create, region_attach, region_close, region_close_last},
-    {shm_create, shm_attach, shm_close, shm_close_last},
-    {mq_create, mq_attach, mq_detach, mq_close_last},
+/* To create, attach, close, and close as the last user. */
+struct steps {
+    int (*step[4])(void);
 };
 
 /* Figures: of each step the median and, behind all of them, the 99th percentile; microseconds. */
 static int work_steps(struct trial *trial) {
     unsigned count = scale_of(trial)->repetitions;
+    const struct steps *steps = trial->way->of;
     uint64_t *times = must_allocate(4 * count, sizeof *times);
     for (unsigned i = 0; i < 4 * count; i++) {
         uint64_t start = now_ns();
-        if (steps[trial->way->context][i % 4]() != 0) {
+        if (steps->step[i % 4]() != 0) {
             fprintf(stderr, "open: %s, step %u: %s\n", trial->way->name, i % 4, strerror(errno));
             return -1;
         }
@@ -169,30 +135,29 @@ static int work_steps(struct trial *trial) {
     return 0;
 }
 
-#define STEPS(name_, about_, context_)                                                             \
-    { .name = name_, .about = about_, .prepare = prepare, .work = work_steps, .context = context_ }
+#define STEPS(name, about, ...)                                                                    \
+    WAY(name, about, .prepare = prepare, .work = work_steps,                                       \
+        .of = &(const struct steps){{__VA_ARGS__}})
 static const struct way step_ways[] = {
     STEPS("leat_channel", "leat_sender_open, leat_receiver_open, their close, 256 KiB, reserved",
-          0),
-    STEPS("leat_region", "leat_region_open, _open, _close, 256 KiB, its memory reserved", 1),
-    STEPS("shm_open", "with ftruncate and mmap, 256 KiB, not reserved; shm_unlink by the last", 2),
-    STEPS("posix_mq", "mq_open, mq_close; mq_unlink by the last", 3),
+          channel_create, channel_attach, channel_close, channel_close_last),
+    STEPS("leat_region", "leat_region_open, _open, _close, 256 KiB, its memory reserved",
+          region_create, region_attach, region_close, region_close_last),
+    STEPS("shm_open", "with ftruncate and mmap, 256 KiB, not reserved; shm_unlink by the last",
+          shm_create, shm_attach, shm_close, shm_close_last),
+    STEPS("posix_mq", "mq_open, mq_close; mq_unlink by the last", mq_create, mq_attach, mq_detach,
+          mq_close_last),
 };
 
 const struct part part_open = {
     .name = "open",
     .title = "Creating, attaching to, closing, and closing as the last user",
-    .ways = step_ways,
-    .way_count = 4,
-    .yardstick = 4,
-    .figures = {{"create, us", "create_us", false},
-                {"attach, us", "attach_us", false},
-                {"close, us", "close_us", false},
-                {"close by the last, us", "close_last_us", false},
-                {"p99: create", "create_p99_us", false},
-                {"attach", "attach_p99_us", false},
-                {"close", "close_p99_us", false},
-                {"close by the last", "close_last_p99_us", false}},
+    WAYS(step_ways),
+    .yardstick = NO_YARDSTICK,
+    .figures = {FIGURE("create, us", "create_us"), FIGURE("attach, us", "attach_us"),
+                FIGURE("close, us", "close_us"), FIGURE("close by the last, us", "close_last_us"),
+                FIGURE("p99: create", "create_p99_us"), FIGURE("attach", "attach_p99_us"),
+                FIGURE("close", "close_p99_us"), FIGURE("close by the last", "close_last_p99_us")},
     .alone = true,
 };
 
@@ -207,31 +172,43 @@ struct kind {
 static int region_open(void **handle) {
     return leat_region_open((leat_region **)handle, name + 1, 4096, NULL);
 }
+static void region_close_one(void *handle) {
+    leat_region_close(handle);
+}
 
 static int mutex_open(void **handle) {
     return leat_mutex_open((leat_mutex **)handle, name + 1, NULL);
+}
+static void mutex_close(void *handle) {
+    leat_mutex_close(handle);
 }
 
 static int many_sender_open(void **handle) {
     const leat_channel_options many = {.many_senders = true};
     return leat_sender_open((leat_sender **)handle, name + 1, &many);
 }
-
-static void region_close_one(void *handle) {
-    leat_region_close(handle);
-}
-static void mutex_close(void *handle) {
-    leat_mutex_close(handle);
-}
 static void sender_close(void *handle) {
     leat_sender_close(handle);
 }
 
-static const struct kind kinds[] = {
-    {"leat_region_open", region_open, region_close_one},
-    {"leat_mutex_open", mutex_open, mutex_close},
-    {"leat_sender_open", many_sender_open, sender_close},
-};
+static const struct kind a_region = {"leat_region_open", region_open, region_close_one};
+static const struct kind a_mutex = {"leat_mutex_open", mutex_open, mutex_close};
+static const struct kind a_sender = {"leat_sender_open", many_sender_open, sender_close};
+
+/* The part of those three. */
+#define KIND_WAY(name, about, work_, kind)                                                         \
+    WAY(name, about, .prepare = prepare, .work = work_, .of = &(kind))
+#define MANY(ways, work, name_, ...)                                                               \
+    static const struct way ways[] = {                                                             \
+        KIND_WAY("region", "leat_region_open, 4 KiB", work, a_region),                             \
+        KIND_WAY("mutex", "leat_mutex_open", work, a_mutex),                                       \
+        KIND_WAY("sender", "leat_sender_open, many senders of one channel", work, a_sender)};      \
+    const struct part part_open_##ways = {.name = name_,                                           \
+                                          WAYS(ways),                                              \
+                                          .yardstick = NO_YARDSTICK,                               \
+                                          .alone = true,                                           \
+                                          .once = true,                                            \
+                                          __VA_ARGS__};
 
 static uint64_t end_of(const struct trial *trial) {
     return now_ns() + (uint64_t)(scale_of(trial)->most_s * 1e9);
@@ -278,7 +255,7 @@ static int grow(const struct trial *trial, const struct kind *kind, void **handl
 }
 
 static int work_handles(struct trial *trial) {
-    const struct kind *kind = &kinds[trial->way->context];
+    const struct kind *kind = trial->way->of;
     void **handles = must_allocate(scale_of(trial)->handles, sizeof *handles);
     unsigned count = 0;
     for (int i = 0; i < 2 * MARKS; i++)
@@ -290,106 +267,61 @@ static int work_handles(struct trial *trial) {
     return result;
 }
 
+MANY(nth, work_handles, "handles", .title = "The n-th handle of one object",
+     .figures = {FIGURE("open the 1st, us", "open_1_us"), FIGURE("100th", "open_100_us"),
+                 FIGURE("1000th", "open_1000_us"), FIGURE("4000th", "open_4000_us"),
+                 FIGURE("close the 1st, us", "close_1_us"), FIGURE("100th", "close_100_us"),
+                 FIGURE("1000th", "close_1000_us"), FIGURE("4000th", "close_4000_us")})
+
 /* --- At once ---------------------------------------------------------------------------------- */
 
-/* Ends when all write ends of the pipe are closed. Processes that looked again and again would take
+/* One process of many. The harness has bound it to one processor; it uses all. If the parent dies,
+ * nobody else opens the barrier. They sleep at it: processes that looked again and again would take
  * the processors away from those that open. */
-static void await_end(const int pipe[2]) {
-    char byte;
-    while (read(pipe[0], &byte, 1) > 0)
-        continue;
-}
-
-/* Until `count` processes have written a byte to the pipe. False: none has for so long that some
- * must have died. */
-static bool await_bytes(const int pipe[2], unsigned count) {
-    char byte;
-    struct pollfd readable = {.fd = pipe[0], .events = POLLIN};
-    while (count > 0 && poll(&readable, 1, PATIENCE_MS) == 1 && read(pipe[0], &byte, 1) == 1)
-        count--;
-    return count == 0;
-}
-
-static void write_byte(const int pipe[2]) {
-    if (write(pipe[1], "", 1) != 1)
-        _exit(1);
-}
-
-/* The process was bound to one processor by the harness. */
-static void use_all_processors(void) {
-    cpu_set_t all;
-    memset(&all, 0xff, sizeof all);
-    (void)sched_setaffinity(0, sizeof all, &all);
-}
-
 static _Noreturn void open_at_once(const struct kind *kind, struct gate *gate, unsigned number) {
     void *handle = NULL;
-    prctl(PR_SET_PDEATHSIG, SIGKILL); /* nobody else would open the gate */
-    use_all_processors();
-    close(gate->go[1]);
-    close(gate->end[1]);
-    write_byte(gate->arrived);
-    await_end(gate->go);
+    cpu_set_t all;
+    memset(&all, 0xff, sizeof all);
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    (void)sched_setaffinity(0, sizeof all, &all);
+    pthread_barrier_wait(&gate->barrier);
     uint64_t start = now_ns();
     int code = kind->open(&handle);
     gate->took_ns[number] = code == LEAT_OK ? now_ns() - start : 0;
-    write_byte(gate->arrived);
-    await_end(gate->end);
+    pthread_barrier_wait(&gate->barrier); /* all have it */
     if (code == LEAT_OK)
         kind->close(handle);
     _exit(0);
 }
 
-static unsigned start_processes(const struct kind *kind, struct gate *gate, pid_t *pids,
-                                unsigned processes) {
-    unsigned started = 0;
-    for (; started < processes; started++) {
-        pids[started] = fork();
+/* Starts them, lets them open, and collects them. How many there were. */
+static unsigned run_processes(const struct kind *kind, struct gate *gate, unsigned processes) {
+    pid_t pids[PROCESSES_MOST];
+    unsigned started = 0, ended = 0;
+    for (; started < processes && (pids[started] = fork()) >= 0; started++)
         if (pids[started] == 0)
             open_at_once(kind, gate, started);
-        if (pids[started] < 0)
-            break;
-    }
-    return started;
-}
-
-static bool make_pipes(struct gate *gate) {
-    return pipe(gate->arrived) == 0 && pipe(gate->go) == 0 && pipe(gate->end) == 0;
-}
-
-static bool let_them_open(struct gate *gate, unsigned processes) {
-    bool arrived = await_bytes(gate->arrived, processes);
-    close(gate->go[1]);
-    gate->go[1] = -1;
-    return arrived && await_bytes(gate->arrived, processes);
-}
-
-/* They end by themselves once `end` is closed, or are killed. */
-static void end_processes(struct gate *gate, const pid_t *pids, unsigned started, bool complete) {
-    if (gate->go[1] >= 0)
-        close(gate->go[1]);
-    close(gate->end[1]);
+    for (int i = 0; i < 2 && started == processes; i++)
+        pthread_barrier_wait(&gate->barrier);
     for (unsigned i = 0; i < started; i++) {
-        if (!complete)
+        int status;
+        if (started < processes)
             kill(pids[i], SIGKILL);
-        (void)waitpid(pids[i], NULL, 0);
+        ended += waitpid(pids[i], &status, 0) == pids[i] && status == 0;
     }
-    close(gate->go[0]);
-    close(gate->end[0]);
-    close(gate->arrived[0]);
-    close(gate->arrived[1]);
+    return ended;
 }
 
 static int work_at_once(struct trial *trial) {
     unsigned processes = scale_of(trial)->processes, refused = 0;
     struct gate *gate = map_shared(sizeof *gate);
     double *figures = trial->told->figures;
-    pid_t pids[PROCESSES_MOST];
-    if (!make_pipes(gate))
-        return perror("open: pipe"), -1;
-    unsigned started = start_processes(&kinds[trial->way->context], gate, pids, processes);
-    bool complete = started == processes && let_them_open(gate, processes);
-    end_processes(gate, pids, started, complete);
+    pthread_barrierattr_t shared;
+    if (pthread_barrierattr_init(&shared) != 0 ||
+        pthread_barrierattr_setpshared(&shared, PTHREAD_PROCESS_SHARED) != 0 ||
+        pthread_barrier_init(&gate->barrier, &shared, processes + 1) != 0)
+        return -1;
+    unsigned ended = run_processes(trial->way->of, gate, processes);
     qsort(gate->took_ns, processes, sizeof *gate->took_ns, compare);
     while (refused < processes && gate->took_ns[refused] == 0)
         refused++;
@@ -399,28 +331,29 @@ static int work_at_once(struct trial *trial) {
     figures[2] = (double)gate->took_ns[refused + opened / 2 - (opened == 0)] / 1e6;
     figures[3] = (double)gate->took_ns[processes - 1] / 1e6;
     munmap(gate, sizeof *gate);
-    if (!complete)
-        fprintf(stderr, "open: only %u processes could be had, or some of them died\n", started);
-    return complete ? 0 : -1;
+    if (ended != processes)
+        fprintf(stderr, "open: only %u processes could be had, or some of them died\n", ended);
+    return ended == processes ? 0 : -1;
 }
+
+MANY(at_once, work_at_once, "at_once",
+     .title = "400 processes (--smoke: 20) open one object at the same moment",
+     .figures = {FIGURE("opened", "opened"), FIGURE("refused", "refused"),
+                 FIGURE("median, ms", "median_ms"), FIGURE("slowest, ms", "slowest_ms")})
 
 /* --- In turn ---------------------------------------------------------------------------------- */
 
-static int count_descriptors(void) {
-    int count = 0;
-    DIR *directory = opendir("/proc/self/fd");
+/* Of /proc/self/fd or, with `lines`, of /proc/self/maps. */
+static int count_entries(const char *path, bool lines) {
+    int count = 0, letter;
+    FILE *file = lines ? fopen(path, "r") : NULL;
+    DIR *directory = lines ? NULL : opendir(path);
     while (directory != NULL && readdir(directory) != NULL)
         count++;
-    if (directory != NULL)
-        closedir(directory);
-    return count;
-}
-
-static int count_mappings(void) {
-    int count = 0, letter;
-    FILE *file = fopen("/proc/self/maps", "r");
     while (file != NULL && (letter = getc(file)) != EOF)
         count += letter == '\n';
+    if (directory != NULL)
+        closedir(directory);
     if (file != NULL)
         fclose(file);
     return count;
@@ -439,18 +372,19 @@ static int take_turns(const struct kind *kind, unsigned turns, uint64_t end, uns
 
 /* The first turns may leave what is made once for a process, and malloc may map a little. */
 static int work_turns(struct trial *trial) {
-    const struct kind *kind = &kinds[trial->way->context];
+    const struct kind *kind = trial->way->of;
     leat_object_info info;
     unsigned taken;
     if (take_turns(kind, 10, UINT64_MAX, &taken) != 0)
         return -1;
-    int descriptors = count_descriptors(), mappings = count_mappings();
+    int descriptors = count_entries("/proc/self/fd", false),
+        mappings = count_entries("/proc/self/maps", true);
     uint64_t start = now_ns();
     int result = take_turns(kind, scale_of(trial)->turns, end_of(trial), &taken);
     trial->told->figures[0] = taken;
     trial->told->figures[1] = (double)(now_ns() - start) / 1e3 / taken;
-    descriptors = count_descriptors() - descriptors;
-    mappings = count_mappings() - mappings;
+    descriptors = count_entries("/proc/self/fd", false) - descriptors;
+    mappings = count_entries("/proc/self/maps", true) - mappings;
     bool left = leat_stat(name + 1, LEAT_LOCAL, &info) == LEAT_OK;
     if (descriptors <= 0 && mappings < 10 && !left)
         return result;
@@ -459,55 +393,6 @@ static int work_turns(struct trial *trial) {
     return -1;
 }
 
-/* --- Their parts ------------------------------------------------------------------------------ */
-
-#define KINDS(work_)                                                                               \
-    {.name = "region",                                                                             \
-     .about = "leat_region_open, 4 KiB",                                                           \
-     .prepare = prepare,                                                                           \
-     .work = work_,                                                                                \
-     .context = 0},                                                                                \
-        {.name = "mutex",                                                                          \
-         .about = "leat_mutex_open",                                                               \
-         .prepare = prepare,                                                                       \
-         .work = work_,                                                                            \
-         .context = 1},                                                                            \
-    {                                                                                              \
-        .name = "sender", .about = "leat_sender_open, many senders of one channel",                \
-        .prepare = prepare, .work = work_, .context = 2                                            \
-    }
-#define MANY(ways_) .ways = ways_, .way_count = 3, .yardstick = 3, .alone = true, .once = true
-
-static const struct way handle_ways[] = {KINDS(work_handles)};
-const struct part part_open_nth = {
-    .name = "handles",
-    MANY(handle_ways),
-    .title = "The n-th handle of one object",
-    .figures = {{"open the 1st, us", "open_1_us", false},
-                {"100th", "open_100_us", false},
-                {"1000th", "open_1000_us", false},
-                {"4000th", "open_4000_us", false},
-                {"close the 1st, us", "close_1_us", false},
-                {"100th", "close_100_us", false},
-                {"1000th", "close_1000_us", false},
-                {"4000th", "close_4000_us", false}},
-};
-
-static const struct way once_ways[] = {KINDS(work_at_once)};
-const struct part part_open_at_once = {
-    .name = "at_once",
-    MANY(once_ways),
-    .title = "400 processes (--smoke: 20) open one object at the same moment",
-    .figures = {{"opened", "opened", false},
-                {"refused", "refused", false},
-                {"median, ms", "median_ms", false},
-                {"slowest, ms", "slowest_ms", false}},
-};
-
-static const struct way turn_ways[] = {KINDS(work_turns)};
-const struct part part_open_in_turn = {
-    .name = "in_turn",
-    MANY(turn_ways),
-    .title = "Handles opened (each makes the object) and closed in turn; nothing is left",
-    .figures = {{"handles", "turns", false}, {"us each", "turn_us", false}},
-};
+MANY(in_turn, work_turns, "in_turn",
+     .title = "Handles opened (each makes the object) and closed in turn; nothing is left",
+     .figures = {FIGURE("handles", "turns"), FIGURE("us each", "turn_us")})

@@ -1,10 +1,11 @@
 /* options.c - see options.h. */
 #include "options.h"
-#include "clock.h"
-#include "plot.h"
-#include "realtime.h"
+#include "../tools/arguments.h"
+#include "machine.h"
+#include "report.h"
 
-#include <getopt.h>
+#include <errno.h>
+#include <leat/leat.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,178 +17,23 @@
 #define FULL_ROUNDS 7u
 #define FULL_ATTEMPTS 20u
 #define FULL_PATIENCE_S 300.0
+#define NOT_GIVEN UINT64_MAX
 
-/* Those that sleep: who spins keeps the only CPU from the other side until the scheduler takes it
- * away. */
+/* Those that sleep: one that spins keeps the only CPU from the other side until the scheduler takes
+ * it away. */
 #define ONE_CPU_TRANSPORTS "leat_inline,leat_wait,raw_futex,raw_eventfd,pipe_wait"
 
-static const char *program, *usage; /* how messages begin, and what the user types */
+#define REFUSE(...) exit(fail_usage(__VA_ARGS__))
 
-static void refuse(const char *what, const char *value) {
-    fprintf(stderr, "%s: %s '%s'; see --help\n", program, what, value);
-    exit(2);
-}
+static struct options o = {.capacity = LEAT_CAPACITY_DEFAULT,
+                           .seconds_ns = NOT_GIVEN,
+                           .patience_ns = NOT_GIVEN,
+                           .pause_ns = 200000,
+                           .mode = -1,
+                           .wanted = -1,
+                           .cpus = {-1, -1}};
 
-/* --- Help ------------------------------------------------------------------------------------- */
-
-static void help_options(FILE *out, const struct subcommand *sub) {
-    if (sub->parts == NULL)
-        fprintf(out,
-                "  -t, --transports LIST   of those below, groups, or all\n"
-                "                          (%s)\n"
-                "  -m, --mode MODE         those of one way to wait: poll (never sleeps), wait\n"
-                "                          (sleeps in a call) or uv (in a libuv loop)\n"
-                "  -s, --sizes LIST        bytes, mix (16 to 2047), small (8 to 64) or bimodal\n"
-                "                          (nine of ten 24, the tenth 3072)\n"
-                "                          (%s)\n"
-                "  -c, --capacity BYTES    of a queue, a power of two, K and M understood (256K)\n"
-                "  -d, --seconds SECONDS   of each cell (--quick: at most %g; --full: %g)\n"
-                "  -b, --against NAME      show ratios to this one\n",
-                sub->transports, sub->sizes, sub->quick_s, sub->full_s);
-    if (sub->levels != NULL)
-        fprintf(out, "      --rate LIST         messages a second (%s)\n", sub->levels);
-    if (sub->experiment == WAKEUP && sub->parts == NULL)
-        fprintf(out, "      --pause SECONDS     before each round trip (0.0002)\n");
-    if (sub->experiment == ROUND_TRIP)
-        fprintf(out, "      --one-cpu           both processes on one CPU, the first\n");
-    if (sub->experiment != RATE)
-        fprintf(out,
-                "      --hdr FILE          all times, in HdrHistogram's text format; with several\n"
-                "                          transports or sizes, each to a file of its own\n");
-    if (sub->parts != NULL && sub->parts[1] != NULL) {
-        fprintf(out, "      --parts LIST        only these (");
-        for (const struct part *const *part = sub->parts; *part != NULL; part++)
-            fprintf(out, "%s%s", part == sub->parts ? "" : ",", (*part)->name);
-        fprintf(out, ")\n");
-    }
-    if (sub->parts == NULL)
-        fprintf(out, "      --plot FILE         a picture, .svg or .png; needs gnuplot\n");
-    fprintf(out,
-            "  -r, --rounds N          cells of each kind (--quick: %u; --full: %u)\n"
-            "  -w, --want PLACEMENT    near or far: wait until the CPUs are so placed\n"
-            "  -p, --patience SECONDS  how long to wait for it in all (--full: %g)\n"
-            "  -a, --attempts N        per cell, when disturbed (--quick: %u; --full: %u)\n"
-            "  -C, --cpus A,B          sender and receiver (the first two)\n"
-            "  -j, --json              instead of tables\n"
-            "  -l, --list              every cell, on standard error\n"
-            "      --quick             under 30 seconds in all; the default, unless\n"
-            "                          --seconds, --rounds, --attempts or --patience is given\n"
-            "      --full              as long as it takes for figures to rely on\n"
-            "      --smoke             a second: that it works; the figures mean nothing\n"
-            "%s"
-            "  -h, --help\n",
-            QUICK_ROUNDS, FULL_ROUNDS, FULL_PATIENCE_S, QUICK_ATTEMPTS, FULL_ATTEMPTS,
-            sub->ordinary
-                ? ""
-                : "      --realtime          at SCHED_FIFO priority, where the user may: other\n"
-                  "                          programs disturb nothing; cells of 0.5 s at most\n");
-}
-
-static void help(FILE *out, const struct subcommand *sub, const struct group *groups) {
-    fprintf(out, "Usage: %s %s [OPTION...]\n\n%s\n\n", usage, sub->word, sub->about);
-    help_options(out, sub);
-    if (sub->parts == NULL)
-        fprintf(out, "\ntransports:\n");
-    for (const struct group *group = groups; group->transports != NULL && sub->parts == NULL;
-         group++)
-        for (const struct transport *const *at = group->transports; *at != NULL; at++)
-            fprintf(out, "  %-16s %s%s%s%s\n", (*at)->name, (*at)->about,
-                    group->name != NULL ? " (group " : "", group->name != NULL ? group->name : "",
-                    group->name != NULL ? ")" : "");
-    fprintf(out, "\nExit codes: 0 done; 1 a message was lost, torn or refused, a cell hung, or\n"
-                 "output failed; 2 wrong usage; 77 fewer than two CPUs.\n");
-}
-
-static void overview(FILE *out, const struct subcommand *subcommands) {
-    fprintf(out, "Usage: %s WHAT [OPTION...]\n\n", usage);
-    for (const struct subcommand *sub = subcommands; sub->word != NULL; sub++)
-        fprintf(out, "  %-11s %.*s\n", sub->word, (int)strcspn(sub->about, "\n"), sub->about);
-    fprintf(out, "\n'%s WHAT --help' explains each.\n", usage);
-}
-
-/* --- Options ---------------------------------------------------------------------------------- */
-
-static double number(const char *what, const char *text, double min, double max) {
-    char *end;
-    double value = strtod(text, &end);
-    if (end != text && (*end == 'K' || *end == 'k'))
-        value *= 1024, end++;
-    else if (end != text && *end == 'M')
-        value *= 1024 * 1024, end++;
-    if (end == text || *end != '\0' || !(value >= min && value <= max))
-        refuse(what, text);
-    return value;
-}
-
-enum {
-    OPTION_QUICK = 256,
-    OPTION_FULL,
-    OPTION_SMOKE,
-    OPTION_HDR,
-    OPTION_PLOT,
-    OPTION_PAUSE,
-    OPTION_RATE,
-    OPTION_PARTS,
-    OPTION_REALTIME,
-    OPTION_ONE_CPU
-};
-
-static void set_cpus(struct options *o, const char *value) {
-    char rest;
-    if (sscanf(value, "%d,%d%c", &o->cpus[0], &o->cpus[1], &rest) != 2 || o->cpus[0] < 0 ||
-        o->cpus[1] < 0 || o->cpus[0] > 1023 || o->cpus[1] > 1023 || o->cpus[0] == o->cpus[1])
-        refuse("bad CPUs", value);
-}
-
-/* Whether a list with commas has that name, of so many characters. */
-static bool list_has(const char *list, const char *name, size_t length) {
-    for (const char *at = list; *at != '\0'; at += strcspn(at, ","), at += *at == ',')
-        if (strcspn(at, ",") == length && strncmp(at, name, length) == 0)
-            return true;
-    return false;
-}
-
-static bool has_part(const struct subcommand *sub, const char *name, size_t length) {
-    for (const struct part *const *part = sub->parts; *part != NULL; part++)
-        if (strlen((*part)->name) == length && strncmp((*part)->name, name, length) == 0)
-            return true;
-    return false;
-}
-
-static void set_parts(struct options *o, const char *value) {
-    for (const char *at = value; *at != '\0'; at += strcspn(at, ","), at += *at == ',')
-        if (!has_part(o->subcommand, at, strcspn(at, ",")))
-            refuse("no such part", value);
-    o->parts = value;
-}
-
-/* Those that only some subcommands have. */
-static void set_special(struct options *o, int option, const char *value) {
-    const struct subcommand *sub = o->subcommand;
-    bool fits = option == OPTION_HDR        ? sub->experiment != RATE
-                : option == OPTION_PLOT     ? sub->parts == NULL
-                : option == OPTION_PAUSE    ? sub->experiment == WAKEUP
-                : option == OPTION_PARTS    ? sub->parts != NULL && sub->parts[1] != NULL
-                : option == OPTION_REALTIME ? !sub->ordinary
-                : option == OPTION_ONE_CPU  ? sub->experiment == ROUND_TRIP
-                                            : sub->experiment == OPEN_LOOP;
-    if (!fits)
-        refuse("an option that does not go with", sub->word);
-    if (option == OPTION_HDR)
-        o->hdr = value;
-    else if (option == OPTION_PLOT)
-        o->plot = value;
-    else if (option == OPTION_PAUSE)
-        o->pause_s = number("bad pause", value, 0.000001, 10);
-    else if (option == OPTION_PARTS)
-        set_parts(o, value);
-    else if (option == OPTION_REALTIME)
-        o->realtime = true;
-    else if (option == OPTION_ONE_CPU)
-        o->one_cpu = true;
-    else
-        o->levels = value;
-}
+/* --- Values ----------------------------------------------------------------------------------- */
 
 static const struct mode {
     const char *name, *transports; /* as of a subcommand */
@@ -199,149 +45,211 @@ static const struct mode {
     {NULL, NULL, false},
 };
 
-static const struct mode *find_mode(const char *name) {
-    const struct mode *mode = modes;
-    while (mode->name != NULL && strcmp(mode->name, name) != 0)
-        mode++;
-    if (mode->name == NULL)
-        refuse("unknown mode", name);
-    return mode;
+static const char *mode_names(int number) {
+    return modes[number].name;
 }
 
-static void set_option(struct options *o, int option, const char *value,
-                       const struct group *groups) {
-    if (o->subcommand->parts != NULL && option < OPTION_QUICK && strchr("tmscdb", option) != NULL)
-        refuse("an option that does not go with", o->subcommand->word);
-    switch (option) {
-    case 't':
-        o->transports = value;
-        break;
-    case 'm':
-        o->mode = find_mode(value)->name;
-        break;
-    case 's':
-        o->sizes = value;
-        break;
-    case 'b':
-        o->against = value;
-        break;
-    case 'c':
-        o->capacity = (size_t)number("bad capacity", value, 4096, 1 << 28);
-        break;
-    case 'd':
-        o->seconds = number("bad duration", value, 0.001, 3600);
-        break;
-    case 'r':
-        o->rounds = (unsigned)number("bad number of rounds", value, 1, ROUNDS_MAX);
-        break;
-    case 'a':
-        o->attempts = (unsigned)number("bad number of attempts", value, 1, 1000);
-        break;
-    case 'p':
-        o->patience_s = number("bad patience", value, 0, 1e6);
-        break;
-    case 'w':
-        o->wanted = strcmp(value, "near") == 0 ? NEAR : FAR;
-        if (o->wanted == FAR && strcmp(value, "far") != 0)
-            refuse("unknown placement", value);
-        break;
-    case 'C':
-        set_cpus(o, value);
-        break;
-    case 'j':
-        o->json = true;
-        break;
-    case 'l':
-        o->list = true;
-        break;
-    case OPTION_QUICK:
-        o->full = false;
-        break;
-    case OPTION_FULL:
-        o->full = true;
-        break;
-    case OPTION_SMOKE:
-        o->smoke = true;
-        break;
-    case 'h':
-        help(stdout, o->subcommand, groups);
-        exit(0);
-    case '?':
-        fprintf(stderr, "%s: see '%s %s --help'\n", program, usage, o->subcommand->word);
-        exit(2);
-    default:
-        set_special(o, option, value);
-    }
+static const char *placements_to_want(int number) {
+    return number < PLACED - 1 ? placement_names[number] : NULL;
 }
 
-static const struct subcommand *find_subcommand(int argc, char **argv,
-                                                const struct subcommand *subcommands) {
-    if (argc < 2) {
-        overview(stderr, subcommands);
-        exit(2);
-    }
-    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
-        overview(stdout, subcommands);
-        exit(0);
-    }
-    for (const struct subcommand *sub = subcommands; sub->word != NULL; sub++)
-        if (strcmp(sub->word, argv[1]) == 0)
-            return sub;
-    refuse("there is no benchmark", argv[1]);
-    return NULL;
+static const char *take_cpus(const char *value) {
+    char rest;
+    bool good = sscanf(value, "%d,%d%c", &o.cpus[0], &o.cpus[1], &rest) == 2 && o.cpus[0] >= 0 &&
+                o.cpus[1] >= 0 && o.cpus[0] < 1024 && o.cpus[1] < 1024 && o.cpus[0] != o.cpus[1];
+    return good ? NULL : "two numbers of CPUs, such as 0,1";
 }
 
-static const struct option option_names[] = {
-    {"transports", required_argument, NULL, 't'},
-    {"mode", required_argument, NULL, 'm'},
-    {"sizes", required_argument, NULL, 's'},
-    {"capacity", required_argument, NULL, 'c'},
-    {"seconds", required_argument, NULL, 'd'},
-    {"rounds", required_argument, NULL, 'r'},
-    {"want", required_argument, NULL, 'w'},
-    {"patience", required_argument, NULL, 'p'},
-    {"attempts", required_argument, NULL, 'a'},
-    {"cpus", required_argument, NULL, 'C'},
-    {"against", required_argument, NULL, 'b'},
-    {"json", no_argument, NULL, 'j'},
-    {"list", no_argument, NULL, 'l'},
-    {"quick", no_argument, NULL, OPTION_QUICK},
-    {"full", no_argument, NULL, OPTION_FULL},
-    {"smoke", no_argument, NULL, OPTION_SMOKE},
-    {"help", no_argument, NULL, 'h'},
-    {"realtime", no_argument, NULL, OPTION_REALTIME},
-    {"one-cpu", no_argument, NULL, OPTION_ONE_CPU},
-    {"hdr", required_argument, NULL, OPTION_HDR},
-    {"plot", required_argument, NULL, OPTION_PLOT},
-    {"rate", required_argument, NULL, OPTION_RATE},
-    {"pause", required_argument, NULL, OPTION_PAUSE},
-    {"parts", required_argument, NULL, OPTION_PARTS},
-    {NULL, 0, NULL, 0},
+/* Whether a list with commas has that name, of so many characters. */
+static bool list_has(const char *list, const char *name, size_t length) {
+    for (const char *at = list; *at != '\0'; at += strcspn(at, ","), at += *at == ',')
+        if (strcspn(at, ",") == length && strncmp(at, name, length) == 0)
+            return true;
+    return false;
+}
+
+static char part_names[128];
+
+static const char *take_parts(const char *value) {
+    for (const char *at = value; *at != '\0'; at += strcspn(at, ","), at += *at == ',')
+        if (!list_has(part_names, at, strcspn(at, ",")))
+            return part_names;
+    o.parts = value;
+    return *value != '\0' ? NULL : part_names;
+}
+
+/* --- Rows ------------------------------------------------------------------------------------- */
+
+/* What a subcommand must have for a row to go with it. */
+enum {
+    ALL = 0,
+    TRANSPORTS = 1,
+    LEVELS = 2,
+    PAUSES = 4,
+    TRIPS = 8,
+    TIMES = 16,
+    PARTS = 32,
+    PREEMPTS = 64,
 };
 
-void options_parse(struct options *o, int argc, char **argv, const struct subcommand *subcommands,
-                   const struct group *groups) {
-    const char *slash = strrchr(argv[0], '/');
-    program = o->program = slash != NULL ? slash + 1 : argv[0];
-    usage = strcmp(program, "leat: bench") == 0 ? "leat bench" : program;
-    o->subcommand = find_subcommand(argc, argv, subcommands);
-    argv[1] = argv[0]; /* getopt's messages begin with it */
-    for (int option; (option = getopt_long(argc - 1, argv + 1, "t:m:s:c:d:r:w:p:a:C:b:jlh",
-                                           option_names, NULL)) != -1;)
-        set_option(o, option, optarg, groups);
-    if (optind < argc - 1)
-        refuse("unexpected argument", argv[optind + 1]);
-    if (o->mode != NULL && o->transports != NULL)
-        refuse("--transports leaves no choice to the mode", o->mode);
-    if (o->one_cpu && o->wanted != ANY_PLACEMENT)
-        refuse("on one CPU there is no placement", o->wanted == NEAR ? "near" : "far");
-    if ((o->capacity & (o->capacity - 1)) != 0) {
-        fprintf(stderr, "%s: the capacity of %zu bytes is not a power of two\n", program,
-                o->capacity);
-        exit(2);
+static unsigned features_of(const struct subcommand *sub) {
+    bool parts = sub->parts != NULL && sub->parts[0] != NULL && sub->parts[1] != NULL;
+    return (sub->parts == NULL ? TRANSPORTS : 0u) | (sub->levels != NULL ? LEVELS : 0u) |
+           (sub->experiment == WAKEUP ? PAUSES : 0u) |
+           (sub->experiment == ROUND_TRIP ? TRIPS : 0u) | (sub->experiment != RATE ? TIMES : 0u) |
+           (parts ? PARTS : 0u) | (!sub->ordinary ? PREEMPTS : 0u);
+}
+
+/* In each, %s stands for what the subcommand has. */
+#define TRANSPORTS_HELP "of those below, groups, or all (%s)"
+#define SIZES_HELP                                                                                 \
+    "bytes, mix (16 to 2047), small (8 to 64) or bimodal (nine of ten 24, the tenth 3072) (%s)"
+static char transports_help[160], sizes_help[160], levels_help[80], seconds_help[80],
+    parts_help[160];
+
+static const struct row {
+    unsigned needs;
+    struct argument argument;
+} rows[] = {
+    {TRANSPORTS, {OPTION("transports", 't', "LIST", transports_help), .text = &o.transports}},
+    {TRANSPORTS,
+     {OPTION("mode", 'm', "MODE",
+             "those of one way to wait: poll (never sleeps), wait (sleeps in a call) or uv (in a "
+             "libuv loop)"),
+      .choice = &o.mode, .choices = mode_names, .excludes = "transports"}},
+    {TRANSPORTS, {OPTION("sizes", 's', "LIST", sizes_help), .text = &o.sizes}},
+    {TRANSPORTS,
+     {OPTION("capacity", 'c', "BYTES", "of a queue, a power of two, K and M understood (256K)"),
+      .size = &o.capacity, .min = 4096, .max = 1 << 28}},
+    {TRANSPORTS,
+     {OPTION("seconds", 'd', "SECONDS", seconds_help), .duration = &o.seconds_ns, .min = 1000000,
+      .max = 3600000000000}},
+    {TRANSPORTS, {OPTION("against", 'b', "NAME", "show ratios to this one"), .text = &o.against}},
+    {LEVELS, {OPTION("rate", 0, "LIST", levels_help), .text = &o.levels}},
+    {PAUSES,
+     {OPTION("pause", 0, "SECONDS", "before each round trip (0.0002)"), .duration = &o.pause_ns,
+      .min = 1000, .max = 10000000000}},
+    {TRIPS,
+     {OPTION("one-cpu", 0, NULL, "both processes on one CPU, the first"), .flag = &o.one_cpu,
+      .excludes = "want"}},
+    {TIMES,
+     {OPTION("hdr", 0, "FILE",
+             "all times, in HdrHistogram's text format; with several transports or sizes, each to "
+             "a file of its own"),
+      .text = &o.hdr}},
+    {PARTS, {OPTION("parts", 0, "LIST", parts_help), .take = take_parts}},
+    {TRANSPORTS,
+     {OPTION("plot", 0, "FILE", "a picture, .svg or .png; needs gnuplot"), .text = &o.plot}},
+    {ALL,
+     {OPTION("rounds", 'r', "N", "cells of each kind (--quick: 3; --full: 7)"), .count = &o.rounds,
+      .min = 1, .max = ROUNDS_MAX}},
+    {ALL,
+     {OPTION("want", 'w', "PLACEMENT", "near or far: wait until the CPUs are so placed"),
+      .choice = &o.wanted, .choices = placements_to_want}},
+    {ALL,
+     {OPTION("patience", 'p', "SECONDS", "how long to wait for it in all (--full: 300)"),
+      .duration = &o.patience_ns, .max = 1000000000000000}},
+    {ALL,
+     {OPTION("attempts", 'a', "N", "per cell, when disturbed (--quick: 3; --full: 20)"),
+      .count = &o.attempts, .min = 1, .max = 1000}},
+    {ALL, {OPTION("cpus", 'C', "A,B", "sender and receiver (the first two)"), .take = take_cpus}},
+    {ALL, {OPTION("json", 'j', NULL, "instead of tables"), .flag = &o.json}},
+    {ALL, {OPTION("list", 'l', NULL, "every cell, on standard error"), .flag = &o.list}},
+    {ALL,
+     {OPTION("quick", 0, NULL,
+             "under 30 seconds in all; the default, unless --seconds, --rounds, --attempts or "
+             "--patience is given"),
+      .flag = &o.quick, .excludes = "full"}},
+    {ALL, {OPTION("full", 0, NULL, "as long as it takes for figures to rely on"), .flag = &o.full}},
+    {ALL,
+     {OPTION("smoke", 0, NULL, "a second: that it works; the figures mean nothing"),
+      .flag = &o.smoke}},
+    {PREEMPTS,
+     {OPTION("realtime", 0, NULL,
+             "at SCHED_FIFO priority, where the user may: other programs disturb nothing; cells of "
+             "0.5 s at most"),
+      .flag = &o.realtime}},
+    {ALL, HELP_OPTION},
+};
+#define ROWS (sizeof rows / sizeof *rows)
+
+/* The rows that go with the subcommand. */
+static const struct argument *table_of(const struct subcommand *sub) {
+    static struct argument table[ROWS];
+    unsigned features = features_of(sub);
+    size_t count = 0;
+    for (size_t i = 0; i < ROWS; i++)
+        if ((rows[i].needs & ~features) == 0)
+            table[count++] = rows[i].argument;
+    for (const struct part *const *part = sub->parts; part != NULL && *part != NULL; part++)
+        snprintf(part_names + strlen(part_names), sizeof part_names - strlen(part_names), "%s%s",
+                 part == sub->parts ? "" : ",", (*part)->name);
+    if (sub->parts == NULL) {
+        snprintf(transports_help, sizeof transports_help, TRANSPORTS_HELP, sub->transports);
+        snprintf(sizes_help, sizeof sizes_help, SIZES_HELP, sub->sizes);
     }
-    if (o->plot != NULL && plot_check(o->plot) != 0)
-        exit(1);
+    if (sub->levels != NULL)
+        snprintf(levels_help, sizeof levels_help, "messages a second (%s)", sub->levels);
+    snprintf(seconds_help, sizeof seconds_help, "of each cell (--quick: at most %g; --full: %g)",
+             sub->quick_s, sub->full_s);
+    snprintf(parts_help, sizeof parts_help, "only these (%s)", part_names);
+    return table;
+}
+
+static void note_transports(FILE *out, const struct group *groups) {
+    fprintf(out, "transports:\n");
+    for (const struct group *group = groups; group->transports != NULL; group++)
+        for (size_t i = 0; i < group->count; i++) {
+            const struct transport *transport = group->transports[i];
+            if (transport == NULL)
+                continue;
+            fprintf(out, "  %-16s %s", transport->name, transport->about);
+            fprintf(out, group->name != NULL ? " (group %s)\n" : "\n", group->name);
+        }
+    fputc('\n', out);
+}
+
+static const struct subcommand *find_subcommand(const char *word,
+                                                const struct subcommand *subcommands) {
+    message_command("bench"); /* whose help lists them */
+    if (word == NULL)
+        REFUSE("WHAT is missing");
+    while (subcommands->word != NULL && strcmp(subcommands->word, word) != 0)
+        subcommands++;
+    if (subcommands->word == NULL)
+        REFUSE("there is no benchmark '%s'", word);
+    return subcommands;
+}
+
+const struct options *options_parse(int argc, char **argv, const struct subcommand *subcommands,
+                                    const struct group *groups) {
+    static char name[32], about[512];
+    char *notes = NULL;
+    size_t size = 0;
+    const struct subcommand *sub = o.subcommand =
+        find_subcommand(argc < 2 ? NULL : argv[1], subcommands);
+    FILE *out = open_memstream(&notes, &size);
+    if (out == NULL)
+        exit(fail_system("memory", ENOMEM));
+    if (sub->parts == NULL)
+        note_transports(out, groups);
+    fprintf(out, "Exit codes: 0 done; 1 a message was lost, torn or refused, a cell hung, or\n"
+                 "output failed; 2 wrong usage; 77 fewer than two CPUs.\n");
+    fclose(out);
+    snprintf(name, sizeof name, "bench %s", sub->word);
+    snprintf(about, sizeof about, "%s\n", sub->about);
+    const struct command command = {
+        .name = name, .about = about, .notes = notes, .arguments = table_of(sub)};
+    message_command(name);
+    int end = arguments_parse(&command, argc - 1, argv + 1);
+    free(notes);
+    if (end != ARGUMENTS_GOOD)
+        exit(end);
+    if ((o.capacity & (o.capacity - 1)) != 0)
+        REFUSE("the capacity of %llu bytes is not a power of two", (unsigned long long)o.capacity);
+    if (o.plot != NULL && plot_check(o.plot) != 0)
+        exit(END_FAILED);
+    return &o;
 }
 
 /* --- The plan --------------------------------------------------------------------------------- */
@@ -364,10 +272,11 @@ static bool plan_name(const struct group *groups, const char *name, bool sleepin
     for (const struct group *group = groups; group->transports != NULL; group++) {
         bool whole = all || (group->name != NULL && strcmp(group->name, name) == 0);
         known = known || whole;
-        for (const struct transport *const *at = group->transports; *at != NULL; at++) {
-            bool named = strcmp((*at)->name, name) == 0;
-            if (named || (whole && (!sleeping || (*at)->sleeps)))
-                plan_transport(*at);
+        for (size_t i = 0; i < group->count; i++) {
+            const struct transport *transport = group->transports[i];
+            bool named = transport != NULL && strcmp(transport->name, name) == 0;
+            if (named || (whole && transport != NULL && (!sleeping || transport->sleeps)))
+                plan_transport(transport);
             known = known || named;
         }
     }
@@ -375,47 +284,42 @@ static bool plan_name(const struct group *groups, const char *name, bool sleepin
 }
 
 /* Peers that this build lacks are passed over when nobody asked for them by name. */
-static void plan_transports(const struct options *o, const struct group *groups) {
-    const struct mode *mode = o->mode != NULL ? find_mode(o->mode) : NULL;
+static void plan_transports(const struct group *groups) {
+    const struct mode *mode = o.mode >= 0 ? &modes[o.mode] : NULL;
     const char *usual = mode != NULL ? mode->transports
-                        : o->smoke   ? "all"
-                        : o->one_cpu ? ONE_CPU_TRANSPORTS
-                                     : o->subcommand->transports;
-    const char *list = o->transports != NULL ? o->transports : usual;
-    bool sleeping = o->transports == NULL &&
-                    (mode != NULL ? mode->sleeping : o->one_cpu || o->subcommand->sleeping);
+                        : o.smoke    ? "all"
+                        : o.one_cpu  ? ONE_CPU_TRANSPORTS
+                                     : o.subcommand->transports;
+    const char *list = o.transports != NULL ? o.transports : usual;
+    bool sleeping = o.transports == NULL &&
+                    (mode != NULL ? mode->sleeping : o.one_cpu || o.subcommand->sleeping);
     char *copy = strdup(list), *rest = NULL;
     for (char *name = strtok_r(copy, ",", &rest); name != NULL; name = strtok_r(NULL, ",", &rest))
-        if (!plan_name(groups, name, sleeping) && o->transports != NULL)
-            refuse("unknown transport", name);
+        if (!plan_name(groups, name, sleeping) && o.transports != NULL)
+            REFUSE("unknown transport '%s'", name);
     free(copy);
     if (chosen_count == 0)
-        refuse("no transport in", list);
+        REFUSE("no transport in '%s'", list);
 }
 
-static void plan_sizes(struct plan *plan, const char *list) {
-    char *copy = strdup(list), *rest = NULL;
-    for (char *text = strtok_r(copy, ",", &rest); text != NULL; text = strtok_r(NULL, ",", &rest)) {
-        if (plan->size_count == SIZES_MAX || size_parse(text, &plan->sizes[plan->size_count]) != 0)
-            refuse("bad size", text);
-        plan->size_count++;
-    }
-    free(copy);
-    if (plan->size_count == 0)
-        refuse("no size in", list);
+static bool plan_size(struct plan *plan, const char *text) {
+    return plan->size_count < SIZES_MAX && size_parse(text, &plan->sizes[plan->size_count++]) == 0;
 }
 
-static void plan_levels(struct plan *plan, const char *list) {
-    char *copy = strdup(list), *rest = NULL;
-    for (char *text = strtok_r(copy, ",", &rest); text != NULL; text = strtok_r(NULL, ",", &rest)) {
-        double value = number("bad rate", text, 1, 1e8);
-        if (plan->level_count == LEVELS_MAX)
-            refuse("too many values in", list);
-        plan->levels[plan->level_count++] = (uint64_t)value;
-    }
+static bool plan_level(struct plan *plan, const char *text) {
+    return plan->level_count < LEVELS_MAX && parse_count(text, &plan->levels[plan->level_count]) &&
+           plan->levels[plan->level_count] >= 1 && plan->levels[plan->level_count++] <= 100000000;
+}
+
+static void plan_list(struct plan *plan, const char *list, const char *what,
+                      bool (*add)(struct plan *plan, const char *text)) {
+    char *copy = strdup(list), *rest = NULL, *text = strtok_r(copy, ",", &rest);
+    if (text == NULL)
+        REFUSE("no %s in '%s'", what, list);
+    for (; text != NULL; text = strtok_r(NULL, ",", &rest))
+        if (!add(plan, text))
+            REFUSE("bad %s '%s'", what, text);
     free(copy);
-    if (plan->level_count == 0)
-        refuse("no value in", list);
 }
 
 /* How long a cell may take so that all of them fit into the time. */
@@ -426,78 +330,78 @@ static double quick_cell_s(const struct subcommand *sub, const struct plan *plan
 }
 
 /* A length that was asked for is not changed behind the user's back. */
-static void shorten_cells(const struct options *o, struct plan *plan) {
+static void shorten_cells(struct plan *plan) {
     uint64_t allowed_ns = realtime_shorten(plan->duration_ns);
-    if (allowed_ns != plan->duration_ns && o->seconds >= 0) {
-        fprintf(stderr,
-                "%s: --realtime: in cells longer than %g s the kernel takes the CPU away for some "
-                "time; choose shorter --seconds, or none, or switch that off: "
-                "sysctl kernel.sched_rt_runtime_us=-1\n",
-                program, (double)allowed_ns / 1e9);
-        exit(2);
-    }
+    if (allowed_ns != plan->duration_ns && o.seconds_ns != NOT_GIVEN)
+        REFUSE("--realtime: in cells longer than %g s the kernel takes the CPU away for some time; "
+               "choose shorter --seconds, or none, or switch that off: "
+               "sysctl kernel.sched_rt_runtime_us=-1",
+               (double)allowed_ns / 1e9);
     plan->duration_ns = allowed_ns;
 }
 
 /* Everything about time. In a hurry, the most that all may take is fixed and the cells share it. */
-static void plan_time(const struct options *o, struct plan *plan) {
-    bool hurry = !o->full && !o->smoke && o->seconds < 0 && o->rounds == 0 && o->attempts == 0 &&
-                 o->patience_s < 0;
-    bool brief = !o->full; /* else also where no limit holds */
-    double patience_s = o->patience_s >= 0 ? o->patience_s : hurry ? QUICK_STOP_S : FULL_PATIENCE_S;
-    plan->rounds = o->rounds != 0 ? o->rounds : o->smoke ? 1 : brief ? QUICK_ROUNDS : FULL_ROUNDS;
-    plan->attempts = o->attempts != 0 ? o->attempts
-                     : o->smoke       ? 1
-                     : brief          ? QUICK_ATTEMPTS
-                                      : FULL_ATTEMPTS;
-    double seconds = o->seconds >= 0 ? o->seconds
-                     : o->smoke      ? 0.01
-                     : o->full       ? o->subcommand->full_s
-                                     : quick_cell_s(o->subcommand, plan);
-    plan->length = o->smoke ? SMOKE : o->full ? FULL : QUICK;
-    if (o->subcommand->parts == NULL)
-        plan->duration_ns = (uint64_t)(seconds * 1e9);
-    if (o->subcommand->experiment != WAKEUP) /* which sleeps most of the time */
-        shorten_cells(o, plan);
-    bool pauses = o->subcommand->parts == NULL && o->subcommand->experiment == WAKEUP;
-    plan->pause_ns = pauses ? (uint64_t)(o->pause_s * 1e9) : 0;
+static void plan_time(struct plan *plan) {
+    const struct subcommand *sub = o.subcommand;
+    bool hurry = !o.full && !o.smoke && o.seconds_ns == NOT_GIVEN && o.rounds == 0 &&
+                 o.attempts == 0 && o.patience_ns == NOT_GIVEN;
+    double patience_s = o.patience_ns != NOT_GIVEN ? (double)o.patience_ns / 1e9
+                        : hurry                    ? QUICK_STOP_S
+                                                   : FULL_PATIENCE_S;
+    plan->length = o.smoke ? SMOKE : o.full ? FULL : QUICK;
+    plan->rounds = o.rounds != 0 ? (unsigned)o.rounds
+                                 : (const unsigned[]){1, QUICK_ROUNDS, FULL_ROUNDS}[plan->length];
+    plan->attempts = o.attempts != 0
+                         ? (unsigned)o.attempts
+                         : (const unsigned[]){1, QUICK_ATTEMPTS, FULL_ATTEMPTS}[plan->length];
+    if (sub->parts == NULL) {
+        double seconds = o.smoke ? 0.01 : o.full ? sub->full_s : quick_cell_s(sub, plan);
+        plan->duration_ns = o.seconds_ns != NOT_GIVEN ? o.seconds_ns : (uint64_t)(seconds * 1e9);
+        plan->pause_ns = sub->experiment == WAKEUP ? o.pause_ns : 0;
+    }
+    if (sub->experiment != WAKEUP) /* which sleeps most of the time */
+        shorten_cells(plan);
     plan->give_up_ns = now_ns() + (uint64_t)(patience_s * 1e9);
     plan->stop_ns = hurry ? now_ns() + (uint64_t)(QUICK_STOP_S * 1e9) : 0;
 }
 
 /* Of an experiment, with the transports that were chosen. */
-static void plan_experiment(const struct options *o, struct plan *plan) {
+static void plan_experiment(const struct group *groups, struct plan *plan) {
     static struct way ways[WAYS_MAX];
     static struct part part;
-    const struct subcommand *sub = o->subcommand;
-    const char *against = o->against != NULL ? o->against : sub->against;
+    const struct subcommand *sub = o.subcommand;
+    const char *against = o.against != NULL ? o.against : sub->against;
+    const char *smoke_sizes = sub->experiment == RATE ? "64,mix,bimodal" : "8,mix";
+    plan_transports(groups);
     part = cell_part(sub->experiment, chosen, chosen_count, ways);
     for (size_t i = 0; i < chosen_count && against != NULL; i++)
         if (strcmp(ways[i].name, against) == 0)
             part.yardstick = i;
-    plan->parts[0] = &part;
-    plan->part_count = 1;
+    plan->parts[plan->part_count++] = &part;
+    plan_list(plan,
+              o.sizes != NULL ? o.sizes
+              : o.smoke       ? smoke_sizes
+                              : sub->sizes,
+              "size", plan_size);
+    if (sub->levels != NULL)
+        plan_list(plan,
+                  o.levels != NULL ? o.levels
+                  : o.smoke        ? sub->smoke_levels
+                                   : sub->levels,
+                  "rate", plan_level);
 }
 
-void options_plan(const struct options *o, const struct group *groups, struct plan *plan) {
-    const struct subcommand *sub = o->subcommand;
+void options_plan(const struct group *groups, struct plan *plan) {
+    const struct subcommand *sub = o.subcommand;
     *plan = (struct plan){.name = sub->word,
-                          .capacity = o->capacity,
-                          .wanted = o->wanted,
+                          .capacity = o.capacity,
+                          .wanted = o.wanted < 0 ? ANY_PLACEMENT : (enum placement)o.wanted,
                           .hang_s = HANG_SECONDS,
-                          .list = o->list};
-    const char *smoke_sizes = sub->experiment == RATE ? "64,mix,bimodal" : "8,mix";
+                          .list = o.list};
+    if (sub->parts == NULL)
+        plan_experiment(groups, plan);
     for (const struct part *const *part = sub->parts; part != NULL && *part != NULL; part++)
-        if (o->parts == NULL || list_has(o->parts, (*part)->name, strlen((*part)->name)))
+        if (o.parts == NULL || list_has(o.parts, (*part)->name, strlen((*part)->name)))
             plan->parts[plan->part_count++] = *part;
-    if (sub->parts == NULL) {
-        plan_transports(o, groups);
-        plan_experiment(o, plan);
-        plan_sizes(plan, o->sizes != NULL ? o->sizes : o->smoke ? smoke_sizes : sub->sizes);
-        if (sub->levels != NULL)
-            plan_levels(plan, o->levels != NULL ? o->levels
-                              : o->smoke        ? sub->smoke_levels
-                                                : sub->levels);
-    }
-    plan_time(o, plan);
+    plan_time(plan);
 }

@@ -1,17 +1,18 @@
-/* options.h - the command line of the benchmark program, made into a plan. What the user got wrong
- * ends the process with status 2 and a line on standard error that says what. */
+/* options.h - the command line of the benchmark program, made into a plan, by the rows and messages
+ * of the command (tools/arguments.h). What the user got wrong ends the process with status 2 and a
+ * line on standard error that says what. */
 #ifndef BENCH_OPTIONS_H
 #define BENCH_OPTIONS_H
 
 #include "trial.h"
 
-/* A list of transports, ended by NULL. Those with a name can be asked for all together by it. */
+/* Transports; NULL among them stands for one that this build lacks. Those of a group with a name
+ * can be asked for all together by it. */
 struct group {
     const char *name;
     const struct transport *const *transports;
+    size_t count;
 };
-
-struct options;
 
 /* What `leat bench WORD` does. */
 struct subcommand {
@@ -29,23 +30,21 @@ struct subcommand {
 
 struct options {
     const struct subcommand *subcommand;
-    const char *program;    /* how messages begin */
     const char *transports; /* NULL: the usual ones */
-    const char *mode;       /* of waiting, whose transports are the usual ones then; or NULL */
     const char *sizes, *levels, *parts, *against, *hdr, *plot;
-    size_t capacity;
-    double seconds, patience_s, pause_s; /* negative: not given */
-    unsigned rounds, attempts;           /* 0: not given */
-    enum placement wanted;
+    uint64_t capacity, pause_ns, rounds, attempts; /* the last two: 0, not given */
+    uint64_t seconds_ns, patience_ns;              /* UINT64_MAX: not given */
+    int mode;   /* of waiting, whose transports are the usual ones then; -1: none */
+    int wanted; /* near or far; -1: either */
     int cpus[2];
-    bool json, list, full, smoke, realtime, one_cpu;
+    bool json, list, quick, full, smoke, realtime, one_cpu;
 };
 
-/* groups: ended by one without transports. */
-void options_parse(struct options *options, int argc, char **argv,
-                   const struct subcommand *subcommands, const struct group *groups);
+/* Both lists end with an element of zeros. Ends the process when help was all that was wanted. */
+const struct options *options_parse(int argc, char **argv, const struct subcommand *subcommands,
+                                    const struct group *groups);
 
 /* What they ask for, from now on. */
-void options_plan(const struct options *options, const struct group *groups, struct plan *plan);
+void options_plan(const struct group *groups, struct plan *plan);
 
 #endif

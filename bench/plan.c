@@ -23,15 +23,47 @@ struct column plan_column(const struct plan *plan, size_t index) {
                            plan->levels[index % plan->level_count]};
 }
 
-/* The sizes that are no number of bytes. */
+/* The sizes that are no number of bytes. Lengths are spread evenly between two; or, of ten, nine
+ * are the one and the tenth the other. */
 static const struct {
     const char *word, *name;
+    size_t shortest, longest, mean;
+    bool ten;
 } varying[] = {
-    [SIZE_MIX] = {"mix", "mix 16-2047 B"},
-    [SIZE_SMALL_MIX] = {"small", "mix 8-64 B"},
-    [SIZE_BIMODAL] = {"bimodal", "bimodal 24, 3072 B"},
+    [SIZE_MIX] = {"mix", "mix 16-2047 B", 16, 2047, 1031, false},
+    [SIZE_SMALL_MIX] = {"small", "mix 8-64 B", 8, 64, 36, false},
+    [SIZE_BIMODAL] = {"bimodal", "bimodal 24, 3072 B", 24, 3072, 329, true},
 };
 #define VARYING (sizeof varying / sizeof *varying)
+
+bool size_varies(size_t size) {
+    return size < VARYING;
+}
+
+size_t size_longest(size_t size) {
+    return size < VARYING ? varying[size].longest : size;
+}
+
+size_t size_mean(size_t size) {
+    return size < VARYING ? varying[size].mean : size;
+}
+
+static size_t length_of(size_t size, uint64_t random) {
+    if (size >= VARYING)
+        return size;
+    size_t shortest = varying[size].shortest, longest = varying[size].longest;
+    if (varying[size].ten)
+        return random % 10 == 0 ? longest : shortest;
+    return shortest + random % (longest - shortest + 1);
+}
+
+void size_draw(size_t size, uint16_t *lengths, size_t count) {
+    uint64_t x = 88172645463325252u;
+    for (size_t i = 0; i < count; i++) {
+        x ^= x << 13, x ^= x >> 7, x ^= x << 17;
+        lengths[i] = (uint16_t)length_of(size, x);
+    }
+}
 
 const char *size_word(size_t size, char text[32]) {
     if (size < VARYING)
@@ -161,4 +193,8 @@ size_t figure_count(const struct part *part) {
     while (count < FIGURES_MAX && part->figures[count].json != NULL)
         count++;
     return count;
+}
+
+double quantile_us(const struct histogram *times, double part) {
+    return (double)histogram_quantile(times, part) / 1e3;
 }

@@ -1,13 +1,10 @@
-/* plot.c - see plot.h. gnuplot gets commands and data on its standard input. Rows that have no
+/* plot.c - see report.h. gnuplot gets commands and data on its standard input. Rows that have no
  * value are left out, so that a line goes on where there is one. */
-#include "plot.h"
+#include "../tools/common.h"
+#include "report.h"
 
-#include <errno.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #define PANEL_HEIGHT 420
 #define WIDTH 1000
@@ -26,51 +23,13 @@ static bool ends_in(const char *text, const char *end) {
     return length > tail && strcmp(text + length - tail, end) == 0;
 }
 
-static bool in_path(const char *program) {
-    const char *at = getenv("PATH");
-    while (at != NULL && *at != '\0') {
-        char file[4096];
-        size_t length = strcspn(at, ":");
-        snprintf(file, sizeof file, "%.*s/%s", (int)length, at, program);
-        if (length != 0 && access(file, X_OK) == 0)
-            return true;
-        at += length + (at[length] == ':');
-    }
-    return false;
-}
-
 int plot_check(const char *path) {
-    if (!ends_in(path, ".svg") && !ends_in(path, ".png")) {
-        fprintf(stderr, "%s: --plot '%s': give a name that ends in .svg or .png\n",
-                program_invocation_short_name, path);
-        return -1;
-    }
-    if (!in_path("gnuplot")) {
-        fprintf(
-            stderr,
-            "%s: --plot needs gnuplot, which is not in PATH: install it (Debian: gnuplot-nox)\n",
-            program_invocation_short_name);
-        return -1;
-    }
-    return 0;
-}
-
-static FILE *start_gnuplot(pid_t *child) {
-    int fd[2];
-    if (pipe(fd) != 0)
-        return NULL;
-    fflush(NULL);
-    *child = fork();
-    if (*child == 0) {
-        signal(SIGPIPE, SIG_DFL);
-        dup2(fd[0], STDIN_FILENO);
-        close(fd[0]);
-        close(fd[1]);
-        execlp("gnuplot", "gnuplot", "-", (char *)NULL);
-        _exit(127);
-    }
-    close(fd[0]);
-    return *child < 0 ? NULL : fdopen(fd[1], "w");
+    const char *problem = NULL;
+    if (!ends_in(path, ".svg") && !ends_in(path, ".png"))
+        problem = "give a name that ends in .svg or .png";
+    else if (system("command -v gnuplot >/dev/null 2>&1") != 0)
+        problem = "it needs gnuplot, which is not in PATH: install it (Debian: gnuplot-nox)";
+    return problem == NULL ? 0 : fail_target(NULL, -1, "--plot '%s': %s", path, problem);
 }
 
 /* As gnuplot wants text. */
@@ -116,7 +75,7 @@ static void percentiles_data(const struct picture *picture, size_t t, size_t c) 
     for (double inverse = 1; times != NULL && inverse <= (double)times->count;
          inverse *= 1.333521432163324)
         fprintf(picture->out, "%g %g\n", inverse,
-                histogram_quantile(times, 1 - 1 / inverse) * unit / 1e9);
+                (double)histogram_quantile(times, 1 - 1 / inverse) * unit / 1e9);
     fprintf(picture->out, "END\n");
 }
 
@@ -151,10 +110,26 @@ static bool has_any(const struct picture *picture, size_t t) {
     return false;
 }
 
+/* A line for each way that has anything to show. */
+static void plot_lines(const struct picture *picture, size_t c, bool by_column) {
+    bool first = true;
+    for (size_t t = 0; t < picture->plan->parts[0]->way_count; t++) {
+        if (by_column ? !has_any(picture, t) : !has_column(picture, t, c))
+            continue;
+        fprintf(picture->out, first ? "plot " : ", ");
+        if (by_column)
+            fprintf(picture->out, "$t%zu using 1:2:3:4 with yerrorlines", t);
+        else
+            fprintf(picture->out, "$t%zu_%zu using 1:2 with lines", t, c);
+        line_style(picture, t, by_column);
+        first = false;
+    }
+    fprintf(picture->out, "\n");
+}
+
 static void columns_panel(const struct picture *picture) {
     const struct plan *plan = picture->plan;
     FILE *out = picture->out;
-    bool first = true;
     for (size_t t = 0; t < plan->parts[0]->way_count; t++)
         columns_data(picture, t);
     fprintf(out,
@@ -167,42 +142,26 @@ static void columns_panel(const struct picture *picture) {
         quoted(out, column_name(plan, c, text));
         fprintf(out, " %zu", c);
     }
-    fprintf(out, ")\nplot ");
-    for (size_t t = 0; t < plan->parts[0]->way_count; t++) {
-        if (!has_any(picture, t))
-            continue;
-        fprintf(out, "%s$t%zu using 1:2:3:4 with yerrorlines", first ? "" : ", ", t);
-        line_style(picture, t, true);
-        first = false;
-    }
-    fprintf(out, "\n");
+    fprintf(out, ")\n");
+    plot_lines(picture, 0, true);
 }
 
 static void percentiles_panel(const struct picture *picture, size_t c) {
-    const struct plan *plan = picture->plan;
     FILE *out = picture->out;
     char text[64];
-    bool first = true;
-    for (size_t t = 0; t < plan->parts[0]->way_count; t++)
+    for (size_t t = 0; t < picture->plan->parts[0]->way_count; t++)
         percentiles_data(picture, t, c);
     fprintf(out, "set title ");
-    quoted(out, column_name(plan, c, text));
+    quoted(out, column_name(picture->plan, c, text));
     fprintf(out,
             "\nset logscale xy\nset xrange [1:*]\nset xlabel 'percentile'\nset ylabel '%s'\n"
             "set format y '%%.0s %%cs'\n"
             "set xtics ('0%%%%' 1, '50%%%%' 2, '90%%%%' 10, '99%%%%' 100, '99.9%%%%' 1000, "
             "'99.99%%%%' 1e4, "
             /* %% is a % in gnuplot too */
-            "'99.999%%%%' 1e5, '99.9999%%%%' 1e6, '99.99999%%%%' 1e7)\nplot ",
+            "'99.999%%%%' 1e5, '99.9999%%%%' 1e6, '99.99999%%%%' 1e7)\n",
             experiment_of(picture) == OPEN_LOOP ? "one way" : "round trip");
-    for (size_t t = 0; t < plan->parts[0]->way_count; t++) {
-        if (!has_column(picture, t, c))
-            continue;
-        fprintf(out, "%s$t%zu_%zu using 1:2 with lines", first ? "" : ", ", t, c);
-        line_style(picture, t, false);
-        first = false;
-    }
-    fprintf(out, "\n");
+    plot_lines(picture, c, false);
 }
 
 /* The columns that anything was measured in, in this placement. */
@@ -217,7 +176,7 @@ static size_t list_columns(const struct picture *picture, size_t columns[SIZES_M
     return count;
 }
 
-static void draw(const struct picture *picture, const char *path, const char *machine_text) {
+static void draw(const struct picture *picture, const char *path) {
     static const char *const titles[EXPERIMENTS] = {
         "Throughput, median with lowest and highest cell",
         "Round trips, one message at a time, by percentile",
@@ -240,8 +199,9 @@ static void draw(const struct picture *picture, const char *path, const char *ma
             "set multiplot layout %zu,1 title '%s' font ',14'\n"
             "set label 1 at screen 0.5,screen %g center font ',9' ",
             panels, titles[experiment_of(picture)], 1 - 42.0 / height);
-    char text[320];
-    snprintf(text, sizeof text, "%s; queue of %zu KiB; %s", machine_text, plan->capacity / 1024,
+    char text[320], name[256];
+    machine_name(name);
+    snprintf(text, sizeof text, "%s; queue of %zu KiB; %s", name, plan->capacity / 1024,
              picture->placement == ONE_CPU ? "both processes on one CPU"
              : picture->placement == NEAR  ? "CPUs near each other"
                                            : "CPUs far from each other");
@@ -262,33 +222,22 @@ static enum placement larger_placement(const struct results *results) {
     return results->tally[FAR] > results->tally[NEAR] ? FAR : NEAR;
 }
 
-int plot_write(const char *path, const char *machine_text, const struct results *results) {
-    pid_t child;
-    int status = 0;
-    if (results->tally[NEAR] + results->tally[FAR] + results->tally[ONE_CPU] == 0) {
-        fprintf(stderr,
-                "%s: --plot: no cell was measured undisturbed, so there is nothing to plot\n",
-                program_invocation_short_name);
-        return -1;
+int plot_write(const char *path, const struct results *results) {
+    const char *problem = "gnuplot could not be started";
+    if (results->tally[NEAR] + results->tally[FAR] + results->tally[ONE_CPU] == 0)
+        problem = "no cell was measured undisturbed, so there is nothing to plot";
+    else {
+        struct picture picture = {popen("gnuplot -", "w"), results->plan, results,
+                                  larger_placement(results)};
+        if (picture.out != NULL) {
+            draw(&picture, path);
+            problem = pclose(picture.out) == 0 ? NULL
+                                               : "gnuplot failed, and the file may be missing or "
+                                                 "incomplete; what it said is above";
+        }
     }
-    struct picture picture = {start_gnuplot(&child), results->plan, results,
-                              larger_placement(results)};
-    if (picture.out == NULL) {
-        fprintf(stderr, "%s: --plot: gnuplot could not be started: %s\n",
-                program_invocation_short_name, strerror(errno));
-        return -1;
-    }
-    draw(&picture, path, machine_text);
-    fclose(picture.out);
-    while (waitpid(child, &status, 0) < 0 && errno == EINTR)
-        ;
-    if (status != 0) {
-        fprintf(stderr,
-                "%s: --plot: gnuplot failed, and '%s' may be missing or incomplete; what it said "
-                "is above\n",
-                program_invocation_short_name, path);
-        return -1;
-    }
+    if (problem != NULL)
+        return fail_target(NULL, -1, "--plot '%s': %s", path, problem);
     fprintf(stderr, "wrote %s\n", path);
     return 0;
 }

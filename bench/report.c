@@ -1,7 +1,7 @@
 /* report.c - tables; see report.h. */
 #include "report.h"
 #include "channels/queue/processor.h"
-#include "realtime.h"
+#include "machine.h"
 
 #include <stdlib.h>
 #include <string.h>

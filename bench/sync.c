@@ -7,7 +7,6 @@
  * clock runs until the child has it. Together: for some milliseconds both lock, change a word that
  * they share, unlock, and begin again, as fast as they can: the same three loops for all ways. */
 #include "machine.h"
-#include "parts.h"
 
 #include <leat/sync.h>
 #include <linux/futex.h>
@@ -34,52 +33,29 @@ static struct meeting *meeting;
 static leat_mutex *mutex, *inheriting;
 static leat_event *event;
 static leat_semaphore *semaphore;
-static char name[64];
 
 /* --- Ways ------------------------------------------------------------------------------------- */
 
-static int leat_lock(void) {
-    return check_leat("leat_mutex_lock", leat_mutex_lock(mutex, LEAT_FOREVER));
-}
-static int leat_unlock(void) {
-    return check_leat("leat_mutex_unlock", leat_mutex_unlock(mutex));
-}
-static int leat_pi_lock(void) {
-    return check_leat("leat_mutex_lock", leat_mutex_lock(inheriting, LEAT_FOREVER));
-}
-static int leat_pi_unlock(void) {
-    return check_leat("leat_mutex_unlock", leat_mutex_unlock(inheriting));
-}
-static int event_take(void) {
-    return check_leat("leat_wait", leat_wait(leat_event_waitable(event), LEAT_FOREVER));
-}
-static int event_give(void) {
-    return check_leat("leat_event_set", leat_event_set(event));
-}
-static int semaphore_take(void) {
-    return check_leat("leat_wait", leat_wait(leat_semaphore_waitable(semaphore), LEAT_FOREVER));
-}
-static int semaphore_give(void) {
-    return check_leat("leat_semaphore_release", leat_semaphore_release(semaphore, 1, NULL));
-}
-static int normal_lock(void) {
-    return pthread_mutex_lock(&meeting->normal);
-}
-static int normal_unlock(void) {
-    return pthread_mutex_unlock(&meeting->normal);
-}
-static int robust_lock(void) {
-    return pthread_mutex_lock(&meeting->robust);
-}
-static int robust_unlock(void) {
-    return pthread_mutex_unlock(&meeting->robust);
-}
-static int pi_lock(void) {
-    return pthread_mutex_lock(&meeting->inheriting);
-}
-static int pi_unlock(void) {
-    return pthread_mutex_unlock(&meeting->inheriting);
-}
+#define CALL(name, call)                                                                           \
+    static int name(void) {                                                                        \
+        return call;                                                                               \
+    }
+#define LEAT_CALL(name, call) CALL(name, check_leat(#call, call))
+
+LEAT_CALL(leat_lock, leat_mutex_lock(mutex, LEAT_FOREVER))
+LEAT_CALL(leat_unlock, leat_mutex_unlock(mutex))
+LEAT_CALL(leat_pi_lock, leat_mutex_lock(inheriting, LEAT_FOREVER))
+LEAT_CALL(leat_pi_unlock, leat_mutex_unlock(inheriting))
+LEAT_CALL(event_take, leat_wait(leat_event_waitable(event), LEAT_FOREVER))
+LEAT_CALL(event_give, leat_event_set(event))
+LEAT_CALL(semaphore_take, leat_wait(leat_semaphore_waitable(semaphore), LEAT_FOREVER))
+LEAT_CALL(semaphore_give, leat_semaphore_release(semaphore, 1, NULL))
+CALL(normal_lock, pthread_mutex_lock(&meeting->normal))
+CALL(normal_unlock, pthread_mutex_unlock(&meeting->normal))
+CALL(robust_lock, pthread_mutex_lock(&meeting->robust))
+CALL(robust_unlock, pthread_mutex_unlock(&meeting->robust))
+CALL(pi_lock, pthread_mutex_lock(&meeting->inheriting))
+CALL(pi_unlock, pthread_mutex_unlock(&meeting->inheriting))
 
 static int futex_take(void) {
     uint32_t ready = 1;
@@ -101,28 +77,21 @@ struct primitive {
     /* what took it gives it back, and it is measured in all ways; else the other side gives */
     bool mutex;
 };
-static const struct primitive primitives[] = {
-    {leat_lock, leat_unlock, true},     {normal_lock, normal_unlock, true},
-    {robust_lock, robust_unlock, true}, {leat_pi_lock, leat_pi_unlock, true},
-    {pi_lock, pi_unlock, true},         {semaphore_take, semaphore_give, false},
-    {event_take, event_give, false},    {futex_take, futex_give, false},
-};
 
 /* --- Measuring -------------------------------------------------------------------------------- */
 
-static int open_all(void) {
+static int open_all(const struct trial *trial) {
     const leat_sync_options inherit = {.inherit_priority = true};
-    int code = leat_mutex_open(&mutex, name, NULL);
-    char other[sizeof name + 2];
-    snprintf(other, sizeof other, "%s-p", name);
+    char names[4][64];
+    for (unsigned i = 0; i < 4; i++)
+        trial_channel(trial, i, names[i]);
+    int code = leat_mutex_open(&mutex, names[0], NULL);
     if (code == LEAT_OK)
-        code = leat_mutex_open(&inheriting, other, &inherit);
-    other[strlen(other) - 1] = 'e';
+        code = leat_mutex_open(&inheriting, names[1], &inherit);
     if (code == LEAT_OK)
-        code = leat_event_open(&event, other, NULL);
-    other[strlen(other) - 1] = 's';
+        code = leat_event_open(&event, names[2], NULL);
     if (code == LEAT_OK)
-        code = leat_semaphore_open(&semaphore, other, 0, 1, NULL);
+        code = leat_semaphore_open(&semaphore, names[3], 0, 1, NULL);
     return check_leat("open", code);
 }
 
@@ -178,13 +147,12 @@ static int sleep_and_take(const struct primitive *primitive) {
 }
 
 static int wake_once(const struct primitive *primitive, uint64_t serial, uint32_t *took_ns) {
-    const struct timespec moment = {0, FALL_ASLEEP_NS};
     if (primitive->mutex && primitive->take() != 0)
         return -1;
     __atomic_store_n(&meeting->let_go_ns, 0, __ATOMIC_RELEASE);
     if (probe_wait(&meeting->asking, serial) != 0)
         return -1;
-    nanosleep(&moment, NULL);
+    sleep_ns(FALL_ASLEEP_NS);
     uint64_t start = now_ns();
     __atomic_store_n(&meeting->let_go_ns, start, __ATOMIC_RELAXED);
     if (primitive->give() != 0 || probe_wait(&meeting->taken, serial) != 0)
@@ -194,7 +162,7 @@ static int wake_once(const struct primitive *primitive, uint64_t serial, uint32_
 }
 
 static int child(struct trial *trial, const struct primitive *primitive) {
-    if (open_all() != 0 || trial_begin(trial) != 0 || sleep_and_take(primitive) != 0 ||
+    if (open_all(trial) != 0 || trial_begin(trial) != 0 || sleep_and_take(primitive) != 0 ||
         (primitive->mutex && take_turns(primitive, RECEIVER) != 0) || trial_end(trial) != 0)
         return -1;
     close_all();
@@ -212,15 +180,15 @@ static int parent(struct trial *trial, const struct primitive *primitive) {
             return -1;
         histogram_add(trial->times, took_ns);
     }
-    figures[1] = histogram_quantile(trial->times, 0.5) / 1e3;
-    figures[2] = histogram_quantile(trial->times, 0.99) / 1e3;
+    figures[1] = quantile_us(trial->times, 0.5);
+    figures[2] = quantile_us(trial->times, 0.99);
     figures[3] = UNKNOWN;
     __atomic_store_n(&meeting->until_ns, now_ns() + TOGETHER_NS, __ATOMIC_RELEASE);
     return primitive->mutex && take_turns(primitive, SENDER) != 0 ? -1 : trial_end(trial);
 }
 
 static int work(struct trial *trial) {
-    const struct primitive *primitive = &primitives[trial->way->context];
+    const struct primitive *primitive = trial->way->of;
     return trial->role == SENDER ? parent(trial, primitive) : child(trial, primitive);
 }
 
@@ -249,34 +217,32 @@ static int prepare(struct trial *trial) {
     wrong |= pthread_mutex_init(&meeting->robust, &attributes);
     wrong |= pthread_mutexattr_setprotocol(&attributes, PTHREAD_PRIO_INHERIT);
     wrong |= pthread_mutex_init(&meeting->inheriting, &attributes);
-    snprintf(name, sizeof name, "%s", trial->name);
-    return wrong != 0 ? -1 : open_all();
+    return wrong != 0 ? -1 : open_all(trial);
 }
 
-#define WAY(name_, about_, context_)                                                               \
-    {                                                                                              \
-        .name = name_, .about = about_, .prepare = prepare, .work = work, .finish = finish,        \
-        .context = context_                                                                        \
-    }
+#define MUTEX(name, about, lock, unlock)                                                           \
+    WAY(name, about, .prepare = prepare, .work = work, .finish = finish,                           \
+        .of = &(const struct primitive){lock, unlock, true})
+#define WAKER(name, about, take, give)                                                             \
+    WAY(name, about, .prepare = prepare, .work = work, .finish = finish,                           \
+        .of = &(const struct primitive){take, give, false})
 static const struct way ways[] = {
-    WAY("leat_mutex", "leat_mutex_lock, leat_mutex_unlock", 0),
-    WAY("pthread", "a process-shared pthread mutex", 1),
-    WAY("pthread_robust", "a robust one", 2),
-    WAY("leat_mutex_pi", "leat_mutex with inherit_priority", 3),
-    WAY("pthread_pi", "a robust pthread mutex with PTHREAD_PRIO_INHERIT", 4),
-    WAY("leat_semaphore", "leat_semaphore_release, leat_wait", 5),
-    WAY("leat_event", "leat_event_set, leat_wait, automatic reset", 6),
-    WAY("raw_futex", "a word, FUTEX_WAKE and FUTEX_WAIT", 7),
+    MUTEX("leat_mutex", "leat_mutex_lock, leat_mutex_unlock", leat_lock, leat_unlock),
+    MUTEX("pthread", "a process-shared pthread mutex", normal_lock, normal_unlock),
+    MUTEX("pthread_robust", "a robust one", robust_lock, robust_unlock),
+    MUTEX("leat_mutex_pi", "leat_mutex with inherit_priority", leat_pi_lock, leat_pi_unlock),
+    MUTEX("pthread_pi", "a robust pthread mutex with PTHREAD_PRIO_INHERIT", pi_lock, pi_unlock),
+    WAKER("leat_semaphore", "leat_semaphore_release, leat_wait", semaphore_take, semaphore_give),
+    WAKER("leat_event", "leat_event_set, leat_wait, automatic reset", event_take, event_give),
+    WAKER("raw_futex", "a word, FUTEX_WAKE and FUTEX_WAIT", futex_take, futex_give),
 };
 
 const struct part part_sync = {
     .name = "sync",
     .title = "Locking alone, waking a sleeper, and together",
-    .ways = ways,
-    .way_count = sizeof ways / sizeof *ways,
-    .yardstick = sizeof ways / sizeof *ways,
-    .figures = {{"alone, ns", "alone_ns", false},
-                {"waking p50, us", "waking_us", false},
-                {"waking p99, us", "waking_p99_us", false},
-                {"together, M/s", "together_per_us", false}},
+    WAYS(ways),
+    .yardstick = NO_YARDSTICK,
+    .figures = {FIGURE("alone, ns", "alone_ns"), FIGURE("waking p50, us", "waking_us"),
+                FIGURE("waking p99, us", "waking_p99_us"),
+                FIGURE("together, M/s", "together_per_us")},
 };

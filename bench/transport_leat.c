@@ -1,24 +1,20 @@
-/* transport_leat.c - see transport_leat.h. The loops for batches are here, as no other transport
- * has such calls; they stamp, check and wait as those of loops.h do. */
-#include "transport_leat.h"
+/* transport_leat.c - leat's channel, through its public functions: polled with LEAT_NOW in the loop
+ * that all transports share, and with LEAT_FOREVER, so that leat spins, sleeps and wakes as it does
+ * for an application. The loops for batches are here, as no other transport has such calls; they
+ * stamp, check and wait as those of loops.h do. */
 #include "leat_link.h"
 
 #include <leat/inline.h>
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <unistd.h>
 
-void *leat_link_create(const struct setup *setup) {
+bool leat_link_create(void *handle, const struct setup *setup) {
     static unsigned serial;
-    if (size_longest(setup->size) > setup->capacity / 2 - 72)
-        return NULL;
-    struct leat_link *link = calloc(1, sizeof *link);
-    if (link == NULL)
-        return NULL;
+    struct leat_link *link = handle;
     snprintf(link->name, sizeof link->name, "leat_bench-%ld-%u", (long)getpid(), serial++);
     link->options.capacity = setup->capacity;
-    return link;
+    return size_longest(setup->size) <= setup->capacity / 2 - 72;
 }
 
 int leat_link_complain(const char *call, int code) {
@@ -34,20 +30,25 @@ int leat_link_open(void *handle, enum role role) {
     return code == LEAT_OK ? 0 : leat_link_complain("open", code);
 }
 
+struct counters leat_counters(const leat_sender *sender, const leat_receiver *receiver) {
+    leat_statistics statistics;
+    if (sender != NULL)
+        leat_sender_statistics(sender, &statistics);
+    else
+        leat_receiver_statistics(receiver, &statistics);
+    return (struct counters){.messages = statistics.messages,
+                             .stalls = statistics.stalls,
+                             .sleeps = statistics.sleeps,
+                             .wake_calls = statistics.wake_calls};
+}
+
 void leat_link_close(void *handle, enum role role, struct counters *counters) {
     struct leat_link *link = handle;
-    leat_statistics statistics;
-    if (role == SENDER) {
-        leat_sender_statistics(link->sender, &statistics);
+    *counters = leat_counters(link->sender, link->receiver);
+    if (role == SENDER)
         leat_sender_close(link->sender);
-    } else {
-        leat_receiver_statistics(link->receiver, &statistics);
+    else
         leat_receiver_close(link->receiver);
-    }
-    *counters = (struct counters){.messages = statistics.messages,
-                                  .stalls = statistics.stalls,
-                                  .sleeps = statistics.sleeps,
-                                  .wake_calls = statistics.wake_calls};
 }
 
 void leat_link_destroy(void *handle) {
@@ -55,35 +56,14 @@ void leat_link_destroy(void *handle) {
     int code = leat_unlink(link->name, link->options.scope);
     if (code != LEAT_OK && code != LEAT_ENOENT)
         leat_link_complain("leat_unlink", code);
-    free(link);
 }
 
 /* --- One call per message --------------------------------------------------------------------- */
 
-static int send_now(void *link, const void *message, size_t size) {
-    return outcome("leat_send",
-                   leat_send(((struct leat_link *)link)->sender, message, size, LEAT_NOW));
-}
-
-static int receive_now(void *link, void *buffer, size_t capacity, size_t *size) {
-    return outcome("leat_recv", leat_recv(((struct leat_link *)link)->receiver, buffer, capacity,
-                                          size, LEAT_NOW));
-}
-
-static int send_wait(void *link, const void *message, size_t size) {
-    return outcome("leat_send",
-                   leat_send(((struct leat_link *)link)->sender, message, size, LEAT_FOREVER));
-}
-
-static int receive_wait(void *link, void *buffer, size_t capacity, size_t *size) {
-    return outcome("leat_recv", leat_recv(((struct leat_link *)link)->receiver, buffer, capacity,
-                                          size, LEAT_FOREVER));
-}
-
-static const struct calls now_calls = {send_now, receive_now};
-static const struct calls wait_calls = {send_wait, receive_wait};
-DEFINE_LOOPS(now, now_calls)
-DEFINE_LOOPS(wait, wait_calls)
+DEFINE_COPY(now, LEAT_NOW)
+DEFINE_COPY(wait, LEAT_FOREVER)
+DEFINE_LOOPS(now, now_send, now_receive)
+DEFINE_LOOPS(wait, wait_send, wait_receive)
 
 /* --- Batches ---------------------------------------------------------------------------------- */
 
@@ -179,63 +159,36 @@ ALWAYS_INLINE int batch_receive_loop(struct run *run, struct leat_link *link,
     }
 }
 
-/* A round trip has one message under way: a batch of one. */
-static int batch_send_now(void *handle, const void *message, size_t size) {
-    leat_message one = {message, size};
-    size_t sent;
-    return outcome("leat_send_many",
-                   leat_send_many(((struct leat_link *)handle)->sender, &one, 1, &sent, LEAT_NOW));
-}
+/* A round trip has one message under way, a batch of one; and so has the open loop. */
+#define DEFINE_BATCHES(name, deadline_ns)                                                          \
+    static int name##_send(void *link, const void *message, size_t size) {                         \
+        leat_message one = {message, size};                                                        \
+        size_t sent;                                                                               \
+        return outcome("leat_send_many", leat_send_many(((struct leat_link *)link)->sender, &one,  \
+                                                        1, &sent, deadline_ns));                   \
+    }                                                                                              \
+    static int name##_receive(void *link, void *buffer, size_t capacity, size_t *size) {           \
+        leat_message one = {NULL, 0};                                                              \
+        size_t count;                                                                              \
+        int result =                                                                               \
+            outcome("leat_recv_many", leat_recv_many(((struct leat_link *)link)->receiver, buffer, \
+                                                     capacity, &one, 1, &count, deadline_ns));     \
+        *size = one.size;                                                                          \
+        return result;                                                                             \
+    }                                                                                              \
+    DEFINE_TRIPS(name, name##_send, name##_receive)                                                \
+    static int name##_rate_send(struct run *run, void *link) {                                     \
+        return run->rate != 0 ? rate_send_loop(run, &name##_trip_calls, link)                      \
+                              : batch_send_loop(run, link, deadline_ns);                           \
+    }                                                                                              \
+    static int name##_rate_receive(struct run *run, void *link) {                                  \
+        return run->rate != 0 ? rate_receive_loop(run, &name##_trip_calls, link)                   \
+                              : batch_receive_loop(run, link, deadline_ns);                        \
+    }                                                                                              \
+    LIST_LOOPS(name)
 
-static int batch_receive_now(void *handle, void *buffer, size_t capacity, size_t *size) {
-    leat_message one = {NULL, 0};
-    size_t count;
-    int result =
-        outcome("leat_recv_many", leat_recv_many(((struct leat_link *)handle)->receiver, buffer,
-                                                 capacity, &one, 1, &count, LEAT_NOW));
-    *size = one.size;
-    return result;
-}
-
-static int batch_send_wait(void *handle, const void *message, size_t size) {
-    leat_message one = {message, size};
-    size_t sent;
-    return outcome("leat_send_many", leat_send_many(((struct leat_link *)handle)->sender, &one, 1,
-                                                    &sent, LEAT_FOREVER));
-}
-
-static int batch_receive_wait(void *handle, void *buffer, size_t capacity, size_t *size) {
-    leat_message one = {NULL, 0};
-    size_t count;
-    int result =
-        outcome("leat_recv_many", leat_recv_many(((struct leat_link *)handle)->receiver, buffer,
-                                                 capacity, &one, 1, &count, LEAT_FOREVER));
-    *size = one.size;
-    return result;
-}
-
-static const struct calls batch_now_calls = {batch_send_now, batch_receive_now};
-static const struct calls batch_wait_calls = {batch_send_wait, batch_receive_wait};
-DEFINE_TRIPS(batch_now, batch_now_calls)
-DEFINE_TRIPS(batch_wait, batch_wait_calls)
-
-/* At a fixed rate, batches of one too. */
-static int batch_now_rate_send(struct run *run, void *link) {
-    return run->rate != 0 ? rate_send_loop(run, &batch_now_calls, link)
-                          : batch_send_loop(run, link, LEAT_NOW);
-}
-static int batch_now_rate_receive(struct run *run, void *link) {
-    return run->rate != 0 ? rate_receive_loop(run, &batch_now_calls, link)
-                          : batch_receive_loop(run, link, LEAT_NOW);
-}
-static int batch_wait_rate_send(struct run *run, void *link) {
-    return run->rate != 0 ? rate_send_loop(run, &batch_wait_calls, link)
-                          : batch_send_loop(run, link, LEAT_FOREVER);
-}
-static int batch_wait_rate_receive(struct run *run, void *link) {
-    return run->rate != 0 ? rate_receive_loop(run, &batch_wait_calls, link)
-                          : batch_receive_loop(run, link, LEAT_FOREVER);
-}
+DEFINE_BATCHES(batch_now, LEAT_NOW)
+DEFINE_BATCHES(batch_wait, LEAT_FOREVER)
 
 /* --- In place --------------------------------------------------------------------------------- */
 
@@ -275,38 +228,21 @@ ALWAYS_INLINE int place_receive(void *handle, void *buffer, size_t *size, uint64
         (void)capacity; /* as large as the largest message */                                      \
         return place_receive(link, buffer, size, deadline_ns);                                     \
     }                                                                                              \
-    static const struct calls name##_calls = {name##_send, name##_receive};                        \
-    DEFINE_LOOPS(name, name##_calls)
+    DEFINE_LOOPS(name, name##_send, name##_receive)
 
 DEFINE_PLACE(place_now, LEAT_NOW)
 DEFINE_PLACE(place_wait, LEAT_FOREVER)
 
 /* --- The transports --------------------------------------------------------------------------- */
 
-const struct transport transport_leat = {
-    .name = "leat", .about = "leat_send, leat_recv, polled", CHANNEL, LOOPS(now)};
-const struct transport transport_leat_wait = {.name = "leat_wait",
-                                              .about = "the same, with leat's own waiting",
-                                              .sleeps = true,
-                                              CHANNEL,
-                                              LOOPS(wait)};
-const struct transport transport_leat_many = {
-    .name = "leat_many",
-    .about = "leat_send_many, leat_recv_many in batches of 16, polled",
-    CHANNEL,
-    LOOPS(batch_now)};
-const struct transport transport_leat_many_wait = {.name = "leat_many_wait",
-                                                   .about = "the same, with leat's own waiting",
-                                                   .sleeps = true,
-                                                   CHANNEL,
-                                                   LOOPS(batch_wait)};
-const struct transport transport_leat_place = {
-    .name = "leat_place",
-    .about = "leat_reserve, leat_commit, leat_peek, leat_release, polled",
-    CHANNEL,
-    LOOPS(place_now)};
-const struct transport transport_leat_place_wait = {.name = "leat_place_wait",
-                                                    .about = "the same, with leat's own waiting",
-                                                    .sleeps = true,
-                                                    CHANNEL,
-                                                    LOOPS(place_wait)};
+#define LEAT(loops_) CHANNEL, .create = leat_link_create, .loops = &loops_
+#define WAITING "the same, with leat's own waiting"
+
+TRANSPORT(leat, "leat_send, leat_recv, polled", LEAT(now_loops))
+TRANSPORT(leat_wait, WAITING, LEAT(wait_loops), .sleeps = true)
+TRANSPORT(leat_many, "leat_send_many, leat_recv_many in batches of 16, polled",
+          LEAT(batch_now_loops))
+TRANSPORT(leat_many_wait, WAITING, LEAT(batch_wait_loops), .sleeps = true)
+TRANSPORT(leat_place, "leat_reserve, leat_commit, leat_peek, leat_release, polled",
+          LEAT(place_now_loops))
+TRANSPORT(leat_place_wait, WAITING, LEAT(place_wait_loops), .sleeps = true)

@@ -2,7 +2,6 @@
  * other rings are. For the usual sizes the compiler knows the size, as it does with their slots;
  * otherwise it does not. */
 #include "leat_link.h"
-#include "transport_leat.h"
 
 #include <leat/inline.h>
 
@@ -53,118 +52,42 @@ ALWAYS_INLINE int receive_place(leat_receiver *receiver, void *buffer, size_t ca
         return outcome(#receive_, receive_(receiver, buffer, capacity_, size, LEAT_FOREVER));      \
     }                                                                                              \
                                                                                                    \
-    static const struct calls calls_##name_ = {send_##name_, receive_##name_};                     \
-    DEFINE_LOOPS(of_##name_, calls_##name_)                                                        \
-    static const struct transport transport_##name_ = {LOOPS(of_##name_)};
+    DEFINE_LOOPS(name_, send_##name_, receive_##name_)
 
 /* By copy and in place. */
 #define DEFINE_BOTH(name_, size_, capacity_)                                                       \
     DEFINE_SIZE(name_, size_, capacity_, leat_send_inline, leat_recv_inline)                       \
     DEFINE_SIZE(place_##name_, size_, capacity_, send_place, receive_place)
 
+#define DEFINE_KNOWN(size_) DEFINE_BOTH(of_##size_, size_, size_)
+#define EACH_KNOWN_SIZE(X) X(16) X(32) EACH_SIZE(X)
+
+EACH_KNOWN_SIZE(DEFINE_KNOWN)
 DEFINE_BOTH(any, size, capacity)
-DEFINE_BOTH(8, 8, 8)
-DEFINE_BOTH(16, 16, 16)
-DEFINE_BOTH(32, 32, 32)
-DEFINE_BOTH(64, 64, 64)
-DEFINE_BOTH(256, 256, 256)
-DEFINE_BOTH(1024, 1024, 1024)
-DEFINE_BOTH(4096, 4096, 4096)
-DEFINE_BOTH(12000, 12000, 12000)
 DEFINE_SIZE(deaf_8, 8, 8, send_deaf, leat_recv_inline)
 DEFINE_SIZE(deaf_64, 64, 64, send_deaf, leat_recv_inline)
 
-static const struct {
-    size_t size; /* 0: any other */
-    const struct transport *copy, *place;
-} sizes[] = {
-    {8, &transport_8, &transport_place_8},
-    {16, &transport_16, &transport_place_16},
-    {32, &transport_32, &transport_place_32},
-    {64, &transport_64, &transport_place_64},
-    {256, &transport_256, &transport_place_256},
-    {1024, &transport_1024, &transport_place_1024},
-    {4096, &transport_4096, &transport_place_4096},
-    {12000, &transport_12000, &transport_place_12000},
-    {0, &transport_any, &transport_place_any},
-};
+#define COPY(size_) {size_, 0, &of_##size_##_loops, NULL},
+#define PLACE(size_) {size_, 0, &place_of_##size_##_loops, NULL},
+static const struct sized copies[] = {EACH_KNOWN_SIZE(COPY){ANY_SIZE, 0, &any_loops, NULL}};
+static const struct sized places[] = {EACH_KNOWN_SIZE(PLACE){ANY_SIZE, 0, &place_any_loops, NULL}};
+static const struct sized deaf[] = {
+    {8, 0, &deaf_8_loops, NULL}, {64, 0, &deaf_64_loops, NULL}, {0, 0, NULL, NULL}};
 
-static const struct transport *find_size(size_t size, bool in_place) {
-    size_t i = 0;
-    while (sizes[i].size != size && sizes[i].size != 0)
-        i++;
-    return in_place ? sizes[i].place : sizes[i].copy;
-}
-
-static void *create(const struct setup *setup, bool in_place) {
-    struct leat_link *link = leat_link_create(setup);
-    if (link != NULL)
-        link->of_size = find_size(setup->size, in_place);
-    return link;
-}
-
-static void *inline_create(const struct setup *setup) {
-    return create(setup, false);
-}
-
-static void *place_create(const struct setup *setup) {
-    return create(setup, true);
-}
-
-static void *deaf_create(const struct setup *setup) {
-    struct leat_link *link = setup->size == 8 || setup->size == 64 ? leat_link_create(setup) : NULL;
-    if (link == NULL)
-        return NULL;
-    link->options.spin_us = LEAT_SPIN_FOREVER;
-    link->of_size = setup->size == 8 ? &transport_deaf_8 : &transport_deaf_64;
-    return link;
-}
-
-/* The loops of a size are given the handle itself. */
-static int inline_rate_send(struct run *run, void *handle) {
+static void *handle_of(void *handle, enum role role) {
     struct leat_link *link = handle;
-    return link->of_size->rate_send(run, link->sender);
+    return role == SENDER ? (void *)link->sender : (void *)link->receiver;
 }
 
-static int inline_rate_receive(struct run *run, void *handle) {
-    struct leat_link *link = handle;
-    return link->of_size->rate_receive(run, link->receiver);
+static bool deaf_create(void *link, const struct setup *setup) {
+    ((struct leat_link *)link)->options.spin_us = LEAT_SPIN_FOREVER;
+    return leat_link_create(link, setup);
 }
 
-static int inline_trip_ask(struct run *run, void *to, void *from) {
-    struct leat_link *link = to, *back = from;
-    return link->of_size->trip_ask(run, link->sender, back->receiver);
-}
-
-static int inline_trip_answer(struct run *run, void *from, void *to) {
-    struct leat_link *link = from, *back = to;
-    return link->of_size->trip_answer(run, link->receiver, back->sender);
-}
-
-const struct transport transport_leat_inline = {
-    .name = "leat_inline",
-    .about = "leat_send_inline, leat_recv_inline, with leat's own waiting",
-    .sleeps = true,
-    .create = inline_create,
-    .open = leat_link_open,
-    .close = leat_link_close,
-    .destroy = leat_link_destroy,
-    LOOPS(inline)};
-
-const struct transport transport_leat_place_inline = {.name = "leat_place_inline",
-                                                      .about = "leat_place_wait by leat/inline.h",
-                                                      .sleeps = true,
-                                                      .create = place_create,
-                                                      .open = leat_link_open,
-                                                      .close = leat_link_close,
-                                                      .destroy = leat_link_destroy,
-                                                      LOOPS(inline)};
-
-const struct transport transport_leat_deaf = {
-    .name = "leat_deaf",
-    .about = "leat_inline that does not look for sleepers; 8 or 64 B",
-    .create = deaf_create,
-    .open = leat_link_open,
-    .close = leat_link_close,
-    .destroy = leat_link_destroy,
-    LOOPS(inline)};
+#define INLINE CHANNEL, .end = handle_of
+TRANSPORT(leat_inline, "leat_send_inline, leat_recv_inline, with leat's own waiting", INLINE,
+          .sleeps = true, .create = leat_link_create, .sized = copies)
+TRANSPORT(leat_place_inline, "leat_place_wait by leat/inline.h", INLINE, .sleeps = true,
+          .create = leat_link_create, .sized = places)
+TRANSPORT(leat_deaf, "leat_inline that does not look for sleepers; 8 or 64 B", INLINE,
+          .create = deaf_create, .sized = deaf)

@@ -7,8 +7,6 @@
  * other experiments there is one sender, of a channel that may have many. */
 #include "leat_link.h"
 #include "machine.h"
-#include "realtime.h"
-#include "transport_leat.h"
 
 #include <sched.h>
 
@@ -23,29 +21,8 @@ struct meeting {
     uint64_t end_ns;      /* they begin when this is known */
 };
 
-static int send_one_of_many(void *link, const void *message, size_t size) {
-    return outcome("leat_send",
-                   leat_send(((struct leat_link *)link)->sender, message, size, LEAT_FOREVER));
-}
-
-static int receive_from_many(void *link, void *buffer, size_t capacity, size_t *size) {
-    return outcome("leat_recv", leat_recv(((struct leat_link *)link)->receiver, buffer, capacity,
-                                          size, LEAT_FOREVER));
-}
-
-static const struct calls many_calls = {send_one_of_many, receive_from_many};
-DEFINE_TRIPS(many, many_calls)
-
-/* Asleep, as senders may share a CPU. */
-static int sleep_until(const struct run *run, const uint64_t *word, uint64_t least) {
-    const struct timespec moment = {0, 50000};
-    while (__atomic_load_n(word, __ATOMIC_ACQUIRE) < least) {
-        if (__atomic_load_n(run->state, __ATOMIC_RELAXED) > POLITE)
-            return -1;
-        nanosleep(&moment, NULL);
-    }
-    return 0;
-}
+DEFINE_COPY(many, LEAT_FOREVER)
+DEFINE_TRIPS(many, many_send, many_receive)
 
 /* Real-time processes of one priority that share a CPU do not take turns by themselves. */
 static void give_turn(uint64_t now, uint64_t *turn_end_ns) {
@@ -69,7 +46,7 @@ static int send_as(const struct run *run, struct leat_link *link, uint64_t numbe
             give_turn(now, &turn_end_ns);
         }
         stamp(r.buffer, size, number << SENDER_SHIFT | (last ? LAST : serial));
-        if (send_one(&r, &many_calls, link, r.buffer, size) != 0)
+        if (send_one(&r, &many_trip_calls, link, r.buffer, size) != 0)
             return -1;
         if (last)
             return 0;
@@ -83,8 +60,7 @@ static int send_besides(const struct run *run, struct leat_link *link, uint64_t 
     if (leat_link_open(link, SENDER) != 0)
         return -1;
     __atomic_fetch_add(&meeting->ready, 1, __ATOMIC_RELEASE);
-    if (sleep_until(run, &meeting->end_ns, 1) != 0 ||
-        send_as(run, link, number, meeting->end_ns) != 0)
+    if (sleep_until(&meeting->end_ns, 1) != 0 || send_as(run, link, number, meeting->end_ns) != 0)
         return -1;
     leat_link_close(link, SENDER, &ignored);
     __atomic_fetch_add(&meeting->done, 1, __ATOMIC_RELEASE);
@@ -96,17 +72,17 @@ static int many_rate_send(struct run *run, void *handle) {
     struct meeting *meeting = link->meeting;
     unsigned others = link->senders - 1;
     if (run->rate != 0)
-        return rate_send_loop(run, &many_calls, link);
+        return rate_send_loop(run, &many_trip_calls, link);
     for (unsigned i = 1; i <= others; i++)
-        if (in_new_child_on(machine_other_cpu(i)))
+        if (in_new_child(machine_other_cpu(i)))
             end_child(send_besides(run, link, i));
-    if (sleep_until(run, &meeting->ready, others) != 0)
+    if (sleep_until(&meeting->ready, others) != 0)
         return -1;
     uint64_t end_ns = now_ns() + run->duration_ns;
     __atomic_store_n(&meeting->end_ns, end_ns, __ATOMIC_RELEASE);
     if (send_as(run, link, 0, end_ns) != 0)
         return -1;
-    return sleep_until(run, &meeting->done, others);
+    return sleep_until(&meeting->done, others);
 }
 
 /* Checks one message against what is next from its sender: 0, 1 when it is that sender's last, -1
@@ -129,10 +105,10 @@ static int many_rate_receive(struct run *run, void *handle) {
     const struct run r = *run;
     uint64_t next[SENDERS_MAX] = {0}, first = 0, start = 0, serial = 0;
     if (run->rate != 0)
-        return rate_receive_loop(run, &many_calls, link);
+        return rate_receive_loop(run, &many_trip_calls, link);
     for (unsigned ended = 0; ended < link->senders; serial++) {
         size_t size = 0;
-        if (receive_one(&r, &many_calls, link, &size) != 0)
+        if (receive_one(&r, &many_trip_calls, link, &size) != 0)
             return -1;
         int result = check_one_of_many(&r, link->senders, size, next);
         if (result < 0)
@@ -144,24 +120,16 @@ static int many_rate_receive(struct run *run, void *handle) {
     return 0;
 }
 
-static void *many_create(const struct setup *setup) {
-    struct leat_link *link = leat_link_create(setup);
-    if (link == NULL)
-        return NULL;
+static bool many_create(void *handle, const struct setup *setup) {
+    struct leat_link *link = handle;
     link->options.many_senders = true;
     link->senders = setup->transport->senders;
     link->meeting = setup->memory;
-    return link;
+    return leat_link_create(link, setup);
 }
 
-#define MANY                                                                                       \
-    .sleeps = true, .create = many_create, .open = leat_link_open, .close = leat_link_close,       \
-    .destroy = leat_link_destroy, LOOPS(many)
+LIST_LOOPS(many)
 
-const struct transport transport_leat_senders2 = {
-    .name = "leat_senders2",
-    .about = "leat_wait from two processes into one channel",
-    .senders = 2,
-    MANY};
-const struct transport transport_leat_senders4 = {
-    .name = "leat_senders4", .about = "the same from four", .senders = 4, MANY};
+#define MANY CHANNEL, .sleeps = true, .create = many_create, .loops = &many_loops
+TRANSPORT(leat_senders2, "leat_wait from two processes into one channel", MANY, .senders = 2)
+TRANSPORT(leat_senders4, "the same from four", MANY, .senders = 4)

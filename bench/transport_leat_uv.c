@@ -5,14 +5,12 @@
  * callback copies it to whoever waits for it around uv_run. As fast as they can, the callback
  * itself counts and checks. */
 #include "leat_link.h"
-#include "transport_leat.h"
 
 #include <leat/uv.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 struct uv_link {
-    struct leat_link *channel;
+    struct leat_link channel;
     uv_loop_t loop;
     leat_uv_sender_t sender;
     leat_uv_receiver_t receiver;
@@ -27,20 +25,6 @@ struct uv_link {
 static int complain(const char *call, int code) {
     fprintf(stderr, "\n%s: %s %s\n", call, uv_strerror(code), leat_error_detail());
     return -1;
-}
-
-static void *create(const struct setup *setup) {
-    struct uv_link *link = calloc(1, sizeof *link);
-    if (link != NULL && (link->channel = leat_link_create(setup)) != NULL)
-        return link;
-    free(link);
-    return NULL;
-}
-
-static void destroy(void *handle) {
-    struct uv_link *link = handle;
-    leat_link_destroy(link->channel);
-    free(link);
 }
 
 /* --- Receiving -------------------------------------------------------------------------------- */
@@ -93,7 +77,7 @@ static int receive(void *handle, void *buffer, size_t capacity, size_t *size) {
     return link->failed ? -1 : 0;
 }
 
-static int rate_receive(struct run *run, void *handle) {
+static int uv_rate_receive(struct run *run, void *handle) {
     struct uv_link *link = handle;
     link->run = run;
     while (!link->over && !link->failed)
@@ -117,14 +101,13 @@ static int send_message(void *handle, const void *message, size_t size) {
     return code == 0 ? 0 : complain("leat_uv_try_send", code);
 }
 
-static const struct calls calls = {send_message, receive};
-DEFINE_TRIPS(uv, calls)
+DEFINE_TRIPS(uv, send_message, receive)
 
 /* It knows nothing of rates: their cells stay empty. */
-static int rate_send(struct run *run, void *link) {
+static int uv_rate_send(struct run *run, void *link) {
     struct run unpaced = *run;
     unpaced.rate = 0;
-    return rate_send_loop(&unpaced, &calls, link);
+    return rate_send_loop(&unpaced, &uv_trip_calls, link);
 }
 
 /* --- Opening and closing ---------------------------------------------------------------------- */
@@ -133,14 +116,14 @@ static int open_link(void *handle, enum role role) {
     struct uv_link *link = handle;
     int code = uv_loop_init(&link->loop);
     if (code == 0 && role == SENDER) {
-        code = leat_uv_sender_open(&link->loop, &link->sender, link->channel->name,
-                                   &link->channel->options);
+        code = leat_uv_sender_open(&link->loop, &link->sender, link->channel.name,
+                                   &link->channel.options);
         link->sender.handle.data = link;
         if (code == 0)
             code = leat_uv_sender_start(&link->sender, NULL, on_receiver);
     } else if (code == 0) {
-        code = leat_uv_receiver_open(&link->loop, &link->receiver, link->channel->name,
-                                     &link->channel->options);
+        code = leat_uv_receiver_open(&link->loop, &link->receiver, link->channel.name,
+                                     &link->channel.options);
         if (code == 0) {
             link->receiver.handle.data = link;
             code = leat_uv_receiver_start(&link->receiver, on_message, on_peer);
@@ -151,29 +134,14 @@ static int open_link(void *handle, enum role role) {
 
 static void close_link(void *handle, enum role role, struct counters *counters) {
     struct uv_link *link = handle;
-    leat_statistics statistics;
-    if (role == SENDER)
-        leat_sender_statistics(leat_uv_sender_channel(&link->sender), &statistics);
-    else
-        leat_receiver_statistics(leat_uv_receiver_channel(&link->receiver), &statistics);
-    *counters = (struct counters){.messages = statistics.messages,
-                                  .stalls = statistics.stalls,
-                                  .sleeps = statistics.sleeps,
-                                  .wake_calls = statistics.wake_calls};
+    *counters = role == SENDER ? leat_counters(leat_uv_sender_channel(&link->sender), NULL)
+                               : leat_counters(NULL, leat_uv_receiver_channel(&link->receiver));
     leat_uv_close(role == SENDER ? &link->sender.handle : &link->receiver.handle, NULL);
     uv_run(&link->loop, UV_RUN_DEFAULT);
     uv_loop_close(&link->loop);
 }
 
-const struct transport transport_leat_uv = {
-    .name = "leat_uv",
-    .about = "leat in libuv loops (leat/uv.h), one on each side, in place",
-    .sleeps = true,
-    .create = create,
-    .open = open_link,
-    .close = close_link,
-    .destroy = destroy,
-    .rate_send = rate_send,
-    .rate_receive = rate_receive,
-    .trip_ask = uv_trip_ask,
-    .trip_answer = uv_trip_answer};
+LIST_LOOPS(uv)
+TRANSPORT(leat_uv, "leat in libuv loops (leat/uv.h), one on each side, in place", .sleeps = true,
+          .link_size = sizeof(struct uv_link), .create = leat_link_create, .open = open_link,
+          .close = close_link, .destroy = leat_link_destroy, .loops = &uv_loops)

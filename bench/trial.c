@@ -1,6 +1,5 @@
 /* trial.c - all trials of a plan, in turn; see trial.h. */
 #include "machine.h"
-#include "realtime.h"
 
 #include <leat/leat.h>
 #include <stdio.h>
@@ -22,17 +21,8 @@ void trial_channel(const struct trial *trial, unsigned number, char name[64]) {
 
 /* --- The meetings ----------------------------------------------------------------------------- */
 
-/* Waits until the word has that value: asleep where the other side needs this CPU meanwhile. */
-static int await(const uint64_t *word, uint64_t value) {
-    const struct timespec moment = {0, 100000};
-    if (!machine.one_cpu)
-        return probe_wait(word, value);
-    while (__atomic_load_n(word, __ATOMIC_ACQUIRE) != value) {
-        if (__atomic_load_n(&machine.control->state, __ATOMIC_RELAXED) > POLITE)
-            return -1;
-        nanosleep(&moment, NULL);
-    }
-    return 0;
+static int await(const uint64_t *word) {
+    return machine.one_cpu ? sleep_until(word, 1) : probe_wait(word, 1);
 }
 
 /* One of the two probes, by either side. Its round trip is negative where there is no distance. */
@@ -66,9 +56,9 @@ int trial_begin(struct trial *trial) {
         if (probe(trial, 0) != 0)
             return -1;
         usage_add(&trial->told->usage[RECEIVER], UINT64_MAX);
-        return await(&control->go, 1);
+        return await(&control->go);
     }
-    if (await(&control->ready, 1) != 0 || probe(trial, 0) != 0)
+    if (await(&control->ready) != 0 || probe(trial, 0) != 0)
         return -1;
     refuse_unwanted(trial);
     usage_add(&trial->told->usage[SENDER], UINT64_MAX);
@@ -83,7 +73,7 @@ int trial_end(struct trial *trial) {
     usage_add(&trial->told->usage[trial->role], 1);
     if (trial->role == RECEIVER)
         __atomic_store_n(&control->done, 1, __ATOMIC_RELEASE);
-    return await(&control->done, 1) != 0 ? -1 : probe(trial, 1);
+    return await(&control->done) != 0 ? -1 : probe(trial, 1);
 }
 
 /* --- What came of it -------------------------------------------------------------------------- */
@@ -164,8 +154,8 @@ static void start(struct trial *trial) {
                  size_name(column.size, text));
     control_reset();
     memset(trial->told, 0, sizeof *trial->told);
-    histogram_clear(trial->times);
-    fill_lengths(column.size);
+    *trial->times = (struct histogram){0};
+    size_draw(column.size, machine.lengths, LENGTHS);
     fflush(NULL);
     watch_for(plan->hang_s + trial->duration_ns / 1000000000u);
 }
@@ -177,7 +167,7 @@ static enum placement run_trial(struct trial *trial) {
     start(trial);
     int result = way->prepare != NULL ? way->prepare(trial) : 0;
     bool skipped = result > 0;
-    if (result == 0 && !trial->part->alone && in_new_child()) {
+    if (result == 0 && !trial->part->alone && in_new_child(machine.cpus[1])) {
         trial->role = RECEIVER;
         end_child(way->work(trial));
     }
@@ -193,7 +183,7 @@ static enum placement run_trial(struct trial *trial) {
     realtime_rest(began_ns);
     if (skipped || (result == 0 && trial->told->does_not_fit))
         return PLACEMENTS;
-    if (result != 0 && was_too_late())
+    if (result != 0 && machine.control->state == LATE)
         return DISTURBED;
     if (result != 0)
         message_lost();
@@ -219,10 +209,8 @@ static void keep(struct cell *cell, const struct trial *trial, unsigned round,
     memcpy(one->figures, trial->told->figures, sizeof one->figures);
     if (trial->times->count == 0)
         return;
-    if (cell->all[placement] == NULL) {
+    if (cell->all[placement] == NULL)
         cell->all[placement] = must_allocate(1, sizeof *trial->times);
-        histogram_clear(cell->all[placement]);
-    }
     histogram_merge(cell->all[placement], trial->times);
 }
 

@@ -21,8 +21,10 @@
 #ifndef BENCH_TRIAL_H
 #define BENCH_TRIAL_H
 
-#include "histogram.h"
+#include "../tools/histogram.h"
 #include "transport.h"
+
+#include <stdio.h>
 
 #define NEAR_LIMIT_NS 200.0
 #define HANG_SECONDS 30u /* for plan.hang_s */
@@ -64,6 +66,10 @@ struct figure {
     const char *json; /* for programs; `sender.cpu_s` is a member of the object `sender` */
     bool sum;         /* of all rounds, and not their median */
 };
+#define FIGURE(head_, json_)                                                                       \
+    { (head_), (json_), false }
+#define SUM(head_, json_)                                                                          \
+    { (head_), (json_), true }
 
 struct way {
     const char *name, *about;
@@ -73,11 +79,17 @@ struct way {
     int (*prepare)(struct trial *trial);
     /* In each process; 0, or -1 having said why, or when a message was wrong. */
     int (*work)(struct trial *trial);
-    int context; /* the way's own */
-    void (*finish)(struct trial *trial,
-                   bool good);         /* by the parent, also when it failed; or NULL */
-    const struct transport *transport; /* of an experiment */
+    int context;    /* the way's own */
+    const void *of; /* and that too; of an experiment, its transport */
+    /* By the parent, also when it failed; or NULL. */
+    void (*finish)(struct trial *trial, bool good);
 };
+
+/* How the lists of ways and parts begin. */
+#define WAY(name_, about_, ...)                                                                    \
+    { .name = (name_), .about = (about_), __VA_ARGS__ }
+#define WAYS(ways_) .ways = (ways_), .way_count = sizeof(ways_) / sizeof *(ways_)
+#define NO_YARDSTICK SIZE_MAX
 
 enum length { SMOKE, QUICK, FULL, LENGTHS_OF_TRIALS };
 
@@ -85,7 +97,7 @@ struct part {
     const char *name, *title;
     const struct way *ways;
     size_t way_count;
-    size_t yardstick; /* the way that the others' first figure is shown against; way_count: none */
+    size_t yardstick; /* the way that the others' first figure is shown against; NO_YARDSTICK */
     const char *goal; /* or NULL */
     struct figure figures[FIGURES_MAX];
     double seconds[LENGTHS_OF_TRIALS]; /* of a trial */
@@ -94,6 +106,13 @@ struct part {
     bool sleeps; /* the kernel lets it have all its time at real-time priority */
     void (*remark)(FILE *out, const struct part *part, const double *medians); /* or NULL */
 };
+
+/* Those that are no experiments with transports. Those of loops are there where libuv is. */
+extern const struct part part_open, part_open_nth, part_open_at_once, part_open_in_turn;
+extern const struct part part_sync, part_limits;
+#define WHERE_UV_IS __attribute__((weak))
+extern const struct part part_trips WHERE_UV_IS, part_waiting WHERE_UV_IS, part_rates WHERE_UV_IS,
+    part_channels WHERE_UV_IS, part_idle WHERE_UV_IS, part_timer WHERE_UV_IS;
 
 /* A size at a level: the column of a table. */
 struct column {
@@ -147,11 +166,12 @@ enum direction { THERE, BACK };
 struct told {
     double figures[FIGURES_MAX], probes[2];
     struct usage usage[2]; /* by role */
-    bool unwanted;         /* the placement: what was measured does not count */
-    bool too_little;       /* what was measured is too little to count */
-    bool does_not_fit;     /* the way does not go with the column, as only its work could tell */
+    struct counters counters[2];
+    bool unwanted;     /* the placement: what was measured does not count */
+    bool too_little;   /* what was measured is too little to count */
+    bool does_not_fit; /* the way does not go with the column, as only its work could tell */
     uint64_t count, elapsed_ns;
-    uint64_t rings, sent;           /* of a sender of leat's */
+    uint64_t wakes, sent;           /* of a sender of leat's */
     _Alignas(64) uint64_t turns[2]; /* of event loops, by role */
     _Alignas(64) uint64_t word[2];  /* by direction */
     _Alignas(64) uint64_t received;
@@ -205,14 +225,6 @@ struct results {
  * 1 when anything else fails. */
 void harness_start(int cpus[2], size_t capacity);
 
-/* Before harness_start: puts both processes on one CPU, the first. No trial has a probe then, and
- * there may be only one CPU. */
-void harness_one_cpu(void);
-
-/* Before harness_start: all has to work, and figures mean nothing (--smoke). Polling sleeps in
- * between, warming up is short, and a disturbed trial counts. */
-void harness_polite(void);
-
 /* The signal that asked to end (SIGINT, SIGTERM or SIGHUP), 0 when none did. The trial at hand is
  * finished, and no other begins. A second signal breaks it off: its links are destroyed, so that
  * nothing is left behind, and the process ends by the signal. A third ends it at once. */
@@ -241,14 +253,15 @@ double cell_sum(const struct cell *cell, enum placement placement, size_t figure
 struct spread spread_of(double *values, unsigned count); /* sorts them */
 size_t figure_count(const struct part *part);
 
+/* Of times in nanoseconds, in microseconds. */
+double quantile_us(const struct histogram *times, double part);
+
 /* What makes ns of the values of an experiment's histograms. */
 double histogram_unit(enum experiment experiment);
 
 /* The part of an experiment with these transports, whose ways are in ways[WAYS_MAX]. */
 struct part cell_part(enum experiment experiment, const struct transport *const *transports,
                       size_t count, struct way *ways);
-#define FIRST_PERCENTILE                                                                           \
-    0u /* among the figures of all experiments but RATE, whose first is the rate */
 
 /* "64", "mix", "small" or "bimodal" as a size; 0 or -1. And back; and for people: "64 B", or
  * "mix 16-2047 B". */

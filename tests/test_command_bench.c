@@ -130,7 +130,7 @@ static void the_benchmark_of_loops_runs_all_its_parts(void **state) {
         expect(0, "trials: ", "");
     }
     leat("bench", "loop", "--parts", "trips,spirals");
-    expect_failure(2, "no such part 'trips,spirals'");
+    expect_failure(2, "--parts: 'trips,spirals' is not trips,waiting,rates,");
     assert_int_equal(harness_names_left(), 0);
 }
 
@@ -141,33 +141,33 @@ static void wrong_benchmarks_are_told_apart(void **state) {
     leat("bench", "everything");
     expect_failure(2, "leat: bench: there is no benchmark 'everything'");
     leat("bench", "throughput", "--transports", "pigeon");
-    expect_failure(2, "leat: bench: unknown transport 'pigeon'");
+    expect_failure(2, "leat: bench throughput: unknown transport 'pigeon'");
     leat("bench", "latency", "--mode", "sonar");
-    expect_failure(2, "leat: bench: unknown mode 'sonar'");
+    expect_failure(2, "--mode: 'sonar' is not one of poll, wait, uv");
     leat("bench", "latency", "--mode", "poll", "--transports", "leat");
-    expect_failure(2, "--transports leaves no choice to the mode 'poll'");
+    expect_failure(2, "--mode: it excludes --transports");
     leat("bench", "loop", "--mode", "uv");
-    expect_failure(2, "an option that does not go with 'loop'");
+    expect_failure(2, "--mode: unknown option");
     leat("bench", "throughput", "--sizes", "7");
     expect_failure(2, "bad size '7'");
     leat("bench", "throughput", "--rate", "7");
-    expect_failure(2, "an option that does not go with 'throughput'");
+    expect_failure(2, "--rate: unknown option");
     leat("bench", "limits", "--sizes", "8");
-    expect_failure(2, "an option that does not go with 'limits'");
+    expect_failure(2, "--sizes: unknown option");
     leat("bench", "open", "--transports", "leat");
-    expect_failure(2, "an option that does not go with 'open'");
+    expect_failure(2, "--transports: unknown option");
     leat("bench", "open", "--realtime");
-    expect_failure(2, "an option that does not go with 'open'");
+    expect_failure(2, "--realtime: unknown option");
     leat("bench", "throughput", "--one-cpu");
-    expect_failure(2, "an option that does not go with 'throughput'");
+    expect_failure(2, "--one-cpu: unknown option");
     leat("bench", "latency", "--one-cpu", "--want", "near");
-    expect_failure(2, "on one CPU there is no placement 'near'");
+    expect_failure(2, "--one-cpu: it excludes --want");
     leat("bench", "latency", "--capacity", "5000");
     expect_failure(2, "5000 bytes is not a power of two");
     leat("bench", "fanout");
     expect_failure(2, "leat: bench: there is no benchmark 'fanout'");
     leat("bench", "latency", "--frobnicate");
-    expect_failure(2, "leat: bench: unrecognized option '--frobnicate'");
+    expect_failure(2, "--frobnicate: unknown option");
     leat("bench", "latency", "--plot", "picture.doc");
     expect_failure(1, "ends in .svg or .png");
     run_shell("PATH=/nowhere \"$1\" bench latency --plot picture.svg");

@@ -45,7 +45,7 @@ struct plan {
     int socket, file; /* made before the streams are closed */
 };
 
-enum { FINE = 0, TAKEN = 1, FAILED = 2, DAMAGED = 3 };
+enum { FINE = 0, TAKEN = 1, FAILED = 2, DAMAGED = 3, CODE = 100 }; /* CODE: and minus the code */
 
 static struct plan *current;
 
@@ -82,6 +82,9 @@ static void for_all_subsets(int (*run)(void)) {
         plan.socket = pair[1];
         int status = harness_wait(harness_spawn(run_plan, &plan));
         int code = status >= 0 && (status & 0x7f) == 0 ? status >> 8 & 0xff : FAILED;
+        if (code >= CODE)
+            harness_fail("closed streams %u%u%u: %s", subset & 1u, subset >> 1 & 1u,
+                         subset >> 2 & 1u, leat_error_name(CODE - code));
         if (code != FINE)
             harness_fail("closed streams %u%u%u: the handle %s", subset & 1u, subset >> 1 & 1u,
                          subset >> 2 & 1u, meanings[code <= DAMAGED ? code : FAILED]);
@@ -230,7 +233,7 @@ static int map_into_itself(rlim_t room, int expected) {
     if (code == LEAT_OK && leat_region_unmap_from(getpid(), address) != LEAT_OK)
         return FAILED;
     leat_region_close(region);
-    return code == expected ? FINE : TAKEN;
+    return code == expected ? FINE : CODE - code;
 }
 
 /* Mapping takes two descriptors of the region's memory. Where only one is free above the streams,

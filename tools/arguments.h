@@ -14,7 +14,7 @@
 
 #include "common.h"
 
-#define ARGUMENTS_MAX 16 /* rows of a table */
+#define ARGUMENTS_MAX 32 /* rows of a table */
 
 /* A row: an option when it has a name, else an operand. Operands stand in their order. The pointer
  * that is set is where the value goes, and thereby the kind of the argument. */

@@ -9,7 +9,8 @@
 // try_send and try_receive do not wait for the queue, but they do wait for its lock, and sleep if
 // the other side has it.
 
-#include "rings.h"
+#include "../loops.h"
+#include "../transports.h"
 
 #include <boost/interprocess/ipc/message_queue.hpp>
 #include <cstdio>
@@ -32,23 +33,21 @@ int say(const char *doing, const mq_link *link, const std::exception &error) {
     return -1;
 }
 
-void *mq_create(const struct setup *setup) {
+bool mq_create(void *handle, const struct setup *setup) {
     static unsigned serial;
     size_t size = size_longest(setup->size), count = setup->capacity / size;
     if (count == 0)
-        return nullptr;
-    mq_link *link = new mq_link{{}, static_cast<unsigned *>(setup->memory)};
+        return false;
+    mq_link *link = new (handle) mq_link{{}, static_cast<unsigned *>(setup->memory), nullptr};
     snprintf(link->name, sizeof link->name, "leat_bench.%ld.%u", static_cast<long>(getpid()),
              serial++);
     try {
         ipc::message_queue::remove(link->name);
         ipc::message_queue created(ipc::create_only, link->name, count, size);
     } catch (const std::exception &error) {
-        say("create", link, error);
-        delete link;
-        return nullptr;
+        return say("create", link, error) == 0;
     }
-    return link;
+    return true;
 }
 
 // Whoever comes second removes the name, so that a run that is interrupted leaves nothing behind.
@@ -64,14 +63,10 @@ int mq_open(void *handle, enum role) {
     return 0;
 }
 
-void mq_close(void *handle, enum role, struct counters *) {
-    static_cast<mq_link *>(handle)->queue.reset();
-}
-
 void mq_destroy(void *handle) {
     mq_link *link = static_cast<mq_link *>(handle);
     ipc::message_queue::remove(link->name); // unless both have opened it
-    delete link;
+    link->~mq_link();
 }
 
 int mq_send(void *handle, const void *message, size_t size) {
@@ -97,18 +92,10 @@ int mq_receive(void *handle, void *buffer, size_t capacity, size_t *size) {
     return 0;
 }
 
-const struct calls mq_calls = {mq_send, mq_receive};
-DEFINE_LOOPS(mq, mq_calls)
+DEFINE_LOOPS(mq, mq_send, mq_receive)
 
 } // namespace
 
-extern "C" const struct transport transport_boost_mq = {
-    .name = "boost_mq",
-    .about = "boost message_queue, polled; its lock may sleep",
-    .sleeps = true,
-    .create = mq_create,
-    .open = mq_open,
-    .close = mq_close,
-    .destroy = mq_destroy,
-    LOOPS(mq),
-    .polls = true};
+TRANSPORT(boost_mq, "boost message_queue, polled; its lock may sleep", .sleeps = true,
+          .polls = true, .link_size = sizeof(mq_link), .create = mq_create, .open = mq_open,
+          .destroy = mq_destroy, .loops = &mq_loops)

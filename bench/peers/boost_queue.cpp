@@ -3,16 +3,11 @@
 // for a fixed-slot ring. Messages of mixed sizes get slots that hold the longest of them and copy
 // only what they hold.
 
-#include "rings.h"
+#include "inlined.h"
 
 #include <boost/lockfree/spsc_queue.hpp>
-#include <cstdlib>
-#include <cstring>
-#include <new>
 
 namespace {
-
-template <size_t Size> struct fixed_slot { char bytes[Size]; };
 
 // push() copies what it is given into the queue, and has no other way. What it is given here only
 // says where the message is, so that the message itself is written once, as everywhere.
@@ -67,73 +62,32 @@ template <size_t Longest, size_t Capacity> struct mixed_queue {
 template <size_t Longest, size_t Capacity>
 mixed_slot<Longest> mixed_queue<Longest, Capacity>::outgoing;
 
-// The loops around a queue, which is inlined into them.
-template <class Queue> struct around {
-    static constexpr struct calls calls = {Queue::send, Queue::receive};
-
-    static int rate_send(struct run *run, void *link) {
-        return rate_send_loop(run, &calls, link);
-    }
-    static int rate_receive(struct run *run, void *link) {
-        return rate_receive_loop(run, &calls, link);
-    }
-    static int trip_ask(struct run *run, void *to, void *from) {
-        return trip_ask_loop(run, &calls, to, from);
-    }
-    static int trip_answer(struct run *run, void *from, void *to) {
-        return trip_answer_loop(run, &calls, from, to);
-    }
-    static void *create(const struct setup *setup) {
-        static const struct transport of_size = {.name = "boost",
-                                                 .rate_send = rate_send,
-                                                 .rate_receive = rate_receive,
-                                                 .trip_ask = trip_ask,
-                                                 .trip_answer = trip_answer};
-        return sized_link(&of_size, new (setup->memory) typename Queue::queue);
-    }
-};
-
-template <size_t Capacity> void *create_size(const struct setup *setup) {
-    switch (setup->size) {
-    case SIZE_MIX:
-        return around<mixed_queue<MIXED_MAX, Capacity>>::create(setup);
-    case SIZE_BIMODAL:
-        return around<mixed_queue<BIMODAL_MAX, Capacity>>::create(setup);
-    case 8:
-        return around<fixed_queue<8, Capacity>>::create(setup);
-    case 64:
-        return around<fixed_queue<64, Capacity>>::create(setup);
-    case 256:
-        return around<fixed_queue<256, Capacity>>::create(setup);
-    case 1024:
-        return around<fixed_queue<1024, Capacity>>::create(setup);
-    case 4096:
-        return around<fixed_queue<4096, Capacity>>::create(setup);
-    case 12000:
-        return around<fixed_queue<12000, Capacity>>::create(setup);
-    default:
-        return nullptr;
-    }
+template <class Queue> bool create(void *link, const struct setup *) {
+    new (link) typename Queue::queue;
+    return true;
 }
 
-void *create(const struct setup *setup) {
-    switch (setup->capacity) {
-    case 65536:
-        return create_size<65536>(setup);
-    case 262144:
-        return create_size<262144>(setup);
-    case 1048576:
-        return create_size<1048576>(setup);
-    default:
-        return nullptr;
-    }
+template <class Queue> constexpr struct sized of(size_t size, size_t capacity) {
+    return {size, capacity, &around<Queue>::loops, create<Queue>};
 }
+
+#define FIXED(size) of<fixed_queue<size, CAPACITY>>(size, CAPACITY),
+#define ALL_SIZES                                                                                  \
+    EACH_SIZE(FIXED)                                                                               \
+    of<mixed_queue<MIXED_MAX, CAPACITY>>(SIZE_MIX, CAPACITY),                                      \
+        of<mixed_queue<BIMODAL_MAX, CAPACITY>>(SIZE_BIMODAL, CAPACITY)
+
+const struct sized sizes[] = {
+#define CAPACITY 65536
+    ALL_SIZES,
+#undef CAPACITY
+#define CAPACITY 262144
+    ALL_SIZES,
+#undef CAPACITY
+#define CAPACITY 1048576
+    ALL_SIZES,
+    {}};
 
 } // namespace
 
-extern "C" const struct transport transport_boost = {.name = "boost",
-                                                     .about =
-                                                         "boost::lockfree::spsc_queue, inlined",
-                                                     .create = create,
-                                                     .destroy = free,
-                                                     LOOPS(sized)};
+TRANSPORT(boost, "boost::lockfree::spsc_queue, inlined", .sized = sizes)

@@ -10,10 +10,10 @@
  * hold the longest: the sender fills its slot in place (reserve, commit) with only what the message
  * holds; the receiver has no such call and copies the whole slot, straight into the buffer it was
  * given. */
-#include "rings.h"
+#include "../loops.h"
+#include "../transports.h"
 
 #include <ck_ring.h>
-#include <stdlib.h>
 
 /* At the start of the shared memory. The slots begin on a cache line of their own. */
 struct ring {
@@ -43,21 +43,14 @@ struct ring {
         return CK_RING_DEQUEUE_SPSC(of_##bytes_, &ring->ck, (void *)ring->slots, buffer) ? 0 : 1;  \
     }                                                                                              \
                                                                                                    \
-    static const struct calls calls_##bytes_ = {send_##bytes_, receive_##bytes_};                  \
-    DEFINE_LOOPS(ck_##bytes_, calls_##bytes_)                                                      \
-    static const struct transport ck_##bytes_ = {.name = "ck_ring", LOOPS(ck_##bytes_)};
+    DEFINE_LOOPS(ck_##bytes_, send_##bytes_, receive_##bytes_)
 
 /* ck_ring only reads the message, but its typed function does not say so. */
 static inline void *writable(const void *message) {
     return (void *)(uintptr_t)message;
 }
 
-DEFINE_SIZE(8)
-DEFINE_SIZE(64)
-DEFINE_SIZE(256)
-DEFINE_SIZE(1024)
-DEFINE_SIZE(4096)
-DEFINE_SIZE(12000)
+EACH_SIZE(DEFINE_SIZE)
 
 /* The size comes last, so that a whole slot can be received where the message is wanted. */
 #define DEFINE_MIXED(kind_, longest_)                                                              \
@@ -90,54 +83,30 @@ DEFINE_SIZE(12000)
         return 0;                                                                                  \
     }                                                                                              \
                                                                                                    \
-    static const struct calls calls_##kind_ = {send_##kind_, receive_##kind_};                     \
-    DEFINE_LOOPS(ck_##kind_, calls_##kind_)                                                        \
-    static const struct transport ck_##kind_ = {.name = "ck_ring", LOOPS(ck_##kind_)};
+    DEFINE_LOOPS(ck_##kind_, send_##kind_, receive_##kind_)
 
 DEFINE_MIXED(mixed, MIXED_MAX)
 DEFINE_MIXED(bimodal, BIMODAL_MAX)
 
-static const struct transport *find_size(size_t size) {
-    switch (size) {
-    case SIZE_MIX:
-        return &ck_mixed;
-    case SIZE_BIMODAL:
-        return &ck_bimodal;
-    case 8:
-        return &ck_8;
-    case 64:
-        return &ck_64;
-    case 256:
-        return &ck_256;
-    case 1024:
-        return &ck_1024;
-    case 4096:
-        return &ck_4096;
-    case 12000:
-        return &ck_12000;
-    default:
-        return NULL;
-    }
-}
-
 /* As many slots as the capacity has room for and as are a power of two. Mixed slots are a few bytes
  * longer than what they count for here: otherwise a power of two of them would hold only half the
  * capacity. */
-static void *ck_create(const struct setup *setup) {
-    const struct transport *of_size = find_size(setup->size);
+static bool ck_create(void *link, const struct setup *setup) {
+    struct ring *ring = link;
     size_t longest = setup->size == SIZE_MIX ? MIXED_MAX : size_longest(setup->size);
     size_t room = setup->capacity / longest, count = 4;
-    if (of_size == NULL || room < count)
-        return NULL;
+    if (room < count)
+        return false;
     while (2 * count <= room)
         count *= 2;
-    struct ring *ring = setup->memory;
     ck_ring_init(&ring->ck, (unsigned)count);
-    return sized_link(of_size, ring);
+    return true;
 }
 
-const struct transport transport_ck_ring = {.name = "ck_ring",
-                                            .about = "Concurrency Kit's ck_ring, by value, inlined",
-                                            .create = ck_create,
-                                            .destroy = free,
-                                            LOOPS(sized)};
+#define SIZED(bytes_) {bytes_, 0, &ck_##bytes_##_loops, NULL},
+static const struct sized sizes[] = {EACH_SIZE(SIZED){SIZE_MIX, 0, &ck_mixed_loops, NULL},
+                                     {SIZE_BIMODAL, 0, &ck_bimodal_loops, NULL},
+                                     {0, 0, NULL, NULL}};
+
+TRANSPORT(ck_ring, "Concurrency Kit's ck_ring, by value, inlined", .create = ck_create,
+          .sized = sizes)

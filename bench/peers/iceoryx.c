@@ -19,15 +19,12 @@
 #include "kernel.h"
 #include "machine.h"
 
-#include <dlfcn.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <grp.h>
 #include <iceoryx_binding_c/api.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -77,12 +74,10 @@ static void process_name(pid_t creator, bool child, char name[NAME_SIZE]) {
 
 /* What processes left that did not end well. */
 static void remove_names(pid_t creator) {
-    for (int child = 0; child <= 1; child++) {
+    for (int i = 0; i < 4; i++) {
         char name[NAME_SIZE], path[NAME_SIZE + 16];
-        process_name(creator, child, name);
-        snprintf(path, sizeof path, "/tmp/%s", name);
-        unlink(path);
-        snprintf(path, sizeof path, "/tmp/%s.lock", name);
+        process_name(creator, i / 2 != 0, name);
+        snprintf(path, sizeof path, "/tmp/%s%s", name, i % 2 != 0 ? ".lock" : "");
         unlink(path);
     }
 }
@@ -104,64 +99,30 @@ static bool roudi_answers(const void *ignored) {
     return answers;
 }
 
-/* Monitoring is off: it would take a process that had no CPU for a moment for dead. */
-static void roudi_run(pid_t parent) {
-    int null = open("/dev/null", O_RDWR);
-    prctl(PR_SET_PDEATHSIG, SIGTERM);
-    if (getppid() != parent || null < 0)
-        _exit(1);
-    for (int fd = 0; fd <= 2; fd++)
-        dup2(null, fd);
-    execl(BENCH_ICEORYX_DAEMON, BENCH_ICEORYX_DAEMON, "-m", "off", "-k", "1", (char *)NULL);
-    _exit(127);
-}
+/* The keeper of the daemon: starts it, ends it on SIGTERM, and clears up. The daemon that is told
+ * to end aborts when a process has died that used it, and leaves what it made: its memory has the
+ * name of its group, $1. One that could not start, beside another, has nothing to clear up.
+ * Monitoring is off: it would take a process that had no CPU for a moment for dead. */
+static const char keeper[] =
+    "exec 2>/dev/null; trap 'kill $d; over=1' TERM\n"
+    "\"$0\" -m off -k 1 </dev/null >/dev/null 2>&1 & d=$!\n"
+    "[ -z \"$over\" ] || kill $d\n"
+    "wait $d; s=$?\n"
+    "if [ $s -ge 128 ] && ! wait $d; then rm -f \"/dev/shm/$1\" /dev/shm/iceoryx_mgmt "
+    "/tmp/iox-unique-roudi.lock " DAEMON_SOCKET " " DAEMON_SOCKET ".lock; fi\n"
+    "rm -f /tmp/leat_bench-$2-*";
 
-/* The daemon that is told to end aborts when a process has died that used it, and leaves what it
- * made: its memory has the name of its group. */
-static void roudi_remove_names(void) {
-    char path[NAME_SIZE + 16];
-    const struct group *group = getgrgid(getegid());
-    if (group != NULL) {
-        snprintf(path, sizeof path, "/dev/shm/%.40s", group->gr_name);
-        unlink(path);
-    }
-    unlink("/dev/shm/iceoryx_mgmt");
-    unlink("/tmp/iox-unique-roudi.lock");
-    unlink(DAEMON_SOCKET ".lock");
-    unlink(DAEMON_SOCKET);
-}
-
-/* A process of its own: starts the daemon, ends it on SIGTERM, which it gets when its parent dies,
- * too, and clears up. */
+/* A process of its own, so that all this happens also when its parent dies. */
 static void keeper_run(pid_t parent) {
-    int number, status = 0;
-    sigset_t both;
-    sigemptyset(&both);
-    sigaddset(&both, SIGTERM);
-    sigaddset(&both, SIGCHLD);
-    sigprocmask(SIG_BLOCK, &both, NULL);
+    char number[16];
+    const struct group *group = getgrgid(getegid());
+    snprintf(number, sizeof number, "%d", (int)parent);
     setsid(); /* Ctrl-C is for the harness, which finishes the cell at hand */
     prctl(PR_SET_PDEATHSIG, SIGTERM);
-    if (getppid() != parent)
-        _exit(1);
-    pid_t self = getpid(), daemon = fork();
-    if (daemon < 0)
-        _exit(1);
-    if (daemon == 0) {
-        sigprocmask(SIG_UNBLOCK, &both, NULL);
-        roudi_run(self);
-    }
-    sigwait(&both, &number);
-    kill(daemon, SIGTERM);
-    for (unsigned i = 0; waitpid(daemon, &status, WNOHANG) == 0; i++) {
-        if (i == WAIT_MS)
-            kill(daemon, SIGKILL);
-        usleep(1000);
-    }
-    if (status != 0 && number == SIGTERM) /* not one that could not start, beside another */
-        roudi_remove_names();
-    remove_names(parent);
-    _exit(0);
+    if (getppid() == parent)
+        execl("/bin/sh", "sh", "-c", keeper, BENCH_DAEMON, group != NULL ? group->gr_name : "none",
+              number, (char *)NULL);
+    _exit(127);
 }
 
 static void roudi_release(void) {
@@ -189,8 +150,8 @@ static int roudi_use(void) {
         keeper_run(parent);
     if (roudi.keeper > 0 && wait_until(roudi_is_decided, NULL) && roudi_answers(NULL))
         return 0;
-    fprintf(stderr, "\niceoryx: " BENCH_ICEORYX_DAEMON
-                    " was started, and does not answer at " DAEMON_SOCKET "\n");
+    fprintf(stderr,
+            "\niceoryx: " BENCH_DAEMON " was started, and does not answer at " DAEMON_SOCKET "\n");
     if (roudi.keeper < 0)
         roudi.keeper = 0;
     roudi_release();
@@ -218,61 +179,41 @@ static int roudi_use(void) {
     X(enum iox_ChunkReceiveResult, sub_take_chunk, (iox_sub_t, const void **))                     \
     X(void, sub_release_chunk, (iox_sub_t, const void *))
 
-static struct {
-    void *handle;
-    unsigned users;
 #define DECLARE(type, name, arguments) type(*name) arguments;
-    ICEORYX_FUNCTIONS(DECLARE)
-} library;
+#define NAME(type, name, arguments) "iox_" #name,
+static struct { ICEORYX_FUNCTIONS(DECLARE) } iox;
+static const char *const names[] = {ICEORYX_FUNCTIONS(NAME) NULL};
+static struct library library = {BENCH_LIBRARY, names, (void **)(void *)&iox, NULL, 0};
 
-static int library_load(pid_t creator) {
+static int load(pid_t creator) {
     char name[NAME_SIZE];
-    if (library.users++ != 0)
-        return 0;
-    library.handle = dlopen(BENCH_ICEORYX_LIBRARY, RTLD_NOW | RTLD_LOCAL);
-    bool complete = library.handle != NULL;
-#define FIND(type, name, arguments)                                                                \
-    complete = complete && (*(void **)&library.name = dlsym(library.handle, "iox_" #name)) != NULL;
-    ICEORYX_FUNCTIONS(FIND)
-    if (!complete) {
-        fprintf(stderr, "\n%s\n", dlerror());
-        return -1;
+    int loaded = library_load(&library);
+    if (loaded > 0) {
+        process_name(creator, getpid() != creator, name);
+        iox.set_loglevel(Iceoryx_LogLevel_Warn);
+        iox.runtime_init(name);
     }
-    process_name(creator, getpid() != creator, name);
-    library.set_loglevel(Iceoryx_LogLevel_Warn);
-    library.runtime_init(name);
-    return 0;
-}
-
-static void library_unload(void) {
-    if (--library.users != 0)
-        return;
-    library.runtime_shutdown();
-    dlclose(library.handle);
-    if (dlopen(BENCH_ICEORYX_LIBRARY, RTLD_NOW | RTLD_NOLOAD) != NULL)
-        fprintf(stderr, "\n" BENCH_ICEORYX_LIBRARY " stays loaded: the next cell will fail\n");
+    return loaded < 0 ? -1 : 0;
 }
 
 /* --- Links ------------------------------------------------------------------------------------ */
 
-static void *iceoryx_create(const struct setup *setup) {
+static bool iceoryx_create(void *handle, const struct setup *setup) {
+    struct iceoryx_link *link = handle;
     static unsigned links;
     uint64_t messages = setup->capacity / size_mean(setup->size);
     uint64_t most = size_longest(setup->size) < SMALL_CHUNK ? QUEUE_MAX : QUEUE_MAX_LARGE;
-    struct iceoryx_link *link = calloc(1, sizeof *link);
-    if (link == NULL || roudi_use() != 0) {
-        free(link);
-        return NULL;
-    }
+    if (roudi_use() != 0)
+        return false;
     link->creator = getpid();
     link->fixed = size_varies(setup->size) ? 0 : setup->size;
     link->queue = messages < 1 ? 1 : messages < most ? messages : most;
     snprintf(link->instance, sizeof link->instance, "%d-%u", (int)link->creator, links++);
-    return link;
+    return true;
 }
 
 static bool has_subscriber(const void *handle) {
-    return library.pub_has_subscribers(((const struct iceoryx_link *)handle)->publisher);
+    return iox.pub_has_subscribers(((const struct iceoryx_link *)handle)->publisher);
 }
 
 /* Nobody is waited for once nothing is offered: the daemon sees to that. */
@@ -282,7 +223,7 @@ static void *guard_run(void *handle) {
         usleep(GUARD_US);
         if (__atomic_load_n(&machine.control->state, __ATOMIC_RELAXED) > POLITE) {
             __atomic_store_n(&link->ended, true, __ATOMIC_RELAXED);
-            library.pub_stop_offer(link->publisher);
+            iox.pub_stop_offer(link->publisher);
         }
     }
     return NULL;
@@ -290,10 +231,10 @@ static void *guard_run(void *handle) {
 
 static int publisher_open(struct iceoryx_link *link) {
     iox_pub_options_t options;
-    library.pub_options_init(&options);
+    iox.pub_options_init(&options);
     options.subscriberTooSlowPolicy = ConsumerTooSlowPolicy_WAIT_FOR_CONSUMER;
-    link->publisher = library.pub_init(&link->publisher_storage, "leat_bench", link->instance,
-                                       "message", &options);
+    link->publisher =
+        iox.pub_init(&link->publisher_storage, "leat_bench", link->instance, "message", &options);
     link->guarded = pthread_create(&link->guard, NULL, guard_run, link) == 0;
     if (wait_until(has_subscriber, link))
         return 0;
@@ -303,11 +244,11 @@ static int publisher_open(struct iceoryx_link *link) {
 
 static int subscriber_open(struct iceoryx_link *link) {
     iox_sub_options_t options;
-    library.sub_options_init(&options);
+    iox.sub_options_init(&options);
     options.queueCapacity = link->queue;
     options.queueFullPolicy = QueueFullPolicy_BLOCK_PRODUCER;
-    link->subscriber = library.sub_init(&link->subscriber_storage, "leat_bench", link->instance,
-                                        "message", &options);
+    link->subscriber =
+        iox.sub_init(&link->subscriber_storage, "leat_bench", link->instance, "message", &options);
     return 0;
 }
 
@@ -315,7 +256,7 @@ static int iceoryx_open(void *handle, enum role role) {
     struct iceoryx_link *link = handle;
     link->role = role;
     link->open = true;
-    if (library_load(link->creator) != 0)
+    if (load(link->creator) != 0)
         return -1;
     return role == SENDER ? publisher_open(link) : subscriber_open(link);
 }
@@ -327,11 +268,11 @@ static void iceoryx_close(void *handle, enum role role, struct counters *counter
     if (link->guarded)
         pthread_join(link->guard, NULL);
     if (role == SENDER && link->publisher != NULL)
-        library.pub_deinit(link->publisher);
+        iox.pub_deinit(link->publisher);
     if (role == RECEIVER && link->subscriber != NULL)
-        library.sub_deinit(link->subscriber);
+        iox.sub_deinit(link->subscriber);
     link->open = false;
-    library_unload();
+    library_unload(&library, iox.runtime_shutdown);
 }
 
 /* The daemon would send SIGTERM to a process that still uses it. */
@@ -342,7 +283,6 @@ static void iceoryx_destroy(void *handle) {
     if (library.users == 0)
         remove_names(link->creator);
     roudi_release();
-    free(link);
 }
 
 /* --- Messages --------------------------------------------------------------------------------- */
@@ -357,14 +297,14 @@ static int message_send(void *handle, const void *message, size_t size) {
     size_t offset = link->fixed ? 0 : LENGTH;
     void *chunk;
     enum iox_AllocationResult result =
-        library.pub_loan_chunk(link->publisher, &chunk, (uint32_t)(offset + size));
+        iox.pub_loan_chunk(link->publisher, &chunk, (uint32_t)(offset + size));
     if (result != AllocationResult_SUCCESS) {
         fprintf(stderr, "\niox_pub_loan_chunk: %d\n", (int)result);
         return -1;
     }
     memcpy(chunk, &length, offset);
     memcpy((unsigned char *)chunk + offset, message, size);
-    library.pub_publish_chunk(link->publisher, chunk);
+    iox.pub_publish_chunk(link->publisher, chunk);
     return __atomic_load_n(&link->ended, __ATOMIC_RELAXED) ? -1 : 0;
 }
 
@@ -373,7 +313,7 @@ static int message_receive(void *handle, void *buffer, size_t capacity, size_t *
     uint64_t length = link->fixed;
     size_t offset = link->fixed ? 0 : LENGTH;
     const void *chunk;
-    enum iox_ChunkReceiveResult result = library.sub_take_chunk(link->subscriber, &chunk);
+    enum iox_ChunkReceiveResult result = iox.sub_take_chunk(link->subscriber, &chunk);
     if (result == ChunkReceiveResult_NO_CHUNK_AVAILABLE)
         return 1;
     if (result != ChunkReceiveResult_SUCCESS) {
@@ -384,19 +324,12 @@ static int message_receive(void *handle, void *buffer, size_t capacity, size_t *
     bool fits = length <= capacity;
     if (fits)
         memcpy(buffer, (const unsigned char *)chunk + offset, length);
-    library.sub_release_chunk(link->subscriber, chunk);
+    iox.sub_release_chunk(link->subscriber, chunk);
     *size = length;
     return fits ? 0 : -1;
 }
 
-static const struct calls calls = {message_send, message_receive};
-DEFINE_LOOPS(iceoryx, calls)
-
-const struct transport transport_iceoryx = {.name = "iceoryx",
-                                            .about = "publisher, subscriber and daemon, polled",
-                                            .threads = true,
-                                            .create = iceoryx_create,
-                                            .open = iceoryx_open,
-                                            .close = iceoryx_close,
-                                            .destroy = iceoryx_destroy,
-                                            LOOPS(iceoryx)};
+DEFINE_LOOPS(iceoryx, message_send, message_receive)
+TRANSPORT(iceoryx, "publisher, subscriber and daemon, polled", .threads = true,
+          .link_size = sizeof(struct iceoryx_link), .create = iceoryx_create, .open = iceoryx_open,
+          .close = iceoryx_close, .destroy = iceoryx_destroy, .loops = &iceoryx_loops)

@@ -1,41 +1,28 @@
-/* kernel.c - see kernel.h. */
+/* kernel.c - see kernel.h; and the transports that are nothing but file descriptors: pipes and Unix
+ * sockets.
+ *
+ * unix(7): only the sender's buffer limits how much is under way, so SO_SNDBUF is set to the
+ * capacity asked for and SO_RCVBUF left alone. The kernel doubles it and charges its own
+ * bookkeeping to it, several hundred bytes for each message. */
 #include "kernel.h"
-#include "loops.h"
+
+#include <dlfcn.h>
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
-const struct transport *const peers_kernel[] = {
-    &transport_pipe_wait,
-    &transport_unix_stream,
-    &transport_unix_stream_wait,
-    &transport_unix_seqpacket,
-    &transport_unix_seqpacket_wait,
-    &transport_posix_mq,
-    &transport_posix_mq_wait,
-    &transport_raw_futex,
-    &transport_raw_eventfd,
-    &transport_raw_epoll,
-#ifdef BENCH_HAVE_ZEROMQ
-    &transport_zeromq,
-    &transport_zeromq_wait,
-#endif
-#ifdef BENCH_HAVE_NNG
-    &transport_nng,
-    &transport_nng_wait,
-#endif
-#ifdef BENCH_HAVE_UV
-    &transport_uv_pipe,
-#endif
-#ifdef BENCH_HAVE_ICEORYX
-    &transport_iceoryx,
-#endif
-    NULL,
-};
+int try_again_or_fail(const char *call) {
+    if (errno == EAGAIN || errno == EINTR)
+        return 1;
+    fprintf(stderr, "\n%s: %s\n", call, strerror(errno));
+    return -1;
+}
 
 /* --- A name to meet at ------------------------------------------------------------------------ */
 
@@ -63,18 +50,58 @@ void private_path_free(char *path) {
     free(path);
 }
 
-void meeting_announce(void *memory) {
-    __atomic_store_n((uint32_t *)memory, 1, __ATOMIC_RELEASE);
+bool ipc_create(void *handle, const struct setup *setup) {
+    struct ipc_link *link = handle;
+    size_t messages = setup->capacity / size_mean(setup->size);
+    *link = (struct ipc_link){private_path(), setup->memory, !setup->transport->sleeps,
+                              messages < 1 ? 1 : (int)messages};
+    return link->path != NULL;
 }
 
-int meeting_wait(const void *memory) {
+void ipc_destroy(void *handle) {
+    private_path_free(((struct ipc_link *)handle)->path);
+}
+
+int ipc_meet(struct ipc_link *link, enum role role, int (*listens)(void *link, const char *url),
+             int (*dials)(void *link, const char *url)) {
+    uint32_t *listening = link->memory;
+    char url[64];
+    snprintf(url, sizeof url, "ipc://%s", link->path);
+    if (role == RECEIVER) {
+        int result = listens(link, url);
+        __atomic_store_n(listening, result == 0, __ATOMIC_RELEASE);
+        return result;
+    }
     for (unsigned i = 0; i < MEETING_MS; i++) {
-        if (__atomic_load_n((const uint32_t *)memory, __ATOMIC_ACQUIRE))
-            return 0;
+        if (__atomic_load_n(listening, __ATOMIC_ACQUIRE))
+            return dials(link, url);
         usleep(1000);
     }
     fprintf(stderr, "\nthe receiver cannot be reached\n");
     return -1;
+}
+
+/* --- A library that does not survive a fork --------------------------------------------------- */
+
+int library_load(struct library *library) {
+    if (library->users++ != 0)
+        return 0;
+    library->handle = dlopen(library->path, RTLD_NOW | RTLD_LOCAL);
+    bool complete = library->handle != NULL;
+    for (size_t i = 0; complete && library->names[i] != NULL; i++)
+        complete = (library->functions[i] = dlsym(library->handle, library->names[i])) != NULL;
+    if (!complete)
+        fprintf(stderr, "\n%s\n", dlerror());
+    return complete ? 1 : -1;
+}
+
+void library_unload(struct library *library, void (*end)(void)) {
+    if (--library->users != 0)
+        return;
+    end();
+    dlclose(library->handle);
+    if (dlopen(library->path, RTLD_NOW | RTLD_NOLOAD) != NULL)
+        fprintf(stderr, "\n%s stays loaded: the next cell will fail\n", library->path);
 }
 
 /* --- Messages in a stream of bytes ------------------------------------------------------------ */
@@ -113,28 +140,19 @@ static void close_end(struct fd_link *link, enum role role) {
     link->fd[role] = -1;
 }
 
-void fd_link_free(void *handle) {
-    struct fd_link *link = handle;
+void fd_link_close(void *link) {
     close_end(link, SENDER);
     close_end(link, RECEIVER);
-    free(link);
 }
 
-void *fd_link_new(const int fd[2], const struct setup *setup) {
-    struct fd_link *link = calloc(1, sizeof *link);
-    if (link == NULL) {
-        perror("calloc");
-        close(fd[SENDER]);
-        close(fd[RECEIVER]);
-        return NULL;
-    }
+/* The descriptors are there; makes them block or not. */
+static bool prepare(struct fd_link *link, const struct setup *setup) {
     link->fixed = size_varies(setup->size) ? 0 : setup->size;
     for (int role = SENDER; role <= RECEIVER; role++) {
-        link->fd[role] = fd[role];
-        int flags = fcntl(fd[role], F_GETFL) & ~O_NONBLOCK;
-        (void)fcntl(fd[role], F_SETFL, setup->transport->sleeps ? flags : flags | O_NONBLOCK);
+        int flags = fcntl(link->fd[role], F_GETFL) & ~O_NONBLOCK;
+        (void)fcntl(link->fd[role], F_SETFL, setup->transport->sleeps ? flags : flags | O_NONBLOCK);
     }
-    return link;
+    return true;
 }
 
 int fd_link_open(void *handle, enum role role) {
@@ -142,19 +160,12 @@ int fd_link_open(void *handle, enum role role) {
     return 0;
 }
 
-int try_again_or_fail(const char *call) {
-    if (errno == EAGAIN || errno == EINTR)
-        return 1;
-    fprintf(stderr, "\n%s: %s\n", call, strerror(errno));
-    return -1;
-}
-
-int packet_send(void *handle, const void *message, size_t size) {
+static int packet_send(void *handle, const void *message, size_t size) {
     struct fd_link *link = handle;
     return write(link->fd[SENDER], message, size) == (ssize_t)size ? 0 : try_again_or_fail("write");
 }
 
-int packet_receive(void *handle, void *buffer, size_t capacity, size_t *size) {
+static int packet_receive(void *handle, void *buffer, size_t capacity, size_t *size) {
     struct fd_link *link = handle;
     ssize_t got = read(link->fd[RECEIVER], buffer, capacity);
     *size = got > 0 ? (size_t)got : 0;
@@ -194,7 +205,7 @@ static int frame_send(struct fd_link *link, const void *message, size_t size) {
     return write_rest(link->fd[SENDER], (const unsigned char *)message + out, size - out);
 }
 
-int stream_send(void *handle, const void *message, size_t size) {
+static int stream_send(void *handle, const void *message, size_t size) {
     struct fd_link *link = handle;
     if (!link->fixed)
         return frame_send(link, message, size);
@@ -218,7 +229,7 @@ static int frame_receive(struct fd_link *link, void *buffer, size_t capacity, si
     return result;
 }
 
-int stream_receive(void *handle, void *buffer, size_t capacity, size_t *size) {
+static int stream_receive(void *handle, void *buffer, size_t capacity, size_t *size) {
     struct fd_link *link = handle;
     if (!link->fixed)
         return frame_receive(link, buffer, capacity, size);
@@ -235,25 +246,62 @@ int stream_receive(void *handle, void *buffer, size_t capacity, size_t *size) {
     return 0;
 }
 
-/* --- A pipe that blocks ----------------------------------------------------------------------- */
+/* --- Transports ------------------------------------------------------------------------------- */
 
-static void *pipe_create(const struct setup *setup) {
+/* One that is polled has packets where lengths differ: a write is whole, and so is what is read. */
+static bool pipe_create(void *handle, const struct setup *setup) {
+    struct fd_link *link = handle;
+    bool polled = !setup->transport->sleeps, packets = polled && size_varies(setup->size);
     int ends[2];
-    if (pipe2(ends, O_CLOEXEC) != 0) {
-        perror("pipe2");
-        return NULL;
-    }
+    if (polled && size_longest(setup->size) > PIPE_BUF) /* larger writes can be partial */
+        return false;
+    if (pipe2(ends, O_CLOEXEC | (packets ? O_DIRECT : 0)) != 0)
+        return perror("pipe2"), false;
+    link->fd[SENDER] = ends[1];
+    link->fd[RECEIVER] = ends[0];
     (void)fcntl(ends[1], F_SETPIPE_SZ, (int)setup->capacity); /* as far as the system lets us */
-    return fd_link_new((const int[2]){[SENDER] = ends[1], [RECEIVER] = ends[0]}, setup);
+    return prepare(link, setup);
 }
 
-static const struct calls pipe_calls = {stream_send, stream_receive};
-DEFINE_LOOPS(pipe, pipe_calls)
+int unix_connect(int type, size_t capacity, int fd[2]) {
+    int size = (int)capacity;
+    if (socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, fd) != 0)
+        return perror("socketpair"), -1;
+    (void)setsockopt(fd[SENDER], SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
+    return 0;
+}
 
-const struct transport transport_pipe_wait = {.name = "pipe_wait",
-                                              .about = "a pipe, blocking",
-                                              .sleeps = true,
-                                              .create = pipe_create,
-                                              .open = fd_link_open,
-                                              .destroy = fd_link_free,
-                                              LOOPS(pipe)};
+static bool unix_create(struct fd_link *link, int type, const struct setup *setup) {
+    return size_longest(setup->size) <= setup->capacity / 2 && /* a packet must fit the buffer */
+           unix_connect(type, setup->capacity, link->fd) == 0 && prepare(link, setup);
+}
+
+bool stream_create(void *link, const struct setup *setup) {
+    return unix_create(link, SOCK_STREAM, setup);
+}
+
+static bool seqpacket_create(void *link, const struct setup *setup) {
+    return unix_create(link, SOCK_SEQPACKET, setup);
+}
+
+static int polled_pipe_receive(void *link, void *buffer, size_t capacity, size_t *size) {
+    return ((struct fd_link *)link)->fixed ? stream_receive(link, buffer, capacity, size)
+                                           : packet_receive(link, buffer, capacity, size);
+}
+
+DEFINE_LOOPS(stream, stream_send, stream_receive)
+DEFINE_LOOPS(packet, packet_send, packet_receive)
+DEFINE_LOOPS(polled_pipe, packet_send, polled_pipe_receive)
+
+#define DESCRIPTORS                                                                                \
+    .link_size = sizeof(struct fd_link), .open = fd_link_open, .destroy = fd_link_close
+#define STREAM DESCRIPTORS, .create = stream_create, .loops = &stream_loops
+#define SEQPACKET DESCRIPTORS, .create = seqpacket_create, .loops = &packet_loops
+
+TRANSPORT(pipe, "a pipe, polled", DESCRIPTORS, .create = pipe_create, .loops = &polled_pipe_loops)
+TRANSPORT(pipe_wait, "a pipe, blocking", DESCRIPTORS, .sleeps = true, .create = pipe_create,
+          .loops = &stream_loops)
+TRANSPORT(unix_stream, "a Unix stream socket, polled", STREAM)
+TRANSPORT(unix_stream_wait, "the same, blocking", .sleeps = true, STREAM)
+TRANSPORT(unix_seqpacket, "a Unix seqpacket socket, polled", SEQPACKET)
+TRANSPORT(unix_seqpacket_wait, "the same, blocking", .sleeps = true, SEQPACKET)

@@ -14,7 +14,8 @@
  * the processes part, and the creator's handle closed at once: that removes the files, while the
  * mapping of the other handle stays, in both processes. So a run that is interrupted leaves nothing
  * behind. */
-#include "rings.h"
+#include "../loops.h"
+#include "../transports.h"
 
 #include <errno.h>
 #include <qb/qbrb.h>
@@ -25,23 +26,29 @@
 #define ROUNDING 64u /* libqb adds less than this and rounds up to whole pages */
 #define HEADROOM 12u /* it wants so much room beside a message */
 
-static void *qb_create(const struct setup *setup) {
+static bool qb_create(void *link, const struct setup *setup) {
     static unsigned serial;
     char name[48];
     size_t size = setup->capacity - ROUNDING;
     if (size_longest(setup->size) + HEADROOM > size)
-        return NULL;
+        return false;
     snprintf(name, sizeof name, "leat_bench.%ld.%u", (long)getpid(), serial++);
     qb_ringbuffer_t *created = qb_rb_open(name, size, FLAGS | QB_RB_FLAG_CREATE, 0);
     qb_ringbuffer_t *ring = created != NULL ? qb_rb_open(name, size, FLAGS, 0) : NULL;
     if (ring == NULL)
         perror("libqb: qb_rb_open");
     qb_rb_close(created);
-    return ring;
+    *(qb_ringbuffer_t **)link = ring;
+    return ring != NULL;
 }
 
-static void qb_destroy(void *ring) {
-    qb_rb_close(ring);
+static void *qb_ring(void *link, enum role role) {
+    (void)role;
+    return *(qb_ringbuffer_t **)link;
+}
+
+static void qb_destroy(void *link) {
+    qb_rb_close(qb_ring(link, SENDER));
 }
 
 static int qb_send(void *ring, const void *message, size_t size) {
@@ -57,11 +64,7 @@ static int qb_receive(void *ring, void *buffer, size_t capacity, size_t *size) {
     return 0;
 }
 
-static const struct calls qb_calls = {qb_send, qb_receive};
-DEFINE_LOOPS(qb, qb_calls)
-
-const struct transport transport_libqb = {.name = "libqb",
-                                          .about = "libqb's ring buffer without semaphore, polled",
-                                          .create = qb_create,
-                                          .destroy = qb_destroy,
-                                          LOOPS(qb)};
+DEFINE_LOOPS(qb, qb_send, qb_receive)
+TRANSPORT(libqb, "libqb's ring buffer without semaphore, polled",
+          .link_size = sizeof(qb_ringbuffer_t *), .create = qb_create, .end = qb_ring,
+          .destroy = qb_destroy, .loops = &qb_loops)

@@ -4,12 +4,11 @@
  * bytes, 10 and 8192 as a rule. The superuser may exceed both; we do not, so that the figures are
  * those that any user gets. */
 #include "kernel.h"
-#include "loops.h"
+#include "machine.h"
 
 #include <fcntl.h>
 #include <mqueue.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <unistd.h>
 
 #define LIMITS "/proc/sys/fs/mqueue/"
@@ -18,24 +17,14 @@ struct mq_link {
     mqd_t queue[2]; /* by role, as each end's flags are its own */
 };
 
-static long limit(const char *path, long usual) {
-    long value;
-    FILE *file = fopen(path, "r");
-    if (file == NULL)
-        return usual;
-    if (fscanf(file, "%ld", &value) != 1)
-        value = usual;
-    fclose(file);
-    return value;
-}
-
 /* 0, or -1 when messages are too large for any queue. */
 static int choose_length(const struct setup *setup, struct mq_attr *attributes) {
     size_t size = size_longest(setup->size);
-    long wanted = (long)(setup->capacity / size), longest = limit(LIMITS "msg_max", 10);
+    long wanted = (long)(setup->capacity / size),
+         longest = (long)number_in(LIMITS "msg_max", 0, 10);
     attributes->mq_msgsize = (long)size;
     attributes->mq_maxmsg = wanted < 1 ? 1 : wanted < longest ? wanted : longest;
-    return attributes->mq_msgsize <= limit(LIMITS "msgsize_max", 8192) ? 0 : -1;
+    return attributes->mq_msgsize <= number_in(LIMITS "msgsize_max", 0, 8192) ? 0 : -1;
 }
 
 static void mq_destroy(void *handle) {
@@ -43,29 +32,26 @@ static void mq_destroy(void *handle) {
     for (int role = SENDER; role <= RECEIVER; role++)
         if (link->queue[role] != (mqd_t)-1)
             mq_close(link->queue[role]);
-    free(link);
 }
 
-static void *mq_create(const struct setup *setup) {
+static bool mq_create(void *handle, const struct setup *setup) {
+    struct mq_link *link = handle;
     static unsigned serial;
     char name[64];
     int flags = O_CLOEXEC | (setup->transport->sleeps ? 0 : O_NONBLOCK);
     struct mq_attr attributes = {0};
-    struct mq_link *link = malloc(sizeof *link);
-    if (link == NULL || choose_length(setup, &attributes) != 0) {
-        free(link);
-        return NULL;
-    }
+    if (choose_length(setup, &attributes) != 0)
+        return false;
     snprintf(name, sizeof name, "/leat_bench-%ld-%u", (long)getpid(), serial++);
     link->queue[SENDER] = mq_open(name, O_WRONLY | O_CREAT | O_EXCL | flags, 0600, &attributes);
     link->queue[RECEIVER] = mq_open(name, O_RDONLY | flags);
     if (link->queue[SENDER] != (mqd_t)-1)
         mq_unlink(name); /* both ends are open: the name has served */
     if (link->queue[SENDER] != (mqd_t)-1 && link->queue[RECEIVER] != (mqd_t)-1)
-        return link;
+        return true;
     perror("mq_open");
     mq_destroy(link);
-    return NULL;
+    return false;
 }
 
 static int mq_send_one(void *handle, const void *message, size_t size) {
@@ -80,12 +66,10 @@ static int mq_receive_one(void *handle, void *buffer, size_t capacity, size_t *s
     return got >= 0 ? 0 : try_again_or_fail("mq_receive");
 }
 
-static const struct calls calls = {mq_send_one, mq_receive_one};
-DEFINE_LOOPS(mq, calls)
+DEFINE_LOOPS(mq, mq_send_one, mq_receive_one)
 
-#define QUEUE .create = mq_create, .destroy = mq_destroy, LOOPS(mq)
-
-const struct transport transport_posix_mq = {
-    .name = "posix_mq", .about = "a POSIX message queue, polled", QUEUE};
-const struct transport transport_posix_mq_wait = {
-    .name = "posix_mq_wait", .about = "the same, blocking", .sleeps = true, QUEUE};
+#define QUEUE                                                                                      \
+    .link_size = sizeof(struct mq_link), .create = mq_create, .destroy = mq_destroy,               \
+    .loops = &mq_loops
+TRANSPORT(posix_mq, "a POSIX message queue, polled", QUEUE)
+TRANSPORT(posix_mq_wait, "the same, blocking", .sleeps = true, QUEUE)

@@ -6,13 +6,11 @@
  * message: round trips need no more, and for the rate the receiver acknowledges each by waking the
  * sender. Nobody here notices when the other process dies; the harness's watchdog does. */
 #include "kernel.h"
-#include "loops.h"
 
 #include <errno.h>
 #include <limits.h>
 #include <linux/futex.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/syscall.h>
@@ -23,7 +21,7 @@ enum direction { MESSAGE, ACKNOWLEDGEMENT };
 struct shared {
     struct {
         _Alignas(64) uint32_t posted; /* counts wake-ups; the word of the futex */
-    } bell[2];
+    } wakes[2];
     _Alignas(64) uint64_t serial;
     uint64_t size;
 };
@@ -34,24 +32,21 @@ struct raw_link {
     int event[2], epoll[2];
 };
 
-struct mechanism {
-    int (*ring)(struct raw_link *link, enum direction direction);
-    /* sleeps at most once: 0, or 1 to try again */
-    int (*listen)(struct raw_link *link, enum direction direction);
-};
+/* A mechanism wakes the other side, and waits: it sleeps at most once, and returns 0, or 1 to try
+ * again. */
 
 /* --- Futex ------------------------------------------------------------------------------------ */
 
-static int futex_ring(struct raw_link *link, enum direction direction) {
-    uint32_t *posted = &link->shared->bell[direction].posted;
+static int futex_wake(struct raw_link *link, enum direction direction) {
+    uint32_t *posted = &link->shared->wakes[direction].posted;
     __atomic_store_n(posted, *posted + 1, __ATOMIC_RELEASE);
     return syscall(SYS_futex, posted, FUTEX_WAKE, 1, NULL, NULL, 0) < 0
                ? try_again_or_fail("FUTEX_WAKE")
                : 0;
 }
 
-static int futex_listen(struct raw_link *link, enum direction direction) {
-    uint32_t *posted = &link->shared->bell[direction].posted;
+static int futex_wait(struct raw_link *link, enum direction direction) {
+    uint32_t *posted = &link->shared->wakes[direction].posted;
     if (__atomic_load_n(posted, __ATOMIC_ACQUIRE) == link->heard[direction]) {
         if (syscall(SYS_futex, posted, FUTEX_WAIT, link->heard[direction], NULL, NULL, 0) != 0)
             return try_again_or_fail("FUTEX_WAIT");
@@ -64,14 +59,14 @@ static int futex_listen(struct raw_link *link, enum direction direction) {
 
 /* --- eventfd ---------------------------------------------------------------------------------- */
 
-static int event_ring(struct raw_link *link, enum direction direction) {
+static int event_wake(struct raw_link *link, enum direction direction) {
     uint64_t one = 1;
     return write(link->event[direction], &one, sizeof one) == sizeof one
                ? 0
                : try_again_or_fail("write");
 }
 
-static int event_listen(struct raw_link *link, enum direction direction) {
+static int event_wait(struct raw_link *link, enum direction direction) {
     uint64_t count;
     return read(link->event[direction], &count, sizeof count) == sizeof count
                ? 0
@@ -80,7 +75,7 @@ static int event_listen(struct raw_link *link, enum direction direction) {
 
 /* Edge-triggered, so that each write is an event of its own and nothing has to be read: epoll(7)
  * offers no less. */
-static int epoll_listen(struct raw_link *link, enum direction direction) {
+static int epoll_wait_once(struct raw_link *link, enum direction direction) {
     struct epoll_event event;
     int count = epoll_wait(link->epoll[direction], &event, 1, -1);
     return count == 1 ? 0 : try_again_or_fail("epoll_wait");
@@ -103,90 +98,55 @@ static void raw_destroy(void *handle) {
         close(link->event[direction]);
         close(link->epoll[direction]);
     }
-    free(link);
 }
 
-static void *raw_create(const struct setup *setup) {
-    struct raw_link *link = calloc(1, sizeof *link);
-    if (link == NULL)
-        return NULL;
+static bool raw_create(void *handle, const struct setup *setup) {
+    struct raw_link *link = handle;
     link->shared = setup->memory;
-    if (make_event(link, MESSAGE) == 0 && make_event(link, ACKNOWLEDGEMENT) == 0)
-        return link;
-    perror("eventfd");
-    raw_destroy(link);
-    return NULL;
+    return (make_event(link, MESSAGE) == 0 && make_event(link, ACKNOWLEDGEMENT) == 0) ||
+           (perror("eventfd"), false);
 }
 
-ALWAYS_INLINE int raw_send(struct raw_link *link, const void *message, size_t size,
-                           const struct mechanism *mechanism) {
+ALWAYS_INLINE void put(struct raw_link *link, const void *message, size_t size) {
     memcpy(&link->shared->serial, message, sizeof link->shared->serial);
     link->shared->size = size;
-    return mechanism->ring(link, MESSAGE);
 }
 
-ALWAYS_INLINE int raw_receive(struct raw_link *link, void *buffer, size_t *size,
-                              const struct mechanism *mechanism) {
-    int result = mechanism->listen(link, MESSAGE);
-    if (result == 0) {
-        *size = link->shared->size;
-        stamp(buffer, *size, link->shared->serial);
-    }
-    return result;
+ALWAYS_INLINE void take(struct raw_link *link, void *buffer, size_t *size) {
+    *size = link->shared->size;
+    stamp(buffer, *size, link->shared->serial);
 }
 
-/* Waits for the acknowledgement, which only an interruption delays. */
-ALWAYS_INLINE int raw_send_acknowledged(struct raw_link *link, const void *message, size_t size,
-                                        const struct mechanism *mechanism) {
-    int result = raw_send(link, message, size, mechanism);
-    if (result == 0)
-        while ((result = mechanism->listen(link, ACKNOWLEDGEMENT)) > 0)
-            ;
-    return result;
-}
-
-ALWAYS_INLINE int raw_receive_acknowledging(struct raw_link *link, void *buffer, size_t *size,
-                                            const struct mechanism *mechanism) {
-    int result = raw_receive(link, buffer, size, mechanism);
-    return result == 0 ? mechanism->ring(link, ACKNOWLEDGEMENT) : result;
-}
-
-/* The calls and loops around one mechanism, which is constant and so inlined. */
-#define DEFINE_RAW(name, ring, listen)                                                             \
-    static const struct mechanism name##_mechanism = {ring, listen};                               \
+/* The transport of a mechanism. At full rate each message is acknowledged; only an interruption
+ * delays that. */
+#define DEFINE_RAW(name, about, wake, wait)                                                        \
     static int name##_send(void *link, const void *message, size_t size) {                         \
-        return raw_send(link, message, size, &name##_mechanism);                                   \
+        put(link, message, size);                                                                  \
+        return wake(link, MESSAGE);                                                                \
     }                                                                                              \
     static int name##_receive(void *link, void *buffer, size_t capacity, size_t *size) {           \
         (void)capacity;                                                                            \
-        return raw_receive(link, buffer, size, &name##_mechanism);                                 \
+        int result = wait(link, MESSAGE);                                                          \
+        return result == 0 ? (take(link, buffer, size), 0) : result;                               \
     }                                                                                              \
     static int name##_send_acknowledged(void *link, const void *message, size_t size) {            \
-        return raw_send_acknowledged(link, message, size, &name##_mechanism);                      \
+        int result = name##_send(link, message, size);                                             \
+        while (result == 0 && (result = wait(link, ACKNOWLEDGEMENT)) > 0)                          \
+            result = 0;                                                                            \
+        return result;                                                                             \
     }                                                                                              \
     static int name##_receive_acknowledging(void *link, void *buffer, size_t capacity,             \
                                             size_t *size) {                                        \
-        (void)capacity;                                                                            \
-        return raw_receive_acknowledging(link, buffer, size, &name##_mechanism);                   \
+        int result = name##_receive(link, buffer, capacity, size);                                 \
+        return result == 0 ? wake(link, ACKNOWLEDGEMENT) : result;                                 \
     }                                                                                              \
-    static const struct calls name##_trips = {name##_send, name##_receive};                        \
-    static const struct calls name##_rates = {name##_send_acknowledged,                            \
-                                              name##_receive_acknowledging};                       \
-    DEFINE_TRIPS(name, name##_trips)                                                               \
-    DEFINE_RATES(name, name##_rates)
+    DEFINE_TRIPS(name, name##_send, name##_receive)                                                \
+    DEFINE_RATES(name, name##_send_acknowledged, name##_receive_acknowledging)                     \
+    LIST_LOOPS(name)                                                                               \
+    TRANSPORT(raw_##name, "only a wake-up: " about, .sleeps = true,                                \
+              .link_size = sizeof(struct raw_link), .create = raw_create, .destroy = raw_destroy,  \
+              .loops = &name##_loops)
 
-DEFINE_RAW(futex, futex_ring, futex_listen)
-DEFINE_RAW(eventfd, event_ring, event_listen)
-DEFINE_RAW(epoll, event_ring, epoll_listen)
-
-#define RAW .sleeps = true, .create = raw_create, .destroy = raw_destroy
-
-const struct transport transport_raw_futex = {
-    .name = "raw_futex", .about = "only a wake-up: FUTEX_WAKE, FUTEX_WAIT", RAW, LOOPS(futex)};
-const struct transport transport_raw_eventfd = {.name = "raw_eventfd",
-                                                .about =
-                                                    "only a wake-up: an eventfd, blocking read",
-                                                RAW,
-                                                LOOPS(eventfd)};
-const struct transport transport_raw_epoll = {
-    .name = "raw_epoll", .about = "only a wake-up: an eventfd, epoll_wait", RAW, LOOPS(epoll)};
+DEFINE_RAW(futex, "FUTEX_WAKE, FUTEX_WAIT", futex_wake, futex_wait)
+DEFINE_RAW(eventfd, "an eventfd, blocking read", event_wake, event_wait)
+DEFINE_RAW(epoll, "an eventfd, epoll_wait", event_wake, epoll_wait_once)

@@ -18,7 +18,7 @@
 // hold the longest of them, are constructed in place (try_emplace), and copied out as they are
 // taken; only what they hold is copied.
 
-#include "rings.h"
+#include "inlined.h"
 
 #include <algorithm>
 #include <atomic>
@@ -76,9 +76,7 @@ using namespace ::std;
 namespace {
 
 template <size_t Size> struct fixed {
-    struct slot {
-        char bytes[Size];
-    };
+    typedef fixed_slot<Size> slot;
     typedef moodycamel::ReaderWriterQueue<slot> queue;
     static const size_t counts_for = Size;
 
@@ -123,66 +121,32 @@ template <size_t Longest> struct mixed {
     }
 };
 
-#define DEFINE_KIND(suffix, kind)                                                                  \
-    const struct calls calls_##suffix = {kind::send, kind::receive};                               \
-    DEFINE_LOOPS(rw_##suffix, calls_##suffix)                                                      \
-    const struct transport rw_##suffix = {.name = "rwqueue", LOOPS(rw_##suffix)};
-
-DEFINE_KIND(8, fixed<8>)
-DEFINE_KIND(64, fixed<64>)
-DEFINE_KIND(256, fixed<256>)
-DEFINE_KIND(1024, fixed<1024>)
-DEFINE_KIND(4096, fixed<4096>)
-DEFINE_KIND(12000, fixed<12000>)
-DEFINE_KIND(mixed, mixed<MIXED_MAX>)
-DEFINE_KIND(bimodal, mixed<BIMODAL_MAX>)
-
 // In the shared memory: the queue, then its blocks. One element less than the capacity has room
 // for, since each block keeps one free and is a power of two long.
-template <class Kind> void *construct(const struct transport *of_size, const struct setup *setup) {
+template <class Kind> bool create(void *link, const struct setup *setup) {
     typedef typename Kind::queue queue;
     size_t count = setup->capacity / Kind::counts_for;
     if (count < 2)
-        return nullptr;
-    arena = {static_cast<char *>(setup->memory), setup->memory_size};
-    void *memory = memory_for_queue(sizeof(queue));
+        return false;
+    arena = {static_cast<char *>(link), setup->memory_size};
+    bool fits = true;
     try {
-        new (memory) queue(count - 1);
+        new (memory_for_queue(sizeof(queue))) queue(count - 1);
     } catch (const std::bad_alloc &) {
-        memory = nullptr; // its blocks do not fit
+        fits = false; // its blocks do not
     }
     arena = {nullptr, 0};
-    return memory != nullptr ? sized_link(of_size, memory) : nullptr;
+    return fits;
 }
 
-void *create(const struct setup *setup) {
-    switch (setup->size) {
-    case SIZE_MIX:
-        return construct<mixed<MIXED_MAX>>(&rw_mixed, setup);
-    case SIZE_BIMODAL:
-        return construct<mixed<BIMODAL_MAX>>(&rw_bimodal, setup);
-    case 8:
-        return construct<fixed<8>>(&rw_8, setup);
-    case 64:
-        return construct<fixed<64>>(&rw_64, setup);
-    case 256:
-        return construct<fixed<256>>(&rw_256, setup);
-    case 1024:
-        return construct<fixed<1024>>(&rw_1024, setup);
-    case 4096:
-        return construct<fixed<4096>>(&rw_4096, setup);
-    case 12000:
-        return construct<fixed<12000>>(&rw_12000, setup);
-    default:
-        return nullptr;
-    }
+template <class Kind> constexpr struct sized of(size_t size) {
+    return {size, 0, &around<Kind>::loops, create<Kind>};
 }
+
+#define FIXED(size) of<fixed<size>>(size),
+const struct sized sizes[] = {
+    EACH_SIZE(FIXED) of<mixed<MIXED_MAX>>(SIZE_MIX), of<mixed<BIMODAL_MAX>>(SIZE_BIMODAL), {}};
 
 } // namespace
 
-extern "C" const struct transport transport_rwqueue = {.name = "rwqueue",
-                                                       .about =
-                                                           "moodycamel::ReaderWriterQueue, inlined",
-                                                       .create = create,
-                                                       .destroy = free,
-                                                       LOOPS(sized)};
+TRANSPORT(rwqueue, "moodycamel::ReaderWriterQueue, inlined", .sized = sizes)

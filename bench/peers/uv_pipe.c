@@ -5,41 +5,19 @@
  * are taken out of that before the loop runs again. Each message has its length in front, and
  * counts as sent when its last byte was written. */
 #include "kernel.h"
-#include "loops.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <sys/socket.h>
 #include <uv.h>
 
 struct uv_link {
-    struct fd_link *ends; /* the sockets, and the frames received */
+    struct fd_link ends; /* the sockets, and the frames received */
     uv_loop_t loop;
     uv_pipe_t pipe;
     uv_write_t request;
     bool writing;
     int failed; /* what a callback was told */
 };
-
-static void *pipe_create(const struct setup *setup) {
-    int fd[2];
-    struct uv_link *link = calloc(1, sizeof *link);
-    if (link == NULL || unix_connect(SOCK_STREAM, setup->capacity, fd) != 0) {
-        free(link);
-        return NULL;
-    }
-    link->ends = fd_link_new(fd, setup);
-    if (link->ends != NULL)
-        return link;
-    free(link);
-    return NULL;
-}
-
-static void pipe_destroy(void *handle) {
-    struct uv_link *link = handle;
-    fd_link_free(link->ends);
-    free(link);
-}
 
 static int complain(const char *call, int code) {
     fprintf(stderr, "\n%s: %s\n", call, uv_strerror(code));
@@ -50,7 +28,7 @@ static void on_room_wanted(uv_handle_t *handle, size_t suggested, uv_buf_t *to) 
     struct uv_link *link = handle->data;
     size_t room;
     (void)suggested;
-    unsigned char *space = frames_space(&link->ends->frames, &room);
+    unsigned char *space = frames_space(&link->ends.frames, &room);
     *to = uv_buf_init((char *)space, (unsigned)room);
 }
 
@@ -58,7 +36,7 @@ static void on_read(uv_stream_t *stream, ssize_t got, const uv_buf_t *from) {
     struct uv_link *link = stream->data;
     (void)from;
     if (got >= 0)
-        link->ends->frames.end += (size_t)got;
+        link->ends.frames.end += (size_t)got;
     else if (got != UV_ENOBUFS) /* which only means that the frames have to be taken first */
         link->failed = (int)got;
 }
@@ -71,16 +49,16 @@ static void on_written(uv_write_t *request, int status) {
 
 static int pipe_open(void *handle, enum role role) {
     struct uv_link *link = handle;
-    fd_link_open(link->ends, role);
+    fd_link_open(&link->ends, role);
     int code = uv_loop_init(&link->loop);
     if (code != 0)
         return complain("uv_loop_init", code);
     uv_pipe_init(&link->loop, &link->pipe, 0);
     link->pipe.data = link;
-    code = uv_pipe_open(&link->pipe, link->ends->fd[role]);
+    code = uv_pipe_open(&link->pipe, link->ends.fd[role]);
     if (code != 0)
         return complain("uv_pipe_open", code);
-    link->ends->fd[role] = -1; /* libuv closes it */
+    link->ends.fd[role] = -1; /* libuv closes it */
     code =
         role == RECEIVER ? uv_read_start((uv_stream_t *)&link->pipe, on_room_wanted, on_read) : 0;
     return code == 0 ? 0 : complain("uv_read_start", code);
@@ -129,7 +107,7 @@ static int pipe_send(void *handle, const void *message, size_t size) {
 static int pipe_receive(void *handle, void *buffer, size_t capacity, size_t *size) {
     struct uv_link *link = handle;
     int result;
-    while ((result = frames_take(&link->ends->frames, buffer, capacity, size)) > 0) {
+    while ((result = frames_take(&link->ends.frames, buffer, capacity, size)) > 0) {
         if (link->failed != 0)
             return complain("uv_read", link->failed);
         uv_run(&link->loop, UV_RUN_ONCE);
@@ -137,14 +115,7 @@ static int pipe_receive(void *handle, void *buffer, size_t capacity, size_t *siz
     return result;
 }
 
-static const struct calls calls = {pipe_send, pipe_receive};
-DEFINE_LOOPS(pipe, calls)
-
-const struct transport transport_uv_pipe = {.name = "uv_pipe",
-                                            .about = "libuv's uv_pipe_t, a loop on each side",
-                                            .sleeps = true,
-                                            .create = pipe_create,
-                                            .open = pipe_open,
-                                            .close = pipe_close,
-                                            .destroy = pipe_destroy,
-                                            LOOPS(pipe)};
+DEFINE_LOOPS(pipe, pipe_send, pipe_receive)
+TRANSPORT(uv_pipe, "libuv's uv_pipe_t, a loop on each side", .sleeps = true,
+          .link_size = sizeof(struct uv_link), .create = stream_create, .open = pipe_open,
+          .close = pipe_close, .destroy = fd_link_close, .loops = &pipe_loops)

@@ -7,36 +7,16 @@
  *
  * The I/O thread inherits the one CPU of its process. */
 #include "kernel.h"
-#include "loops.h"
 
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <zmq.h>
 
 struct zeromq_link {
-    char *path;
-    void *memory; /* shared: to meet */
-    int flags;    /* of each call */
+    struct ipc_link ipc;
+    int flags; /* of each call */
     void *context, *socket;
 };
-
-static void *zeromq_create(const struct setup *setup) {
-    struct zeromq_link *link = calloc(1, sizeof *link);
-    if (link == NULL || (link->path = private_path()) == NULL) {
-        free(link);
-        return NULL;
-    }
-    link->memory = setup->memory;
-    link->flags = setup->transport->sleeps ? 0 : ZMQ_DONTWAIT;
-    return link;
-}
-
-static void zeromq_destroy(void *handle) {
-    struct zeromq_link *link = handle;
-    private_path_free(link->path);
-    free(link);
-}
 
 static int outcome(const char *call, int result) {
     if (result >= 0)
@@ -47,26 +27,23 @@ static int outcome(const char *call, int result) {
     return -1;
 }
 
-static int meet(struct zeromq_link *link, enum role role) {
-    char url[64];
-    snprintf(url, sizeof url, "ipc://%s", link->path);
-    if (role == SENDER)
-        return meeting_wait(link->memory) != 0
-                   ? -1
-                   : outcome("zmq_connect", zmq_connect(link->socket, url));
-    if (outcome("zmq_bind", zmq_bind(link->socket, url)) != 0)
-        return -1;
-    meeting_announce(link->memory);
-    return 0;
+static int listens(void *link, const char *url) {
+    return outcome("zmq_bind", zmq_bind(((struct zeromq_link *)link)->socket, url));
+}
+
+static int dials(void *link, const char *url) {
+    return outcome("zmq_connect", zmq_connect(((struct zeromq_link *)link)->socket, url));
 }
 
 static int zeromq_open(void *handle, enum role role) {
     struct zeromq_link *link = handle;
+    link->flags = link->ipc.polled ? ZMQ_DONTWAIT : 0;
     link->context = zmq_ctx_new();
     link->socket = link->context != NULL
                        ? zmq_socket(link->context, role == SENDER ? ZMQ_PUSH : ZMQ_PULL)
                        : NULL;
-    return link->socket != NULL ? meet(link, role) : outcome("zmq_socket", -1);
+    return link->socket != NULL ? ipc_meet(&link->ipc, role, listens, dials)
+                                : outcome("zmq_socket", -1);
 }
 
 static void zeromq_close(void *handle, enum role role, struct counters *counters) {
@@ -88,14 +65,10 @@ static int zeromq_receive(void *handle, void *buffer, size_t capacity, size_t *s
     return outcome("zmq_recv", got);
 }
 
-static const struct calls calls = {zeromq_send, zeromq_receive};
-DEFINE_LOOPS(zeromq, calls)
+DEFINE_LOOPS(zeromq, zeromq_send, zeromq_receive)
 
 #define ZEROMQ                                                                                     \
-    .threads = true, .create = zeromq_create, .open = zeromq_open, .close = zeromq_close,          \
-    .destroy = zeromq_destroy, LOOPS(zeromq)
-
-const struct transport transport_zeromq = {
-    .name = "zeromq", .about = "ZeroMQ PUSH, PULL over ipc://, polled", ZEROMQ};
-const struct transport transport_zeromq_wait = {
-    .name = "zeromq_wait", .about = "the same, blocking", .sleeps = true, ZEROMQ};
+    .threads = true, .link_size = sizeof(struct zeromq_link), .create = ipc_create,                \
+    .open = zeromq_open, .close = zeromq_close, .destroy = ipc_destroy, .loops = &zeromq_loops
+TRANSPORT(zeromq, "ZeroMQ PUSH, PULL over ipc://, polled", ZEROMQ)
+TRANSPORT(zeromq_wait, "the same, blocking", .sleeps = true, ZEROMQ)
