@@ -86,9 +86,9 @@ LEAT_API LEAT_CHECKED int leat_waitset_add_receiver(leat_waitset *waitset, leat_
 
 /* The same for a sender. It is ready when there is an event of the receiver, its first arrival
  * included (leat_sender_peer), and, once for each leat_waitset_want_room, when there is room. With
- * many senders, a sender also becomes ready when another sender releases the lock that kept it from
- * polling; the room may be gone by then. All senders of a channel that wait in loops are woken
- * together, and leat_waitset_next may wait 20 microseconds for another sender's lock. */
+ * many senders, all senders of a channel that wait in loops are woken together, and again when a
+ * sender releases the lock that kept them from polling: their loops may find nothing ready.
+ * leat_waitset_next may wait 20 microseconds for another sender's lock. */
 LEAT_API LEAT_CHECKED int leat_waitset_add_sender(leat_waitset *waitset, leat_sender *sender,
                                                   void *data);
 
