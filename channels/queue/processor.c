@@ -21,11 +21,7 @@ static const struct row {
     {"AuthenticAMD", 25, 0x00, 0x0f, {.wipe = 64, .piece = 1984, .name = "AMD Zen 3"}},
     {"AuthenticAMD", 25, 0x20, 0x5f, {.wipe = 64, .piece = 1984, .name = "AMD Zen 3"}},
     {"AuthenticAMD", 25, 0x10, 0xff, {.wipe = 512, .piece = 1984, .name = "AMD Zen 4"}},
-    {"AuthenticAMD",
-     26,
-     0x00,
-     0xff,
-     {.wipe = 128, .piece = 1984, .probes = true, .name = "AMD Zen 5"}},
+    {"AuthenticAMD", 26, 0x00, 0xff, {.wipe = 128, .probes = true, .name = "AMD Zen 5"}},
     {"GenuineIntel", 6, 0x00, 0xff, {.fetch = true, .name = "Intel"}},
 };
 
