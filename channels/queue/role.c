@@ -95,6 +95,8 @@ int leat__role_open(struct leat__role *role, leat_lane *lane, const char *name,
     static const leat_channel_options defaults;
     options = options != NULL ? options : &defaults;
     leat_scope scope = options->scope;
+    struct leat__failure before;
+    leat__failure_keep(&before);
     role->lane = lane;
     role->kind = kind;
     name = leat__name_scope(name, &scope);
@@ -104,7 +106,7 @@ int leat__role_open(struct leat__role *role, leat_lane *lane, const char *name,
     set_spin(role, options);
     result = kind->attach(role);
     if (result == LEAT_OK)
-        return LEAT_OK;
+        return leat__failure_settle(&before, LEAT_OK);
     leat__fail_about(result, "channel", name);
     leat__object_close(&role->object);
     return result;

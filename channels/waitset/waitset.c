@@ -578,6 +578,8 @@ int leat_waitset_open(leat_waitset **waitset) {
     made->notify.file = LEAT__NO_FILE;
     made->notify_watch = -1;
     leat__os_resource_add(&made->resource);
+    struct leat__failure before;
+    leat__failure_keep(&before);
     int result = open_descriptors(made);
     if (result != LEAT_OK) {
         leat__os_resource_remove(&made->resource);
@@ -586,7 +588,7 @@ int leat_waitset_open(leat_waitset **waitset) {
         return result;
     }
     *waitset = made;
-    return LEAT_OK;
+    return leat__failure_settle(&before, LEAT_OK);
 }
 
 void leat_waitset_close(leat_waitset *waitset) {

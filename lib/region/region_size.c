@@ -74,6 +74,8 @@ static int grow_file(leat_region *region, uint64_t size) {
 
 int leat_region_grow(leat_region *region, uint64_t size) {
     uint64_t actual = 0;
+    struct leat__failure before;
+    leat__failure_keep(&before);
     int result = region != NULL && size > 0
                      ? leat__region_check_owner(region)
                      : leat__fail(LEAT_EINVAL, 0, "no region, or a size of 0");
@@ -86,7 +88,8 @@ int leat_region_grow(leat_region *region, uint64_t size) {
         region->limit = size;
     if (result == LEAT_OK && region->view != NULL)
         result = leat_region_refresh(region);
-    return result == LEAT_OK ? LEAT_OK : leat__fail_about(result, "region", region->name);
+    return result == LEAT_OK ? leat__failure_settle(&before, LEAT_OK)
+                             : leat__fail_about(result, "region", region->name);
 }
 
 int leat_region_refresh(leat_region *region) {
@@ -104,10 +107,12 @@ int leat_region_refresh(leat_region *region) {
     region->object.size = size;
     if (visible(region, size) == region->size)
         return LEAT_OK;
+    struct leat__failure before;
+    leat__failure_keep(&before);
     result = leat__view_extend(region->view, region->object.resource.file, visible(region, size));
     if (result == LEAT_OK)
         region->size = visible(region, size);
-    return result;
+    return leat__failure_settle(&before, result);
 }
 
 /* --- Size policies ---------------------------------------------------------------------------- */
