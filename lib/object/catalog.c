@@ -239,9 +239,10 @@ static int collect_all(leat_scope scope, void (*visit)(const leat_object_info *i
         int failed = removed ? LEAT_OK : collect_garbage(directory, entry, scope, &info, &removed);
         if (failed != LEAT_OK) { /* the other objects are collected all the same */
             leat__fail_about(failed, "object", entry->name);
-            if (first_failure == LEAT_OK)
+            if (first_failure == LEAT_OK) {
+                first_failure = failed;
                 leat__failure_keep(&first);
-            first_failure = first_failure == LEAT_OK ? failed : first_failure;
+            }
         }
         if (removed && visit != NULL)
             visit(&info, context);
